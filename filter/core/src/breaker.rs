@@ -1,0 +1,440 @@
+//! The circuit breaker: closed, open, half-open, recovering.
+//!
+//! Closed lets through and counts; too many failures, or too many slow answers,
+//! open the circuit, and for a while nothing passes. Then a few probes do, and
+//! what becomes of them decides: back to closed, through a ramp if there is one,
+//! or open again for longer.
+//!
+//! Admission is a value. [`Breaker::try_acquire`] gives a [`Permit`] that
+//! [`Breaker::settle`] takes away again, so that a request cannot be counted
+//! twice. Two things keep stale news out. A permit carries the *generation* of
+//! the breaker that issued it, which rises with every change of state (except
+//! from recovering to the closed state it leads to): a slow answer from before
+//! the outage can neither close a circuit nor open it again. And a probe has a
+//! *lease*: when it ends the probe is judged by what is known, so that a request
+//! which never ends cannot hold a circuit half-open for ever.
+//!
+//! Time moves only when a caller brings it. What a clock alone would change
+//! (leases that end, a ramp that is done) is done first by every call.
+
+use alloc::vec::Vec;
+
+use crate::classify::{Outcome, Verdict};
+use crate::policy::{BreakerConfig, WHOLE_BP};
+use crate::random::Random;
+use crate::time::{Instant, Span};
+use crate::window::{Counts, Window};
+
+mod open_time;
+mod probes;
+
+use probes::{Judgement, Probes};
+
+/// A breaker of one key.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    state: State,
+    generation: u64,
+    /// When the state of now began.
+    since: Instant,
+    /// When traffic last returned: the beginning of recovering or of closed.
+    healthy_since: Instant,
+    /// Openings in a row, without a closed time as long as the last open one.
+    opens: u32,
+    last_open: Span,
+    consecutive: u32,
+    window: Window,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Closed,
+    Open { until: Instant },
+    HalfOpen(Probes),
+    Recovering,
+}
+
+/// A state by name. `forced_open` is no state of a breaker but of a policy; it
+/// is here because users meet it in the same places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StateName {
+    /// Requests pass.
+    Closed,
+    /// Requests are rejected.
+    Open,
+    /// Probes pass.
+    HalfOpen,
+    /// A growing share of requests passes.
+    Recovering,
+    /// The policy's mode rejects everything.
+    ForcedOpen,
+}
+
+impl StateName {
+    /// The word for it in labels, metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            StateName::Closed => "closed",
+            StateName::Open => "open",
+            StateName::HalfOpen => "half_open",
+            StateName::Recovering => "recovering",
+            StateName::ForcedOpen => "forced_open",
+        }
+    }
+}
+
+/// Proof that one request was admitted, and by which generation of the breaker.
+///
+/// [`Breaker::settle`] takes it by value. One that was issued before the last
+/// change of state settles as nothing.
+#[must_use = "an unsettled probe permit holds its half-open slot until the lease ends"]
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub struct Permit {
+    generation: u64,
+    probe: Option<u32>,
+}
+
+impl Permit {
+    /// Whether the request is a probe.
+    pub fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
+/// A request was not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The state that refused it.
+    pub state: StateName,
+    /// When it is worth asking again; zero where that may be at once.
+    pub retry_after: Span,
+}
+
+/// Why a circuit changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The share of failures reached its threshold.
+    FailureRate,
+    /// The share of slow outcomes reached its threshold.
+    SlowRate,
+    /// Too many failures in a row.
+    ConsecutiveFailures,
+    /// The open time is over and a request came.
+    OpenElapsed,
+    /// Too many probes failed.
+    ProbesFailed,
+    /// Too many probes were slow.
+    ProbesSlow,
+    /// Enough probes did well.
+    ProbesSucceeded,
+    /// The ramp is done.
+    Recovered,
+}
+
+impl Why {
+    /// The word for it in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Why::FailureRate => "failure_rate",
+            Why::SlowRate => "slow_rate",
+            Why::ConsecutiveFailures => "consecutive_failures",
+            Why::OpenElapsed => "open_elapsed",
+            Why::ProbesFailed => "probes_failed",
+            Why::ProbesSlow => "probes_slow",
+            Why::ProbesSucceeded => "probes_succeeded",
+            Why::Recovered => "recovered",
+        }
+    }
+}
+
+/// One change of state, with what led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The state before.
+    pub from: StateName,
+    /// The state after.
+    pub to: StateName,
+    /// The rule behind it.
+    pub why: Why,
+    /// The outcomes behind it: the window's, or the probes'.
+    pub counts: Counts,
+    /// Openings in a row, this one included.
+    pub opens: u32,
+    /// How long the state before lasted.
+    pub lasted: Span,
+    /// How long the circuit will be open; zero unless it opened.
+    pub open_for: Span,
+}
+
+/// What every call on a breaker needs: its numbers, the time, random words, and
+/// a place for the changes it makes.
+pub struct Moment<'a> {
+    /// The numbers of its policy.
+    pub config: &'a BreakerConfig,
+    /// The host's monotonic time.
+    pub now: Instant,
+    /// Random words, for jitter and for the ramp.
+    pub random: &'a mut Random,
+    /// The changes of state, oldest first.
+    pub transitions: &'a mut Vec<Transition>,
+}
+
+impl Breaker {
+    /// A closed breaker. Its first generation is the time, so that a breaker made
+    /// anew for the same key cannot take an old permit for one of its own.
+    pub fn new(config: &BreakerConfig, now: Instant) -> Breaker {
+        Breaker {
+            state: State::Closed,
+            generation: now.as_ns(),
+            since: now,
+            healthy_since: now,
+            opens: 0,
+            last_open: Span::ZERO,
+            consecutive: 0,
+            window: Window::new(&config.window),
+        }
+    }
+
+    /// The state as of the last call.
+    pub fn state(&self) -> StateName {
+        match self.state {
+            State::Closed => StateName::Closed,
+            State::Open { .. } => StateName::Open,
+            State::HalfOpen(_) => StateName::HalfOpen,
+            State::Recovering => StateName::Recovering,
+        }
+    }
+
+    /// Whether the circuit sheds load: open or half-open.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::HalfOpen(_))
+    }
+
+    /// Whether nothing is lost by forgetting this breaker, which was last used at
+    /// `idle_since`: it is closed, or has been idle for the longest open time
+    /// beyond its own.
+    pub fn is_forgettable(
+        &self,
+        config: &BreakerConfig,
+        idle_since: Instant,
+        now: Instant,
+    ) -> bool {
+        let busy_until = match self.state {
+            State::Closed => return true,
+            State::Open { until } => until.max(idle_since),
+            State::HalfOpen(_) | State::Recovering => idle_since,
+        };
+        now >= busy_until.after(config.open.max_duration)
+    }
+
+    /// Asks for admission.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] where the state, or the ramp's draw, says no.
+    pub fn try_acquire(&mut self, moment: &mut Moment<'_>) -> Result<Permit, Refusal> {
+        self.expire(moment);
+        if let State::Open { until } = self.state {
+            if moment.now < until {
+                return Err(self.refusal(until.since(moment.now)));
+            }
+            let probes = Probes::new(moment.config);
+            self.change(State::HalfOpen(probes), Why::OpenElapsed, moment);
+        }
+        let ramp_bp = self.ramp_bp(moment);
+        let generation = self.generation;
+        match &mut self.state {
+            State::Closed => Ok(Permit {
+                generation,
+                probe: None,
+            }),
+            State::Recovering if moment.random.chance(ramp_bp) => Ok(Permit {
+                generation,
+                probe: None,
+            }),
+            State::HalfOpen(probes) => match probes.start(moment.now) {
+                Some(number) => Ok(Permit {
+                    generation,
+                    probe: Some(number),
+                }),
+                None => Err(self.refusal(Span::ZERO)),
+            },
+            State::Recovering | State::Open { .. } => Err(self.refusal(Span::ZERO)),
+        }
+    }
+
+    /// Notes that the client has sent its whole request.
+    pub fn request_complete(&mut self, permit: &Permit) {
+        if let Some(probes) = self.probes_of(permit) {
+            probes.request_complete(permit.probe);
+        }
+    }
+
+    /// Notes what the response's headers say, should the lease end before the response does.
+    pub fn answered(&mut self, permit: &Permit, verdict: Verdict) {
+        if let Some(probes) = self.probes_of(permit) {
+            probes.answered(permit.probe, verdict);
+        }
+    }
+
+    /// Takes the permit back, with how its request ended.
+    pub fn settle(&mut self, permit: Permit, verdict: Verdict, moment: &mut Moment<'_>) {
+        self.expire(moment);
+        if permit.generation != self.generation {
+            return;
+        }
+        match &mut self.state {
+            State::Closed | State::Recovering => self.record(verdict, moment),
+            State::HalfOpen(probes) => {
+                probes.settle(permit.probe, verdict);
+                self.judge_probes(moment);
+            }
+            State::Open { .. } => {}
+        }
+    }
+
+    fn refusal(&self, retry_after: Span) -> Refusal {
+        Refusal {
+            state: self.state(),
+            retry_after,
+        }
+    }
+
+    fn probes_of(&mut self, permit: &Permit) -> Option<&mut Probes> {
+        match &mut self.state {
+            State::HalfOpen(probes) if permit.generation == self.generation => Some(probes),
+            _ => None,
+        }
+    }
+
+    /// Does what time alone has brought about.
+    fn expire(&mut self, moment: &mut Moment<'_>) {
+        match &mut self.state {
+            State::HalfOpen(probes) => {
+                if probes.expire(moment.now) {
+                    self.judge_probes(moment);
+                }
+            }
+            State::Recovering => {
+                if moment.now.since(self.since) >= moment.config.recovery.duration {
+                    self.change(State::Closed, Why::Recovered, moment);
+                }
+            }
+            State::Closed | State::Open { .. } => {}
+        }
+    }
+
+    fn record(&mut self, verdict: Verdict, moment: &mut Moment<'_>) {
+        let failure = match verdict.outcome {
+            Outcome::Ignored => return,
+            Outcome::Success => false,
+            Outcome::Failure => true,
+        };
+        let counts = self.window.record(failure, verdict.slow, moment.now);
+        self.consecutive = if failure {
+            self.consecutive.saturating_add(1)
+        } else {
+            0
+        };
+        if let Some(why) = tripped(moment.config, counts, self.consecutive) {
+            self.open(why, counts, verdict.hint, moment);
+        }
+    }
+
+    fn judge_probes(&mut self, moment: &mut Moment<'_>) {
+        let State::HalfOpen(probes) = &self.state else {
+            return;
+        };
+        let counts = probes.counts();
+        match probes.judge(moment.config) {
+            Judgement::Undecided => {}
+            Judgement::Bad { why, hint } => self.open(why, counts, hint, moment),
+            Judgement::Good if moment.config.recovery.duration > Span::ZERO => {
+                self.change(State::Recovering, Why::ProbesSucceeded, moment);
+            }
+            Judgement::Good => self.change(State::Closed, Why::ProbesSucceeded, moment),
+        }
+    }
+
+    fn open(&mut self, why: Why, counts: Counts, hint: Option<Span>, moment: &mut Moment<'_>) {
+        // A circuit that failed again before it was closed for as long as it had
+        // been open goes on counting, or failing under returning load would flap
+        // at the shortest open time for ever.
+        let held = !self.is_open() && moment.now.since(self.healthy_since) >= self.last_open;
+        self.opens = if held {
+            1
+        } else {
+            self.opens.saturating_add(1)
+        };
+        self.last_open = open_time::choose(&moment.config.open, self.opens, hint, moment.random);
+        let until = moment.now.after(self.last_open);
+        self.change_with(State::Open { until }, why, counts, moment);
+    }
+
+    fn change(&mut self, to: State, why: Why, moment: &mut Moment<'_>) {
+        let counts = match &self.state {
+            State::HalfOpen(probes) => probes.counts(),
+            _ => Counts::default(),
+        };
+        self.change_with(to, why, counts, moment);
+    }
+
+    /// Every change of state goes through here.
+    fn change_with(&mut self, to: State, why: Why, counts: Counts, moment: &mut Moment<'_>) {
+        let from = self.state();
+        let lasted = moment.now.since(self.since);
+        self.state = to;
+        self.since = moment.now;
+        let ramp_is_done = from == StateName::Recovering && self.state() == StateName::Closed;
+        if !ramp_is_done {
+            self.generation = self.generation.wrapping_add(1);
+            self.healthy_since = moment.now;
+            self.consecutive = 0;
+            self.window.clear();
+        }
+        let opened = matches!(self.state, State::Open { .. });
+        moment.transitions.push(Transition {
+            from,
+            to: self.state(),
+            why,
+            counts,
+            opens: self.opens,
+            lasted,
+            open_for: if opened { self.last_open } else { Span::ZERO },
+        });
+    }
+
+    /// The share that the ramp admits now: it rises evenly from its start to all.
+    fn ramp_bp(&self, moment: &Moment<'_>) -> u32 {
+        let recovery = &moment.config.recovery;
+        let rise = u64::from(WHOLE_BP.saturating_sub(recovery.start_bp));
+        let elapsed = moment.now.since(self.since);
+        let risen = Span::from_ns(rise).scale(elapsed.as_ns(), recovery.duration.as_ns());
+        let risen_bp = u32::try_from(risen.as_ns()).unwrap_or(WHOLE_BP);
+        recovery.start_bp.saturating_add(risen_bp)
+    }
+}
+
+/// The rule that says the circuit should open, if one does.
+fn tripped(config: &BreakerConfig, counts: Counts, consecutive: u32) -> Option<Why> {
+    let enough = counts.requests >= config.volume();
+    let reached = |part: u32, share_bp: u32| {
+        let share = u64::from(counts.requests).saturating_mul(u64::from(share_bp));
+        share_bp > 0 && u64::from(part).saturating_mul(u64::from(WHOLE_BP)) >= share
+    };
+    if enough && reached(counts.failures, config.failure_rate_bp) {
+        Some(Why::FailureRate)
+    } else if enough && reached(counts.slow, config.effective_slow_rate_bp()) {
+        Some(Why::SlowRate)
+    } else if config.consecutive_failures > 0 && consecutive >= config.consecutive_failures {
+        Some(Why::ConsecutiveFailures)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! The probes of one half-open time: who is out, and what the others found.
+//!
+//! `permits` probes are judged in all. One that ends as ignored gives its permit
+//! back; one that does not end in time is judged by what is known of it.
+
+use alloc::vec::Vec;
+
+use super::Why;
+use crate::classify::{Outcome, Verdict};
+use crate::policy::{BreakerConfig, WHOLE_BP};
+use crate::time::{Instant, Span};
+use crate::window::Counts;
+
+#[derive(Clone, Debug)]
+pub(super) struct Probes {
+    permits: u32,
+    lease: Span,
+    live: Vec<Probe>,
+    next_number: u32,
+    judged: Counts,
+    /// The hint of the last failure.
+    hint: Option<Span>,
+}
+
+#[derive(Clone, Debug)]
+struct Probe {
+    number: u32,
+    deadline: Instant,
+    request_complete: bool,
+    answered: Option<Verdict>,
+}
+
+/// What the probes so far say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Undecided,
+    Good,
+    Bad { why: Why, hint: Option<Span> },
+}
+
+impl Probes {
+    pub(super) fn new(config: &BreakerConfig) -> Probes {
+        Probes {
+            permits: config.half_open.permits,
+            lease: config.half_open.lease,
+            live: Vec::new(),
+            next_number: 0,
+            judged: Counts::default(),
+            hint: None,
+        }
+    }
+
+    /// Hands out a permit, if one is left: its number.
+    pub(super) fn start(&mut self, now: Instant) -> Option<u32> {
+        let live = u32::try_from(self.live.len()).unwrap_or(u32::MAX);
+        if live.saturating_add(self.judged.requests) >= self.permits {
+            return None;
+        }
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        self.live.push(Probe {
+            number,
+            deadline: now.after(self.lease),
+            request_complete: false,
+            answered: None,
+        });
+        Some(number)
+    }
+
+    pub(super) fn request_complete(&mut self, number: Option<u32>) {
+        if let Some(probe) = self.find(number) {
+            probe.request_complete = true;
+        }
+    }
+
+    pub(super) fn answered(&mut self, number: Option<u32>, verdict: Verdict) {
+        if let Some(probe) = self.find(number) {
+            probe.answered = Some(verdict);
+        }
+    }
+
+    /// Judges one probe, unless its lease has ended already.
+    pub(super) fn settle(&mut self, number: Option<u32>, verdict: Verdict) {
+        let at = self.live.iter().position(|p| Some(p.number) == number);
+        if let Some(at) = at {
+            self.live.swap_remove(at);
+            self.count(verdict);
+        }
+    }
+
+    /// Ends the leases that are over; true if one was.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let mut ended = Vec::new();
+        self.live.retain(|probe| {
+            let over = now >= probe.deadline;
+            if over {
+                ended.push(probe.at_lease_end());
+            }
+            !over
+        });
+        let any = !ended.is_empty();
+        ended.into_iter().for_each(|verdict| self.count(verdict));
+        any
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.judged
+    }
+
+    /// Bad as soon as failures, or slow ones, reach their share of `permits`; good as
+    /// soon as neither can any more.
+    pub(super) fn judge(&self, config: &BreakerConfig) -> Judgement {
+        let left = self.permits.saturating_sub(self.judged.requests);
+        let rules = [
+            (
+                Why::ProbesFailed,
+                self.judged.failures,
+                failures_needed(config),
+            ),
+            (Why::ProbesSlow, self.judged.slow, slow_needed(config)),
+        ];
+        let mut judgement = Judgement::Good;
+        for (why, found, needed) in rules {
+            let Some(needed) = needed else { continue };
+            if found >= needed {
+                let hint = self.hint;
+                return Judgement::Bad { why, hint };
+            }
+            if found.saturating_add(left) >= needed {
+                judgement = Judgement::Undecided;
+            }
+        }
+        // Where neither rule is on nothing can be bad, but someone must have looked.
+        if self.judged.requests == 0 {
+            return Judgement::Undecided;
+        }
+        judgement
+    }
+
+    fn find(&mut self, number: Option<u32>) -> Option<&mut Probe> {
+        self.live.iter_mut().find(|p| Some(p.number) == number)
+    }
+
+    fn count(&mut self, verdict: Verdict) {
+        if verdict.outcome == Outcome::Ignored {
+            return;
+        }
+        let failure = verdict.outcome == Outcome::Failure;
+        self.judged.add(failure, verdict.slow);
+        if failure {
+            self.hint = verdict.hint;
+        }
+    }
+}
+
+impl Probe {
+    /// The verdict over a probe that is still out when its lease ends: by the
+    /// response's headers if they came, since a long stream is no failure; not the
+    /// upstream's fault while the client was still sending; else a failure.
+    fn at_lease_end(&self) -> Verdict {
+        match self.answered {
+            Some(verdict) => verdict,
+            None if self.request_complete => Verdict::of(Outcome::Failure),
+            None => Verdict::of(Outcome::Ignored),
+        }
+    }
+}
+
+/// How many failed probes are bad. Without a failure rate one is, if runs of
+/// failures trip, or if nothing else could judge; where only slowness trips
+/// failures say nothing.
+fn failures_needed(config: &BreakerConfig) -> Option<u32> {
+    match config.failure_rate_bp {
+        0 if config.consecutive_failures == 0 && config.effective_slow_rate_bp() > 0 => None,
+        0 => Some(1),
+        share_bp => Some(share_of_permits(config, share_bp)),
+    }
+}
+
+fn slow_needed(config: &BreakerConfig) -> Option<u32> {
+    match config.effective_slow_rate_bp() {
+        0 => None,
+        share_bp => Some(share_of_permits(config, share_bp)),
+    }
+}
+
+/// The smallest number of probes that is at least the share: one or more.
+fn share_of_permits(config: &BreakerConfig, share_bp: u32) -> u32 {
+    let share = u64::from(config.half_open.permits).saturating_mul(u64::from(share_bp));
+    u32::try_from(share.div_ceil(u64::from(WHOLE_BP)).max(1)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,71 @@
+//! What the core wants counted or logged; the adapter knows how.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::breaker::{StateName, Transition};
+use crate::classify::Outcome;
+use crate::fallback::Kind;
+use crate::policy::On;
+
+/// One thing that happened under a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A counter of this policy goes up by one.
+    Count {
+        /// Index of the policy in the configuration.
+        policy: usize,
+        /// Which counter.
+        counter: Counter,
+    },
+    /// A gauge of this policy moves.
+    Gauge {
+        /// Index of the policy in the configuration.
+        policy: usize,
+        /// Which gauge.
+        gauge: Gauge,
+        /// By how much.
+        delta: i64,
+    },
+    /// A circuit changed its state.
+    Transition {
+        /// Index of the policy in the configuration.
+        policy: usize,
+        /// The parts of the key tuple; absent ones are those the request did not have.
+        key: Vec<Option<Box<[u8]>>>,
+        /// The change.
+        transition: Transition,
+    },
+}
+
+/// Things that are counted, per policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Counter {
+    /// A request that was let through ended.
+    Request(Outcome),
+    /// It was slow.
+    Slow,
+    /// A request was rejected.
+    Rejected,
+    /// A request would have been rejected, but the mode let it through.
+    WouldReject,
+    /// A circuit changed its state.
+    Transition(StateName, StateName),
+    /// A probe was admitted.
+    Probe,
+    /// A fallback answered.
+    Fallback(On, Kind),
+    /// A failure that a fallback is meant for was known only after the answer had begun.
+    FallbackTooLate,
+    /// A request shared the overflow breaker.
+    KeyOverflowed,
+}
+
+/// Things that are held, per policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gauge {
+    /// Circuits that are open or half-open.
+    OpenCircuits,
+    /// Key tuples with a breaker of their own.
+    Keys,
+}

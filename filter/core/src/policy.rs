@@ -1,0 +1,408 @@
+//! What the user wrote, checked: types in which a bad policy cannot be expressed.
+//!
+//! [`Config::parse`] is the only way in. It reads the whole file and reports
+//! every error at once ([`error::PolicyError`]); nothing is guessed and nothing is
+//! ignored. `wire` mirrors the JSON field by field and holds every default and
+//! range; this file holds what they become.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::fallback::Template;
+use crate::time::Span;
+
+pub mod error;
+mod json;
+mod read;
+mod text;
+mod wire;
+
+use error::PolicyError;
+
+/// One hundred percent. Shares are held in basis points: hundredths of a percent.
+pub const WHOLE_BP: u32 = 10_000;
+
+/// A whole policy file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The policies, in the order in which they are tried.
+    pub policies: Vec<Policy>,
+    /// Bounds on what the filter may hold.
+    pub limits: Limits,
+}
+
+/// Bounds on what the filter may hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Key tuples with a breaker of their own, per policy.
+    pub keys: u32,
+}
+
+/// One named policy: which requests it is for, and what becomes of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Unique, `[A-Za-z0-9_-]{1,64}`: it stands in metric names.
+    pub name: Box<str>,
+    /// Whether decisions are made, and applied.
+    pub mode: Mode,
+    /// The share of requests to which decisions are applied, in basis points.
+    pub enforce_bp: u32,
+    /// Whether answers carry `x-circuit-fallback` and `x-circuit-state`.
+    pub label: bool,
+    /// Which requests the policy is for.
+    pub matcher: Match,
+    /// What has a breaker of its own.
+    pub key: Vec<KeyPart>,
+    /// Which answers are failures.
+    pub outcome: OutcomeRules,
+    /// When the circuit opens, and how it closes again.
+    pub breaker: BreakerConfig,
+    /// The answers to try, in order.
+    pub fallback: Vec<Respond>,
+}
+
+/// Whether decisions are made, and applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Decisions are applied.
+    Enforce,
+    /// The state machine runs and is reported; no request is touched.
+    Shadow,
+    /// As if the policy were absent.
+    Disabled,
+    /// Every request is rejected.
+    ForcedOpen,
+}
+
+/// The conditions of a policy. All must hold; an empty list is an absent
+/// condition, and within a list one match is enough.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Match {
+    /// Names of the host's clusters.
+    pub clusters: Vec<Box<str>>,
+    /// Names of the host's routes.
+    pub routes: Vec<Box<str>>,
+    /// Host names.
+    pub authorities: Vec<Authority>,
+    /// Paths, without the query.
+    pub paths: Vec<PathPattern>,
+    /// Methods, compared as they are.
+    pub methods: Vec<Box<str>>,
+    /// Headers; unlike the lists above, all of these must hold.
+    pub headers: Vec<HeaderCondition>,
+}
+
+/// A host name in lower case. Without a port it holds for every port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// This very name.
+    Exact(Box<str>),
+    /// Any name that ends so, with at least one character before: `.example.com`.
+    Suffix(Box<str>),
+}
+
+/// A pattern over the path without its query; the text it was written as is what
+/// stands in a key, so that the number of keys does not follow the traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    /// The pattern as written.
+    pub text: Box<str>,
+    /// How it is compared.
+    pub kind: PathKind,
+}
+
+/// How a path pattern is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// The whole path.
+    Exact,
+    /// The path's beginning.
+    Prefix,
+    /// Segment by segment; `{name}` stands for any one segment that is not empty.
+    Template,
+}
+
+/// A condition on one header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderCondition {
+    /// The name in lower case.
+    pub name: Box<str>,
+    /// What must hold.
+    pub test: HeaderTest,
+}
+
+/// What must hold of a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderTest {
+    /// One of its values is this.
+    Exact(Box<str>),
+    /// It is there, or it is not.
+    Present(bool),
+}
+
+/// One part of a key tuple.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The host's cluster.
+    Cluster,
+    /// The host's route.
+    Route,
+    /// The host name of the request, in lower case.
+    Authority,
+    /// The method.
+    Method,
+    /// The text of the path pattern that matched.
+    Path,
+    /// The first value of this header, its name in lower case.
+    Header(Box<str>),
+}
+
+/// Which answers are failures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutcomeRules {
+    /// HTTP statuses that are failures.
+    pub failure_status: StatusSet,
+    /// HTTP statuses that count as nothing at all; they win over failures.
+    pub ignore_status: StatusSet,
+    /// gRPC codes that are failures, one bit each.
+    pub failure_grpc: u32,
+}
+
+/// A set of HTTP statuses, 0 to 999.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusSet([u64; 16]);
+
+impl StatusSet {
+    /// Adds the statuses from `low` to `high`, both included.
+    pub fn insert(&mut self, low: u16, high: u16) {
+        for status in low..=high {
+            if let Some(word) = self.0.get_mut(usize::from(status / 64)) {
+                *word |= 1 << (status % 64);
+            }
+        }
+    }
+
+    /// Whether `status` is in the set.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0
+            .get(usize::from(status / 64))
+            .is_some_and(|word| word & (1 << (status % 64)) != 0)
+    }
+}
+
+/// The numbers of a circuit breaker. With the three trip rules off it never opens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BreakerConfig {
+    /// What the rates are taken over.
+    pub window: WindowShape,
+    /// Outcomes that must be in the window before a rate can trip; with a count
+    /// window at most its size.
+    pub minimum_requests: u32,
+    /// Share of failures that trips, in basis points; 0 is off.
+    pub failure_rate_bp: u32,
+    /// Strictly longer than this is slow; absent: nothing is.
+    pub slow_threshold: Option<Span>,
+    /// Where the clock for slowness stops.
+    pub slow_until: SlowUntil,
+    /// Share of slow outcomes that trips, in basis points; 0 is off.
+    pub slow_rate_bp: u32,
+    /// Failures in a row that trip, whatever the volume; 0 is off.
+    pub consecutive_failures: u32,
+    /// How long the circuit stays open.
+    pub open: OpenConfig,
+    /// How recovery is tried.
+    pub half_open: HalfOpenConfig,
+    /// How traffic returns.
+    pub recovery: RecoveryConfig,
+}
+
+/// What the rates are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowShape {
+    /// The outcomes of the last `duration`.
+    Time {
+        /// Length of the window.
+        duration: Span,
+    },
+    /// The last `size` outcomes.
+    Count {
+        /// 1 to 10,000.
+        size: u32,
+    },
+}
+
+/// Where the clock for slowness stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowUntil {
+    /// At the response's headers.
+    Headers,
+    /// At the response's end.
+    End,
+}
+
+/// How long a circuit stays open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenConfig {
+    /// The first time.
+    pub duration: Span,
+    /// Growth per further opening, in basis points: 20,000 doubles.
+    pub multiplier_bp: u32,
+    /// The longest time, before hints.
+    pub max_duration: Span,
+    /// Spread around the time, in basis points of it.
+    pub jitter_bp: u32,
+    /// The longest hint of an upstream that is obeyed; zero ignores hints.
+    pub retry_after_max: Span,
+}
+
+/// How recovery is tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HalfOpenConfig {
+    /// Probes in all, 1 to 100.
+    pub permits: u32,
+    /// How long a probe may take before its permit is decided without it.
+    pub lease: Span,
+}
+
+/// How traffic returns after a good verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecoveryConfig {
+    /// Length of the ramp; zero closes at once.
+    pub duration: Span,
+    /// Share admitted at its start, in basis points.
+    pub start_bp: u32,
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Respond {
+    /// What it is given for.
+    pub on: OnSet,
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// Names in lower case; `content-type` is among them where there is a body.
+    pub headers: Vec<(Box<str>, Template)>,
+    /// The body.
+    pub body: Template,
+    /// The status of a gRPC answer.
+    pub grpc_status: u8,
+    /// The message of a gRPC answer.
+    pub grpc_message: Template,
+}
+
+/// Why an answer is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum On {
+    /// The breaker or the mode rejected the request.
+    Open,
+    /// The upstream's answer is a failure.
+    Failure,
+    /// The host gave up waiting.
+    Timeout,
+}
+
+/// A set of [`On`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnSet(u8);
+
+impl OnSet {
+    /// The set with `on` added.
+    pub fn with(self, on: On) -> OnSet {
+        OnSet(self.0 | 1 << on as u8)
+    }
+
+    /// Whether `on` is in the set. A timeout is a failure too.
+    pub fn contains(self, on: On) -> bool {
+        let failure_too = on == On::Timeout && self.0 & (1 << On::Failure as u8) != 0;
+        self.0 & (1 << on as u8) != 0 || failure_too
+    }
+
+    /// Whether anything in the set needs a look at the upstream's answer.
+    pub fn wants_response(self) -> bool {
+        self.0 & !(1 << On::Open as u8) != 0
+    }
+}
+
+impl Config {
+    /// Parses and checks a policy file.
+    ///
+    /// # Errors
+    ///
+    /// Every error of the file, in its order; the list is never empty.
+    pub fn parse(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
+        let node = json::parse(json).map_err(|error| alloc::vec![error])?;
+        wire::config(&node)
+    }
+}
+
+impl Policy {
+    /// Whether some answer to a failure repeats the request's path or id: those
+    /// must be remembered, since hosts let go of a request's headers before the
+    /// response's come.
+    pub fn echoes_request_later(&self) -> bool {
+        self.fallback
+            .iter()
+            .any(|entry| entry.on.wants_response() && entry.echoes_request())
+    }
+
+    /// Whether some fallback needs a look at the upstream's answer.
+    pub fn wants_response(&self) -> bool {
+        self.fallback.iter().any(|entry| entry.on.wants_response())
+    }
+}
+
+impl Respond {
+    fn echoes_request(&self) -> bool {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        headers
+            .chain([&self.body, &self.grpc_message])
+            .any(Template::echoes_request)
+    }
+}
+
+impl BreakerConfig {
+    /// The least volume at which rates count.
+    pub fn volume(&self) -> u32 {
+        match self.window {
+            WindowShape::Time { .. } => self.minimum_requests,
+            WindowShape::Count { size } => self.minimum_requests.min(size),
+        }
+    }
+
+    /// The slow rate, or 0 where nothing can be slow.
+    pub fn effective_slow_rate_bp(&self) -> u32 {
+        self.slow_threshold.map_or(0, |_| self.slow_rate_bp)
+    }
+}
+
+/// The names of the gRPC codes, by number.
+pub const GRPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// Lower case of an ASCII text.
+fn lower(text: &str) -> Box<str> {
+    let mut owned = String::from(text);
+    owned.make_ascii_lowercase();
+    owned.into_boxed_str()
+}
+
+#[cfg(test)]
+mod tests;

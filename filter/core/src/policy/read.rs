@@ -1,0 +1,338 @@
+//! Reading JSON with every error kept: the reader goes on after each one.
+//!
+//! A getter takes the default that stands where the field is absent, and returns
+//! it where the field is wrong too, having noted the error; the result of a read
+//! with errors is thrown away whole, so the stand-in is never used. Each object
+//! remembers the names it was asked for: what is left over is unknown, and the
+//! names asked for are what a slip is compared with.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::ops::RangeInclusive;
+
+use super::error::{PolicyError, Problem};
+use super::json::Node;
+use super::text;
+use crate::time::Span;
+
+/// The errors found so far, in the order of the file.
+#[derive(Default)]
+pub(super) struct Errors(RefCell<Vec<PolicyError>>);
+
+impl Errors {
+    pub(super) fn add(&self, path: String, problem: Problem) {
+        // Never borrowed across a call, so the borrow cannot fail.
+        if let Ok(mut errors) = self.0.try_borrow_mut() {
+            errors.push(PolicyError { path, problem });
+        }
+    }
+
+    pub(super) fn into_list(self) -> Vec<PolicyError> {
+        self.0.into_inner()
+    }
+}
+
+/// A place in the file, where a value may or may not stand.
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    node: Option<&'a Node>,
+    path: String,
+    errors: &'a Errors,
+}
+
+/// An object being read.
+pub(super) struct Object<'a> {
+    fields: &'a [(String, Node)],
+    known: Vec<&'static str>,
+    path: String,
+    errors: &'a Errors,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn top(node: &'a Node, errors: &'a Errors) -> Place<'a> {
+        Place {
+            node: Some(node),
+            path: String::new(),
+            errors,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        self.node.is_none()
+    }
+
+    /// Notes that a value other than the one found should stand here.
+    pub(super) fn refuse(&self, allowed: impl Into<String>) {
+        let found = self
+            .node
+            .map_or(String::from("absent"), |node| shorten(node.to_text()));
+        let allowed = allowed.into();
+        self.errors
+            .add(self.path.clone(), Problem::NotAllowed { found, allowed });
+    }
+
+    pub(super) fn conflict(&self, words: &str) {
+        self.errors
+            .add(self.path.clone(), Problem::Conflict(words.to_owned()));
+    }
+
+    pub(super) fn missing(&self) {
+        self.errors.add(self.path.clone(), Problem::Missing);
+    }
+
+    /// Any value, as it stands.
+    pub(super) fn node(&self) -> Option<&'a Node> {
+        self.node
+    }
+
+    /// A text for which `read` finds a meaning.
+    pub(super) fn text<T>(
+        &self,
+        allowed: &str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Option<T> {
+        let node = self.node?;
+        let value = match node {
+            Node::Text(text) => read(text),
+            _ => None,
+        };
+        if value.is_none() {
+            self.refuse(allowed);
+        }
+        value
+    }
+
+    pub(super) fn boolean(&self, default: bool) -> bool {
+        match self.node {
+            None => default,
+            Some(Node::Bool(value)) => *value,
+            Some(_) => {
+                self.refuse("true or false");
+                default
+            }
+        }
+    }
+
+    pub(super) fn integer(&self, range: RangeInclusive<u32>, default: u32) -> u32 {
+        let Some(node) = self.node else {
+            return default;
+        };
+        if let Node::Number(number) = node
+            && let Some(value) = number.as_u64().and_then(|n| u32::try_from(n).ok())
+            && range.contains(&value)
+        {
+            return value;
+        }
+        self.refuse(format!("{} to {}", range.start(), range.end()));
+        default
+    }
+
+    /// A number with at most two decimals, held in hundredths.
+    pub(super) fn decimal(&self, range: RangeInclusive<u32>, default: u32) -> u32 {
+        let Some(node) = self.node else {
+            return default;
+        };
+        if let Node::Number(number) = node
+            && let Some(value) = text::hundredths(number)
+            && range.contains(&value)
+        {
+            return value;
+        }
+        let (low, high) = (
+            text::show_percent(*range.start()),
+            text::show_percent(*range.end()),
+        );
+        self.refuse(format!("{low} to {high}, with at most two decimals"));
+        default
+    }
+
+    /// 0 to 100 percent, held in basis points.
+    pub(super) fn percent(&self, default_bp: u32) -> u32 {
+        self.decimal(0..=super::WHOLE_BP, default_bp)
+    }
+
+    /// A duration within `range`; with `zero` also `0s`, which switches off.
+    pub(super) fn duration(&self, zero: bool, range: RangeInclusive<Span>) -> Option<Span> {
+        let (low, high) = (
+            text::show_span(*range.start()),
+            text::show_span(*range.end()),
+        );
+        let or_zero = if zero { "0s or " } else { "" };
+        self.text(&format!("{or_zero}{low} to {high}"), |text| {
+            text::duration(text)
+                .filter(|span| range.contains(span) || (zero && *span == Span::ZERO))
+        })
+    }
+
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.text(&names.join(", "), |text| {
+            choices
+                .iter()
+                .find(|(name, _)| *name == text)
+                .map(|(_, choice)| *choice)
+        })
+    }
+
+    /// A list that is not empty. Each item is read by `read`; what it refuses is left out.
+    pub(super) fn list<T>(&self, read: impl FnMut(Place<'a>) -> Option<T>) -> Option<Vec<T>> {
+        if let Some(Node::List(items)) = self.node
+            && items.is_empty()
+        {
+            self.refuse("a list of at least one");
+            return None;
+        }
+        self.any_list(read)
+    }
+
+    /// A list that may be empty.
+    pub(super) fn any_list<T>(
+        &self,
+        mut read: impl FnMut(Place<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        match self.node? {
+            Node::List(items) => {
+                let places = items.iter().enumerate().map(|(index, node)| Place {
+                    node: Some(node),
+                    path: format!("{}[{index}]", self.path),
+                    errors: self.errors,
+                });
+                Some(places.filter_map(&mut read).collect())
+            }
+            _ => {
+                self.refuse("a list");
+                None
+            }
+        }
+    }
+
+    /// An object read by `read`; where it is absent an empty one, so that the
+    /// defaults of its fields have one home.
+    pub(super) fn object<T>(&self, read: impl FnOnce(&mut Object<'a>) -> T) -> T {
+        let fields: &'a [(String, Node)] = match self.node {
+            None => &[],
+            Some(Node::Object(fields)) => fields,
+            Some(_) => {
+                self.refuse("an object");
+                &[]
+            }
+        };
+        let mut object = Object {
+            fields,
+            known: Vec::new(),
+            path: self.path.clone(),
+            errors: self.errors,
+        };
+        let value = read(&mut object);
+        object.finish();
+        value
+    }
+
+    /// The fields of an object whose names the user chooses.
+    pub(super) fn entries(&self) -> Vec<(&'a str, Place<'a>)> {
+        let fields: &'a [(String, Node)] = match self.node {
+            None => &[],
+            Some(Node::Object(fields)) => fields,
+            Some(_) => {
+                self.refuse("an object");
+                &[]
+            }
+        };
+        let entry = |(name, node): &'a (String, Node)| {
+            let place = Place {
+                node: Some(node),
+                path: format!("{}[{name:?}]", self.path),
+                errors: self.errors,
+            };
+            (name.as_str(), place)
+        };
+        fields.iter().map(entry).collect()
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The field `name`, there or not.
+    pub(super) fn at(&mut self, name: &'static str) -> Place<'a> {
+        self.known.push(name);
+        Place {
+            node: self.find(name),
+            path: join(&self.path, name),
+            errors: self.errors,
+        }
+    }
+
+    /// A field of the language that this version cannot serve yet.
+    pub(super) fn not_supported(&mut self, name: &'static str) {
+        let place = self.at(name);
+        if !place.is_absent() {
+            self.errors.add(place.path, Problem::NotSupported);
+        }
+    }
+
+    /// Leaves the fields not asked for unjudged: without the one that says what
+    /// the object is, none of them can be called unknown.
+    pub(super) fn ignore_rest(&mut self) {
+        self.fields = &[];
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Node> {
+        let mut fields = self.fields.iter();
+        fields.find(|(n, _)| n == name).map(|(_, node)| node)
+    }
+
+    /// Notes what was not asked for, and what stands twice.
+    fn finish(&mut self) {
+        let description = self.at("description");
+        description.text("a text", Some);
+        let mut seen: Vec<&str> = Vec::new();
+        for (name, _) in self.fields {
+            let path = join(&self.path, name);
+            if seen.contains(&name.as_str()) {
+                self.errors.add(path, Problem::Twice);
+            } else if !self.known.contains(&name.as_str()) {
+                let nearest = text::nearest(name, &self.known);
+                self.errors.add(path, Problem::Unknown { nearest });
+            }
+            seen.push(name);
+        }
+    }
+}
+
+/// `path.name`, with names that are no plain words in quotes.
+fn join(path: &str, name: &str) -> String {
+    let plain = !name.is_empty()
+        && name.len() <= FOUND_CHARS
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$');
+    match (path.is_empty(), plain) {
+        (true, true) => name.to_owned(),
+        (false, true) => format!("{path}.{name}"),
+        (_, false) => format!("{path}[{:?}]", shorten(name.to_owned())),
+    }
+}
+
+/// How much of a wrong value is shown: enough to recognise it on one line.
+const FOUND_CHARS: usize = 60;
+
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(FOUND_CHARS) {
+        None => text,
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// A list of names, each one or more characters.
+pub(super) fn names(place: &Place<'_>) -> Vec<Box<str>> {
+    place
+        .list(|item| {
+            item.text("a text that is not empty", |text| {
+                (!text.is_empty()).then(|| Box::from(text))
+            })
+        })
+        .unwrap_or_default()
+}

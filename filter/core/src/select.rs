@@ -1,0 +1,280 @@
+//! Which policy a request is under: the first whose conditions hold.
+//!
+//! Trying ten thousand policies one by one would cost every request for all of
+//! them. Each policy is therefore filed under one condition that an exact look-up
+//! can answer: its clusters, else its routes, else its exact authorities; the
+//! rest are tried by hand. What the look-ups find, in the order of the file, is
+//! tried in full, so that filing changes the cost but never the choice.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::policy::{Authority, HeaderTest, KeyPart, Match, Mode, PathKind, PathPattern, Policy};
+
+/// What the host knows of a request. Asked lazily: what no policy needs is not read.
+pub trait Request {
+    /// The cluster it is routed to.
+    fn cluster(&self) -> Option<&[u8]>;
+    /// The name of its route.
+    fn route(&self) -> Option<&[u8]>;
+    /// The first value of a header, by its name in lower case.
+    fn header(&self, name: &str) -> Option<&[u8]>;
+    /// Whether any value of a header passes `test`.
+    fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+}
+
+/// Policies by what they can be found by; the numbers are places in the file.
+#[derive(Debug, Default)]
+pub struct Selector {
+    clusters: Files,
+    routes: Files,
+    authorities: Files,
+    unfiled: Vec<usize>,
+}
+
+type Files = HashMap<Box<[u8]>, Vec<usize>>;
+
+/// A request's policy, and the path pattern by which it is under it.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected<'a> {
+    /// Place of the policy in the file.
+    pub policy: usize,
+    /// The pattern that the path matched; absent where the policy has none.
+    pub pattern: Option<&'a str>,
+}
+
+/// Longest name that is looked up by authority: host names end at 253.
+const AUTHORITY_BYTES_MAX: usize = 300;
+
+impl Selector {
+    /// Files the policies; disabled ones are left out, as if they were absent.
+    pub fn new(policies: &[Policy]) -> Selector {
+        let mut selector = Selector::default();
+        for (place, policy) in policies.iter().enumerate() {
+            if policy.mode != Mode::Disabled {
+                selector.file(place, &policy.matcher);
+            }
+        }
+        selector
+    }
+
+    fn file(&mut self, place: usize, matcher: &Match) {
+        let exact = |authority: &Authority| match authority {
+            Authority::Exact(name) => Some(name.clone()),
+            Authority::Suffix(_) => None,
+        };
+        let authorities: Option<Vec<Box<str>>> = matcher.authorities.iter().map(exact).collect();
+        if !matcher.clusters.is_empty() {
+            file_under(&mut self.clusters, &matcher.clusters, place);
+        } else if !matcher.routes.is_empty() {
+            file_under(&mut self.routes, &matcher.routes, place);
+        } else if let Some(names) = authorities.filter(|names| !names.is_empty()) {
+            file_under(&mut self.authorities, &names, place);
+        } else {
+            self.unfiled.push(place);
+        }
+    }
+
+    /// The policy of a request.
+    pub fn select<'a>(
+        &self,
+        policies: &'a [Policy],
+        request: &impl Request,
+    ) -> Option<Selected<'a>> {
+        let mut lists = [
+            found(&self.clusters, || request.cluster()),
+            found(&self.routes, || request.route()),
+            &[],
+            &[],
+            &self.unfiled,
+        ];
+        if !self.authorities.is_empty() {
+            let authority = request.header(":authority").unwrap_or_default();
+            if authority.len() <= AUTHORITY_BYTES_MAX {
+                let lower = authority.to_ascii_lowercase();
+                let bare = without_port(&lower);
+                lists[2] = found(&self.authorities, || Some(&lower));
+                if bare.len() < lower.len() {
+                    lists[3] = found(&self.authorities, || Some(bare));
+                }
+            }
+        }
+        while let Some(place) = pop_lowest(&mut lists) {
+            if let Some(policy) = policies.get(place)
+                && let Some(pattern) = holds(&policy.matcher, request)
+            {
+                return Some(Selected {
+                    policy: place,
+                    pattern: pattern.map(|p| &*p.text),
+                });
+            }
+        }
+        None
+    }
+}
+
+fn file_under(files: &mut Files, names: &[Box<str>], place: usize) {
+    for name in names {
+        let list = files.entry(name.as_bytes().into()).or_default();
+        if list.last() != Some(&place) {
+            list.push(place);
+        }
+    }
+}
+
+/// Asks for the name only if anything is filed at all.
+fn found<'f, 'r>(files: &'f Files, name: impl FnOnce() -> Option<&'r [u8]>) -> &'f [usize] {
+    if files.is_empty() {
+        return &[];
+    }
+    name()
+        .and_then(|name| files.get(name))
+        .map_or(&[], Vec::as_slice)
+}
+
+/// Takes the lowest first element off the lists, which are ascending.
+fn pop_lowest(lists: &mut [&[usize]]) -> Option<usize> {
+    let lowest = lists
+        .iter()
+        .filter_map(|list| list.first())
+        .min()
+        .copied()?;
+    for list in lists {
+        if let Some((first, rest)) = list.split_first()
+            && *first == lowest
+        {
+            *list = rest;
+        }
+    }
+    Some(lowest)
+}
+
+/// Whether all conditions hold: then the path pattern that did, if paths are one.
+fn holds<'a>(matcher: &'a Match, request: &impl Request) -> Option<Option<&'a PathPattern>> {
+    let one_of = |names: &[Box<str>], value: Option<&[u8]>| {
+        value.is_some_and(|value| names.iter().any(|name| name.as_bytes() == value))
+    };
+    if !matcher.clusters.is_empty() && !one_of(&matcher.clusters, request.cluster()) {
+        return None;
+    }
+    if !matcher.routes.is_empty() && !one_of(&matcher.routes, request.route()) {
+        return None;
+    }
+    if !matcher.methods.is_empty() && !one_of(&matcher.methods, request.header(":method")) {
+        return None;
+    }
+    if !matcher.authorities.is_empty() {
+        let authority = request.header(":authority")?;
+        matcher
+            .authorities
+            .iter()
+            .find(|a| authority_holds(a, authority))?;
+    }
+    for header in &matcher.headers {
+        if !header_holds(&header.name, &header.test, request) {
+            return None;
+        }
+    }
+    if matcher.paths.is_empty() {
+        return Some(None);
+    }
+    let path = without_query(request.header(":path")?);
+    matcher.paths.iter().find(|p| path_holds(p, path)).map(Some)
+}
+
+fn authority_holds(pattern: &Authority, authority: &[u8]) -> bool {
+    let compare = |name: &[u8]| match pattern {
+        Authority::Exact(exact) => name.eq_ignore_ascii_case(exact.as_bytes()),
+        Authority::Suffix(suffix) => {
+            let start = name.len().checked_sub(suffix.len()).filter(|at| *at > 0);
+            start
+                .and_then(|at| name.get(at..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+        }
+    };
+    compare(authority) || compare(without_port(authority))
+}
+
+/// `host:80` and `[::1]:80` without the port; `::1` as it is.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let Some(colon) = authority.iter().rposition(|b| *b == b':') else {
+        return authority;
+    };
+    let (host, port) = authority.split_at_checked(colon).unwrap_or_default();
+    let is_port = port.len() > 1 && port.iter().skip(1).all(u8::is_ascii_digit);
+    if is_port && (host.ends_with(b"]") || !host.contains(&b':')) {
+        host
+    } else {
+        authority
+    }
+}
+
+fn header_holds(name: &str, test: &HeaderTest, request: &impl Request) -> bool {
+    match test {
+        HeaderTest::Exact(exact) => {
+            request.any_header(name, &mut |value| value == exact.as_bytes())
+        }
+        HeaderTest::Present(present) => request.any_header(name, &mut |_| true) == *present,
+    }
+}
+
+fn without_query(path: &[u8]) -> &[u8] {
+    path.split(|b| *b == b'?' || *b == b'#')
+        .next()
+        .unwrap_or_default()
+}
+
+fn path_holds(pattern: &PathPattern, path: &[u8]) -> bool {
+    let text = pattern.text.as_bytes();
+    match pattern.kind {
+        PathKind::Exact => path == text,
+        PathKind::Prefix => path.starts_with(text),
+        PathKind::Template => {
+            let mut segments = path.split(|b| *b == b'/');
+            let all = text.split(|b| *b == b'/').all(|wanted| {
+                segments.next().is_some_and(|segment| {
+                    segment == wanted || (wanted.starts_with(b"{") && !segment.is_empty())
+                })
+            });
+            all && segments.next().is_none()
+        }
+    }
+}
+
+/// How many request headers a request may have to be asked for: with more than one,
+/// a host reads them all at once cheaper than one by one.
+pub fn wants_many_headers(policies: &[Policy]) -> bool {
+    let mut names: HashSet<&str> = HashSet::new();
+    for policy in policies.iter().filter(|p| p.mode != Mode::Disabled) {
+        // Whether a request speaks gRPC decides how it is judged.
+        names.insert("content-type");
+        let matcher = &policy.matcher;
+        names.extend(matcher.headers.iter().map(|header| &*header.name));
+        let conditions = [
+            (":authority", matcher.authorities.is_empty()),
+            (":path", matcher.paths.is_empty()),
+            (":method", matcher.methods.is_empty()),
+        ];
+        names.extend(
+            conditions
+                .iter()
+                .filter(|(_, none)| !none)
+                .map(|(name, _)| name),
+        );
+        names.extend(policy.key.iter().filter_map(|part| match part {
+            KeyPart::Authority => Some(":authority"),
+            KeyPart::Method => Some(":method"),
+            KeyPart::Header(name) => Some(&**name),
+            KeyPart::Cluster | KeyPart::Route | KeyPart::Path => None,
+        }));
+        if policy.echoes_request_later() {
+            names.insert(":path");
+        }
+    }
+    names.len() > 1
+}
+
+#[cfg(test)]
+mod tests;

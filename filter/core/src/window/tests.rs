@@ -1,0 +1,108 @@
+use alloc::vec::Vec;
+
+use super::*;
+use crate::random::Random;
+
+/// The obvious window: every outcome ever, counted anew each time.
+struct Naive {
+    shape: WindowShape,
+    all: Vec<(u64, bool, bool)>,
+}
+
+impl Naive {
+    fn record(&mut self, failure: bool, slow: bool, now: Instant) -> Counts {
+        // A clock that steps back counts as standing still.
+        let at = self
+            .all
+            .last()
+            .map_or(now.as_ns(), |last| last.0.max(now.as_ns()));
+        self.all.push((at, failure, slow));
+        let mut counts = Counts::default();
+        match self.shape {
+            WindowShape::Time { duration } => {
+                let width = duration.as_ns() / BUCKETS;
+                let oldest = (at / width).saturating_sub(BUCKETS - 1);
+                for &(when, failure, slow) in &self.all {
+                    if when / width >= oldest {
+                        counts.add(failure, slow);
+                    }
+                }
+            }
+            WindowShape::Count { size } => {
+                for &(_, failure, slow) in self.all.iter().rev().take(size as usize) {
+                    counts.add(failure, slow);
+                }
+            }
+        }
+        counts
+    }
+}
+
+fn agrees_with_naive(shape: WindowShape, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut window = Window::new(&shape);
+    let mut naive = Naive {
+        shape,
+        all: Vec::new(),
+    };
+    let mut now = Instant::from_ns(random.between(0, 1_000_000_000_000));
+    for step in 0..400 {
+        let pause_ms = match random.between(0, 9) {
+            0..=3 => 0,
+            4..=7 => random.between(1, 120),
+            8 => random.between(120, 1_500),
+            _ => random.between(1_500, 20_000),
+        };
+        now = now.after(Span::from_ms(pause_ms));
+        let (failure, slow) = (random.chance(4_000), random.chance(2_000));
+        assert_eq!(
+            window.record(failure, slow, now),
+            naive.record(failure, slow, now),
+            "shape {shape:?}, seed {seed}, step {step}"
+        );
+        if random.chance(50) {
+            window.clear();
+            naive.all.clear();
+        }
+    }
+}
+
+#[test]
+fn a_time_window_equals_a_naive_list_under_random_histories() {
+    for seed in 0..400 {
+        let duration = Span::from_ms([100, 1_000, 1_110, 10_000][seed as usize % 4]);
+        agrees_with_naive(WindowShape::Time { duration }, seed);
+    }
+}
+
+#[test]
+fn a_count_window_equals_a_naive_list_under_random_histories() {
+    for seed in 0..400 {
+        let size = [1, 2, 3, 4, 5, 7, 100, 333][seed as usize % 8];
+        agrees_with_naive(WindowShape::Count { size }, seed);
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_is_counted_at_the_newest_bucket() {
+    let shape = WindowShape::Time {
+        duration: Span::from_secs(1),
+    };
+    let mut window = Window::new(&shape);
+    window.record(true, false, Instant::from_ns(5_000_000_000));
+    let counts = window.record(true, false, Instant::from_ns(1));
+    assert_eq!(counts.failures, 2);
+}
+
+#[test]
+fn a_count_window_takes_two_bits_an_outcome() {
+    let mut window = Window::new(&WindowShape::Count { size: 10_000 });
+    for _ in 0..30_000 {
+        window.record(true, true, Instant::from_ns(0));
+    }
+    let Kept::Count(last) = &window.kept else {
+        panic!("a count window");
+    };
+    assert_eq!(last.bits.len(), 2_500);
+    assert_eq!(window.total.failures, 10_000);
+}
