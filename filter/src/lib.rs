@@ -1,0 +1,31 @@
+//! `spillway.wasm`: the proxy-wasm adapter around `spillway-core`.
+//!
+//! It reads what the core asks for, asks the core, and applies the answer. No
+//! policy is decided here: an `if` about policy belongs in the core, where it can
+//! be tested without a host. Whatever goes wrong between the host and the core,
+//! the request passes and `spillway.internal_errors_total` moves.
+
+#![deny(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod facts;
+mod host;
+mod http;
+mod metrics;
+mod pairs;
+mod report;
+mod root;
+
+use proxy_wasm::types::LogLevel;
+
+// Hosts allow nothing but logging before the VM has started, so this only says
+// which context to make.
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+}}

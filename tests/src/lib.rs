@@ -1,1 +1,45 @@
+//! The harness: a real Envoy, scripted upstreams and clients, for tests of a few lines.
+//!
+//! What Spillway promises can only be seen from outside: by what a caller gets, what the upstream
+//! receives, and what the metrics say. So nothing of the host is imitated here. A test starts an
+//! [`Upstream`] whose behaviour it changes as it goes, puts an [`Envoy`] in front of it, sends
+//! requests, and looks at all three.
+//!
+//! ```no_run
+//! # use serde_json::json;
+//! # use spillway_tests::{Envoy, Reply, Upstream};
+//! # async fn test() {
+//! let upstream = Upstream::start().await;
+//! let envoy = Envoy::in_front_of(upstream.address())
+//!     .policy(json!({"policies": [{"name": "p", "circuit_breaker": {"consecutive_failures": 3}}]}))
+//!     .start()
+//!     .await;
+//! upstream.reply(Reply::status(503));
+//! for _ in 0..3 {
+//!     assert_eq!(envoy.get("/").await.status, 503);
+//! }
+//! assert_eq!(envoy.get("/").await.header("x-circuit-state"), "open");
+//! assert_eq!(upstream.hits(), 3);
+//! envoy.expect_metric("spillway_rejected_total", &[("policy", "p")], 1).await;
+//! # }
+//! ```
+//!
+//! Without a policy the filter is not in the chain at all: that is how the harness is tested.
+//! Everything a test starts ends with it: processes are killed on drop, files live in a
+//! temporary directory.
 
+pub mod client;
+pub mod envoy;
+pub mod eventually;
+pub mod grpc;
+pub mod metrics;
+pub mod places;
+pub mod raw;
+mod serving;
+pub mod upstream;
+
+pub use client::{Answer, Client};
+pub use envoy::Envoy;
+pub use eventually::eventually;
+pub use grpc::{GrpcClient, GrpcReply, GrpcUpstream};
+pub use upstream::{Reply, Upstream};

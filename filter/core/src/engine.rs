@@ -6,6 +6,7 @@
 //! the request passes. What happened comes out as [`Event`]s, in order.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::breaker::{Breaker, Moment, Permit, Refusal, StateName, Transition};
@@ -27,7 +28,7 @@ pub struct Engine {
     random: Random,
     key: Vec<u8>,
     transitions: Vec<Transition>,
-    events: Vec<Event>,
+    events: VecDeque<Event>,
     many_headers: bool,
 }
 
@@ -147,7 +148,7 @@ impl Engine {
             random,
             key: Vec::with_capacity(KEY_BYTES_MAX),
             transitions: Vec::new(),
-            events: Vec::new(),
+            events: VecDeque::new(),
         }
     }
 
@@ -167,9 +168,9 @@ impl Engine {
         self.policy_name(note.policy)
     }
 
-    /// Takes the events since the last call, oldest first.
-    pub fn drain_events(&mut self) -> impl Iterator<Item = Event> + '_ {
-        self.events.drain(..)
+    /// Takes the oldest event that was not taken yet.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     /// Decides about a request whose headers have come. `complete` says that
@@ -453,7 +454,7 @@ impl Engine {
             let delta = i64::from(is_open(to)).saturating_sub(i64::from(is_open(from)));
             self.gauge(policy, Gauge::OpenCircuits, delta);
             let key = self.tables.get(policy).map(|table| table.parts(slot));
-            self.events.push(Event::Transition {
+            self.events.push_back(Event::Transition {
                 policy,
                 key: key.unwrap_or_default(),
                 transition,
@@ -468,12 +469,12 @@ impl Engine {
     }
 
     fn count(&mut self, policy: usize, counter: Counter) {
-        self.events.push(Event::Count { policy, counter });
+        self.events.push_back(Event::Count { policy, counter });
     }
 
     fn gauge(&mut self, policy: usize, gauge: Gauge, delta: i64) {
         if delta != 0 {
-            self.events.push(Event::Gauge {
+            self.events.push_back(Event::Gauge {
                 policy,
                 gauge,
                 delta,

@@ -302,6 +302,17 @@ pub enum On {
     Timeout,
 }
 
+impl On {
+    /// The word for it in policies, labels and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            On::Open => "open",
+            On::Failure => "failure",
+            On::Timeout => "timeout",
+        }
+    }
+}
+
 /// A set of [`On`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnSet(u8);

@@ -1,0 +1,164 @@
+//! What the host knows of a request and of its answer, read as the core asks.
+
+use std::cell::{Cell, OnceCell};
+
+use spillway_core::classify::Response;
+use spillway_core::hint;
+use spillway_core::select::Request;
+use spillway_core::time::Span;
+
+use crate::host::{self, Map};
+use crate::pairs::Pairs;
+
+/// The words by which a host names what a request is routed to.
+///
+/// Envoy before 1.33 has no `xds.` in front. Which form a host knows is learned
+/// from the first answer, so that the others are not asked for ever.
+#[derive(Default)]
+pub struct Dialect {
+    cluster: Cell<Option<&'static str>>,
+    route: Cell<Option<&'static str>>,
+}
+
+const CLUSTER_NAMES: [&str; 2] = ["xds\0cluster_name", "cluster_name"];
+const ROUTE_NAMES: [&str; 2] = ["xds\0route_name", "route_name"];
+
+fn routed(known: &Cell<Option<&'static str>>, names: [&'static str; 2]) -> Option<Vec<u8>> {
+    let read = |name| host::property(name).ok().filter(|value| !value.is_empty());
+    if let Some(name) = known.get() {
+        return read(name);
+    }
+    let found = names.into_iter().find_map(|name| Some((name, read(name)?)));
+    found.map(|(name, value)| {
+        known.set(Some(name));
+        value
+    })
+}
+
+/// A request in its header phase.
+pub struct LiveRequest<'a> {
+    dialect: &'a Dialect,
+    cluster: OnceCell<Option<Vec<u8>>>,
+    route: OnceCell<Option<Vec<u8>>>,
+    /// The first header asked for, where only one is expected.
+    one: OnceCell<(String, Option<Vec<u8>>)>,
+    all: OnceCell<Pairs>,
+    many_headers: bool,
+}
+
+impl<'a> LiveRequest<'a> {
+    /// The current request. With `many_headers` all headers are read at the first
+    /// question, else only at the second: reading all costs less than reading two.
+    pub fn new(dialect: &'a Dialect, many_headers: bool) -> LiveRequest<'a> {
+        LiveRequest {
+            dialect,
+            cluster: OnceCell::new(),
+            route: OnceCell::new(),
+            one: OnceCell::new(),
+            all: OnceCell::new(),
+            many_headers,
+        }
+    }
+
+    fn all(&self) -> &Pairs {
+        self.all
+            .get_or_init(|| Pairs::new(host::header_pairs(Map::RequestHeaders).unwrap_or_default()))
+    }
+}
+
+impl Request for LiveRequest<'_> {
+    fn cluster(&self) -> Option<&[u8]> {
+        let read = || routed(&self.dialect.cluster, CLUSTER_NAMES);
+        self.cluster.get_or_init(read).as_deref()
+    }
+
+    fn route(&self) -> Option<&[u8]> {
+        let read = || routed(&self.dialect.route, ROUTE_NAMES);
+        self.route.get_or_init(read).as_deref()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        if !self.many_headers && self.all.get().is_none() {
+            let read = || (name.into(), host::header(Map::RequestHeaders, name).ok());
+            let (read_name, value) = self.one.get_or_init(read);
+            if read_name == name {
+                return value.as_deref();
+            }
+        }
+        let mut pairs = self.all().iter();
+        pairs
+            .find(|(other, _)| *other == name.as_bytes())
+            .map(|(_, value)| value)
+    }
+
+    fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.all()
+            .iter()
+            .any(|(other, value)| other == name.as_bytes() && test(value))
+    }
+}
+
+/// The answer to the current request.
+#[derive(Clone, Copy)]
+pub enum LiveResponse {
+    /// Its headers have come.
+    Begun,
+    /// The stream is over.
+    Ended,
+}
+
+fn response_header(name: &str) -> Option<Vec<u8>> {
+    host::header(Map::ResponseHeaders, name).ok()
+}
+
+fn header_or_trailer(name: &str) -> Option<Vec<u8>> {
+    response_header(name).or_else(|| host::header(Map::ResponseTrailers, name).ok())
+}
+
+fn header_number(value: Option<Vec<u8>>) -> Option<u64> {
+    hint::number(&value?)
+}
+
+impl Response for LiveResponse {
+    fn status(&self) -> Option<u16> {
+        let status = header_number(response_header(":status"))?;
+        u16::try_from(status).ok()
+    }
+
+    fn details(&self) -> Option<impl AsRef<[u8]>> {
+        host::property("response\0code_details")
+            .ok()
+            .filter(|details| !details.is_empty())
+    }
+
+    fn flags(&self) -> u64 {
+        host::property_u64("response\0flags").unwrap_or(0)
+    }
+
+    fn attempts(&self) -> Option<u64> {
+        host::property_u64("upstream\0request_attempt_count")
+    }
+
+    fn grpc_status(&self) -> Option<u32> {
+        // While an answer goes on, Envoy's property says UNKNOWN for every call
+        // that has not ended, so only a status among the headers counts then.
+        let status = match self {
+            LiveResponse::Begun => header_number(response_header("grpc-status")),
+            LiveResponse::Ended => host::property_u64("response\0grpc_status")
+                .or_else(|| header_number(header_or_trailer("grpc-status"))),
+        };
+        u32::try_from(status?).ok()
+    }
+
+    fn service_time(&self) -> Option<Span> {
+        header_number(response_header("x-envoy-upstream-service-time")).map(Span::from_ms)
+    }
+
+    fn hint_header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
+        header_or_trailer(name)
+    }
+
+    fn unix_secs(&self) -> u64 {
+        host::wall_time().map_or(u64::MAX, |since_1970| since_1970.as_ms() / 1_000)
+    }
+}

@@ -1,0 +1,210 @@
+//! Every hostcall of the project.
+//!
+//! The externs are declared here rather than taken from the SDK, whose wrappers
+//! panic on every status that they do not expect, and whose `String` readers
+//! panic on a header that is not UTF-8. Here each call returns what the host
+//! said. All values are bytes.
+
+use core::ptr;
+
+use spillway_core::time::{Instant, Span};
+
+use crate::pairs;
+
+/// What a host answered instead of OK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(u32);
+
+/// Which map of headers.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Map {
+    RequestHeaders = 0,
+    ResponseHeaders = 2,
+    ResponseTrailers = 3,
+}
+
+/// Kinds of metrics.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum MetricKind {
+    Counter = 0,
+    Gauge = 1,
+}
+
+const PLUGIN_CONFIGURATION: u32 = 7;
+const NOT_GRPC: i32 = -1;
+
+// SAFETY: these are the imports of the proxy-wasm ABI 0.2.1, module `env`, with
+// the types that it gives them. A host writes only through the out-pointers.
+unsafe extern "C" {
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+    ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_len: usize,
+        body: *const u8,
+        body_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, delta: i64) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+}
+
+// SAFETY: two imports of WASI preview 1, with the types that it gives them.
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+    fn random_get(data: *mut u8, len: usize) -> u32;
+}
+
+const CLOCK_MONOTONIC: u32 = 1;
+
+fn check(status: u32) -> Result<(), Status> {
+    match status {
+        0 => Ok(()),
+        other => Err(Status(other)),
+    }
+}
+
+/// Takes over the bytes that a call hands out. Hosts place them in memory that they
+/// asked this module's allocator for.
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Status> {
+    let (mut data, mut len) = (ptr::null_mut(), 0);
+    check(call(&raw mut data, &raw mut len))?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the host got `data` from `proxy_on_memory_allocate(len)`, which gives
+    // a boxed slice of that length away.
+    Ok(unsafe { Vec::from_raw_parts(data, len, len) })
+}
+
+/// The plugin's configuration, at most `len` bytes of it.
+pub fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
+    // SAFETY: `bytes` gives valid out-pointers.
+    bytes(|data, size| unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, len, data, size) })
+}
+
+/// All pairs of a map, in the host's encoding: see [`pairs`].
+pub fn header_pairs(map: Map) -> Result<Vec<u8>, Status> {
+    // SAFETY: `bytes` gives valid out-pointers.
+    bytes(|data, len| unsafe { proxy_get_header_map_pairs(map as u32, data, len) })
+}
+
+/// The first value of a header.
+pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
+    // SAFETY: `name` outlives the call; `bytes` gives valid out-pointers.
+    bytes(|data, len| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len)
+    })
+}
+
+/// A property; `path` has its segments joined by NUL.
+pub fn property(path: &str) -> Result<Vec<u8>, Status> {
+    // SAFETY: `path` outlives the call; `bytes` gives valid out-pointers.
+    bytes(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
+}
+
+/// A property that is eight bytes, little-endian.
+pub fn property_u64(path: &str) -> Option<u64> {
+    let bytes = property(path).ok()?;
+    bytes.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Sets a property of the stream, for access logs and filters behind this one.
+pub fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
+    // SAFETY: both slices outlive the call.
+    check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
+}
+
+/// Answers the stream's request here.
+pub fn send_local_response(
+    status: u16,
+    details: &str,
+    headers: &[(String, Vec<u8>)],
+    body: &[u8],
+    grpc_status: Option<u8>,
+) -> Result<(), Status> {
+    let headers = pairs::encode(headers);
+    // SAFETY: all slices outlive the call.
+    check(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status.map_or(NOT_GRPC, i32::from),
+        )
+    })
+}
+
+/// The id of a metric, which is made if it is not there.
+pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
+    let mut id = 0;
+    // SAFETY: `name` outlives the call, and `id` is a valid out-pointer.
+    check(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Moves a metric; a counter only upwards.
+pub fn increment_metric(id: u32, delta: i64) -> Result<(), Status> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { proxy_increment_metric(id, delta) })
+}
+
+/// The host's monotonic clock, which all workers of a process share.
+pub fn monotonic_time() -> Result<Instant, Status> {
+    let mut ns = 0;
+    // SAFETY: `ns` is a valid out-pointer.
+    check(unsafe { clock_time_get(CLOCK_MONOTONIC, 0, &raw mut ns) })?;
+    Ok(Instant::from_ns(ns))
+}
+
+/// The time since 1970. It may step.
+pub fn wall_time() -> Result<Span, Status> {
+    let mut ns = 0;
+    // SAFETY: `ns` is a valid out-pointer.
+    check(unsafe { proxy_get_current_time_nanoseconds(&raw mut ns) })?;
+    Ok(Span::from_ns(ns))
+}
+
+/// A random word.
+pub fn random_word() -> Result<u64, Status> {
+    let mut word = [0; 8];
+    // SAFETY: `word` is valid for its length.
+    check(unsafe { random_get(word.as_mut_ptr(), word.len()) })?;
+    Ok(u64::from_le_bytes(word))
+}

@@ -1,0 +1,97 @@
+//! What the core wants counted and logged, handed to the host.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use serde::Serialize;
+use spillway_core::breaker::Transition;
+use spillway_core::engine::Engine;
+use spillway_core::event::Event;
+
+use crate::metrics::{Metric, Metrics};
+
+/// The way from the core's events to the host's metrics and log.
+#[derive(Default)]
+pub struct Reporter {
+    metrics: RefCell<Metrics>,
+}
+
+/// The log line of a change of state.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    policy: &'a str,
+    key: Vec<Option<Cow<'a, str>>>,
+    from: &'static str,
+    to: &'static str,
+    why: &'static str,
+    requests: u32,
+    failures: u32,
+    slow: u32,
+    opens: u32,
+    lasted_ms: u64,
+    open_ms: u64,
+}
+
+impl Reporter {
+    /// Hands on what happened since the last call.
+    pub fn report(&self, engine: &mut Engine) {
+        while let Some(event) = engine.next_event() {
+            match event {
+                Event::Count { policy, counter } => {
+                    self.move_metric(engine, Metric::Count(policy, counter), 1);
+                }
+                Event::Gauge {
+                    policy,
+                    gauge,
+                    delta,
+                } => self.move_metric(engine, Metric::Gauge(policy, gauge), delta),
+                Event::Transition {
+                    policy,
+                    key,
+                    transition,
+                } => log_transition(engine.policy_name(policy), &key, &transition),
+            }
+        }
+    }
+
+    /// Counts that something went wrong here, and a request passed for it.
+    pub fn internal_error(&self, what: &str) {
+        log::error!("spillway: {what}; the request passes");
+        if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
+            // A host without metrics has nowhere to count it.
+            let _ = metrics.move_by(Metric::InternalErrors, 1, |_| "");
+        }
+    }
+
+    fn move_metric(&self, engine: &Engine, metric: Metric, delta: i64) {
+        if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
+            // A host without metrics has nowhere to count it.
+            let _ = metrics.move_by(metric, delta, |place| engine.policy_name(place));
+        }
+    }
+}
+
+fn log_transition(policy: &str, key: &[Option<Box<[u8]>>], transition: &Transition) {
+    let part = |part: &'_ Option<Box<[u8]>>| {
+        part.as_deref()
+            .map(|bytes| Cow::from(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    let line = Line {
+        event: "transition",
+        policy,
+        key: key.iter().map(part).collect(),
+        from: transition.from.name(),
+        to: transition.to.name(),
+        why: transition.why.name(),
+        requests: transition.counts.requests,
+        failures: transition.counts.failures,
+        slow: transition.counts.slow,
+        opens: transition.opens,
+        lasted_ms: transition.lasted.as_ms(),
+        open_ms: transition.open_for.as_ms(),
+    };
+    if let Ok(json) = serde_json::to_string(&line) {
+        log::warn!("{json}");
+    }
+}

@@ -1,0 +1,386 @@
+//! Envoy and the harness without the filter: what every other test builds on.
+//!
+//! The first group proves the harness; the rest are facts about the host that the filter relies
+//! on, so that an Envoy that changes one is noticed here and not as a riddle elsewhere.
+
+use std::time::Duration;
+
+use serde_json::json;
+use spillway_tests::client::request;
+use spillway_tests::envoy::Update;
+use spillway_tests::grpc::Code;
+use spillway_tests::{Client, Envoy, GrpcClient, GrpcReply, GrpcUpstream, Reply, Upstream};
+use spillway_tests::{eventually, raw};
+
+#[tokio::test]
+async fn the_upstreams_status_headers_and_body_reach_the_caller() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(
+        Reply::status(418)
+            .header("x-kind", "teapot")
+            .body("short and stout"),
+    );
+    let answer = envoy.get("/tea").await;
+    assert_eq!((answer.status, answer.header("x-kind")), (418, "teapot"));
+    assert_eq!(
+        (answer.text().as_str(), answer.complete),
+        ("short and stout", true)
+    );
+}
+
+#[tokio::test]
+async fn the_upstream_remembers_what_it_was_asked() {
+    let (upstream, envoy) = plain().await;
+    envoy
+        .client()
+        .post("/order?n=1", &[("x-tenant", "a")], "two loaves")
+        .await;
+    envoy.get("/other").await;
+    let first = &upstream.requests()[0];
+    assert_eq!(
+        (first.method.as_str(), &first.body[..]),
+        ("POST", &b"two loaves"[..])
+    );
+    assert_eq!(upstream.hits_on("/order"), 1);
+    assert_eq!(upstream.hits_with("x-tenant", "a"), 1);
+    assert_eq!(upstream.hits(), 2);
+    upstream.forget();
+    assert_eq!(upstream.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_reply_is_chosen_by_header_then_path_then_for_all() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(Reply::status(500));
+    upstream.reply_on("/fine", Reply::status(200));
+    assert_eq!(envoy.get("/any").await.status, 500);
+    assert_eq!(envoy.get("/fine").await.status, 200);
+    let scripted = envoy
+        .get_with("/fine", &[("x-script", "status=429 retry-after=7")])
+        .await;
+    assert_eq!(
+        (scripted.status, scripted.header("retry-after")),
+        (429, "7")
+    );
+}
+
+#[tokio::test]
+async fn the_gate_lets_through_as_many_as_it_is_told() {
+    let (upstream, envoy) = plain().await;
+    upstream.close_gate();
+    let waiting: Vec<_> = (0..3).map(|_| envoy.client().begin("/", &[])).collect();
+    upstream.in_flight_reaches(3).await;
+    upstream.release(2);
+    upstream.in_flight_reaches(1).await;
+    upstream.open_gate();
+    for request in waiting {
+        assert_eq!(request.answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn requests_spread_over_workers_when_each_has_its_own_connection() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .concurrency(2)
+        .start()
+        .await;
+    let client = Client::unpooled(envoy.address());
+    for _ in 0..40 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    for worker in 0..2 {
+        let name = format!("listener.127.0.0.1_0.worker_{worker}.downstream_cx_total");
+        assert!(
+            envoy.stat(&name).await > 0,
+            "worker {worker} had no connection"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_read_with_their_labels() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(Reply::status(503));
+    envoy.get("/").await;
+    let labels = [
+        ("envoy_cluster_name", "upstream"),
+        ("envoy_response_code", "503"),
+    ];
+    envoy
+        .expect_metric("envoy_cluster_upstream_rq", &labels, 1)
+        .await;
+    assert_eq!(
+        envoy.metrics().await.value("envoy_cluster_nonsense", &[]),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_503_with_the_flag_uf() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .refused_cluster("gone")
+        .start()
+        .await;
+    assert_eq!(
+        envoy.get_with("/refused", &[("x-to", "gone")]).await.status,
+        503
+    );
+    let entry = envoy.access("/refused").await;
+    assert_eq!(
+        (&entry["flags"], &entry["cluster"]),
+        (&json!("UF"), &json!("gone"))
+    );
+    assert_details(
+        &entry,
+        "upstream_reset_before_response_started{remote_connection_failure",
+    );
+}
+
+#[tokio::test]
+async fn a_reset_before_headers_is_503_with_the_flag_uc() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(Reply::reset());
+    assert_eq!(envoy.get("/reset").await.status, 503);
+    let entry = envoy.access("/reset").await;
+    assert_eq!(entry["flags"], "UC");
+    assert_details(
+        &entry,
+        "upstream_reset_before_response_started{connection_termination",
+    );
+}
+
+#[tokio::test]
+async fn a_reset_in_mid_body_is_seen_by_the_caller_and_only_at_the_end() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(Reply::reset_mid_body().body("half"));
+    let answer = envoy.get("/cut").await;
+    assert_eq!(
+        (answer.status, answer.text().as_str(), answer.complete),
+        (200, "half", false)
+    );
+    let entry = envoy.access("/cut").await;
+    assert_eq!(
+        (&entry["code"], &entry["flags"]),
+        (&json!(200), &json!("UPE"))
+    );
+    assert_details(
+        &entry,
+        "upstream_reset_after_response_started{protocol_error}",
+    );
+}
+
+#[tokio::test]
+async fn a_route_timeout_is_504_with_the_flag_ut() {
+    let upstream = Upstream::start().await;
+    let setting = Envoy::in_front_of(upstream.address()).route_timeout(Duration::from_millis(200));
+    let envoy = setting.start().await;
+    upstream.reply(Reply::hang());
+    assert_eq!(envoy.get("/slow").await.status, 504);
+    let entry = envoy.access("/slow").await;
+    assert_eq!(
+        (&entry["flags"], &entry["details"]),
+        (&json!("UT"), &json!("response_timeout"))
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_is_the_flag_dc_and_frees_the_upstream() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(Reply::hang());
+    let request = envoy.client().begin("/left", &[]);
+    upstream.in_flight_reaches(1).await;
+    request.abandon().await;
+    upstream.in_flight_reaches(0).await;
+    let entry = envoy.access("/left").await;
+    assert_eq!(entry["flags"], "DC");
+    assert_eq!(entry["details"], "downstream_remote_disconnect");
+}
+
+#[tokio::test]
+async fn the_answer_of_a_filter_in_front_never_reaches_the_upstream() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .before(json!({
+            "name": "envoy.filters.http.fault",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                "abort": {"http_status": 429, "percentage": {"numerator": 100}},
+            },
+        }))
+        .start()
+        .await;
+    assert_eq!(envoy.get("/limited").await.status, 429);
+    assert_eq!(
+        envoy.access("/limited").await["details"],
+        "fault_filter_abort"
+    );
+    assert_eq!(upstream.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_filter_state_that_nobody_set_is_no_value() {
+    let (_upstream, envoy) = plain().await;
+    envoy.get("/").await;
+    assert_eq!(envoy.access("/").await["spillway"], json!(null));
+}
+
+#[tokio::test]
+async fn a_grpc_call_succeeds_unary_and_streamed() {
+    let (upstream, envoy) = grpc().await;
+    let client = GrpcClient::new(envoy.address());
+    assert_eq!(
+        client
+            .unary("hello")
+            .await
+            .expect("an answer")
+            .into_inner()
+            .text,
+        "hello"
+    );
+    upstream.reply(GrpcReply::ok(3));
+    let streamed = client.stream("again").await.expect("an answer");
+    assert_eq!((streamed.messages.len(), streamed.code), (3, Code::Ok));
+    assert_eq!(upstream.hits(), 2);
+}
+
+#[tokio::test]
+async fn a_grpc_failure_in_headers_keeps_its_metadata() {
+    let (upstream, envoy) = grpc().await;
+    let failure = GrpcReply::fail_in_headers(Code::Unavailable);
+    upstream.reply(failure.metadata("grpc-retry-pushback-ms", "700"));
+    let status = GrpcClient::new(envoy.address())
+        .unary("hello")
+        .await
+        .expect_err("a failure");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(
+        status
+            .metadata()
+            .get("grpc-retry-pushback-ms")
+            .expect("a pushback"),
+        "700"
+    );
+}
+
+#[tokio::test]
+async fn a_grpc_failure_in_trailers_comes_after_the_messages() {
+    let (upstream, envoy) = grpc().await;
+    upstream.reply(GrpcReply::fail_in_trailers(Code::Internal, 2));
+    let streamed = GrpcClient::new(envoy.address())
+        .stream("hello")
+        .await
+        .expect("headers");
+    assert_eq!(
+        (streamed.messages.len(), streamed.code),
+        (2, Code::Internal)
+    );
+    let entry = envoy.access("/spillway.test.Echo/Say").await;
+    assert_eq!(
+        (&entry["code"], &entry["grpc_status"]),
+        (&json!(200), &json!(13))
+    );
+}
+
+#[tokio::test]
+async fn a_refused_bootstrap_is_told_by_the_log() {
+    let upstream = Upstream::start().await;
+    let refused = Envoy::in_front_of(upstream.address()).after(json!({"name": "no.such.filter"}));
+    let refusal = refused.try_start().await.err().expect("a refusal");
+    assert!(refusal.log.contains("no.such.filter"), "{}", refusal.log);
+}
+
+#[tokio::test]
+async fn an_update_reaches_new_connections_and_a_refused_one_changes_nothing() {
+    let upstream = Upstream::start().await;
+    let mut envoy = Envoy::in_front_of(upstream.address())
+        .listener_on_disk()
+        .start()
+        .await;
+    assert_eq!(envoy.get("/").await.status, 200);
+    let (address, client) = (envoy.address(), Client::unpooled(envoy.address()));
+
+    let answer =
+        json!({"name": "closed", "match": {"path": "/"}, "direct_response": {"status": 410}});
+    assert_eq!(
+        envoy.update(|old| old.route(answer)).await,
+        Update::Accepted
+    );
+    eventually("the new route", async || {
+        client.get("/").await.status == 410
+    })
+    .await;
+    let nonsense = json!({"name": "no.such.filter"});
+    assert_eq!(
+        envoy.update(|old| old.after(nonsense)).await,
+        Update::Refused
+    );
+    assert_eq!(client.get("/").await.status, 410);
+    assert_eq!(envoy.address(), address);
+    assert!(
+        !envoy
+            .log_lines(r"config rejected: .*no\.such\.filter")
+            .is_empty()
+    );
+    envoy.old_connections_end().await;
+    assert_eq!(envoy.get("/").await.status, 410);
+}
+
+#[tokio::test]
+async fn hostile_bytes_are_answered_or_refused_and_the_next_caller_is_served() {
+    let (upstream, envoy) = plain().await;
+    let wide = raw::get_with_header("/wide", "x-wide", &[b'a'; 60 * 1024]);
+    assert_eq!(
+        raw::exchange(envoy.address(), &wide).await.status(),
+        Some(200)
+    );
+    let bytes = raw::get_with_header("/bytes", "x-bytes", b"\xff\xfe");
+    assert_eq!(
+        raw::exchange(envoy.address(), &bytes).await.status(),
+        Some(200)
+    );
+    let connect = b"CONNECT host:443 HTTP/1.1\r\nhost: host:443\r\n\r\n";
+    assert_eq!(
+        raw::exchange(envoy.address(), connect).await.status(),
+        Some(404)
+    );
+    assert_eq!(
+        raw::exchange(envoy.address(), b"\0\0garbage\r\n\r\n")
+            .await
+            .status(),
+        Some(400)
+    );
+    assert_eq!(envoy.get("/next").await.status, 200);
+    assert_eq!(upstream.hits(), 3);
+}
+
+#[tokio::test]
+async fn a_request_of_any_method_is_passed_on() {
+    let (upstream, envoy) = plain().await;
+    envoy
+        .client()
+        .send(request("DELETE", "/thing", &[], ""))
+        .await;
+    assert_eq!(upstream.requests()[0].method, "DELETE");
+}
+
+async fn plain() -> (Upstream, Envoy) {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address()).start().await;
+    (upstream, envoy)
+}
+
+async fn grpc() -> (GrpcUpstream, Envoy) {
+    let upstream = GrpcUpstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .http2_upstream()
+        .start()
+        .await;
+    (upstream, envoy)
+}
+
+fn assert_details(entry: &serde_json::Value, beginning: &str) {
+    let details = entry["details"].as_str().unwrap_or_default();
+    assert!(details.starts_with(beginning), "{details}");
+}

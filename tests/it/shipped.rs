@@ -1,0 +1,51 @@
+//! The files that users copy are the files that work.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use spillway_tests::envoy::validate;
+use spillway_tests::{Envoy, Upstream, places};
+
+#[test]
+fn envoy_accepts_the_shipped_bootstrap() {
+    let mut bootstrap = places::shipped_bootstrap();
+    // The one path that every user has to set.
+    spillway(&mut bootstrap)["vm_config"]["code"]["local"]["filename"] = json!(places::module());
+    validate(&bootstrap).unwrap_or_else(|log| panic!("{log}"));
+}
+
+#[test]
+fn the_shipped_bootstrap_survives_a_crash_of_the_filter() {
+    let mut bootstrap = places::shipped_bootstrap();
+    assert_eq!(spillway(&mut bootstrap)["failure_policy"], "FAIL_RELOAD");
+}
+
+#[tokio::test]
+async fn every_shipped_policy_is_accepted_by_the_filter() {
+    let upstream = Upstream::start().await;
+    for file in policies() {
+        let policy = places::shipped_policy(&file);
+        let started = Envoy::in_front_of(upstream.address())
+            .policy(policy)
+            .try_start()
+            .await;
+        let envoy = started.unwrap_or_else(|refusal| panic!("{file}: {}", refusal.log));
+        assert_eq!(envoy.get("/").await.status, 200, "{file}");
+    }
+}
+
+fn spillway(bootstrap: &mut Value) -> &mut Value {
+    let listener = &mut bootstrap["static_resources"]["listeners"][0];
+    let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    &mut http["http_filters"][0]["typed_config"]["config"]
+}
+
+/// The file names of the policies; the schema next to them is none.
+fn policies() -> Vec<String> {
+    let entries = fs::read_dir(places::root().join("policies")).expect("policies");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string());
+    let names = names.map(|name| name.expect("a readable name"));
+    names
+        .filter(|name| name.ends_with(".json") && name != "schema.json")
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! What the admin interface tells about a starting or running Envoy.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Refusal;
+use super::process::Process;
+use crate::client::Client;
+
+/// How long a metric may lag behind the answer; shorter than all patience, so that a test that
+/// expects the wrong number fails with the numbers that there are.
+pub(super) const SETTLING: Duration = Duration::from_secs(5);
+
+/// The address of the one listener, once its workers accept connections.
+pub(super) async fn listener(process: &Process, admin: &Client) -> Result<SocketAddr, Refusal> {
+    process
+        .while_alive("a listener of Envoy that accepts", async || {
+            let page = page(admin, "/listeners?format=json").await?;
+            let socket = &page["listener_statuses"][0]["local_address"]["socket_address"];
+            let ip = socket["address"].as_str()?.parse().ok()?;
+            let port = u16::try_from(socket["port_value"].as_u64()?).ok()?;
+            let started = stat(admin, "listener_manager.workers_started").await == 1;
+            (started && port != 0).then_some(SocketAddr::new(ip, port))
+        })
+        .await
+}
+
+/// One statistic by its full name; 0 where it is absent or the interface does not answer.
+pub(super) async fn stat(admin: &Client, name: &str) -> u64 {
+    let path = format!("/stats?format=json&filter=^{name}$");
+    let page = page(admin, &path).await.unwrap_or_default();
+    let entry = page["stats"]
+        .as_array()
+        .and_then(|all| all.first().cloned());
+    entry.and_then(|entry| entry["value"].as_u64()).unwrap_or(0)
+}
+
+async fn page(admin: &Client, path: &str) -> Option<Value> {
+    let answer = admin
+        .try_send(crate::client::request("GET", path, &[], ""))
+        .await
+        .ok()?;
+    serde_json::from_slice(&answer.body).ok()
+}

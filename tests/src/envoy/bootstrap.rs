@@ -1,0 +1,113 @@
+//! Envoy's configuration: the shipped bootstrap with the test's wishes written over it.
+//!
+//! It is not put together here from scratch, since then a mistake in the file that users copy
+//! would go unseen. Ports, paths and clusters are the test's; the filter's stanza, the tags of
+//! the metrics and the form of the access log are the shipped ones.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::setting::{Setting, UPSTREAM};
+use crate::places;
+
+/// Room for a header of 60 KiB, which Envoy's default would refuse before any filter sees it.
+const REQUEST_HEADERS_KB_MAX: u64 = 96;
+
+/// The bootstrap of a setting, with its files in `folder`.
+pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
+    let mut shipped = places::shipped_bootstrap();
+    shipped["admin"]["address"] = free_port();
+    shipped["static_resources"]["clusters"] = json!(setting.clusters);
+    if setting.listener_on_disk {
+        shipped["static_resources"]
+            .as_object_mut()
+            .expect("resources")
+            .remove("listeners");
+        shipped["node"] = json!({"id": "test", "cluster": "test"});
+        shipped["dynamic_resources"] = json!({"lds_config": {
+            "resource_api_version": "V3",
+            "path_config_source": {"path": folder.join("listeners.json")},
+        }});
+    } else {
+        shipped["static_resources"]["listeners"] = json!([listener(setting, folder)]);
+    }
+    shipped
+}
+
+/// The one listener of a setting.
+pub fn listener(setting: &Setting, folder: &Path) -> Value {
+    let mut listener = places::shipped_bootstrap()["static_resources"]["listeners"][0].take();
+    listener["address"] = free_port();
+    let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    http["max_request_headers_kb"] = json!(REQUEST_HEADERS_KB_MAX);
+    http["access_log"][0]["typed_config"]["path"] = json!(folder.join("access.log"));
+    http["http_filters"] = filters(setting, http["http_filters"].take());
+    let routes = &mut http["route_config"]["virtual_hosts"][0]["routes"];
+    *routes = json!(self::routes(setting, routes[0].take()));
+    listener
+}
+
+/// The listener as the file from which Envoy takes updates.
+pub fn discovery(setting: &Setting, folder: &Path, version: u64) -> Value {
+    let mut listener = listener(setting, folder);
+    listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+    json!({"version_info": version.to_string(), "resources": [listener]})
+}
+
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
+    let mut cluster = json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": socket(&address.ip().to_string(), address.port())}},
+        ]}]},
+    });
+    if http2 {
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            },
+        });
+    }
+    cluster
+}
+
+fn filters(setting: &Setting, mut shipped: Value) -> Value {
+    let (mut spillway, router) = (shipped[0].take(), shipped[1].take());
+    let mut chain = setting.before.clone();
+    if let Some(policy) = &setting.policy {
+        let config = &mut spillway["typed_config"]["config"];
+        config["vm_config"]["code"]["local"]["filename"] = json!(places::module());
+        config["configuration"]["value"] = json!(policy);
+        overwrite(config, &setting.plugin);
+        chain.push(spillway);
+    }
+    chain.extend(setting.after.iter().cloned());
+    chain.push(router);
+    json!(chain)
+}
+
+fn routes(setting: &Setting, mut default: Value) -> Vec<Value> {
+    default["route"]["cluster"] = json!(UPSTREAM);
+    default["route"]["timeout"] = json!(format!("{}s", setting.route_timeout.as_secs_f64()));
+    setting.routes.iter().cloned().chain([default]).collect()
+}
+
+fn overwrite(target: &mut Value, fields: &Value) {
+    for (name, value) in fields.as_object().expect("fields of the plugin") {
+        target[name] = value.clone();
+    }
+}
+
+fn free_port() -> Value {
+    socket("127.0.0.1", 0)
+}
+
+fn socket(address: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": address, "port_value": port}})
+}

@@ -1,0 +1,156 @@
+//! The process and its folder.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Refusal, Setting, bootstrap};
+use crate::client::Client;
+use crate::eventually::found;
+use crate::places;
+
+/// Lines of the log that a failing test prints.
+const LOG_TAIL: usize = 60;
+
+pub(super) struct Process {
+    child: Mutex<Child>,
+    folder: TempDir,
+}
+
+impl Process {
+    pub(super) fn spawn(setting: &Setting) -> Self {
+        let folder = TempDir::with_prefix("spillway-").expect("a temporary folder");
+        let config = folder.path().join("envoy.json");
+        write(&config, &bootstrap::bootstrap(setting, folder.path()));
+        if setting.listener_on_disk {
+            let listener = bootstrap::discovery(setting, folder.path(), 1);
+            write(&folder.path().join("listeners.json"), &listener);
+        }
+        let log = File::create(folder.path().join("envoy.log")).expect("a log file");
+        let child = command(&config, folder.path(), setting.concurrency)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("Envoy runs");
+        Self {
+            child: Mutex::new(child),
+            folder,
+        }
+    }
+
+    /// A client of the admin interface, once there is one.
+    pub(super) async fn admin(&self) -> Result<Client, Refusal> {
+        let file = self.folder.path().join("admin");
+        self.while_alive("Envoy's admin address", async || {
+            fs::read_to_string(&file).ok()?.trim().parse().ok()
+        })
+        .await
+        .map(Client::new)
+    }
+
+    /// Waits for what `look` finds, but only for as long as the process lives.
+    pub(super) async fn while_alive<T>(
+        &self,
+        what: &str,
+        mut look: impl AsyncFnMut() -> Option<T>,
+    ) -> Result<T, Refusal> {
+        found(what, async || match look().await {
+            Some(it) => Some(Ok(it)),
+            None => self.has_ended().then(|| Err(Refusal { log: self.log() })),
+        })
+        .await
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.read("envoy.log")
+    }
+
+    pub(super) fn access_log(&self) -> String {
+        self.read("access.log")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts a file in the place of another in one step: Envoy watches for the move, and must
+    /// never read half a file.
+    pub(super) fn replace(&self, name: &str, value: &Value) {
+        let next = self.folder.path().join("next");
+        write(&next, value);
+        fs::rename(next, self.folder.path().join(name)).expect("a file in its place");
+    }
+
+    fn read(&self, name: &str) -> String {
+        let bytes = fs::read(self.folder.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn has_ended(&self) -> bool {
+        let ended = self.child.lock().expect("the child").try_wait();
+        ended.expect("a child to ask").is_some()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().expect("the child");
+        let _already_ended = child.kill();
+        let _status = child.wait();
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+            eprintln!("the end of Envoy's log:\n{}", tail.join("\n"));
+        }
+    }
+}
+
+/// Asks Envoy whether a bootstrap is good, without starting it; what it wrote where it is not.
+pub fn validate(bootstrap: &Value) -> Result<(), String> {
+    let folder = TempDir::with_prefix("spillway-").expect("a temporary folder");
+    let config = folder.path().join("envoy.json");
+    write(&config, bootstrap);
+    let mut command = command(&config, folder.path(), 1);
+    let output = command
+        .args(["--mode", "validate"])
+        .output()
+        .expect("Envoy runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(told)
+    }
+}
+
+fn command(config: &Path, folder: &Path, concurrency: usize) -> Command {
+    let path = |name: &str| -> PathBuf { folder.join(name) };
+    let mut command = Command::new(places::envoy());
+    // Hot restart would keep shared memory that outlives a killed process.
+    command.arg("--disable-hot-restart");
+    command.arg("--config-path").arg(config);
+    command.arg("--admin-address-path").arg(path("admin"));
+    command.args(["--concurrency", &concurrency.to_string()]);
+    // At its start the main component lists every extension there is, pages of them.
+    command.args([
+        "--log-level",
+        "info",
+        "--component-log-level",
+        "main:warning",
+    ]);
+    command.args(["--file-flush-interval-msec", "20"]);
+    // Connections of a replaced configuration end soon and not after ten minutes.
+    command.args(["--drain-time-s", "1"]);
+    command
+}
+
+fn write(path: &Path, value: &Value) {
+    fs::write(path, value.to_string()).expect("a writable folder");
+}

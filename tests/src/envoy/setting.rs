@@ -1,0 +1,154 @@
+//! What a test asks of an Envoy before it starts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+
+use super::bootstrap::cluster;
+use super::{Envoy, Refusal};
+
+/// The name of the cluster that every Envoy of the tests has.
+pub const UPSTREAM: &str = "upstream";
+
+/// An Envoy yet to be started.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub(super) clusters: Vec<Value>,
+    pub(super) routes: Vec<Value>,
+    pub(super) route_timeout: Duration,
+    pub(super) before: Vec<Value>,
+    pub(super) after: Vec<Value>,
+    /// The plugin's configuration as it is handed over; without one, the filter is left out.
+    pub(super) policy: Option<String>,
+    pub(super) plugin: Value,
+    pub(super) concurrency: usize,
+    pub(super) listener_on_disk: bool,
+    refused: Vec<Arc<TcpSocket>>,
+}
+
+impl Setting {
+    pub(super) fn new(upstream: SocketAddr) -> Self {
+        Self {
+            clusters: vec![cluster(UPSTREAM, upstream, false)],
+            routes: Vec::new(),
+            route_timeout: Duration::from_secs(15),
+            before: Vec::new(),
+            after: Vec::new(),
+            policy: None,
+            plugin: json!({}),
+            concurrency: 1,
+            listener_on_disk: false,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Puts Spillway into the chain with this policy.
+    pub fn policy(self, policy: Value) -> Self {
+        self.policy_text(&policy.to_string())
+    }
+
+    /// Puts Spillway into the chain with any text for a policy.
+    pub fn policy_text(mut self, text: &str) -> Self {
+        self.policy = Some(text.to_owned());
+        self
+    }
+
+    /// Changes fields of the plugin's configuration, such as `failure_policy`.
+    pub fn plugin(mut self, fields: Value) -> Self {
+        self.plugin = fields;
+        self
+    }
+
+    /// Puts a filter in front of Spillway.
+    pub fn before(mut self, filter: Value) -> Self {
+        self.before.push(filter);
+        self
+    }
+
+    /// Puts a filter between Spillway and the router.
+    pub fn after(mut self, filter: Value) -> Self {
+        self.after.push(filter);
+        self
+    }
+
+    /// Speaks HTTP/2 to the cluster `upstream`, as gRPC needs.
+    pub fn http2_upstream(mut self) -> Self {
+        let address = self.clusters[0]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]
+            ["endpoint"]["address"]["socket_address"]
+            .clone();
+        let port = address["port_value"].as_u64().expect("a port") as u16;
+        self.clusters[0] = cluster(UPSTREAM, SocketAddr::from(([127, 0, 0, 1], port)), true);
+        self
+    }
+
+    /// Adds a cluster, and a route to it: requests with `x-to: NAME`, of the route NAME.
+    pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
+        self.clusters.push(cluster(name, address, false));
+        self.route(json!({
+            "name": name,
+            "match": {"prefix": "/", "headers": [{"name": "x-to", "string_match": {"exact": name}}]},
+            "route": {"cluster": name},
+        }))
+    }
+
+    /// Adds a cluster whose port refuses connections, and a route as [`Setting::cluster`] does.
+    pub fn refused_cluster(mut self, name: &str) -> Self {
+        let (address, socket) = refused_port();
+        self.refused.push(socket);
+        self.cluster(name, address)
+    }
+
+    /// Adds a route before the default one.
+    pub fn route(mut self, route: Value) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Sets the timeout of the default route.
+    pub fn route_timeout(mut self, timeout: Duration) -> Self {
+        self.route_timeout = timeout;
+        self
+    }
+
+    /// Sets the number of worker threads.
+    pub fn concurrency(mut self, workers: usize) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// Loads the listener from a file, so that [`Envoy::update`] can change it.
+    pub fn listener_on_disk(mut self) -> Self {
+        self.listener_on_disk = true;
+        self
+    }
+
+    /// Starts Envoy and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start, with its log.
+    pub async fn start(self) -> Envoy {
+        match self.try_start().await {
+            Ok(envoy) => envoy,
+            Err(refusal) => panic!("Envoy did not start:\n{}", refusal.log),
+        }
+    }
+
+    /// Starts Envoy, or returns what it wrote when it refused its configuration.
+    pub async fn try_start(self) -> Result<Envoy, Refusal> {
+        Envoy::launch(self).await
+    }
+}
+
+/// A port that is taken without anybody listening: connections to it are refused, and no other
+/// test can be given it meanwhile.
+fn refused_port() -> (SocketAddr, Arc<TcpSocket>) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket
+        .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .expect("a free port");
+    (socket.local_addr().expect("a bound port"), Arc::new(socket))
+}

@@ -1,0 +1,112 @@
+//! Calls to the scripted service, unary and server-streaming.
+
+use std::net::SocketAddr;
+
+use http::uri::PathAndQuery;
+use tonic::client::Grpc;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use super::{PATH, Said};
+
+/// Calls the service at one address, over one HTTP/2 connection.
+#[derive(Clone)]
+pub struct GrpcClient(Channel);
+
+/// All of a streamed answer.
+#[derive(Clone, Debug)]
+pub struct Streamed {
+    /// What came with the headers.
+    pub metadata: MetadataMap,
+    pub messages: Vec<String>,
+    /// How the call ended; OK where nothing else was told.
+    pub code: Code,
+}
+
+impl GrpcClient {
+    /// Connects on the first call.
+    pub fn new(address: SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        Self(endpoint.connect_lazy())
+    }
+
+    /// A call with one message each way.
+    ///
+    /// # Errors
+    ///
+    /// Whatever status but OK the call ends with, in headers or trailers.
+    pub async fn unary(&self, text: &str) -> Result<Response<Said>, Status> {
+        self.unary_with(text, &[]).await
+    }
+
+    /// As [`GrpcClient::unary`], with metadata.
+    pub async fn unary_with(
+        &self,
+        text: &str,
+        metadata: &[(&'static str, &str)],
+    ) -> Result<Response<Said>, Status> {
+        let codec = ProstCodec::<Said, Said>::default();
+        self.ready()
+            .await?
+            .unary(ask(text, metadata), path(), codec)
+            .await
+    }
+
+    /// A call with a stream of messages back.
+    ///
+    /// # Errors
+    ///
+    /// The status, where it came in the headers; one in trailers is in [`Streamed::code`].
+    pub async fn stream(&self, text: &str) -> Result<Streamed, Status> {
+        let codec = ProstCodec::<Said, Said>::default();
+        let answer = self
+            .ready()
+            .await?
+            .server_streaming(ask(text, &[]), path(), codec)
+            .await?;
+        let (metadata, mut stream, _extensions) = answer.into_parts();
+        let mut streamed = Streamed {
+            metadata,
+            messages: Vec::new(),
+            code: Code::Ok,
+        };
+        loop {
+            match stream.message().await {
+                Ok(Some(said)) => streamed.messages.push(said.text),
+                Ok(None) => return Ok(streamed),
+                Err(status) => {
+                    return Ok(Streamed {
+                        code: status.code(),
+                        ..streamed
+                    });
+                }
+            }
+        }
+    }
+
+    async fn ready(&self) -> Result<Grpc<Channel>, Status> {
+        let mut grpc = Grpc::new(self.0.clone());
+        grpc.ready()
+            .await
+            .map_err(|error| Status::from_error(error.into()))?;
+        Ok(grpc)
+    }
+}
+
+fn ask(text: &str, metadata: &[(&'static str, &str)]) -> Request<Said> {
+    let mut request = Request::new(Said {
+        text: text.to_owned(),
+    });
+    for (name, value) in metadata {
+        request
+            .metadata_mut()
+            .insert(*name, value.parse().expect("a metadata value"));
+    }
+    request
+}
+
+fn path() -> PathAndQuery {
+    PathAndQuery::from_static(PATH)
+}

@@ -1,0 +1,64 @@
+//! Where the things are that a test runs: Envoy, the module, the shipped files.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The folder of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests live in a workspace")
+}
+
+/// The Envoy to run: `ENVOY_BIN`, else the one that `make setup` fetched.
+///
+/// # Panics
+///
+/// Where there is none, with what to do about it.
+pub fn envoy() -> PathBuf {
+    let path =
+        env::var_os("ENVOY_BIN").map_or_else(|| root().join(".venv/bin/envoy"), PathBuf::from);
+    assert!(
+        path.exists(),
+        "there is no Envoy at {}: run `make setup`",
+        path.display()
+    );
+    path
+}
+
+/// The module under test, as it is shipped.
+///
+/// # Panics
+///
+/// Where it is not built, with what to do about it.
+pub fn module() -> PathBuf {
+    let built = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let path = root()
+        .join(built)
+        .join("wasm32-wasip1/release/spillway.wasm");
+    assert!(
+        path.exists(),
+        "there is no module at {}: run `make wasm`",
+        path.display()
+    );
+    path
+}
+
+/// The example bootstrap for users. Every Envoy of the tests is made from it, so that what is
+/// shipped is what is tested.
+pub fn shipped_bootstrap() -> Value {
+    let text = shipped("deploy/envoy.yaml");
+    serde_saphyr::from_str(&text).expect("policies/deploy/envoy.yaml is YAML")
+}
+
+/// A policy of `policies/`, by its file name.
+pub fn shipped_policy(file: &str) -> Value {
+    serde_json::from_str(&shipped(file)).expect("a shipped policy is JSON")
+}
+
+fn shipped(file: &str) -> String {
+    let path = root().join("policies").join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

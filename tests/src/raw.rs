@@ -1,0 +1,54 @@
+//! Bytes that no HTTP library would send.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Silence after which the answer is taken as whole: Envoy keeps connections open.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct RawAnswer(pub Vec<u8>);
+
+/// Sends bytes as they are and reads until the connection ends or falls silent.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> RawAnswer {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    // Envoy may have refused and closed before all was written: its answer still counts.
+    let _refused = stream.write_all(bytes).await;
+    let (mut answer, mut chunk) = (Vec::new(), vec![0; 16 * 1024]);
+    while let Ok(Ok(read @ 1..)) = timeout(patience(&answer), stream.read(&mut chunk)).await {
+        answer.extend_from_slice(&chunk[..read]);
+    }
+    RawAnswer(answer)
+}
+
+/// A GET with one header of any bytes, on a connection that ends with the answer.
+pub fn get_with_header(path: &str, name: &str, value: &[u8]) -> Vec<u8> {
+    let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{name}: ");
+    [head.as_bytes(), value, b"\r\n\r\n"].concat()
+}
+
+impl RawAnswer {
+    /// The status of the first response; `None` where nothing like a response came.
+    pub fn status(&self) -> Option<u16> {
+        let line = self.0.strip_prefix(b"HTTP/1.1 ")?;
+        std::str::from_utf8(line.get(..3)?).ok()?.parse().ok()
+    }
+
+    /// All that came, as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+fn patience(answer: &[u8]) -> Duration {
+    if answer.is_empty() {
+        crate::eventually::PATIENCE
+    } else {
+        SILENCE
+    }
+}

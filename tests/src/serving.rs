@@ -1,0 +1,82 @@
+//! A server on a free port of the loopback, for HTTP/1.1 and HTTP/2 alike.
+//!
+//! Both scripted upstreams stand on it: one accept loop, whose end takes all its connections along.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A running server; dropped, its port refuses connections and those it has are cut.
+pub(crate) struct Serving {
+    pub(crate) address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Serving {
+    /// Starts to answer every request by `answer`. An error from it resets the connection, or the
+    /// stream where it is HTTP/2.
+    pub(crate) async fn start<A, B>(answer: A) -> Self
+    where
+        A: AsyncAnswer<B>,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound port");
+        Self {
+            address,
+            accepting: tokio::spawn(accept(listener, answer)),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// What answers a request; one for each connection is cloned off.
+pub(crate) trait AsyncAnswer<B>: Clone + Send + 'static {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = io::Result<Response<B>>> + Send;
+}
+
+async fn accept<A, B>(listener: TcpListener, answer: A)
+where
+    A: AsyncAnswer<B>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _peer)) = listener.accept().await {
+        connections.spawn(serve(stream, answer.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve<A, B>(stream: TcpStream, answer: A)
+where
+    A: AsyncAnswer<B>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let answer = answer.clone();
+        async move { answer.answer(request).await }
+    });
+    // Connections that end badly are what these servers are for.
+    let _ended = auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}

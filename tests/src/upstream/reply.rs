@@ -1,0 +1,133 @@
+//! What the upstream does with a request.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+
+/// One way to treat a request. Built by naming the ending, then adding to it.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) delay: Duration,
+    pub(super) ending: Ending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Ending {
+    Whole,
+    ResetBeforeHeaders,
+    ResetMidBody,
+    Hang,
+    HangMidBody,
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self::status(200)
+    }
+}
+
+impl Reply {
+    /// A whole response of that status, with the body `ok` where nothing else is said.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"ok"),
+            delay: Duration::ZERO,
+            ending: Ending::Whole,
+        }
+    }
+
+    /// The connection ends without a response.
+    pub fn reset() -> Self {
+        Self {
+            ending: Ending::ResetBeforeHeaders,
+            ..Self::default()
+        }
+    }
+
+    /// Headers and the body come, but the connection breaks before the body's proper end.
+    pub fn reset_mid_body() -> Self {
+        Self {
+            ending: Ending::ResetMidBody,
+            ..Self::default()
+        }
+    }
+
+    /// No answer, ever.
+    pub fn hang() -> Self {
+        Self {
+            ending: Ending::Hang,
+            ..Self::default()
+        }
+    }
+
+    /// Headers and the body come, but never the end.
+    pub fn hang_mid_body() -> Self {
+        Self {
+            ending: Ending::HangMidBody,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let name = HeaderName::try_from(name).expect("a header name");
+        self.headers
+            .append(name, HeaderValue::try_from(value).expect("a header value"));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets how long the upstream thinks before it does anything.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The reply that a request asks for by its `x-script` header: words such as `status=503`,
+    /// `delay_ms=100`, `body=text`, `retry-after=7` (any other name is a header), and one of
+    /// `reset`, `reset_mid_body`, `hang`, `hang_mid_body`.
+    pub(super) fn scripted<B>(request: &Request<B>) -> Option<Self> {
+        let script = request
+            .headers()
+            .get("x-script")?
+            .to_str()
+            .expect("a readable script");
+        let apply = |reply: Self, word: &str| match word.split_once('=') {
+            Some(("status", status)) => Self {
+                status: status.parse().expect("a status"),
+                ..reply
+            },
+            Some(("delay_ms", ms)) => {
+                reply.after(Duration::from_millis(ms.parse().expect("milliseconds")))
+            }
+            Some(("body", text)) => reply.body(text.to_owned()),
+            Some((name, value)) => reply.header(name, value),
+            None => Self {
+                ending: ending(word),
+                ..reply
+            },
+        };
+        Some(script.split_whitespace().fold(Self::default(), apply))
+    }
+}
+
+fn ending(word: &str) -> Ending {
+    match word {
+        "reset" => Ending::ResetBeforeHeaders,
+        "reset_mid_body" => Ending::ResetMidBody,
+        "hang" => Ending::Hang,
+        "hang_mid_body" => Ending::HangMidBody,
+        _ => panic!("x-script has no word {word}"),
+    }
+}

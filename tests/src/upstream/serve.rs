@@ -1,0 +1,76 @@
+//! The upstream's side of one request.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio::time::sleep;
+
+use super::reply::{Ending, Reply};
+use super::stage::Stage;
+use crate::serving::AsyncAnswer;
+
+/// How long what was sent may take to leave before the connection is cut: without a pause the
+/// server would throw the headers away with the connection, and the reset come before them.
+const HEAD_START: Duration = Duration::from_millis(50);
+
+type Content = BoxBody<Bytes, io::Error>;
+
+#[derive(Clone)]
+pub(super) struct Answering(pub(super) Arc<Stage>);
+
+impl AsyncAnswer<Content> for Answering {
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Content>> {
+        let stage = &self.0;
+        let (number, _underway) = stage.arrived(&request);
+        let (head, body) = request.into_parts();
+        stage.body_arrived(
+            number,
+            body.collect().await.map_err(io::Error::other)?.to_bytes(),
+        );
+        stage.pass_gate().await;
+        let scripted = Reply::scripted(&Request::from_parts(head.clone(), ()));
+        perform(scripted.unwrap_or_else(|| stage.reply_for(head.uri.path()))).await
+    }
+}
+
+async fn perform(reply: Reply) -> io::Result<Response<Content>> {
+    sleep(reply.delay).await;
+    let body = match reply.ending {
+        Ending::Whole => Full::new(reply.body).map_err(never).boxed(),
+        Ending::ResetBeforeHeaders => return Err(io::Error::other("a reset was asked for")),
+        Ending::Hang => pending().await,
+        Ending::ResetMidBody | Ending::HangMidBody => unfinished(reply.body, reply.ending),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    Ok(response)
+}
+
+fn unfinished(body: Bytes, ending: Ending) -> Content {
+    let (sender, channel) = Channel::<Bytes, io::Error>::new(1);
+    tokio::spawn(stop_short(sender, body, ending));
+    channel.boxed()
+}
+
+async fn stop_short(mut sender: Sender<Bytes, io::Error>, body: Bytes, ending: Ending) {
+    let _caller_gone = sender.send_data(body).await;
+    if ending == Ending::HangMidBody {
+        pending::<()>().await;
+    }
+    sleep(HEAD_START).await;
+    sender.abort(io::Error::other("a reset in mid-body was asked for"));
+}
+
+fn never(error: Infallible) -> io::Error {
+    match error {}
+}
