@@ -31,7 +31,7 @@ mod probes;
 use probes::{Judgement, Probes};
 
 /// A breaker of one key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Breaker {
     state: State,
     generation: u64,
@@ -46,7 +46,7 @@ pub struct Breaker {
     window: Window,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum State {
     Closed,
     Open { until: Instant },
@@ -265,16 +265,16 @@ impl Breaker {
     }
 
     /// Notes that the client has sent its whole request.
-    pub fn request_complete(&mut self, permit: &Permit) {
+    pub fn request_complete(&mut self, permit: &Permit, now: Instant) {
         if let Some(probes) = self.probes_of(permit) {
-            probes.request_complete(permit.probe);
+            probes.request_complete(permit.probe, now);
         }
     }
 
     /// Notes what the response's headers say, should the lease end before the response does.
-    pub fn answered(&mut self, permit: &Permit, verdict: Verdict) {
+    pub fn answered(&mut self, permit: &Permit, verdict: Verdict, now: Instant) {
         if let Some(probes) = self.probes_of(permit) {
-            probes.answered(permit.probe, verdict);
+            probes.answered(permit.probe, verdict, now);
         }
     }
 

@@ -112,8 +112,8 @@ struct Echo {
 }
 
 impl Ticket {
-    /// Whether the end of the request, and the start of the response, matter to
-    /// the clock: where not, the host's clock need not be read for them.
+    /// Whether it matters when the request ended and when the response began: where
+    /// not, the host's clock need not be read for them.
     pub fn watches_clock(&self) -> bool {
         self.watches_clock
     }
@@ -233,7 +233,8 @@ impl Engine {
         if let Some(admitted) = &ticket.admitted
             && let Some(breaker) = self.breaker_mut(ticket.policy, admitted.slot)
         {
-            breaker.request_complete(&admitted.permit);
+            // Only a probe's lease asks when, and a probe watches the clock.
+            breaker.request_complete(&admitted.permit, now.unwrap_or_default());
         }
     }
 
@@ -255,7 +256,7 @@ impl Engine {
         if let Some(admitted) = &ticket.admitted
             && let Some(breaker) = self.breaker_mut(ticket.policy, admitted.slot)
         {
-            breaker.answered(&admitted.permit, verdict);
+            breaker.answered(&admitted.permit, verdict, now);
         }
         let answer = answer?;
         ticket.replaced = Some(verdict);
@@ -328,9 +329,10 @@ impl Engine {
         if permit.is_probe() {
             if ticket.course.request_complete {
                 self.breaker_mut(ticket.policy, slot)?
-                    .request_complete(&permit);
+                    .request_complete(&permit, now);
             }
             ticket.decision = Some(Decision::Probe);
+            ticket.watches_clock = true;
             ticket.watches_response = true;
             self.count(ticket.policy, Counter::Probe);
         }

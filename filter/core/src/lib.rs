@@ -43,5 +43,7 @@ pub mod keys;
 pub mod policy;
 pub mod random;
 pub mod select;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod window;

@@ -45,13 +45,13 @@ impl Counts {
 }
 
 /// The outcomes that still count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     total: Counts,
     kept: Kept,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Kept {
     Time(Ring),
     Count(Last),
@@ -90,7 +90,7 @@ impl Window {
 }
 
 /// Ten buckets; `head` is the number of the newest one that was written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Ring {
     width_ns: u64,
     head: u64,
@@ -132,7 +132,7 @@ impl Ring {
 }
 
 /// The last `size` outcomes, two bits each; grows only as outcomes come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Last {
     size: u32,
     next: u32,

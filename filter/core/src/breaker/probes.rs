@@ -11,7 +11,7 @@ use crate::policy::{BreakerConfig, WHOLE_BP};
 use crate::time::{Instant, Span};
 use crate::window::Counts;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Probes {
     permits: u32,
     lease: Span,
@@ -22,7 +22,7 @@ pub(super) struct Probes {
     hint: Option<Span>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Probe {
     number: u32,
     deadline: Instant,
@@ -67,14 +67,14 @@ impl Probes {
         Some(number)
     }
 
-    pub(super) fn request_complete(&mut self, number: Option<u32>) {
-        if let Some(probe) = self.find(number) {
+    pub(super) fn request_complete(&mut self, number: Option<u32>, now: Instant) {
+        if let Some(probe) = self.leased(number, now) {
             probe.request_complete = true;
         }
     }
 
-    pub(super) fn answered(&mut self, number: Option<u32>, verdict: Verdict) {
-        if let Some(probe) = self.find(number) {
+    pub(super) fn answered(&mut self, number: Option<u32>, verdict: Verdict, now: Instant) {
+        if let Some(probe) = self.leased(number, now) {
             probe.answered = Some(verdict);
         }
     }
@@ -137,8 +137,11 @@ impl Probes {
         judgement
     }
 
-    fn find(&mut self, number: Option<u32>) -> Option<&mut Probe> {
-        self.live.iter_mut().find(|p| Some(p.number) == number)
+    /// The probe, unless its lease is over: it is judged by what was known by then,
+    /// though nobody may have come to judge it yet.
+    fn leased(&mut self, number: Option<u32>, now: Instant) -> Option<&mut Probe> {
+        let mut live = self.live.iter_mut();
+        live.find(|p| Some(p.number) == number && now < p.deadline)
     }
 
     fn count(&mut self, verdict: Verdict) {

@@ -19,20 +19,36 @@ use super::json::Node;
 use super::text;
 use crate::time::Span;
 
-/// The errors found so far, in the order of the file.
+/// The errors found so far, each with where it stands in the file.
 #[derive(Default)]
-pub(super) struct Errors(RefCell<Vec<PolicyError>>);
+pub(super) struct Errors(RefCell<Vec<(Position, PolicyError)>>);
+
+/// The way to a value: its index in each list or object, from the top.
+type Position = Vec<usize>;
 
 impl Errors {
-    pub(super) fn add(&self, path: String, problem: Problem) {
+    pub(super) fn add(&self, position: &[usize], path: String, problem: Problem) {
         // Never borrowed across a call, so the borrow cannot fail.
         if let Ok(mut errors) = self.0.try_borrow_mut() {
-            errors.push(PolicyError { path, problem });
+            errors.push((position.to_vec(), PolicyError { path, problem }));
         }
     }
 
+    fn len(&self) -> usize {
+        self.0.try_borrow().map_or(0, |errors| errors.len())
+    }
+
+    fn truncate(&self, len: usize) {
+        if let Ok(mut errors) = self.0.try_borrow_mut() {
+            errors.truncate(len);
+        }
+    }
+
+    /// The errors in the order of the file, whatever the order of reading.
     pub(super) fn into_list(self) -> Vec<PolicyError> {
-        self.0.into_inner()
+        let mut errors = self.0.into_inner();
+        errors.sort_by(|(a, _), (b, _)| a.cmp(b));
+        errors.into_iter().map(|(_, error)| error).collect()
     }
 }
 
@@ -40,6 +56,7 @@ impl Errors {
 #[derive(Clone)]
 pub(super) struct Place<'a> {
     node: Option<&'a Node>,
+    position: Position,
     path: String,
     errors: &'a Errors,
 }
@@ -48,6 +65,7 @@ pub(super) struct Place<'a> {
 pub(super) struct Object<'a> {
     fields: &'a [(String, Node)],
     known: Vec<&'static str>,
+    position: Position,
     path: String,
     errors: &'a Errors,
 }
@@ -56,6 +74,7 @@ impl<'a> Place<'a> {
     pub(super) fn top(node: &'a Node, errors: &'a Errors) -> Place<'a> {
         Place {
             node: Some(node),
+            position: Vec::new(),
             path: String::new(),
             errors,
         }
@@ -71,17 +90,19 @@ impl<'a> Place<'a> {
             .node
             .map_or(String::from("absent"), |node| shorten(node.to_text()));
         let allowed = allowed.into();
-        self.errors
-            .add(self.path.clone(), Problem::NotAllowed { found, allowed });
+        self.wrong(Problem::NotAllowed { found, allowed });
     }
 
     pub(super) fn conflict(&self, words: &str) {
-        self.errors
-            .add(self.path.clone(), Problem::Conflict(words.to_owned()));
+        self.wrong(Problem::Conflict(words.to_owned()));
     }
 
     pub(super) fn missing(&self) {
-        self.errors.add(self.path.clone(), Problem::Missing);
+        self.wrong(Problem::Missing);
+    }
+
+    fn wrong(&self, problem: Problem) {
+        self.errors.add(&self.position, self.path.clone(), problem);
     }
 
     /// Any value, as it stands.
@@ -198,6 +219,7 @@ impl<'a> Place<'a> {
             Node::List(items) => {
                 let places = items.iter().enumerate().map(|(index, node)| Place {
                     node: Some(node),
+                    position: below(&self.position, index),
                     path: format!("{}[{index}]", self.path),
                     errors: self.errors,
                 });
@@ -213,44 +235,50 @@ impl<'a> Place<'a> {
     /// An object read by `read`; where it is absent an empty one, so that the
     /// defaults of its fields have one home.
     pub(super) fn object<T>(&self, read: impl FnOnce(&mut Object<'a>) -> T) -> T {
-        let fields: &'a [(String, Node)] = match self.node {
-            None => &[],
-            Some(Node::Object(fields)) => fields,
-            Some(_) => {
-                self.refuse("an object");
-                &[]
-            }
-        };
+        let fields = self.fields();
+        let before = self.errors.len();
         let mut object = Object {
-            fields,
+            fields: fields.unwrap_or(&[]),
             known: Vec::new(),
+            position: self.position.clone(),
             path: self.path.clone(),
             errors: self.errors,
         };
         let value = read(&mut object);
         object.finish();
+        if fields.is_none() {
+            // What is no object lacks no fields: one mistake, one error.
+            self.errors.truncate(before);
+        }
         value
+    }
+
+    /// The fields of an object, none where it is absent; `None`, noted as an error,
+    /// where something else stands there.
+    fn fields(&self) -> Option<&'a [(String, Node)]> {
+        match self.node {
+            None => Some(&[]),
+            Some(Node::Object(fields)) => Some(fields),
+            Some(_) => {
+                self.refuse("an object");
+                None
+            }
+        }
     }
 
     /// The fields of an object whose names the user chooses.
     pub(super) fn entries(&self) -> Vec<(&'a str, Place<'a>)> {
-        let fields: &'a [(String, Node)] = match self.node {
-            None => &[],
-            Some(Node::Object(fields)) => fields,
-            Some(_) => {
-                self.refuse("an object");
-                &[]
-            }
-        };
-        let entry = |(name, node): &'a (String, Node)| {
+        let fields = self.fields().unwrap_or(&[]);
+        let entry = |(index, (name, node)): (usize, &'a (String, Node))| {
             let place = Place {
                 node: Some(node),
+                position: below(&self.position, index),
                 path: format!("{}[{name:?}]", self.path),
                 errors: self.errors,
             };
             (name.as_str(), place)
         };
-        fields.iter().map(entry).collect()
+        fields.iter().enumerate().map(entry).collect()
     }
 }
 
@@ -258,8 +286,11 @@ impl<'a> Object<'a> {
     /// The field `name`, there or not.
     pub(super) fn at(&mut self, name: &'static str) -> Place<'a> {
         self.known.push(name);
+        let index = self.fields.iter().position(|(n, _)| n == name);
+        let field = index.and_then(|index| self.fields.get(index));
         Place {
-            node: self.find(name),
+            node: field.map(|(_, node)| node),
+            position: below(&self.position, index.unwrap_or(self.fields.len())),
             path: join(&self.path, name),
             errors: self.errors,
         }
@@ -269,7 +300,7 @@ impl<'a> Object<'a> {
     pub(super) fn not_supported(&mut self, name: &'static str) {
         let place = self.at(name);
         if !place.is_absent() {
-            self.errors.add(place.path, Problem::NotSupported);
+            place.wrong(Problem::NotSupported);
         }
     }
 
@@ -279,27 +310,33 @@ impl<'a> Object<'a> {
         self.fields = &[];
     }
 
-    fn find(&self, name: &str) -> Option<&'a Node> {
-        let mut fields = self.fields.iter();
-        fields.find(|(n, _)| n == name).map(|(_, node)| node)
-    }
-
     /// Notes what was not asked for, and what stands twice.
     fn finish(&mut self) {
         let description = self.at("description");
         description.text("a text", Some);
         let mut seen: Vec<&str> = Vec::new();
-        for (name, _) in self.fields {
-            let path = join(&self.path, name);
-            if seen.contains(&name.as_str()) {
-                self.errors.add(path, Problem::Twice);
+        for (index, (name, _)) in self.fields.iter().enumerate() {
+            let problem = if seen.contains(&name.as_str()) {
+                Some(Problem::Twice)
             } else if !self.known.contains(&name.as_str()) {
                 let nearest = text::nearest(name, &self.known);
-                self.errors.add(path, Problem::Unknown { nearest });
+                Some(Problem::Unknown { nearest })
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                let position = below(&self.position, index);
+                self.errors.add(&position, join(&self.path, name), problem);
             }
             seen.push(name);
         }
     }
+}
+
+fn below(position: &[usize], index: usize) -> Position {
+    let mut below = position.to_vec();
+    below.push(index);
+    below
 }
 
 /// `path.name`, with names that are no plain words in quotes.

@@ -1,0 +1,173 @@
+//! What the tests of several modules share: policies out of short JSON, and plain
+//! data in the place of a host, which remembers what it was asked.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use crate::classify::Response;
+use crate::policy::{BreakerConfig, Config, Policy};
+use crate::select::Request;
+use crate::time::{Instant, Span};
+
+/// `ms` milliseconds after a clock's origin.
+pub(crate) fn at_ms(ms: u64) -> Instant {
+    Instant::from_ns(0).after(Span::from_ms(ms))
+}
+
+/// The configuration in `json`, which must be a good one.
+pub(crate) fn config(json: &str) -> Config {
+    Config::parse(json.as_bytes()).unwrap_or_else(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        panic!("{json}\n{}", lines.join("\n"))
+    })
+}
+
+/// One policy named `p` with these fields besides.
+pub(crate) fn policy(fields: &str) -> Policy {
+    let comma = if fields.trim().is_empty() { "" } else { "," };
+    config(&format!(
+        r#"{{"policies":[{{"name":"p"{comma}{fields}}}]}}"#
+    ))
+    .policies
+    .remove(0)
+}
+
+/// A breaker with these fields.
+pub(crate) fn breaker(fields: &str) -> BreakerConfig {
+    policy(&format!(r#""circuit_breaker": {{{fields}}}"#)).breaker
+}
+
+/// A request as plain data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asking {
+    pub cluster: Option<Vec<u8>>,
+    pub route: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub asked: RefCell<Vec<String>>,
+}
+
+impl Asking {
+    pub fn cluster(name: impl AsRef<[u8]>) -> Asking {
+        Asking {
+            cluster: Some(name.as_ref().into()),
+            ..Asking::default()
+        }
+    }
+
+    pub fn with_route(mut self, name: impl AsRef<[u8]>) -> Asking {
+        self.route = Some(name.as_ref().into());
+        self
+    }
+
+    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Asking {
+        self.headers.push((name.into(), value.as_ref().into()));
+        self
+    }
+
+    fn note(&self, what: &str) {
+        self.asked.borrow_mut().push(what.into());
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.headers.iter().filter(move |(n, _)| n == name);
+        named.map(|(_, value)| value.as_slice())
+    }
+}
+
+impl Request for Asking {
+    fn cluster(&self) -> Option<&[u8]> {
+        self.note("cluster");
+        self.cluster.as_deref()
+    }
+
+    fn route(&self) -> Option<&[u8]> {
+        self.note("route");
+        self.route.as_deref()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.note(name);
+        let first = self.headers.iter().find(|(n, _)| n == name);
+        first.map(|(_, value)| value.as_slice())
+    }
+
+    fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.note(name);
+        self.values(name).any(test)
+    }
+}
+
+/// How a request ended, as plain data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ending {
+    pub status: Option<u16>,
+    pub details: Option<&'static str>,
+    pub flags: u64,
+    pub attempts: Option<u64>,
+    pub grpc_status: Option<u32>,
+    pub service_time: Option<Span>,
+    pub hints: Vec<(&'static str, &'static str)>,
+    pub unix_secs: u64,
+    pub asked: RefCell<Vec<&'static str>>,
+}
+
+impl Ending {
+    /// The upstream's own answer with this status.
+    pub fn status(status: u16) -> Ending {
+        Ending {
+            status: Some(status),
+            details: Some("via_upstream"),
+            attempts: Some(1),
+            ..Ending::default()
+        }
+    }
+
+    fn note(&self, what: &'static str) {
+        self.asked.borrow_mut().push(what);
+    }
+}
+
+impl Response for Ending {
+    fn status(&self) -> Option<u16> {
+        self.note("status");
+        self.status
+    }
+
+    fn details(&self) -> Option<impl AsRef<[u8]>> {
+        self.note("details");
+        self.details
+    }
+
+    fn flags(&self) -> u64 {
+        self.note("flags");
+        self.flags
+    }
+
+    fn attempts(&self) -> Option<u64> {
+        self.note("attempts");
+        self.attempts
+    }
+
+    fn grpc_status(&self) -> Option<u32> {
+        self.note("grpc_status");
+        self.grpc_status
+    }
+
+    fn service_time(&self) -> Option<Span> {
+        self.note("service_time");
+        self.service_time
+    }
+
+    fn hint_header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
+        self.note("hint_header");
+        let found = self.hints.iter().find(|(n, _)| *n == name);
+        found.map(|(_, value)| *value)
+    }
+
+    fn unix_secs(&self) -> u64 {
+        self.note("unix_secs");
+        self.unix_secs
+    }
+}
