@@ -94,8 +94,10 @@ pub struct Ticket {
     watches_clock: bool,
     watches_response: bool,
     echo: Option<Box<Echo>>,
-    /// The verdict over the upstream's answer, where that was replaced.
-    replaced: Option<Verdict>,
+    /// The verdict by the response's headers, where those were looked at.
+    seen: Option<Verdict>,
+    /// Whether the upstream's answer was replaced.
+    replaced: bool,
 }
 
 #[derive(Debug)]
@@ -121,6 +123,12 @@ impl Ticket {
     /// Whether [`Engine::response_headers`] must be called.
     pub fn watches_response(&self) -> bool {
         self.watches_response || self.watches_clock
+    }
+
+    /// Asks for [`Engine::response_headers`], so that [`Engine::abandon`] has
+    /// something to go by on a host that may never say how the request ended.
+    pub fn watch_response(&mut self) {
+        self.watches_response = true;
     }
 
     /// What was decided, if that was something else than "pass".
@@ -205,7 +213,8 @@ impl Engine {
             watches_clock: policy.breaker.slow_threshold.is_some(),
             watches_response: enforced && policy.wants_response(),
             echo: policy.echoes_request_later().then(|| echo(request)),
-            replaced: None,
+            seen: None,
+            replaced: false,
         };
         let refusal = if mode == Mode::ForcedOpen {
             Some(Refusal {
@@ -252,6 +261,7 @@ impl Engine {
         }
         let policy = self.policies.get(ticket.policy)?;
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
+        ticket.seen = Some(verdict);
         let answer = answer_to_failure(policy, ticket, verdict);
         if let Some(admitted) = &ticket.admitted
             && let Some(breaker) = self.breaker_mut(ticket.policy, admitted.slot)
@@ -259,7 +269,7 @@ impl Engine {
             breaker.answered(&admitted.permit, verdict, now);
         }
         let answer = answer?;
-        ticket.replaced = Some(verdict);
+        ticket.replaced = true;
         ticket.decision = Some(Decision::Fallback);
         self.count(ticket.policy, Counter::Fallback(answer.on, answer.kind));
         Some(answer)
@@ -270,10 +280,11 @@ impl Engine {
         let Some(policy) = self.policies.get(ticket.policy) else {
             return;
         };
-        let verdict = ticket
-            .replaced
-            .unwrap_or_else(|| classify::at_end(&rules(policy), &ticket.course, response, now));
-        let too_late = ticket.replaced.is_none()
+        let verdict = match ticket.seen {
+            Some(seen) if ticket.replaced => seen,
+            _ => classify::at_end(&rules(policy), &ticket.course, response, now),
+        };
+        let too_late = !ticket.replaced
             && ticket.enforced
             && verdict.outcome == Outcome::Failure
             && policy
@@ -286,9 +297,10 @@ impl Engine {
         self.finish(ticket, verdict, now);
     }
 
-    /// Takes a ticket back where the host never said how its request ended.
+    /// Takes a ticket back where the host never said how its request ended: it is
+    /// judged by the response's headers if those were looked at.
     pub fn abandon(&mut self, ticket: Ticket, now: Instant) {
-        let verdict = ticket.replaced.unwrap_or(Verdict::of(Outcome::Ignored));
+        let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
         self.finish(ticket, verdict, now);
     }
 
