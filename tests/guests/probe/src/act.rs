@@ -1,0 +1,146 @@
+//! What a step can do: one hostcall each, and what came of it as text.
+
+use std::time::Duration;
+
+use crate::raw::{self, Said};
+
+/// Runs one step; the text is the status, and the value if there is one.
+pub fn run(words: &[&str]) -> String {
+    let number = |text: &str| text.parse::<u32>().unwrap_or(u32::MAX);
+    match *words {
+        ["get", map, name] => said(raw::header(number(map), name)),
+        ["pairs", map] => pairs(raw::pairs(number(map))),
+        ["add", map, name, value] => status(raw::add_header(number(map), name, value)),
+        ["set", map, name, value] => status(raw::set_header(number(map), name, value)),
+        ["remove", map, name] => status(raw::remove_header(number(map), name)),
+        ["prop", path] => said(raw::property(&path.replace('.', "\0"))),
+        ["proplen", path] => length(raw::property(&path.replace('.', "\0"))),
+        ["setprop", path, value] => status(raw::set_property(&path.replace('.', "\0"), value)),
+        ["body", kind, start, max] => said(raw::buffer(
+            number(kind),
+            number(start) as usize,
+            number(max) as usize,
+        )),
+        ["setbody", kind, start, len, text] => {
+            let (start, len) = (number(start) as usize, number(len) as usize);
+            status(raw::set_buffer(number(kind), start, len, text))
+        }
+        ["resume", "request"] => status(raw::continue_stream(0)),
+        ["resume", "response"] => status(raw::continue_stream(1)),
+        ["resume", stream] => status(raw::continue_stream(number(stream))),
+        ["close", stream] => status(raw::close_stream(number(stream))),
+        ["local", code, details, body, grpc] => {
+            let headers = encode(&[("x-local", details), ("content-type", "text/plain")]);
+            let grpc = grpc.parse().unwrap_or(-1);
+            status(raw::local_response(
+                number(code),
+                details,
+                body,
+                &headers,
+                grpc,
+            ))
+        }
+        ["call", cluster, path, timeout_ms] => call(cluster, path, number(timeout_ms)),
+        ["shared", key] => {
+            let (value, _) = raw::shared_data(key);
+            said(value)
+        }
+        ["share", key, value, cas] => status(raw::set_shared_data(key, value, number(cas))),
+        ["swap", key, value] => {
+            let (_, cas) = raw::shared_data(key);
+            status(raw::set_shared_data(key, value, cas))
+        }
+        ["queue", name] => status(raw::register_queue(name).0),
+        ["enqueue", name, value] => {
+            let (_, id) = raw::register_queue(name);
+            status(raw::enqueue(id, value))
+        }
+        ["dequeue", name] => {
+            let (_, id) = raw::register_queue(name);
+            said(raw::dequeue(id))
+        }
+        ["metric", kind, name, "inc", delta] => {
+            let (defined, id) = raw::define_metric(number(kind), name);
+            let moved = raw::increment_metric(id, delta.parse().unwrap_or(0));
+            let (read, value) = raw::metric(id);
+            format!("{defined} {moved} {read} {value}")
+        }
+        ["metric", kind, name, "record", value] => {
+            let (defined, id) = raw::define_metric(number(kind), name);
+            let moved = raw::record_metric(id, value.parse().unwrap_or(0));
+            let (read, value) = raw::metric(id);
+            format!("{defined} {moved} {read} {value}")
+        }
+        ["status"] => {
+            let (said_, code) = raw::status();
+            format!("{} code={code}", said(said_))
+        }
+        ["tick", period_ms] => status(raw::tick(number(period_ms))),
+        ["foreign", name, value] => said(raw::foreign(name, value)),
+        ["trap"] => panic!("as the script says"),
+        _ => "no such step".into(),
+    }
+}
+
+fn status(status: u32) -> String {
+    status.to_string()
+}
+
+fn said((status, value): Said) -> String {
+    match value {
+        None => status.to_string(),
+        Some(value) => format!("{status} \"{}\"", value.escape_ascii()),
+    }
+}
+
+fn length((status, value): Said) -> String {
+    match value {
+        None => status.to_string(),
+        Some(value) => format!("{status} len={}", value.len()),
+    }
+}
+
+/// The status and the names in a map, sorted; of an own `x-` header the value too.
+fn pairs((status, value): Said) -> String {
+    let Some(value) = value else {
+        return status.to_string();
+    };
+    let word = |at: usize| {
+        let bytes = value.get(at..at + 4).and_then(|b| b.try_into().ok());
+        bytes.map_or(0, u32::from_le_bytes) as usize
+    };
+    let mut at = 4 + 8 * word(0);
+    let mut names = Vec::new();
+    for pair in 0..word(0) {
+        let name_len = word(4 + 8 * pair);
+        let value_len = word(8 + 8 * pair);
+        let name = value.get(at..at + name_len).unwrap_or_default();
+        names.push(String::from_utf8_lossy(name).into_owned());
+        at += name_len + value_len + 2;
+    }
+    names.sort();
+    format!("{status} {}", names.join(","))
+}
+
+fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
+    let headers = [(":method", "GET"), (":path", path), (":authority", "probe")];
+    let timeout = Duration::from_millis(timeout_ms.into());
+    match proxy_wasm::hostcalls::dispatch_http_call(cluster, headers.into(), None, vec![], timeout)
+    {
+        Ok(_) => "0".into(),
+        Err(status) => format!("{status:?}"),
+    }
+}
+
+fn encode(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = (pairs.len() as u32).to_le_bytes().to_vec();
+    for (name, value) in pairs {
+        out.extend((name.len() as u32).to_le_bytes());
+        out.extend((value.len() as u32).to_le_bytes());
+    }
+    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        out.extend(text.as_bytes());
+        out.push(0);
+    }
+    out
+}
