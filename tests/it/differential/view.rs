@@ -1,0 +1,65 @@
+//! What can be seen of one row.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What the probe logged and what the client got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    pub row: String,
+    pub log: Vec<String>,
+    pub client: Option<Got>,
+}
+
+/// An answer as the client saw it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Got {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+    pub complete: bool,
+}
+
+/// Headers whose values no two runs have in common, or that are the server library's own.
+const VOLATILE: [&str; 3] = ["date", "x-envoy-upstream-service-time", "server"];
+
+impl Got {
+    /// The answer without what no two runs have in common.
+    pub fn new<'a>(
+        status: u16,
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        body: &[u8],
+        complete: bool,
+    ) -> Got {
+        let readable = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        Got {
+            status,
+            headers: headers
+                .filter(|(name, _)| !VOLATILE.contains(name))
+                .map(|(name, value)| (name.to_owned(), readable(value)))
+                .collect(),
+            body: readable(body),
+            complete,
+        }
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "== {}", self.row)?;
+        for line in &self.log {
+            writeln!(f, "{line}")?;
+        }
+        match &self.client {
+            None => writeln!(f, "client: gone"),
+            Some(got) => writeln!(
+                f,
+                "client: {} {:?} {:?}{}",
+                got.status,
+                got.headers,
+                got.body,
+                if got.complete { "" } else { " (broken off)" }
+            ),
+        }
+    }
+}
