@@ -101,6 +101,9 @@ mod flag {
     pub const STREAM_IDLE: u64 = 0x1_0000;
 }
 
+/// Envoy's words for its clocks over a whole stream that set no flag.
+const STREAM_CLOCKS: [&[u8]; 2] = [b"max_duration_timeout", b"request_overall_timeout"];
+
 /// Judges a request that has ended, at `now`.
 pub fn at_end(
     rules: &Rules<'_>,
@@ -148,15 +151,14 @@ fn judge(
         timeout,
         ..Verdict::of(outcome.unwrap_or(Outcome::Ignored))
     };
-    let client_gone = outcome.is_none();
-    if verdict.outcome != Outcome::Ignored || client_gone {
+    // A client that had sent all lost patience with an upstream that had all it needed.
+    let client_waited = outcome.is_none() && course.request_complete;
+    if verdict.outcome != Outcome::Ignored || client_waited {
         verdict.slow = is_slow(rules, course, response, status, now, ended);
     }
-    if client_gone && verdict.slow {
-        // The client lost patience with an upstream that had all it needed.
+    if client_waited && verdict.slow {
         verdict.outcome = Outcome::Success;
     }
-    verdict.slow &= verdict.outcome != Outcome::Ignored;
     if verdict.outcome == Outcome::Failure && rules.hints {
         verdict.hint = hint::read(course.grpc, status, response);
     }
@@ -192,7 +194,8 @@ fn outcome(
     if flags & flag::UPSTREAM_FAILED != 0 {
         return (Some(Outcome::Failure), timeout);
     }
-    if flags & flag::STREAM_IDLE != 0 {
+    let clock = details.is_some_and(|d| STREAM_CLOCKS.contains(&d));
+    if clock || flags & flag::STREAM_IDLE != 0 {
         // Whose silence it was shows in whether the client had still to send.
         let upstream = course.request_complete;
         let outcome = if upstream {

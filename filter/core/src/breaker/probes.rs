@@ -18,7 +18,7 @@ pub(super) struct Probes {
     live: Vec<Probe>,
     next_number: u32,
     judged: Counts,
-    /// The hint of the last failure.
+    /// The hint of the probe judged last: the one that tips the verdict.
     hint: Option<Span>,
 }
 
@@ -150,9 +150,7 @@ impl Probes {
         }
         let failure = verdict.outcome == Outcome::Failure;
         self.judged.add(failure, verdict.slow);
-        if failure {
-            self.hint = verdict.hint;
-        }
+        self.hint = verdict.hint;
     }
 }
 
