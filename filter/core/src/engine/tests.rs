@@ -1,5 +1,6 @@
 //! The facade, from a request's headers to its end, with plain data for a host.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

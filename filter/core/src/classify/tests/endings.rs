@@ -122,7 +122,7 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
         (
             "stream went on for too long",
             ending(503, "upstream_max_stream_duration_reached", UMSDR, 1),
-            "failure",
+            "failure timeout",
         ),
         (
             "no endpoints",

@@ -113,14 +113,17 @@ fn a_missing_code_follows_from_the_http_status() {
 fn at_the_headers_a_code_that_is_still_to_come_is_no_failure() {
     let policy = policy("");
     let rows = [
-        (None, "success"),
-        (Some(0), "success"),
-        (Some(14), "failure"),
+        (200, None, "success"),
+        (200, Some(0), "success"),
+        (200, Some(14), "failure"),
+        // No gRPC answer begins so: nothing is still to come.
+        (503, None, "failure"),
+        (404, None, "success"),
     ];
-    for (code, expected) in rows {
-        let ending = answered(200, code);
+    for (status, code, expected) in rows {
+        let ending = answered(status, code);
         let verdict = at_headers(&rules(&policy), &grpc(), &ending, at_ms(5));
-        assert_eq!(shown(verdict).join(" "), expected, "{code:?}");
+        assert_eq!(shown(verdict).join(" "), expected, "{status} {code:?}");
     }
 }
 
