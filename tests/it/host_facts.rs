@@ -219,6 +219,102 @@ async fn the_answer_of_a_filter_in_front_never_reaches_the_upstream() {
     assert_eq!(upstream.hits(), 0);
 }
 
+/// The count of attempts tells an answer of the upstream from one that somebody else made.
+#[tokio::test]
+async fn attempts_are_counted_only_where_the_router_tried() {
+    let upstream = Upstream::start().await;
+    let direct = json!({"path": "/direct"});
+    let envoy = Envoy::in_front_of(upstream.address())
+        .route(json!({"name": "d", "match": direct, "direct_response": {"status": 503}}))
+        .cluster("empty", upstream.address())
+        .cluster_fields(
+            "empty",
+            json!({"load_assignment": {"cluster_name": "empty"}}),
+        )
+        .refused_cluster("gone")
+        .after(json!({
+            "name": "envoy.filters.http.fault",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                "abort": {"header_abort": {}, "percentage": {"numerator": 100}},
+            },
+        }))
+        .start()
+        .await;
+    let rows = [
+        ("/plain", ("x-none", ""), 200, 1, "via_upstream"),
+        ("/direct", ("x-none", ""), 503, 0, "direct_response"),
+        (
+            "/fault",
+            ("x-envoy-fault-abort-request", "503"),
+            503,
+            0,
+            "fault_filter_abort",
+        ),
+        ("/empty", ("x-to", "empty"), 503, 1, "no_healthy_upstream"),
+        (
+            "/gone",
+            ("x-to", "gone"),
+            503,
+            1,
+            "upstream_reset_before_response_started",
+        ),
+        (
+            "/failed",
+            ("x-script", "status=503"),
+            503,
+            1,
+            "via_upstream",
+        ),
+    ];
+    for (path, header, status, attempts, details) in rows {
+        assert_eq!(
+            envoy.get_with(path, &[header]).await.status,
+            status,
+            "{path}"
+        );
+        let entry = envoy.access(path).await;
+        assert_eq!(
+            entry["attempts"].as_u64(),
+            Some(attempts),
+            "{path}: {entry}"
+        );
+        assert_details(&entry, details);
+    }
+}
+
+#[tokio::test]
+async fn an_http2_stream_that_its_client_resets_is_the_flag_dr_and_not_dc() {
+    let (upstream, envoy) = plain().await;
+    upstream.reply(Reply::hang());
+    let request = Client::http2(envoy.address()).begin("/left", &[]);
+    upstream.in_flight_reaches(1).await;
+    request.abandon().await;
+    let entry = envoy.access("/left").await;
+    assert_eq!(
+        (&entry["flags"], &entry["details"]),
+        (&json!("DR"), &json!("http2.remote_reset"))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_lives_longer_than_the_host_allows_has_no_flag_at_all() {
+    let upstream = Upstream::start().await;
+    let brief =
+        json!({"max_stream_duration": {"max_stream_duration": "0.3s"}, "cluster": "upstream"});
+    let envoy = Envoy::in_front_of(upstream.address())
+        .route(json!({"name": "brief", "match": {"prefix": "/"}, "route": brief}))
+        .start()
+        .await;
+    upstream.reply(Reply::hang_mid_body());
+    assert!(!envoy.get("/brief").await.complete);
+    let entry = envoy.access("/brief").await;
+    assert_eq!(
+        (&entry["flags"], &entry["details"]),
+        (&json!("-"), &json!("max_duration_timeout"))
+    );
+}
+
 #[tokio::test]
 async fn a_filter_state_that_nobody_set_is_no_value() {
     let (_upstream, envoy) = plain().await;

@@ -2,5 +2,16 @@
 //!
 //! One binary with a module for each subject, so that the harness is linked once.
 
+mod config;
+mod endings;
+mod grpc;
+mod half_open;
 mod host_facts;
+mod hostile;
+mod keys;
+mod modes;
+mod module;
+mod prometheus;
+mod scene;
 mod shipped;
+mod trip;

@@ -34,6 +34,17 @@ async fn every_shipped_policy_is_accepted_by_the_filter() {
     }
 }
 
+#[tokio::test]
+async fn the_policy_of_the_istio_resource_is_accepted_by_the_filter() {
+    let upstream = Upstream::start().await;
+    let resource = places::shipped_deployment("istio.yaml");
+    let envoy = Envoy::in_front_of(upstream.address())
+        .policy(resource["spec"]["pluginConfig"].clone())
+        .start()
+        .await;
+    assert_eq!(envoy.get("/").await.status, 200);
+}
+
 fn spillway(bootstrap: &mut Value) -> &mut Value {
     let listener = &mut bootstrap["static_resources"]["listeners"][0];
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];

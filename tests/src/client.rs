@@ -34,6 +34,12 @@ pub struct Answer {
 /// A request on its way.
 pub struct InFlight(JoinHandle<Answer>);
 
+/// An answer whose headers are there and whose body is not read.
+pub struct Begun {
+    pub status: u16,
+    body: Incoming,
+}
+
 impl Client {
     /// A client that keeps its connections for the next request, as services do. One connection
     /// always meets the same worker of Envoy.
@@ -45,6 +51,16 @@ impl Client {
     /// meet the newest configuration.
     pub fn unpooled(address: SocketAddr) -> Self {
         Self::with_idle_connections(address, 0)
+    }
+
+    /// A client that speaks HTTP/2 over one connection: a request that it abandons is a stream
+    /// that it resets, while the connection stays.
+    pub fn http2(address: SocketAddr) -> Self {
+        let pool = Pool::builder(TokioExecutor::new())
+            .retry_canceled_requests(false)
+            .http2_only(true)
+            .build_http();
+        Self { address, pool }
     }
 
     fn with_idle_connections(address: SocketAddr, idle_max: usize) -> Self {
@@ -83,15 +99,34 @@ impl Client {
     }
 
     /// Any request; an error where the connection ended before response headers.
-    pub async fn try_send(&self, mut request: Request<Bytes>) -> Result<Answer, String> {
+    pub async fn try_send(&self, request: Request<Bytes>) -> Result<Answer, String> {
+        Ok(whole(self.response(request).await?).await)
+    }
+
+    /// GET with headers, as far as the headers of the answer.
+    ///
+    /// # Panics
+    ///
+    /// Where none came.
+    pub async fn head_of(&self, path: &str, headers: &[(&str, &str)]) -> Begun {
+        let response = self.response(request("GET", path, headers, "")).await;
+        let response = response.unwrap_or_else(|why| panic!("no answer: {why}"));
+        Begun {
+            status: response.status().as_u16(),
+            body: response.into_body(),
+        }
+    }
+
+    async fn response(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<http::Response<Incoming>, String> {
         let target = format!("http://{}{}", self.address, request.uri());
         *request.uri_mut() = target
             .parse()
             .map_err(|error| format!("{target}: {error}"))?;
-        match self.pool.request(request.map(Full::new)).await {
-            Ok(response) => Ok(whole(response).await),
-            Err(error) => Err(format!("{error:?}")),
-        }
+        let response = self.pool.request(request.map(Full::new)).await;
+        response.map_err(|error| format!("{error:?}"))
     }
 
     /// Sends a GET without waiting for its answer.
@@ -111,6 +146,13 @@ impl InFlight {
     pub async fn abandon(self) {
         self.0.abort();
         let _ended = self.0.await;
+    }
+}
+
+impl Begun {
+    /// Goes away in mid-body.
+    pub fn abandon(self) {
+        drop(self.body);
     }
 }
 

@@ -116,6 +116,12 @@ impl Envoy {
         self.admin.get(path).await
     }
 
+    /// Memory that the process really holds, in KiB: the modules' too, which Envoy's own
+    /// statistics leave out.
+    pub fn resident_kib(&self) -> u64 {
+        self.process.resident_kib()
+    }
+
     /// All that Envoy has logged.
     pub fn log(&self) -> String {
         self.process.log()

@@ -49,8 +49,13 @@ pub fn module() -> PathBuf {
 /// The example bootstrap for users. Every Envoy of the tests is made from it, so that what is
 /// shipped is what is tested.
 pub fn shipped_bootstrap() -> Value {
-    let text = shipped("deploy/envoy.yaml");
-    serde_saphyr::from_str(&text).expect("policies/deploy/envoy.yaml is YAML")
+    shipped_deployment("envoy.yaml")
+}
+
+/// A file of `policies/deploy/`.
+pub fn shipped_deployment(file: &str) -> Value {
+    let text = shipped(&format!("deploy/{file}"));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 /// A policy of `policies/`, by its file name.

@@ -14,7 +14,8 @@ const SILENCE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct RawAnswer(pub Vec<u8>);
 
-/// Sends bytes as they are and reads until the connection ends or falls silent.
+/// Sends bytes as they are and reads until the answer is whole, or the connection ends or falls
+/// silent.
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> RawAnswer {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     // Envoy may have refused and closed before all was written: its answer still counts.
@@ -22,6 +23,9 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> RawAnswer {
     let (mut answer, mut chunk) = (Vec::new(), vec![0; 16 * 1024]);
     while let Ok(Ok(read @ 1..)) = timeout(patience(&answer), stream.read(&mut chunk)).await {
         answer.extend_from_slice(&chunk[..read]);
+        if is_whole(&answer) {
+            break;
+        }
     }
     RawAnswer(answer)
 }
@@ -43,6 +47,19 @@ impl RawAnswer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }
+}
+
+/// Whether all came that `content-length` announced: Envoy closes only a while after.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, _body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length = length.and_then(|length| length.parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= head.len() + 4 + length)
 }
 
 fn patience(answer: &[u8]) -> Duration {

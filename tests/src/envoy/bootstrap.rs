@@ -15,6 +15,10 @@ use crate::places;
 /// Room for a header of 60 KiB, which Envoy's default would refuse before any filter sees it.
 const REQUEST_HEADERS_KB_MAX: u64 = 96;
 
+/// How long a caller whose answer broke off waits for the connection's end; Envoy's default is a
+/// second, to be kind to callers that are far away.
+const DELAYED_CLOSE: &str = "0.1s";
+
 /// The bootstrap of a setting, with its files in `folder`.
 pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
     let mut shipped = places::shipped_bootstrap();
@@ -42,10 +46,14 @@ pub fn listener(setting: &Setting, folder: &Path) -> Value {
     listener["address"] = free_port();
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
     http["max_request_headers_kb"] = json!(REQUEST_HEADERS_KB_MAX);
-    http["access_log"][0]["typed_config"]["path"] = json!(folder.join("access.log"));
+    http["delayed_close_timeout"] = json!(DELAYED_CLOSE);
+    let access_log = &mut http["access_log"][0]["typed_config"];
+    access_log["path"] = json!(folder.join("access.log"));
+    access_log["log_format"]["json_format"]["attempts"] = json!("%UPSTREAM_REQUEST_ATTEMPT_COUNT%");
     http["http_filters"] = filters(setting, http["http_filters"].take());
     let routes = &mut http["route_config"]["virtual_hosts"][0]["routes"];
     *routes = json!(self::routes(setting, routes[0].take()));
+    overwrite(http, &setting.manager);
     listener
 }
 
@@ -98,8 +106,8 @@ fn routes(setting: &Setting, mut default: Value) -> Vec<Value> {
     setting.routes.iter().cloned().chain([default]).collect()
 }
 
-fn overwrite(target: &mut Value, fields: &Value) {
-    for (name, value) in fields.as_object().expect("fields of the plugin") {
+pub(super) fn overwrite(target: &mut Value, fields: &Value) {
+    for (name, value) in fields.as_object().expect("an object's fields") {
         target[name] = value.clone();
     }
 }

@@ -75,6 +75,15 @@ impl Process {
         self.read("access.log")
     }
 
+    pub(super) fn resident_kib(&self) -> u64 {
+        let id = self.child.lock().expect("the child").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a live process");
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        number.and_then(|n| n.parse().ok()).expect("a size in kB")
+    }
+
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
-use super::bootstrap::cluster;
+use super::bootstrap::{cluster, overwrite};
 use super::{Envoy, Refusal};
 
 /// The name of the cluster that every Envoy of the tests has.
@@ -24,6 +24,7 @@ pub struct Setting {
     /// The plugin's configuration as it is handed over; without one, the filter is left out.
     pub(super) policy: Option<String>,
     pub(super) plugin: Value,
+    pub(super) manager: Value,
     pub(super) concurrency: usize,
     pub(super) listener_on_disk: bool,
     refused: Vec<Arc<TcpSocket>>,
@@ -39,6 +40,7 @@ impl Setting {
             after: Vec::new(),
             policy: None,
             plugin: json!({}),
+            manager: json!({}),
             concurrency: 1,
             listener_on_disk: false,
             refused: Vec::new(),
@@ -99,6 +101,24 @@ impl Setting {
         let (address, socket) = refused_port();
         self.refused.push(socket);
         self.cluster(name, address)
+    }
+
+    /// Changes fields of a cluster, such as its limits or its endpoints.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no cluster of that name.
+    pub fn cluster_fields(mut self, name: &str, fields: Value) -> Self {
+        let mut clusters = self.clusters.iter_mut();
+        let cluster = clusters.find(|cluster| cluster["name"] == name);
+        overwrite(cluster.expect("a cluster of that name"), &fields);
+        self
+    }
+
+    /// Changes fields of the connection manager, such as its timeouts.
+    pub fn manager(mut self, fields: Value) -> Self {
+        self.manager = fields;
+        self
     }
 
     /// Adds a route before the default one.

@@ -72,6 +72,12 @@ const TWO_IN_A_ROW: Numbers = Numbers {
     ..TWO_IN_THE_WINDOW
 };
 
+const TWO_OF_THREE_PROBES: Numbers = Numbers {
+    permits: 3,
+    lease_ms: 3 * TICK_MS,
+    ..TWO_IN_THE_WINDOW
+};
+
 /// Trips, with one request from before still under way.
 const TRIPPED: &[Step] = &[Acquire, Acquire, Acquire, Failure, Failure];
 
@@ -81,25 +87,40 @@ const PROBING: &[Step] = &[Acquire, Acquire, Failure, Failure, TimePasses, Acqui
 #[test]
 fn every_history_from_closed_agrees_when_two_failures_in_the_window_trip() {
     let tally = explore(&TWO_IN_THE_WINDOW, true, &[]);
-    assert!(tally.half_open > 0 && tally.stale > 0, "{tally:?}");
+    assert!(tally.half_open > 1_000 && tally.stale > 1_000, "{tally:?}");
 }
 
 #[test]
 fn every_history_from_closed_agrees_when_two_failures_in_a_row_trip() {
     let tally = explore(&TWO_IN_A_ROW, false, &[]);
-    assert!(tally.half_open > 0 && tally.recovering > 0, "{tally:?}");
+    assert!(tally.half_open > 1_000 && tally.stale > 1_000, "{tally:?}");
 }
 
 #[test]
 fn every_history_after_a_trip_agrees_where_probes_of_unfinished_requests_are_lost() {
     let tally = explore(&TWO_IN_THE_WINDOW, false, TRIPPED);
-    assert!(tally.leases_ended > 0 && tally.stale > 0, "{tally:?}");
+    assert!(
+        tally.leases_ended > 50_000 && tally.stale > 50_000,
+        "{tally:?}"
+    );
 }
 
 #[test]
 fn every_history_after_a_first_probe_agrees_through_the_ramp() {
     let tally = explore(&TWO_IN_A_ROW, true, PROBING);
-    assert!(tally.recovering > 0 && tally.leases_ended > 0, "{tally:?}");
+    assert!(
+        tally.recovering > 200_000 && tally.leases_ended > 10_000,
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn every_history_after_a_first_probe_agrees_when_two_of_three_decide() {
+    let tally = explore(&TWO_OF_THREE_PROBES, true, PROBING);
+    assert!(
+        tally.half_open > 1_000_000 && tally.leases_ended > 10_000,
+        "{tally:?}"
+    );
 }
 
 /// What the histories came across, so that a run that shrank cannot pass.
@@ -132,13 +153,7 @@ fn explore(numbers: &Numbers, sent: bool, prefix: &[Step]) -> Tally {
     tally
 }
 
-fn descend(
-    world: &World,
-    left: u32,
-    setup: &Setup,
-    history: &mut Vec<Step>,
-    tally: &mut Tally,
-) {
+fn descend(world: &World, left: u32, setup: &Setup, history: &mut Vec<Step>, tally: &mut Tally) {
     for step in STEPS {
         let mut next = world.clone();
         history.push(step);
@@ -166,8 +181,8 @@ struct World {
     breaker: Breaker,
     model: Model,
     under_way: VecDeque<(Permit, Ticket)>,
-    /// Every probe that was admitted and not settled: its generation, and the end of its lease.
-    probes: Vec<(u64, u64)>,
+    /// Every probe that was admitted and not settled, and the end of its lease.
+    probes: Vec<(Permit, u64)>,
     open_until_ms: u64,
 }
 
@@ -221,8 +236,8 @@ impl World {
             (self.model.state_name(), self.model.opens),
             "{history:?}"
         );
-        let live = self.probes.iter().filter(|(generation, lease_end_ms)| {
-            *generation == self.breaker.generation && self.now_ms < *lease_end_ms
+        let live = self.probes.iter().filter(|(permit, lease_end_ms)| {
+            permit.generation == self.breaker.generation && self.now_ms < *lease_end_ms
         });
         assert!(live.count() <= setup.numbers.permits, "{history:?}");
     }
@@ -239,7 +254,7 @@ impl World {
                 assert_eq!(permit.is_probe(), ticket.is_probe(), "{history:?}");
                 if permit.is_probe() {
                     let lease_end_ms = self.now_ms + setup.numbers.lease_ms;
-                    self.probes.push((permit.generation, lease_end_ms));
+                    self.probes.push((permit.clone(), lease_end_ms));
                 }
                 if setup.sent {
                     self.breaker.request_complete(&permit, at_ms(self.now_ms));
@@ -262,10 +277,9 @@ impl World {
         };
         let mut expired = self.clone();
         expired.call(setup, Breaker::expire);
-        let lease = self
-            .probes
-            .iter()
-            .position(|(generation, _)| permit.is_probe() && *generation == permit.generation);
+        let lease = self.probes.iter().position(|(probe, _)| {
+            (probe.generation, probe.probe) == (permit.generation, permit.probe)
+        });
         let lease_over = lease.is_some_and(|at| self.probes.remove(at).1 <= self.now_ms);
         let stale = lease_over || permit.generation != expired.breaker.generation;
         tally.leases_ended += u64::from(lease_over);
@@ -286,7 +300,10 @@ impl World {
         once.call(setup, Breaker::expire);
         let mut twice = once.clone();
         let ((), transitions) = twice.call(setup, Breaker::expire);
-        assert!(transitions.is_empty() && once.breaker == twice.breaker, "{history:?}");
+        assert!(
+            transitions.is_empty() && once.breaker == twice.breaker,
+            "{history:?}"
+        );
     }
 
     /// From here too, an upstream that does well again gets its traffic back: one

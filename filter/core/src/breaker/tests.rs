@@ -3,7 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::*;
@@ -186,5 +186,5 @@ fn shortened(results: &[String]) -> String {
         1 => run[0].clone(),
         many => format!("{} x{many}", run[0]),
     });
-    runs.collect::<Vec<String>>().join(", ").to_string()
+    runs.collect::<Vec<String>>().join(", ")
 }

@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 
 use super::error::{PolicyError, Problem};
@@ -19,9 +19,13 @@ use super::json::Node;
 use super::text;
 use crate::time::Span;
 
-/// The errors found so far, each with where it stands in the file.
+/// The errors found so far, in the order of the file whatever the order of reading.
 #[derive(Default)]
-pub(super) struct Errors(RefCell<Vec<(Position, PolicyError)>>);
+pub(super) struct Errors {
+    found: RefCell<Vec<(Position, PolicyError)>>,
+    /// Whether what is read now has been refused whole, so that its parts say nothing.
+    muted: Cell<bool>,
+}
 
 /// The way to a value: its index in each list or object, from the top.
 type Position = Vec<usize>;
@@ -29,26 +33,17 @@ type Position = Vec<usize>;
 impl Errors {
     pub(super) fn add(&self, position: &[usize], path: String, problem: Problem) {
         // Never borrowed across a call, so the borrow cannot fail.
-        if let Ok(mut errors) = self.0.try_borrow_mut() {
-            errors.push((position.to_vec(), PolicyError { path, problem }));
+        if let Ok(mut found) = self.found.try_borrow_mut()
+            && !self.muted.get()
+        {
+            let at = found.partition_point(|(other, _)| other.as_slice() <= position);
+            found.insert(at, (position.to_vec(), PolicyError { path, problem }));
         }
     }
 
-    fn len(&self) -> usize {
-        self.0.try_borrow().map_or(0, |errors| errors.len())
-    }
-
-    fn truncate(&self, len: usize) {
-        if let Ok(mut errors) = self.0.try_borrow_mut() {
-            errors.truncate(len);
-        }
-    }
-
-    /// The errors in the order of the file, whatever the order of reading.
     pub(super) fn into_list(self) -> Vec<PolicyError> {
-        let mut errors = self.0.into_inner();
-        errors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        errors.into_iter().map(|(_, error)| error).collect()
+        let found = self.found.into_inner().into_iter();
+        found.map(|(_, error)| error).collect()
     }
 }
 
@@ -236,7 +231,9 @@ impl<'a> Place<'a> {
     /// defaults of its fields have one home.
     pub(super) fn object<T>(&self, read: impl FnOnce(&mut Object<'a>) -> T) -> T {
         let fields = self.fields();
-        let before = self.errors.len();
+        // What is no object lacks no fields: one mistake, one error.
+        let muted = self.errors.muted.get();
+        self.errors.muted.set(muted || fields.is_none());
         let mut object = Object {
             fields: fields.unwrap_or(&[]),
             known: Vec::new(),
@@ -246,10 +243,7 @@ impl<'a> Place<'a> {
         };
         let value = read(&mut object);
         object.finish();
-        if fields.is_none() {
-            // What is no object lacks no fields: one mistake, one error.
-            self.errors.truncate(before);
-        }
+        self.errors.muted.set(muted);
         value
     }
 

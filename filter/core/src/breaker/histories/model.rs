@@ -223,8 +223,16 @@ impl Model {
 
     /// The verdict over the probes, if it is certain.
     fn judge(&mut self, n: &Numbers, now_ms: u64) {
-        let failures = self.probes.iter().filter(|p| p.failed == Some(true)).count();
-        let successes = self.probes.iter().filter(|p| p.failed == Some(false)).count();
+        let failures = self
+            .probes
+            .iter()
+            .filter(|p| p.failed == Some(true))
+            .count();
+        let successes = self
+            .probes
+            .iter()
+            .filter(|p| p.failed == Some(false))
+            .count();
         let bad_from = match n.rate_percent {
             0 => 1.0,
             percent => (n.permits as f64 * f64::from(percent) / 100.0).max(1.0),

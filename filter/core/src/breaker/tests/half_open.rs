@@ -55,14 +55,21 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
         verdict,
     };
     const HALF: &str = r#""failure_rate_threshold": 50"#;
-    const SLOW: &str = r#""failure_rate_threshold": 0, "slow_threshold": "1s", "slow_rate_threshold": 60"#;
-    const BOTH: &str = r#""failure_rate_threshold": 100, "slow_threshold": "1s", "slow_rate_threshold": 50"#;
+    const SLOW: &str =
+        r#""failure_rate_threshold": 0, "slow_threshold": "1s", "slow_rate_threshold": 60"#;
+    const BOTH: &str =
+        r#""failure_rate_threshold": 100, "slow_threshold": "1s", "slow_rate_threshold": 50"#;
     const NONE: &str = r#""failure_rate_threshold": 0, "consecutive_failures": 1"#;
     let rows = [
         // At least one failure, however small the share.
         row(3, r#""failure_rate_threshold": 0.01"#, "ok 2", ""),
         row(3, r#""failure_rate_threshold": 0.01"#, "ok 3", "good 3/0/0"),
-        row(3, r#""failure_rate_threshold": 0.01"#, "ok 2, fail", "failed 3/1/0"),
+        row(
+            3,
+            r#""failure_rate_threshold": 0.01"#,
+            "ok 2, fail",
+            "failed 3/1/0",
+        ),
         // Half of ten is five: bad at the fifth failure, good at the sixth success.
         row(10, HALF, "fail 4, ok 5", ""),
         row(10, HALF, "fail 5", "failed 5/5/0"),
@@ -76,7 +83,12 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
         row(3, HALF, "ok 2", "good 2/0/0"),
         // All of them.
         row(3, r#""failure_rate_threshold": 100"#, "fail 2", ""),
-        row(3, r#""failure_rate_threshold": 100"#, "fail 3", "failed 3/3/0"),
+        row(
+            3,
+            r#""failure_rate_threshold": 100"#,
+            "fail 3",
+            "failed 3/3/0",
+        ),
         row(3, r#""failure_rate_threshold": 100"#, "ok", "good 1/0/0"),
         // 60 percent of 5 is 3 slow ones; where only slowness trips, failures say nothing.
         row(5, SLOW, "slow 2, ok 2", ""),
@@ -94,8 +106,13 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
         row(3, NONE, "ok 2", ""),
         row(3, NONE, "ok 3", "good 3/0/0"),
         row(3, NONE, "fail", "failed 1/1/0"),
-        row(3, r#""failure_rate_threshold": 0, "consecutive_failures": 1,
-                  "slow_rate_threshold": 50"#, "slow 2", ""),
+        row(
+            3,
+            r#""failure_rate_threshold": 0, "consecutive_failures": 1,
+                  "slow_rate_threshold": 50"#,
+            "slow 2",
+            "",
+        ),
     ];
     for Row {
         permits,
@@ -108,17 +125,14 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
             r#", "half_open": {{"permits": {permits}}}, {rules}"#
         ));
         let mut bench = Bench::new(&fields);
-        bench.breaker.open(Why::FailureRate, Counts::default(), None, &mut {
-            Moment {
-                config: &bench.config,
-                now: bench.now,
-                random: &mut bench.random,
-                transitions: &mut bench.transitions,
-            }
-        });
+        let (breaker, mut moment) = bench.moment();
+        breaker.open(Why::FailureRate, Counts::default(), None, &mut moment);
         bench.step("wait 1000");
         let admitted = shortened(&bench.step(&format!("admit {permits}")));
-        assert!(admitted.contains(&format!("probe x{permits}")), "{admitted}");
+        assert!(
+            admitted.contains(&format!("probe x{permits}")),
+            "{admitted}"
+        );
         let results: Vec<String> = ends.split(',').flat_map(|s| bench.step(s)).collect();
         let expected = match verdict.split_once(' ') {
             None => String::new(),
@@ -200,10 +214,7 @@ fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
         LEASE,
         "head fail, wait 3000, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
     );
-    check_probes(
-        LEASE,
-        "head ignored, wait 3000, admit : probe",
-    );
+    check_probes(LEASE, "head ignored, wait 3000, admit : probe");
     check_probes(
         &slow,
         "head slow, wait 3000, admit : half_open>open probes_slow 1/0/1 #2 1000ms, no open 1000",
@@ -212,18 +223,12 @@ fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
 
 #[test]
 fn what_comes_after_the_lease_changes_nothing_even_if_nobody_saw_it_end() {
-    check_probes(
-        LEASE,
-        "wait 3000, sent, admit : probe",
-    );
+    check_probes(LEASE, "wait 3000, sent, admit : probe");
     check_probes(
         LEASE,
         "sent, wait 3000, head ok, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
     );
-    check_probes(
-        LEASE,
-        "wait 3000, fail, admit : probe",
-    );
+    check_probes(LEASE, "wait 3000, fail, admit : probe");
     check_probes(
         LEASE,
         "sent, wait 3000, ok : half_open>open probes_failed 1/1/0 #2 1000ms",
@@ -285,4 +290,22 @@ fn a_breaker_made_anew_does_not_take_an_old_permit_for_its_own() {
     bench.breaker = Breaker::new(&bench.config, bench.now);
     assert!(bench.step("fail").is_empty());
     assert_eq!(bench.breaker.state(), StateName::Closed);
+}
+
+#[test]
+fn only_the_hint_of_the_probe_that_tipped_the_verdict_lengthens_the_open_time() {
+    let both = r#", "half_open": {"permits": 2}, "failure_rate_threshold": 100,
+        "slow_threshold": "1s", "slow_rate_threshold": 50"#;
+    check_probes(
+        both,
+        "admit, fail, hint 9000 : probe, half_open>open probes_failed 2/2/0 #2 9000ms",
+    );
+    check_probes(
+        both,
+        "admit, hint 9000, fail : probe, half_open>open probes_failed 2/2/0 #2 1000ms",
+    );
+    check_probes(
+        both,
+        "admit, hint 9000, slow : probe, half_open>open probes_slow 2/1/1 #2 1000ms",
+    );
 }

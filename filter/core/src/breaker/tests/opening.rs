@@ -274,7 +274,15 @@ fn a_clock_that_steps_back_only_makes_callers_wait() {
 fn a_change_of_state_says_how_long_the_state_before_lasted() {
     let mut bench = Bench::new(QUICK);
     let mut lasted = Vec::new();
-    for step in ["wait 250", "admit", "fail", "wait 1500", "admit", "wait 40", "ok"] {
+    for step in [
+        "wait 250",
+        "admit",
+        "fail",
+        "wait 1500",
+        "admit",
+        "wait 40",
+        "ok",
+    ] {
         let (breaker, mut moment) = bench.moment();
         match step {
             "admit" => {

@@ -98,7 +98,10 @@ fn window_run_and_generation_go_over_into_the_closed_state() {
              wait 1000, fail : recovering>closed recovered 0/0/0 #1, closed>open failure_rate 2/2/0 #1 1000ms"
         ),
     );
-    let runs = ramp.replace("\"minimum_requests\": 2,", "\"minimum_requests\": 900, \"consecutive_failures\": 2,");
+    let runs = ramp.replace(
+        "\"minimum_requests\": 2,",
+        "\"minimum_requests\": 900, \"consecutive_failures\": 2,",
+    );
     check(
         &runs,
         "admit 2, fail 2      : pass x2, closed>open consecutive_failures 2/2/0 #1 1000ms

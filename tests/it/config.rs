@@ -1,0 +1,223 @@
+//! A policy is taken whole or refused whole, at the start and while Envoy runs.
+
+use serde_json::{Value, json};
+use spillway_tests::envoy::{Setting, Update};
+use spillway_tests::{Client, Envoy, Reply, Upstream, eventually};
+
+use crate::scene::{count, count_is, outcomes_are, rejected, touchy, untouched};
+
+#[tokio::test]
+async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
+    let bad = json!({
+        "policies": [
+            {
+                "name": "a b",
+                "circuit_braker": {},
+                "circuit_breaker": {
+                    "window": {"duration": "5ms"},
+                    "failure_rate_threshold": 33.333,
+                    "half_open": {"permits": 0},
+                },
+            },
+            {"name": "twin", "mode": "off", "retry": {}},
+            {"name": "twin", "key": ["path"], "fallback": [{"type": "stale"}]},
+        ],
+        "sync": {"interval": "100ms"},
+    });
+    let told = [
+        r#"policies[0].name is "a b", allowed 1 to 64 characters of A-Z, a-z, 0-9, _ and -"#,
+        "policies[0].circuit_braker is not known, did you mean circuit_breaker?",
+        r#"policies[0].circuit_breaker.window.duration is "5ms", allowed 100ms to 1h"#,
+        "policies[0].circuit_breaker.failure_rate_threshold is 33.333, allowed 0 to 100, with at most two decimals",
+        "policies[0].circuit_breaker.half_open.permits is 0, allowed 1 to 100",
+        r#"policies[1].mode is "off", allowed enforce, shadow, disabled, forced_open"#,
+        "policies[1].retry is not supported by this version",
+        r#"policies[2] has the name "twin", which an earlier policy has too"#,
+        r#"policies[2].key has "path", which needs match.paths: the pattern is the key"#,
+        "policies[2].fallback[0].type is not supported by this version, which has respond",
+        "sync is not supported by this version",
+    ];
+    refused(&bad.to_string(), &told).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_no_policy_at_all_is_refused() {
+    let rows = [
+        ("", "the policy is no JSON: "),
+        ("[]", "the policy is [], allowed an object"),
+        ("{}", "policies is missing"),
+        (
+            r#"{"policies": []}"#,
+            "policies is [], allowed a list of at least one",
+        ),
+        (
+            r#"{"policies": [{"circuit_breaker": {}}]}"#,
+            "policies[0].name is missing",
+        ),
+        (
+            r#"{"policies": [{"name": "p", "name": "p"}]}"#,
+            "policies[0].name stands there twice",
+        ),
+    ];
+    for (text, told) in rows {
+        refused(text, &[told]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_this_version_cannot_do_is_refused_and_never_ignored() {
+    let file = json!({
+        "policies": [{
+            "name": "p",
+            "retry": {},
+            "fallback": [
+                {"type": "stale"},
+                {"type": "cluster", "cluster": "lite"},
+                {"type": "route", "header": {"name": "x-fallback", "value": "yes"}},
+            ],
+        }],
+        "limits": {"replay_body_bytes": 1, "stale_bytes": 1},
+        "sync": {"interval": "100ms"},
+        "host": {"headers_stop_iteration": false},
+    });
+    let paths = [
+        "policies[0].retry",
+        "policies[0].fallback[0].type",
+        "policies[0].fallback[1].type",
+        "policies[0].fallback[2].type",
+        "limits.replay_body_bytes",
+        "limits.stale_bytes",
+        "sync",
+        "host",
+    ];
+    let told = paths.map(|path| format!("{path} is not supported by this version"));
+    refused(&file.to_string(), &told.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test]
+async fn the_smallest_useful_file_is_accepted() {
+    let (upstream, envoy) =
+        serving(r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#).await;
+    upstream.reply(Reply::status(503));
+    for _ in 0..20 {
+        untouched(&envoy.get("/").await);
+    }
+    rejected(&envoy.get("/").await, "open");
+    assert_eq!(upstream.hits(), 20);
+}
+
+/// An Envoy that can be updated, whose circuit is open.
+async fn open_and_updatable() -> (Upstream, Envoy, Client) {
+    let (upstream, envoy) = serving(&lasting("p").to_string()).await;
+    upstream.reply(Reply::status(503));
+    untouched(&envoy.get("/").await);
+    upstream.reply(Reply::status(200));
+    count_is(&envoy, "spillway_open_circuits", 1).await;
+    let client = Client::unpooled(envoy.address());
+    (upstream, envoy, client)
+}
+
+#[tokio::test]
+async fn a_refused_update_leaves_the_old_policy_and_its_open_circuit_in_place() {
+    let (upstream, mut envoy, client) = open_and_updatable().await;
+    let bad = json!({"policies": [{"name": "p", "mode": "off", "circuit_braker": {}}]});
+    let update = envoy.update(|setting| setting.policy(bad)).await;
+    assert_eq!(update, Update::Refused);
+    for told in [
+        r#"policies\[0\]\.mode is "off""#,
+        r"policies\[0\]\.circuit_braker is not known",
+    ] {
+        assert!(!envoy.log_lines(told).is_empty(), "{told}");
+    }
+    for client in [&client, envoy.client()] {
+        rejected(&client.get("/").await, "open");
+    }
+    assert_eq!(upstream.hits(), 1);
+    assert_eq!(count(&envoy, "spillway_open_circuits").await, 1);
+    assert_eq!(count(&envoy, "spillway_keys").await, 1);
+}
+
+#[tokio::test]
+async fn a_good_update_takes_over_and_the_gauges_of_the_old_policy_go_back() {
+    let (upstream, mut envoy, client) = open_and_updatable().await;
+    let update = envoy
+        .update(|setting| setting.policy(lasting("next")))
+        .await;
+    assert_eq!(update, Update::Accepted);
+    eventually("the new policy", async || {
+        client.get("/").await.status == 200
+    })
+    .await;
+    envoy.old_connections_end().await;
+    untouched(&envoy.get("/").await);
+    upstream.reply(Reply::status(503));
+    untouched(&envoy.get("/").await);
+    rejected(&envoy.get("/").await, "open");
+
+    let gauges = [("p", 0), ("next", 1)];
+    for (policy, value) in gauges {
+        for gauge in ["spillway_keys", "spillway_open_circuits"] {
+            envoy
+                .expect_metric(gauge, &[("policy", policy)], value)
+                .await;
+        }
+    }
+    let internal = envoy
+        .metrics()
+        .await
+        .value("spillway_internal_errors_total", &[]);
+    assert_eq!(internal, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_began_under_the_old_policy_ends_under_it() {
+    let (upstream, mut envoy) = serving(&lasting("p").to_string()).await;
+    upstream.close_gate();
+    let began = envoy.client().begin("/", &[]);
+    upstream.in_flight_reaches(1).await;
+    let update = envoy
+        .update(|setting| setting.policy(lasting("next")))
+        .await;
+    assert_eq!(update, Update::Accepted);
+    upstream.open_gate();
+    assert_eq!(began.answer().await.status, 200);
+    outcomes_are(&envoy, "p", [1, 0, 0]).await;
+    outcomes_are(&envoy, "next", [0, 0, 0]).await;
+    // With its last request the old policy goes, and what its gauges counted.
+    count_is(&envoy, "spillway_keys", 0).await;
+}
+
+fn lasting(name: &str) -> Value {
+    let breaker = touchy(json!({"open": {"duration": "60s"}}));
+    json!({"policies": [{"name": name, "circuit_breaker": breaker}]})
+}
+
+async fn serving(policy: &str) -> (Upstream, Envoy) {
+    let upstream = Upstream::start().await;
+    let setting = Envoy::in_front_of(upstream.address());
+    let envoy = setting.policy_text(policy).listener_on_disk().start().await;
+    (upstream, envoy)
+}
+
+/// Asserts that Envoy does not start, and that its log has each of these texts.
+async fn refused(policy: &str, told: &[&str]) {
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    let setting: Setting = Envoy::in_front_of(nowhere).policy_text(policy);
+    let Err(refusal) = setting.try_start().await else {
+        panic!("accepted: {policy}");
+    };
+    for text in told {
+        let line = format!("spillway: {text}");
+        assert!(
+            refusal.log.contains(&line),
+            "no {text:?} in\n{}",
+            refusal.log
+        );
+    }
+    let errors = refusal
+        .log
+        .lines()
+        .filter(|line| line.contains("[error]") && line.contains("spillway: "));
+    // The module is tried out once before anything is served.
+    assert_eq!(errors.count(), told.len(), "{}", refusal.log);
+}

@@ -1,0 +1,101 @@
+//! The module itself: what it asks of a host, what it offers, how large it is.
+//!
+//! A host refuses a module with an import that it does not know, and enters a module for every
+//! callback that it exports; so both lists change on purpose or not at all.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use spillway_tests::places;
+use wasmparser::{Export, Import, Parser, Payload};
+
+/// Every worker of every proxy compiles the module.
+const SIZE_MAX: usize = 350 * 1024;
+
+/// Calls of the proxy-wasm ABI, each with `proxy_` before it. The SDK's dispatcher is behind most
+/// of those that the filter itself does not make.
+const HOST_CALLS: &str = "
+    add_header_map_value call_foreign_function close_stream continue_stream define_metric
+    dequeue_shared_queue done enqueue_shared_queue get_buffer_bytes
+    get_current_time_nanoseconds get_header_map_pairs get_header_map_value get_property
+    get_shared_data get_status grpc_call grpc_cancel grpc_close grpc_send grpc_stream
+    http_call increment_metric log register_shared_queue remove_header_map_value
+    replace_header_map_value resolve_shared_queue send_local_response set_buffer_bytes
+    set_effective_context set_header_map_pairs set_property set_shared_data
+    set_tick_period_milliseconds";
+
+/// Calls of WASI. The last four are how Rust's standard library would report a panic.
+const WASI_CALLS: &str =
+    "clock_time_get random_get environ_get environ_sizes_get fd_write proc_exit";
+
+/// Callbacks of the proxy-wasm ABI, each with `proxy_on_` before it: the SDK exports them all.
+const CALLBACKS: &str = "
+    configure context_create delete done downstream_connection_close downstream_data
+    foreign_function grpc_close grpc_receive grpc_receive_initial_metadata
+    grpc_receive_trailing_metadata http_call_response log memory_allocate new_connection
+    queue_ready request_body request_headers request_trailers response_body response_headers
+    response_trailers tick upstream_connection_close upstream_data vm_start";
+
+const OTHER_EXPORTS: &str = "_initialize memory proxy_abi_version_0_2_1";
+
+#[test]
+fn the_module_imports_what_the_list_says_and_nothing_else() {
+    let listed =
+        names("env.proxy_", HOST_CALLS).chain(names("wasi_snapshot_preview1.", WASI_CALLS));
+    let name = |import: Import<'_>| format!("{}.{}", import.module, import.name);
+    let module = module();
+    let imports = payloads(&module).flat_map(|payload| match payload {
+        Payload::ImportSection(section) => section
+            .into_imports()
+            .map(|import| name(import.expect("an import")))
+            .collect(),
+        _ => Vec::new(),
+    });
+    same(listed, imports);
+}
+
+#[test]
+fn the_module_exports_what_the_list_says_and_nothing_else() {
+    let listed = names("proxy_on_", CALLBACKS).chain(names("", OTHER_EXPORTS));
+    let name = |export: Export<'_>| export.name.to_owned();
+    let module = module();
+    let exports = payloads(&module).flat_map(|payload| match payload {
+        Payload::ExportSection(section) => section
+            .into_iter()
+            .map(|export| name(export.expect("an export")))
+            .collect(),
+        _ => Vec::new(),
+    });
+    same(listed, exports);
+}
+
+#[test]
+fn the_module_is_small() {
+    let size = module().len();
+    assert!(size <= SIZE_MAX, "{size} bytes, allowed {SIZE_MAX}");
+}
+
+fn module() -> Vec<u8> {
+    fs::read(places::module()).expect("a readable module")
+}
+
+fn payloads(module: &[u8]) -> impl Iterator<Item = Payload<'_>> {
+    let payloads = Parser::new(0).parse_all(module);
+    payloads.map(|payload| payload.expect("a valid section"))
+}
+
+fn names<'a>(prefix: &'a str, list: &'a str) -> impl Iterator<Item = String> + 'a {
+    list.split_whitespace()
+        .map(move |name| format!("{prefix}{name}"))
+}
+
+/// Asserts that two lists of names are the same, with what is missing and what is new.
+fn same(listed: impl Iterator<Item = String>, found: impl Iterator<Item = String>) {
+    let (listed, found): (BTreeSet<_>, BTreeSet<_>) = (listed.collect(), found.collect());
+    let missing: Vec<_> = listed.difference(&found).collect();
+    let new: Vec<_> = found.difference(&listed).collect();
+    assert!(
+        missing.is_empty() && new.is_empty(),
+        "missing: {missing:?}, new: {new:?}"
+    );
+}

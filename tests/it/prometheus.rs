@@ -1,0 +1,135 @@
+//! Every series that Spillway has, as Prometheus reads it, with its labels.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spillway_tests::{Envoy, Upstream};
+
+use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
+
+/// All there can be, over a life in which everything happens once at least.
+const SERIES: [&str; 26] = [
+    "spillway_fallbacks_too_late_total{policy=busy}",
+    "spillway_fallbacks_total{on=failure,policy=busy,type=respond}",
+    "spillway_fallbacks_total{on=open,policy=busy,type=respond}",
+    "spillway_fallbacks_total{on=open,policy=plain-1_A,type=default}",
+    "spillway_fallbacks_total{on=timeout,policy=busy,type=respond}",
+    "spillway_internal_errors_total{}",
+    "spillway_keys_overflowed_total{policy=busy}",
+    "spillway_keys{policy=busy}",
+    "spillway_keys{policy=shadow}",
+    "spillway_open_circuits{policy=busy}",
+    "spillway_open_circuits{policy=shadow}",
+    "spillway_probes_total{policy=busy}",
+    "spillway_rejected_total{policy=busy}",
+    "spillway_rejected_total{policy=plain-1_A}",
+    "spillway_requests_total{outcome=failure,policy=busy}",
+    "spillway_requests_total{outcome=failure,policy=shadow}",
+    "spillway_requests_total{outcome=ignored,policy=busy}",
+    "spillway_requests_total{outcome=success,policy=busy}",
+    "spillway_slow_total{policy=busy}",
+    "spillway_transitions_total{from=closed,policy=busy,to=open}",
+    "spillway_transitions_total{from=closed,policy=shadow,to=open}",
+    "spillway_transitions_total{from=half_open,policy=busy,to=open}",
+    "spillway_transitions_total{from=half_open,policy=busy,to=recovering}",
+    "spillway_transitions_total{from=open,policy=busy,to=half_open}",
+    "spillway_transitions_total{from=recovering,policy=busy,to=closed}",
+    "spillway_would_reject_total{policy=shadow}",
+];
+
+#[tokio::test]
+async fn every_series_has_its_labels_and_there_are_no_others() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .route_timeout(Duration::from_millis(500))
+        .policy(everything())
+        .start()
+        .await;
+    live(&upstream, &envoy).await;
+    outcomes_are(&envoy, "shadow", [0, 2, 0]).await;
+
+    let metrics = envoy.metrics().await;
+    let seen: BTreeSet<String> = metrics
+        .beginning("spillway_")
+        .map(|series| {
+            let labels: Vec<String> = series
+                .labels
+                .iter()
+                .map(|(k, v)| format!("{k}={v}"))
+                .collect();
+            format!("{}{{{}}}", series.name, labels.join(","))
+        })
+        .collect();
+    let expected: BTreeSet<String> = SERIES.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(seen, expected);
+}
+
+/// `busy` lives through everything, `shadow` would reject, `plain-1_A` has a name of all signs.
+fn everything() -> Value {
+    let named = |name: &str, fields: Value| {
+        let matched = json!({"headers": [{"name": "x-policy", "exact": name}]});
+        with(json!({"name": name, "match": matched}), fields)
+    };
+    let breaker = touchy(json!({
+        "slow_threshold": "200ms",
+        "slow_rate_threshold": 0,
+        "half_open": {"permits": 1},
+        "recovery": {"duration": "10ms"},
+    }));
+    let fallback =
+        json!([{"type": "respond", "on": ["open", "failure", "timeout"], "status": 203}]);
+    let busy = json!({
+        "key": [{"header": "x-tenant"}],
+        "circuit_breaker": breaker,
+        "fallback": fallback,
+    });
+    file(json!([
+        named("busy", busy),
+        named(
+            "shadow",
+            json!({"mode": "shadow", "circuit_breaker": touchy(json!({}))})
+        ),
+        named("plain-1_A", json!({"mode": "forced_open"})),
+    ]))
+}
+
+async fn live(upstream: &Upstream, envoy: &Envoy) {
+    let ask = async |policy: &str, script: &str| {
+        let headers = [("x-policy", policy), ("x-script", script)];
+        envoy.get_with("/", &headers).await.status
+    };
+    assert_eq!(ask("plain-1_A", "").await, 503);
+    assert_eq!(
+        (
+            ask("shadow", "status=503").await,
+            ask("shadow", "status=503").await
+        ),
+        (503, 503)
+    );
+
+    // Success, then open by a failure, rejected, a bad probe by a timeout, a good one.
+    assert_eq!(ask("busy", "status=200").await, 200);
+    assert_eq!(ask("busy", "status=503 retry-after=1").await, 203);
+    assert_eq!(ask("busy", "status=200").await, 203);
+    open_time_passes(Duration::from_secs(1)).await;
+    assert_eq!(ask("busy", "hang").await, 203);
+    open_time_passes(2 * OPEN).await;
+    assert_eq!(ask("busy", "status=200").await, 200);
+    open_time_passes(Duration::from_millis(20)).await;
+    assert_eq!(ask("busy", "status=200").await, 200);
+    let long = "t".repeat(600);
+    let overflowing = [("x-policy", "busy"), ("x-tenant", long.as_str())];
+    assert_eq!(envoy.get_with("/", &overflowing).await.status, 200);
+    let late = [("x-policy", "busy"), ("x-script", "reset_mid_body")];
+    assert!(!envoy.get_with("/", &late).await.complete);
+    let gone = [
+        ("x-policy", "busy"),
+        ("x-tenant", "gone"),
+        ("x-script", "hang"),
+    ];
+    let request = envoy.client().begin("/", &gone);
+    upstream.in_flight_reaches(1).await;
+    request.abandon().await;
+    upstream.in_flight_reaches(0).await;
+}
