@@ -3,6 +3,7 @@
 //! One binary with a module for each subject, so that the harness is linked once.
 
 mod config;
+mod differential;
 mod endings;
 mod grpc;
 mod half_open;

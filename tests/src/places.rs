@@ -34,16 +34,27 @@ pub fn envoy() -> PathBuf {
 ///
 /// Where it is not built, with what to do about it.
 pub fn module() -> PathBuf {
-    let built = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let path = root()
-        .join(built)
-        .join("wasm32-wasip1/release/spillway.wasm");
+    built("wasm32-wasip1/release/spillway.wasm", "make wasm")
+}
+
+fn built(path: &str, by: &str) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let path = root().join(target).join(path);
     assert!(
         path.exists(),
-        "there is no module at {}: run `make wasm`",
+        "there is no module at {}: run `{by}`",
         path.display()
     );
     path
+}
+
+/// The plugin that logs what a host says, `tests/guests/probe`.
+///
+/// # Panics
+///
+/// Where it is not built, with what to do about it.
+pub fn probe() -> PathBuf {
+    built("guests/wasm32-wasip1/release/probe.wasm", "make guests")
 }
 
 /// The example bootstrap for users. Every Envoy of the tests is made from it, so that what is

@@ -41,8 +41,10 @@ pub async fn run(rows: &[Row]) -> Vec<View> {
 }
 
 async fn world(upstream: &Upstream) -> Envoy {
-    let to = |name: &str| json!({"prefix": "/", "headers": [
-        {"name": "x-to", "string_match": {"exact": name}}]});
+    let to = |name: &str| {
+        json!({"prefix": "/", "headers": [
+        {"name": "x-to", "string_match": {"exact": name}}]})
+    };
     Envoy::in_front_of(upstream.address())
         .policy_text("")
         .plugin(json!({
@@ -54,14 +56,20 @@ async fn world(upstream: &Upstream) -> Envoy {
         }))
         .cluster("other", upstream.address())
         .refused_cluster("gone")
-        .empty_cluster("empty")
-        .route(json!({"name": "none", "match": to("none"), "route": {"cluster": "none"}}))
+        .refused_cluster("empty")
+        .cluster_fields(
+            "empty",
+            json!({"load_assignment": {"cluster_name": "empty"}}),
+        )
+        .route(json!({"name": "none", "match": to("none"), "route": {"cluster_header": "x-cluster"}}))
         .route(json!({"name": "hurried", "match": to("hurried"),
             "route": {"cluster": "upstream", "timeout": "0.05s"}}))
         .route(json!({"name": "direct", "match": to("direct"),
             "direct_response": {"status": 201, "body": {"inline_string": "direct"}}}))
-        .route(json!({"name": "retrying", "match": to("retrying"), "route": {
-            "cluster": "upstream", "retry_policy": {"retry_on": "5xx", "num_retries": 2}}}))
+        .route(
+            json!({"name": "retrying", "match": to("retrying"), "route": {
+            "cluster": "upstream", "retry_policy": {"retry_on": "5xx", "num_retries": 2}}}),
+        )
         .route(json!({"name": "nowhere", "match": to("nowhere"), "non_forwarding_action": {}}))
         .start()
         .await
@@ -86,7 +94,12 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
     let answer = answer.ok()?;
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Some(Got::new(answer.status, headers, &answer.body, answer.complete))
+    Some(Got::new(
+        answer.status,
+        headers,
+        &answer.body,
+        answer.complete,
+    ))
 }
 
 /// The probe's lines about one row, without Envoy's prefix.
