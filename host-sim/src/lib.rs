@@ -6,6 +6,7 @@
 //! effects on every machine, since nothing here reads a clock, a socket or a random
 //! source.
 
+pub mod command;
 pub mod headers;
 pub mod host;
 pub mod sim;
