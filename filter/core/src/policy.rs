@@ -357,9 +357,13 @@ impl Config {
 }
 
 impl Policy {
-    /// Whether some answer to a failure repeats the request's path or id: those
-    /// must be remembered, since hosts let go of a request's headers before the
-    /// response's come.
+    /// Whether some answer repeats the request's path or id.
+    pub fn echoes_request(&self) -> bool {
+        self.fallback.iter().any(Respond::echoes_request)
+    }
+
+    /// Whether some answer to a failure does: then they must be remembered, since
+    /// hosts let go of a request's headers before the response's come.
     pub fn echoes_request_later(&self) -> bool {
         self.fallback
             .iter()

@@ -2,7 +2,7 @@
 //!
 //! Types, ranges, patterns and defaults are the parser's own words
 //! ([`Config::schema_notes`]); only the descriptions live here, by path, in
-//! [`words`]. A schema can say less than the parser knows: durations have their form
+//! `words`. A schema can say less than the parser knows: durations have their form
 //! checked, but their range stands in words; names that must be unique, or a cap
 //! shorter than what it caps, are found by `check` alone. What the schema refuses,
 //! the parser refuses too.

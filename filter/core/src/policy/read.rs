@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
 
 use serde_json::{Value, json};
@@ -22,11 +22,13 @@ use super::record::{ALLOWED, REQUIRED, Record};
 use super::text;
 use crate::time::Span;
 
-/// The errors found so far, each with where it stands in the file; or, where there
-/// is no file, what one might hold.
+/// The errors found so far, in the order of the file whatever the order of reading;
+/// or, where there is no file, what one might hold.
 #[derive(Default)]
 pub(super) struct Errors {
     found: RefCell<Vec<(Position, PolicyError)>>,
+    /// Whether what is read now has been refused whole, so that its parts say nothing.
+    muted: Cell<bool>,
     record: Record,
 }
 
@@ -38,8 +40,8 @@ impl Errors {
     #[cfg(feature = "schema")]
     pub(super) fn recording() -> Errors {
         Errors {
-            found: RefCell::default(),
             record: Record::begun(),
+            ..Errors::default()
         }
     }
 
@@ -50,26 +52,17 @@ impl Errors {
 
     pub(super) fn add(&self, position: &[usize], path: String, problem: Problem) {
         // Never borrowed across a call, so the borrow cannot fail.
-        if let Ok(mut errors) = self.found.try_borrow_mut() {
-            errors.push((position.to_vec(), PolicyError { path, problem }));
+        if let Ok(mut found) = self.found.try_borrow_mut()
+            && !self.muted.get()
+        {
+            let at = found.partition_point(|(other, _)| other.as_slice() <= position);
+            found.insert(at, (position.to_vec(), PolicyError { path, problem }));
         }
     }
 
-    fn len(&self) -> usize {
-        self.found.try_borrow().map_or(0, |errors| errors.len())
-    }
-
-    fn truncate(&self, len: usize) {
-        if let Ok(mut errors) = self.found.try_borrow_mut() {
-            errors.truncate(len);
-        }
-    }
-
-    /// The errors in the order of the file, whatever the order of reading.
     pub(super) fn into_list(self) -> Vec<PolicyError> {
-        let mut errors = self.found.into_inner();
-        errors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        errors.into_iter().map(|(_, error)| error).collect()
+        let found = self.found.into_inner().into_iter();
+        found.map(|(_, error)| error).collect()
     }
 }
 
@@ -104,6 +97,11 @@ impl<'a> Place<'a> {
 
     pub(super) fn is_absent(&self) -> bool {
         self.node.is_none()
+    }
+
+    /// Whether there is nothing to be read here.
+    pub(super) fn is_passed_over(&self) -> bool {
+        self.is_absent() && !self.is_recording()
     }
 
     /// Whether there is no file, and every way of reading should be tried.
@@ -321,7 +319,9 @@ impl<'a> Place<'a> {
     pub(super) fn object<T>(&self, read: impl FnOnce(&mut Object<'a>) -> T) -> T {
         self.schema(|| json!({"type": "object", "additionalProperties": false}));
         let fields = self.fields();
-        let before = self.errors.len();
+        // What is no object lacks no fields: one mistake, one error.
+        let muted = self.errors.muted.get();
+        self.errors.muted.set(muted || fields.is_none());
         let mut object = Object {
             fields: fields.unwrap_or(&[]),
             known: Vec::new(),
@@ -331,10 +331,7 @@ impl<'a> Place<'a> {
         };
         let value = read(&mut object);
         object.finish();
-        if fields.is_none() {
-            // What is no object lacks no fields: one mistake, one error.
-            self.errors.truncate(before);
-        }
+        self.errors.muted.set(muted);
         value
     }
 

@@ -227,23 +227,25 @@ fn path_pattern(item: &Place<'_>, o: &mut Object<'_>) -> Option<PathPattern> {
     for (field, kind) in kinds {
         let allowed = "a path that begins with / and has no query";
         let place = o.at(field);
+        if place.is_passed_over() {
+            continue;
+        }
         place.schema(|| match kind {
             PathKind::Template => json!({"pattern": text::TEMPLATE_PATTERN}),
             PathKind::Exact | PathKind::Prefix => json!({"pattern": "^/[^?#]*$"}),
         });
-        if let Some(text) = place.text(allowed, |text| {
+        let text = place.text(allowed, |text| {
             (text.starts_with('/') && !text.contains(['?', '#'])).then_some(text)
-        }) {
+        });
+        found.push(text.map(|text| {
             check_template(&place, text, kind);
-            found.push(PathPattern {
+            PathPattern {
                 text: text.into(),
                 kind,
-            });
-        } else if !place.is_absent() {
-            return None;
-        }
+            }
+        }));
     }
-    only_one(item, found, "exact, prefix and template")
+    only_one(item, found, "exact, prefix and template")?
 }
 
 /// In a template every segment is a plain text or one `{name}`.
@@ -262,17 +264,20 @@ fn header_condition(item: &Place<'_>, o: &mut Object<'_>) -> Option<HeaderCondit
     item.schema(|| json!({"oneOf": [{"required": ["exact"]}, {"required": ["present"]}]}));
     let name = header_name(&o.at("name"));
     let mut tests = Vec::new();
-    if let Some(exact) = o.at("exact").text("a text", Some) {
-        tests.push(HeaderTest::Exact(exact.into()));
+    let exact = o.at("exact");
+    if !exact.is_passed_over() {
+        let test = |text: &str| Some(HeaderTest::Exact(text.into()));
+        tests.push(exact.text("a text", test));
     }
     let present = o.at("present");
-    if !present.is_absent() || present.is_recording() {
-        tests.push(HeaderTest::Present(present.boolean(true)));
+    if !present.is_passed_over() {
+        tests.push(Some(HeaderTest::Present(present.boolean(true))));
     }
-    let test = only_one(item, tests, "exact and present")?;
+    let test = only_one(item, tests, "exact and present")??;
     Some(HeaderCondition { name: name?, test })
 }
 
+/// The one that was found, be it right or wrong.
 fn only_one<T>(item: &Place<'_>, mut found: Vec<T>, names: &str) -> Option<T> {
     if found.len() != 1 {
         item.conflict(&format!("needs exactly one of {names}"));
