@@ -15,6 +15,7 @@ use crate::time::Span;
 pub mod error;
 mod json;
 mod read;
+pub mod record;
 mod text;
 mod wire;
 
@@ -344,6 +345,14 @@ impl Config {
     pub fn parse(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
         let node = json::parse(json).map_err(|error| alloc::vec![error])?;
         wire::config(&node)
+    }
+
+    /// The schema of the policy language in pieces: a path and what holds there.
+    /// Several pieces of one path hold together, unless their types differ: then
+    /// either may. See [`record`] for the paths.
+    #[cfg(feature = "schema")]
+    pub fn schema_notes() -> Vec<(String, serde_json::Value)> {
+        wire::schema_notes()
     }
 }
 

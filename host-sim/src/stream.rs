@@ -1,0 +1,3 @@
+//! One HTTP stream on its way through the filter.
+
+pub mod info;
