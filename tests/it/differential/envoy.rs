@@ -9,12 +9,16 @@ use spillway_tests::{Envoy, Reply, Upstream, client, eventually, places};
 use super::rows::Row;
 use super::view::{Got, View};
 
+/// The body of every answer that is not given another.
+const BODY: &str = "..";
+
 /// How long a client that goes away has waited.
 const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Sends the rows one after another, and reads what was logged of each.
 pub async fn run(rows: &[Row]) -> Vec<View> {
     let upstream = Upstream::start().await;
+    upstream.reply(Reply::status(200).body(BODY));
     upstream.reply_on("/hang", Reply::hang());
     upstream.reply_on("/reset", Reply::reset());
     upstream.reply_on("/reset-mid-body", Reply::reset_mid_body());
@@ -55,6 +59,9 @@ async fn world(upstream: &Upstream) -> Envoy {
             },
         }))
         .cluster("other", upstream.address())
+        .cluster("hung", upstream.address())
+        .cluster("resetting", upstream.address())
+        .cluster("breaking", upstream.address())
         .refused_cluster("gone")
         .refused_cluster("empty")
         .cluster_fields(
@@ -80,9 +87,8 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
     if !row.to.is_empty() {
         headers.push(("x-to", row.to));
     }
-    if !row.upstream.is_empty() {
-        headers.push(("x-script", row.upstream));
-    }
+    let script = format!("body={BODY} {}", row.upstream);
+    headers.push(("x-script", &script));
     headers.extend(row.headers);
     let request = client::request(row.method, "/path?query=1", &headers, row.body);
     let sent = envoy.client().try_send(request);

@@ -300,7 +300,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "local-reqh-empty",
-        probe: "reqh local 503 why  -1",
+        probe: "reqh local 503 why - -1",
         ..GET
     },
     Row {
@@ -413,19 +413,19 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "call-timeout",
-        probe: "reqh pause;reqh call upstream /hang 60;call get 6 :status;\
+        probe: "reqh pause;reqh call hung /hang 60;call get 6 :status;\
         call body 4 0 99;call resume request",
         ..GET
     },
     Row {
         name: "call-reset",
-        probe: "reqh pause;reqh call upstream /reset 1000;call get 6 :status;\
+        probe: "reqh pause;reqh call resetting /reset 1000;call get 6 :status;\
         call resume request",
         ..GET
     },
     Row {
         name: "call-reset-mid-body",
-        probe: "reqh pause;reqh call upstream /reset-mid-body 1000;\
+        probe: "reqh pause;reqh call breaking /reset-mid-body 1000;\
         call get 6 :status;call status;call resume request",
         ..GET
     },
