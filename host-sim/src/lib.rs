@@ -8,6 +8,7 @@
 
 pub mod headers;
 pub mod host;
+pub mod model;
 pub mod sim;
 pub mod stream;
 pub mod vm;
