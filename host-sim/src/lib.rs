@@ -9,6 +9,7 @@
 pub mod headers;
 pub mod host;
 pub mod model;
+pub mod record;
 pub mod sim;
 pub mod stream;
 pub mod vm;
