@@ -1,7 +1,14 @@
 //! The world around the proxy: clients, routes, upstreams and what goes wrong.
+//!
+//! [`world::World`] plays all of it against a [`Host`](crate::host::Host). The parts
+//! know nothing of the host, and each is a state machine of its own: [`rate`] says when
+//! the next call comes, [`upstream`] what becomes of an attempt, [`retry`] whether
+//! there is another.
 
 pub mod distribution;
 pub mod fault;
 pub mod rate;
+pub mod retry;
+pub mod route;
 pub mod spec;
 pub mod upstream;
