@@ -5,10 +5,15 @@
 //! the next call comes, [`upstream`] what becomes of an attempt, [`retry`] whether
 //! there is another.
 
+pub mod answers;
+pub mod client;
 pub mod distribution;
+pub mod exchange;
 pub mod fault;
 pub mod rate;
 pub mod retry;
 pub mod route;
 pub mod spec;
+pub mod template;
 pub mod upstream;
+pub mod world;

@@ -5,11 +5,13 @@
 //! into histograms, the trace is a ring. The digest alone sees every event.
 
 mod circuits;
+mod reasons;
 mod series;
 mod tally;
 mod trace;
 
 pub use circuits::{Band, Circuit, Circuits, State, Transition};
+pub use reasons::{Reason, Reasons};
 pub use series::{Bucket, Series};
 pub use tally::{ClusterTally, Outcome, Tally};
 pub use trace::{Entry, Failure, Names, Trace, What};
@@ -26,6 +28,7 @@ pub struct Record {
     pub series: Series,
     pub windows: Vec<Window>,
     pub circuits: Circuits,
+    pub reasons: Reasons,
     /// Lines that the plugin logged as errors, the first few.
     pub errors: Vec<LogLine>,
     /// How many there were.
@@ -57,6 +60,7 @@ impl Record {
             series: Series::new(clusters, duration),
             windows: Vec::new(),
             circuits: Circuits::default(),
+            reasons: Reasons::default(),
             errors: Vec::new(),
             errors_total: 0,
             end: Time::ZERO,

@@ -76,7 +76,10 @@ mod tests {
 
     fn about(seen: Span, expected_ms: f64) {
         let seen_ms = seen.as_seconds() * 1e3;
-        assert!((seen_ms / expected_ms - 1.0).abs() < 0.08, "{seen_ms} for {expected_ms}");
+        assert!(
+            (seen_ms / expected_ms - 1.0).abs() < 0.08,
+            "{seen_ms} for {expected_ms}"
+        );
     }
 
     #[test]

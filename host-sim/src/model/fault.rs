@@ -43,7 +43,14 @@ impl Faults {
         let share_bp = fault.share.as_bp();
         let effect = Effect::from(&fault.fault);
         let place = self.0.partition_point(|active| active.number < number);
-        self.0.insert(place, Active { number, share_bp, effect });
+        self.0.insert(
+            place,
+            Active {
+                number,
+                share_bp,
+                effect,
+            },
+        );
     }
 
     /// The scenario's fault `number` is over.
@@ -69,7 +76,10 @@ impl Faults {
     /// Draws whether a connection is refused.
     pub fn refuses(&self, rng: &mut Rng) -> bool {
         let refusing = |active: &&Active| matches!(active.effect, Effect::Refuse);
-        self.0.iter().filter(refusing).any(|active| active.befalls(rng))
+        self.0
+            .iter()
+            .filter(refusing)
+            .any(|active| active.befalls(rng))
     }
 
     /// Draws how long a request takes; `usual` without a fault.
@@ -142,7 +152,9 @@ impl From<&FaultKind> for Effect {
     fn from(kind: &FaultKind) -> Effect {
         match *kind {
             FaultKind::Status(status) => Effect::Fail(Failure::Status(status)),
-            FaultKind::GrpcStatus(status) => Effect::Fail(Failure::Grpc(status, GrpcPlace::Headers)),
+            FaultKind::GrpcStatus(status) => {
+                Effect::Fail(Failure::Grpc(status, GrpcPlace::Headers))
+            }
             FaultKind::GrpcStatusInTrailers(status) => {
                 Effect::Fail(Failure::Grpc(status, GrpcPlace::Trailers))
             }

@@ -45,14 +45,24 @@ impl Pace {
             pieces.push(Piece::level(at, begin, rate));
             if ramp > 0.0 {
                 let slope = (step.rate - rate) / ramp;
-                pieces.push(Piece { from: begin, to: begin + ramp, rate, slope });
+                pieces.push(Piece {
+                    from: begin,
+                    to: begin + ramp,
+                    rate,
+                    slope,
+                });
             }
             at = begin + ramp;
             rate = step.rate;
         }
         pieces.push(Piece::level(at, f64::INFINITY, rate));
         let at = from.as_seconds();
-        Pace { pieces, arrivals, place: 0, at }
+        Pace {
+            pieces,
+            arrivals,
+            place: 0,
+            at,
+        }
     }
 
     /// The next arrival, none if the rate stays at zero.
@@ -93,7 +103,12 @@ impl Pace {
 
 impl Piece {
     fn level(from: f64, to: f64, rate: f64) -> Piece {
-        Piece { from, to, rate, slope: 0.0 }
+        Piece {
+            from,
+            to,
+            rate,
+            slope: 0.0,
+        }
     }
 }
 
@@ -118,7 +133,10 @@ mod tests {
     /// An arrival that falls on the end of a second counts here or there.
     fn about(seen: &[u64], expected: &[u64]) {
         let near = |(seen, expected): (&u64, &u64)| seen.abs_diff(*expected) <= 1;
-        assert!(seen.iter().zip(expected).all(near), "{seen:?} for {expected:?}");
+        assert!(
+            seen.iter().zip(expected).all(near),
+            "{seen:?} for {expected:?}"
+        );
     }
 
     fn step(at: u64, rate: f64, ramp: u64) -> Step {
@@ -144,7 +162,11 @@ mod tests {
         let seen = arrivals(100.0, &[], Arrivals::Poisson, 1000);
         let total: u64 = seen.iter().sum();
         assert!((99_000..101_000).contains(&total), "{total}");
-        let variance: f64 = seen.iter().map(|n| (*n as f64 - 100.0).powi(2)).sum::<f64>() / 1e3;
+        let variance: f64 = seen
+            .iter()
+            .map(|n| (*n as f64 - 100.0).powi(2))
+            .sum::<f64>()
+            / 1e3;
         assert!((85.0..115.0).contains(&variance), "{variance}");
     }
 

@@ -78,7 +78,9 @@ impl Conditions {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 /// How an attempt failed without an answer.
@@ -120,7 +122,9 @@ impl Policy {
     pub fn new(spec: &spec::RetryPolicy) -> Policy {
         let base_ms = spec.base_interval.as_ms().max(1);
         // Envoy: ten times the base, so that the wait stays reasonable.
-        let max_ms = spec.max_interval.map_or(base_ms * 10, |max| max.as_ms().max(base_ms));
+        let max_ms = spec
+            .max_interval
+            .map_or(base_ms * 10, |max| max.as_ms().max(base_ms));
         Policy {
             conditions: Conditions::parse(&spec.retry_on),
             retries: spec.num_retries,
@@ -257,9 +261,24 @@ mod tests {
             ("5xx", &[("x-envoy-max-retries", "7")], 503, 8),
             ("5xx", &[("x-envoy-max-retries", "some")], 503, 3),
             ("", &[("x-envoy-max-retries", "7")], 503, 1),
-            ("", &[("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "1")], 500, 2),
-            ("gateway-error", &[("x-envoy-retry-on", "retriable-4xx, nonsense")], 409, 3),
-            ("retriable-status-codes", &[("x-envoy-retriable-status-codes", "418,x")], 418, 3),
+            (
+                "",
+                &[("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "1")],
+                500,
+                2,
+            ),
+            (
+                "gateway-error",
+                &[("x-envoy-retry-on", "retriable-4xx, nonsense")],
+                409,
+                3,
+            ),
+            (
+                "retriable-status-codes",
+                &[("x-envoy-retriable-status-codes", "418,x")],
+                418,
+                3,
+            ),
         ];
         for (retry_on, headers, status, expected) in rows {
             let seen = tries(plan(retry_on, 2, headers), status);
@@ -285,15 +304,29 @@ mod tests {
     fn resets_are_retried_by_their_kind() {
         use Reset::{ConnectionFailure, ConnectionTermination, Overflow, PerTryTimeout};
         let rows = [
-            ("5xx", vec![ConnectionFailure, ConnectionTermination, PerTryTimeout]),
-            ("gateway-error", vec![ConnectionFailure, ConnectionTermination, PerTryTimeout]),
-            ("reset", vec![ConnectionFailure, ConnectionTermination, PerTryTimeout]),
+            (
+                "5xx",
+                vec![ConnectionFailure, ConnectionTermination, PerTryTimeout],
+            ),
+            (
+                "gateway-error",
+                vec![ConnectionFailure, ConnectionTermination, PerTryTimeout],
+            ),
+            (
+                "reset",
+                vec![ConnectionFailure, ConnectionTermination, PerTryTimeout],
+            ),
             ("connect-failure", vec![ConnectionFailure]),
             ("retriable-4xx", vec![]),
         ];
         for (retry_on, expected) in rows {
             let plan = plan(retry_on, 1, &[]);
-            let mut all = vec![ConnectionFailure, ConnectionTermination, PerTryTimeout, Overflow];
+            let mut all = vec![
+                ConnectionFailure,
+                ConnectionTermination,
+                PerTryTimeout,
+                Overflow,
+            ];
             all.retain(|reset| plan.wants_after_reset(*reset));
             assert_eq!(all, expected, "{retry_on}");
         }

@@ -93,7 +93,9 @@ impl Route {
         } = &self.spec.matches;
         let full = headers.value(b":path").unwrap_or_default();
         let bare = full.split(|byte| *byte == b'?').next().unwrap_or_default();
-        prefix.as_ref().is_none_or(|it| full.starts_with(it.as_bytes()))
+        prefix
+            .as_ref()
+            .is_none_or(|it| full.starts_with(it.as_bytes()))
             && path.as_ref().is_none_or(|it| bare == it.as_bytes())
             && wanted.iter().all(|it| header_matches(it, headers))
     }
@@ -150,15 +152,44 @@ mod tests {
             exact: exact.map(Into::into),
             present,
         };
-        let by_headers = |headers| Match { headers, ..Match::default() };
+        let by_headers = |headers| Match {
+            headers,
+            ..Match::default()
+        };
         let path = Some("/exact".to_owned());
         let prefix = Some("/api/".to_owned());
         let specs = [
-            route("diverted", by_headers(vec![header("x-fallback", Some("yes"), None)]), Some("b")),
-            route("named", by_headers(vec![header("x-target", None, None)]), None),
-            route("exact", Match { path, ..Match::default() }, Some("a")),
-            route("prefix", Match { prefix, ..Match::default() }, Some("nowhere")),
-            route("rest", by_headers(vec![header("x-none", None, Some(false))]), Some("a")),
+            route(
+                "diverted",
+                by_headers(vec![header("x-fallback", Some("yes"), None)]),
+                Some("b"),
+            ),
+            route(
+                "named",
+                by_headers(vec![header("x-target", None, None)]),
+                None,
+            ),
+            route(
+                "exact",
+                Match {
+                    path,
+                    ..Match::default()
+                },
+                Some("a"),
+            ),
+            route(
+                "prefix",
+                Match {
+                    prefix,
+                    ..Match::default()
+                },
+                Some("nowhere"),
+            ),
+            route(
+                "rest",
+                by_headers(vec![header("x-none", None, Some(false))]),
+                Some("a"),
+            ),
         ];
         let clusters = ["a".to_owned(), "b".to_owned()];
         let routes = Routes::new(&specs, &clusters);
@@ -167,15 +198,26 @@ mod tests {
             (&[(":path", "/exact?q=1")], Some(("exact", "a", Some(0)))),
             (&[(":path", "/exactly")], Some(("rest", "a", Some(0)))),
             (&[(":path", "/api/x")], Some(("prefix", "nowhere", None))),
-            (&[(":path", "/api/x"), ("x-fallback", "yes")], Some(("diverted", "b", Some(1)))),
-            (&[(":path", "/"), ("x-target", "b")], Some(("named", "b", Some(1)))),
-            (&[(":path", "/"), ("x-target", "z")], Some(("named", "z", None))),
+            (
+                &[(":path", "/api/x"), ("x-fallback", "yes")],
+                Some(("diverted", "b", Some(1))),
+            ),
+            (
+                &[(":path", "/"), ("x-target", "b")],
+                Some(("named", "b", Some(1))),
+            ),
+            (
+                &[(":path", "/"), ("x-target", "z")],
+                Some(("named", "z", None)),
+            ),
             (&[(":path", "/"), ("x-none", "1")], None),
         ];
         for (headers, expected) in rows {
             let headers = headers.iter().copied().collect();
             let picked = routes.pick(&headers, &clusters);
-            let seen = picked.as_ref().map(|it| (&*it.info.name, &*it.info.cluster, it.cluster));
+            let seen = picked
+                .as_ref()
+                .map(|it| (&*it.info.name, &*it.info.cluster, it.cluster));
             assert_eq!(seen, expected, "{headers:?}");
         }
     }

@@ -142,7 +142,10 @@ impl<O: Copy> Upstream<O> {
 
     /// Requests that it works on, and those that wait in its line.
     pub fn load(&self) -> (u32, u32) {
-        (self.serving, u32::try_from(self.line.len()).unwrap_or(u32::MAX))
+        (
+            self.serving,
+            u32::try_from(self.line.len()).unwrap_or(u32::MAX),
+        )
     }
 
     /// Begins an attempt. What comes of it, [`Upstream::wake`] tells at the times that are
@@ -151,11 +154,22 @@ impl<O: Copy> Upstream<O> {
     /// # Errors
     ///
     /// Where the proxy does not let the request out.
-    pub fn begin(&mut self, owner: O, grpc: bool, now: Time, wakes: &mut Wakes) -> Result<JobKey, Refusal> {
+    pub fn begin(
+        &mut self,
+        owner: O,
+        grpc: bool,
+        now: Time,
+        wakes: &mut Wakes,
+    ) -> Result<JobKey, Refusal> {
         if self.faults.unhealthy() {
             return Err(Refusal::NoHealthyHost);
         }
-        let Limits { max_connections, max_pending_requests, max_requests, .. } = self.spec.limits;
+        let Limits {
+            max_connections,
+            max_pending_requests,
+            max_requests,
+            ..
+        } = self.spec.limits;
         if self.connected >= max_requests {
             return Err(Refusal::Overflow);
         }
@@ -188,7 +202,11 @@ impl<O: Copy> Upstream<O> {
         if let Reply::Answer(answer) = &job.reply
             && !answer.complete
         {
-            job.reply = if answer.healthy { Reply::Rest } else { Reply::Break };
+            job.reply = if answer.healthy {
+                Reply::Rest
+            } else {
+                Reply::Break
+            };
             job.place = Place::Streaming;
             wakes.push((now + self.spec.answer.body_time, key));
             return told;
@@ -226,7 +244,11 @@ impl<O: Copy> Upstream<O> {
 
     /// Counts a retry against the proxy's limit for them; false if that is reached.
     pub fn begin_retry(&mut self) -> bool {
-        let Limits { max_retries, retry_budget, .. } = &self.spec.limits;
+        let Limits {
+            max_retries,
+            retry_budget,
+            ..
+        } = &self.spec.limits;
         let limit = match retry_budget {
             None => u64::from(*max_retries),
             Some(budget) => {
@@ -290,7 +312,10 @@ impl<O: Copy> Upstream<O> {
         };
         self.serving += 1;
         let took = self.faults.latency(self.latency, &mut self.rng);
-        match self.faults.reply(&self.spec.answer, job.grpc, &mut self.rng) {
+        match self
+            .faults
+            .reply(&self.spec.answer, job.grpc, &mut self.rng)
+        {
             Some(reply) => {
                 job.reply = reply;
                 job.place = Place::Served;

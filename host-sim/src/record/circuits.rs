@@ -12,8 +12,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::host::LogLine;
 use crate::sim::clock::Time;
@@ -132,13 +132,25 @@ impl Circuits {
     }
 
     /// The circuits of a policy, with a key if one is given.
-    pub fn of<'a>(&'a self, policy: &'a str, key: Option<&'a [String]>) -> impl Iterator<Item = &'a Circuit> {
-        let wanted = move |it: &&Circuit| it.policy == policy && key.is_none_or(|key| it.key == key);
+    pub fn of<'a>(
+        &'a self,
+        policy: &'a str,
+        key: Option<&'a [String]>,
+    ) -> impl Iterator<Item = &'a Circuit> {
+        let wanted =
+            move |it: &&Circuit| it.policy == policy && key.is_none_or(|key| it.key == key);
         self.all.iter().filter(wanted)
     }
 
     /// How often circuits of a policy went into `state` from `from` to before `to`.
-    pub fn entered(&self, policy: &str, key: Option<&[String]>, state: State, from: Time, to: Time) -> u64 {
+    pub fn entered(
+        &self,
+        policy: &str,
+        key: Option<&[String]>,
+        state: State,
+        from: Time,
+        to: Time,
+    ) -> u64 {
         let counts = |it: &&Transition| {
             let circuit = &self.all[it.circuit];
             it.to == state
@@ -151,14 +163,20 @@ impl Circuits {
     }
 
     fn place(&mut self, policy: &str, key: Vec<String>) -> Option<usize> {
-        let known = self.all.iter().position(|it| it.policy == policy && it.key == key);
+        let known = self
+            .all
+            .iter()
+            .position(|it| it.policy == policy && it.key == key);
         if known.is_some() || self.all.len() >= CIRCUITS_MAX {
             return known;
         }
         self.all.push(Circuit {
             policy: policy.into(),
             key,
-            bands: vec![Band { from: Time::ZERO, state: State::Closed }],
+            bands: vec![Band {
+                from: Time::ZERO,
+                state: State::Closed,
+            }],
             workers: BTreeMap::new(),
         });
         Some(self.all.len() - 1)
@@ -216,7 +234,9 @@ mod tests {
         let circuit = &circuits.all[0];
         assert_eq!(circuit.name(), "p [c, -]");
         let bands = circuit.bands.iter();
-        bands.map(|band| (band.from.as_ns() / 1_000_000, band.state.name())).collect()
+        bands
+            .map(|band| (band.from.as_ns() / 1_000_000, band.state.name()))
+            .collect()
     }
 
     #[test]
@@ -243,15 +263,30 @@ mod tests {
             (9, 1, "open", "half_open"),
             (10, 0, "half_open", "closed"),
         ]);
-        assert_eq!(seen, [(0, "closed"), (5, "open"), (9, "half_open"), (10, "closed")]);
+        assert_eq!(
+            seen,
+            [(0, "closed"), (5, "open"), (9, "half_open"), (10, "closed")]
+        );
     }
 
     #[test]
     fn other_lines_tell_nothing() {
         let mut circuits = Circuits::default();
-        for text in ["hello", r#"{"event":"transition"}"#, r#"{"event":"transition","#] {
+        for text in [
+            "hello",
+            r#"{"event":"transition"}"#,
+            r#"{"event":"transition","#,
+        ] {
             let (at, worker, level) = (Time::ZERO, None, LogLevel::Warn);
-            assert_eq!(circuits.read(&LogLine { at, worker, level, text: text.into() }), None);
+            assert_eq!(
+                circuits.read(&LogLine {
+                    at,
+                    worker,
+                    level,
+                    text: text.into()
+                }),
+                None
+            );
         }
         assert!(circuits.all.is_empty());
     }

@@ -104,7 +104,13 @@ mod tests {
 
     #[test]
     fn the_width_keeps_the_number_of_buckets_in_bounds() {
-        let rows = [(10, 100), (60, 250), (600, 5_000), (3_600, 15_000), (360_000, 1_500_000)];
+        let rows = [
+            (10, 100),
+            (60, 250),
+            (600, 5_000),
+            (3_600, 15_000),
+            (360_000, 1_500_000),
+        ];
         for (seconds, width_ms) in rows {
             let series = Series::new(0, Span::from_ms(seconds * 1000));
             assert_eq!(series.width(), Span::from_ms(width_ms), "{seconds} s");

@@ -121,7 +121,9 @@ impl Tally {
     /// What so many of a hundred calls were faster than; none without a call.
     pub fn percentile(&self, percent: f64) -> Option<Span> {
         let histogram = self.latencies()?;
-        Some(Span::from_ns(histogram.value_at_quantile(percent / 100.0) * 1_000))
+        Some(Span::from_ns(
+            histogram.value_at_quantile(percent / 100.0) * 1_000,
+        ))
     }
 
     /// What the slowest call took.
@@ -130,7 +132,9 @@ impl Tally {
     }
 
     fn latencies(&self) -> Option<&Histogram<u32>> {
-        self.latency_us.as_ref().filter(|histogram| !histogram.is_empty())
+        self.latency_us
+            .as_ref()
+            .filter(|histogram| !histogram.is_empty())
     }
 
     /// Requests with this outcome.

@@ -21,17 +21,37 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
     /// A client sent a request.
-    Sent { request: u64, source: u16, kind: u16 },
+    Sent {
+        request: u64,
+        source: u16,
+        kind: u16,
+    },
     /// The proxy tried, for the `nth` time.
-    Attempt { request: u64, cluster: u16, nth: u16 },
+    Attempt {
+        request: u64,
+        cluster: u16,
+        nth: u16,
+    },
     /// The upstream answered.
-    Reply { request: u64, cluster: u16, status: u16 },
+    Reply {
+        request: u64,
+        cluster: u16,
+        status: u16,
+    },
     /// The attempt failed without an answer.
-    Failed { request: u64, cluster: u16, why: Failure },
+    Failed {
+        request: u64,
+        cluster: u16,
+        why: Failure,
+    },
     /// The proxy will try again.
     Backoff { request: u64, wait: Span },
     /// The client got its answer, or went.
-    Ended { request: u64, outcome: Outcome, status: u16 },
+    Ended {
+        request: u64,
+        outcome: Outcome,
+        status: u16,
+    },
     /// A client will send it again.
     Resend { request: u64, wait: Span },
     /// A plugin called a cluster.
@@ -132,12 +152,32 @@ impl What {
     fn words(self) -> [u64; 3] {
         let both = |high: u16, low: u16| u64::from(high) << 16 | u64::from(low);
         match self {
-            What::Sent { request, source, kind } => [1, request, both(source, kind)],
-            What::Attempt { request, cluster, nth } => [2, request, both(cluster, nth)],
-            What::Reply { request, cluster, status } => [3, request, both(cluster, status)],
-            What::Failed { request, cluster, why } => [4, request, both(cluster, why as u16)],
+            What::Sent {
+                request,
+                source,
+                kind,
+            } => [1, request, both(source, kind)],
+            What::Attempt {
+                request,
+                cluster,
+                nth,
+            } => [2, request, both(cluster, nth)],
+            What::Reply {
+                request,
+                cluster,
+                status,
+            } => [3, request, both(cluster, status)],
+            What::Failed {
+                request,
+                cluster,
+                why,
+            } => [4, request, both(cluster, why as u16)],
             What::Backoff { request, wait } => [5, request, wait.as_ns()],
-            What::Ended { request, outcome, status } => [6, request, both(outcome as u16, status)],
+            What::Ended {
+                request,
+                outcome,
+                status,
+            } => [6, request, both(outcome as u16, status)],
             What::Resend { request, wait } => [7, request, wait.as_ns()],
             What::Callout { cluster } => [8, cluster.into(), 0],
             What::CalloutEnded { cluster, status } => [9, cluster.into(), status.into()],
@@ -191,24 +231,41 @@ impl Names {
                 let kind = self.kinds.get(source).and_then(|kinds| kinds.get(kind));
                 write!(line, "{} by {name}", kind.map_or("?", |it| it))
             }
-            What::Attempt { cluster: place, nth, .. } => {
+            What::Attempt {
+                cluster: place,
+                nth,
+                ..
+            } => {
                 write!(line, "attempt {nth} at {}", cluster(place))
             }
-            What::Reply { cluster: place, status, .. } => {
+            What::Reply {
+                cluster: place,
+                status,
+                ..
+            } => {
                 write!(line, "{} answers {status}", cluster(place))
             }
-            What::Failed { cluster: place, why, .. } => {
+            What::Failed {
+                cluster: place,
+                why,
+                ..
+            } => {
                 write!(line, "{}: {}", cluster(place), why.name())
             }
             What::Backoff { wait, .. } => write!(line, "tried again after {}", wait.rounded()),
-            What::Ended { outcome, status, .. } => {
+            What::Ended {
+                outcome, status, ..
+            } => {
                 write!(line, "ends: {} {status}", outcome.name())
             }
             What::Resend { wait, .. } => {
                 write!(line, "sent again by the client after {}", wait.rounded())
             }
             What::Callout { cluster: place } => write!(line, "the plugin calls {}", cluster(place)),
-            What::CalloutEnded { cluster: place, status } => {
+            What::CalloutEnded {
+                cluster: place,
+                status,
+            } => {
                 write!(line, "{} answers the plugin {status}", cluster(place))
             }
             What::Fault { number, begins } => {
@@ -232,7 +289,10 @@ mod tests {
     fn digest(entries: &[(u64, What)]) -> u128 {
         let mut trace = Trace::new();
         for (ms, what) in entries {
-            trace.push(Entry { at: Time::from_ms(*ms), what: *what });
+            trace.push(Entry {
+                at: Time::from_ms(*ms),
+                what: *what,
+            });
         }
         trace.digest()
     }
@@ -256,9 +316,15 @@ mod tests {
         let mut trace = Trace::new();
         for ms in 0..10_000 {
             let what = What::Log(ms);
-            trace.push(Entry { at: Time::from_ms(ms), what });
+            trace.push(Entry {
+                at: Time::from_ms(ms),
+                what,
+            });
         }
         assert_eq!(trace.last().count(), KEPT);
-        assert_eq!(trace.last().next_back().map(|it| it.what), Some(What::Log(9_999)));
+        assert_eq!(
+            trace.last().next_back().map(|it| it.what),
+            Some(What::Log(9_999))
+        );
     }
 }

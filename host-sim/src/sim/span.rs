@@ -152,7 +152,8 @@ fn one_part(text: &str) -> Option<(u64, &str)> {
 /// In the largest unit that keeps it whole: `1500ms`, `2m`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = |(_, unit_ns): &&(&str, u64)| self.0 >= *unit_ns && self.0.is_multiple_of(*unit_ns);
+        let whole =
+            |(_, unit_ns): &&(&str, u64)| self.0 >= *unit_ns && self.0.is_multiple_of(*unit_ns);
         let (name, unit_ns) = UNITS.iter().find(whole).unwrap_or(&("s", 1));
         write!(f, "{}{name}", self.0 / unit_ns)
     }

@@ -156,6 +156,17 @@ pub enum Shape {
     Lognormal { median: Span, p99: Span },
 }
 
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Shape::Constant(span) => span.fmt(f),
+            Shape::Uniform { min, max } => write!(f, "{min} to {max}"),
+            Shape::Exponential { mean } => write!(f, "{mean} on average"),
+            Shape::Lognormal { median, p99 } => write!(f, "{median}, p99 {p99}"),
+        }
+    }
+}
+
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]

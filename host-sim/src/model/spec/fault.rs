@@ -28,6 +28,36 @@ pub struct Fault {
     pub fault: FaultKind,
 }
 
+impl Fault {
+    /// What reports call it: `checkout: 50 % answer 503`.
+    pub fn name(&self) -> String {
+        let share = match (&self.fault, self.share) {
+            (FaultKind::Unhealthy | FaultKind::Capacity(_), _) | (_, Percent::ALL) => String::new(),
+            (_, share) => format!("{share} "),
+        };
+        format!("{}: {share}{}", self.cluster, self.fault.name())
+    }
+}
+
+impl FaultKind {
+    fn name(&self) -> String {
+        match self {
+            FaultKind::Status(status) => format!("answer {status}"),
+            FaultKind::GrpcStatus(status) | FaultKind::GrpcStatusInTrailers(status) => {
+                format!("answer gRPC {status}")
+            }
+            FaultKind::Reset => "reset".into(),
+            FaultKind::ResetAfterHeaders => "break off".into(),
+            FaultKind::Hang => "hang".into(),
+            FaultKind::Refused => "refused".into(),
+            FaultKind::Unhealthy => "no healthy endpoint".into(),
+            FaultKind::Latency(latency) => format!("take {latency}"),
+            FaultKind::Slower(times) => format!("{times} x slower"),
+            FaultKind::Capacity(limit) => format!("capacity {limit}"),
+        }
+    }
+}
+
 fn all() -> Percent {
     Percent::ALL
 }

@@ -50,7 +50,9 @@ impl<'de> Deserialize<'de> for Percent {
 
             fn visit_f64<E: Error>(self, number: f64) -> Result<Percent, E> {
                 if !(0.0..=100.0).contains(&number) {
-                    return Err(E::custom(format!("{number} is no percentage from 0 to 100")));
+                    return Err(E::custom(format!(
+                        "{number} is no percentage from 0 to 100"
+                    )));
                 }
                 Ok(Percent((number * 100.0 + 0.5) as u32))
             }

@@ -42,7 +42,14 @@ impl Bench {
                 self.log.push((at.as_ns() / 1_000_000, owner, name(reply)));
             }
         }
-        assert_eq!((self.upstream.serving, self.upstream.connected, self.upstream.pending), (0, 0, 0));
+        assert_eq!(
+            (
+                self.upstream.serving,
+                self.upstream.connected,
+                self.upstream.pending
+            ),
+            (0, 0, 0)
+        );
         self.log
     }
 }
@@ -73,12 +80,18 @@ fn what_finds_all_workers_busy_waits_in_the_line() {
         bench.send(owner, 0).unwrap();
     }
     assert_eq!(bench.upstream.load(), (1, 2));
-    assert_eq!(bench.run(), [(10, 1, "200"), (20, 2, "200"), (30, 3, "200")]);
+    assert_eq!(
+        bench.run(),
+        [(10, 1, "200"), (20, 2, "200"), (30, 3, "200")]
+    );
 }
 
 #[test]
 fn a_full_line_turns_requests_away() {
-    let mut bench = Bench::new(Cluster { line: Some(1), ..ten_ms(1) });
+    let mut bench = Bench::new(Cluster {
+        line: Some(1),
+        ..ten_ms(1)
+    });
     for owner in 1..=3 {
         bench.send(owner, 0).unwrap();
     }
@@ -90,18 +103,27 @@ fn the_work_for_a_caller_that_left_is_done_all_the_same() {
     let mut bench = Bench::new(ten_ms(1));
     let first = bench.send(1, 0).unwrap();
     bench.send(2, 0).unwrap();
-    bench.upstream.cancel(first, Time::from_ms(1), &mut bench.wakes);
+    bench
+        .upstream
+        .cancel(first, Time::from_ms(1), &mut bench.wakes);
     assert_eq!(bench.run(), [(20, 2, "200")]);
 }
 
 #[test]
 fn a_service_that_notices_drops_the_work_for_a_caller_that_left() {
-    let mut bench = Bench::new(Cluster { notices_cancel: true, ..ten_ms(1) });
+    let mut bench = Bench::new(Cluster {
+        notices_cancel: true,
+        ..ten_ms(1)
+    });
     let first = bench.send(1, 0).unwrap();
     bench.send(2, 0).unwrap();
     let third = bench.send(3, 0).unwrap();
-    bench.upstream.cancel(third, Time::from_ms(1), &mut bench.wakes);
-    bench.upstream.cancel(first, Time::from_ms(1), &mut bench.wakes);
+    bench
+        .upstream
+        .cancel(third, Time::from_ms(1), &mut bench.wakes);
+    bench
+        .upstream
+        .cancel(first, Time::from_ms(1), &mut bench.wakes);
     assert_eq!(bench.run(), [(11, 2, "200")]);
 }
 
@@ -125,7 +147,9 @@ fn a_pending_request_that_is_given_up_leaves_its_place() {
     let mut bench = Bench::new(spec);
     bench.send(1, 0).unwrap();
     let waiting = bench.send(2, 0).unwrap();
-    bench.upstream.cancel(waiting, Time::from_ms(1), &mut bench.wakes);
+    bench
+        .upstream
+        .cancel(waiting, Time::from_ms(1), &mut bench.wakes);
     bench.send(3, 1).unwrap();
     assert_eq!(bench.run(), [(10, 1, "200"), (20, 3, "200")]);
 }
@@ -151,7 +175,9 @@ fn a_request_that_hangs_holds_its_worker_until_it_is_given_up() {
     bench.upstream.faults.end(0);
     bench.send(2, 0).unwrap();
     assert!(bench.wakes.is_empty());
-    bench.upstream.cancel(hung, Time::from_ms(50), &mut bench.wakes);
+    bench
+        .upstream
+        .cancel(hung, Time::from_ms(50), &mut bench.wakes);
     assert_eq!(bench.run(), [(60, 2, "200")]);
 }
 
@@ -161,8 +187,14 @@ fn each_fault_ends_a_request_in_its_way() {
         (FaultKind::Status(503), vec![(10, 1, "503")]),
         (FaultKind::Reset, vec![(10, 1, "reset")]),
         (FaultKind::Refused, vec![(0, 1, "refused")]),
-        (FaultKind::ResetAfterHeaders, vec![(10, 1, "200"), (12, 1, "break")]),
-        (FaultKind::Slower(2.0), vec![(20, 1, "200"), (22, 1, "rest")]),
+        (
+            FaultKind::ResetAfterHeaders,
+            vec![(10, 1, "200"), (12, 1, "break")],
+        ),
+        (
+            FaultKind::Slower(2.0),
+            vec![(20, 1, "200"), (22, 1, "rest")],
+        ),
     ];
     for (fault, expected) in rows {
         let mut spec = ten_ms(1);
@@ -195,7 +227,10 @@ fn an_unhealthy_cluster_is_not_tried() {
 #[test]
 fn retries_at_once_are_limited() {
     let mut upstream = Upstream::<u32>::new(ten_ms(1), Seed(1).split("test"));
-    assert_eq!([(); 4].map(|()| upstream.begin_retry()), [true, true, true, false]);
+    assert_eq!(
+        [(); 4].map(|()| upstream.begin_retry()),
+        [true, true, true, false]
+    );
     upstream.end_retry();
     assert!(upstream.begin_retry());
 }
@@ -208,9 +243,15 @@ fn a_retry_budget_grows_with_the_load() {
         min_retry_concurrency: 1,
     });
     let mut bench = Bench::new(spec);
-    assert_eq!([(); 2].map(|()| bench.upstream.begin_retry()), [true, false]);
+    assert_eq!(
+        [(); 2].map(|()| bench.upstream.begin_retry()),
+        [true, false]
+    );
     for owner in 0..6 {
         bench.send(owner, 0).unwrap();
     }
-    assert_eq!([(); 3].map(|()| bench.upstream.begin_retry()), [true, true, false]);
+    assert_eq!(
+        [(); 3].map(|()| bench.upstream.begin_retry()),
+        [true, true, false]
+    );
 }
