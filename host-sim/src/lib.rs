@@ -6,8 +6,10 @@
 //! effects on every machine, since nothing here reads a clock, a socket or a random
 //! source.
 
+mod abi;
 pub mod headers;
 pub mod host;
 pub mod sim;
 pub mod stream;
 pub mod vm;
+mod worker;
