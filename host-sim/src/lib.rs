@@ -6,6 +6,7 @@
 //! effects on every machine, since nothing here reads a clock, a socket or a random
 //! source.
 
+mod abi;
 pub mod headers;
 pub mod host;
 pub mod model;
@@ -13,3 +14,4 @@ pub mod record;
 pub mod sim;
 pub mod stream;
 pub mod vm;
+mod worker;
