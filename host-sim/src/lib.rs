@@ -7,10 +7,13 @@
 //! source.
 
 mod abi;
+pub mod command;
 pub mod headers;
 pub mod host;
 pub mod model;
 pub mod record;
+pub mod report;
+pub mod scenario;
 pub mod sim;
 pub mod stream;
 pub mod vm;

@@ -2,14 +2,45 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use host_sim::command::{Failure, bench, run, test};
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {}
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one scenario and show what came of it
+    Run(run::Arguments),
+    /// Run scenarios and check what they expect
+    Test(test::Arguments),
+    /// Measure what the plugin costs per request
+    Bench(bench::Arguments),
+}
 
 fn main() -> ExitCode {
-    let Arguments {} = Arguments::parse();
-    ExitCode::SUCCESS
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure);
+            failure.code()
+        }
+    }
+}
+
+fn tell(failure: &Failure) {
+    let text = failure.to_string();
+    if !text.is_empty() {
+        eprintln!("host-sim: {text}");
+    }
 }
