@@ -48,28 +48,22 @@ impl HeaderMap {
             .and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Adds a pair at the end.
+    /// Adds a pair at the end, pseudo headers at the end of theirs. A second value of
+    /// a name that Envoy keeps once is joined to the first.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        Rc::make_mut(&mut self.0).push((name.into(), value.into()));
+        let pairs = Rc::make_mut(&mut self.0);
+        let known = pairs.iter_mut().find(|(other, _)| &**other == name);
+        match known {
+            Some((_, old)) if is_single(name) => *old = [&**old, value].join(&b","[..]).into(),
+            _ => pairs.insert(place_of_new(pairs, name), (name.into(), value.into())),
+        }
     }
 
-    /// Gives `name` this one value: the first pair of that name changes in its place,
-    /// further ones go. Without one, the pair comes to the end.
+    /// Gives `name` this one value. As in Envoy, the pair moves to the end.
     pub fn replace(&mut self, name: &[u8], value: &[u8]) {
         let pairs = Rc::make_mut(&mut self.0);
-        let Some(first) = pairs.iter().position(|(other, _)| &**other == name) else {
-            pairs.push((name.into(), value.into()));
-            return;
-        };
-        let mut place = 0;
-        pairs.retain_mut(|(other, old)| {
-            let here = place;
-            place += 1;
-            if here == first {
-                *old = value.into();
-            }
-            here == first || &**other != name
-        });
+        pairs.retain(|(other, _)| &**other != name);
+        pairs.insert(place_of_new(pairs, name), (name.into(), value.into()));
     }
 
     /// Removes all pairs of `name`; says whether there were any.
@@ -102,9 +96,95 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const LEN: usize> From<[(N, V); LEN]> for H
     }
 }
 
+/// Where a new pair goes: pseudo headers stay in front.
+fn place_of_new(pairs: &[Pair], name: &[u8]) -> usize {
+    match name.first() {
+        Some(b':') => pairs
+            .iter()
+            .position(|(other, _)| other.first() != Some(&b':'))
+            .unwrap_or(pairs.len()),
+        _ => pairs.len(),
+    }
+}
+
+/// Whether Envoy keeps the header in a slot of its own, where adding appends to the
+/// value ("inline headers"). Extensions may register more; those are not known here.
+fn is_single(name: &[u8]) -> bool {
+    SINGLE_HEADERS.binary_search(&name).is_ok()
+}
+
+/// In the order of their bytes.
+const SINGLE_HEADERS: [&[u8]; 60] = [
+    b":authority",
+    b":method",
+    b":path",
+    b":protocol",
+    b":scheme",
+    b":status",
+    b"connection",
+    b"content-length",
+    b"content-type",
+    b"date",
+    b"expect",
+    b"grpc-message",
+    b"grpc-status",
+    b"grpc-timeout",
+    b"keep-alive",
+    b"location",
+    b"proxy-connection",
+    b"proxy-status",
+    b"server",
+    b"te",
+    b"transfer-encoding",
+    b"upgrade",
+    b"user-agent",
+    b"via",
+    b"x-client-trace-id",
+    b"x-envoy-attempt-count",
+    b"x-envoy-decorator-operation",
+    b"x-envoy-degraded",
+    b"x-envoy-downstream-service-cluster",
+    b"x-envoy-downstream-service-node",
+    b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-external-address",
+    b"x-envoy-force-trace",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-immediate-health-check-fail",
+    b"x-envoy-internal",
+    b"x-envoy-ip-tags",
+    b"x-envoy-is-timeout-retry",
+    b"x-envoy-max-retries",
+    b"x-envoy-original-path",
+    b"x-envoy-overloaded",
+    b"x-envoy-ratelimited",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-alt-stat-name",
+    b"x-envoy-upstream-canary",
+    b"x-envoy-upstream-healthchecked-cluster",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+    b"x-envoy-upstream-rq-timeout-ms",
+    b"x-envoy-upstream-service-time",
+    b"x-envoy-upstream-stream-duration-ms",
+    b"x-forwarded-client-cert",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-proto",
+    b"x-request-id",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_headers_kept_once_are_in_order() {
+        assert!(SINGLE_HEADERS.is_sorted());
+    }
 
     #[test]
     fn a_copy_keeps_its_pairs_when_the_other_is_written() {
@@ -115,12 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn replacing_keeps_the_first_place_and_drops_the_rest() {
-        let mut map = HeaderMap::from([("a", "1"), ("b", "2"), ("a", "3")]);
+    fn replacing_drops_all_values_and_goes_to_the_end() {
+        let mut map = HeaderMap::from([(":path", "/"), ("a", "1"), ("b", "2"), ("a", "3")]);
         map.replace(b"a", b"4");
-        assert_eq!(map, HeaderMap::from([("a", "4"), ("b", "2")]));
-        map.replace(b"c", b"5");
-        assert_eq!(map.text("c"), Some("5"));
+        map.replace(b":path", b"/x");
+        assert_eq!(
+            map,
+            HeaderMap::from([(":path", "/x"), ("b", "2"), ("a", "4")])
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_kept_once_is_joined() {
+        let mut map = HeaderMap::from([("via", "1"), ("x-tag", "1")]);
+        map.add(b"via", b"2");
+        map.add(b"x-tag", b"2");
+        let expected = [("via", "1,2"), ("x-tag", "1"), ("x-tag", "2")];
+        assert_eq!(map, HeaderMap::from(expected));
     }
 
     #[test]

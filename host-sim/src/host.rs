@@ -12,10 +12,13 @@ mod counts;
 mod effect;
 mod log;
 mod metrics;
+pub(crate) mod queues;
 mod setup;
 mod shared_data;
+pub(crate) mod timers;
+pub(crate) mod world;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 pub use counts::{Callback, Counts, Hostcall};
 pub use effect::{Call, CallId, CallKind, CallOutcome, Effect, Part, StreamId};
@@ -24,159 +27,282 @@ pub use metrics::{MetricKind, Metrics};
 pub use setup::{ClusterState, FailurePolicy, Fault, Plugin, Setup, StartError};
 pub use shared_data::SharedData;
 
+use crate::headers::HeaderMap;
 use crate::sim::clock::Time;
+use crate::stream::half::Side;
 use crate::stream::info::StreamInfo;
-use std::collections::BTreeMap;
+use crate::stream::{Filter, Stream};
+use crate::worker::{Hosted, Worker};
+use timers::Task;
+use world::{Thread, World};
 
 /// The host: one proxy process.
 pub struct Host {
-    now: Time,
-    next_stream: u64,
-    streams: BTreeMap<StreamId, StreamInfo>,
-    effects: VecDeque<Effect>,
-    metrics: Metrics,
-    shared_data: SharedData,
-    counts: Counts,
-    log: Vec<LogLine>,
+    world: Box<World>,
+    hosted: Option<Hosted>,
+    main: Worker,
+    workers: Vec<Worker>,
+    /// What became of configurations that were tried.
+    tried: BTreeMap<Vec<u8>, Result<(), StartError>>,
 }
 
 impl Host {
-    /// Starts the workers at `now`.
+    /// Starts the threads at `now`: the plugin is configured in a machine that is thrown
+    /// away, then on the main thread and on each worker.
     ///
     /// # Errors
     ///
     /// Where Envoy would refuse the plugin, with Envoy's own words.
     pub fn start(setup: Setup, now: Time) -> Result<Host, StartError> {
-        let _ = setup;
-        Ok(Host {
+        let world = World {
             now,
-            next_stream: 1,
-            streams: BTreeMap::new(),
-            effects: VecDeque::new(),
-            metrics: Metrics::default(),
-            shared_data: SharedData::default(),
-            counts: Counts::default(),
-            log: Vec::new(),
-        })
+            wall_start_ns: setup.wall_start_ns,
+            monotonic_start_ns: setup.monotonic_start_ns,
+            log_level: setup.log_level,
+            ..World::default()
+        };
+        let worker = |number| Worker::new(Some(number), setup.seed);
+        let mut host = Host {
+            world: Box::new(world),
+            hosted: setup.plugin.map(|plugin| Hosted {
+                configuration: plugin.configuration.as_slice().into(),
+                plugin,
+                seed: setup.seed,
+            }),
+            main: Worker::new(None, setup.seed),
+            workers: (0..setup.workers.max(1)).map(worker).collect(),
+            tried: BTreeMap::new(),
+        };
+        host.serve()?;
+        Ok(host)
+    }
+
+    /// Tries the current configuration and, if it is good, serves it on all threads.
+    fn serve(&mut self) -> Result<(), StartError> {
+        let Some(hosted) = &self.hosted else {
+            return Ok(());
+        };
+        let world = &mut self.world;
+        let tried = self.tried.entry(hosted.configuration.to_vec());
+        tried.or_insert_with(|| hosted.canary(world)).clone()?;
+        for worker in std::iter::once(&mut self.main).chain(&mut self.workers) {
+            worker.serve(hosted, world);
+        }
+        Ok(())
     }
 
     /// Moves the clock; it never goes back. Timers that are due by then wait for
     /// [`Host::run_timers`].
     pub fn advance_to(&mut self, now: Time) {
-        self.now = self.now.max(now);
+        self.world.now = self.world.now.max(now);
     }
 
     /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Time> {
-        None
+        self.world.timers.next()
     }
 
     /// Runs the timers that are due: ticks, and messages for queues.
-    pub fn run_timers(&mut self) {}
+    pub fn run_timers(&mut self) {
+        while let Some(task) = self.world.timers.take_due(self.world.now) {
+            match task {
+                Task::Tick { vm, root } => {
+                    let mut flow = self.flow(vm.thread);
+                    if flow
+                        .vm
+                        .as_ref()
+                        .is_some_and(|current| current.state().setup.id == vm)
+                    {
+                        flow.tick(root);
+                    }
+                }
+                Task::QueueReady {
+                    thread,
+                    root,
+                    queue,
+                } => {
+                    self.flow(thread).queue_ready(root, queue);
+                }
+            }
+        }
+    }
+
+    fn flow(&mut self, thread: Thread) -> crate::stream::flow::Flow<'_> {
+        let worker = match thread.and_then(|number| self.workers.get_mut(number)) {
+            Some(worker) => worker,
+            None => &mut self.main,
+        };
+        worker.flow(self.hosted.as_ref(), &mut self.world)
+    }
+
+    fn stream_flow(&mut self, stream: StreamId) -> Option<crate::stream::flow::Flow<'_>> {
+        let worker = self.world.streams.get(stream)?.info.worker;
+        Some(self.flow(Some(worker)))
+    }
 
     /// Tells what the clusters that plugins may call are like; one that was never
     /// told of is unknown.
     pub fn cluster(&mut self, name: &str, state: ClusterState) {
-        let _ = (name, state);
+        self.world.clusters.insert(name.as_bytes().into(), state);
     }
 
-    /// A new stream, before its first headers.
-    pub fn open(&mut self, info: StreamInfo) -> StreamId {
-        let id = StreamId::new(self.next_stream);
-        self.next_stream += 1;
-        self.streams.insert(id, info);
+    /// A new stream, before its first headers. A worker that there is not stands for
+    /// one that there is: they go round.
+    pub fn open(&mut self, mut info: StreamInfo) -> StreamId {
+        info.worker %= self.workers.len();
+        let worker = info.worker;
+        let start_wall_ns = self.world.wall_start_ns.saturating_add(info.start.as_ns());
+        let stream = Stream {
+            info,
+            start_wall_ns,
+            ..Stream::default()
+        };
+        let id = self.world.streams.add(stream);
+        if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
+            let filter = worker.filter(hosted, &mut self.world, id);
+            if let Some(stream) = self.world.streams.get_mut(id) {
+                stream.filter = filter;
+            }
+        }
         id
     }
 
     /// The client sends `part`.
     pub fn request(&mut self, stream: StreamId, part: Part) {
-        if self.streams.contains_key(&stream) {
-            let rerouted = false;
-            self.effects.push_back(Effect::ToUpstream {
-                stream,
-                part,
-                rerouted,
-            });
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.part(stream, Side::Request, part);
         }
     }
 
     /// The router hands `part` towards the client: an upstream's answer, or one of
     /// its own.
     pub fn response(&mut self, stream: StreamId, part: Part) {
-        if self.streams.contains_key(&stream) {
-            self.effects.push_back(Effect::ToClient { stream, part });
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.part(stream, Side::Response, part);
         }
     }
 
     /// The upstream's answer breaks off after its headers.
     pub fn upstream_reset_after_headers(&mut self, stream: StreamId) {
-        if let Some(info) = self.streams.get(&stream) {
-            let details = info.details.clone();
-            self.effects
-                .push_back(Effect::ResetClient { stream, details });
+        if let Some(entry) = self.world.streams.get_mut(stream) {
+            entry.router_done = true;
+        }
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.reset(stream);
+        }
+    }
+
+    /// A filter nearer to the client has answered: the plugin is only told at the end,
+    /// of the headers as they are.
+    pub fn answered_elsewhere(
+        &mut self,
+        stream: StreamId,
+        request: Option<HeaderMap>,
+        response: Option<HeaderMap>,
+    ) {
+        if let Some(stream) = self.world.streams.get_mut(stream) {
+            stream.finished = true;
+            stream.request.headers = request;
+            stream.response.headers = response;
         }
     }
 
     /// What is known about a stream.
     pub fn info(&self, stream: StreamId) -> Option<&StreamInfo> {
-        self.streams.get(&stream)
+        self.world.streams.get(stream).map(|stream| &stream.info)
     }
 
     /// The same, to be written.
     pub fn info_mut(&mut self, stream: StreamId) -> Option<&mut StreamInfo> {
-        self.streams.get_mut(&stream)
+        self.world
+            .streams
+            .get_mut(stream)
+            .map(|stream| &mut stream.info)
     }
 
     /// The stream is over, however it ended. Gives back what was known about it.
     pub fn close(&mut self, stream: StreamId) -> Option<StreamInfo> {
-        self.streams.remove(&stream)
+        let now = self.world.now;
+        let entry = self.world.streams.get_mut(stream)?;
+        entry.info.end.get_or_insert(now);
+        entry.finished = true;
+        let (filter, worker) = (entry.filter, entry.info.worker);
+        if let Filter::Live { .. } = filter {
+            self.flow(Some(worker)).end(stream);
+        }
+        let removed = self.world.streams.remove(stream)?;
+        if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
+            worker.forget(hosted, &mut self.world, filter);
+        }
+        Some(removed.info)
     }
 
-    /// An answer to a call, or its failure.
+    /// An answer to a call, or its failure; one that nobody waits for is dropped.
     pub fn answer_call(&mut self, call: CallId, outcome: CallOutcome) {
-        let _ = (call, outcome);
+        let Some(open) = self.world.calls.get(&call).copied() else {
+            return;
+        };
+        let mut flow = self.flow(open.vm.thread);
+        if flow
+            .vm
+            .as_ref()
+            .is_some_and(|vm| vm.state().setup.id == open.vm)
+        {
+            flow.answer(call, open, outcome);
+        }
     }
 
     /// A new configuration of the plugin, as a discovery service would bring it.
-    /// Streams that began under the old one end under it.
+    /// Streams that began under the old one end under it. The same configuration once
+    /// more changes nothing.
     ///
     /// # Errors
     ///
     /// Where Envoy would refuse the update; the old configuration goes on then.
     pub fn update(&mut self, configuration: Vec<u8>) -> Result<(), StartError> {
-        let _ = configuration;
-        Ok(())
+        let Some(hosted) = &mut self.hosted else {
+            return Ok(());
+        };
+        if *hosted.configuration == *configuration {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut hosted.configuration, configuration.into());
+        let served = self.serve();
+        if let (Err(_), Some(hosted)) = (&served, &mut self.hosted) {
+            hosted.configuration = old;
+        }
+        served
     }
 
     /// Takes the next effect.
     pub fn next_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.world.effects.pop_front()
     }
 
     /// The metrics that plugins defined.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.world.metrics
     }
 
     /// The data that workers share.
     pub fn shared_data(&self) -> &SharedData {
-        &self.shared_data
+        &self.world.shared_data
     }
 
     /// What was logged since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
-        std::mem::take(&mut self.log)
+        std::mem::take(&mut self.world.log)
     }
 
     /// What the plugin cost.
     pub fn counts(&self) -> &Counts {
-        &self.counts
+        &self.world.counts
     }
 
     /// What the host does not model, once the plugin has asked for it: the run is
     /// worth nothing from there on.
     pub fn fault(&self) -> Option<&Fault> {
-        None
+        self.world.fault.as_ref()
     }
 }
 

@@ -6,9 +6,15 @@
 //! effects on every machine, since nothing here reads a clock, a socket or a random
 //! source.
 
+mod abi;
 pub mod command;
 pub mod headers;
 pub mod host;
+pub mod model;
+pub mod record;
+pub mod report;
+pub mod scenario;
 pub mod sim;
 pub mod stream;
 pub mod vm;
+mod worker;

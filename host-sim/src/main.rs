@@ -4,8 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use host_sim::command::{check, schema};
+use host_sim::command::{Failure, bench, check, run, schema, test};
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
 #[derive(Parser)]
@@ -17,26 +16,38 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run one scenario and show what came of it
+    Run(run::Arguments),
+    /// Run scenarios and check what they expect
+    Test(test::Arguments),
+    /// Check policies for errors, and for what can have no effect
     Check(check::Arguments),
-    /// Prints the JSON Schema of the policy.
+    /// Measure what the plugin costs per request
+    Bench(bench::Arguments),
+    /// Print the JSON Schema of the policy
     Schema,
 }
 
 fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
-    let (mut out, mut talk) = (io::stdout().lock(), io::stderr().lock());
-    let result = match command {
-        Command::Check(arguments) => check::run(&arguments, &mut out, &mut talk),
-        Command::Schema => schema::run(&mut out).map(|()| ExitCode::SUCCESS),
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),
+        Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Schema => schema::run(&mut io::stdout()),
     };
-    match result {
-        Ok(code) => code,
-        // A reader that stopped reading, such as head, is no fault of the run.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            drop((out, talk));
-            eprintln!("host-sim: cannot write: {error}");
-            ExitCode::from(2)
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure);
+            failure.code()
         }
+    }
+}
+
+fn tell(failure: &Failure) {
+    let text = failure.to_string();
+    if !text.is_empty() {
+        eprintln!("host-sim: {text}");
     }
 }

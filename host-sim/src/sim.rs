@@ -1,3 +1,6 @@
-//! The kernel of a simulation. It knows nothing of wasm.
+//! The deterministic kernel: time, the queue of what is to happen, randomness.
 
 pub mod clock;
+pub mod queue;
+pub mod rng;
+pub mod span;

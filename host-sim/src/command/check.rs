@@ -8,15 +8,14 @@
 //! be meant, and fails nothing. Policies that are `disabled` are only noted.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use serde_json::Value;
 use spillway_core::policy::Config;
 use spillway_core::policy::error::{PolicyError, Problem};
 
-use super::schema;
+use super::{Failure, schema};
 
 mod breaker;
 mod fallback;
@@ -59,23 +58,17 @@ pub enum Found {
     Findings(Vec<Finding>),
 }
 
-/// Exit code where a policy has an error or a warning.
-const FAILED: u8 = 1;
-/// Exit code where a file is no policy at all.
-const USAGE: u8 = 2;
-
-/// Checks every file, prints what was found, and tells it by the exit code: 0 where
-/// all is well but for notes, 1 with an error or a warning, 2 where a file cannot be
-/// read or is no JSON.
+/// Checks every file and prints what was found.
 ///
 /// # Errors
 ///
-/// What `out` and `talk` report.
+/// [`Failure::Failed`] with an error or a warning, [`Failure::Usage`] where a file cannot
+/// be read or is no JSON; all is said by then. Also what `out` and `talk` report.
 pub fn run(
     arguments: &Arguments,
     out: &mut dyn Write,
     talk: &mut dyn Write,
-) -> io::Result<ExitCode> {
+) -> Result<(), Failure> {
     let check_file = |path: &PathBuf| Report {
         file: path.display().to_string(),
         found: match fs::read(path) {
@@ -90,24 +83,25 @@ pub fn run(
         print::text(&reports, out)?;
     }
     print::passed_over(&reports, talk)?;
-    Ok(ExitCode::from(exit_code(&reports)))
+    judge(&reports)
 }
 
-fn exit_code(reports: &[Report]) -> u8 {
-    let code = |report: &Report| match &report.found {
-        Found::Nothing(_) => USAGE,
-        Found::Schema => 0,
-        Found::Errors(_) => FAILED,
-        Found::Findings(findings) => {
-            let fails = |finding: &Finding| finding.severity == Severity::Warning;
-            if findings.iter().any(fails) {
-                FAILED
-            } else {
-                0
-            }
-        }
+fn judge(reports: &[Report]) -> Result<(), Failure> {
+    let fails = |report: &Report| match &report.found {
+        Found::Nothing(_) | Found::Schema => false,
+        Found::Errors(_) => true,
+        Found::Findings(findings) => findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Warning),
     };
-    reports.iter().map(code).max().unwrap_or(0)
+    let nothing = |report: &Report| matches!(report.found, Found::Nothing(_));
+    if reports.iter().any(nothing) {
+        Err(Failure::Usage(String::new()))
+    } else if reports.iter().any(fails) {
+        Err(Failure::Failed)
+    } else {
+        Ok(())
+    }
 }
 
 /// Checks one policy file.

@@ -7,7 +7,7 @@
 //! shorter than what it caps, are found by `check` alone. What the schema refuses,
 //! the parser refuses too.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use serde_json::{Value, json};
 use spillway_core::policy::Config;
@@ -15,6 +15,7 @@ use spillway_core::policy::Config;
 mod tree;
 mod words;
 
+use super::Failure;
 use tree::Node;
 
 /// The dialect, which editors ask for.
@@ -25,8 +26,8 @@ pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// # Errors
 ///
 /// What `out` reports.
-pub fn run(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{:#}", policy_schema())
+pub fn run(out: &mut dyn Write) -> Result<(), Failure> {
+    Ok(writeln!(out, "{:#}", policy_schema())?)
 }
 
 /// The JSON Schema of a policy file.

@@ -12,14 +12,28 @@ use crate::headers::HeaderMap;
 pub struct StreamId(u64);
 
 impl StreamId {
-    pub(crate) fn new(number: u64) -> StreamId {
-        StreamId(number)
+    pub(crate) fn new(slot: u32, uses: u32) -> StreamId {
+        StreamId(u64::from(uses) << 32 | u64::from(slot))
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    pub(crate) fn uses(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 
 /// One call of a plugin to a cluster; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
+
+impl CallId {
+    pub(crate) fn new(number: u64) -> CallId {
+        CallId(number)
+    }
+}
 
 /// A part of a request or of an answer. `end` says that nothing follows it; trailers
 /// are always the end.

@@ -14,12 +14,22 @@ pub struct LogLine {
 }
 
 /// How grave a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Trace,
     Debug,
+    #[default]
     Info,
     Warn,
     Error,
     Critical,
+}
+
+impl LogLevel {
+    /// The level with this number in the ABI.
+    pub(crate) fn from_number(number: u32) -> Option<LogLevel> {
+        use LogLevel::{Critical, Debug, Error, Info, Trace, Warn};
+        let levels = [Trace, Debug, Info, Warn, Error, Critical];
+        levels.get(usize::try_from(number).ok()?).copied()
+    }
 }

@@ -2,32 +2,102 @@
 
 use std::collections::BTreeMap;
 
-/// All metrics that plugins defined, by name, without Envoy's prefix `wasmcustom.`.
+/// All metrics that plugins defined, without Envoy's prefix `wasmcustom.`.
 ///
 /// One table for all workers: two virtual machines that define the same name move
 /// the same metric.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    places: BTreeMap<Box<[u8]>, usize>,
-    values: Vec<u64>,
+    places: BTreeMap<(MetricKind, Box<[u8]>), usize>,
+    values: Vec<Value>,
 }
 
 /// Kinds of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MetricKind {
     Counter,
     Gauge,
     Histogram,
 }
 
+/// A counter's or gauge's value; of a histogram, the sum and how many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Value {
+    value: u64,
+    count: u64,
+}
+
 impl Metrics {
     /// The value of a counter or gauge; 0 if nobody defined it. A gauge that was
     /// taken below 0 is near 2^64, as in Envoy.
     pub fn value(&self, name: &str) -> u64 {
-        let place = self.places.get(name.as_bytes());
+        [MetricKind::Counter, MetricKind::Gauge]
+            .into_iter()
+            .find_map(|kind| self.places.get(&(kind, name.as_bytes().into())))
+            .map_or(0, |place| self.at(*place))
+    }
+
+    /// All counters and gauges by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], MetricKind, u64)> {
+        self.places
+            .iter()
+            .map(|((kind, name), place)| (&**name, *kind, self.at(*place)))
+    }
+
+    /// The place of a metric, which is made if it is not there.
+    pub(crate) fn define(&mut self, kind: MetricKind, name: &[u8]) -> usize {
+        let new = self.values.len();
+        let place = *self.places.entry((kind, name.into())).or_insert(new);
+        if place == new {
+            self.values.push(Value::default());
+        }
         place
-            .and_then(|place| self.values.get(*place))
-            .copied()
-            .unwrap_or(0)
+    }
+
+    pub(crate) fn at(&self, place: usize) -> u64 {
+        self.values.get(place).map_or(0, |value| value.value)
+    }
+
+    /// Adds to a counter or gauge, around the end of the range.
+    pub(crate) fn add(&mut self, place: usize, delta: i64) {
+        if let Some(value) = self.values.get_mut(place) {
+            value.value = value.value.wrapping_add_signed(delta);
+        }
+    }
+
+    /// Sets a gauge.
+    pub(crate) fn set(&mut self, place: usize, to: u64) {
+        if let Some(value) = self.values.get_mut(place) {
+            value.value = to;
+        }
+    }
+
+    /// Adds to a counter, or a sample to a histogram.
+    pub(crate) fn record(&mut self, place: usize, sample: u64) {
+        if let Some(value) = self.values.get_mut(place) {
+            value.value = value.value.wrapping_add(sample);
+            value.count += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_defined_twice_is_one_metric() {
+        let mut metrics = Metrics::default();
+        let place = metrics.define(MetricKind::Gauge, b"g");
+        assert_eq!(metrics.define(MetricKind::Gauge, b"g"), place);
+        assert_ne!(metrics.define(MetricKind::Counter, b"c"), place);
+    }
+
+    #[test]
+    fn a_gauge_below_zero_wraps() {
+        let mut metrics = Metrics::default();
+        let place = metrics.define(MetricKind::Gauge, b"g");
+        metrics.add(place, -2);
+        assert_eq!(metrics.value("g"), u64::MAX - 1);
     }
 }

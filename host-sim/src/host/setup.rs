@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::LogLevel;
 use crate::vm::Module;
 
 /// What a host is started with.
@@ -17,6 +18,8 @@ pub struct Setup {
     pub wall_start_ns: u64,
     /// The monotonic clock at time 0 of the run, in nanoseconds.
     pub monotonic_start_ns: u64,
+    /// Lines below it are not kept.
+    pub log_level: LogLevel,
 }
 
 /// 2026-01-01T00:00:00Z.
@@ -32,6 +35,7 @@ impl Default for Setup {
             seed: 0,
             wall_start_ns: WALL_START_NS,
             monotonic_start_ns: MONOTONIC_START_NS,
+            log_level: LogLevel::Info,
         }
     }
 }

@@ -68,7 +68,9 @@ async fn world(upstream: &Upstream) -> Envoy {
             "empty",
             json!({"load_assignment": {"cluster_name": "empty"}}),
         )
-        .route(json!({"name": "none", "match": to("none"), "route": {"cluster_header": "x-cluster"}}))
+        .route(
+            json!({"name": "none", "match": to("none"), "route": {"cluster_header": "x-cluster"}}),
+        )
         .route(json!({"name": "hurried", "match": to("hurried"),
             "route": {"cluster": "upstream", "timeout": "0.05s"}}))
         .route(json!({"name": "direct", "match": to("direct"),

@@ -85,7 +85,15 @@ fn got(parts: &[Part], broken: bool) -> Option<Got> {
 }
 
 fn plan(row: &Row) -> Plan {
-    let names = ["gone", "empty", "hung", "other", "resetting", "breaking", "upstream"];
+    let names = [
+        "gone",
+        "empty",
+        "hung",
+        "other",
+        "resetting",
+        "breaking",
+        "upstream",
+    ];
     let mut clusters: Vec<(String, Cluster)> = names
         .iter()
         .map(|name| ((*name).to_owned(), cluster(Answer::default())))
@@ -236,7 +244,9 @@ fn traffic(row: &Row) -> Traffic {
     add("x-probe", row.probe);
     add("x-to", row.to);
     add("x-script", "..");
-    row.headers.iter().for_each(|(name, value)| add(name, value));
+    row.headers
+        .iter()
+        .for_each(|(name, value)| add(name, value));
     Traffic {
         // One request: the next would come after the end.
         rate: Some(1.0),

@@ -1,0 +1,245 @@
+//! `host-sim bench`: what a plugin costs per request on the steady path.
+//!
+//! Counts are exact: hostcalls by name and fuel (wasm instructions) of a closed circuit
+//! with a healthy upstream, after a warm-up. Time is not: it is shown for an order of
+//! magnitude, and no test decides by it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::command::Failure;
+use crate::command::module::ModuleArgument;
+use crate::command::run::print;
+use crate::host::{FailurePolicy, Host, Plugin, Setup};
+use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
+use crate::model::world::{Plan, Watcher, World};
+use crate::scenario::play::PlayError;
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+use crate::vm::Module;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub module: ModuleArgument,
+    /// The policy [default: a breaker with its defaults]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// A module to compare with, such as an empty filter built with the official SDK
+    #[arg(long, value_name = "FILE")]
+    pub empty: Option<PathBuf>,
+    /// Requests that are measured
+    #[arg(long, default_value_t = 100_000)]
+    pub requests: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What one request costs.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Cost {
+    /// Wasm instructions.
+    pub fuel: f64,
+    /// Functions of the host, by name.
+    pub hostcalls: BTreeMap<String, f64>,
+    /// Functions of the plugin, by name.
+    pub callbacks: BTreeMap<String, f64>,
+    /// Time on this machine, the world around the plugin included.
+    pub us: f64,
+}
+
+/// A policy with a breaker and nothing else.
+const DEFAULT_POLICY: &str = r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#;
+
+/// Enough for all that is allocated once.
+const WARM_UP: u64 = 1_000;
+
+/// Measures and prints.
+///
+/// # Errors
+///
+/// If a module or the policy does not load.
+pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
+    let policy = match &arguments.policy {
+        None => DEFAULT_POLICY.as_bytes().to_vec(),
+        Some(path) => std::fs::read(path).map_err(|error| {
+            Failure::Usage(format!("{}: cannot be read: {error}", path.display()))
+        })?,
+    };
+    let mut rows = vec![("no filter", measure(None, &[], arguments.requests)?)];
+    if let Some(path) = &arguments.empty {
+        let module = ModuleArgument {
+            module: Some(path.clone()),
+        }
+        .load(None)?;
+        rows.push((
+            "empty filter",
+            measure(Some(&module), &[], arguments.requests)?,
+        ));
+    }
+    let module = arguments.module.load(None)?;
+    rows.push((
+        "spillway",
+        measure(Some(&module), &policy, arguments.requests)?,
+    ));
+    print(&match arguments.json {
+        true => json(&rows),
+        false => table(&rows),
+    })
+}
+
+/// What a request costs with `module` under `policy`, on average over `requests`.
+///
+/// # Errors
+///
+/// If the module or the policy does not load.
+pub fn measure(module: Option<&Module>, policy: &[u8], requests: u64) -> Result<Cost, PlayError> {
+    let warm = Measured::of(module, policy, WARM_UP)?;
+    let all = Measured::of(module, policy, WARM_UP + requests.max(1))?;
+    let each = |all: u64, warm: u64| (all - warm) as f64 / requests.max(1) as f64;
+    let by_name = |all: &BTreeMap<String, u64>, warm: &BTreeMap<String, u64>| {
+        let of = |(name, count): (&String, &u64)| {
+            let before = warm.get(name).copied().unwrap_or(0);
+            (name.clone(), each(*count, before.min(*count)))
+        };
+        let costs = all.iter().map(of);
+        costs.filter(|(_, each)| *each > 0.0).collect()
+    };
+    Ok(Cost {
+        fuel: each(all.fuel, warm.fuel.min(all.fuel)),
+        hostcalls: by_name(&all.hostcalls, &warm.hostcalls),
+        callbacks: by_name(&all.callbacks, &warm.callbacks),
+        us: all.us / (WARM_UP + requests) as f64,
+    })
+}
+
+/// Totals of a run.
+struct Measured {
+    fuel: u64,
+    hostcalls: BTreeMap<String, u64>,
+    callbacks: BTreeMap<String, u64>,
+    us: f64,
+}
+
+impl Measured {
+    fn of(module: Option<&Module>, policy: &[u8], requests: u64) -> Result<Measured, PlayError> {
+        let plugin = module.map(|module| Plugin {
+            failure_policy: FailurePolicy::Closed,
+            ..Plugin::new(module.clone(), policy)
+        });
+        let host = Host::start(
+            Setup {
+                plugin,
+                ..Setup::default()
+            },
+            Time::ZERO,
+        )?;
+        let mut world = World::new(steady(requests), host)?;
+        let began = Instant::now();
+        let stopped = |stopped: crate::model::world::Stopped| PlayError::Stopped {
+            at: stopped.at,
+            why: stopped.why,
+        };
+        world.run(&mut Nobody).map_err(stopped)?;
+        let counts = world.host.counts();
+        let hostcalls = counts
+            .hostcalls()
+            .map(|(it, count)| (it.name().to_owned(), count));
+        let callbacks = counts
+            .callbacks()
+            .map(|(it, count)| (it.name().to_owned(), count));
+        Ok(Measured {
+            fuel: counts.fuel(),
+            hostcalls: hostcalls.collect(),
+            callbacks: callbacks.collect(),
+            us: began.elapsed().as_secs_f64() * 1e6,
+        })
+    }
+}
+
+/// So many requests, a thousand each second, to a service that is well.
+fn steady(requests: u64) -> Plan {
+    const RATE: u64 = 1_000;
+    Plan {
+        seed: 1,
+        workers: 1,
+        // Half a gap more, since arrivals come at the end of each.
+        duration: Span::from_ns(requests * 1_000_000_000 / RATE + 500_000),
+        clusters: vec![("upstream".into(), Cluster::default())],
+        routes: vec![Route {
+            name: "default".into(),
+            cluster: Some("upstream".into()),
+            ..Route::default()
+        }],
+        traffic: vec![Traffic {
+            rate: Some(RATE as f64),
+            arrivals: Arrivals::Constant,
+            ..Traffic::default()
+        }],
+        ..Plan::default()
+    }
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn mark(&mut self, _: usize, _: &World) {}
+    fn progress(&mut self, _: Time) {}
+}
+
+fn json(rows: &[(&str, Cost)]) -> String {
+    let map: BTreeMap<_, _> = rows.iter().map(|(name, cost)| (*name, cost)).collect();
+    // Numbers and strings cannot fail to be written.
+    let mut text = serde_json::to_string_pretty(&map).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn table(rows: &[(&str, Cost)]) -> String {
+    let mut text = format!("{:<44}", "per request");
+    // Writing to a string cannot fail.
+    for (name, _) in rows {
+        let _ = write!(text, "{name:>14}");
+    }
+    let mut line = |name: &str, value: &dyn Fn(&Cost) -> f64| {
+        let _ = write!(text, "\n{name:<44}");
+        for (_, cost) in rows {
+            let _ = write!(text, "{:>14}", number(value(cost)));
+        }
+    };
+    line("fuel (wasm instructions)", &|it| it.fuel);
+    line("time in us, with the simulated world", &|it| it.us);
+    line("callbacks", &|it| it.callbacks.values().sum());
+    for name in names(rows, |it| &it.callbacks) {
+        line(&format!("  {name}"), &|it| {
+            it.callbacks.get(&name).copied().unwrap_or(0.0)
+        });
+    }
+    line("hostcalls", &|it| it.hostcalls.values().sum());
+    for name in names(rows, |it| &it.hostcalls) {
+        line(&format!("  {name}"), &|it| {
+            it.hostcalls.get(&name).copied().unwrap_or(0.0)
+        });
+    }
+    text.push('\n');
+    text
+}
+
+fn names(rows: &[(&str, Cost)], of: impl Fn(&Cost) -> &BTreeMap<String, f64>) -> Vec<String> {
+    let mut names: Vec<_> = rows
+        .iter()
+        .flat_map(|(_, cost)| of(cost).keys().cloned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,92 @@
+//! `host-sim run`: one scenario, and what came of it.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::command::Failure;
+use crate::command::module::ModuleArgument;
+use crate::command::progress::Progress;
+use crate::report::text::Paint;
+use crate::report::{html, json, text};
+use crate::scenario::Scenario;
+use crate::scenario::play::{Run, play};
+
+/// What to run, and what to show.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The scenario file
+    pub scenario: PathBuf,
+    #[command(flatten)]
+    pub module: ModuleArgument,
+    /// Where all that is random comes from [default: the scenario's]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with plots, too
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Runs the scenario and prints its report.
+///
+/// # Errors
+///
+/// If it cannot be run, or if what it expects did not come true.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let scenario = Scenario::read(&arguments.scenario)?;
+    let module = arguments.module.for_scenario(&scenario)?;
+    let seed = arguments.seed.unwrap_or(scenario.plan.seed);
+    let mut progress = Progress::new(scenario.plan.duration);
+    let began = Instant::now();
+    let run = play(&scenario, module.as_ref(), seed, &mut |now| {
+        progress.tell(now)
+    })?;
+    progress.end();
+    let took = began.elapsed();
+    if let Some(path) = &arguments.report {
+        std::fs::write(path, html::page(&run)).map_err(|error| {
+            Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
+        })?;
+    }
+    let shown = match arguments.json {
+        true => json::report(&run),
+        false => text::report(&run, Paint::new(coloured())),
+    };
+    print(&shown)?;
+    if std::io::stderr().is_terminal() {
+        let took = took.as_secs_f64();
+        let each_us = took * 1e6 / run.record.total.requests.max(1) as f64;
+        eprintln!(
+            "\n{} took {took:.2} s, {each_us:.1} us for each request",
+            run.duration
+        );
+    }
+    verdict(&run)
+}
+
+fn verdict(run: &Run) -> Result<(), Failure> {
+    match run.held() {
+        true => Ok(()),
+        false => Err(Failure::Failed),
+    }
+}
+
+/// Whether stdout shows colours: a terminal does, unless its owner wants none
+/// (<https://no-color.org>).
+pub(super) fn coloured() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !unwanted
+}
+
+/// Prints to stdout. A reader that has had enough (`head`) is no failure.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Usage(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

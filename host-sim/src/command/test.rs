@@ -1,0 +1,244 @@
+//! `host-sim test`: all scenarios under some paths, and whether their expectations held.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::command::Failure;
+use crate::command::module::ModuleArgument;
+use crate::command::run::{coloured, print};
+use crate::report::text::{Hue, Paint, verdict};
+use crate::scenario::expect::Verdict;
+use crate::scenario::play::play;
+use crate::scenario::{SUFFIX, Scenario};
+
+/// What to test.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Scenario files, and folders with files named *.scenario.yaml or *.scenario.json
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub module: ModuleArgument,
+    /// Write the results in the form that JUnit made common, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Scenarios that are run at once [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
+/// What came of one scenario.
+struct Tested {
+    path: PathBuf,
+    took: Duration,
+    result: Result<Vec<Verdict>, Failure>,
+}
+
+/// Runs all scenarios and prints a line for each.
+///
+/// # Errors
+///
+/// If there is none, one cannot be run, or what one expects did not come true.
+pub fn test(arguments: &Arguments) -> Result<(), Failure> {
+    let files = collect(&arguments.paths)?;
+    let results = run_all(&files, arguments);
+    let paint = Paint::new(coloured());
+    let mut shown = format!("1..{}\n", results.len());
+    for (number, tested) in results.iter().enumerate() {
+        shown += &line(number + 1, tested, paint);
+    }
+    print(&shown)?;
+    if let Some(path) = &arguments.junit {
+        let text = junit(&results);
+        std::fs::write(path, text).map_err(|error| {
+            Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
+        })?;
+    }
+    worst(results)
+}
+
+/// The scenario files under `paths`, in the order of their names.
+fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => search(path, &mut files)?,
+            false => files.push(path.clone()),
+        }
+    }
+    match files.is_empty() {
+        true => Err(Failure::Usage(
+            "found no scenario: their names end in .scenario.yaml".into(),
+        )),
+        false => Ok(files),
+    }
+}
+
+fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let usage = |error| Failure::Usage(format!("{}: cannot be read: {error}", folder.display()));
+    let entries = std::fs::read_dir(folder).map_err(usage)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(usage)?.path());
+    }
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            search(&path, files)?;
+        } else if is_scenario(&path) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_scenario(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    ["yaml", "yml", "json"]
+        .iter()
+        .any(|known| extension == *known)
+        && stem.ends_with(SUFFIX)
+}
+
+/// Runs scenarios side by side. Each is a world of its own, so that what comes of it does not
+/// depend on its neighbours.
+fn run_all(files: &[PathBuf], arguments: &Arguments) -> Vec<Tested> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.unwrap_or(processors).clamp(1, files.len());
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = files.get(place) else {
+                        return;
+                    };
+                    let tested = run_one(path, &arguments.module);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((place, tested));
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, tested)| tested).collect()
+}
+
+fn run_one(path: &Path, module: &ModuleArgument) -> Tested {
+    let began = Instant::now();
+    let result = verdicts(path, module);
+    Tested {
+        path: path.to_owned(),
+        took: began.elapsed(),
+        result,
+    }
+}
+
+fn verdicts(path: &Path, module: &ModuleArgument) -> Result<Vec<Verdict>, Failure> {
+    let scenario = Scenario::read(path)?;
+    let module = module.for_scenario(&scenario)?;
+    let run = play(&scenario, module.as_ref(), scenario.plan.seed, &mut |_| ())?;
+    Ok(run.verdicts)
+}
+
+/// A line of the Test Anything Protocol, and what there is to say about it.
+fn line(number: usize, tested: &Tested, paint: Paint) -> String {
+    let path = tested.path.display();
+    let (held, told) = match &tested.result {
+        Ok(verdicts) => {
+            let failed = verdicts.iter().filter(|it| !it.held);
+            let told: String = failed.map(|it| verdict(it, paint)).collect();
+            (told.is_empty(), told)
+        }
+        Err(failure) => (false, format!("  {failure}\n")),
+    };
+    let word = match held {
+        true => paint.hue(Hue::Good, "ok"),
+        false => paint.hue(Hue::Bad, "not ok"),
+    };
+    let mut text = format!("{word} {number} - {path}\n");
+    for line in told.lines() {
+        text += &format!("#{}\n", line.strip_prefix(' ').unwrap_or(line));
+    }
+    text
+}
+
+fn junit(results: &[Tested]) -> String {
+    let mut suite = TestSuite::new("host-sim");
+    for tested in results {
+        let verdicts = match &tested.result {
+            Ok(verdicts) => verdicts,
+            Err(failure) => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+                status.set_message(failure.to_string());
+                suite.add_test_case(case(tested, "runs", status));
+                continue;
+            }
+        };
+        for verdict in verdicts {
+            let status = match verdict.held {
+                true => TestCaseStatus::success(),
+                false => failed(verdict),
+            };
+            suite.add_test_case(case(tested, &verdict.text, status));
+        }
+        if verdicts.is_empty() {
+            suite.add_test_case(case(tested, "runs", TestCaseStatus::success()));
+        }
+    }
+    let mut report = Report::new("host-sim");
+    report.add_test_suite(suite);
+    // Fails on a writer that fails alone, which a string is not.
+    report.to_string().unwrap_or_default()
+}
+
+fn failed(verdict: &Verdict) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_message(format!(
+        "expected {}, seen {}",
+        verdict.expected, verdict.seen
+    ));
+    status.set_description(verdict.around.join("\n"));
+    status
+}
+
+fn case(tested: &Tested, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(tested.path.display().to_string());
+    case.set_time(tested.took);
+    case
+}
+
+/// What the command as a whole ends with: the gravest of all.
+fn worst(results: Vec<Tested>) -> Result<(), Failure> {
+    let mut worst = Ok(());
+    for tested in results {
+        let result = match tested.result {
+            Ok(verdicts) if verdicts.iter().all(|it| it.held) => continue,
+            Ok(_) | Err(Failure::Failed | Failure::Policy(_)) => Err(Failure::Failed),
+            // It is told already.
+            Err(Failure::Usage(_)) => Err(Failure::Usage(String::new())),
+            Err(Failure::Simulator(_)) => Err(Failure::Simulator(String::new())),
+        };
+        let grave = |result: &Result<(), Failure>| match result {
+            Ok(()) => 0,
+            Err(Failure::Failed | Failure::Policy(_)) => 1,
+            Err(Failure::Usage(_)) => 2,
+            Err(Failure::Simulator(_)) => 3,
+        };
+        if grave(&result) > grave(&worst) {
+            worst = result;
+        }
+    }
+    worst
+}

@@ -1,0 +1,137 @@
+//! One request on its way: where it is, and what it waits for.
+
+use std::rc::Rc;
+
+use crate::host::StreamId;
+use crate::model::retry::Plan;
+use crate::model::route::Picked;
+use crate::model::upstream::JobKey;
+use crate::model::world::CallKey;
+use crate::sim::clock::Time;
+
+/// One request, from the client's first byte to the last of the answer.
+pub struct Exchange {
+    pub stream: StreamId,
+    /// Counted from 1 over the run.
+    pub request: u64,
+    pub call: CallKey,
+    pub source: usize,
+    pub grpc: bool,
+    /// Whether the answer has no body.
+    pub head: bool,
+    /// When the router had all of the request.
+    pub complete_at: Time,
+    pub picked: Option<Picked>,
+    pub plan: Option<Plan>,
+    pub attempts: u32,
+    pub attempt: Option<JobKey>,
+    /// Whether it holds one of the cluster's retries.
+    pub holds_retry: bool,
+    pub phase: Phase,
+    pub deadlines: Deadlines,
+    pub seen: Seen,
+    /// The details that the router gave its answer; an answer with others is the filter's.
+    pub told: Option<Rc<str>>,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The filter has it.
+    Filter,
+    /// The router has its headers, not yet all of it.
+    Upload,
+    /// An attempt is on its way.
+    Trying,
+    /// The next attempt waits.
+    BackingOff,
+    /// The answer's headers went to the filter, the rest has not come.
+    Answering,
+    /// All of the answer went to the filter.
+    Answered,
+    /// The filter answers by itself: what the upstream says is not wanted any more.
+    Overruled,
+}
+
+/// What the client has seen of the answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub status: u16,
+    pub grpc_status: Option<u32>,
+    /// Seconds.
+    pub retry_after: Option<u64>,
+}
+
+/// The times at which somebody loses patience.
+///
+/// Only the earliest is in the queue of events, and none while an answer is known to
+/// come before it. So a request that goes well, as most do, costs no event for the
+/// time-outs that it never meets.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    pub route: Time,
+    pub per_try: Time,
+    pub backoff: Time,
+    pub patience: Time,
+    /// The earliest that is in the queue.
+    pub armed: Time,
+}
+
+/// A deadline that is not.
+pub const NEVER: Time = Time::from_ns(u64::MAX);
+
+impl Deadlines {
+    /// None yet but the client's patience.
+    pub fn new(patience: Time) -> Deadlines {
+        Deadlines {
+            route: NEVER,
+            per_try: NEVER,
+            backoff: NEVER,
+            patience,
+            armed: NEVER,
+        }
+    }
+
+    /// The earliest of them.
+    pub fn earliest(&self) -> Time {
+        let router = self.route.min(self.per_try).min(self.backoff);
+        router.min(self.patience)
+    }
+
+    /// The router is done.
+    pub fn drop_router(&mut self) {
+        self.route = NEVER;
+        self.per_try = NEVER;
+        self.backoff = NEVER;
+    }
+
+    /// The time at which an event is to be put into the queue, if one is to be: the earliest
+    /// deadline, unless something `known` comes before it or there is already one.
+    pub fn arm(&mut self, known: Option<Time>) -> Option<Time> {
+        let earliest = self.earliest();
+        let needed = earliest < self.armed && known.is_none_or(|known| earliest < known);
+        if !needed {
+            return None;
+        }
+        self.armed = earliest;
+        Some(earliest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_earlier_deadline_is_armed_again() {
+        let at = Time::from_ms;
+        let mut deadlines = Deadlines::new(at(100));
+        assert_eq!(deadlines.arm(Some(at(20))), None);
+        assert_eq!(deadlines.arm(None), Some(at(100)));
+        assert_eq!(deadlines.arm(None), None);
+        deadlines.route = at(50);
+        assert_eq!(deadlines.arm(Some(at(60))), Some(at(50)));
+        deadlines.drop_router();
+        assert_eq!(deadlines.arm(None), None);
+    }
+}

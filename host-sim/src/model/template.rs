@@ -1,0 +1,200 @@
+//! Requests from a pattern.
+//!
+//! Most patterns are constant, and then every request shares one header map. Only what
+//! holds a placeholder is built anew for each request.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
+use crate::model::spec::Request;
+use crate::sim::rng::Rng;
+
+/// One kind of request, ready to be sent.
+pub struct Template {
+    constant: HeaderMap,
+    drawn: Vec<(Box<[u8]>, Pattern)>,
+    pub body: Bytes,
+    pub grpc: bool,
+    /// Whether the answer has no body, whatever its headers say.
+    pub head: bool,
+}
+
+/// A text with placeholders.
+#[derive(Debug)]
+struct Pattern(Vec<Piece>);
+
+#[derive(Debug, PartialEq)]
+enum Piece {
+    Text(String),
+    Number,
+    Random(u64),
+    Uuid,
+}
+
+/// Stands where Envoy would put a fresh id; `{uuid}` in a scenario makes a fresh one.
+const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+impl Template {
+    /// From a scenario's words.
+    ///
+    /// # Errors
+    ///
+    /// A placeholder that means nothing.
+    pub fn new(spec: &Request) -> Result<Template, BadPlaceholder> {
+        let method = if spec.grpc { "POST" } else { &spec.method };
+        let mut pairs = vec![
+            (":authority".to_owned(), spec.authority.clone()),
+            (":path".to_owned(), spec.path.clone()),
+            (":method".to_owned(), method.to_owned()),
+            (":scheme".to_owned(), "http".to_owned()),
+        ];
+        let given = spec.headers.iter();
+        pairs.extend(given.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
+        let mut add = |name: &str, value: &str| {
+            if !pairs.iter().any(|(given, _)| given == name) {
+                pairs.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        if spec.grpc {
+            add("content-type", "application/grpc");
+            add("te", "trailers");
+        }
+        if spec.body_bytes > 0 && !spec.grpc {
+            add("content-length", &spec.body_bytes.to_string());
+        }
+        add("x-forwarded-proto", "http");
+        add("x-request-id", REQUEST_ID);
+        let mut drawn = Vec::new();
+        for (name, value) in &pairs {
+            let pattern = Pattern::parse(value)?;
+            if !pattern.is_constant() {
+                drawn.push((name.as_bytes().into(), pattern));
+            }
+        }
+        // A gRPC message has five bytes of frame at least.
+        let least = if spec.grpc { 5 } else { 0 };
+        Ok(Template {
+            constant: pairs.iter().map(|(name, value)| (name, value)).collect(),
+            drawn,
+            body: vec![0; spec.body_bytes.max(least) as usize].into(),
+            grpc: spec.grpc,
+            head: method == "HEAD",
+        })
+    }
+
+    /// The headers of request `number`.
+    pub fn headers(&self, number: u64, rng: &mut Rng) -> HeaderMap {
+        let mut map = self.constant.clone();
+        for (name, pattern) in &self.drawn {
+            map.replace(name, pattern.fill(number, rng).as_bytes());
+        }
+        map
+    }
+
+    /// The headers, if they are the same for all requests.
+    pub fn constant(&self) -> Option<&HeaderMap> {
+        self.drawn.is_empty().then_some(&self.constant)
+    }
+}
+
+/// A placeholder that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPlaceholder(pub String);
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Pattern, BadPlaceholder> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let bad = || BadPlaceholder(format!("{{{after}"));
+            let (name, next) = after.split_once('}').ok_or_else(bad)?;
+            pieces.push(Piece::Text(before.into()));
+            pieces.push(match name.split_once(':') {
+                None if name == "n" => Piece::Number,
+                None if name == "uuid" => Piece::Uuid,
+                Some(("random", bound)) => bound.parse().map(Piece::Random).map_err(|_| bad())?,
+                _ => return Err(bad()),
+            });
+            rest = next;
+        }
+        pieces.push(Piece::Text(rest.into()));
+        pieces.retain(|piece| *piece != Piece::Text(String::new()));
+        Ok(Pattern(pieces))
+    }
+
+    fn is_constant(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
+    fn fill(&self, number: u64, rng: &mut Rng) -> String {
+        let mut text = String::new();
+        for piece in &self.0 {
+            // Writing to a string cannot fail.
+            let _ = match piece {
+                Piece::Text(part) => text.write_str(part),
+                Piece::Number => write!(text, "{number}"),
+                Piece::Random(bound) => write!(text, "{}", rng.below(*bound)),
+                Piece::Uuid => write_uuid(&mut text, rng.word(), rng.word()),
+            };
+        }
+        text
+    }
+}
+
+/// A random id of version 4, RFC 9562.
+fn write_uuid(text: &mut String, high: u64, low: u64) -> std::fmt::Result {
+    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xfff);
+    let (d, e) = ((low >> 48) & 0x3fff | 0x8000, low & 0xffff_ffff_ffff);
+    write!(text, "{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:012x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::rng::Seed;
+
+    fn template(path: &str, headers: &[(&str, &str)]) -> Result<Template, BadPlaceholder> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Template::new(&Request {
+            path: path.into(),
+            headers: headers.collect(),
+            ..Request::default()
+        })
+    }
+
+    #[test]
+    fn placeholders_are_filled_for_each_request() {
+        let template = template(
+            "/users/{n}",
+            &[("X-Tenant", "t{random:3}"), ("x-id", "{uuid}")],
+        );
+        let template = template.unwrap();
+        let mut rng = Seed(1).split("test");
+        let headers = template.headers(12, &mut rng);
+        assert_eq!(headers.text(":path"), Some("/users/12"));
+        let tenant = headers.text("x-tenant").unwrap();
+        assert!(["t0", "t1", "t2"].contains(&tenant), "{tenant}");
+        assert_eq!(headers.text("x-id").map(str::len), Some(36));
+        assert!(template.constant().is_none());
+    }
+
+    #[test]
+    fn a_placeholder_that_means_nothing_is_refused() {
+        for text in ["/{x}", "/{n", "/{random:}", "/{random:x}", "/{n:1}"] {
+            assert!(template(text, &[]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_constant_request_is_the_same_map_every_time() {
+        let template = template("/", &[]).unwrap();
+        assert_eq!(
+            template.constant(),
+            Some(&template.headers(1, &mut Seed(1).split("test")))
+        );
+    }
+}

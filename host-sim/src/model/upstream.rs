@@ -1,0 +1,375 @@
+//! A cluster: the proxy's limits for it, and the service behind them.
+//!
+//! Two places where a request can wait, as in life: in the proxy for a connection, and
+//! in the service's own line for a free worker. The service is a queue with `capacity`
+//! servers, so overload is real: when more comes than it can do, the line grows, and
+//! answers come late though nothing is broken.
+//!
+//! One attempt is one [`Job`]. It outlives its caller: a service that does not notice
+//! that nobody waits any more does the work all the same, and its worker is not free
+//! for others meanwhile. That is what makes retry storms last.
+//!
+//! Invariants: `serving` counts the jobs that hold a worker, at most the capacity of
+//! the time they began; `connected` those that the proxy has on a connection, `pending`
+//! those that wait for one.
+
+use std::collections::VecDeque;
+
+use slotmap::{SlotMap, new_key_type};
+
+use crate::model::distribution::Distribution;
+use crate::model::fault::Faults;
+use crate::model::spec::{Cluster, Limits, UpstreamProtocol};
+use crate::sim::clock::Time;
+use crate::sim::rng::Rng;
+use crate::sim::span::Span;
+
+new_key_type! {
+    /// One attempt at an upstream.
+    pub struct JobKey;
+}
+
+/// What comes back to the proxy for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// An answer.
+    Answer(Answer),
+    /// The rest of an answer whose headers came earlier.
+    Rest,
+    /// The connection ended within an answer whose headers came earlier.
+    Break,
+    /// The connection was refused.
+    Refused,
+    /// The connection ended before an answer.
+    Reset,
+}
+
+/// An answer, or its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// The gRPC status, and where it stands.
+    pub grpc: Option<(u32, GrpcPlace)>,
+    /// Whether body and trailers come at the same time; else [`Reply::Rest`] or
+    /// [`Reply::Break`] follows.
+    pub complete: bool,
+    /// Whether it is the answer of a service that works.
+    pub healthy: bool,
+}
+
+/// Where a gRPC status stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcPlace {
+    /// In headers that are the whole answer.
+    Headers,
+    /// In trailers after headers and body.
+    Trailers,
+}
+
+/// Why the proxy does not even try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NoHealthyHost,
+    /// A limit of the proxy for the cluster.
+    Overflow,
+}
+
+/// Jobs that are to be woken, each with its time.
+pub type Wakes = Vec<(Time, JobKey)>;
+
+/// One cluster; `O` is who waits for an attempt.
+pub struct Upstream<O> {
+    spec: Cluster,
+    latency: Distribution,
+    rng: Rng,
+    /// What is wrong with it just now.
+    pub faults: Faults,
+    jobs: SlotMap<JobKey, Job<O>>,
+    pool: VecDeque<JobKey>,
+    pending: u32,
+    connected: u32,
+    serving: u32,
+    line: VecDeque<JobKey>,
+    retries: u32,
+}
+
+struct Job<O> {
+    /// None once nobody waits for it.
+    owner: Option<O>,
+    place: Place,
+    reply: Reply,
+    grpc: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Waits in the proxy for a connection.
+    Pool,
+    /// Waits in the service.
+    Line,
+    /// Is worked on.
+    Served,
+    /// Holds a worker and will never end.
+    Hung,
+    /// Its answer's headers are out, its body is not.
+    Streaming,
+    /// Was refused without taking a worker.
+    TurnedAway,
+}
+
+impl<O: Copy> Upstream<O> {
+    /// A cluster without any request.
+    pub fn new(spec: Cluster, rng: Rng) -> Upstream<O> {
+        Upstream {
+            latency: spec.latency.into(),
+            spec,
+            rng,
+            faults: Faults::default(),
+            jobs: SlotMap::with_key(),
+            pool: VecDeque::new(),
+            pending: 0,
+            connected: 0,
+            serving: 0,
+            line: VecDeque::new(),
+            retries: 0,
+        }
+    }
+
+    /// What it was made of.
+    pub fn spec(&self) -> &Cluster {
+        &self.spec
+    }
+
+    /// Requests that it works on, and those that wait in its line.
+    pub fn load(&self) -> (u32, u32) {
+        (
+            self.serving,
+            u32::try_from(self.line.len()).unwrap_or(u32::MAX),
+        )
+    }
+
+    /// Begins an attempt. What comes of it, [`Upstream::wake`] tells at the times that are
+    /// added to `wakes`.
+    ///
+    /// # Errors
+    ///
+    /// Where the proxy does not let the request out.
+    pub fn begin(
+        &mut self,
+        owner: O,
+        grpc: bool,
+        now: Time,
+        wakes: &mut Wakes,
+    ) -> Result<JobKey, Refusal> {
+        if self.faults.unhealthy() {
+            return Err(Refusal::NoHealthyHost);
+        }
+        let Limits {
+            max_connections,
+            max_pending_requests,
+            max_requests,
+            ..
+        } = self.spec.limits;
+        if self.connected >= max_requests {
+            return Err(Refusal::Overflow);
+        }
+        let job = Job {
+            owner: Some(owner),
+            place: Place::Pool,
+            reply: Reply::Reset,
+            grpc,
+        };
+        // A pool without any connection may always open one, whatever the limit says.
+        let full = self.spec.protocol == UpstreamProtocol::Http1
+            && self.connected >= max_connections.max(1);
+        if full && self.pending >= max_pending_requests {
+            return Err(Refusal::Overflow);
+        }
+        let key = self.jobs.insert(job);
+        if full {
+            self.pending += 1;
+            self.pool.push_back(key);
+        } else {
+            self.connect(key, now, wakes);
+        }
+        Ok(key)
+    }
+
+    /// The time of `key` has come: gives what goes to whom, if anybody still waits.
+    pub fn wake(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) -> Option<(O, Reply)> {
+        let job = self.jobs.get_mut(key)?;
+        let told = job.owner.map(|owner| (owner, job.reply));
+        if let Reply::Answer(answer) = &job.reply
+            && !answer.complete
+        {
+            job.reply = if answer.healthy {
+                Reply::Rest
+            } else {
+                Reply::Break
+            };
+            job.place = Place::Streaming;
+            wakes.push((now + self.spec.answer.body_time, key));
+            return told;
+        }
+        self.remove(key, now, wakes);
+        told
+    }
+
+    /// Nobody waits for `key` any more.
+    pub fn cancel(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
+        let Some(job) = self.jobs.get_mut(key) else {
+            return;
+        };
+        let notices = self.spec.notices_cancel;
+        match job.place {
+            // Its turn in the pool finds it gone.
+            Place::Pool => {
+                self.jobs.remove(key);
+                self.pending -= 1;
+            }
+            Place::Line | Place::Served | Place::Streaming if !notices => {
+                if job.owner.take().is_some() {
+                    self.disconnect(now, wakes);
+                }
+            }
+            Place::Line => {
+                self.line.retain(|other| *other != key);
+                self.remove(key, now, wakes);
+            }
+            Place::Served | Place::Streaming | Place::Hung | Place::TurnedAway => {
+                self.remove(key, now, wakes);
+            }
+        }
+    }
+
+    /// Counts a retry against the proxy's limit for them; false if that is reached.
+    pub fn begin_retry(&mut self) -> bool {
+        let Limits {
+            max_retries,
+            retry_budget,
+            ..
+        } = &self.spec.limits;
+        let limit = match retry_budget {
+            None => u64::from(*max_retries),
+            Some(budget) => {
+                let live = u64::from(self.connected) + u64::from(self.pending);
+                let share = live * u64::from(budget.budget_percent.as_bp()) / 10_000;
+                share.max(u64::from(budget.min_retry_concurrency))
+            }
+        };
+        let allowed = u64::from(self.retries) < limit;
+        self.retries += u32::from(allowed);
+        allowed
+    }
+
+    /// A retry that [`Upstream::begin_retry`] counted is over.
+    pub fn end_retry(&mut self) {
+        self.retries = self.retries.saturating_sub(1);
+    }
+
+    /// A fault began or ended: more capacity takes waiting requests at once.
+    pub fn refresh(&mut self, now: Time, wakes: &mut Wakes) {
+        self.serve_waiting(now, wakes);
+    }
+
+    fn connect(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
+        self.connected += 1;
+        let capacity = self.capacity();
+        if self.faults.refuses(&mut self.rng) {
+            self.turn_away(key, Reply::Refused, now, wakes);
+        } else if self.serving < capacity {
+            self.serve(key, now, wakes);
+        } else if self.line.len() < self.spec.line.map_or(usize::MAX, |line| line as usize) {
+            self.place(key, Place::Line);
+            self.line.push_back(key);
+        } else {
+            let answer = Answer {
+                status: 503,
+                grpc: None,
+                complete: true,
+                healthy: false,
+            };
+            self.turn_away(key, Reply::Answer(answer), now, wakes);
+        }
+    }
+
+    fn capacity(&self) -> u32 {
+        let own = self.faults.capacity().or(self.spec.capacity);
+        own.unwrap_or(u32::MAX)
+    }
+
+    fn turn_away(&mut self, key: JobKey, reply: Reply, now: Time, wakes: &mut Wakes) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            job.place = Place::TurnedAway;
+            job.reply = reply;
+        }
+        wakes.push((now, key));
+    }
+
+    fn serve(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
+        let Some(job) = self.jobs.get_mut(key) else {
+            return;
+        };
+        self.serving += 1;
+        let took = self.faults.latency(self.latency, &mut self.rng);
+        match self
+            .faults
+            .reply(&self.spec.answer, job.grpc, &mut self.rng)
+        {
+            Some(reply) => {
+                job.reply = reply;
+                job.place = Place::Served;
+                wakes.push((now + took, key));
+            }
+            None => job.place = Place::Hung,
+        }
+    }
+
+    /// Ends a job and lets those in who waited for its place.
+    fn remove(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
+        let Some(job) = self.jobs.remove(key) else {
+            return;
+        };
+        if matches!(job.place, Place::Served | Place::Hung | Place::Streaming) {
+            self.serving -= 1;
+            self.serve_waiting(now, wakes);
+        }
+        if job.owner.is_some() {
+            self.disconnect(now, wakes);
+        }
+    }
+
+    fn serve_waiting(&mut self, now: Time, wakes: &mut Wakes) {
+        while self.serving < self.capacity() {
+            let Some(next) = self.line.pop_front() else {
+                return;
+            };
+            self.serve(next, now, wakes);
+        }
+    }
+
+    fn disconnect(&mut self, now: Time, wakes: &mut Wakes) {
+        self.connected -= 1;
+        while let Some(next) = self.pool.pop_front() {
+            if self.jobs.contains_key(next) {
+                self.pending -= 1;
+                self.connect(next, now, wakes);
+                return;
+            }
+        }
+    }
+
+    fn place(&mut self, key: JobKey, place: Place) {
+        if let Some(job) = self.jobs.get_mut(key) {
+            job.place = place;
+        }
+    }
+}
+
+/// Time from the end of a request to its answer, in the proxy's own header for it.
+pub fn service_time_ms(from: Time, to: Time) -> u64 {
+    Span::between(from, to).as_ms()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Calls that plugins make to clusters.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
+use crate::host::{self, CallId, CallKind, CallOutcome, Part};
+use crate::model::upstream::{Answer, JobKey, Reply};
+use crate::model::world::{CalloutKey, Event, Owner, World};
+use crate::record::What;
+
+/// A call that has no answer yet.
+pub struct Callout {
+    call: CallId,
+    kind: CallKind,
+    cluster: usize,
+    job: Option<JobKey>,
+    /// The answer, when its headers came before its rest.
+    begun: Option<Answer>,
+}
+
+/// gRPC's UNAVAILABLE: what stands for a call that did not reach its service.
+const UNAVAILABLE: u32 = 14;
+
+impl World {
+    pub(super) fn begin_callout(&mut self, call: host::Call) {
+        let host::Call {
+            call: id,
+            kind,
+            cluster,
+            timeout,
+            ..
+        } = call;
+        let Some(place) = self.names.iter().position(|name| **name == *cluster) else {
+            // The host knows the clusters, so it does not come to this.
+            self.host.answer_call(id, refused(kind));
+            return;
+        };
+        self.record.note(
+            self.now,
+            What::Callout {
+                cluster: place as u16,
+            },
+        );
+        self.record.count(self.now, |tally| {
+            tally.clusters[place].attempts += 1;
+            tally.clusters[place].callouts += 1;
+        });
+        let (cluster, job, begun) = (place, None, None);
+        let key = self.callouts.insert(Callout {
+            call: id,
+            kind,
+            cluster,
+            job,
+            begun,
+        });
+        self.by_call.insert(id, key);
+        let grpc = kind != CallKind::Http;
+        let upstream = &mut self.clusters[place].upstream;
+        let job = upstream.begin(Owner::Callout(key), grpc, self.now, &mut self.wakes);
+        self.flush_wakes(place);
+        match job {
+            Ok(job) => {
+                if let Some(callout) = self.callouts.get_mut(key) {
+                    callout.job = Some(job);
+                }
+                if let Some(timeout) = timeout.filter(|timeout| *timeout > Duration::ZERO) {
+                    self.queue
+                        .push(self.now + timeout, Event::CalloutDeadline(key));
+                }
+            }
+            Err(_) => self.close_callout(key, 503, refused(kind)),
+        }
+    }
+
+    pub(super) fn cancel_callout(&mut self, call: CallId) {
+        if let Some(key) = self.by_call.remove(&call)
+            && let Some(callout) = self.callouts.remove(key)
+        {
+            self.cancel_job(&callout);
+        }
+    }
+
+    pub(super) fn time_out_callout(&mut self, key: CalloutKey) {
+        let Some(callout) = self.callouts.get(key) else {
+            return;
+        };
+        let outcome = match callout.kind {
+            CallKind::Http => CallOutcome::timed_out(),
+            CallKind::Grpc | CallKind::GrpcStream => {
+                closed(UNAVAILABLE, "upstream request timeout")
+            }
+        };
+        self.close_callout(key, 504, outcome);
+    }
+
+    /// Something comes back from the upstream.
+    pub(super) fn end_callout(&mut self, key: CalloutKey, reply: Reply) {
+        let Some(callout) = self.callouts.get_mut(key) else {
+            return;
+        };
+        let kind = callout.kind;
+        let answer = match (reply, callout.begun) {
+            (Reply::Answer(answer), _) if !answer.complete => {
+                callout.begun = Some(answer);
+                return;
+            }
+            (Reply::Answer(answer), _) | (Reply::Rest, Some(answer)) => Some(answer),
+            _ => None,
+        };
+        callout.job = None;
+        match (answer, reply) {
+            (Some(answer), _) => self.answer_callout(key, answer),
+            (None, Reply::Break) if kind == CallKind::Http => {
+                self.close_callout(key, 0, CallOutcome::Reset);
+            }
+            (None, _) => self.close_callout(key, 503, refused(kind)),
+        }
+    }
+
+    fn answer_callout(&mut self, key: CalloutKey, answer: Answer) {
+        let Some(callout) = self.callouts.get(key) else {
+            return;
+        };
+        let (kind, cluster, id) = (callout.kind, callout.cluster, callout.call);
+        let answers = &mut self.clusters[cluster].answers;
+        let body = answers.body().clone();
+        let Part::Headers { map, .. } = answers.headers(&answer, 0, false) else {
+            return;
+        };
+        if kind == CallKind::Http {
+            let (headers, trailers) = (map, HeaderMap::default());
+            let outcome = CallOutcome::Response {
+                headers,
+                body,
+                trailers,
+            };
+            return self.close_callout(key, answer.status, outcome);
+        }
+        let status = match answer.grpc {
+            Some((status, _)) => status,
+            None => crate::model::answers::grpc_status(answer.status),
+        };
+        if status == 0 {
+            let stream = kind == CallKind::GrpcStream;
+            if stream {
+                self.host.answer_call(id, CallOutcome::InitialMetadata(map));
+            }
+            self.host
+                .answer_call(id, CallOutcome::Message(Bytes::from(body)));
+            if !stream {
+                return self.forget_callout(key, answer.status);
+            }
+            let trailers = HeaderMap::from([("grpc-status", "0")]);
+            self.host
+                .answer_call(id, CallOutcome::TrailingMetadata(trailers));
+        }
+        self.close_callout(key, answer.status, closed(status, ""));
+    }
+
+    fn close_callout(&mut self, key: CalloutKey, status: u16, outcome: CallOutcome) {
+        if let Some(id) = self.callouts.get(key).map(|callout| callout.call) {
+            self.forget_callout(key, status);
+            self.host.answer_call(id, outcome);
+        }
+    }
+
+    fn forget_callout(&mut self, key: CalloutKey, status: u16) {
+        let Some(callout) = self.callouts.remove(key) else {
+            return;
+        };
+        self.by_call.remove(&callout.call);
+        self.cancel_job(&callout);
+        let cluster = callout.cluster as u16;
+        self.record
+            .note(self.now, What::CalloutEnded { cluster, status });
+        if status == 0 || status >= 500 {
+            let place = callout.cluster;
+            self.record
+                .count(self.now, |tally| tally.clusters[place].failures += 1);
+        }
+    }
+
+    fn cancel_job(&mut self, callout: &Callout) {
+        if let Some(job) = callout.job {
+            let upstream = &mut self.clusters[callout.cluster].upstream;
+            upstream.cancel(job, self.now, &mut self.wakes);
+            self.flush_wakes(callout.cluster);
+        }
+    }
+}
+
+fn refused(kind: CallKind) -> CallOutcome {
+    match kind {
+        CallKind::Http => CallOutcome::refused(),
+        CallKind::Grpc | CallKind::GrpcStream => closed(UNAVAILABLE, "upstream connect error"),
+    }
+}
+
+fn closed(status: u32, message: &str) -> CallOutcome {
+    let message: Rc<str> = message.into();
+    CallOutcome::Closed { status, message }
+}

@@ -1,0 +1,268 @@
+//! Clients: they call, wait, give up, try again.
+
+use crate::host::Part;
+use crate::model::client::Kind;
+use crate::model::exchange::{Deadlines, Exchange, NEVER, Phase, Seen};
+use crate::model::world::{CallKey, Event, ExchangeKey, Feed, World};
+use crate::record::{Outcome, What};
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+use crate::stream::info::{StreamInfo, flag};
+
+/// What a user wants once, however often the client tries.
+pub struct Call {
+    source: usize,
+    /// The client of a closed loop.
+    client: Option<u32>,
+    kind: usize,
+    began: Time,
+    tries: u32,
+    /// The worker that has the client's connection.
+    worker: usize,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Answered,
+    GaveUp,
+    Broken,
+}
+
+impl World {
+    /// The next call of an open loop.
+    pub(super) fn arrive(&mut self, source: usize) {
+        if let Some(at) = self.sources[source].next_arrival() {
+            self.queue.push(at, Event::Arrival { source });
+        }
+        self.begin_call(source, None);
+    }
+
+    pub(super) fn begin_call(&mut self, source: usize, client: Option<u32>) {
+        // Clients stay with their connection; the callers of an open loop are many, and
+        // anyone's connection may be with any worker.
+        let worker = match client {
+            Some(client) => u64::from(client) % self.workers,
+            None if self.workers == 1 => 0,
+            None => self.worker_draws.below(self.workers),
+        };
+        let call = self.calls.insert(Call {
+            source,
+            client,
+            kind: self.sources[source].draw_kind(),
+            began: self.now,
+            tries: 0,
+            worker: worker as usize,
+        });
+        self.record.count(self.now, |tally| tally.calls += 1);
+        self.send(call);
+    }
+
+    /// Sends a call's next request.
+    pub(super) fn send(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        call.tries += 1;
+        self.requests += 1;
+        let request = self.requests;
+        let (source, worker) = (call.source, call.worker);
+        let from = &mut self.sources[source];
+        let map = from.headers(call.kind, request);
+        let Some(kind) = from.kinds.get(call.kind) else {
+            return;
+        };
+        let picked = match &kind.picked {
+            Some(picked) => picked.clone(),
+            None => self.routes.pick(&map, &self.names),
+        };
+        let (body, grpc, head) = (
+            kind.template.body.clone(),
+            kind.template.grpc,
+            kind.template.head,
+        );
+        let info = StreamInfo {
+            worker,
+            connection_id: call.client.map_or(request, u64::from),
+            start: self.now,
+            route: picked.as_ref().map(|picked| picked.info.clone()),
+            downstream_address: Some(from.address.clone()),
+            ..StreamInfo::default()
+        };
+        let patience = from.timeout.map_or(NEVER, |timeout| self.now + timeout);
+        let sent = What::Sent {
+            request,
+            source: source as u16,
+            kind: call.kind as u16,
+        };
+        self.record.note(self.now, sent);
+        self.record.count(self.now, |tally| tally.requests += 1);
+        let stream = self.host.open(info);
+        let exchange = self.exchanges.insert(Exchange {
+            stream,
+            request,
+            call: key,
+            source,
+            grpc,
+            head,
+            complete_at: self.now,
+            picked,
+            plan: None,
+            attempts: 0,
+            attempt: None,
+            holds_retry: false,
+            phase: Phase::Filter,
+            deadlines: Deadlines::new(patience),
+            seen: Seen::default(),
+            told: None,
+        });
+        self.by_stream.insert(stream, exchange);
+        let end = body.is_empty();
+        if !end {
+            let part = Part::Body {
+                data: body,
+                end: true,
+            };
+            self.feeds.push_back(Feed {
+                exchange,
+                part,
+                upwards: true,
+            });
+        }
+        self.host.request(stream, Part::Headers { map, end });
+        self.settle_and_arm(exchange);
+    }
+
+    /// Lets the moment play out, and watches the clock over what is left waiting.
+    pub(super) fn settle_and_arm(&mut self, key: ExchangeKey) {
+        self.settle();
+        self.arm(key, None);
+    }
+
+    /// A part of an answer reaches the client.
+    pub(super) fn to_client(&mut self, key: ExchangeKey, part: &Part) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        match part {
+            Part::Headers { map, .. } => {
+                let number = |name| map.text(name).and_then(|text| text.parse::<u64>().ok());
+                let seen = &mut exchange.seen;
+                seen.status = number(":status").unwrap_or(0) as u16;
+                if exchange.grpc {
+                    seen.grpc_status = number("grpc-status").map(|status| status as u32);
+                }
+                if seen.status >= 400 {
+                    seen.retry_after = number("retry-after");
+                }
+            }
+            Part::Trailers { map } => {
+                let status = map.text("grpc-status").and_then(|text| text.parse().ok());
+                exchange.seen.grpc_status = status.or(exchange.seen.grpc_status);
+            }
+            Part::Body { .. } => {}
+        }
+        if part.is_end() {
+            self.finish(key, End::Answered);
+        }
+    }
+
+    /// The answer breaks off.
+    pub(super) fn break_off(&mut self, key: ExchangeKey) {
+        self.finish(key, End::Broken);
+    }
+
+    /// The client has waited long enough.
+    pub(super) fn give_up(&mut self, key: ExchangeKey) {
+        if let Some(exchange) = self.exchanges.get(key)
+            && let Some(info) = self.host.info_mut(exchange.stream)
+        {
+            info.flags |= flag::DOWNSTREAM_DISCONNECT;
+            info.details = self.texts.client_left.clone();
+        }
+        self.finish(key, End::GaveUp);
+    }
+
+    fn finish(&mut self, key: ExchangeKey, end: End) {
+        self.abandon_attempt(key);
+        let Some(exchange) = self.exchanges.remove(key) else {
+            return;
+        };
+        self.by_stream.remove(&exchange.stream);
+        let info = self.host.close(exchange.stream).unwrap_or_default();
+        // The details of an answer are the router's, or else the answer is the filter's.
+        let by_filter = exchange.told.as_deref() != Some(&*info.details);
+        let outcome = outcome(&exchange, end, by_filter);
+        self.record
+            .reasons
+            .count(info.code, info.flags, &info.details);
+        let Exchange { request, seen, .. } = exchange;
+        let status = if end == End::GaveUp { 0 } else { seen.status };
+        self.record.note(
+            self.now,
+            What::Ended {
+                request,
+                outcome,
+                status,
+            },
+        );
+        self.record
+            .count(self.now, |tally| tally.outcomes[outcome as usize] += 1);
+        self.after_request(exchange.call, request, outcome, seen.retry_after);
+    }
+
+    fn after_request(
+        &mut self,
+        key: CallKey,
+        request: u64,
+        outcome: Outcome,
+        retry_after: Option<u64>,
+    ) {
+        let Some(call) = self.calls.get(key) else {
+            return;
+        };
+        let source = &mut self.sources[call.source];
+        if !outcome.is_good()
+            && self.now < self.duration
+            && let Some(wait) = source.backoff(call.tries, retry_after)
+        {
+            self.record.note(self.now, What::Resend { request, wait });
+            self.queue.push(self.now + wait, Event::Resend(key));
+            return;
+        }
+        let took = Span::between(call.began, self.now);
+        let client = call.client.map(|client| (call.source, client));
+        self.calls.remove(key);
+        self.record
+            .count(self.now, |tally| tally.end_call(outcome.is_good(), took));
+        if let Some((place, client)) = client {
+            self.think(place, client);
+        }
+    }
+
+    fn think(&mut self, place: usize, client: u32) {
+        let source = &mut self.sources[place];
+        let at = self.now + source.think();
+        if matches!(source.kind, Kind::Closed { .. }) && at < source.to {
+            let source = place as u32;
+            self.queue.push(at, Event::Thought { source, client });
+        }
+    }
+}
+
+fn outcome(exchange: &Exchange, end: End, by_filter: bool) -> Outcome {
+    let Seen {
+        status,
+        grpc_status,
+        ..
+    } = exchange.seen;
+    let good = status < 500 && (!exchange.grpc || grpc_status == Some(0));
+    match (end, good, by_filter) {
+        (End::GaveUp, ..) => Outcome::GaveUp,
+        (End::Broken, ..) => Outcome::Broken,
+        (End::Answered, true, true) => Outcome::Fallback,
+        (End::Answered, true, false) => Outcome::Success,
+        (End::Answered, false, true) => Outcome::Rejected,
+        (End::Answered, false, false) => Outcome::Error,
+    }
+}

@@ -1,0 +1,590 @@
+//! The router: routes, attempts, time-outs, and answers of its own.
+
+use std::rc::Rc;
+
+use crate::host::Part;
+use crate::model::answers::Local;
+use crate::model::exchange::{Exchange, NEVER, Phase};
+use crate::model::retry::Reset;
+use crate::model::upstream::{Answer, GrpcPlace, Refusal, Reply, service_time_ms};
+use crate::model::world::{Event, ExchangeKey, Feed, Owner, World};
+use crate::record::{Failure, What};
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+use crate::stream::info::flag;
+
+/// The texts of `%RESPONSE_CODE_DETAILS%`.
+pub struct Texts {
+    pub client_left: Rc<str>,
+    via_upstream: Rc<str>,
+    no_route: Rc<str>,
+    no_cluster: Rc<str>,
+    direct: Rc<str>,
+    no_healthy: Rc<str>,
+    overflow: Rc<str>,
+    refused: Rc<str>,
+    terminated: Rc<str>,
+    broken: Rc<str>,
+    route_timeout: Rc<str>,
+    try_timeout: Rc<str>,
+    refused_transport: Rc<str>,
+}
+
+impl Default for Texts {
+    fn default() -> Texts {
+        Texts {
+            client_left: "downstream_remote_disconnect".into(),
+            via_upstream: "via_upstream".into(),
+            no_route: "route_not_found".into(),
+            no_cluster: "cluster_not_found".into(),
+            direct: "direct_response".into(),
+            no_healthy: "no_healthy_upstream".into(),
+            overflow: "upstream_reset_before_response_started{overflow}".into(),
+            refused: "upstream_reset_before_response_started{remote_connection_failure|\
+                      delayed_connect_error:_Connection_refused}"
+                .into(),
+            terminated: "upstream_reset_before_response_started{connection_termination}".into(),
+            broken: "upstream_reset_after_response_started{connection_termination}".into(),
+            route_timeout: "response_timeout".into(),
+            try_timeout: "upstream_per_try_timeout".into(),
+            refused_transport: "delayed connect error: Connection refused".into(),
+        }
+    }
+}
+
+/// Why the router answers by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    NoRoute,
+    NoCluster,
+    NoHealthyHost,
+    Overflow,
+    Refused,
+    Terminated,
+    RouteTimeout,
+    TryTimeout,
+}
+
+impl World {
+    /// A part of a request leaves the filter.
+    pub(super) fn to_router(&mut self, key: ExchangeKey, part: Part, rerouted: bool) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let end = part.is_end();
+        match (exchange.phase, part) {
+            (Phase::Filter, Part::Headers { map, .. }) => {
+                if rerouted {
+                    exchange.picked = self.routes.pick(&map, &self.names);
+                    if let Some(info) = self.host.info_mut(exchange.stream) {
+                        info.route = exchange.picked.as_ref().map(|picked| picked.info.clone());
+                    }
+                }
+                exchange.phase = Phase::Upload;
+                let picked = exchange.picked.as_ref();
+                let route = picked.and_then(|picked| self.routes.at(picked.route));
+                exchange.plan = route.map(|route| route.retry.plan(&map));
+                let has_cluster = picked.is_some_and(|picked| picked.cluster.is_some());
+                if let Some(direct) = route.and_then(|route| route.direct()) {
+                    let (status, body) = (direct.status, direct.body.clone());
+                    self.answer_directly(key, status, &body);
+                } else if route.is_none() {
+                    self.answer_by_itself(key, Own::NoRoute);
+                } else if !has_cluster {
+                    self.answer_by_itself(key, Own::NoCluster);
+                } else if end {
+                    self.complete_request(key);
+                }
+            }
+            (Phase::Upload, _) if end => self.complete_request(key),
+            _ => {}
+        }
+    }
+
+    /// The router has all of the request: the route's time begins.
+    fn complete_request(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let (Some(plan), Some(picked)) = (&mut exchange.plan, &exchange.picked) else {
+            return;
+        };
+        let route = self
+            .routes
+            .at(picked.route)
+            .map(|route| route.spec().timeout);
+        let timeout = plan.timeout.or(route).unwrap_or(Span::ZERO);
+        exchange.complete_at = self.now;
+        if timeout > Span::ZERO {
+            exchange.deadlines.route = self.now + timeout;
+            // Envoy ignores a time for one try that is no shorter than that for all.
+            if plan.per_try >= timeout {
+                plan.per_try = Span::ZERO;
+            }
+        }
+        self.attempt(key);
+    }
+
+    fn attempt(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let Some(cluster) = exchange.picked.as_ref().and_then(|picked| picked.cluster) else {
+            return;
+        };
+        let place = &mut self.clusters[cluster];
+        exchange.attempts += 1;
+        exchange.phase = Phase::Trying;
+        exchange.deadlines.backoff = NEVER;
+        let (request, nth) = (exchange.request, exchange.attempts);
+        let note = What::Attempt {
+            request,
+            cluster: cluster as u16,
+            nth: nth as u16,
+        };
+        self.record.note(self.now, note);
+        let owner = Owner::Exchange(key);
+        let begun = place
+            .upstream
+            .begin(owner, exchange.grpc, self.now, &mut self.wakes);
+        if let Some(info) = self.host.info_mut(exchange.stream) {
+            info.attempts = Some(nth.into());
+            if begun != Err(Refusal::NoHealthyHost) {
+                info.upstream_address = Some(place.address.clone());
+            }
+        }
+        match begun {
+            Ok(job) => {
+                exchange.attempt = Some(job);
+                let per_try = exchange
+                    .plan
+                    .as_ref()
+                    .map_or(Span::ZERO, |plan| plan.per_try);
+                if per_try > Span::ZERO {
+                    exchange.deadlines.per_try = self.now + per_try;
+                }
+                let own = |(_, other): &&(Time, _)| *other == job;
+                let known = self.wakes.iter().find(own).map(|(at, _)| *at);
+                self.record.count(self.now, |tally| {
+                    tally.clusters[cluster].attempts += 1;
+                    tally.clusters[cluster].retries += u64::from(nth > 1);
+                });
+                self.flush_wakes(cluster);
+                self.arm(key, known);
+            }
+            Err(Refusal::NoHealthyHost) => {
+                self.note_failure(key, cluster, Failure::NoHealthyHost);
+                self.answer_by_itself(key, Own::NoHealthyHost);
+            }
+            Err(Refusal::Overflow) => {
+                self.record
+                    .count(self.now, |tally| tally.clusters[cluster].overflows += 1);
+                self.fail_attempt(key, cluster, Reset::Overflow);
+            }
+        }
+    }
+
+    /// Something comes back from the upstream.
+    pub(super) fn hear(&mut self, key: ExchangeKey, cluster: usize, reply: Reply) {
+        match reply {
+            Reply::Answer(answer) => self.hear_answer(key, cluster, answer),
+            Reply::Rest => self.hear_rest(key, cluster),
+            Reply::Break => self.hear_break(key),
+            Reply::Refused => self.fail_attempt(key, cluster, Reset::ConnectionFailure),
+            Reply::Reset => self.fail_attempt(key, cluster, Reset::ConnectionTermination),
+        }
+        self.settle_and_arm(key);
+    }
+
+    fn hear_answer(&mut self, key: ExchangeKey, cluster: usize, answer: Answer) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let Answer {
+            status,
+            grpc,
+            complete,
+            healthy,
+        } = answer;
+        let (request, head) = (exchange.request, exchange.head);
+        self.record.note(
+            self.now,
+            What::Reply {
+                request,
+                cluster: cluster as u16,
+                status,
+            },
+        );
+        if status >= 500 || grpc.is_some_and(|(status, _)| status != 0) {
+            self.record
+                .count(self.now, |tally| tally.clusters[cluster].failures += 1);
+        }
+        if complete {
+            exchange.attempt = None;
+        }
+        exchange.deadlines.per_try = NEVER;
+        let answers = &mut self.clusters[cluster].answers;
+        let rate_limited = healthy && answers.rate_limited;
+        let in_headers = match grpc {
+            Some((status, GrpcPlace::Headers)) => Some(status),
+            _ => None,
+        };
+        let plan = exchange.plan.as_ref();
+        let wanted =
+            plan.is_some_and(|plan| plan.wants_after_answer(status, in_headers, rate_limited));
+        let service_ms = service_time_ms(exchange.complete_at, self.now);
+        let bare = head || matches!(status, 204 | 304);
+        let headers = answers.headers(&answer, service_ms, bare);
+        if self.retried(key, cluster, wanted) {
+            return;
+        }
+        let details = self.texts.via_upstream.clone();
+        let Some(exchange) = self.tell(key, status, 0, details) else {
+            return;
+        };
+        let ends = headers.is_end();
+        exchange.phase = if complete {
+            Phase::Answered
+        } else {
+            Phase::Answering
+        };
+        if complete {
+            exchange.deadlines.drop_router();
+        }
+        let stream = exchange.stream;
+        self.host.response(stream, headers);
+        if !ends && complete {
+            let trailer = grpc.map(|(status, _)| status);
+            self.feed_rest(key, cluster, trailer);
+        }
+    }
+
+    fn hear_rest(&mut self, key: ExchangeKey, cluster: usize) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.attempt = None;
+        exchange.phase = Phase::Answered;
+        exchange.deadlines.drop_router();
+        let grpc = exchange.grpc;
+        let status = self.clusters[cluster].upstream.spec().answer.grpc_status;
+        self.feed_rest(key, cluster, grpc.then_some(status));
+    }
+
+    fn feed_rest(&mut self, exchange: ExchangeKey, cluster: usize, grpc: Option<u32>) {
+        let (body, trailers) = self.clusters[cluster].answers.rest(grpc);
+        for part in [Some(body), trailers].into_iter().flatten() {
+            self.feeds.push_back(Feed {
+                exchange,
+                part,
+                upwards: false,
+            });
+        }
+    }
+
+    fn hear_break(&mut self, key: ExchangeKey) {
+        let details = self.texts.broken.clone();
+        let flags = flag::UPSTREAM_CONNECTION_TERMINATION;
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.attempt = None;
+        exchange.phase = Phase::Answered;
+        exchange.deadlines.drop_router();
+        exchange.told = Some(details.clone());
+        let stream = exchange.stream;
+        if let Some(info) = self.host.info_mut(stream) {
+            info.flags |= flags;
+            info.details = details;
+        }
+        self.host.upstream_reset_after_headers(stream);
+    }
+
+    /// An attempt ended without an answer.
+    fn fail_attempt(&mut self, key: ExchangeKey, cluster: usize, reset: Reset) {
+        let (failure, own) = match reset {
+            Reset::ConnectionFailure => (Failure::Refused, Own::Refused),
+            Reset::ConnectionTermination => (Failure::Reset, Own::Terminated),
+            Reset::PerTryTimeout => (Failure::TryTimeout, Own::TryTimeout),
+            Reset::Overflow => (Failure::Overflow, Own::Overflow),
+        };
+        self.abandon_attempt_only(key);
+        self.note_failure(key, cluster, failure);
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.deadlines.per_try = NEVER;
+        let plan = exchange.plan.as_ref();
+        let wanted = plan.is_some_and(|plan| plan.wants_after_reset(reset));
+        if !self.retried(key, cluster, wanted) {
+            self.answer_by_itself(key, own);
+        }
+    }
+
+    fn note_failure(&mut self, key: ExchangeKey, cluster: usize, why: Failure) {
+        if let Some(exchange) = self.exchanges.get(key) {
+            let request = exchange.request;
+            let what = What::Failed {
+                request,
+                cluster: cluster as u16,
+                why,
+            };
+            self.record.note(self.now, what);
+        }
+        self.record
+            .count(self.now, |tally| tally.clusters[cluster].failures += 1);
+    }
+
+    /// Whether there will be another attempt; if one was `wanted` and there is none, the
+    /// flags say why.
+    fn retried(&mut self, key: ExchangeKey, cluster: usize, wanted: bool) -> bool {
+        self.release_retry(key);
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return false;
+        };
+        let Some(plan) = exchange.plan.as_mut().filter(|_| wanted) else {
+            return false;
+        };
+        let missing = if !plan.take() {
+            flag::RETRY_LIMIT_EXCEEDED
+        } else if !self.clusters[cluster].upstream.begin_retry() {
+            flag::UPSTREAM_OVERFLOW
+        } else {
+            0
+        };
+        if missing != 0 {
+            if missing == flag::UPSTREAM_OVERFLOW {
+                self.record
+                    .count(self.now, |tally| tally.clusters[cluster].overflows += 1);
+            }
+            if let Some(info) = self.host.info_mut(exchange.stream) {
+                info.flags |= missing;
+            }
+            return false;
+        }
+        let wait = plan.backoff(&mut self.backoff_draws);
+        exchange.holds_retry = true;
+        exchange.phase = Phase::BackingOff;
+        exchange.deadlines.backoff = self.now + wait;
+        let request = exchange.request;
+        self.abandon_attempt_only(key);
+        self.record.note(self.now, What::Backoff { request, wait });
+        self.arm(key, None);
+        true
+    }
+
+    fn release_retry(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
+        if std::mem::take(&mut exchange.holds_retry)
+            && let Some(cluster) = cluster
+        {
+            self.clusters[cluster].upstream.end_retry();
+        }
+    }
+
+    /// The attempt that is on its way is not wanted any more.
+    fn abandon_attempt_only(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
+        if let (Some(job), Some(cluster)) = (exchange.attempt.take(), cluster) {
+            let upstream = &mut self.clusters[cluster].upstream;
+            upstream.cancel(job, self.now, &mut self.wakes);
+            self.flush_wakes(cluster);
+        }
+    }
+
+    /// The router has nothing more to do for the request.
+    pub(super) fn abandon_attempt(&mut self, key: ExchangeKey) {
+        self.release_retry(key);
+        self.abandon_attempt_only(key);
+    }
+
+    /// The filter answers by itself.
+    pub(super) fn overrule(&mut self, key: ExchangeKey) {
+        self.abandon_attempt(key);
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.phase = Phase::Overruled;
+            exchange.deadlines.drop_router();
+        }
+    }
+
+    /// A deadline has come, or had come and was put off.
+    pub(super) fn meet_deadline(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let due = exchange.deadlines;
+        exchange.deadlines.armed = NEVER;
+        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
+        if due.patience <= self.now {
+            self.give_up(key);
+        } else if due.route <= self.now {
+            exchange.deadlines.route = NEVER;
+            self.time_out(key, cluster);
+        } else if due.per_try <= self.now {
+            exchange.deadlines.per_try = NEVER;
+            if let (Some(cluster), Phase::Trying) = (cluster, exchange.phase) {
+                self.fail_attempt(key, cluster, Reset::PerTryTimeout);
+            }
+        } else if due.backoff <= self.now {
+            self.attempt(key);
+        }
+        self.settle_and_arm(key);
+    }
+
+    fn time_out(&mut self, key: ExchangeKey, cluster: Option<usize>) {
+        let Some(exchange) = self.exchanges.get(key) else {
+            return;
+        };
+        // An answer whose headers are with the client cannot be replaced any more.
+        let begun = exchange.phase == Phase::Answering && exchange.seen.status != 0;
+        if let Some(cluster) = cluster {
+            self.note_failure(key, cluster, Failure::RouteTimeout);
+        }
+        self.abandon_attempt(key);
+        match begun {
+            true => self.cut_off(key),
+            false => self.answer_by_itself(key, Own::RouteTimeout),
+        }
+    }
+
+    fn cut_off(&mut self, key: ExchangeKey) {
+        let details = self.texts.route_timeout.clone();
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.told = Some(details.clone());
+        let stream = exchange.stream;
+        if let Some(info) = self.host.info_mut(stream) {
+            info.flags |= flag::UPSTREAM_TIMEOUT;
+            info.details = details;
+        }
+        self.host.upstream_reset_after_headers(stream);
+    }
+
+    fn answer_directly(&mut self, key: ExchangeKey, status: u16, body: &str) {
+        let details = self.texts.direct.clone();
+        let local = Local {
+            status,
+            body,
+            overloaded: false,
+        };
+        self.answer_locally(key, &local, 0, details);
+    }
+
+    fn answer_by_itself(&mut self, key: ExchangeKey, own: Own) {
+        let Some(exchange) = self.exchanges.get(key) else {
+            return;
+        };
+        let texts = &self.texts;
+        let (status, flags, details) = match own {
+            Own::NoRoute => (404, flag::NO_ROUTE, &texts.no_route),
+            Own::NoCluster => (503, flag::NO_CLUSTER, &texts.no_cluster),
+            Own::NoHealthyHost => (503, flag::NO_HEALTHY_UPSTREAM, &texts.no_healthy),
+            Own::Overflow => (503, flag::UPSTREAM_OVERFLOW, &texts.overflow),
+            Own::Refused => (503, flag::UPSTREAM_CONNECTION_FAILURE, &texts.refused),
+            Own::Terminated => (
+                503,
+                flag::UPSTREAM_CONNECTION_TERMINATION,
+                &texts.terminated,
+            ),
+            Own::RouteTimeout => (504, flag::UPSTREAM_TIMEOUT, &texts.route_timeout),
+            Own::TryTimeout => (504, flag::UPSTREAM_TIMEOUT, &texts.try_timeout),
+        };
+        let details = details.clone();
+        if own == Own::Refused
+            && let Some(info) = self.host.info_mut(exchange.stream)
+        {
+            info.transport_failure = Some(self.texts.refused_transport.clone());
+        }
+        let body = own.body(exchange.attempts > 1);
+        let local = Local {
+            status,
+            body: &body,
+            overloaded: own == Own::Overflow,
+        };
+        self.answer_locally(key, &local, flags, details);
+    }
+
+    fn answer_locally(
+        &mut self,
+        key: ExchangeKey,
+        local: &Local<'_>,
+        flags: u64,
+        details: Rc<str>,
+    ) {
+        let Some(exchange) = self.tell(key, local.status, flags, details) else {
+            return;
+        };
+        exchange.phase = Phase::Answered;
+        exchange.deadlines.drop_router();
+        let (headers, body) = local.parts(exchange.grpc);
+        let stream = exchange.stream;
+        if let Some(part) = body.filter(|_| !exchange.head) {
+            let exchange = key;
+            self.feeds.push_back(Feed {
+                exchange,
+                part,
+                upwards: false,
+            });
+        }
+        self.host.response(stream, headers);
+    }
+
+    /// Writes down how the answer came about.
+    fn tell(
+        &mut self,
+        key: ExchangeKey,
+        status: u16,
+        flags: u64,
+        details: Rc<str>,
+    ) -> Option<&mut Exchange> {
+        let exchange = self.exchanges.get_mut(key)?;
+        exchange.told = Some(details.clone());
+        if let Some(info) = self.host.info_mut(exchange.stream) {
+            info.code = Some(status);
+            info.flags |= flags;
+            info.details = details;
+        }
+        Some(exchange)
+    }
+
+    /// Puts the earliest deadline into the queue, unless something `known` comes first.
+    pub(super) fn arm(&mut self, key: ExchangeKey, known: Option<Time>) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        if let Some(at) = exchange.deadlines.arm(known) {
+            self.queue.push(at, Event::Deadline(key));
+        }
+    }
+}
+
+impl Own {
+    fn body(self, retried: bool) -> String {
+        let reason = match self {
+            Own::NoRoute | Own::NoCluster => return String::new(),
+            Own::NoHealthyHost => return "no healthy upstream".into(),
+            Own::RouteTimeout | Own::TryTimeout => return "upstream request timeout".into(),
+            Own::Overflow => "overflow",
+            Own::Refused => {
+                "remote connection failure, transport failure reason: \
+                 delayed connect error: Connection refused"
+            }
+            Own::Terminated => "connection termination",
+        };
+        let latest = if retried {
+            "retried and the latest "
+        } else {
+            ""
+        };
+        format!(
+            "upstream connect error or disconnect/reset before headers. {latest}reset reason: {reason}"
+        )
+    }
+}

@@ -1,0 +1,107 @@
+//! What is kept of a run: counts, percentiles, states of circuits, the last events.
+//!
+//! Everything here has a fixed size or a cap, so that memory does not grow with the
+//! time that is simulated: time is cut into a bounded number of buckets, latencies go
+//! into histograms, the trace is a ring. The digest alone sees every event.
+
+mod circuits;
+mod reasons;
+mod series;
+mod tally;
+mod trace;
+
+pub use circuits::{Band, Circuit, Circuits, State, Transition};
+pub use reasons::{Reason, Reasons};
+pub use series::{Bucket, Series};
+pub use tally::{ClusterTally, Outcome, Tally};
+pub use trace::{Entry, Failure, Names, Trace, What};
+
+use crate::host::{LogLevel, LogLine};
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+/// The record of one run.
+pub struct Record {
+    pub names: Names,
+    pub trace: Trace,
+    pub total: Tally,
+    pub series: Series,
+    pub windows: Vec<Window>,
+    pub circuits: Circuits,
+    pub reasons: Reasons,
+    /// Lines that the plugin logged as errors, the first few.
+    pub errors: Vec<LogLine>,
+    /// How many there were.
+    pub errors_total: u64,
+    /// The end of the last thing that happened.
+    pub end: Time,
+}
+
+/// A stretch of time with a tally of its own.
+pub struct Window {
+    pub from: Time,
+    pub to: Time,
+    pub tally: Tally,
+}
+
+/// Enough to see what is wrong; the same error tends to come a million times.
+const ERRORS_MAX: usize = 20;
+
+/// Digits to which percentiles are exact; the buckets' are drawn, not read.
+const DIGITS: u8 = 3;
+
+impl Record {
+    /// The empty record of a run that takes `duration`.
+    pub fn new(names: Names, duration: Span) -> Record {
+        let clusters = names.clusters.len();
+        Record {
+            trace: Trace::new(),
+            total: Tally::new(clusters, DIGITS),
+            series: Series::new(clusters, duration),
+            windows: Vec::new(),
+            circuits: Circuits::default(),
+            reasons: Reasons::default(),
+            errors: Vec::new(),
+            errors_total: 0,
+            end: Time::ZERO,
+            names,
+        }
+    }
+
+    /// Adds a stretch of time to tally.
+    pub fn window(&mut self, from: Time, to: Time) {
+        let tally = Tally::new(self.names.clusters.len(), DIGITS);
+        self.windows.push(Window { from, to, tally });
+    }
+
+    /// Something happened.
+    pub fn note(&mut self, at: Time, what: What) {
+        self.end = at;
+        self.trace.push(Entry { at, what });
+    }
+
+    /// Counts at `at`, wherever it belongs.
+    pub fn count(&mut self, at: Time, mut count: impl FnMut(&mut Tally)) {
+        count(&mut self.total);
+        count(self.series.at(at));
+        for window in &mut self.windows {
+            if window.from <= at && at < window.to {
+                count(&mut window.tally);
+            }
+        }
+    }
+
+    /// Takes in a line of the plugin's log.
+    pub fn log(&mut self, line: LogLine) {
+        self.note(line.at, What::log(&line.text));
+        if let Some(transition) = self.circuits.read(&line) {
+            self.note(line.at, What::Transition(transition));
+        }
+        if line.level >= LogLevel::Error {
+            self.errors_total += 1;
+            if self.errors.len() < ERRORS_MAX {
+                self.errors.push(line);
+            }
+        }
+    }
+}

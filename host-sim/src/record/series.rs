@@ -1,0 +1,133 @@
+//! The run cut into equal buckets of time.
+
+use crate::record::Tally;
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+/// Tallies of equal stretches of time, from the start of the run.
+pub struct Series {
+    width: Span,
+    clusters: usize,
+    buckets: Vec<Tally>,
+    /// The bucket of the last count, and when it ends.
+    place: usize,
+    place_end: Time,
+}
+
+/// One bucket of a [`Series`].
+pub struct Bucket<'a> {
+    pub from: Time,
+    pub width: Span,
+    pub tally: &'a Tally,
+}
+
+/// Widths that people can read off an axis, in milliseconds.
+const WIDTHS_MS: [u64; 12] = [
+    100, 200, 250, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000,
+];
+
+/// As many points as a plot of the width of a page can show.
+const BUCKETS_MAX: u64 = 240;
+
+/// Two digits show in no plot.
+const DIGITS: u8 = 2;
+
+impl Series {
+    /// Buckets for a run that takes `duration`; it may take a little longer.
+    pub fn new(clusters: usize, duration: Span) -> Series {
+        let fits = |width_ms: &&u64| duration.as_ms().div_ceil(**width_ms) <= BUCKETS_MAX;
+        let nice = WIDTHS_MS.iter().find(fits).map(|ms| Span::from_ms(*ms));
+        let width = nice.unwrap_or(Span::from_ms(duration.as_ms().div_ceil(BUCKETS_MAX)));
+        Series {
+            width,
+            clusters,
+            buckets: vec![Tally::new(clusters, DIGITS)],
+            place: 0,
+            place_end: Time::ZERO + width,
+        }
+    }
+
+    /// How long a bucket is.
+    pub fn width(&self) -> Span {
+        self.width
+    }
+
+    /// The tally for `at`. Time moves forwards, so looking the bucket up costs a comparison.
+    pub fn at(&mut self, at: Time) -> &mut Tally {
+        // What happens long after the end, as clients time out, goes to the last bucket.
+        while at >= self.place_end && self.buckets.len() < 2 * BUCKETS_MAX as usize {
+            self.buckets.push(Tally::new(self.clusters, DIGITS));
+            self.place += 1;
+            self.place_end = self.place_end + self.width;
+        }
+        &mut self.buckets[self.place]
+    }
+
+    /// All buckets, in the order of time.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Bucket<'_>> {
+        let width = self.width;
+        let bucket = move |(place, tally)| Bucket {
+            from: Time::from_ns(width.as_ns() * place as u64),
+            width,
+            tally,
+        };
+        self.buckets.iter().enumerate().map(bucket)
+    }
+
+    /// The same in fewer buckets, at most `buckets_max` (at least 1) of a nice width.
+    pub fn coarser(&self, buckets_max: usize) -> Series {
+        let each = self.buckets.len().div_ceil(buckets_max.max(1)).max(1);
+        let nice = |each: &usize| {
+            let width_ms = self.width.as_ms() * *each as u64;
+            WIDTHS_MS.contains(&width_ms) || width_ms.is_multiple_of(60_000)
+        };
+        let each = (each..each * 4).find(nice).unwrap_or(each);
+        let merge = |tallies: &[Tally]| {
+            let mut sum = Tally::new(self.clusters, DIGITS);
+            tallies.iter().for_each(|tally| sum.add(tally));
+            sum
+        };
+        let width = Span::from_ns(self.width.as_ns() * each as u64);
+        Series {
+            width,
+            clusters: self.clusters,
+            buckets: self.buckets.chunks(each).map(merge).collect(),
+            place: 0,
+            place_end: Time::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_width_keeps_the_number_of_buckets_in_bounds() {
+        let rows = [
+            (10, 100),
+            (60, 250),
+            (600, 5_000),
+            (3_600, 15_000),
+            (360_000, 1_500_000),
+        ];
+        for (seconds, width_ms) in rows {
+            let series = Series::new(0, Span::from_ms(seconds * 1000));
+            assert_eq!(series.width(), Span::from_ms(width_ms), "{seconds} s");
+        }
+    }
+
+    #[test]
+    fn counts_go_where_they_belong_and_merge() {
+        let mut series = Series::new(0, Span::from_ms(10_000));
+        for ms in [0, 99, 100, 950, 30_000] {
+            series.at(Time::from_ms(ms)).calls += 1;
+        }
+        let calls = |series: &Series| series.iter().map(|it| it.tally.calls).collect::<Vec<_>>();
+        assert_eq!(calls(&series)[..11], [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+        let coarse = series.coarser(40);
+        assert_eq!(coarse.width(), Span::from_ms(1_000));
+        assert_eq!(calls(&coarse)[0], 4);
+        assert_eq!(calls(&coarse).iter().sum::<u64>(), 5);
+    }
+}

@@ -1,0 +1,349 @@
+//! The report for programs.
+//!
+//! Its form is stable: fields are added, not renamed or removed, and `version` is raised
+//! if that has to be broken. Times are seconds, latencies milliseconds, shares percent.
+//! [`schema`] documents it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::record::{Bucket, Outcome, Record, State, Tally};
+use crate::scenario::play::Run;
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+/// One run.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Document {
+    /// The version of this form.
+    pub version: u32,
+    pub scenario: String,
+    pub description: String,
+    pub seed: u64,
+    pub workers: usize,
+    pub duration_s: f64,
+    /// Two runs with the same digest had the same events at the same times.
+    pub digest: String,
+    /// Whether all that was expected came true.
+    pub held: bool,
+    pub total: Counts,
+    /// The run in stretches of `bucket_s` seconds.
+    pub timeline: Vec<Stretch>,
+    pub bucket_s: f64,
+    pub circuits: Vec<CircuitStates>,
+    pub transitions: Vec<Change>,
+    pub reasons: Vec<Reason>,
+    pub expectations: Vec<Expectation>,
+    /// The plugin's counters and gauges.
+    pub metrics: BTreeMap<String, u64>,
+    /// What the plugin logged as errors, the first few.
+    pub errors: Vec<ErrorLine>,
+    pub errors_total: u64,
+    /// Requests that had no end within a minute after the traffic's.
+    pub unfinished: usize,
+}
+
+/// Counts of the run, or of a stretch of it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Counts {
+    /// What clients wanted, each counted once however often they tried.
+    pub calls: u64,
+    pub calls_ended: u64,
+    pub calls_succeeded: u64,
+    /// Percent of the calls that ended; absent if none did.
+    pub success_percent: Option<f64>,
+    /// Requests that clients sent.
+    pub requests: u64,
+    pub outcomes: Outcomes,
+    /// What calls took, retries of the client included.
+    pub latency_ms: Latencies,
+    /// Attempts at upstreams for each call.
+    pub amplification: f64,
+    /// By name of the cluster.
+    pub upstreams: BTreeMap<String, UpstreamCounts>,
+}
+
+/// Requests by the way in which they ended.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Outcomes {
+    /// A good answer of the upstream.
+    pub success: u64,
+    /// A good answer of the filter.
+    pub fallback: u64,
+    /// An error of the filter.
+    pub rejected: u64,
+    /// Another error.
+    pub error: u64,
+    pub gave_up: u64,
+    /// The answer broke off.
+    pub broken: u64,
+}
+
+/// Percentiles; absent without a call that ended.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Latencies {
+    pub p50: Option<f64>,
+    pub p90: Option<f64>,
+    pub p99: Option<f64>,
+    pub p999: Option<f64>,
+    pub max: Option<f64>,
+}
+
+/// Counts of one upstream.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct UpstreamCounts {
+    /// Attempts of requests and calls of plugins.
+    pub requests: u64,
+    /// Those that were retries of the proxy.
+    pub retries: u64,
+    /// Those that were calls of plugins.
+    pub callouts: u64,
+    pub failures: u64,
+    /// What the proxy's own limits for the cluster forbade.
+    pub overflows: u64,
+    pub serving_max: u32,
+    pub line_max: u32,
+}
+
+/// A stretch of time.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Stretch {
+    pub from_s: f64,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// The states of a circuit over time.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CircuitStates {
+    pub policy: String,
+    pub key: Vec<String>,
+    /// Each lasts until the next one begins.
+    pub states: Vec<StateFrom>,
+}
+
+/// A state and its begin.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StateFrom {
+    pub from_s: f64,
+    pub state: State,
+}
+
+/// A change of state, as the filter logged it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Change {
+    pub at_s: f64,
+    /// The worker that logged it.
+    pub worker: Option<usize>,
+    pub policy: String,
+    pub key: Vec<String>,
+    pub from: State,
+    pub to: State,
+    pub why: String,
+}
+
+/// Requests that ended with the same code, flags and details.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Reason {
+    pub requests: u64,
+    pub code: Option<u16>,
+    /// `%RESPONSE_FLAGS%`.
+    pub flags: String,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub details: String,
+}
+
+/// What became of a statement of the scenario.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Expectation {
+    pub statement: String,
+    pub held: bool,
+    pub expected: String,
+    pub seen: String,
+    /// If it did not hold: what happened around it.
+    pub around: Vec<String>,
+}
+
+/// An error that the plugin logged.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ErrorLine {
+    pub at_s: f64,
+    pub worker: Option<usize>,
+    pub text: String,
+}
+
+/// The version of the form.
+const VERSION: u32 = 1;
+
+/// The report of a run.
+pub fn document(run: &Run) -> Document {
+    let record = &run.record;
+    Document {
+        version: VERSION,
+        scenario: run.name.clone(),
+        description: run.description.clone(),
+        seed: run.seed,
+        workers: run.workers,
+        duration_s: run.duration.as_seconds(),
+        digest: run.digest(),
+        held: run.held(),
+        total: counts(record, &record.total),
+        timeline: record
+            .series
+            .iter()
+            .map(|bucket| stretch(record, &bucket))
+            .collect(),
+        bucket_s: record.series.width().as_seconds(),
+        circuits: circuits(record),
+        transitions: transitions(record),
+        reasons: reasons(record),
+        expectations: run.verdicts.iter().map(expectation).collect(),
+        metrics: run.metrics.iter().cloned().collect(),
+        errors: record.errors.iter().map(error_line).collect(),
+        errors_total: record.errors_total,
+        unfinished: run.unfinished,
+    }
+}
+
+/// The report as text.
+pub fn report(run: &Run) -> String {
+    // Numbers and strings cannot fail to be written.
+    let mut text = serde_json::to_string_pretty(&document(run)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The JSON Schema of the report.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Document).to_value()
+}
+
+fn counts(record: &Record, tally: &Tally) -> Counts {
+    let percentile = |percent| tally.percentile(percent).map(millis);
+    let upstreams = record.names.clusters.iter().zip(&tally.clusters);
+    Counts {
+        calls: tally.calls,
+        calls_ended: tally.calls_ended,
+        calls_succeeded: tally.calls_succeeded,
+        success_percent: (tally.calls_ended > 0).then(|| rounded(tally.success_percent())),
+        requests: tally.requests,
+        outcomes: Outcomes {
+            success: tally.outcome(Outcome::Success),
+            fallback: tally.outcome(Outcome::Fallback),
+            rejected: tally.outcome(Outcome::Rejected),
+            error: tally.outcome(Outcome::Error),
+            gave_up: tally.outcome(Outcome::GaveUp),
+            broken: tally.outcome(Outcome::Broken),
+        },
+        latency_ms: Latencies {
+            p50: percentile(50.0),
+            p90: percentile(90.0),
+            p99: percentile(99.0),
+            p999: percentile(99.9),
+            max: tally.latency_max().map(millis),
+        },
+        amplification: rounded(tally.amplification()),
+        upstreams: upstreams
+            .map(|(name, it)| (name.clone(), upstream(it)))
+            .collect(),
+    }
+}
+
+fn upstream(it: &crate::record::ClusterTally) -> UpstreamCounts {
+    UpstreamCounts {
+        requests: it.attempts,
+        retries: it.retries,
+        callouts: it.callouts,
+        failures: it.failures,
+        overflows: it.overflows,
+        serving_max: it.serving_max,
+        line_max: it.line_max,
+    }
+}
+
+fn stretch(record: &Record, bucket: &Bucket<'_>) -> Stretch {
+    Stretch {
+        from_s: seconds(bucket.from),
+        counts: counts(record, bucket.tally),
+    }
+}
+
+fn circuits(record: &Record) -> Vec<CircuitStates> {
+    let states = |it: &crate::record::Circuit| CircuitStates {
+        policy: it.policy.clone(),
+        key: it.key.clone(),
+        states: it
+            .bands
+            .iter()
+            .map(|band| StateFrom {
+                from_s: seconds(band.from),
+                state: band.state,
+            })
+            .collect(),
+    };
+    record.circuits.all.iter().map(states).collect()
+}
+
+fn transitions(record: &Record) -> Vec<Change> {
+    let change = |it: &crate::record::Transition| {
+        let circuit = record.circuits.all.get(it.circuit)?;
+        Some(Change {
+            at_s: seconds(it.at),
+            worker: it.worker,
+            policy: circuit.policy.clone(),
+            key: circuit.key.clone(),
+            from: it.from,
+            to: it.to,
+            why: it.why.clone(),
+        })
+    };
+    record
+        .circuits
+        .transitions
+        .iter()
+        .filter_map(change)
+        .collect()
+}
+
+fn reasons(record: &Record) -> Vec<Reason> {
+    let reason = |it: &crate::record::Reason| Reason {
+        requests: it.requests,
+        code: it.code,
+        flags: it.flags_text(),
+        details: it.details.to_string(),
+    };
+    record.reasons.all.iter().map(reason).collect()
+}
+
+fn expectation(verdict: &crate::scenario::expect::Verdict) -> Expectation {
+    Expectation {
+        statement: verdict.text.clone(),
+        held: verdict.held,
+        expected: verdict.expected.clone(),
+        seen: verdict.seen.clone(),
+        around: verdict.around.clone(),
+    }
+}
+
+fn error_line(line: &crate::host::LogLine) -> ErrorLine {
+    ErrorLine {
+        at_s: seconds(line.at),
+        worker: line.worker,
+        text: line.text.clone(),
+    }
+}
+
+fn seconds(at: Time) -> f64 {
+    at.as_ns() as f64 / 1e9
+}
+
+fn millis(span: Span) -> f64 {
+    span.as_ns() as f64 / 1e6
+}
+
+/// To a thousandth, which is more than the numbers behind it carry.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}

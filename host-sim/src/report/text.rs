@@ -1,0 +1,227 @@
+//! The report for a terminal.
+
+mod chart;
+mod paint;
+
+use std::fmt::Write as _;
+
+use crate::record::{Outcome, Record, Tally};
+use crate::report::{grouped, percent};
+use crate::scenario::expect::Verdict;
+use crate::scenario::play::Run;
+use crate::sim::span::Span;
+
+pub use paint::{Hue, Paint};
+
+/// Transitions that are listed; the chart shows them all.
+const TRANSITIONS_SHOWN: usize = 12;
+
+/// Ways to end that are listed.
+const REASONS_SHOWN: usize = 10;
+
+/// The whole report.
+pub fn report(run: &Run, paint: Paint) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(run, paint, &mut out);
+    out
+}
+
+fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
+    head(run, paint, out)?;
+    clients(&run.record.total, paint, out)?;
+    upstreams(&run.record, paint, out)?;
+    chart::write(run, paint, out)?;
+    transitions(&run.record, paint, out)?;
+    reasons(&run.record, paint, out)?;
+    notes(run, paint, out)?;
+    if !run.verdicts.is_empty() {
+        writeln!(out, "\n{}", paint.bold("expected"))?;
+        for verdict in &run.verdicts {
+            out.push_str(&self::verdict(verdict, paint));
+        }
+    }
+    Ok(())
+}
+
+fn head(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
+    write!(out, "{}", paint.bold(&run.name))?;
+    if !run.description.is_empty() {
+        write!(out, "  {}", run.description.trim())?;
+    }
+    let workers = if run.workers == 1 {
+        "worker"
+    } else {
+        "workers"
+    };
+    writeln!(
+        out,
+        "\n{} simulated, {} {workers}, seed {}, digest {}\n",
+        run.duration,
+        run.workers,
+        run.seed,
+        run.digest(),
+    )
+}
+
+fn clients(total: &Tally, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let mut heads = format!("{:<14}{:>9}", "clients", "calls");
+    let mut row = format!("{:<14}{:>9}", "", grouped(total.calls));
+    let succeeded = percent(total.calls_succeeded, total.calls_ended);
+    write!(heads, "{:>10}{:>10}", "succeeded", "requests")?;
+    write!(row, "{succeeded:>10}{:>10}", grouped(total.requests))?;
+    let ended = total.outcomes.iter().sum();
+    for outcome in Outcome::ALL {
+        write!(heads, "{:>10}", outcome.name())?;
+        write!(row, "{:>10}", percent(total.outcome(outcome), ended))?;
+    }
+    writeln!(out, "{}\n{row}", paint.bold(&heads))?;
+    let show = |span: Option<Span>| span.map_or("-".into(), Span::rounded);
+    let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
+    let shown =
+        percentiles.map(|(name, percent)| format!("{name} {}", show(total.percentile(percent))));
+    let slowest = show(total.latency_max());
+    writeln!(
+        out,
+        "{:<14}  {}  slowest {slowest}\n",
+        "latency",
+        shown.join("  ")
+    )
+}
+
+fn upstreams(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let heads = format!(
+        "{:<14}{:>9}{:>10}{:>10}{:>10}{:>13}{:>10}{:>12}",
+        "upstreams",
+        "requests",
+        "per call",
+        "retries",
+        "failures",
+        "over limits",
+        "most busy",
+        "most waiting",
+    );
+    writeln!(out, "{}", paint.bold(&heads))?;
+    let calls = record.total.calls.max(1);
+    for (name, it) in record.names.clusters.iter().zip(&record.total.clusters) {
+        let per_call = it.attempts as f64 / calls as f64;
+        writeln!(
+            out,
+            "{:<14}{:>9}{per_call:>10.2}{:>10}{:>10}{:>13}{:>10}{:>12}",
+            shortened(name, 14),
+            grouped(it.attempts),
+            grouped(it.retries),
+            grouped(it.failures),
+            grouped(it.overflows),
+            it.serving_max,
+            it.line_max,
+        )?;
+    }
+    Ok(())
+}
+
+fn transitions(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let all = &record.circuits.transitions;
+    if all.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", paint.bold("circuits"))?;
+    for it in all.iter().take(TRANSITIONS_SHOWN) {
+        let name = record
+            .circuits
+            .all
+            .get(it.circuit)
+            .map(|it| it.name())
+            .unwrap_or_default();
+        let to = paint.state(it.to, it.to.name());
+        writeln!(
+            out,
+            "{:>10}  {name}: {} -> {to} ({})",
+            it.at.to_string(),
+            it.from.name(),
+            it.why
+        )?;
+    }
+    let more = all.len().saturating_sub(TRANSITIONS_SHOWN) as u64 + record.circuits.dropped;
+    if more > 0 {
+        writeln!(out, "{:>10}  and {} more changes", "", grouped(more))?;
+    }
+    Ok(())
+}
+
+fn reasons(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let heads = format!(
+        "\n{:>10}  {:>4}  {:<10}{}",
+        "requests", "code", "flags", "details"
+    );
+    writeln!(out, "{}", paint.bold(&heads))?;
+    let mut sorted: Vec<_> = record.reasons.all.iter().collect();
+    sorted.sort_by_key(|reason| std::cmp::Reverse(reason.requests));
+    for reason in sorted.iter().take(REASONS_SHOWN) {
+        let code = reason.code.map_or("-".into(), |code| code.to_string());
+        let details = if reason.details.is_empty() {
+            "-"
+        } else {
+            &reason.details
+        };
+        let flags = reason.flags_text();
+        writeln!(
+            out,
+            "{:>10}  {code:>4}  {flags:<10}{details}",
+            grouped(reason.requests)
+        )?;
+    }
+    let rest = sorted
+        .iter()
+        .skip(REASONS_SHOWN)
+        .map(|reason| reason.requests);
+    let rest = rest.sum::<u64>() + record.reasons.others;
+    if rest > 0 {
+        writeln!(out, "{:>10}  in other ways", grouped(rest))?;
+    }
+    Ok(())
+}
+
+fn notes(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let record = &run.record;
+    if run.unfinished > 0 {
+        let note = format!(
+            "{} requests had no end within a minute",
+            grouped(run.unfinished as u64)
+        );
+        writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
+    }
+    if record.errors_total > 0 {
+        let note = format!("the plugin logged {} errors", grouped(record.errors_total));
+        writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
+    }
+    for line in &record.errors {
+        writeln!(out, "{:>10}  {}", line.at.to_string(), line.text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// One line for what held, more for what did not.
+pub fn verdict(verdict: &Verdict, paint: Paint) -> String {
+    if verdict.held {
+        return format!("  {}  {}\n", paint.hue(Hue::Good, "held"), verdict.text);
+    }
+    let mut text = format!("  {}  {}\n", paint.hue(Hue::Bad, "FAILED"), verdict.text);
+    let _ = writeln!(
+        text,
+        "    expected {}, seen {}",
+        verdict.expected, verdict.seen
+    );
+    for line in &verdict.around {
+        let _ = writeln!(text, "    {line}");
+    }
+    text
+}
+
+/// `text` in at most `max` letters.
+fn shortened(text: &str, max: usize) -> String {
+    match text.chars().count() > max {
+        true => text.chars().take(max - 1).chain(['…']).collect(),
+        false => text.into(),
+    }
+}

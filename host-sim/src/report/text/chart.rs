@@ -1,0 +1,196 @@
+//! The run as rows of bars, all over the same axis of time.
+
+use std::fmt::Write as _;
+
+use crate::record::{Bucket, Outcome, Series, State};
+use crate::report::text::{Hue, Paint, shortened};
+use crate::report::worst_state;
+use crate::scenario::play::Run;
+use crate::sim::span::Span;
+
+/// Columns for the names in front of the bars.
+const NAME: usize = 22;
+
+/// Bars at most; with the names and a scale they fit a terminal of 110 columns.
+const BARS: usize = 72;
+
+/// Circuits that are shown; a policy may have thousands of keys.
+const CIRCUITS_SHOWN: usize = 12;
+
+/// Eighths of a block.
+const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Writes the chart.
+pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let series = run.record.series.coarser(BARS);
+    writeln!(out, "\n{}", paint.bold(&axis(&series)))?;
+    let outcomes = [
+        ("good", Outcome::Success, Hue::Good),
+        ("fallback", Outcome::Fallback, Hue::Calm),
+        ("rejected", Outcome::Rejected, Hue::Warn),
+        ("errors", Outcome::Error, Hue::Bad),
+        ("gave up", Outcome::GaveUp, Hue::Bad),
+        ("broken", Outcome::Broken, Hue::Bad),
+    ];
+    for (name, outcome, hue) in outcomes {
+        let values = row(&series, |it| per_second(it, it.tally.outcome(outcome)));
+        bars(name, &values, hue, &rate, paint, out)?;
+    }
+    let p99 = row(&series, |it| {
+        it.tally
+            .percentile(99.0)
+            .map_or(0.0, |it| it.as_ns() as f64)
+    });
+    bars(
+        "p99",
+        &p99,
+        Hue::Faint,
+        &|ns| Span::from_ns(ns as u64).rounded(),
+        paint,
+        out,
+    )?;
+    for (place, name) in run.record.names.clusters.iter().enumerate() {
+        let values = row(&series, |it| {
+            per_second(it, it.tally.clusters[place].attempts)
+        });
+        bars(
+            &format!("at {name}"),
+            &values,
+            Hue::Faint,
+            &rate,
+            paint,
+            out,
+        )?;
+        let waiting = row(&series, |it| it.tally.clusters[place].line_max.into());
+        bars(
+            &format!("waiting at {name}"),
+            &waiting,
+            Hue::Warn,
+            &whole,
+            paint,
+            out,
+        )?;
+    }
+    faults(run, &series, paint, out)?;
+    circuits(run, &series, paint, out)
+}
+
+fn rate(value: f64) -> String {
+    format!("{}/s", whole(value))
+}
+
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+fn row(series: &Series, value: impl Fn(&Bucket<'_>) -> f64) -> Vec<f64> {
+    series.iter().map(|bucket| value(&bucket)).collect()
+}
+
+fn per_second(bucket: &Bucket<'_>, count: u64) -> f64 {
+    count as f64 / bucket.width.as_seconds()
+}
+
+/// One row, with its highest value behind it; none if all of it is zero.
+fn bars(
+    name: &str,
+    values: &[f64],
+    hue: Hue,
+    unit: &dyn Fn(f64) -> String,
+    paint: Paint,
+    out: &mut String,
+) -> std::fmt::Result {
+    let max = values.iter().copied().fold(0.0, f64::max);
+    if max == 0.0 {
+        return Ok(());
+    }
+    let block = |value: &f64| {
+        let eighths = (value * 8.0 / max).round() as usize;
+        // What is not nothing must be seen.
+        let least = usize::from(*value > 0.0);
+        BLOCKS.get(eighths.max(least)).copied().unwrap_or('█')
+    };
+    let bars: String = values.iter().map(block).collect();
+    let name = shortened(name, NAME - 1);
+    writeln!(out, "{name:<NAME$}{} {}", paint.hue(hue, &bars), unit(max))
+}
+
+/// Times above the bars.
+fn axis(series: &Series) -> String {
+    /// Room for a time and a gap.
+    const STEP: usize = 12;
+    let mut line = format!("{:<NAME$}", "time");
+    for bucket in series.iter().step_by(STEP) {
+        let seconds = bucket.from.as_ns() / 1_000_000_000;
+        let label = match (seconds / 60, seconds % 60) {
+            (0, _) => Span::from_ns(bucket.from.as_ns()).rounded(),
+            (minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{label:<STEP$}");
+    }
+    line.trim_end().to_owned()
+}
+
+fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
+    for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
+        let cell = |bucket: Bucket<'_>| {
+            let end = bucket.from + bucket.width;
+            let holds = *from < end && to.is_none_or(|to| to > bucket.from);
+            if holds { '━' } else { ' ' }
+        };
+        let cells: String = series.iter().map(cell).collect();
+        let name = shortened(name, NAME - 1);
+        writeln!(
+            out,
+            "{name:<NAME$}{}",
+            paint.hue(Hue::Bad, cells.trim_end())
+        )?;
+    }
+    Ok(())
+}
+
+fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
+    let circuits = &run.record.circuits.all;
+    for circuit in circuits.iter().take(CIRCUITS_SHOWN) {
+        let state =
+            |bucket: Bucket<'_>| worst_state(circuit, bucket.from, bucket.from + bucket.width);
+        let states: Vec<_> = series.iter().map(state).collect();
+        let mut cells = String::new();
+        for same in states.chunk_by(|a, b| a == b) {
+            let text: String = same.iter().map(|state| glyph(*state)).collect();
+            cells += &paint.state(same[0], &text);
+        }
+        let name = shortened(&circuit.name(), NAME - 1);
+        writeln!(out, "{name:<NAME$}{cells}")?;
+    }
+    if circuits.len() > CIRCUITS_SHOWN {
+        writeln!(
+            out,
+            "{:<NAME$}and {} more circuits",
+            "",
+            circuits.len() - CIRCUITS_SHOWN
+        )?;
+    }
+    if !circuits.is_empty() {
+        let key = [
+            State::Closed,
+            State::Recovering,
+            State::HalfOpen,
+            State::Open,
+        ];
+        let key =
+            key.map(|it| format!("{} {}", paint.state(it, &glyph(it).to_string()), it.name()));
+        writeln!(out, "{:<NAME$}{}", "", key.join("  "))?;
+    }
+    Ok(())
+}
+
+fn glyph(state: State) -> char {
+    match state {
+        State::Closed => '─',
+        State::Recovering => '░',
+        State::HalfOpen => '▒',
+        State::Open => '█',
+    }
+}

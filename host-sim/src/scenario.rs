@@ -1,0 +1,195 @@
+//! Scenarios: a policy, the world it meets, and what is expected of it.
+//!
+//! A scenario is one file, YAML or JSON (which is YAML too), read by [`file`] into
+//! plain data, checked and made ready here, played by [`play`] and judged by
+//! [`expect`]. Whatever is wrong with a file is told with its path, line and column.
+
+mod check;
+pub mod error;
+pub mod expect;
+pub mod file;
+pub mod play;
+
+use std::path::{Path, PathBuf};
+
+use crate::host::FailurePolicy;
+use crate::model::world::Plan;
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+pub use error::{Problem, ScenarioError};
+pub use expect::Expectation;
+use file::{File, PluginFile};
+
+/// A scenario, ready to be played.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: String,
+    pub description: String,
+    pub plan: Plan,
+    /// None: the proxy has no filter.
+    pub plugin: Option<PluginSpec>,
+    pub expectations: Vec<Expectation>,
+}
+
+/// The plugin of a scenario, without its module.
+#[derive(Clone, Debug)]
+pub struct PluginSpec {
+    /// None: the shipped module.
+    pub module: Option<PathBuf>,
+    pub name: String,
+    pub root_id: String,
+    pub vm_id: String,
+    pub vm_configuration: Vec<u8>,
+    pub configuration: Vec<u8>,
+    pub failure_policy: FailurePolicy,
+    pub allow_on_headers_stop_iteration: bool,
+}
+
+/// What the name of a scenario file ends in, before `.yaml` or `.json`.
+pub const SUFFIX: &str = ".scenario";
+
+impl Scenario {
+    /// Reads the scenario in the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// If the file, or one that it names, cannot be read, or says what makes no sense.
+    pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ScenarioError::unreadable(path, &error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Scenario::parse(&text, folder)
+            .map(|scenario| scenario.named_after(path))
+            .map_err(|problems| ScenarioError::new(path, problems))
+    }
+
+    /// Makes a scenario of `text`; the files that it names are looked for in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn parse(text: &str, folder: &Path) -> Result<Scenario, Vec<Problem>> {
+        let file = error::deserialize::<File>(text).map_err(|problem| vec![problem])?;
+        let mut problems = check::check(&file);
+        let mut told = |path: String, text: String| problems.push((path, text));
+        let expectations = expect::compile(&file.expect, &mut told);
+        let plugin = plugin(&file, folder, &mut told);
+        let updates = updates(&file, folder, &mut told);
+        if !problems.is_empty() {
+            let problem = |(path, what): (String, String)| Problem::at(text, &path, what);
+            return Err(problems.into_iter().map(problem).collect());
+        }
+        Ok(Scenario {
+            name: file.name.clone().unwrap_or_default(),
+            description: file.description.clone().unwrap_or_default(),
+            plan: plan(file, updates, &expectations),
+            plugin,
+            expectations,
+        })
+    }
+
+    fn named_after(mut self, path: &Path) -> Scenario {
+        if self.name.is_empty() {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            self.name = stem.strip_suffix(SUFFIX).unwrap_or(&stem).to_owned();
+        }
+        self
+    }
+}
+
+fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation]) -> Plan {
+    let mut routes = file.routes;
+    if routes.is_empty() {
+        routes.push(crate::model::spec::Route {
+            name: "default".into(),
+            cluster: file.clusters.keys().next().cloned(),
+            ..crate::model::spec::Route::default()
+        });
+    }
+    Plan {
+        seed: file.seed,
+        workers: file.workers as usize,
+        duration: file.duration,
+        clusters: file.clusters.into_iter().collect(),
+        routes,
+        traffic: file.traffic,
+        faults: file.faults,
+        updates,
+        marks: expect::marks(expectations),
+    }
+}
+
+fn plugin(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> Option<PluginSpec> {
+    let PluginFile {
+        module,
+        name,
+        root_id,
+        vm_id,
+        vm_configuration,
+        configuration,
+        failure_policy,
+        allow_on_headers_stop_iteration,
+    } = file.plugin.clone().unwrap_or_default();
+    if file.policy.is_none() && module.is_none() {
+        return None;
+    }
+    let configuration = match &file.policy {
+        Some(policy) => policy_bytes(policy, folder, "policy", told),
+        None => configuration.unwrap_or_default().into_bytes(),
+    };
+    Some(PluginSpec {
+        module: module.map(|module| folder.join(module)),
+        name,
+        root_id,
+        vm_id,
+        vm_configuration: vm_configuration.into_bytes(),
+        configuration,
+        failure_policy: failure_policy.into(),
+        allow_on_headers_stop_iteration,
+    })
+}
+
+fn updates(
+    file: &File,
+    folder: &Path,
+    told: &mut dyn FnMut(String, String),
+) -> Vec<(Time, Vec<u8>)> {
+    let update = |(number, update): (usize, &file::Update)| {
+        let path = format!("updates[{number}].policy");
+        let at = Time::ZERO + update.at;
+        (at, policy_bytes(&update.policy, folder, &path, told))
+    };
+    file.updates.iter().enumerate().map(update).collect()
+}
+
+/// A policy: the file that a text names, or what is written in its place.
+fn policy_bytes(
+    policy: &serde_json::Value,
+    folder: &Path,
+    path: &str,
+    told: &mut dyn FnMut(String, String),
+) -> Vec<u8> {
+    match policy {
+        serde_json::Value::String(name) => {
+            std::fs::read(folder.join(name)).unwrap_or_else(|error| {
+                told(path.to_owned(), format!("cannot read {name}: {error}"));
+                Vec::new()
+            })
+        }
+        serde_json::Value::Object(_) => policy.to_string().into_bytes(),
+        _ => {
+            let wanted = "is neither the name of a policy file nor a policy";
+            told(path.to_owned(), wanted.to_owned());
+            Vec::new()
+        }
+    }
+}
+
+/// Time as statements of a scenario give it.
+fn time(span: Span) -> Time {
+    Time::ZERO + span
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! From statements to expectations: which fields go together.
+
+use super::{Amount, Bounds, Expectation, Limit, Statement, Subject, UpstreamMetric};
+use crate::scenario::time;
+
+/// Tells of a problem at a path.
+type Told<'a> = &'a mut dyn FnMut(String, String);
+
+/// Makes expectations of a file's statements; problems are told with their paths.
+pub fn compile(statements: &[Statement], told: Told<'_>) -> Vec<Expectation> {
+    let mut expectations = Vec::new();
+    for (number, statement) in statements.iter().enumerate() {
+        match one(statement) {
+            Ok(expectation) => expectations.push(expectation),
+            Err((field, text)) => {
+                let dot = if field.is_empty() { "" } else { "." };
+                told(format!("expect[{number}]{dot}{field}"), text);
+            }
+        }
+    }
+    expectations
+}
+
+/// The field that is wrong, and how.
+type Wrong = (&'static str, String);
+
+fn one(statement: &Statement) -> Result<Expectation, Wrong> {
+    let subject = subject(statement)?;
+    let is_moment = matches!(subject, Subject::State { .. });
+    if statement.at.is_some() && !is_moment {
+        let text = "is a moment, which only the state of a circuit is about; say between";
+        return Err(("at", text.into()));
+    }
+    if statement.between.is_some() && is_moment {
+        let text = "is a stretch of time, but a state is of a moment; say at, or enters";
+        return Err(("between", text.into()));
+    }
+    if let Some((from, to)) = statement.between
+        && from >= to
+    {
+        return Err(("between", format!("ends at {to}, not after {from}")));
+    }
+    let bounds = bounds(statement, &subject)?;
+    Ok(Expectation {
+        text: text(statement),
+        window: statement.between.map(|(from, to)| (time(from), time(to))),
+        subject,
+        bounds,
+    })
+}
+
+fn subject(statement: &Statement) -> Result<Subject, Wrong> {
+    let Statement {
+        circuit,
+        metric,
+        client,
+        amplification,
+        ..
+    } = statement;
+    let given = [
+        circuit.is_some(),
+        metric.is_some(),
+        client.is_some(),
+        amplification.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() != 1 {
+        let text = "needs exactly one of circuit, metric, client and amplification";
+        return Err(("", text.into()));
+    }
+    for (field, stands, wanted) in [
+        ("key", statement.key.is_some(), circuit.is_some()),
+        ("state", statement.state.is_some(), circuit.is_some()),
+        ("enters", statement.enters.is_some(), circuit.is_some()),
+        ("cluster", statement.cluster.is_some(), metric.is_some()),
+        ("value", statement.value.is_some(), amplification.is_some()),
+    ] {
+        if stands && !wanted {
+            return Err((field, "says nothing here".into()));
+        }
+    }
+    if let Some(policy) = circuit {
+        return of_circuit(statement, policy);
+    }
+    if let Some(name) = metric {
+        return of_metric(name, statement.cluster.clone());
+    }
+    Ok(client.map_or(Subject::Amplification, Subject::Client))
+}
+
+fn of_circuit(statement: &Statement, policy: &str) -> Result<Subject, Wrong> {
+    let (policy, key) = (policy.to_owned(), statement.key.clone());
+    match (statement.state, statement.enters, statement.at) {
+        (Some(state), None, Some(at)) => Ok(Subject::State {
+            at: time(at),
+            policy,
+            key,
+            state,
+        }),
+        (None, Some(state), None) => Ok(Subject::Enters { policy, key, state }),
+        _ => Err(("", "needs state and at, or enters, beside circuit".into())),
+    }
+}
+
+fn of_metric(name: &str, cluster: Option<String>) -> Result<Subject, Wrong> {
+    let metric = match name {
+        "upstream_requests" => UpstreamMetric::Requests,
+        "upstream_retries" => UpstreamMetric::Retries,
+        "upstream_failures" => UpstreamMetric::Failures,
+        "upstream_overflows" => UpstreamMetric::Overflows,
+        "callouts" => UpstreamMetric::Callouts,
+        "serving_max" => UpstreamMetric::ServingMax,
+        "line_max" => UpstreamMetric::LineMax,
+        // What plugins define is known only at run time, but all of it has a dot or an
+        // underscore of its own; a typing error should not be a metric that stays 0.
+        _ if !name.contains('.') => {
+            let known = "upstream_requests, upstream_retries, upstream_failures, \
+                         upstream_overflows, callouts, serving_max, line_max";
+            let text = format!("is {name:?}; there are {known}, and the plugin's own, with a dot");
+            return Err(("metric", text));
+        }
+        _ if cluster.is_some() => {
+            return Err(("cluster", "says nothing of a plugin's metric".into()));
+        }
+        _ => return Ok(Subject::Plugin(name.to_owned())),
+    };
+    Ok(Subject::Upstream { metric, cluster })
+}
+
+fn bounds(statement: &Statement, subject: &Subject) -> Result<Bounds, Wrong> {
+    let Statement {
+        min,
+        max,
+        equals,
+        value,
+        ..
+    } = statement;
+    if let Some(limit) = statement.amplification {
+        let Some(value) = value else {
+            return Err(("", "needs a value beside amplification".into()));
+        };
+        let value = Some(number(*value, false, "value")?);
+        return Ok(match limit {
+            Limit::Min => Bounds {
+                min: value,
+                max: None,
+            },
+            Limit::Max => Bounds {
+                min: None,
+                max: value,
+            },
+        });
+    }
+    if matches!(subject, Subject::State { .. }) {
+        return Ok(Bounds::default());
+    }
+    let is_time = subject.is_time();
+    let read =
+        |amount: &Option<Amount>, field| amount.map(|it| number(it, is_time, field)).transpose();
+    let (low, high, exact) = (
+        read(min, "min")?,
+        read(max, "max")?,
+        read(equals, "equals")?,
+    );
+    match (low, high, exact) {
+        (None, None, None) => Err(("", "needs min, max or equals".into())),
+        (None, None, Some(exact)) => Ok(Bounds {
+            min: Some(exact),
+            max: Some(exact),
+        }),
+        (min, max, None) => Ok(Bounds { min, max }),
+        _ => Err(("equals", "stands beside min or max".into())),
+    }
+}
+
+fn number(amount: Amount, is_time: bool, field: &'static str) -> Result<f64, Wrong> {
+    match (amount, is_time) {
+        (Amount::Number(number), false) => Ok(number),
+        (Amount::Span(span), true) => Ok(span.as_ns() as f64),
+        (Amount::Number(number), true) => Err((
+            field,
+            format!("is {number}, but a duration is wanted, such as 250ms"),
+        )),
+        (Amount::Span(span), false) => Err((field, format!("is {span}, but a number is wanted"))),
+    }
+}
+
+/// The statement on one line: `at: 12s, circuit: checkout, state: open`.
+fn text(statement: &Statement) -> String {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(statement) else {
+        return String::new();
+    };
+    // The order of the struct, which reads as a sentence; a map of JSON has its own.
+    const ORDER: [&str; 15] = [
+        "at",
+        "between",
+        "circuit",
+        "key",
+        "state",
+        "enters",
+        "metric",
+        "cluster",
+        "client",
+        "amplification",
+        "value",
+        "min",
+        "max",
+        "equals",
+        "policy",
+    ];
+    let show = |name: &&str| {
+        fields
+            .get(*name)
+            .map(|value| format!("{name}: {}", flat(value)))
+    };
+    let parts: Vec<_> = ORDER.iter().filter_map(show).collect();
+    parts.join(", ")
+}
+
+fn flat(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(flat).collect();
+            format!("[{}]", items.join(", "))
+        }
+        serde_json::Value::Number(number) => match number.as_f64() {
+            Some(number) => number.to_string(),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,333 @@
+//! Whether what was expected came true, and if not, what came instead.
+
+use std::fmt::Write as _;
+
+use super::{Bounds, ClientMeasure, Expectation, Subject, UpstreamMetric};
+use crate::model::world::{Watcher, World};
+use crate::record::{ClusterTally, Outcome, Record, State, Tally};
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+/// Looks on at a run and judges it.
+pub struct Judge<'a> {
+    expectations: &'a [Expectation],
+    marks: Vec<Time>,
+    /// For each expectation about a moment: whether it held, and what was seen.
+    moments: Vec<Option<Moment>>,
+    /// For each expectation about a plugin's metric: its value at the window's ends.
+    metrics: Vec<(u64, Option<u64>)>,
+    progress: &'a mut dyn FnMut(Time),
+}
+
+struct Moment {
+    held: bool,
+    seen: String,
+    around: Vec<String>,
+}
+
+/// What became of one expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The statement.
+    pub text: String,
+    pub held: bool,
+    pub expected: String,
+    pub seen: String,
+    /// If it did not hold: lines that show what happened around it.
+    pub around: Vec<String>,
+}
+
+/// Events that are shown of the time before a moment.
+const EVENTS_SHOWN: usize = 16;
+
+/// Rows that are shown of a stretch of time.
+const ROWS_SHOWN: usize = 16;
+
+impl<'a> Judge<'a> {
+    /// A judge for a run whose plan has the [`marks`](super::marks) of these expectations.
+    pub fn new(expectations: &'a [Expectation], progress: &'a mut dyn FnMut(Time)) -> Judge<'a> {
+        Judge {
+            marks: super::marks(expectations),
+            moments: expectations.iter().map(|_| None).collect(),
+            metrics: vec![(0, None); expectations.len()],
+            expectations,
+            progress,
+        }
+    }
+
+    /// Opens windows in the record for the stretches of time; before the run.
+    pub fn prepare(&self, record: &mut Record) {
+        for (from, to) in self.expectations.iter().filter_map(|it| it.window) {
+            record.window(from, to);
+        }
+    }
+
+    /// The verdicts, in the order of the expectations; after the run.
+    pub fn verdicts(self, world: &World) -> Vec<Verdict> {
+        let verdict = |(number, it): (usize, &Expectation)| self.verdict(number, it, world);
+        self.expectations.iter().enumerate().map(verdict).collect()
+    }
+
+    fn verdict(&self, number: usize, it: &Expectation, world: &World) -> Verdict {
+        if let Subject::State { state, .. } = &it.subject {
+            let moment = self.moments.get(number).and_then(Option::as_ref);
+            return Verdict {
+                text: it.text.clone(),
+                held: moment.is_some_and(|moment| moment.held),
+                expected: state.name().into(),
+                seen: moment.map_or("the run ended before".into(), |moment| moment.seen.clone()),
+                around: moment
+                    .map(|moment| moment.around.clone())
+                    .unwrap_or_default(),
+            };
+        }
+        let value = self.value(number, it, world);
+        let held = value.is_some_and(|value| it.bounds.hold(value));
+        let is_time = it.subject.is_time();
+        Verdict {
+            text: it.text.clone(),
+            held,
+            expected: it.bounds.show(is_time),
+            seen: value.map_or("no call ended".into(), |value| show(value, is_time)),
+            around: match held {
+                true => Vec::new(),
+                false => rows(&world.record, it.window),
+            },
+        }
+    }
+
+    fn value(&self, number: usize, it: &Expectation, world: &World) -> Option<f64> {
+        let record = &world.record;
+        let tally = match it.window {
+            None => &record.total,
+            Some((from, to)) => {
+                let found = record
+                    .windows
+                    .iter()
+                    .find(|it| it.from == from && it.to == to);
+                &found?.tally
+            }
+        };
+        match &it.subject {
+            Subject::State { .. } => None,
+            Subject::Enters { policy, key, state } => {
+                let (from, to) = it.window.unwrap_or((Time::ZERO, Time::from_ns(u64::MAX)));
+                let entered = record
+                    .circuits
+                    .entered(policy, key.as_deref(), *state, from, to);
+                Some(entered as f64)
+            }
+            Subject::Client(measure) => client(*measure, tally),
+            Subject::Upstream { metric, cluster } => {
+                Some(upstream(*metric, cluster.as_deref(), record, tally))
+            }
+            Subject::Plugin(name) => {
+                let (from, to) = self.metrics.get(number).copied().unwrap_or_default();
+                let to = to.unwrap_or_else(|| world.host.metrics().value(name));
+                Some(to as f64 - from as f64)
+            }
+            Subject::Amplification => Some(tally.amplification()),
+        }
+    }
+}
+
+impl Watcher for Judge<'_> {
+    fn mark(&mut self, number: usize, world: &World) {
+        let Some(now) = self.marks.get(number).copied() else {
+            return;
+        };
+        for (place, it) in self.expectations.iter().enumerate() {
+            match &it.subject {
+                Subject::State {
+                    at,
+                    policy,
+                    key,
+                    state,
+                } if *at == now => {
+                    let moment = look(world, policy, key.as_deref(), *state);
+                    self.moments[place] = Some(moment);
+                }
+                Subject::Plugin(name) => {
+                    let value = world.host.metrics().value(name);
+                    if it.window.is_some_and(|(from, _)| from == now) {
+                        self.metrics[place].0 = value;
+                    }
+                    if it.window.is_some_and(|(_, to)| to == now) {
+                        self.metrics[place].1 = Some(value);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn progress(&mut self, now: Time) {
+        (self.progress)(now);
+    }
+}
+
+/// The state of a policy's circuits now. One that has never moved is closed, and not known
+/// here.
+fn look(world: &World, policy: &str, key: Option<&[String]>, wanted: State) -> Moment {
+    let circuits: Vec<_> = world.record.circuits.of(policy, key).collect();
+    let held = match circuits.is_empty() {
+        true => wanted == State::Closed,
+        false => circuits.iter().all(|it| it.state() == wanted),
+    };
+    let seen = match &circuits[..] {
+        [] => "closed (it never moved)".into(),
+        [one] => one.state().name().into(),
+        several => {
+            let each = several
+                .iter()
+                .map(|it| format!("{} {}", it.name(), it.state().name()));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    };
+    let around = match held {
+        true => Vec::new(),
+        false => events(&world.record),
+    };
+    Moment { held, seen, around }
+}
+
+/// The last changes of circuits, then the last events.
+fn events(record: &Record) -> Vec<String> {
+    let moves = record.circuits.transitions.iter().rev().take(4).rev();
+    let mut lines: Vec<_> = moves.map(|it| transition(record, it)).collect();
+    let last = record.trace.last().rev();
+    let shown = last.filter_map(|entry| record.names.show(entry));
+    let mut shown: Vec<_> = shown.take(EVENTS_SHOWN).collect();
+    shown.reverse();
+    lines.extend(shown);
+    lines
+}
+
+fn transition(record: &Record, it: &crate::record::Transition) -> String {
+    let name = record
+        .circuits
+        .all
+        .get(it.circuit)
+        .map(|it| it.name())
+        .unwrap_or_default();
+    let (from, to) = (it.from.name(), it.to.name());
+    format!(
+        "{:>10}  circuit {name}: {from} -> {to} ({})",
+        it.at.to_string(),
+        it.why
+    )
+}
+
+/// The stretch of time, in rows.
+fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
+    let (from, to) = window.unwrap_or((Time::ZERO, record.end));
+    let width = record.series.width().as_ns();
+    let within = Span::between(from, to)
+        .as_ns()
+        .div_ceil(width.max(1))
+        .max(1);
+    let all = record.series.iter().len();
+    let parts = (all as u64 * ROWS_SHOWN as u64)
+        .div_ceil(within)
+        .min(all as u64);
+    let series = record.series.coarser(parts as usize);
+    let mut lines =
+        vec!["      time  requests  good  rejected  errors  gave up       p99  upstream".into()];
+    for bucket in series.iter() {
+        let end = bucket.from + bucket.width;
+        if end <= from || bucket.from >= to {
+            continue;
+        }
+        let it = bucket.tally;
+        let good = it.outcome(Outcome::Success) + it.outcome(Outcome::Fallback);
+        let errors = it.outcome(Outcome::Error) + it.outcome(Outcome::Broken);
+        let p99 = it.percentile(99.0).map_or("-".into(), Span::rounded);
+        let mut line = String::new();
+        // Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "{:>10}  {:>8}  {good:>4}  {:>8}  {errors:>6}  {:>7}  {p99:>8}  {:>8}",
+            bucket.from.to_string(),
+            it.requests,
+            it.outcome(Outcome::Rejected),
+            it.outcome(Outcome::GaveUp),
+            it.attempts(),
+        );
+        lines.push(line);
+    }
+    let moves = record.circuits.transitions.iter();
+    let moves = moves
+        .filter(|it| from <= it.at && it.at < to)
+        .take(ROWS_SHOWN);
+    lines.extend(moves.map(|it| transition(record, it)));
+    lines
+}
+
+fn client(measure: ClientMeasure, tally: &Tally) -> Option<f64> {
+    let outcome = |outcome| Some(tally.outcome(outcome) as f64);
+    let percentile = |percent| tally.percentile(percent).map(|span| span.as_ns() as f64);
+    match measure {
+        ClientMeasure::SuccessRate => (tally.calls_ended > 0).then(|| tally.success_percent()),
+        ClientMeasure::Calls => Some(tally.calls as f64),
+        ClientMeasure::Requests => Some(tally.requests as f64),
+        ClientMeasure::Success => outcome(Outcome::Success),
+        ClientMeasure::Fallback => outcome(Outcome::Fallback),
+        ClientMeasure::Rejected => outcome(Outcome::Rejected),
+        ClientMeasure::Error => outcome(Outcome::Error),
+        ClientMeasure::GaveUp => outcome(Outcome::GaveUp),
+        ClientMeasure::Broken => outcome(Outcome::Broken),
+        ClientMeasure::P50 => percentile(50.0),
+        ClientMeasure::P90 => percentile(90.0),
+        ClientMeasure::P95 => percentile(95.0),
+        ClientMeasure::P99 => percentile(99.0),
+        ClientMeasure::P999 => percentile(99.9),
+        ClientMeasure::Slowest => tally.latency_max().map(|span| span.as_ns() as f64),
+    }
+}
+
+fn upstream(metric: UpstreamMetric, cluster: Option<&str>, record: &Record, tally: &Tally) -> f64 {
+    let names = record.names.clusters.iter();
+    let wanted = names
+        .zip(&tally.clusters)
+        .filter(|(name, _)| cluster.is_none_or(|it| it == *name));
+    let of = |it: &ClusterTally| match metric {
+        UpstreamMetric::Requests => it.attempts,
+        UpstreamMetric::Retries => it.retries,
+        UpstreamMetric::Failures => it.failures,
+        UpstreamMetric::Overflows => it.overflows,
+        UpstreamMetric::Callouts => it.callouts,
+        UpstreamMetric::ServingMax => it.serving_max.into(),
+        UpstreamMetric::LineMax => it.line_max.into(),
+    };
+    let values = wanted.map(|(_, it)| of(it));
+    let value = match metric {
+        UpstreamMetric::ServingMax | UpstreamMetric::LineMax => values.max().unwrap_or(0),
+        _ => values.sum(),
+    };
+    value as f64
+}
+
+impl Bounds {
+    fn hold(&self, value: f64) -> bool {
+        self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
+    }
+
+    fn show(&self, is_time: bool) -> String {
+        let show = |value| show(value, is_time);
+        match (self.min, self.max) {
+            (Some(min), Some(max)) if min == max => show(min),
+            (Some(min), Some(max)) => format!("{} to {}", show(min), show(max)),
+            (Some(min), None) => format!("at least {}", show(min)),
+            (None, Some(max)) => format!("at most {}", show(max)),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+fn show(value: f64, is_time: bool) -> String {
+    if is_time {
+        return Span::from_ns(value as u64).rounded();
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,153 @@
+//! Playing a scenario.
+
+use std::fmt;
+
+use crate::host::{Host, MetricKind, Plugin, Setup, StartError};
+use crate::model::spec::Fault;
+use crate::model::template::BadPlaceholder;
+use crate::model::world::{Stopped, World};
+use crate::record::Record;
+use crate::scenario::expect::{Judge, Verdict};
+use crate::scenario::{PluginSpec, Scenario};
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+use crate::vm::Module;
+
+/// A run that is over.
+pub struct Run {
+    pub name: String,
+    pub description: String,
+    pub seed: u64,
+    pub workers: usize,
+    pub duration: Span,
+    pub record: Record,
+    pub verdicts: Vec<Verdict>,
+    /// The plugin's counters and gauges, by name.
+    pub metrics: Vec<(String, u64)>,
+    /// When each fault of the scenario holds.
+    pub faults: Vec<(Time, Option<Time>)>,
+    /// Requests that had no end when the run had.
+    pub unfinished: usize,
+}
+
+/// Why a scenario could not be played to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlayError {
+    /// The module does not load.
+    Load(String),
+    /// The plugin refuses its policy.
+    Policy(String),
+    /// A request of the scenario cannot be built.
+    Request(String),
+    /// The plugin asked for what the simulator does not model, at a time of the run.
+    Stopped { at: Time, why: String },
+}
+
+impl fmt::Display for PlayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlayError::Load(why) => write!(f, "the module does not load: {why}"),
+            PlayError::Policy(why) => write!(f, "the plugin refuses its policy: {why}"),
+            PlayError::Request(text) => write!(f, "{text:?} is no placeholder"),
+            PlayError::Stopped { at, why } => write!(f, "stopped at {at}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for PlayError {}
+
+impl Run {
+    /// Whether all came true that was expected.
+    pub fn held(&self) -> bool {
+        self.verdicts.iter().all(|verdict| verdict.held)
+    }
+
+    /// The digest of all events, in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        format!("{:032x}", self.record.trace.digest())
+    }
+}
+
+/// Plays `scenario` with `module` as its plugin's, from `seed`. `progress` is told the time of
+/// the run, often.
+///
+/// # Errors
+///
+/// If the plugin does not start, or asks for what is not modelled.
+pub fn play(
+    scenario: &Scenario,
+    module: Option<&Module>,
+    seed: u64,
+    progress: &mut dyn FnMut(Time),
+) -> Result<Run, PlayError> {
+    let mut plan = scenario.plan.clone();
+    plan.seed = seed;
+    let (workers, duration) = (plan.workers, plan.duration);
+    let spec = scenario.plugin.as_ref();
+    let setup = Setup {
+        plugin: spec.zip(module).map(|(spec, module)| plugin(spec, module)),
+        workers,
+        seed,
+        ..Setup::default()
+    };
+    let host = Host::start(setup, Time::ZERO)?;
+    let mut world = World::new(plan, host)?;
+    let mut judge = Judge::new(&scenario.expectations, progress);
+    judge.prepare(&mut world.record);
+    let ran = world.run(&mut judge);
+    ran.map_err(|Stopped { at, why }| PlayError::Stopped { at, why })?;
+    let verdicts = judge.verdicts(&world);
+    let metrics = world.host.metrics().iter();
+    let plain = metrics.filter(|(_, kind, _)| *kind != MetricKind::Histogram);
+    Ok(Run {
+        name: scenario.name.clone(),
+        description: scenario.description.clone(),
+        seed,
+        workers,
+        duration,
+        verdicts,
+        metrics: plain.map(|(name, _, value)| (lossy(name), value)).collect(),
+        faults: scenario.plan.faults.iter().map(holds).collect(),
+        unfinished: world.unfinished(),
+        record: world.record,
+    })
+}
+
+fn holds(fault: &Fault) -> (Time, Option<Time>) {
+    (Time::ZERO + fault.from, fault.to.map(|to| Time::ZERO + to))
+}
+
+fn lossy(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn plugin(spec: &PluginSpec, module: &Module) -> Plugin {
+    Plugin {
+        name: spec.name.clone(),
+        root_id: spec.root_id.clone(),
+        vm_id: spec.vm_id.clone(),
+        vm_configuration: spec.vm_configuration.clone(),
+        failure_policy: spec.failure_policy,
+        allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration,
+        ..Plugin::new(module.clone(), spec.configuration.clone())
+    }
+}
+
+impl From<StartError> for PlayError {
+    fn from(error: StartError) -> PlayError {
+        match error {
+            StartError::Load(why) => PlayError::Load(why),
+            StartError::Configuration(why) => PlayError::Policy(why),
+            StartError::NotModelled(fault) => PlayError::Stopped {
+                at: Time::ZERO,
+                why: fault.to_string(),
+            },
+        }
+    }
+}
+
+impl From<BadPlaceholder> for PlayError {
+    fn from(BadPlaceholder(text): BadPlaceholder) -> PlayError {
+        PlayError::Request(text)
+    }
+}

@@ -1,0 +1,126 @@
+use std::path::Path;
+
+use super::*;
+use crate::scenario::play::{Run, play};
+
+/// A scenario with `more` at its end.
+fn with(more: &str) -> String {
+    format!("duration: 10s\nclusters:\n  up: {{latency: 10ms}}\ntraffic:\n- rate: 100\n{more}")
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = match Scenario::parse(text, Path::new(".")) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(problems) => problems,
+    };
+    let file = "s.yaml".into();
+    let shown = ScenarioError { file, problems }.to_string();
+    shown.lines().map(str::to_owned).collect()
+}
+
+fn played(text: &str) -> Run {
+    let scenario = Scenario::parse(text, Path::new(".")).unwrap();
+    play(&scenario, None, scenario.plan.seed, &mut |_| ()).unwrap()
+}
+
+#[test]
+fn problems_are_told_with_path_line_and_column() {
+    let rows = [
+        "  colour: red\n",
+        "  timeout: 5\n",
+        "  arrivals: often\n",
+        "  clients: 3\n",
+        "  rate: many\n",
+        "  requests: [{path: no}]\n",
+        "  requests: [{path: \"/{x}\"}]\n",
+        "  steps:\n  - {at: 5s, rate: 1, ramp: 2s}\n  - {at: 6s, rate: 1}\n",
+        "faults:\n- {cluster: down, fault: reset}\n",
+        "faults:\n- {cluster: up, fault: explode}\n",
+        "faults:\n- {cluster: up, from: 5s, to: 2s, fault: {status: 503}}\n",
+        "faults:\n- {cluster: up, share: 101, fault: {latency: {uniform: {min: 1s}}}}\n",
+        "faults:\n- {cluster: up, fault: {latency: {uniform: {min: 1s}}}}\n",
+        "routes:\n- {cluster: up, retry: {retry_on: \"5xx,often\"}}\n",
+        "routes:\n- {}\n",
+        "expect:\n- {at: 5s, client: p99, max: 1s}\n",
+        "expect:\n- {client: p99, max: 12}\n",
+        "expect:\n- {circuit: c, state: ajar, at: 5s}\n",
+        "expect:\n- {metric: upstream_request, max: 12}\n",
+        "expect:\n- {client: p99}\n",
+        "policy: nowhere.json\n",
+        "policy: 7\n",
+        " : x\n",
+    ];
+    let mut report = String::new();
+    for row in rows {
+        report += &format!("{}{}\n\n", row, problems(&with(row)).join("\n"));
+    }
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let text = "duration: 0s\nworkers: 0\nclusters: {}\ntraffic: []\n";
+    let seen = problems(text);
+    assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+#[test]
+fn json_is_read_like_yaml() {
+    let text = r#"{"duration": "1s", "clusters": {"up": {}}, "traffic": [{"rate": 10}]}"#;
+    let scenario = Scenario::parse(text, Path::new(".")).unwrap();
+    assert_eq!(scenario.plan.routes[0].cluster.as_deref(), Some("up"));
+    let bad = r#"{"duration": "1s", "clusters": {"up": {"latency": {"uniform": {"min": "2s", "max": "1s"}}}}, "traffic": [{"rate": 10}]}"#;
+    assert_eq!(
+        problems(bad),
+        ["s.yaml:1:51: clusters.up.latency: has min 2s above max 1s"]
+    );
+}
+
+#[test]
+fn expectations_that_hold_and_that_do_not() {
+    let fault = "faults:\n- {cluster: up, from: 2s, to: 4s, share: 50, fault: {status: 503}}\n";
+    let rows = [
+        ("client: success_rate, min: 80", true),
+        ("client: success_rate, min: 99", false),
+        ("between: [0s, 2s], client: success_rate, equals: 100", true),
+        ("between: [2s, 4s], client: success_rate, max: 70", true),
+        ("between: [2s, 4s], client: error, min: 60, max: 140", true),
+        ("client: p99, min: 10ms, max: 11ms", true),
+        ("client: p50, max: 9ms", false),
+        ("between: [20s, 30s], client: p50, max: 9ms", false),
+        ("metric: upstream_requests, min: 800, max: 1200", true),
+        ("metric: upstream_requests, cluster: up, max: 10", false),
+        ("metric: serving_max, max: 20", true),
+        ("metric: plugin.counter, equals: 0", true),
+        ("amplification: max, value: 1.01", true),
+        ("amplification: min, value: 1.5", false),
+        ("at: 3s, circuit: none, state: closed", true),
+        ("at: 3s, circuit: none, state: open", false),
+        ("circuit: none, enters: open, equals: 0", true),
+    ];
+    let statements: Vec<_> = rows
+        .iter()
+        .map(|(text, _)| format!("- {{{text}}}\n"))
+        .collect();
+    let run = played(&with(&format!("{fault}expect:\n{}", statements.concat())));
+    for ((text, held), verdict) in rows.iter().zip(&run.verdicts) {
+        assert_eq!(verdict.held, *held, "{text}: {verdict:?}");
+        assert_eq!(verdict.text, *text);
+        assert_eq!(verdict.around.is_empty(), verdict.held, "{text}");
+    }
+    assert!(!run.held());
+}
+
+#[test]
+fn the_schema_knows_every_field() {
+    let schema = file::schema().to_string();
+    for word in [
+        "failure_policy",
+        "lognormal",
+        "reset_after_headers",
+        "amplification",
+        "num_retries",
+    ] {
+        assert!(schema.contains(word), "{word}");
+    }
+}

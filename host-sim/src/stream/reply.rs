@@ -1,0 +1,168 @@
+//! Answers that do not come from an upstream: Envoy's `prepareLocalReply`.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
+
+/// What a plugin answers with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LocalReply {
+    pub code: u32,
+    pub details: Rc<str>,
+    pub body: Bytes,
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub grpc_status: Option<u32>,
+}
+
+/// The same, as it goes to the client.
+#[derive(Clone, Debug)]
+pub(crate) struct PreparedReply {
+    pub headers: HeaderMap,
+    /// None: the headers are all.
+    pub body: Option<Bytes>,
+}
+
+const UNAVAILABLE: u32 = 14;
+const UNKNOWN: u32 = 2;
+
+impl LocalReply {
+    /// The answer of a stream whose virtual machine has failed.
+    pub fn failed() -> LocalReply {
+        LocalReply {
+            code: 503,
+            details: "wasm_fail_stream".into(),
+            grpc_status: Some(UNAVAILABLE),
+            ..LocalReply::default()
+        }
+    }
+
+    /// The answer where the filter took the status away.
+    pub fn without_status() -> LocalReply {
+        LocalReply {
+            code: 502,
+            details: "filter_removed_required_response_headers\
+                      {missing_required_header:_:status}"
+                .into(),
+            body: Bytes::from_static(b"missing required header: :status"),
+            ..LocalReply::default()
+        }
+    }
+
+    /// Makes the answer fit the request: gRPC clients get trailers only, and an empty
+    /// answer has neither a length nor a type.
+    pub fn prepare(&self, is_grpc: bool, is_head: bool) -> PreparedReply {
+        let mut headers = HeaderMap::from([(":status", self.code.to_string())]);
+        for (name, value) in &self.headers {
+            headers.add(name, value);
+        }
+        if is_grpc {
+            self.make_grpc(&mut headers, is_head);
+            return PreparedReply {
+                headers,
+                body: None,
+            };
+        }
+        if self.body.is_empty() {
+            headers.remove(b"content-length");
+            headers.remove(b"content-type");
+            return PreparedReply {
+                headers,
+                body: None,
+            };
+        }
+        headers.replace(b"content-length", self.body.len().to_string().as_bytes());
+        if headers.value(b"content-type").is_none() {
+            headers.replace(b"content-type", b"text/plain");
+        }
+        PreparedReply {
+            headers,
+            body: (!is_head).then(|| self.body.clone()),
+        }
+    }
+
+    fn make_grpc(&self, headers: &mut HeaderMap, is_head: bool) {
+        headers.replace(b":status", b"200");
+        headers.replace(b"content-type", b"application/grpc");
+        if headers.value(b"grpc-status").is_none_or(<[u8]>::is_empty) {
+            let status = self.grpc_status.unwrap_or_else(|| grpc_of_http(self.code));
+            headers.replace(b"grpc-status", status.to_string().as_bytes());
+        }
+        if !self.body.is_empty() && !is_head {
+            headers.replace(b"grpc-message", percent_encoded(&self.body).as_bytes());
+        }
+        headers.remove(b"content-length");
+    }
+}
+
+/// `Grpc::Utility::httpToGrpcStatus`.
+pub(crate) fn grpc_of_http(code: u32) -> u32 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => UNAVAILABLE,
+        _ => UNKNOWN,
+    }
+}
+
+fn percent_encoded(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b'%' | 0..=0x1f | 0x7e..=0xff => out.push_str(&format!("%{byte:02X}")),
+            plain => out.push(char::from(*plain)),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(body: &'static str) -> LocalReply {
+        LocalReply {
+            code: 503,
+            body: Bytes::from_static(body.as_bytes()),
+            headers: vec![(b"content-type".into(), b"text/html".into())],
+            ..LocalReply::default()
+        }
+    }
+
+    #[test]
+    fn an_answer_with_a_body_has_its_length() {
+        let prepared = reply("no").prepare(false, false);
+        assert_eq!(prepared.headers.text("content-length"), Some("2"));
+        assert_eq!(prepared.headers.text("content-type"), Some("text/html"));
+        assert_eq!(prepared.body.as_deref(), Some(&b"no"[..]));
+    }
+
+    #[test]
+    fn an_empty_answer_loses_its_type() {
+        let prepared = reply("").prepare(false, false);
+        assert_eq!(prepared.headers, HeaderMap::from([(":status", "503")]));
+    }
+
+    #[test]
+    fn an_answer_to_head_has_headers_only() {
+        assert_eq!(reply("no").prepare(false, true).body, None);
+    }
+
+    #[test]
+    fn a_grpc_client_gets_trailers_only() {
+        let prepared = reply("50% \n").prepare(true, false);
+        let expected = [
+            (":status", "200"),
+            ("content-type", "application/grpc"),
+            ("grpc-status", "14"),
+            ("grpc-message", "50%25 %0A"),
+        ];
+        assert_eq!(
+            (prepared.headers, prepared.body),
+            (HeaderMap::from(expected), None)
+        );
+    }
+}
