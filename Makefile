@@ -22,7 +22,7 @@ wasm: setup ## build target/wasm32-wasip1/release/spillway.wasm
 	cargo build --release --target $(WASM_TARGET) -p spillway
 
 guests: setup ## build the plugins that tests run in hosts
-	cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/probe/Cargo.toml --target-dir target/guests
+	cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/witness/Cargo.toml --target-dir target/guests
 
 demo: wasm ## watch a circuit open and close in a real Envoy
 	@cargo run --quiet --profile test -p spillway-tests --bin demo

@@ -48,13 +48,13 @@ fn built(path: &str, by: &str) -> PathBuf {
     path
 }
 
-/// The plugin that logs what a host says, `tests/guests/probe`.
+/// The plugin that logs what a host says, `tests/guests/witness`.
 ///
 /// # Panics
 ///
 /// Where it is not built, with what to do about it.
-pub fn probe() -> PathBuf {
-    built("guests/wasm32-wasip1/release/probe.wasm", "make guests")
+pub fn witness() -> PathBuf {
+    built("guests/wasm32-wasip1/release/witness.wasm", "make guests")
 }
 
 /// The example bootstrap for users. Every Envoy of the tests is made from it, so that what is

@@ -26,7 +26,7 @@ pub async fn run(rows: &[Row]) -> Vec<View> {
     let mut views = Vec::new();
     for row in rows {
         let client = send(&envoy, row).await;
-        let ended = format!(r"probe {} done ", row.name);
+        let ended = format!(r"witness {} done ", row.name);
         eventually(row.name, async || !envoy.log_lines(&ended).is_empty()).await;
         views.push(View {
             row: row.name.to_owned(),
@@ -53,9 +53,9 @@ async fn world(upstream: &Upstream) -> Envoy {
         .policy_text("")
         .plugin(json!({
             "vm_config": {
-                "vm_id": "probe",
+                "vm_id": "witness",
                 "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": places::probe()}},
+                "code": {"local": {"filename": places::witness()}},
             },
         }))
         .cluster("other", upstream.address())
@@ -85,7 +85,7 @@ async fn world(upstream: &Upstream) -> Envoy {
 }
 
 async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
-    let mut headers = vec![("x-row", row.name), ("x-probe", row.probe)];
+    let mut headers = vec![("x-row", row.name), ("x-witness", row.probe)];
     if !row.to.is_empty() {
         headers.push(("x-to", row.to));
     }
@@ -112,7 +112,7 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
 
 /// The probe's lines about one row, without Envoy's prefix.
 fn lines(log: &str, row: &str) -> Vec<String> {
-    let pattern = format!(r"probe {} (.*)$", regex::escape(row));
+    let pattern = format!(r"witness {} (.*)$", regex::escape(row));
     let pattern = Regex::new(&pattern).expect("a regular expression");
     let found = log.lines().filter_map(|line| pattern.captures(line));
     found.map(|line| line[1].trim_end().to_owned()).collect()

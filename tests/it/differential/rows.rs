@@ -1,7 +1,7 @@
-//! The script of requests: each row is one thing that a host does, told by the probe's log and by
+//! The script of requests: each row is one thing that a host does, told by the witness's log and by
 //! what the client got.
 
-/// One request, and what the probe is to do with it.
+/// One request, and what the witness is to do with it.
 pub struct Row {
     /// Its name; also the request header `x-row`.
     pub name: &'static str,
@@ -12,7 +12,7 @@ pub struct Row {
     pub upstream: &'static str,
     pub headers: &'static [(&'static str, &'static str)],
     pub body: &'static str,
-    /// What the probe does: the request header `x-probe`.
+    /// What the witness does: the request header `x-witness`.
     pub probe: &'static str,
     /// Whether the client goes away after a while instead of waiting.
     pub leaves: bool,

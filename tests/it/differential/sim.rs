@@ -20,7 +20,7 @@ use super::view::{Got, View};
 
 /// Plays the rows one after another.
 pub fn run(rows: &[Row]) -> Vec<View> {
-    let bytes = fs::read(places::probe()).expect("the probe");
+    let bytes = fs::read(places::witness()).expect("the witness");
     let module = Module::from_bytes(&bytes).expect("a module");
     rows.iter().map(|row| play(row, &module)).collect()
 }
@@ -28,7 +28,7 @@ pub fn run(rows: &[Row]) -> Vec<View> {
 fn play(row: &Row, module: &Module) -> View {
     let plugin = Plugin {
         name: "spillway".into(),
-        vm_id: "probe".into(),
+        vm_id: "witness".into(),
         ..Plugin::new(module.clone(), "")
     };
     let setup = Setup {
@@ -40,7 +40,7 @@ fn play(row: &Row, module: &Module) -> View {
     world.listen();
     let ran = world.run(&mut Nobody);
     ran.unwrap_or_else(|stopped| panic!("{}: {stopped:?}", row.name));
-    let prefix = format!("probe {} ", row.name);
+    let prefix = format!("witness {} ", row.name);
     let heard = world.heard();
     let log = heard.log.iter().filter_map(|line| {
         let at = line.find(&prefix)?;
@@ -241,7 +241,7 @@ fn traffic(row: &Row) -> Traffic {
         }
     };
     add("x-row", row.name);
-    add("x-probe", row.probe);
+    add("x-witness", row.probe);
     add("x-to", row.to);
     add("x-script", "..");
     row.headers

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What the probe logged and what the client got.
+/// What the witness logged and what the client got.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     pub row: String,

@@ -123,7 +123,7 @@ fn pairs((status, value): Said) -> String {
 }
 
 fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
-    let headers = [(":method", "GET"), (":path", path), (":authority", "probe")];
+    let headers = [(":method", "GET"), (":path", path), (":authority", "witness")];
     let timeout = Duration::from_millis(timeout_ms.into());
     match proxy_wasm::hostcalls::dispatch_http_call(cluster, headers.into(), None, vec![], timeout)
     {

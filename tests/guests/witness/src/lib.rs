@@ -1,10 +1,10 @@
 //! A plugin that does what it is told, and logs what the host said.
 //!
 //! A script is a list of steps with `;` between them, each `PHASE ACTION ARGUMENT...`.
-//! For a stream it is the request header `x-probe`, for the root context the plugin's
+//! For a stream it is the request header `x-witness`, for the root context the plugin's
 //! configuration. `PHASE@2` is the second time only that the phase is reached. Every
 //! callback logs itself, and every action the status that came back, as lines of
-//! `probe ROW ...`, where ROW is the request header `x-row`, or `root`.
+//! `witness ROW ...`, where ROW is the request header `x-row`, or `root`.
 
 mod act;
 mod raw;

@@ -71,7 +71,7 @@ impl Runner {
     /// Logs the phase and runs its steps.
     pub fn enter(&mut self, phase: Phase, about: &str) {
         let row = &self.row;
-        log::info!("probe {row} {} {about}", phase.word());
+        log::info!("witness {row} {} {about}", phase.word());
         self.paused = false;
         for step in &mut self.steps {
             if step.phase != phase.word() || !step.is_due() {
@@ -83,7 +83,7 @@ impl Runner {
                 continue;
             }
             let said = act::run(&words);
-            log::info!("probe {row} {} {} -> {said}", phase.word(), words.join(" "));
+            log::info!("witness {row} {} {} -> {said}", phase.word(), words.join(" "));
         }
     }
 }

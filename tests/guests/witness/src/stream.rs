@@ -41,7 +41,7 @@ impl HttpContext for Stream {
             let value = raw::header(0, name).1.unwrap_or_default();
             String::from_utf8_lossy(&value).into_owned()
         };
-        self.runner = Runner::new(&header("x-row"), &header("x-probe"));
+        self.runner = Runner::new(&header("x-row"), &header("x-witness"));
         self.enter(Phase::RequestHeaders, &format!("end={end}"))
     }
 
