@@ -20,11 +20,19 @@ fn what_cannot_be_sent_is_told_at_once() {
 
 #[test]
 fn a_cluster_whose_name_is_a_valid_message_cannot_be_called_by_name() {
-    // Envoy takes "empty" for an encoded service without a cluster; its status makes the
-    // SDK panic.
+    // "empty" is an encoded service without a cluster, by accident. The SDK panics on the
+    // status; Envoy 1.40 itself dies.
     let mut proxy = probe("rqh=grpc,empty,pkg.Service,Ask,100");
     proxy.get();
     assert_eq!(proxy.effects(), ["client: :status=503."]);
+}
+
+#[test]
+fn a_refused_call_leaves_its_status() {
+    let mut proxy = probe("rqh=grpc,vacant,pkg.Service,Ask,100;rsh=status");
+    let stream = proxy.get();
+    proxy.answer(stream);
+    assert_eq!(proxy.results()[1], "rsh status -> 0 14 ");
 }
 
 #[test]

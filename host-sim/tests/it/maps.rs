@@ -23,6 +23,7 @@ fn a_map_is_there_in_its_phase_only() {
         ("rqh=get,0,:path", "rqh get,0,:path -> 0 /x"),
         ("rqh=get,0,:PATH", "rqh get,0,:PATH -> 0 /x"),
         ("rqh=get,0,none", "rqh get,0,none -> 1"),
+        ("rqh=get,0,Host", "rqh get,0,Host -> 0 site"),
         ("rqh=get,1,rt", "rqh get,1,rt -> 2"),
         ("rqh=get,2,:status", "rqh get,2,:status -> 2"),
         ("rqh=get,3,st", "rqh get,3,st -> 2"),

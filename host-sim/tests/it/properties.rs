@@ -108,6 +108,10 @@ fn a_property_is_there_in_its_phases() {
         ("plugin_root_id", ["0 "; 4]),
         ("plugin_name/more", ["1"; 4]),
         ("xds/cluster_name/more", ["1"; 4]),
+        ("request", ["3"; 4]),
+        ("", ["3"; 4]),
+        ("response/trailers", ["0 0x00000000"; 4]),
+        ("metadata/filter_metadata", ["0 0x00000000"; 4]),
         ("nonsense", ["1"; 4]),
     ];
     for (path, expected) in rows {

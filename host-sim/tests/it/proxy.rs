@@ -22,7 +22,7 @@ pub struct Proxy {
 /// A module that was built for wasm.
 pub fn built(name: &str) -> Module {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), |dir| dir);
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let path = root
         .join(target)
         .join("wasm32-wasip1/release")

@@ -106,6 +106,14 @@ fn an_answer_with_nothing_in_it_is_headers_only() {
 }
 
 #[test]
+fn the_status_and_the_length_are_not_the_plugins_to_set() {
+    let mut proxy = probe("rqh=reply,200,d,plain,-1,:status~500,content-length~99");
+    proxy.get();
+    let expected = "client: :status=200 content-length=5 content-type=text/plain";
+    assert_eq!(proxy.effects()[0], expected);
+}
+
+#[test]
 fn a_head_request_gets_no_body() {
     let mut proxy = probe("rqh=reply,503,d,text");
     let stream = proxy.open_on(0);
