@@ -45,6 +45,14 @@ pub enum Part {
 }
 
 impl Part {
+    /// The end of a message, after its last byte.
+    pub fn bare_end() -> Part {
+        Part::Body {
+            data: Bytes::new(),
+            end: true,
+        }
+    }
+
     /// Whether nothing follows it.
     pub fn is_end(&self) -> bool {
         match self {

@@ -66,16 +66,20 @@ impl Answers {
         }
     }
 
-    /// The body and what follows it.
-    pub fn rest(&self, answer_grpc: Option<u32>) -> (Part, Option<Part>) {
+    /// The body and what follows it: trailers, or the bare end, which Envoy's codec hears
+    /// of only after the last byte.
+    pub fn rest(&self, answer_grpc: Option<u32>) -> [Part; 2] {
         let body = Part::Body {
             data: self.body.clone(),
-            end: answer_grpc.is_none(),
+            end: false,
         };
-        let trailers = answer_grpc.map(|status| Part::Trailers {
-            map: HeaderMap::from([("grpc-status", status.to_string())]),
-        });
-        (body, trailers)
+        let last = match answer_grpc {
+            None => Part::bare_end(),
+            Some(status) => Part::Trailers {
+                map: HeaderMap::from([("grpc-status", status.to_string())]),
+            },
+        };
+        [body, last]
     }
 
     /// The whole body.
@@ -88,6 +92,7 @@ fn build(spec: &spec::Answer, key: &Key) -> HeaderMap {
     let mut map = HeaderMap::from([(":status", key.status.to_string())]);
     match key.grpc {
         Some(_) => map.add(b"content-type", b"application/grpc"),
+        None if matches!(key.status, 204 | 304) => {}
         None => map.add(b"content-length", spec.body_bytes.to_string().as_bytes()),
     }
     if let Some((status, true)) = key.grpc {

@@ -119,15 +119,17 @@ impl World {
         self.by_stream.insert(stream, exchange);
         let end = body.is_empty();
         if !end {
-            let part = Part::Body {
+            let data = Part::Body {
                 data: body,
-                end: true,
+                end: false,
             };
-            self.feeds.push_back(Feed {
-                exchange,
-                part,
-                upwards: true,
-            });
+            for part in [data, Part::bare_end()] {
+                self.feeds.push_back(Feed {
+                    exchange,
+                    part,
+                    upwards: true,
+                });
+            }
         }
         self.host.request(stream, Part::Headers { map, end });
         self.settle_and_arm(exchange);

@@ -272,8 +272,7 @@ impl World {
     }
 
     fn feed_rest(&mut self, exchange: ExchangeKey, cluster: usize, grpc: Option<u32>) {
-        let (body, trailers) = self.clusters[cluster].answers.rest(grpc);
-        for part in [Some(body), trailers].into_iter().flatten() {
+        for part in self.clusters[cluster].answers.rest(grpc) {
             self.feeds.push_back(Feed {
                 exchange,
                 part,
