@@ -9,7 +9,7 @@ mod view;
 use rows::ROWS;
 
 /// Rows in which the simulator is known to differ, each with what FIDELITY.md says of it.
-const KNOWN: &[&str] = &[];
+const KNOWN: &[&str] = &["length-left-in-place", "local-resh", "close"];
 
 #[tokio::test]
 async fn the_simulator_answers_as_envoy_does() {

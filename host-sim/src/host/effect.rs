@@ -140,9 +140,17 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
-    /// What the plugin sees of a connection that was refused, and of one that ended
-    /// before the answer's headers.
+    /// What the plugin sees of a connection that was refused.
     pub fn refused() -> CallOutcome {
+        CallOutcome::by_router(
+            "503",
+            b"upstream connect error or disconnect/reset before headers. reset reason: \
+              remote connection failure",
+        )
+    }
+
+    /// What the plugin sees of a connection that ended before the answer's headers.
+    pub fn terminated() -> CallOutcome {
         CallOutcome::by_router(
             "503",
             b"upstream connect error or disconnect/reset before headers. reset reason: \

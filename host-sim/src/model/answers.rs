@@ -25,6 +25,7 @@ struct Key {
     status: u16,
     grpc: Option<(u32, bool)>,
     healthy: bool,
+    complete: bool,
     service_ms: u64,
 }
 
@@ -47,11 +48,12 @@ impl Answers {
     pub fn headers(&mut self, answer: &Answer, service_ms: u64, bare: bool) -> Part {
         let only_headers = matches!(answer.grpc, Some((_, GrpcPlace::Headers)));
         let grpc = answer.grpc.map(|(status, _)| (status, only_headers));
-        let (status, healthy) = (answer.status, answer.healthy);
+        let (status, healthy, complete) = (answer.status, answer.healthy, answer.complete);
         let key = Key {
             status,
             grpc,
             healthy,
+            complete,
             service_ms,
         };
         if self.maps.len() >= KEPT {
@@ -92,7 +94,8 @@ fn build(spec: &spec::Answer, key: &Key) -> HeaderMap {
     let mut map = HeaderMap::from([(":status", key.status.to_string())]);
     match key.grpc {
         Some(_) => map.add(b"content-type", b"application/grpc"),
-        None if matches!(key.status, 204 | 304) => {}
+        // Without a length the answer comes in chunks.
+        None if !key.complete || matches!(key.status, 204 | 304) => {}
         None => map.add(b"content-length", spec.body_bytes.to_string().as_bytes()),
     }
     if let Some((status, true)) = key.grpc {

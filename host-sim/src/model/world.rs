@@ -12,6 +12,7 @@ mod router;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use slotmap::{SlotMap, new_key_type};
@@ -420,10 +421,17 @@ impl World {
             return;
         }
         let stream = exchange.stream;
-        match feed.upwards {
-            true => self.host.request(stream, feed.part),
-            false => self.host.response(stream, feed.part),
+        if feed.upwards {
+            return self.host.request(stream, feed.part);
         }
+        let took = Span::between(exchange.complete_at, self.now);
+        if feed.part.is_end()
+            && let Some(info) = self.host.info_mut(stream)
+            && info.details == self.texts.via_upstream
+        {
+            info.backend_latency = Some(Duration::from_nanos(took.as_ns()));
+        }
+        self.host.response(stream, feed.part);
     }
 
     fn wake_job(&mut self, cluster: usize, job: JobKey) {

@@ -79,7 +79,6 @@ async fn world(upstream: &Upstream) -> Envoy {
             json!({"name": "retrying", "match": to("retrying"), "route": {
             "cluster": "upstream", "retry_policy": {"retry_on": "5xx", "num_retries": 2}}}),
         )
-        .route(json!({"name": "nowhere", "match": to("nowhere"), "non_forwarding_action": {}}))
         .start()
         .await
 }

@@ -49,7 +49,7 @@ fn play(row: &Row, module: &Module) -> View {
     View {
         row: row.name.to_owned(),
         log: log.collect(),
-        client: got(&heard.answer, heard.broken),
+        client: got(&heard.answer, heard.broken).filter(|_| !row.leaves),
     }
 }
 
@@ -119,6 +119,10 @@ fn plan(row: &Row) -> Plan {
             None if word == "hang_mid_body" => answer.body_time = Span::from_ms(60_000),
             None => faults.push(fault("upstream", ending(word))),
         }
+    }
+    // The rest of a body that hangs, which never comes.
+    if answer.body_time > Span::ZERO {
+        answer.body_bytes = 1;
     }
     clusters.retain(|(name, _)| name != "upstream" && name != "other");
     clusters.push(("other".into(), cluster(answer.clone())));

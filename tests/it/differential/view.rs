@@ -20,8 +20,16 @@ pub struct Got {
     pub complete: bool,
 }
 
-/// Headers whose values no two runs have in common, or that are the server library's own.
-const VOLATILE: [&str; 3] = ["date", "x-envoy-upstream-service-time", "server"];
+/// Headers whose values no two runs have in common, and those that Envoy's connection manager and
+/// codec add on the way to the client, which the simulator does not play.
+const VOLATILE: [&str; 6] = [
+    "connection",
+    "date",
+    "location",
+    "server",
+    "transfer-encoding",
+    "x-envoy-upstream-service-time",
+];
 
 impl Got {
     /// The answer without what no two runs have in common.
@@ -36,6 +44,7 @@ impl Got {
             status,
             headers: headers
                 .filter(|(name, _)| !VOLATILE.contains(name))
+                .filter(|pair| *pair != ("content-length", b"0"))
                 .map(|(name, value)| (name.to_owned(), readable(value)))
                 .collect(),
             body: readable(body),

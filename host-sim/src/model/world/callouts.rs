@@ -116,6 +116,9 @@ impl World {
             (None, Reply::Break) if kind == CallKind::Http => {
                 self.close_callout(key, 0, CallOutcome::Reset);
             }
+            (None, Reply::Reset) if kind == CallKind::Http => {
+                self.close_callout(key, 503, CallOutcome::terminated());
+            }
             (None, _) => self.close_callout(key, 503, refused(kind)),
         }
     }

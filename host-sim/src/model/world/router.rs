@@ -1,6 +1,7 @@
 //! The router: routes, attempts, time-outs, and answers of its own.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::host::Part;
 use crate::model::answers::Local;
@@ -44,7 +45,8 @@ impl Default for Texts {
                       delayed_connect_error:_Connection_refused}"
                 .into(),
             terminated: "upstream_reset_before_response_started{connection_termination}".into(),
-            broken: "upstream_reset_after_response_started{connection_termination}".into(),
+            // Of an answer in chunks, as one without a length is: the codec misses its end.
+            broken: "upstream_reset_after_response_started{protocol_error}".into(),
             route_timeout: "response_timeout".into(),
             try_timeout: "upstream_per_try_timeout".into(),
             refused_transport: "delayed connect error: Connection refused".into(),
@@ -189,7 +191,7 @@ impl World {
         match reply {
             Reply::Answer(answer) => self.hear_answer(key, cluster, answer),
             Reply::Rest => self.hear_rest(key, cluster),
-            Reply::Break => self.hear_break(key),
+            Reply::Break => self.hear_break(key, cluster),
             Reply::Refused => self.fail_attempt(key, cluster, Reset::ConnectionFailure),
             Reply::Reset => self.fail_attempt(key, cluster, Reset::ConnectionTermination),
         }
@@ -252,6 +254,10 @@ impl World {
             exchange.deadlines.drop_router();
         }
         let stream = exchange.stream;
+        if let Some(info) = self.host.info_mut(stream) {
+            // Connections are there at once.
+            info.pool_ready = Some(Duration::ZERO);
+        }
         self.host.response(stream, headers);
         if !ends && complete {
             let trailer = grpc.map(|(status, _)| status);
@@ -281,9 +287,9 @@ impl World {
         }
     }
 
-    fn hear_break(&mut self, key: ExchangeKey) {
+    fn hear_break(&mut self, key: ExchangeKey, cluster: usize) {
         let details = self.texts.broken.clone();
-        let flags = flag::UPSTREAM_CONNECTION_TERMINATION;
+        let flags = flag::UPSTREAM_PROTOCOL_ERROR;
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -296,6 +302,11 @@ impl World {
             info.flags |= flags;
             info.details = details;
         }
+        let begun = Part::Body {
+            data: self.clusters[cluster].answers.body().clone(),
+            end: false,
+        };
+        self.host.response(stream, begun);
         self.host.upstream_reset_after_headers(stream);
     }
 
@@ -571,10 +582,7 @@ impl Own {
             Own::NoHealthyHost => return "no healthy upstream".into(),
             Own::RouteTimeout | Own::TryTimeout => return "upstream request timeout".into(),
             Own::Overflow => "overflow",
-            Own::Refused => {
-                "remote connection failure, transport failure reason: \
-                 delayed connect error: Connection refused"
-            }
+            Own::Refused => "remote connection failure",
             Own::Terminated => "connection termination",
         };
         let latest = if retried {

@@ -135,8 +135,8 @@ fn requests_end_with_the_code_flags_and_details_that_envoy_gives_them() {
             faulty(FaultKind::ResetAfterHeaders),
             (
                 200,
-                "UC",
-                "upstream_reset_after_response_started{connection_termination}".into(),
+                "UPE",
+                "upstream_reset_after_response_started{protocol_error}".into(),
                 1,
             ),
         ),

@@ -25,7 +25,9 @@ impl Flow<'_> {
             stream.half_mut(side).aborted = true;
         }
         stream.set_details(reply.details.clone());
-        stream.info.code = u16::try_from(reply.code).ok();
+        if !stream.headers_sent {
+            stream.info.code = u16::try_from(reply.code).ok();
+        }
         let prepared = reply.prepare(stream.is_grpc, stream.is_head);
         if stream.response.headers.is_none() {
             match stream.calling {
