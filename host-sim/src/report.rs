@@ -54,7 +54,10 @@ mod tests {
 
     #[test]
     fn numbers_are_shown_for_eyes() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
         assert_eq!(percent(1, 3), "33.3 %");
         assert_eq!(percent(99_999, 100_000), "99.999 %");
         assert_eq!(percent(1, 100_000), "0.001 %");

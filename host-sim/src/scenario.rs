@@ -150,7 +150,11 @@ fn plugin(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> O
     })
 }
 
-fn updates(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> Vec<(Time, Vec<u8>)> {
+fn updates(
+    file: &File,
+    folder: &Path,
+    told: &mut dyn FnMut(String, String),
+) -> Vec<(Time, Vec<u8>)> {
     let update = |(number, update): (usize, &file::Update)| {
         let path = format!("updates[{number}].policy");
         let at = Time::ZERO + update.at;
@@ -167,10 +171,12 @@ fn policy_bytes(
     told: &mut dyn FnMut(String, String),
 ) -> Vec<u8> {
     match policy {
-        serde_json::Value::String(name) => std::fs::read(folder.join(name)).unwrap_or_else(|error| {
-            told(path.to_owned(), format!("cannot read {name}: {error}"));
-            Vec::new()
-        }),
+        serde_json::Value::String(name) => {
+            std::fs::read(folder.join(name)).unwrap_or_else(|error| {
+                told(path.to_owned(), format!("cannot read {name}: {error}"));
+                Vec::new()
+            })
+        }
         serde_json::Value::Object(_) => policy.to_string().into_bytes(),
         _ => {
             let wanted = "is neither the name of a policy file nor a policy";

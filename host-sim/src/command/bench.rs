@@ -72,11 +72,20 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut rows = vec![("no filter", measure(None, &[], arguments.requests)?)];
     if let Some(path) = &arguments.empty {
-        let module = ModuleArgument { module: Some(path.clone()) }.load(None)?;
-        rows.push(("empty filter", measure(Some(&module), &[], arguments.requests)?));
+        let module = ModuleArgument {
+            module: Some(path.clone()),
+        }
+        .load(None)?;
+        rows.push((
+            "empty filter",
+            measure(Some(&module), &[], arguments.requests)?,
+        ));
     }
     let module = arguments.module.load(None)?;
-    rows.push(("spillway", measure(Some(&module), &policy, arguments.requests)?));
+    rows.push((
+        "spillway",
+        measure(Some(&module), &policy, arguments.requests)?,
+    ));
     print(&match arguments.json {
         true => json(&rows),
         false => table(&rows),
@@ -122,7 +131,13 @@ impl Measured {
             failure_policy: FailurePolicy::Closed,
             ..Plugin::new(module.clone(), policy)
         });
-        let host = Host::start(Setup { plugin, ..Setup::default() }, Time::ZERO)?;
+        let host = Host::start(
+            Setup {
+                plugin,
+                ..Setup::default()
+            },
+            Time::ZERO,
+        )?;
         let mut world = World::new(steady(requests), host)?;
         let began = Instant::now();
         let stopped = |stopped: crate::model::world::Stopped| PlayError::Stopped {
@@ -131,8 +146,12 @@ impl Measured {
         };
         world.run(&mut Nobody).map_err(stopped)?;
         let counts = world.host.counts();
-        let hostcalls = counts.hostcalls().map(|(it, count)| (it.name().to_owned(), count));
-        let callbacks = counts.callbacks().map(|(it, count)| (it.name().to_owned(), count));
+        let hostcalls = counts
+            .hostcalls()
+            .map(|(it, count)| (it.name().to_owned(), count));
+        let callbacks = counts
+            .callbacks()
+            .map(|(it, count)| (it.name().to_owned(), count));
         Ok(Measured {
             fuel: counts.fuel(),
             hostcalls: hostcalls.collect(),
@@ -194,20 +213,29 @@ fn table(rows: &[(&str, Cost)]) -> String {
     };
     line("fuel (wasm instructions)", &|it| it.fuel);
     line("time in us, with the simulated world", &|it| it.us);
-    line("callbacks", &|it| it.callbacks.values().sum());
+    // Not `sum`, whose zero is negative.
+    let all = |costs: &BTreeMap<String, f64>| costs.values().fold(0.0, |all, it| all + it);
+    line("callbacks", &|it| all(&it.callbacks));
     for name in names(rows, |it| &it.callbacks) {
-        line(&format!("  {name}"), &|it| it.callbacks.get(&name).copied().unwrap_or(0.0));
+        line(&format!("  {name}"), &|it| {
+            it.callbacks.get(&name).copied().unwrap_or(0.0)
+        });
     }
-    line("hostcalls", &|it| it.hostcalls.values().sum());
+    line("hostcalls", &|it| all(&it.hostcalls));
     for name in names(rows, |it| &it.hostcalls) {
-        line(&format!("  {name}"), &|it| it.hostcalls.get(&name).copied().unwrap_or(0.0));
+        line(&format!("  {name}"), &|it| {
+            it.hostcalls.get(&name).copied().unwrap_or(0.0)
+        });
     }
     text.push('\n');
     text
 }
 
 fn names(rows: &[(&str, Cost)], of: impl Fn(&Cost) -> &BTreeMap<String, f64>) -> Vec<String> {
-    let mut names: Vec<_> = rows.iter().flat_map(|(_, cost)| of(cost).keys().cloned()).collect();
+    let mut names: Vec<_> = rows
+        .iter()
+        .flat_map(|(_, cost)| of(cost).keys().cloned())
+        .collect();
     names.sort();
     names.dedup();
     names

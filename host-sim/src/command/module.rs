@@ -51,7 +51,10 @@ fn load(path: &Path) -> Result<Module, Failure> {
 /// `target/wasm32-wasip1/release/`.
 fn shipped() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().unwrap_or_default();
-    let target = program.ancestors().skip(1).map(|folder| folder.join("wasm32-wasip1"));
+    let target = program
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join("wasm32-wasip1"));
     let candidates = target.map(|folder| folder.join("release/spillway.wasm"));
     let found = candidates.take(4).find(|path| path.is_file());
     found.ok_or_else(|| {

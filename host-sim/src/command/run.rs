@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let seed = arguments.seed.unwrap_or(scenario.plan.seed);
     let mut progress = Progress::new(scenario.plan.duration);
     let began = Instant::now();
-    let run = play(&scenario, module.as_ref(), seed, &mut |now| progress.tell(now))?;
+    let run = play(&scenario, module.as_ref(), seed, &mut |now| {
+        progress.tell(now)
+    })?;
     progress.end();
     let took = began.elapsed();
     if let Some(path) = &arguments.report {
@@ -57,7 +59,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if std::io::stderr().is_terminal() {
         let took = took.as_secs_f64();
         let each_us = took * 1e6 / run.record.total.requests.max(1) as f64;
-        eprintln!("\n{} took {took:.2} s, {each_us:.1} us for each request", run.duration);
+        eprintln!(
+            "\n{} took {took:.2} s, {each_us:.1} us for each request",
+            run.duration
+        );
     }
     verdict(&run)
 }

@@ -72,7 +72,9 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     match files.is_empty() {
-        true => Err(Failure::Usage("found no scenario: their names end in .scenario.yaml".into())),
+        true => Err(Failure::Usage(
+            "found no scenario: their names end in .scenario.yaml".into(),
+        )),
         false => Ok(files),
     }
 }
@@ -98,7 +100,10 @@ fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 fn is_scenario(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    ["yaml", "yml", "json"].iter().any(|known| extension == *known) && stem.ends_with(SUFFIX)
+    ["yaml", "yml", "json"]
+        .iter()
+        .any(|known| extension == *known)
+        && stem.ends_with(SUFFIX)
 }
 
 /// Runs scenarios side by side. Each is a world of its own, so that what comes of it does not
@@ -199,7 +204,10 @@ fn junit(results: &[Tested]) -> String {
 
 fn failed(verdict: &Verdict) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_message(format!("expected {}, seen {}", verdict.expected, verdict.seen));
+    status.set_message(format!(
+        "expected {}, seen {}",
+        verdict.expected, verdict.seen
+    ));
     status.set_description(verdict.around.join("\n"));
     status
 }

@@ -190,7 +190,11 @@ pub fn document(run: &Run) -> Document {
         digest: run.digest(),
         held: run.held(),
         total: counts(record, &record.total),
-        timeline: record.series.iter().map(|bucket| stretch(record, &bucket)).collect(),
+        timeline: record
+            .series
+            .iter()
+            .map(|bucket| stretch(record, &bucket))
+            .collect(),
         bucket_s: record.series.width().as_seconds(),
         circuits: circuits(record),
         transitions: transitions(record),
@@ -241,7 +245,9 @@ fn counts(record: &Record, tally: &Tally) -> Counts {
             max: tally.latency_max().map(millis),
         },
         amplification: rounded(tally.amplification()),
-        upstreams: upstreams.map(|(name, it)| (name.clone(), upstream(it))).collect(),
+        upstreams: upstreams
+            .map(|(name, it)| (name.clone(), upstream(it)))
+            .collect(),
     }
 }
 
@@ -293,7 +299,12 @@ fn transitions(record: &Record) -> Vec<Change> {
             why: it.why.clone(),
         })
     };
-    record.circuits.transitions.iter().filter_map(change).collect()
+    record
+        .circuits
+        .transitions
+        .iter()
+        .filter_map(change)
+        .collect()
 }
 
 fn reasons(record: &Record) -> Vec<Reason> {

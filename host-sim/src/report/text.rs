@@ -49,7 +49,11 @@ fn head(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     if !run.description.is_empty() {
         write!(out, "  {}", run.description.trim())?;
     }
-    let workers = if run.workers == 1 { "worker" } else { "workers" };
+    let workers = if run.workers == 1 {
+        "worker"
+    } else {
+        "workers"
+    };
     writeln!(
         out,
         "\n{} simulated, {} {workers}, seed {}, digest {}\n",
@@ -74,15 +78,28 @@ fn clients(total: &Tally, paint: Paint, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{}\n{row}", paint.bold(&heads))?;
     let show = |span: Option<Span>| span.map_or("-".into(), Span::rounded);
     let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
-    let shown = percentiles.map(|(name, percent)| format!("{name} {}", show(total.percentile(percent))));
+    let shown =
+        percentiles.map(|(name, percent)| format!("{name} {}", show(total.percentile(percent))));
     let slowest = show(total.latency_max());
-    writeln!(out, "{:<14}  {}  slowest {slowest}\n", "latency", shown.join("  "))
+    writeln!(
+        out,
+        "{:<14}  {}  slowest {slowest}\n",
+        "latency",
+        shown.join("  ")
+    )
 }
 
 fn upstreams(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
     let heads = format!(
-        "{:<14}{:>9}{:>10}{:>10}{:>10}{:>13}{:>10}{:>12}",
-        "upstreams", "requests", "per call", "retries", "failures", "over limits", "most busy", "most waiting",
+        "{:<14}{:>9}{:>10}{:>10}{:>10}{:>13}{:>11}{:>14}",
+        "upstreams",
+        "requests",
+        "per call",
+        "retries",
+        "failures",
+        "over limits",
+        "most busy",
+        "most waiting",
     );
     writeln!(out, "{}", paint.bold(&heads))?;
     let calls = record.total.calls.max(1);
@@ -90,7 +107,7 @@ fn upstreams(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Resul
         let per_call = it.attempts as f64 / calls as f64;
         writeln!(
             out,
-            "{:<14}{:>9}{per_call:>10.2}{:>10}{:>10}{:>13}{:>10}{:>12}",
+            "{:<14}{:>9}{per_call:>10.2}{:>10}{:>10}{:>13}{:>11}{:>14}",
             shortened(name, 14),
             grouped(it.attempts),
             grouped(it.retries),
@@ -110,9 +127,20 @@ fn transitions(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Res
     }
     writeln!(out, "\n{}", paint.bold("circuits"))?;
     for it in all.iter().take(TRANSITIONS_SHOWN) {
-        let name = record.circuits.all.get(it.circuit).map(|it| it.name()).unwrap_or_default();
+        let name = record
+            .circuits
+            .all
+            .get(it.circuit)
+            .map(|it| it.name())
+            .unwrap_or_default();
         let to = paint.state(it.to, it.to.name());
-        writeln!(out, "{:>10}  {name}: {} -> {to} ({})", it.at.to_string(), it.from.name(), it.why)?;
+        writeln!(
+            out,
+            "{:>10}  {name}: {} -> {to} ({})",
+            it.at.to_string(),
+            it.from.name(),
+            it.why
+        )?;
     }
     let more = all.len().saturating_sub(TRANSITIONS_SHOWN) as u64 + record.circuits.dropped;
     if more > 0 {
@@ -122,17 +150,31 @@ fn transitions(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Res
 }
 
 fn reasons(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
-    let heads = format!("\n{:>10}  {:>4}  {:<10}{}", "requests", "code", "flags", "details");
+    let heads = format!(
+        "\n{:>10}  {:>4}  {:<10}{}",
+        "requests", "code", "flags", "details"
+    );
     writeln!(out, "{}", paint.bold(&heads))?;
     let mut sorted: Vec<_> = record.reasons.all.iter().collect();
     sorted.sort_by_key(|reason| std::cmp::Reverse(reason.requests));
     for reason in sorted.iter().take(REASONS_SHOWN) {
         let code = reason.code.map_or("-".into(), |code| code.to_string());
-        let details = if reason.details.is_empty() { "-" } else { &reason.details };
+        let details = if reason.details.is_empty() {
+            "-"
+        } else {
+            &reason.details
+        };
         let flags = reason.flags_text();
-        writeln!(out, "{:>10}  {code:>4}  {flags:<10}{details}", grouped(reason.requests))?;
+        writeln!(
+            out,
+            "{:>10}  {code:>4}  {flags:<10}{details}",
+            grouped(reason.requests)
+        )?;
     }
-    let rest = sorted.iter().skip(REASONS_SHOWN).map(|reason| reason.requests);
+    let rest = sorted
+        .iter()
+        .skip(REASONS_SHOWN)
+        .map(|reason| reason.requests);
     let rest = rest.sum::<u64>() + record.reasons.others;
     if rest > 0 {
         writeln!(out, "{:>10}  in other ways", grouped(rest))?;
@@ -143,7 +185,10 @@ fn reasons(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result 
 fn notes(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     let record = &run.record;
     if run.unfinished > 0 {
-        let note = format!("{} requests had no end within a minute", grouped(run.unfinished as u64));
+        let note = format!(
+            "{} requests had no end within a minute",
+            grouped(run.unfinished as u64)
+        );
         writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
     }
     if record.errors_total > 0 {
@@ -162,7 +207,11 @@ pub fn verdict(verdict: &Verdict, paint: Paint) -> String {
         return format!("  {}  {}\n", paint.hue(Hue::Good, "held"), verdict.text);
     }
     let mut text = format!("  {}  {}\n", paint.hue(Hue::Bad, "FAILED"), verdict.text);
-    let _ = writeln!(text, "    expected {}, seen {}", verdict.expected, verdict.seen);
+    let _ = writeln!(
+        text,
+        "    expected {}, seen {}",
+        verdict.expected, verdict.seen
+    );
     for line in &verdict.around {
         let _ = writeln!(text, "    {line}");
     }

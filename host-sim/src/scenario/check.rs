@@ -23,10 +23,16 @@ pub fn check(file: &File) -> Problems {
     let mut problems = Vec::new();
     let mut told = |path: &str, text: String| problems.push((path.to_owned(), text));
     if !(1..=WORKERS_MAX).contains(&file.workers) {
-        told("workers", format!("is {}, allowed 1 to {WORKERS_MAX}", file.workers));
+        told(
+            "workers",
+            format!("is {}, allowed 1 to {WORKERS_MAX}", file.workers),
+        );
     }
     if file.duration == Span::ZERO || file.duration > DURATION_MAX {
-        told("duration", format!("is {}, allowed above 0s to 24h", file.duration));
+        told(
+            "duration",
+            format!("is {}, allowed above 0s to 24h", file.duration),
+        );
     }
     if file.clusters.is_empty() {
         told("clusters", "has none; a scenario needs one at least".into());
@@ -34,13 +40,27 @@ pub fn check(file: &File) -> Problems {
     if file.traffic.is_empty() {
         told("traffic", "has none; a scenario needs some".into());
     }
-    let configured = file.plugin.as_ref().is_some_and(|it| it.configuration.is_some());
+    let configured = file
+        .plugin
+        .as_ref()
+        .is_some_and(|it| it.configuration.is_some());
     if configured && file.policy.is_some() {
-        told("plugin.configuration", "stands beside policy, which is one already".into());
+        told(
+            "plugin.configuration",
+            "stands beside policy, which is one already".into(),
+        );
     }
     for (name, cluster) in &file.clusters {
-        check_latency(cluster.latency, &format!("clusters.{name}.latency"), &mut told);
-        check_status(cluster.answer.status, &format!("clusters.{name}.answer.status"), &mut told);
+        check_latency(
+            cluster.latency,
+            &format!("clusters.{name}.latency"),
+            &mut told,
+        );
+        check_status(
+            cluster.answer.status,
+            &format!("clusters.{name}.answer.status"),
+            &mut told,
+        );
     }
     check_routes(file, &mut told);
     for (number, traffic) in file.traffic.iter().enumerate() {
@@ -55,7 +75,10 @@ type Told<'a> = &'a mut dyn FnMut(&str, String);
 
 fn check_routes(file: &File, told: Told<'_>) {
     if file.routes.is_empty() && file.clusters.len() > 1 {
-        told("routes", "has none, but there are several clusters to choose from".into());
+        told(
+            "routes",
+            "has none, but there are several clusters to choose from".into(),
+        );
     }
     for (number, route) in file.routes.iter().enumerate() {
         let path = format!("routes[{number}]");
@@ -77,7 +100,11 @@ fn check_route(route: &Route, path: &str, told: Told<'_>) {
         told(path, wanted.into());
     }
     if let Some(direct) = &route.direct_response {
-        check_status(direct.status, &format!("{path}.direct_response.status"), told);
+        check_status(
+            direct.status,
+            &format!("{path}.direct_response.status"),
+            told,
+        );
     }
     for unknown in Conditions::unknown(&route.retry.retry_on) {
         let text = format!("has {unknown:?}, which is no condition that Envoy knows");
@@ -88,7 +115,13 @@ fn check_route(route: &Route, path: &str, told: Told<'_>) {
 fn check_cluster(file: &File, name: &str, path: &str, told: Told<'_>) {
     if !file.clusters.contains_key(name) {
         let known: Vec<_> = file.clusters.keys().map(String::as_str).collect();
-        told(path, format!("is {name:?}, which is none of the clusters: {}", known.join(", ")));
+        told(
+            path,
+            format!(
+                "is {name:?}, which is none of the clusters: {}",
+                known.join(", ")
+            ),
+        );
     }
 }
 
@@ -99,39 +132,69 @@ fn check_traffic(traffic: &Traffic, path: &str, told: Told<'_>) {
     if let Some(rate) = traffic.rate {
         check_rate(rate, &format!("{path}.rate"), told);
     } else if !traffic.steps.is_empty() {
-        told(&format!("{path}.steps"), "change a rate, but there is none".into());
+        told(
+            &format!("{path}.steps"),
+            "change a rate, but there is none".into(),
+        );
     }
     let mut end = Span::ZERO;
     for (number, step) in traffic.steps.iter().enumerate() {
         let path = format!("{path}.steps[{number}]");
         check_rate(step.rate, &format!("{path}.rate"), told);
         if step.at < end {
-            told(&format!("{path}.at"), format!("is {}, before {end}, when the step before it ends", step.at));
+            told(
+                &format!("{path}.at"),
+                format!("is {}, before {end}, when the step before it ends", step.at),
+            );
         }
         end = Span::from_ns(step.at.as_ns().saturating_add(step.ramp.as_ns()));
     }
     check_latency(traffic.think, &format!("{path}.think"), told);
-    if traffic.requests.iter().map(|it| u64::from(it.weight)).sum::<u64>() == 0 {
-        told(&format!("{path}.requests"), "has none with a weight above 0".into());
+    if traffic
+        .requests
+        .iter()
+        .map(|it| u64::from(it.weight))
+        .sum::<u64>()
+        == 0
+    {
+        told(
+            &format!("{path}.requests"),
+            "has none with a weight above 0".into(),
+        );
     }
     for (number, request) in traffic.requests.iter().enumerate() {
         let path = format!("{path}.requests[{number}]");
         if let Err(BadPlaceholder(text)) = Template::new(request) {
             let known = "{n}, {random:1000} and {uuid} are there";
-            told(&path, format!("has {text:?}, which is no placeholder: {known}"));
+            told(
+                &path,
+                format!("has {text:?}, which is no placeholder: {known}"),
+            );
         }
         if !request.path.starts_with('/') {
-            told(&format!("{path}.path"), format!("is {:?}, which does not begin with /", request.path));
+            told(
+                &format!("{path}.path"),
+                format!("is {:?}, which does not begin with /", request.path),
+            );
         }
     }
 }
 
 fn check_names(file: &File, told: Told<'_>) {
     for (number, traffic) in file.traffic.iter().enumerate() {
-        if file.traffic[..number].iter().any(|other| other.name == traffic.name) {
+        if file.traffic[..number]
+            .iter()
+            .any(|other| other.name == traffic.name)
+        {
             let path = format!("traffic[{number}].name");
             // Each group's randomness comes from its name.
-            told(&path, format!("is {:?} again; give each group a name of its own", traffic.name));
+            told(
+                &path,
+                format!(
+                    "is {:?} again; give each group a name of its own",
+                    traffic.name
+                ),
+            );
         }
     }
 }
@@ -143,7 +206,10 @@ fn check_faults(file: &File, told: Told<'_>) {
         if let Some(to) = fault.to
             && to <= fault.from
         {
-            told(&format!("{path}.to"), format!("is {to}, not after {}", fault.from));
+            told(
+                &format!("{path}.to"),
+                format!("is {to}, not after {}", fault.from),
+            );
         }
         let path = format!("{path}.fault");
         match &fault.fault {

@@ -205,7 +205,10 @@ impl Subject {
     /// Whether its values are durations.
     pub fn is_time(&self) -> bool {
         use ClientMeasure::{P50, P90, P95, P99, P999, Slowest};
-        matches!(self, Subject::Client(P50 | P90 | P95 | P99 | P999 | Slowest))
+        matches!(
+            self,
+            Subject::Client(P50 | P90 | P95 | P99 | P999 | Slowest)
+        )
     }
 }
 

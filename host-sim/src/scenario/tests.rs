@@ -5,9 +5,7 @@ use crate::scenario::play::{Run, play};
 
 /// A scenario with `more` at its end.
 fn with(more: &str) -> String {
-    format!(
-        "duration: 10s\nclusters:\n  up: {{latency: 10ms}}\ntraffic:\n- rate: 100\n{more}"
-    )
+    format!("duration: 10s\nclusters:\n  up: {{latency: 10ms}}\ntraffic:\n- rate: 100\n{more}")
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -72,7 +70,10 @@ fn json_is_read_like_yaml() {
     let scenario = Scenario::parse(text, Path::new(".")).unwrap();
     assert_eq!(scenario.plan.routes[0].cluster.as_deref(), Some("up"));
     let bad = r#"{"duration": "1s", "clusters": {"up": {"latency": {"uniform": {"min": "2s", "max": "1s"}}}}, "traffic": [{"rate": 10}]}"#;
-    assert_eq!(problems(bad), ["s.yaml:1:51: clusters.up.latency: has min 2s above max 1s"]);
+    assert_eq!(
+        problems(bad),
+        ["s.yaml:1:51: clusters.up.latency: has min 2s above max 1s"]
+    );
 }
 
 #[test]
@@ -97,7 +98,10 @@ fn expectations_that_hold_and_that_do_not() {
         ("at: 3s, circuit: none, state: open", false),
         ("circuit: none, enters: open, equals: 0", true),
     ];
-    let statements: Vec<_> = rows.iter().map(|(text, _)| format!("- {{{text}}}\n")).collect();
+    let statements: Vec<_> = rows
+        .iter()
+        .map(|(text, _)| format!("- {{{text}}}\n"))
+        .collect();
     let run = played(&with(&format!("{fault}expect:\n{}", statements.concat())));
     for ((text, held), verdict) in rows.iter().zip(&run.verdicts) {
         assert_eq!(verdict.held, *held, "{text}: {verdict:?}");
@@ -110,7 +114,13 @@ fn expectations_that_hold_and_that_do_not() {
 #[test]
 fn the_schema_knows_every_field() {
     let schema = file::schema().to_string();
-    for word in ["failure_policy", "lognormal", "reset_after_headers", "amplification", "num_retries"] {
+    for word in [
+        "failure_policy",
+        "lognormal",
+        "reset_after_headers",
+        "amplification",
+        "num_retries",
+    ] {
         assert!(schema.contains(word), "{word}");
     }
 }

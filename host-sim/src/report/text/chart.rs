@@ -6,6 +6,7 @@ use crate::record::{Bucket, Outcome, Series, State};
 use crate::report::text::{Hue, Paint, shortened};
 use crate::report::worst_state;
 use crate::scenario::play::Run;
+use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
 /// Columns for the names in front of the bars.
@@ -22,7 +23,11 @@ const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇',
 
 /// Writes the chart.
 pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
-    let series = run.record.series.coarser(BARS);
+    let series = run
+        .record
+        .series
+        .coarser(BARS)
+        .until(Time::ZERO + run.duration);
     writeln!(out, "\n{}", paint.bold(&axis(&series)))?;
     let outcomes = [
         ("good", Outcome::Success, Hue::Good),
@@ -36,13 +41,40 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
         let values = row(&series, |it| per_second(it, it.tally.outcome(outcome)));
         bars(name, &values, hue, &rate, paint, out)?;
     }
-    let p99 = row(&series, |it| it.tally.percentile(99.0).map_or(0.0, |it| it.as_ns() as f64));
-    bars("p99", &p99, Hue::Faint, &|ns| Span::from_ns(ns as u64).rounded(), paint, out)?;
+    let p99 = row(&series, |it| {
+        it.tally
+            .percentile(99.0)
+            .map_or(0.0, |it| it.as_ns() as f64)
+    });
+    bars(
+        "p99",
+        &p99,
+        Hue::Faint,
+        &|ns| Span::from_ns(ns as u64).rounded(),
+        paint,
+        out,
+    )?;
     for (place, name) in run.record.names.clusters.iter().enumerate() {
-        let values = row(&series, |it| per_second(it, it.tally.clusters[place].attempts));
-        bars(&format!("at {name}"), &values, Hue::Faint, &rate, paint, out)?;
+        let values = row(&series, |it| {
+            per_second(it, it.tally.clusters[place].attempts)
+        });
+        bars(
+            &format!("at {name}"),
+            &values,
+            Hue::Faint,
+            &rate,
+            paint,
+            out,
+        )?;
         let waiting = row(&series, |it| it.tally.clusters[place].line_max.into());
-        bars(&format!("waiting at {name}"), &waiting, Hue::Warn, &whole, paint, out)?;
+        bars(
+            &format!("waiting at {name}"),
+            &waiting,
+            Hue::Warn,
+            &whole,
+            paint,
+            out,
+        )?;
     }
     faults(run, &series, paint, out)?;
     circuits(run, &series, paint, out)
@@ -85,7 +117,8 @@ fn bars(
     };
     let bars: String = values.iter().map(block).collect();
     let name = shortened(name, NAME - 1);
-    writeln!(out, "{name:<NAME$}{} {}", paint.hue(hue, &bars), unit(max))
+    let name = format!("{name:<NAME$}");
+    writeln!(out, "{name}{} {}", paint.hue(hue, &bars), unit(max))
 }
 
 /// Times above the bars.
@@ -114,7 +147,11 @@ fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fm
         };
         let cells: String = series.iter().map(cell).collect();
         let name = shortened(name, NAME - 1);
-        writeln!(out, "{name:<NAME$}{}", paint.hue(Hue::Bad, cells.trim_end()))?;
+        writeln!(
+            out,
+            "{name:<NAME$}{}",
+            paint.hue(Hue::Bad, cells.trim_end())
+        )?;
     }
     Ok(())
 }
@@ -122,7 +159,8 @@ fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fm
 fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
     let circuits = &run.record.circuits.all;
     for circuit in circuits.iter().take(CIRCUITS_SHOWN) {
-        let state = |bucket: Bucket<'_>| worst_state(circuit, bucket.from, bucket.from + bucket.width);
+        let state =
+            |bucket: Bucket<'_>| worst_state(circuit, bucket.from, bucket.from + bucket.width);
         let states: Vec<_> = series.iter().map(state).collect();
         let mut cells = String::new();
         for same in states.chunk_by(|a, b| a == b) {
@@ -133,11 +171,22 @@ fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::
         writeln!(out, "{name:<NAME$}{cells}")?;
     }
     if circuits.len() > CIRCUITS_SHOWN {
-        writeln!(out, "{:<NAME$}and {} more circuits", "", circuits.len() - CIRCUITS_SHOWN)?;
+        writeln!(
+            out,
+            "{:<NAME$}and {} more circuits",
+            "",
+            circuits.len() - CIRCUITS_SHOWN
+        )?;
     }
     if !circuits.is_empty() {
-        let key = [State::Closed, State::Recovering, State::HalfOpen, State::Open];
-        let key = key.map(|it| format!("{} {}", paint.state(it, &glyph(it).to_string()), it.name()));
+        let key = [
+            State::Closed,
+            State::Recovering,
+            State::HalfOpen,
+            State::Open,
+        ];
+        let key =
+            key.map(|it| format!("{} {}", paint.state(it, &glyph(it).to_string()), it.name()));
         writeln!(out, "{:<NAME$}{}", "", key.join("  "))?;
     }
     Ok(())

@@ -50,8 +50,19 @@ fn one(statement: &Statement) -> Result<Expectation, Wrong> {
 }
 
 fn subject(statement: &Statement) -> Result<Subject, Wrong> {
-    let Statement { circuit, metric, client, amplification, .. } = statement;
-    let given = [circuit.is_some(), metric.is_some(), client.is_some(), amplification.is_some()];
+    let Statement {
+        circuit,
+        metric,
+        client,
+        amplification,
+        ..
+    } = statement;
+    let given = [
+        circuit.is_some(),
+        metric.is_some(),
+        client.is_some(),
+        amplification.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() != 1 {
         let text = "needs exactly one of circuit, metric, client and amplification";
         return Err(("", text.into()));
@@ -107,33 +118,55 @@ fn of_metric(name: &str, cluster: Option<String>) -> Result<Subject, Wrong> {
             let text = format!("is {name:?}; there are {known}, and the plugin's own, with a dot");
             return Err(("metric", text));
         }
-        _ if cluster.is_some() => return Err(("cluster", "says nothing of a plugin's metric".into())),
+        _ if cluster.is_some() => {
+            return Err(("cluster", "says nothing of a plugin's metric".into()));
+        }
         _ => return Ok(Subject::Plugin(name.to_owned())),
     };
     Ok(Subject::Upstream { metric, cluster })
 }
 
 fn bounds(statement: &Statement, subject: &Subject) -> Result<Bounds, Wrong> {
-    let Statement { min, max, equals, value, .. } = statement;
+    let Statement {
+        min,
+        max,
+        equals,
+        value,
+        ..
+    } = statement;
     if let Some(limit) = statement.amplification {
         let Some(value) = value else {
             return Err(("", "needs a value beside amplification".into()));
         };
         let value = Some(number(*value, false, "value")?);
         return Ok(match limit {
-            Limit::Min => Bounds { min: value, max: None },
-            Limit::Max => Bounds { min: None, max: value },
+            Limit::Min => Bounds {
+                min: value,
+                max: None,
+            },
+            Limit::Max => Bounds {
+                min: None,
+                max: value,
+            },
         });
     }
     if matches!(subject, Subject::State { .. }) {
         return Ok(Bounds::default());
     }
     let is_time = subject.is_time();
-    let read = |amount: &Option<Amount>, field| amount.map(|it| number(it, is_time, field)).transpose();
-    let (low, high, exact) = (read(min, "min")?, read(max, "max")?, read(equals, "equals")?);
+    let read =
+        |amount: &Option<Amount>, field| amount.map(|it| number(it, is_time, field)).transpose();
+    let (low, high, exact) = (
+        read(min, "min")?,
+        read(max, "max")?,
+        read(equals, "equals")?,
+    );
     match (low, high, exact) {
         (None, None, None) => Err(("", "needs min, max or equals".into())),
-        (None, None, Some(exact)) => Ok(Bounds { min: Some(exact), max: Some(exact) }),
+        (None, None, Some(exact)) => Ok(Bounds {
+            min: Some(exact),
+            max: Some(exact),
+        }),
         (min, max, None) => Ok(Bounds { min, max }),
         _ => Err(("equals", "stands beside min or max".into())),
     }
@@ -143,9 +176,10 @@ fn number(amount: Amount, is_time: bool, field: &'static str) -> Result<f64, Wro
     match (amount, is_time) {
         (Amount::Number(number), false) => Ok(number),
         (Amount::Span(span), true) => Ok(span.as_ns() as f64),
-        (Amount::Number(number), true) => {
-            Err((field, format!("is {number}, but a duration is wanted, such as 250ms")))
-        }
+        (Amount::Number(number), true) => Err((
+            field,
+            format!("is {number}, but a duration is wanted, such as 250ms"),
+        )),
         (Amount::Span(span), false) => Err((field, format!("is {span}, but a number is wanted"))),
     }
 }
@@ -157,10 +191,27 @@ fn text(statement: &Statement) -> String {
     };
     // The order of the struct, which reads as a sentence; a map of JSON has its own.
     const ORDER: [&str; 15] = [
-        "at", "between", "circuit", "key", "state", "enters", "metric", "cluster", "client",
-        "amplification", "value", "min", "max", "equals", "policy",
+        "at",
+        "between",
+        "circuit",
+        "key",
+        "state",
+        "enters",
+        "metric",
+        "cluster",
+        "client",
+        "amplification",
+        "value",
+        "min",
+        "max",
+        "equals",
+        "policy",
     ];
-    let show = |name: &&str| fields.get(*name).map(|value| format!("{name}: {}", flat(value)));
+    let show = |name: &&str| {
+        fields
+            .get(*name)
+            .map(|value| format!("{name}: {}", flat(value)))
+    };
     let parts: Vec<_> = ORDER.iter().filter_map(show).collect();
     parts.join(", ")
 }

@@ -76,7 +76,9 @@ impl<'a> Judge<'a> {
                 held: moment.is_some_and(|moment| moment.held),
                 expected: state.name().into(),
                 seen: moment.map_or("the run ended before".into(), |moment| moment.seen.clone()),
-                around: moment.map(|moment| moment.around.clone()).unwrap_or_default(),
+                around: moment
+                    .map(|moment| moment.around.clone())
+                    .unwrap_or_default(),
             };
         }
         let value = self.value(number, it, world);
@@ -99,7 +101,10 @@ impl<'a> Judge<'a> {
         let tally = match it.window {
             None => &record.total,
             Some((from, to)) => {
-                let found = record.windows.iter().find(|it| it.from == from && it.to == to);
+                let found = record
+                    .windows
+                    .iter()
+                    .find(|it| it.from == from && it.to == to);
                 &found?.tally
             }
         };
@@ -107,7 +112,9 @@ impl<'a> Judge<'a> {
             Subject::State { .. } => None,
             Subject::Enters { policy, key, state } => {
                 let (from, to) = it.window.unwrap_or((Time::ZERO, Time::from_ns(u64::MAX)));
-                let entered = record.circuits.entered(policy, key.as_deref(), *state, from, to);
+                let entered = record
+                    .circuits
+                    .entered(policy, key.as_deref(), *state, from, to);
                 Some(entered as f64)
             }
             Subject::Client(measure) => client(*measure, tally),
@@ -131,7 +138,12 @@ impl Watcher for Judge<'_> {
         };
         for (place, it) in self.expectations.iter().enumerate() {
             match &it.subject {
-                Subject::State { at, policy, key, state } if *at == now => {
+                Subject::State {
+                    at,
+                    policy,
+                    key,
+                    state,
+                } if *at == now => {
                     let moment = look(world, policy, key.as_deref(), *state);
                     self.moments[place] = Some(moment);
                 }
@@ -166,7 +178,9 @@ fn look(world: &World, policy: &str, key: Option<&[String]>, wanted: State) -> M
         [] => "closed (it never moved)".into(),
         [one] => one.state().name().into(),
         several => {
-            let each = several.iter().map(|it| format!("{} {}", it.name(), it.state().name()));
+            let each = several
+                .iter()
+                .map(|it| format!("{} {}", it.name(), it.state().name()));
             each.collect::<Vec<_>>().join(", ")
         }
     };
@@ -190,20 +204,35 @@ fn events(record: &Record) -> Vec<String> {
 }
 
 fn transition(record: &Record, it: &crate::record::Transition) -> String {
-    let name = record.circuits.all.get(it.circuit).map(|it| it.name()).unwrap_or_default();
+    let name = record
+        .circuits
+        .all
+        .get(it.circuit)
+        .map(|it| it.name())
+        .unwrap_or_default();
     let (from, to) = (it.from.name(), it.to.name());
-    format!("{:>10}  circuit {name}: {from} -> {to} ({})", it.at.to_string(), it.why)
+    format!(
+        "{:>10}  circuit {name}: {from} -> {to} ({})",
+        it.at.to_string(),
+        it.why
+    )
 }
 
 /// The stretch of time, in rows.
 fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
     let (from, to) = window.unwrap_or((Time::ZERO, record.end));
     let width = record.series.width().as_ns();
-    let within = Span::between(from, to).as_ns().div_ceil(width.max(1)).max(1);
+    let within = Span::between(from, to)
+        .as_ns()
+        .div_ceil(width.max(1))
+        .max(1);
     let all = record.series.iter().len();
-    let parts = (all as u64 * ROWS_SHOWN as u64).div_ceil(within).min(all as u64);
+    let parts = (all as u64 * ROWS_SHOWN as u64)
+        .div_ceil(within)
+        .min(all as u64);
     let series = record.series.coarser(parts as usize);
-    let mut lines = vec!["      time  requests  good  rejected  errors  gave up       p99  upstream".into()];
+    let mut lines =
+        vec!["      time  requests  good  rejected  errors  gave up       p99  upstream".into()];
     for bucket in series.iter() {
         let end = bucket.from + bucket.width;
         if end <= from || bucket.from >= to {
@@ -227,7 +256,9 @@ fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
         lines.push(line);
     }
     let moves = record.circuits.transitions.iter();
-    let moves = moves.filter(|it| from <= it.at && it.at < to).take(ROWS_SHOWN);
+    let moves = moves
+        .filter(|it| from <= it.at && it.at < to)
+        .take(ROWS_SHOWN);
     lines.extend(moves.map(|it| transition(record, it)));
     lines
 }
@@ -256,7 +287,9 @@ fn client(measure: ClientMeasure, tally: &Tally) -> Option<f64> {
 
 fn upstream(metric: UpstreamMetric, cluster: Option<&str>, record: &Record, tally: &Tally) -> f64 {
     let names = record.names.clusters.iter();
-    let wanted = names.zip(&tally.clusters).filter(|(name, _)| cluster.is_none_or(|it| it == *name));
+    let wanted = names
+        .zip(&tally.clusters)
+        .filter(|(name, _)| cluster.is_none_or(|it| it == *name));
     let of = |it: &ClusterTally| match metric {
         UpstreamMetric::Requests => it.attempts,
         UpstreamMetric::Retries => it.retries,
