@@ -69,7 +69,10 @@ impl HttpContext for Http {
         shared.reporter.report(&mut engine);
         match admission {
             Admission::Unmatched => Action::Continue,
-            Admission::Pass(ticket) => {
+            Admission::Pass(mut ticket) => {
+                if !shared.host_logs.get() {
+                    ticket.watch_response();
+                }
                 publish(&engine, ticket.note());
                 self.ticket = Some(ticket);
                 Action::Continue
@@ -116,6 +119,9 @@ impl HttpContext for Http {
     }
 
     fn on_log(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.host_logs.set(true);
+        }
         self.settle(Some(LiveResponse::Ended));
     }
 }

@@ -1,7 +1,7 @@
 //! What the core wants counted and logged, handed to the host.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
 use spillway_core::breaker::Transition;
@@ -14,6 +14,7 @@ use crate::metrics::{Metric, Metrics};
 #[derive(Default)]
 pub struct Reporter {
     metrics: RefCell<Metrics>,
+    error_was_logged: Cell<bool>,
 }
 
 /// The log line of a change of state.
@@ -55,9 +56,12 @@ impl Reporter {
         }
     }
 
-    /// Counts that something went wrong here, and a request passed for it.
+    /// Counts that something went wrong here, and a request passed for it. Only the
+    /// first is logged: what went wrong once may go wrong for every request.
     pub fn internal_error(&self, what: &str) {
-        log::error!("spillway: {what}; the request passes");
+        if !self.error_was_logged.replace(true) {
+            log::error!("spillway: {what}; the request passes");
+        }
         if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
             // A host without metrics has nowhere to count it.
             let _ = metrics.move_by(Metric::InternalErrors, 1, |_| "");

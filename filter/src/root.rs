@@ -1,6 +1,6 @@
 //! The root context: configuration in, HTTP contexts out.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -19,6 +19,9 @@ use crate::report::Reporter;
 pub struct Shared {
     engine: RefCell<Engine>,
     clock: Clock,
+    /// Whether the host says how streams end. Some never do, and none says so before
+    /// the first has ended.
+    pub host_logs: Cell<bool>,
     /// How the host names clusters and routes.
     pub dialect: Dialect,
     /// Where events go.
@@ -99,6 +102,7 @@ impl Shared {
         Shared {
             engine: RefCell::new(Engine::new(config, seed)),
             clock,
+            host_logs: Cell::new(false),
             dialect: Dialect::default(),
             reporter: Reporter::default(),
         }

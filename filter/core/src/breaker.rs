@@ -15,7 +15,8 @@
 //! which never ends cannot hold a circuit half-open for ever.
 //!
 //! Time moves only when a caller brings it. What a clock alone would change
-//! (leases that end, a ramp that is done) is done first by every call.
+//! (leases that end, a ramp that is done) is done first by the calls that admit and
+//! settle.
 
 use alloc::vec::Vec;
 
@@ -242,26 +243,16 @@ impl Breaker {
             let probes = Probes::new(moment.config);
             self.change(State::HalfOpen(probes), Why::OpenElapsed, moment);
         }
-        let ramp_bp = self.ramp_bp(moment);
+        let probe = match &mut self.state {
+            State::Closed => Some(None),
+            State::Recovering => self.ramp_admits(moment).then_some(None),
+            State::HalfOpen(probes) => probes.start(moment.now).map(Some),
+            State::Open { .. } => None,
+        };
         let generation = self.generation;
-        match &mut self.state {
-            State::Closed => Ok(Permit {
-                generation,
-                probe: None,
-            }),
-            State::Recovering if moment.random.chance(ramp_bp) => Ok(Permit {
-                generation,
-                probe: None,
-            }),
-            State::HalfOpen(probes) => match probes.start(moment.now) {
-                Some(number) => Ok(Permit {
-                    generation,
-                    probe: Some(number),
-                }),
-                None => Err(self.refusal(Span::ZERO)),
-            },
-            State::Recovering | State::Open { .. } => Err(self.refusal(Span::ZERO)),
-        }
+        probe
+            .map(|probe| Permit { generation, probe })
+            .ok_or_else(|| self.refusal(Span::ZERO))
     }
 
     /// Notes that the client has sent its whole request.
@@ -405,14 +396,17 @@ impl Breaker {
         });
     }
 
-    /// The share that the ramp admits now: it rises evenly from its start to all.
-    fn ramp_bp(&self, moment: &Moment<'_>) -> u32 {
+    /// Whether the ramp lets a request through: the share that it admits rises evenly
+    /// from its start to all.
+    fn ramp_admits(&self, moment: &mut Moment<'_>) -> bool {
         let recovery = &moment.config.recovery;
         let rise = u64::from(WHOLE_BP.saturating_sub(recovery.start_bp));
         let elapsed = moment.now.since(self.since);
         let risen = Span::from_ns(rise).scale(elapsed.as_ns(), recovery.duration.as_ns());
         let risen_bp = u32::try_from(risen.as_ns()).unwrap_or(WHOLE_BP);
-        recovery.start_bp.saturating_add(risen_bp)
+        moment
+            .random
+            .chance(recovery.start_bp.saturating_add(risen_bp))
     }
 }
 

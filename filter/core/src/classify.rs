@@ -92,14 +92,18 @@ pub struct Course {
 
 /// Envoy's response flags (`response.flags`, the legacy bit mask) that matter here.
 mod flag {
-    pub const UPSTREAM_TIMEOUT: u64 = 0x4;
+    /// UT and UMSDR: the host's clocks over the upstream ran out.
+    pub const TIMEOUT: u64 = 0x4 | 0x8_0000;
     /// LH, UH, UT, LR, UR, UF, UC, UMSDR, UPE, DF: the upstream was at fault.
     pub const UPSTREAM_FAILED: u64 =
-        0x1 | 0x2 | UPSTREAM_TIMEOUT | 0x8 | 0x10 | 0x20 | 0x40 | 0x8_0000 | 0x80_0000 | 0x400_0000;
+        TIMEOUT | 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80_0000 | 0x400_0000;
     /// DC, DPE and DR: the client was gone, broke its protocol, or reset its stream.
     pub const CLIENT_GONE: u64 = 0x4000 | 0x4_0000 | 0x1000_0000;
     pub const STREAM_IDLE: u64 = 0x1_0000;
 }
+
+/// Envoy's words for its clocks over a whole stream that set no flag.
+const STREAM_CLOCKS: [&[u8]; 2] = [b"max_duration_timeout", b"request_overall_timeout"];
 
 /// Judges a request that has ended, at `now`.
 pub fn at_end(
@@ -148,15 +152,14 @@ fn judge(
         timeout,
         ..Verdict::of(outcome.unwrap_or(Outcome::Ignored))
     };
-    let client_gone = outcome.is_none();
-    if verdict.outcome != Outcome::Ignored || client_gone {
+    // A client that had sent all lost patience with an upstream that had all it needed.
+    let client_waited = outcome.is_none() && course.request_complete;
+    if verdict.outcome != Outcome::Ignored || client_waited {
         verdict.slow = is_slow(rules, course, response, status, now, ended);
     }
-    if client_gone && verdict.slow {
-        // The client lost patience with an upstream that had all it needed.
+    if client_waited && verdict.slow {
         verdict.outcome = Outcome::Success;
     }
-    verdict.slow &= verdict.outcome != Outcome::Ignored;
     if verdict.outcome == Outcome::Failure && rules.hints {
         verdict.hint = hint::read(course.grpc, status, response);
     }
@@ -183,7 +186,7 @@ fn outcome(
         return (Some(Outcome::Ignored), false);
     }
     let flags = response.flags();
-    let timeout = flags & flag::UPSTREAM_TIMEOUT != 0;
+    let timeout = flags & flag::TIMEOUT != 0;
     if flags & flag::CLIENT_GONE != 0 || details.is_some_and(|d| d.starts_with(b"downstream_")) {
         // A status that had already said failure stands, whatever the client did after.
         let failed = !course.grpc && status.is_some() && by_status() == Outcome::Failure;
@@ -192,7 +195,8 @@ fn outcome(
     if flags & flag::UPSTREAM_FAILED != 0 {
         return (Some(Outcome::Failure), timeout);
     }
-    if flags & flag::STREAM_IDLE != 0 {
+    let clock = details.is_some_and(|d| STREAM_CLOCKS.contains(&d));
+    if clock || flags & flag::STREAM_IDLE != 0 {
         // Whose silence it was shows in whether the client had still to send.
         let upstream = course.request_complete;
         let outcome = if upstream {
@@ -223,7 +227,9 @@ fn answered(
     };
     if course.grpc {
         let known = response.grpc_status();
-        return match known.or_else(|| ended.then(|| grpc_from_http(status))) {
+        // A gRPC answer whose status is still to come is always a 200.
+        let final_status = ended || status != 200;
+        return match known.or_else(|| final_status.then(|| grpc_from_http(status))) {
             None => Outcome::Success,
             Some(code) => grpc_outcome(rules.outcome, code),
         };

@@ -5,11 +5,10 @@
 //! ticket away. Nothing here waits, and nothing fails: where the core cannot help
 //! the request passes. What happened comes out as [`Event`]s, in order.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::breaker::{Breaker, Moment, Permit, Refusal, StateName, Transition};
+use crate::breaker::{Breaker, Moment, Refusal, StateName, Transition};
 use crate::classify::{self, Course, Outcome, Response, Rules, Verdict};
 use crate::event::{Counter, Event, Gauge};
 use crate::fallback::{self, Answer, Occasion};
@@ -18,6 +17,12 @@ use crate::policy::{Config, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
 use crate::select::{self, Request, Selector};
 use crate::time::{Instant, Span};
+
+mod ticket;
+
+pub use ticket::{Admission, Decision, Note, Ticket};
+
+use ticket::{Admitted, Echo};
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
@@ -30,107 +35,6 @@ pub struct Engine {
     transitions: Vec<Transition>,
     events: VecDeque<Event>,
     many_headers: bool,
-}
-
-/// What becomes of a request at its headers.
-#[derive(Debug)]
-pub enum Admission {
-    /// No policy is for it: the filter has nothing to do with it.
-    Unmatched,
-    /// It passes; the ticket wants to be settled.
-    Pass(Ticket),
-    /// It is answered here.
-    Reject(Answer, Note),
-}
-
-/// What was decided about a request, where that was something else than "pass".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    policy: usize,
-    /// The circuit's state as the request met it.
-    pub state: StateName,
-    /// What was decided.
-    pub decision: Decision,
-}
-
-/// What can be decided about a request, besides letting it pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It was rejected.
-    Reject,
-    /// It would have been, but the mode let it through.
-    WouldReject,
-    /// It passed as a probe.
-    Probe,
-    /// Its upstream's answer was replaced.
-    Fallback,
-}
-
-impl Decision {
-    /// The word for it in access logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Decision::Reject => "reject",
-            Decision::WouldReject => "would_reject",
-            Decision::Probe => "probe",
-            Decision::Fallback => "fallback",
-        }
-    }
-}
-
-/// A request that passed, and what is known of it so far.
-///
-/// To be given to [`Engine::settle`], or to [`Engine::abandon`] where the host says
-/// nothing of how the request ended.
-#[must_use = "an unsettled ticket keeps its key in use"]
-#[derive(Debug)]
-pub struct Ticket {
-    policy: usize,
-    admitted: Option<Admitted>,
-    enforced: bool,
-    state: StateName,
-    decision: Option<Decision>,
-    course: Course,
-    watches_clock: bool,
-    watches_response: bool,
-    echo: Option<Box<Echo>>,
-    /// The verdict over the upstream's answer, where that was replaced.
-    replaced: Option<Verdict>,
-}
-
-#[derive(Debug)]
-struct Admitted {
-    slot: u32,
-    permit: Permit,
-}
-
-/// What a fallback may repeat after the request's headers are gone.
-#[derive(Debug)]
-struct Echo {
-    path: Box<[u8]>,
-    request_id: Box<[u8]>,
-}
-
-impl Ticket {
-    /// Whether it matters when the request ended and when the response began: where
-    /// not, the host's clock need not be read for them.
-    pub fn watches_clock(&self) -> bool {
-        self.watches_clock
-    }
-
-    /// Whether [`Engine::response_headers`] must be called.
-    pub fn watches_response(&self) -> bool {
-        self.watches_response || self.watches_clock
-    }
-
-    /// What was decided, if that was something else than "pass".
-    pub fn note(&self) -> Option<Note> {
-        self.decision.map(|decision| Note {
-            policy: self.policy,
-            state: self.state,
-            decision,
-        })
-    }
 }
 
 impl Engine {
@@ -204,8 +108,9 @@ impl Engine {
             course,
             watches_clock: policy.breaker.slow_threshold.is_some(),
             watches_response: enforced && policy.wants_response(),
-            echo: policy.echoes_request_later().then(|| echo(request)),
-            replaced: None,
+            echo: Echo::wanted(policy.echoes_request_later(), request),
+            seen: None,
+            replaced: false,
         };
         let refusal = if mode == Mode::ForcedOpen {
             Some(Refusal {
@@ -252,6 +157,7 @@ impl Engine {
         }
         let policy = self.policies.get(ticket.policy)?;
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
+        ticket.seen = Some(verdict);
         let answer = answer_to_failure(policy, ticket, verdict);
         if let Some(admitted) = &ticket.admitted
             && let Some(breaker) = self.breaker_mut(ticket.policy, admitted.slot)
@@ -259,7 +165,7 @@ impl Engine {
             breaker.answered(&admitted.permit, verdict, now);
         }
         let answer = answer?;
-        ticket.replaced = Some(verdict);
+        ticket.replaced = true;
         ticket.decision = Some(Decision::Fallback);
         self.count(ticket.policy, Counter::Fallback(answer.on, answer.kind));
         Some(answer)
@@ -270,10 +176,11 @@ impl Engine {
         let Some(policy) = self.policies.get(ticket.policy) else {
             return;
         };
-        let verdict = ticket
-            .replaced
-            .unwrap_or_else(|| classify::at_end(&rules(policy), &ticket.course, response, now));
-        let too_late = ticket.replaced.is_none()
+        let verdict = match ticket.seen {
+            Some(seen) if ticket.replaced => seen,
+            _ => classify::at_end(&rules(policy), &ticket.course, response, now),
+        };
+        let too_late = !ticket.replaced
             && ticket.enforced
             && verdict.outcome == Outcome::Failure
             && policy
@@ -286,9 +193,10 @@ impl Engine {
         self.finish(ticket, verdict, now);
     }
 
-    /// Takes a ticket back where the host never said how its request ended.
+    /// Takes a ticket back where the host never said how its request ended: it is
+    /// judged by the response's headers if those were looked at.
     pub fn abandon(&mut self, ticket: Ticket, now: Instant) {
-        let verdict = ticket.replaced.unwrap_or(Verdict::of(Outcome::Ignored));
+        let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
         self.finish(ticket, verdict, now);
     }
 
@@ -382,13 +290,14 @@ impl Engine {
             .get(ticket.policy)
             .filter(|_| ticket.enforced)
             .and_then(|policy| {
+                let echo = Echo::wanted(policy.echoes_request(), request);
                 let occasion = Occasion {
                     on: On::Open,
                     state: refusal.state,
                     retry_after: refusal.retry_after,
                     grpc: ticket.course.grpc,
-                    path: request.header(":path").unwrap_or_default(),
-                    request_id: request.header("x-request-id").unwrap_or_default(),
+                    path: &echo.path,
+                    request_id: &echo.request_id,
                 };
                 fallback::answer(policy, &occasion)
             });
@@ -502,27 +411,18 @@ fn reason(verdict: Verdict) -> On {
     }
 }
 
-fn echo(request: &impl Request) -> Box<Echo> {
-    let value = |name| request.header(name).unwrap_or_default().into();
-    Box::new(Echo {
-        path: value(":path"),
-        request_id: value("x-request-id"),
-    })
-}
-
 /// The answer in place of a failed one, where decisions are applied.
 fn answer_to_failure(policy: &Policy, ticket: &Ticket, verdict: Verdict) -> Option<Answer> {
     if !ticket.enforced || verdict.outcome != Outcome::Failure {
         return None;
     }
-    let echo = ticket.echo.as_ref();
     let occasion = Occasion {
         on: reason(verdict),
         state: ticket.state,
         retry_after: Span::ZERO,
         grpc: ticket.course.grpc,
-        path: echo.map_or(b"", |echo| &echo.path),
-        request_id: echo.map_or(b"", |echo| &echo.request_id),
+        path: &ticket.echo.path,
+        request_id: &ticket.echo.request_id,
     };
     fallback::answer(policy, &occasion)
 }

@@ -28,8 +28,9 @@ use list::{Links, List};
 pub const KEY_BYTES_MAX: usize = 512;
 
 /// How many circuits that are not closed are looked at for one to forget. They
-/// stand in the order of their last use, so the first few are the likeliest.
-const HELD_LOOKS: usize = 16;
+/// stand in the order of their last use, so the first ones are the likeliest; the
+/// bound keeps a new key cheap while a whole table of circuits is open.
+const HELD_LOOKS: usize = 64;
 
 /// The breakers of one policy.
 #[derive(Debug)]
@@ -278,7 +279,14 @@ pub fn encode(
             key.extend_from_slice(&ABSENT.to_le_bytes());
             continue;
         };
-        let Some(len) = u16::try_from(value.len()).ok().filter(|len| *len < ABSENT) else {
+        let end = key
+            .len()
+            .saturating_add(LENGTH_BYTES)
+            .saturating_add(value.len());
+        let Some(len) = u16::try_from(value.len())
+            .ok()
+            .filter(|_| end <= KEY_BYTES_MAX)
+        else {
             return false;
         };
         key.extend_from_slice(&len.to_le_bytes());
@@ -290,15 +298,16 @@ pub fn encode(
                 .make_ascii_lowercase();
         }
     }
-    key.len() <= KEY_BYTES_MAX
+    true
 }
 
+const LENGTH_BYTES: usize = 2;
 /// The length that stands for a part that is not there.
 const ABSENT: u16 = u16::MAX;
 
 fn decode(mut key: &[u8]) -> Vec<Option<Box<[u8]>>> {
     let mut parts = Vec::new();
-    while let Some((len, rest)) = key.split_first_chunk::<2>() {
+    while let Some((len, rest)) = key.split_first_chunk::<LENGTH_BYTES>() {
         let len = u16::from_le_bytes(*len);
         let part_len = if len == ABSENT { 0 } else { usize::from(len) };
         let Some((part, rest)) = rest.split_at_checked(part_len) else {

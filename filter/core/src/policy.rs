@@ -15,6 +15,7 @@ use crate::time::Span;
 pub mod error;
 mod json;
 mod read;
+pub mod record;
 mod text;
 mod wire;
 
@@ -345,12 +346,24 @@ impl Config {
         let node = json::parse(json).map_err(|error| alloc::vec![error])?;
         wire::config(&node)
     }
+
+    /// The schema of the policy language in pieces: a path and what holds there.
+    /// Several pieces of one path hold together, unless their types differ: then
+    /// either may. See [`record`] for the paths.
+    #[cfg(feature = "schema")]
+    pub fn schema_notes() -> Vec<(String, serde_json::Value)> {
+        wire::schema_notes()
+    }
 }
 
 impl Policy {
-    /// Whether some answer to a failure repeats the request's path or id: those
-    /// must be remembered, since hosts let go of a request's headers before the
-    /// response's come.
+    /// Whether some answer repeats the request's path or id.
+    pub fn echoes_request(&self) -> bool {
+        self.fallback.iter().any(Respond::echoes_request)
+    }
+
+    /// Whether some answer to a failure does: then they must be remembered, since
+    /// hosts let go of a request's headers before the response's come.
     pub fn echoes_request_later(&self) -> bool {
         self.fallback
             .iter()

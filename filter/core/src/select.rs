@@ -45,9 +45,6 @@ pub struct Selected<'a> {
     pub pattern: Option<&'a str>,
 }
 
-/// Longest name that is looked up by authority: host names end at 253.
-const AUTHORITY_BYTES_MAX: usize = 300;
-
 impl Selector {
     /// Files the policies; disabled ones are left out, as if they were absent.
     pub fn new(policies: &[Policy]) -> Selector {
@@ -92,13 +89,11 @@ impl Selector {
         ];
         if !self.authorities.is_empty() {
             let authority = request.header(":authority").unwrap_or_default();
-            if authority.len() <= AUTHORITY_BYTES_MAX {
-                let lower = authority.to_ascii_lowercase();
-                let bare = without_port(&lower);
-                lists[2] = found(&self.authorities, || Some(&lower));
-                if bare.len() < lower.len() {
-                    lists[3] = found(&self.authorities, || Some(bare));
-                }
+            let lower = authority.to_ascii_lowercase();
+            let bare = without_port(&lower);
+            lists[2] = found(&self.authorities, || Some(&lower));
+            if bare.len() < lower.len() {
+                lists[3] = found(&self.authorities, || Some(bare));
             }
         }
         while let Some(place) = pop_lowest(&mut lists) {

@@ -18,7 +18,7 @@ pub(super) struct Probes {
     live: Vec<Probe>,
     next_number: u32,
     judged: Counts,
-    /// The hint of the last failure.
+    /// The hint of the probe judged last: the one that tips the verdict.
     hint: Option<Span>,
 }
 
@@ -130,10 +130,6 @@ impl Probes {
                 judgement = Judgement::Undecided;
             }
         }
-        // Where neither rule is on nothing can be bad, but someone must have looked.
-        if self.judged.requests == 0 {
-            return Judgement::Undecided;
-        }
         judgement
     }
 
@@ -150,9 +146,7 @@ impl Probes {
         }
         let failure = verdict.outcome == Outcome::Failure;
         self.judged.add(failure, verdict.slow);
-        if failure {
-            self.hint = verdict.hint;
-        }
+        self.hint = verdict.hint;
     }
 }
 
@@ -187,8 +181,9 @@ fn slow_needed(config: &BreakerConfig) -> Option<u32> {
     }
 }
 
-/// The smallest number of probes that is at least the share: one or more.
+/// The smallest number of probes that is at least the share, which is not zero: one
+/// or more.
 fn share_of_permits(config: &BreakerConfig, share_bp: u32) -> u32 {
     let share = u64::from(config.half_open.permits).saturating_mul(u64::from(share_bp));
-    u32::try_from(share.div_ceil(u64::from(WHOLE_BP)).max(1)).unwrap_or(u32::MAX)
+    u32::try_from(share.div_ceil(u64::from(WHOLE_BP))).unwrap_or(u32::MAX)
 }

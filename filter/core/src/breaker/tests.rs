@@ -1,1 +1,190 @@
+//! State tables. Each row is a line of steps and, after the colon, all that came
+//! of them; [`Bench::step`] says what the words mean.
 
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::testing::{at_ms, breaker};
+
+mod half_open;
+mod opening;
+mod recovery;
+
+/// One breaker, one clock, and the requests under way, oldest first.
+struct Bench {
+    config: BreakerConfig,
+    breaker: Breaker,
+    now: Instant,
+    random: Random,
+    permits: VecDeque<Permit>,
+    transitions: Vec<Transition>,
+}
+
+/// Runs a script against a breaker with these fields, and compares line by line.
+fn check(fields: &str, script: &str) {
+    let mut bench = Bench::new(fields);
+    for line in script.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        let (steps, expected) = line.split_once(':').expect("steps : results");
+        let results: Vec<String> = steps.split(',').flat_map(|s| bench.step(s)).collect();
+        assert_eq!(
+            shortened(&results),
+            expected.trim(),
+            "in the line `{line}`\nof {fields}\n{script}"
+        );
+    }
+}
+
+impl Bench {
+    fn new(fields: &str) -> Bench {
+        let config = breaker(fields);
+        let now = at_ms(1_000_000);
+        Bench {
+            breaker: Breaker::new(&config, now),
+            config,
+            now,
+            random: Random::new(1),
+            permits: VecDeque::new(),
+            transitions: Vec::new(),
+        }
+    }
+
+    /// One step, and what came of it.
+    ///
+    /// - `admit N`: N requests ask for admission; each gives `pass`, `probe`, or
+    ///   `no STATE MS` with the time after which to ask again.
+    /// - `ok`, `slow`, `fail`, `slowfail`, `ignored`, `lose`, each with an optional N: so the
+    ///   N oldest requests end, or are never heard of again. `last ok` and so on: the newest.
+    /// - `hint MS`: the oldest fails, and asks to be left alone for so long.
+    /// - `sent`, `head ok` and so on: the oldest request is complete, or answered.
+    /// - `wait MS`, `back MS`: the clock moves.
+    ///
+    /// Changes of state show as `from>to why requests/failures/slow #opens`, with
+    /// the open time where there is one.
+    fn step(&mut self, step: &str) -> Vec<String> {
+        let words: Vec<&str> = step.split_whitespace().collect();
+        let number = |at: usize| words.get(at).map_or(1, |w| w.parse().expect("a number"));
+        let mut results = Vec::new();
+        match words[0] {
+            "admit" => {
+                for _ in 0..number(1) {
+                    let result = self.admit();
+                    results.append(&mut self.changes());
+                    results.push(result);
+                }
+            }
+            "wait" => self.now = self.now.after(Span::from_ms(number(1))),
+            "back" => {
+                let ns = Span::from_ms(number(1)).as_ns();
+                self.now = Instant::from_ns(self.now.as_ns() - ns);
+            }
+            "sent" => self.breaker.request_complete(&self.permits[0], self.now),
+            "head" => {
+                let permit = &self.permits[0];
+                self.breaker.answered(permit, verdict(words[1]), self.now);
+            }
+            "lose" => drop(self.permits.drain(..number(1) as usize)),
+            "hint" => {
+                let hint = Some(Span::from_ms(number(1)));
+                let verdict = Verdict {
+                    hint,
+                    ..verdict("fail")
+                };
+                let permit = self.permits.pop_front().expect("a request under way");
+                self.settle(permit, verdict);
+            }
+            "last" => {
+                let permit = self.permits.pop_back().expect("a request under way");
+                self.settle(permit, verdict(words[1]));
+            }
+            word => {
+                for _ in 0..number(1) {
+                    let permit = self.permits.pop_front().expect("a request under way");
+                    self.settle(permit, verdict(word));
+                }
+            }
+        }
+        results.append(&mut self.changes());
+        results
+    }
+
+    fn moment(&mut self) -> (&mut Breaker, Moment<'_>) {
+        let moment = Moment {
+            config: &self.config,
+            now: self.now,
+            random: &mut self.random,
+            transitions: &mut self.transitions,
+        };
+        (&mut self.breaker, moment)
+    }
+
+    fn admit(&mut self) -> String {
+        let (breaker, mut moment) = self.moment();
+        match breaker.try_acquire(&mut moment) {
+            Ok(permit) => {
+                let word = if permit.is_probe() { "probe" } else { "pass" };
+                self.permits.push_back(permit);
+                word.into()
+            }
+            Err(refusal) => format!(
+                "no {} {}",
+                refusal.state.name(),
+                refusal.retry_after.as_ms()
+            ),
+        }
+    }
+
+    fn settle(&mut self, permit: Permit, verdict: Verdict) {
+        let (breaker, mut moment) = self.moment();
+        breaker.settle(permit, verdict, &mut moment);
+    }
+
+    fn changes(&mut self) -> Vec<String> {
+        self.transitions.drain(..).map(shown).collect()
+    }
+}
+
+fn verdict(word: &str) -> Verdict {
+    let (outcome, slow) = match word {
+        "ok" => (Outcome::Success, false),
+        "slow" => (Outcome::Success, true),
+        "fail" => (Outcome::Failure, false),
+        "slowfail" => (Outcome::Failure, true),
+        "ignored" => (Outcome::Ignored, false),
+        _ => panic!("no step is called {word}"),
+    };
+    Verdict {
+        slow,
+        ..Verdict::of(outcome)
+    }
+}
+
+fn shown(change: Transition) -> String {
+    let Counts {
+        requests,
+        failures,
+        slow,
+    } = change.counts;
+    let open_for = match change.open_for {
+        Span::ZERO => String::new(),
+        open_for => format!(" {}ms", open_for.as_ms()),
+    };
+    format!(
+        "{}>{} {} {requests}/{failures}/{slow} #{}{open_for}",
+        change.from.name(),
+        change.to.name(),
+        change.why.name(),
+        change.opens,
+    )
+}
+
+/// Results on one line; the same one several times in a row as `result xN`.
+fn shortened(results: &[String]) -> String {
+    let runs = results.chunk_by(|a, b| a == b).map(|run| match run.len() {
+        1 => run[0].clone(),
+        many => format!("{} x{many}", run[0]),
+    });
+    runs.collect::<Vec<String>>().join(", ")
+}

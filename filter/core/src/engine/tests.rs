@@ -1,1 +1,151 @@
+//! The facade, from a request's headers to its end, with plain data for a host.
 
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::*;
+use crate::fallback::Kind;
+use crate::testing::{Asking, Ending, at_ms, config};
+
+mod fallbacks;
+mod modes;
+mod outage;
+
+/// One engine, one clock, and what came out.
+struct Bench {
+    engine: Engine,
+    now: Instant,
+}
+
+/// Opens at the second failure of two for a second; one probe decides.
+const FRAGILE: &str = r#""circuit_breaker": {"minimum_requests": 2, "failure_rate_threshold": 100,
+    "open": {"duration": "1s", "multiplier": 1, "jitter": 0, "retry_after_max": "0s"}, "half_open": {"permits": 1, "lease": "10s"}}"#;
+
+impl Bench {
+    /// Policies with these fields are called `p0`, `p1` and so on.
+    fn new(policies: &[&str]) -> Bench {
+        Bench::seeded(policies, 1_000, 1)
+    }
+
+    fn limited(policies: &[&str], keys: u32) -> Bench {
+        Bench::seeded(policies, keys, 1)
+    }
+
+    fn seeded(policies: &[&str], keys: u32, seed: u64) -> Bench {
+        let policies: Vec<String> = policies
+            .iter()
+            .enumerate()
+            .map(|(n, fields)| {
+                let comma = if fields.is_empty() { "" } else { "," };
+                format!(r#"{{"name":"p{n}"{comma}{fields}}}"#)
+            })
+            .collect();
+        let json = format!(
+            r#"{{"policies":[{}],"limits":{{"keys":{keys}}}}}"#,
+            policies.join(",")
+        );
+        Bench {
+            engine: Engine::new(config(&json), seed),
+            now: at_ms(5_000),
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now = self.now.after(Span::from_ms(ms));
+    }
+
+    fn admit(&mut self, request: &Asking) -> Admission {
+        self.engine.admit(request, true, self.now)
+    }
+
+    /// The ticket of a request that must pass.
+    fn pass(&mut self, request: &Asking) -> Ticket {
+        match self.admit(request) {
+            Admission::Pass(ticket) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The answer to a request that must be rejected.
+    fn reject(&mut self, request: &Asking) -> (Answer, Note) {
+        match self.admit(request) {
+            Admission::Reject(answer, note) => (answer, note),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, ending: &Ending) {
+        self.engine.settle(ticket, ending, self.now);
+    }
+
+    /// A request that passes and ends at once with this status.
+    fn serve(&mut self, request: &Asking, status: u16) {
+        let ticket = self.pass(request);
+        self.settle(ticket, &Ending::status(status));
+    }
+
+    /// Two failures, which open the circuit of this request.
+    fn trip(&mut self, request: &Asking) {
+        self.serve(request, 503);
+        self.serve(request, 503);
+        self.events();
+    }
+
+    fn head(&mut self, ticket: &mut Ticket, ending: &Ending) -> Option<Answer> {
+        self.engine.response_headers(ticket, ending, self.now)
+    }
+
+    /// What happened since the last call, a line each.
+    fn events(&mut self) -> Vec<String> {
+        core::iter::from_fn(|| self.engine.next_event())
+            .map(shown)
+            .collect()
+    }
+
+    /// How often this happened since the last call.
+    fn count(&mut self, what: &str) -> usize {
+        self.events().iter().filter(|e| *e == what).count()
+    }
+}
+
+fn shown(event: Event) -> String {
+    let (policy, words) = match event {
+        Event::Count { policy, counter } => (policy, counted(counter)),
+        Event::Gauge {
+            policy,
+            gauge,
+            delta,
+        } => (policy, format!("{gauge:?} {delta:+}")),
+        Event::Transition {
+            policy,
+            key,
+            transition,
+        } => {
+            let part = |part: &Option<Box<[u8]>>| match part {
+                None => "-".to_string(),
+                Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            };
+            let key: Vec<String> = key.iter().map(part).collect();
+            let (from, to) = (transition.from.name(), transition.to.name());
+            let why = transition.why.name();
+            (policy, format!("[{}] {from}>{to} {why}", key.join(" ")))
+        }
+    };
+    format!("p{policy} {words}")
+}
+
+fn counted(counter: Counter) -> String {
+    match counter {
+        Counter::Request(outcome) => outcome.name().into(),
+        Counter::Slow => "slow".into(),
+        Counter::Rejected => "rejected".into(),
+        Counter::WouldReject => "would reject".into(),
+        Counter::Transition(from, to) => format!("{}>{}", from.name(), to.name()),
+        Counter::Probe => "probe".into(),
+        Counter::Fallback(on, kind) => format!("fallback {on:?} {}", kind.name()),
+        Counter::FallbackTooLate => "too late".into(),
+        Counter::KeyOverflowed => "overflowed".into(),
+    }
+}

@@ -1,1 +1,334 @@
+//! Whole answers.
 
+use alloc::string::ToString;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::policy;
+
+const STATES: [StateName; 5] = [
+    StateName::Closed,
+    StateName::Open,
+    StateName::HalfOpen,
+    StateName::Recovering,
+    StateName::ForcedOpen,
+];
+
+/// A rejection by an open circuit that will be asked again in 4.2 seconds.
+fn rejected() -> Occasion<'static> {
+    Occasion {
+        on: On::Open,
+        state: StateName::Open,
+        retry_after: Span::from_ms(4_200),
+        grpc: false,
+        path: b"/pay?x=<1>",
+        request_id: b"id-1",
+    }
+}
+
+fn answered(fields: &str, occasion: &Occasion<'_>) -> Answer {
+    answer(&policy(fields), occasion).expect("an answer")
+}
+
+/// The headers as text, in their order.
+fn headers(answer: &Answer) -> Vec<(&str, &str)> {
+    let text = |value| core::str::from_utf8(value).expect("text");
+    let headers = answer.headers.iter();
+    headers
+        .map(|(name, value)| (&**name, text(value)))
+        .collect()
+}
+
+fn body(answer: &Answer) -> &str {
+    core::str::from_utf8(&answer.body).expect("text")
+}
+
+/// An entry with these fields, under a policy that puts no labels on.
+fn entry(fields: &str) -> String {
+    format!(r#""label": false, "fallback": [{{"type": "respond", {fields}}}]"#)
+}
+
+#[test]
+fn the_default_answer_tells_callers_and_proxies_to_stay_away() {
+    let answer = answered("", &rejected());
+    assert_eq!(
+        (answer.status, answer.grpc_status, answer.on, answer.kind),
+        (503, None, On::Open, Kind::Default)
+    );
+    assert_eq!(
+        headers(&answer),
+        [
+            ("content-type", "application/problem+json"),
+            ("retry-after", "5"),
+            ("x-envoy-overloaded", "true"),
+            ("x-envoy-ratelimited", "true"),
+            ("x-circuit-fallback", "default"),
+            ("x-circuit-state", "open"),
+        ]
+    );
+    let problem: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(
+        problem,
+        json!({
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "The circuit is open; try again in 5 s.",
+            "policy": "p",
+            "retry_after": 5,
+        })
+    );
+}
+
+#[test]
+fn the_default_grpc_answer_is_unavailable_and_pushes_back() {
+    let occasion = Occasion {
+        grpc: true,
+        ..rejected()
+    };
+    let answer = answered("", &occasion);
+    assert_eq!(
+        (answer.status, answer.grpc_status, answer.on, answer.kind),
+        (503, Some(14), On::Open, Kind::Default)
+    );
+    assert_eq!(
+        headers(&answer),
+        [
+            ("grpc-retry-pushback-ms", "-1"),
+            ("x-envoy-overloaded", "true"),
+            ("x-envoy-ratelimited", "true"),
+            ("x-circuit-fallback", "default"),
+            ("x-circuit-state", "open"),
+        ]
+    );
+    assert_eq!(body(&answer), "circuit of policy p is open");
+}
+
+#[test]
+fn callers_are_never_told_to_come_back_at_once() {
+    let rows = [
+        (Span::ZERO, "1"),
+        (Span::from_ns(1), "1"),
+        (Span::from_ms(1_000), "1"),
+        (Span::from_ms(1_001), "2"),
+        (Span::from_secs(86_400), "86400"),
+    ];
+    for (retry_after, expected) in rows {
+        let occasion = Occasion {
+            retry_after,
+            ..rejected()
+        };
+        let default = answered("", &occasion);
+        assert_eq!(headers(&default)[1], ("retry-after", expected));
+        let own = answered(&entry(r#""body": "{retry_after}""#), &occasion);
+        assert_eq!(body(&own), expected);
+    }
+}
+
+#[test]
+fn labels_say_what_answered_and_in_which_state() {
+    for state in STATES {
+        for grpc in [false, true] {
+            let occasion = Occasion {
+                state,
+                grpc,
+                ..rejected()
+            };
+            let answer = answered(r#""fallback": [{"type": "respond"}]"#, &occasion);
+            assert_eq!(
+                headers(&answer),
+                [
+                    ("x-circuit-fallback", "respond"),
+                    ("x-circuit-state", state.name()),
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_policy_may_leave_the_labels_off() {
+    for grpc in [false, true] {
+        let occasion = Occasion { grpc, ..rejected() };
+        for fields in [r#""label": false"#, &entry(r#""status": 200"#)] {
+            let answer = answered(fields, &occasion);
+            let labelled = |(name, _): &(&str, &str)| name.starts_with("x-circuit");
+            assert!(!headers(&answer).iter().any(labelled), "{fields}");
+        }
+    }
+}
+
+#[test]
+fn details_say_why_for_access_logs() {
+    let rows = [
+        (On::Open, StateName::Open, "spillway_open"),
+        (On::Open, StateName::HalfOpen, "spillway_half_open"),
+        (On::Open, StateName::Recovering, "spillway_recovering"),
+        (On::Open, StateName::ForcedOpen, "spillway_forced_open"),
+        (On::Failure, StateName::Closed, "spillway_failure"),
+        (On::Failure, StateName::HalfOpen, "spillway_failure"),
+        (On::Timeout, StateName::Closed, "spillway_timeout"),
+        (On::Timeout, StateName::Recovering, "spillway_timeout"),
+    ];
+    for (on, state, expected) in rows {
+        let occasion = Occasion {
+            on,
+            state,
+            ..rejected()
+        };
+        let fields = entry(r#""on": ["open", "failure", "timeout"]"#);
+        assert_eq!(answered(&fields, &occasion).details, expected);
+    }
+}
+
+#[test]
+fn the_first_entry_for_the_occasion_answers() {
+    let fields = r#""label": false, "fallback": [
+        {"type": "respond", "on": ["timeout"], "status": 201},
+        {"type": "respond", "on": ["failure"], "status": 202},
+        {"type": "respond", "on": ["timeout", "open"], "status": 203},
+        {"type": "respond", "on": ["open"], "status": 204}]"#;
+    let rows = [(On::Open, 203), (On::Failure, 202), (On::Timeout, 201)];
+    for (on, status) in rows {
+        let answer = answered(fields, &Occasion { on, ..rejected() });
+        assert_eq!(
+            (answer.status, answer.on, answer.kind),
+            (status, on, Kind::Respond)
+        );
+    }
+    // A timeout is a failure too, in the order of the entries.
+    let fields = r#""fallback": [
+        {"type": "respond", "on": ["failure"], "status": 202},
+        {"type": "respond", "on": ["timeout"], "status": 201}]"#;
+    let timeout = Occasion {
+        on: On::Timeout,
+        ..rejected()
+    };
+    assert_eq!(answered(fields, &timeout).status, 202);
+}
+
+#[test]
+fn a_failure_without_an_entry_keeps_the_upstreams_answer() {
+    let rows = [
+        ("", On::Failure),
+        ("", On::Timeout),
+        (
+            r#""fallback": [{"type": "respond", "on": ["open"]}]"#,
+            On::Failure,
+        ),
+        (
+            r#""fallback": [{"type": "respond", "on": ["open"]}]"#,
+            On::Timeout,
+        ),
+        (
+            r#""fallback": [{"type": "respond", "on": ["timeout"]}]"#,
+            On::Failure,
+        ),
+    ];
+    for (fields, on) in rows {
+        assert_eq!(
+            answer(&policy(fields), &Occasion { on, ..rejected() }),
+            None
+        );
+    }
+    // A rejection has to be answered by someone.
+    let fields = r#""fallback": [{"type": "respond", "on": ["failure"]}]"#;
+    assert_eq!(answered(fields, &rejected()).kind, Kind::Default);
+}
+
+#[test]
+fn placeholders_are_filled_where_they_stand() {
+    let rows = [
+        (
+            r#""body": "{policy}: {path} {retry_after} {request_id} {other}""#,
+            "p: /pay?x=<1> 5 id-1 {other}",
+        ),
+        (
+            r#""json": {"p": "{policy}", "at": "{path}", "n": "{retry_after}", "id": "{request_id}"}"#,
+            r#"{"p":"p","at":"/pay?x=<1>","n":"5","id":"id-1"}"#,
+        ),
+        (
+            r#""body": "<p>{path}</p>", "headers": {"content-type": "text/html"}"#,
+            "<p>/pay?x=&lt;1&gt;</p>",
+        ),
+        (r#""status": 200"#, ""),
+    ];
+    for (fields, expected) in rows {
+        assert_eq!(
+            body(&answered(&entry(fields), &rejected())),
+            expected,
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn a_client_cannot_break_out_of_a_json_answer() {
+    let path = b"/\",\"admin\":true,\"x\":\"\\\r\n\x00\xff{policy}";
+    let occasion = Occasion {
+        path,
+        request_id: path,
+        ..rejected()
+    };
+    for fields in [
+        r#""json": {"at": "{path}", "id": "{request_id}"}"#,
+        r#""body": "{\"at\": \"{path}\", \"id\": \"{request_id}\"}", "headers": {"content-type": "Application/Problem+JSON; charset=utf-8"}"#,
+    ] {
+        let answer = answered(&entry(fields), &occasion);
+        let found: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let text = "/\",\"admin\":true,\"x\":\"\\\u{fffd}{policy}";
+        assert_eq!(found, json!({"at": text, "id": text}));
+    }
+}
+
+#[test]
+fn headers_of_an_entry_are_filled_and_escaped() {
+    let fields = entry(
+        r#""headers": {"X-Path": "at {path}", "retry-after": "{retry_after}", "x-none": ""}, "body": "b""#,
+    );
+    let occasion = Occasion {
+        path: b"/\r\nset-cookie: a=b",
+        ..rejected()
+    };
+    assert_eq!(
+        headers(&answered(&fields, &occasion)),
+        [
+            ("x-path", "at /%0D%0Aset-cookie: a=b"),
+            ("retry-after", "5"),
+            ("x-none", ""),
+            ("content-type", "text/plain; charset=utf-8"),
+        ]
+    );
+}
+
+#[test]
+fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
+    let fields = entry(
+        r#""status": 200, "headers": {"x-a": "1"}, "json": {"for": "http"},
+           "grpc_status": "RESOURCE_EXHAUSTED", "grpc_message": "{policy}, {path}, {request_id}""#,
+    );
+    let occasion = Occasion {
+        grpc: true,
+        path: b"/a.B/C\n",
+        ..rejected()
+    };
+    let answer = answered(&fields, &occasion);
+    assert_eq!((answer.status, answer.grpc_status), (200, Some(8)));
+    assert_eq!(body(&answer), "p, /a.B/C, id-1");
+    assert_eq!(headers(&answer), [("x-a", "1")]);
+    let http = answered(&fields, &rejected());
+    assert_eq!(http.grpc_status, None);
+    assert_eq!(body(&http), r#"{"for":"http"}"#);
+}
+
+#[test]
+fn a_request_without_path_or_id_leaves_their_places_empty() {
+    let occasion = Occasion {
+        path: b"",
+        request_id: b"",
+        ..rejected()
+    };
+    let answer = answered(&entry(r#""body": "[{path}{request_id}]""#), &occasion);
+    assert_eq!(body(&answer).to_string(), "[]");
+}

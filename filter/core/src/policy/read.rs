@@ -11,44 +11,58 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ops::RangeInclusive;
+
+use serde_json::{Value, json};
 
 use super::error::{PolicyError, Problem};
 use super::json::Node;
+use super::record::{ALLOWED, REQUIRED, Record};
 use super::text;
 use crate::time::Span;
 
-/// The errors found so far, each with where it stands in the file.
+/// The errors found so far, in the order of the file whatever the order of reading;
+/// or, where there is no file, what one might hold.
 #[derive(Default)]
-pub(super) struct Errors(RefCell<Vec<(Position, PolicyError)>>);
+pub(super) struct Errors {
+    found: RefCell<Vec<(Position, PolicyError)>>,
+    /// Whether what is read now has been refused whole, so that its parts say nothing.
+    muted: Cell<bool>,
+    record: Record,
+}
 
 /// The way to a value: its index in each list or object, from the top.
 type Position = Vec<usize>;
 
 impl Errors {
+    /// Errors that nobody will read: the getters write down what they would take.
+    #[cfg(feature = "schema")]
+    pub(super) fn recording() -> Errors {
+        Errors {
+            record: Record::begun(),
+            ..Errors::default()
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) fn into_notes(self) -> Vec<(String, Value)> {
+        self.record.into_notes()
+    }
+
     pub(super) fn add(&self, position: &[usize], path: String, problem: Problem) {
         // Never borrowed across a call, so the borrow cannot fail.
-        if let Ok(mut errors) = self.0.try_borrow_mut() {
-            errors.push((position.to_vec(), PolicyError { path, problem }));
+        if let Ok(mut found) = self.found.try_borrow_mut()
+            && !self.muted.get()
+        {
+            let at = found.partition_point(|(other, _)| other.as_slice() <= position);
+            found.insert(at, (position.to_vec(), PolicyError { path, problem }));
         }
     }
 
-    fn len(&self) -> usize {
-        self.0.try_borrow().map_or(0, |errors| errors.len())
-    }
-
-    fn truncate(&self, len: usize) {
-        if let Ok(mut errors) = self.0.try_borrow_mut() {
-            errors.truncate(len);
-        }
-    }
-
-    /// The errors in the order of the file, whatever the order of reading.
     pub(super) fn into_list(self) -> Vec<PolicyError> {
-        let mut errors = self.0.into_inner();
-        errors.sort_by(|(a, _), (b, _)| a.cmp(b));
-        errors.into_iter().map(|(_, error)| error).collect()
+        let found = self.found.into_inner().into_iter();
+        found.map(|(_, error)| error).collect()
     }
 }
 
@@ -71,9 +85,10 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn top(node: &'a Node, errors: &'a Errors) -> Place<'a> {
+    /// The whole file; absent where there is none and the language itself is read.
+    pub(super) fn top(node: Option<&'a Node>, errors: &'a Errors) -> Place<'a> {
         Place {
-            node: Some(node),
+            node,
             position: Vec::new(),
             path: String::new(),
             errors,
@@ -82,6 +97,21 @@ impl<'a> Place<'a> {
 
     pub(super) fn is_absent(&self) -> bool {
         self.node.is_none()
+    }
+
+    /// Whether there is nothing to be read here.
+    pub(super) fn is_passed_over(&self) -> bool {
+        self.is_absent() && !self.is_recording()
+    }
+
+    /// Whether there is no file, and every way of reading should be tried.
+    pub(super) fn is_recording(&self) -> bool {
+        self.errors.record.is_on()
+    }
+
+    /// Says for the schema what no getter knows: a pattern, a default of a list.
+    pub(super) fn schema(&self, fragment: impl FnOnce() -> Value) {
+        self.errors.record.note(&self.path, fragment);
     }
 
     /// Notes that a value other than the one found should stand here.
@@ -98,6 +128,7 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn missing(&self) {
+        self.schema(|| json!({ REQUIRED: true }));
         self.wrong(Problem::Missing);
     }
 
@@ -107,6 +138,7 @@ impl<'a> Place<'a> {
 
     /// Any value, as it stands.
     pub(super) fn node(&self) -> Option<&'a Node> {
+        self.schema(|| json!({}));
         self.node
     }
 
@@ -116,6 +148,7 @@ impl<'a> Place<'a> {
         allowed: &str,
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Option<T> {
+        self.schema(|| json!({"type": "string", ALLOWED: allowed}));
         let node = self.node?;
         let value = match node {
             Node::Text(text) => read(text),
@@ -128,6 +161,7 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn boolean(&self, default: bool) -> bool {
+        self.schema(|| json!({"type": "boolean"}));
         match self.node {
             None => default,
             Some(Node::Bool(value)) => *value,
@@ -139,6 +173,10 @@ impl<'a> Place<'a> {
     }
 
     pub(super) fn integer(&self, range: RangeInclusive<u32>, default: u32) -> u32 {
+        let (low, high) = (range.start(), range.end());
+        self.schema(
+            || json!({"type": "integer", "minimum": low, "maximum": high, "default": default}),
+        );
         let Some(node) = self.node else {
             return default;
         };
@@ -148,12 +186,21 @@ impl<'a> Place<'a> {
         {
             return value;
         }
-        self.refuse(format!("{} to {}", range.start(), range.end()));
+        self.refuse(format!("{low} to {high}"));
         default
     }
 
     /// A number with at most two decimals, held in hundredths.
     pub(super) fn decimal(&self, range: RangeInclusive<u32>, default: u32) -> u32 {
+        self.schema(|| {
+            json!({
+                "type": "number",
+                "minimum": whole_or_decimal(*range.start()),
+                "maximum": whole_or_decimal(*range.end()),
+                "default": whole_or_decimal(default),
+                ALLOWED: "at most two decimals",
+            })
+        });
         let Some(node) = self.node else {
             return default;
         };
@@ -177,7 +224,25 @@ impl<'a> Place<'a> {
     }
 
     /// A duration within `range`; with `zero` also `0s`, which switches off.
-    pub(super) fn duration(&self, zero: bool, range: RangeInclusive<Span>) -> Option<Span> {
+    pub(super) fn duration(&self, zero: bool, range: RangeInclusive<Span>, default: Span) -> Span {
+        self.schema(|| json!({"default": text::show_span(default)}));
+        self.optional_duration(zero, range).unwrap_or(default)
+    }
+
+    /// A duration as [`Place::duration`], for a field that means nothing where it is absent.
+    pub(super) fn optional_duration(
+        &self,
+        zero: bool,
+        range: RangeInclusive<Span>,
+    ) -> Option<Span> {
+        self.schema(|| {
+            json!({
+                "pattern": text::DURATION_PATTERN,
+                "x-minimum": text::show_span(*range.start()),
+                "x-maximum": text::show_span(*range.end()),
+                "x-zero": zero,
+            })
+        });
         let (low, high) = (
             text::show_span(*range.start()),
             text::show_span(*range.end()),
@@ -189,8 +254,14 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// One of a few words. While recording it is the first, since what else may
+    /// stand beside it can depend on it.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.schema(|| json!({"type": "string", "enum": names}));
+        if self.is_recording() {
+            return choices.first().map(|(_, choice)| *choice);
+        }
         self.text(&names.join(", "), |text| {
             choices
                 .iter()
@@ -199,8 +270,15 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// One of a few words, the first of which is the default.
+    pub(super) fn choice_or_first<T: Copy>(&self, choices: &[(&str, T)], first: T) -> T {
+        self.schema(|| json!({"default": choices.first().map(|(name, _)| *name)}));
+        self.choice(choices).unwrap_or(first)
+    }
+
     /// A list that is not empty. Each item is read by `read`; what it refuses is left out.
     pub(super) fn list<T>(&self, read: impl FnMut(Place<'a>) -> Option<T>) -> Option<Vec<T>> {
+        self.schema(|| json!({"minItems": 1}));
         if let Some(Node::List(items)) = self.node
             && items.is_empty()
         {
@@ -215,6 +293,10 @@ impl<'a> Place<'a> {
         &self,
         mut read: impl FnMut(Place<'a>) -> Option<T>,
     ) -> Option<Vec<T>> {
+        self.schema(|| json!({"type": "array"}));
+        if self.is_recording() {
+            read(self.any_below("[]"));
+        }
         match self.node? {
             Node::List(items) => {
                 let places = items.iter().enumerate().map(|(index, node)| Place {
@@ -235,8 +317,11 @@ impl<'a> Place<'a> {
     /// An object read by `read`; where it is absent an empty one, so that the
     /// defaults of its fields have one home.
     pub(super) fn object<T>(&self, read: impl FnOnce(&mut Object<'a>) -> T) -> T {
+        self.schema(|| json!({"type": "object", "additionalProperties": false}));
         let fields = self.fields();
-        let before = self.errors.len();
+        // What is no object lacks no fields: one mistake, one error.
+        let muted = self.errors.muted.get();
+        self.errors.muted.set(muted || fields.is_none());
         let mut object = Object {
             fields: fields.unwrap_or(&[]),
             known: Vec::new(),
@@ -246,10 +331,7 @@ impl<'a> Place<'a> {
         };
         let value = read(&mut object);
         object.finish();
-        if fields.is_none() {
-            // What is no object lacks no fields: one mistake, one error.
-            self.errors.truncate(before);
-        }
+        self.errors.muted.set(muted);
         value
     }
 
@@ -268,6 +350,10 @@ impl<'a> Place<'a> {
 
     /// The fields of an object whose names the user chooses.
     pub(super) fn entries(&self) -> Vec<(&'a str, Place<'a>)> {
+        self.schema(|| json!({"type": "object"}));
+        if self.is_recording() {
+            return alloc::vec![("name", self.any_below("{}"))];
+        }
         let fields = self.fields().unwrap_or(&[]);
         let entry = |(index, (name, node)): (usize, &'a (String, Node))| {
             let place = Place {
@@ -279,6 +365,14 @@ impl<'a> Place<'a> {
             (name.as_str(), place)
         };
         fields.iter().enumerate().map(entry).collect()
+    }
+
+    /// What stands for every item or value below, while recording.
+    fn any_below(&self, mark: &str) -> Place<'a> {
+        Place {
+            path: format!("{}{mark}", self.path),
+            ..self.clone()
+        }
     }
 }
 
@@ -333,6 +427,15 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Hundredths as the number that a user would write.
+fn whole_or_decimal(hundredths: u32) -> Value {
+    if hundredths.is_multiple_of(100) {
+        json!(hundredths / 100)
+    } else {
+        json!(f64::from(hundredths) / 100.0)
+    }
+}
+
 fn below(position: &[usize], index: usize) -> Position {
     let mut below = position.to_vec();
     below.push(index);
@@ -367,6 +470,7 @@ fn shorten(text: String) -> String {
 pub(super) fn names(place: &Place<'_>) -> Vec<Box<str>> {
     place
         .list(|item| {
+            item.schema(|| json!({"minLength": 1}));
             item.text("a text that is not empty", |text| {
                 (!text.is_empty()).then(|| Box::from(text))
             })

@@ -17,6 +17,16 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
+/// [`duration`] as a regular expression: its form, not its range.
+pub(super) const DURATION_PATTERN: &str =
+    "^([0-9]+(\\.[0-9]{1,9})?(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+$";
+/// [`status_range`] as a regular expression, but for the order of a range's ends.
+pub(super) const STATUS_PATTERN: &str = "^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})?)$";
+/// [`is_token`] as a regular expression.
+pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
+/// A path whose segments are plain or one `{name}` each, as a regular expression.
+pub(super) const TEMPLATE_PATTERN: &str = r"^(/(\{[^{}/?#]+\}|[^{}/?#]*))+$";
+
 /// Parses Go's form of a duration: `250ms`, `1.5s`, `1m30s`, `0s`.
 ///
 /// Stricter than Go: no sign, a unit after every number, at most nine decimals.

@@ -10,6 +10,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
+use serde_json::json;
+
 use super::error::PolicyError;
 use super::json::Node;
 use super::read::{Errors, Object, Place, names};
@@ -46,21 +48,31 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 /// Reads a whole file.
 pub(super) fn config(node: &Node) -> Result<Config, Vec<PolicyError>> {
     let errors = Errors::default();
-    let config = Place::top(node, &errors).object(|o| {
-        o.at("$schema").text("a text", Some);
-        for later in ["sync", "host", "admin"] {
-            o.not_supported(later);
-        }
-        Config {
-            policies: policies(&o.at("policies")),
-            limits: o.at("limits").object(limits),
-        }
-    });
+    let config = Place::top(Some(node), &errors).object(top);
     let errors = errors.into_list();
     if errors.is_empty() {
         Ok(config)
     } else {
         Err(errors)
+    }
+}
+
+/// The schema of the language, piece by piece: what every getter below would take.
+#[cfg(feature = "schema")]
+pub(super) fn schema_notes() -> Vec<(String, serde_json::Value)> {
+    let notes = Errors::recording();
+    Place::top(None, &notes).object(top);
+    notes.into_notes()
+}
+
+fn top(o: &mut Object<'_>) -> Config {
+    o.at("$schema").text("a text", Some);
+    for later in ["sync", "host", "admin"] {
+        o.not_supported(later);
+    }
+    Config {
+        policies: policies(&o.at("policies")),
+        limits: o.at("limits").object(limits),
     }
 }
 
@@ -70,6 +82,14 @@ fn policies(place: &Place<'_>) -> Vec<Policy> {
     }
     let mut taken: Vec<Box<str>> = Vec::new();
     let read = |item: Place<'_>| {
+        item.schema(|| {
+            let by_path = json!({"key": {"contains": {"const": "path"}}});
+            let paths = json!({"match": {"required": ["paths"]}});
+            json!({
+                "if": {"required": ["key"], "properties": by_path},
+                "then": {"required": ["match"], "properties": paths},
+            })
+        });
         let policy = item.object(policy);
         if taken.contains(&policy.name) {
             item.conflict(&format!(
@@ -95,14 +115,17 @@ fn limits(o: &mut Object<'_>) -> Limits {
 fn policy(o: &mut Object<'_>) -> Policy {
     o.not_supported("retry");
     let name = name(&o.at("name"));
-    let mode = o.at("mode").choice(&[
+    let modes = [
         ("enforce", Mode::Enforce),
         ("shadow", Mode::Shadow),
         ("disabled", Mode::Disabled),
         ("forced_open", Mode::ForcedOpen),
-    ]);
+    ];
+    let mode = o.at("mode").choice_or_first(&modes, Mode::Enforce);
     let enforce_bp = o.at("enforce_percent").percent(WHOLE_BP);
-    let label = o.at("label").boolean(true);
+    let label = o.at("label");
+    label.schema(|| json!({"default": true}));
+    let label = label.boolean(true);
     let matcher = o.at("match").object(matcher);
     let key_place = o.at("key");
     let key = key(&key_place);
@@ -112,7 +135,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
     let breaker = o.at("circuit_breaker");
     Policy {
         name,
-        mode: mode.unwrap_or(Mode::Enforce),
+        mode,
         enforce_bp,
         label,
         matcher,
@@ -125,7 +148,10 @@ fn policy(o: &mut Object<'_>) -> Policy {
         },
         fallback: o
             .at("fallback")
-            .any_list(|item| item.object(fallback))
+            .any_list(|item| {
+                item.schema(one_body_or_none);
+                item.object(fallback)
+            })
             .unwrap_or_default(),
     }
 }
@@ -141,6 +167,9 @@ fn name(place: &Place<'_>) -> Box<str> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     };
+    place.schema(
+        || json!({"pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": NAME_BYTES_MAX}),
+    );
     let allowed = "1 to 64 characters of A-Z, a-z, 0-9, _ and -";
     place
         .text(allowed, |text| plain(text).then(|| Box::from(text)))
@@ -159,6 +188,7 @@ fn matcher(o: &mut Object<'_>) -> Match {
         methods: o
             .at("methods")
             .list(|item| {
+                item.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
                 item.text("a method such as GET", |text| {
                     text::is_token(text).then(|| Box::from(text))
                 })
@@ -176,6 +206,7 @@ fn authority(item: Place<'_>) -> Option<Authority> {
     let plain = |text: &str| {
         !text.is_empty() && !text.contains(|c: char| c == '*' || c.is_ascii_whitespace())
     };
+    item.schema(|| json!({"pattern": r"^(\*\.)?[^* \t\n\f\r]+$"}));
     item.text(allowed, |text| match text.strip_prefix('*') {
         Some(suffix) if suffix.starts_with('.') && suffix.len() > 1 && plain(suffix) => {
             Some(Authority::Suffix(lower(suffix)))
@@ -191,23 +222,30 @@ fn path_pattern(item: &Place<'_>, o: &mut Object<'_>) -> Option<PathPattern> {
         ("prefix", PathKind::Prefix),
         ("template", PathKind::Template),
     ];
+    item.schema(|| json!({"oneOf": kinds.map(|(field, _)| json!({"required": [field]}))}));
     let mut found = Vec::new();
     for (field, kind) in kinds {
         let allowed = "a path that begins with / and has no query";
         let place = o.at(field);
-        if let Some(text) = place.text(allowed, |text| {
+        if place.is_passed_over() {
+            continue;
+        }
+        place.schema(|| match kind {
+            PathKind::Template => json!({"pattern": text::TEMPLATE_PATTERN}),
+            PathKind::Exact | PathKind::Prefix => json!({"pattern": "^/[^?#]*$"}),
+        });
+        let text = place.text(allowed, |text| {
             (text.starts_with('/') && !text.contains(['?', '#'])).then_some(text)
-        }) {
+        });
+        found.push(text.map(|text| {
             check_template(&place, text, kind);
-            found.push(PathPattern {
+            PathPattern {
                 text: text.into(),
                 kind,
-            });
-        } else if !place.is_absent() {
-            return None;
-        }
+            }
+        }));
     }
-    only_one(item, found, "exact, prefix and template")
+    only_one(item, found, "exact, prefix and template")?
 }
 
 /// In a template every segment is a plain text or one `{name}`.
@@ -223,19 +261,23 @@ fn check_template(place: &Place<'_>, text: &str, kind: PathKind) {
 }
 
 fn header_condition(item: &Place<'_>, o: &mut Object<'_>) -> Option<HeaderCondition> {
+    item.schema(|| json!({"oneOf": [{"required": ["exact"]}, {"required": ["present"]}]}));
     let name = header_name(&o.at("name"));
     let mut tests = Vec::new();
-    if let Some(exact) = o.at("exact").text("a text", Some) {
-        tests.push(HeaderTest::Exact(exact.into()));
+    let exact = o.at("exact");
+    if !exact.is_passed_over() {
+        let test = |text: &str| Some(HeaderTest::Exact(text.into()));
+        tests.push(exact.text("a text", test));
     }
     let present = o.at("present");
-    if !present.is_absent() {
-        tests.push(HeaderTest::Present(present.boolean(true)));
+    if !present.is_passed_over() {
+        tests.push(Some(HeaderTest::Present(present.boolean(true))));
     }
-    let test = only_one(item, tests, "exact and present")?;
+    let test = only_one(item, tests, "exact and present")??;
     Some(HeaderCondition { name: name?, test })
 }
 
+/// The one that was found, be it right or wrong.
 fn only_one<T>(item: &Place<'_>, mut found: Vec<T>, names: &str) -> Option<T> {
     if found.len() != 1 {
         item.conflict(&format!("needs exactly one of {names}"));
@@ -248,12 +290,14 @@ fn header_name(place: &Place<'_>) -> Option<Box<str>> {
     if place.is_absent() {
         place.missing();
     }
+    place.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
     place.text("a header name", |text| {
         text::is_token(text).then(|| lower(text))
     })
 }
 
 fn key(place: &Place<'_>) -> Vec<KeyPart> {
+    place.schema(|| json!({"default": ["cluster"], "uniqueItems": true}));
     let mut parts: Vec<KeyPart> = Vec::new();
     let read = |item: Place<'_>| {
         let part = key_part(&item)?;
@@ -270,12 +314,17 @@ fn key(place: &Place<'_>) -> Vec<KeyPart> {
 }
 
 fn key_part(item: &Place<'_>) -> Option<KeyPart> {
-    if let Some(Node::Object(_)) = item.node() {
-        return item
-            .object(|o| header_name(&o.at("header")))
-            .map(KeyPart::Header);
+    let is_object = matches!(item.node(), Some(Node::Object(_)));
+    if is_object || item.is_recording() {
+        let header = item.object(|o| header_name(&o.at("header")));
+        if is_object {
+            return header.map(KeyPart::Header);
+        }
     }
     let allowed = "cluster, route, authority, method, path or {\"header\": NAME}";
+    item.schema(
+        || json!({"type": "string", "enum": ["cluster", "route", "authority", "method", "path"]}),
+    );
     item.text(allowed, |text| match text {
         "cluster" => Some(KeyPart::Cluster),
         "route" => Some(KeyPart::Route),
@@ -289,9 +338,12 @@ fn key_part(item: &Place<'_>) -> Option<KeyPart> {
 fn outcome(o: &mut Object<'_>) -> OutcomeRules {
     let mut server_errors = StatusSet::default();
     server_errors.insert(500, 599);
+    let (failure, ignore) = (o.at("failure_status"), o.at("ignore_status"));
+    failure.schema(|| json!({"default": ["5xx"]}));
+    ignore.schema(|| json!({"default": []}));
     OutcomeRules {
-        failure_status: statuses(&o.at("failure_status")).unwrap_or(server_errors),
-        ignore_status: statuses(&o.at("ignore_status")).unwrap_or_default(),
+        failure_status: statuses(&failure).unwrap_or(server_errors),
+        ignore_status: statuses(&ignore).unwrap_or_default(),
         failure_grpc: grpc_statuses(&o.at("failure_grpc_status")),
     }
 }
@@ -300,6 +352,7 @@ fn statuses(place: &Place<'_>) -> Option<StatusSet> {
     let mut set = StatusSet::default();
     let allowed = "\"5xx\", \"503\" or \"500-504\", from 100 to 599";
     place.any_list(|item| {
+        item.schema(|| json!({"pattern": text::STATUS_PATTERN}));
         let (low, high) = item.text(allowed, text::status_range)?;
         set.insert(low, high);
         Some(())
@@ -313,7 +366,13 @@ const DEFAULT_GRPC_FAILURES: u32 = 1 << 2 | 1 << 4 | 1 << 13 | 1 << 14 | 1 << 15
 
 fn grpc_statuses(place: &Place<'_>) -> u32 {
     let allowed = "the name of a gRPC code other than OK and CANCELLED";
+    place.schema(|| {
+        let failures = GRPC_CODES.iter().enumerate();
+        let failures = failures.filter(|(code, _)| DEFAULT_GRPC_FAILURES >> code & 1 != 0);
+        json!({"default": failures.map(|(_, name)| *name).collect::<Vec<_>>()})
+    });
     let codes = place.any_list(|item| {
+        item.schema(|| json!({"enum": GRPC_CODES.iter().skip(2).collect::<Vec<_>>()}));
         item.text(allowed, |text| {
             let code = GRPC_CODES.iter().position(|name| *name == text)?;
             (code > 1).then_some(1_u32.wrapping_shl(u32::try_from(code).ok()?))
@@ -335,15 +394,25 @@ fn never_trips(absent: &Place<'_>) -> BreakerConfig {
 }
 
 fn circuit_breaker(o: &mut Object<'_>) -> BreakerConfig {
+    let untils = [("headers", SlowUntil::Headers), ("end", SlowUntil::End)];
+    let window_place = o.at("window");
+    window_place.schema(|| {
+        json!({
+            "if": {"required": ["type"], "properties": {"type": {"const": "count"}}},
+            "then": {"properties": {"duration": false}},
+            "else": {"properties": {"size": false}},
+        })
+    });
     BreakerConfig {
-        window: o.at("window").object(window),
+        window: window_place.object(window),
         minimum_requests: o.at("minimum_requests").integer(1..=REQUESTS_MAX, 20),
         failure_rate_bp: o.at("failure_rate_threshold").percent(WHOLE_BP / 2),
-        slow_threshold: o.at("slow_threshold").duration(false, ms(1, HOUR_MS)),
+        slow_threshold: o
+            .at("slow_threshold")
+            .optional_duration(false, ms(1, HOUR_MS)),
         slow_until: o
             .at("slow_until")
-            .choice(&[("headers", SlowUntil::Headers), ("end", SlowUntil::End)])
-            .unwrap_or(SlowUntil::Headers),
+            .choice_or_first(&untils, SlowUntil::Headers),
         slow_rate_bp: o.at("slow_rate_threshold").percent(WHOLE_BP),
         consecutive_failures: o.at("consecutive_failures").integer(0..=REQUESTS_MAX, 0),
         open: o.at("open").object(open),
@@ -353,16 +422,16 @@ fn circuit_breaker(o: &mut Object<'_>) -> BreakerConfig {
 }
 
 fn window(o: &mut Object<'_>) -> WindowShape {
-    let kind = o.at("type").choice(&[("time", true), ("count", false)]);
+    let kinds = [("time", true), ("count", false)];
+    let is_time = o.at("type").choice_or_first(&kinds, true);
     let duration_place = o.at("duration");
     let size_place = o.at("size");
-    let duration = duration_place.duration(false, ms(100, HOUR_MS));
+    let duration = duration_place.duration(false, ms(100, HOUR_MS), Span::from_secs(10));
     let size = size_place.integer(1..=COUNT_WINDOW_MAX, 100);
-    if kind.unwrap_or(true) {
+    if is_time {
         if !size_place.is_absent() {
             size_place.conflict("goes with \"type\": \"count\"");
         }
-        let duration = duration.unwrap_or(Span::from_secs(10));
         WindowShape::Time { duration }
     } else {
         if !duration_place.is_absent() {
@@ -373,13 +442,14 @@ fn window(o: &mut Object<'_>) -> WindowShape {
 }
 
 fn open(o: &mut Object<'_>) -> OpenConfig {
+    let lengths = ms(10, DAY_MS);
     let duration = o
         .at("duration")
-        .duration(false, ms(10, DAY_MS))
-        .unwrap_or(Span::from_secs(5));
+        .duration(false, lengths.clone(), Span::from_secs(5));
     let max_place = o.at("max_duration");
-    let max_duration = max_place.duration(false, ms(10, DAY_MS));
-    if max_duration.is_some_and(|max| max < duration) {
+    let max_default = Span::from_secs(60).max(duration);
+    let max_duration = max_place.duration(false, lengths, max_default);
+    if max_duration < duration {
         max_place.conflict("is shorter than open.duration");
     }
     OpenConfig {
@@ -388,12 +458,11 @@ fn open(o: &mut Object<'_>) -> OpenConfig {
             .at("multiplier")
             .decimal(100..=MULTIPLIER_MAX_BP / 100, 200)
             .saturating_mul(100),
-        max_duration: max_duration.unwrap_or(Span::from_secs(60).max(duration)),
+        max_duration,
         jitter_bp: o.at("jitter").percent(2_000),
         retry_after_max: o
             .at("retry_after_max")
-            .duration(true, ms(1, DAY_MS))
-            .unwrap_or(Span::from_secs(60)),
+            .duration(true, ms(1, DAY_MS), Span::from_secs(60)),
     }
 }
 
@@ -402,17 +471,13 @@ fn half_open(o: &mut Object<'_>) -> HalfOpenConfig {
         permits: o.at("permits").integer(1..=PERMITS_MAX, 3),
         lease: o
             .at("lease")
-            .duration(false, ms(10, HOUR_MS))
-            .unwrap_or(Span::from_secs(30)),
+            .duration(false, ms(10, HOUR_MS), Span::from_secs(30)),
     }
 }
 
 fn recovery(o: &mut Object<'_>) -> RecoveryConfig {
     RecoveryConfig {
-        duration: o
-            .at("duration")
-            .duration(true, ms(10, HOUR_MS))
-            .unwrap_or(Span::ZERO),
+        duration: o.at("duration").duration(true, ms(10, HOUR_MS), Span::ZERO),
         start_bp: o.at("start_percent").percent(WHOLE_BP / 10),
     }
 }
@@ -425,12 +490,25 @@ const FALLBACK_TYPES: [(&str, bool); 4] = [
     ("route", false),
 ];
 
+/// Not both a text and a JSON body, and neither where the status allows none.
+fn one_body_or_none() -> serde_json::Value {
+    json!({
+        "not": {"required": ["body", "json"]},
+        "if": {"required": ["status"], "properties": {"status": {"enum": [204, 205, 304]}}},
+        "then": {"properties": {"body": {"maxLength": 0}, "json": false}},
+    })
+}
+
 fn fallback(o: &mut Object<'_>) -> Option<Respond> {
     let type_place = o.at("type");
     if type_place.is_absent() {
         type_place.missing();
     }
     let known = type_place.choice(&FALLBACK_TYPES);
+    type_place.schema(|| {
+        let served = FALLBACK_TYPES.iter().filter(|(_, served)| *served);
+        json!({"enum": served.map(|(name, _)| *name).collect::<Vec<_>>()})
+    });
     if known == Some(false) {
         type_place.conflict("is not supported by this version, which has respond");
     }
@@ -469,6 +547,7 @@ fn on_set(place: &Place<'_>) -> OnSet {
         ("failure", On::Failure),
         ("timeout", On::Timeout),
     ];
+    place.schema(|| json!({"default": ["open"]}));
     match place.list(|item| item.choice(&choices)) {
         Some(list) => list.into_iter().fold(OnSet::default(), OnSet::with),
         None => OnSet::default().with(On::Open),
@@ -479,6 +558,7 @@ fn on_set(place: &Place<'_>) -> OnSet {
 const UNAVAILABLE: u8 = 14;
 
 fn grpc_code(place: &Place<'_>) -> u8 {
+    place.schema(|| json!({"enum": GRPC_CODES, "default": "UNAVAILABLE"}));
     let code = place.text("the name of a gRPC code", |text| {
         let code = GRPC_CODES.iter().position(|name| *name == text)?;
         u8::try_from(code).ok()
@@ -500,6 +580,10 @@ const RESERVED_HEADERS: [&str; 8] = [
 
 fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
     let mut headers: Vec<(Box<str>, Template)> = Vec::new();
+    place.schema(|| {
+        let names = json!({"pattern": text::TOKEN_PATTERN, "not": {"enum": RESERVED_HEADERS}});
+        json!({"propertyNames": names})
+    });
     for (name, value) in place.entries() {
         let lower_name = lower(name);
         if !text::is_token(name) || RESERVED_HEADERS.contains(&&*lower_name) {
@@ -510,6 +594,7 @@ fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
             value.conflict("stands there twice");
         }
         let allowed = "a text of visible characters, spaces and tabs";
+        value.schema(|| json!({"pattern": r"^[^\x00-\x08\x0A-\x1F\x7F-\x9F]*$"}));
         let visible = |text: &str| text.chars().all(|c| c == '\t' || !c.is_control());
         if let Some(text) = value.text(allowed, |text| visible(text).then_some(text)) {
             headers.push((lower_name, Template::new(text, Escape::Header)));
@@ -522,6 +607,7 @@ fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
 fn body(o: &mut Object<'_>, headers: &mut Vec<(Box<str>, Template)>) -> Template {
     let (body_place, json_place) = (o.at("body"), o.at("json"));
     let allowed = "a text of at most 65536 bytes";
+    body_place.schema(|| json!({"maxLength": BODY_BYTES_MAX}));
     let body = body_place.text(allowed, |text| {
         (text.len() <= BODY_BYTES_MAX).then(|| text.to_owned())
     });

@@ -1,0 +1,311 @@
+//! What probes may do, and what becomes of them.
+
+use super::*;
+
+/// Opens at the first failure for a second; the fields given come on top.
+fn half_open(more: &str) -> String {
+    format!(
+        r#""minimum_requests": 1, "open": {{"duration": "1s", "multiplier": 1, "jitter": 0}}{more}"#
+    )
+}
+
+/// From closed to one probe that is out.
+const FIRST_PROBE: &str = "
+    admit, fail      : pass, closed>open failure_rate 1/1/0 #1 1000ms
+    wait 1000, admit : open>half_open open_elapsed 0/0/0 #1, probe
+";
+
+fn check_probes(more: &str, script: &str) {
+    check(&half_open(more), &format!("{FIRST_PROBE}{script}"));
+}
+
+#[test]
+fn exactly_the_permits_are_admitted_and_the_rest_is_rejected() {
+    check_probes(
+        r#", "half_open": {"permits": 4}, "failure_rate_threshold": 100"#,
+        "admit 9 : probe x3, no half_open 0 x6
+         ok      : half_open>closed probes_succeeded 1/0/0 #1
+         admit 9 : pass x9",
+    );
+}
+
+#[test]
+fn permits_are_for_all_of_the_half_open_time_not_for_those_out_at_once() {
+    // Bad at two failures, so that neither verdict comes before three are in.
+    check_probes(
+        r#", "half_open": {"permits": 3}, "failure_rate_threshold": 50"#,
+        "ok, admit 5   : probe x2, no half_open 0 x3
+         fail, admit   : no half_open 0
+         ok            : half_open>closed probes_succeeded 3/1/0 #1",
+    );
+}
+
+#[test]
+fn the_verdict_comes_as_soon_as_it_is_certain() {
+    struct Row {
+        permits: u32,
+        rules: &'static str,
+        ends: &'static str,
+        verdict: &'static str,
+    }
+    let row = |permits, rules, ends, verdict| Row {
+        permits,
+        rules,
+        ends,
+        verdict,
+    };
+    const HALF: &str = r#""failure_rate_threshold": 50"#;
+    const SLOW: &str =
+        r#""failure_rate_threshold": 0, "slow_threshold": "1s", "slow_rate_threshold": 60"#;
+    const BOTH: &str =
+        r#""failure_rate_threshold": 100, "slow_threshold": "1s", "slow_rate_threshold": 50"#;
+    const NONE: &str = r#""failure_rate_threshold": 0, "consecutive_failures": 1"#;
+    let rows = [
+        // At least one failure, however small the share.
+        row(3, r#""failure_rate_threshold": 0.01"#, "ok 2", ""),
+        row(3, r#""failure_rate_threshold": 0.01"#, "ok 3", "good 3/0/0"),
+        row(
+            3,
+            r#""failure_rate_threshold": 0.01"#,
+            "ok 2, fail",
+            "failed 3/1/0",
+        ),
+        // Half of ten is five: bad at the fifth failure, good at the sixth success.
+        row(10, HALF, "fail 4, ok 5", ""),
+        row(10, HALF, "fail 5", "failed 5/5/0"),
+        row(10, HALF, "fail 4, ok 5, fail", "failed 10/5/0"),
+        row(10, HALF, "ok 5", ""),
+        row(10, HALF, "ok 6", "good 6/0/0"),
+        row(10, HALF, "fail 4, ok 6", "good 10/4/0"),
+        // Half of three is two, not one.
+        row(3, HALF, "fail", ""),
+        row(3, HALF, "fail 2", "failed 2/2/0"),
+        row(3, HALF, "ok 2", "good 2/0/0"),
+        // All of them.
+        row(3, r#""failure_rate_threshold": 100"#, "fail 2", ""),
+        row(
+            3,
+            r#""failure_rate_threshold": 100"#,
+            "fail 3",
+            "failed 3/3/0",
+        ),
+        row(3, r#""failure_rate_threshold": 100"#, "ok", "good 1/0/0"),
+        // 60 percent of 5 is 3 slow ones; where only slowness trips, failures say nothing.
+        row(5, SLOW, "slow 2, ok 2", ""),
+        row(5, SLOW, "slow 3", "slow 3/0/3"),
+        row(5, SLOW, "slow 2, ok 3", "good 5/0/2"),
+        row(5, SLOW, "fail 3", "good 3/3/0"),
+        row(5, SLOW, "slow, ok, slowfail 2", "slow 4/2/3"),
+        // Good only when neither rule can come true any more.
+        row(4, BOTH, "ok 2", ""),
+        row(4, BOTH, "ok 3", "good 3/0/0"),
+        row(4, BOTH, "fail 3", ""),
+        row(4, BOTH, "fail 3, ok", "good 4/3/0"),
+        row(4, BOTH, "fail 2, slow 2", "slow 4/2/2"),
+        // With both rates off one failure is bad; the run of failures asks for no more.
+        row(3, NONE, "ok 2", ""),
+        row(3, NONE, "ok 3", "good 3/0/0"),
+        row(3, NONE, "fail", "failed 1/1/0"),
+        row(
+            3,
+            r#""failure_rate_threshold": 0, "consecutive_failures": 1,
+                  "slow_rate_threshold": 50"#,
+            "slow 2",
+            "",
+        ),
+    ];
+    for Row {
+        permits,
+        rules,
+        ends,
+        verdict,
+    } in rows
+    {
+        let fields = half_open(&format!(
+            r#", "half_open": {{"permits": {permits}}}, {rules}"#
+        ));
+        let mut bench = Bench::new(&fields);
+        let (breaker, mut moment) = bench.moment();
+        breaker.open(Why::FailureRate, Counts::default(), None, &mut moment);
+        bench.step("wait 1000");
+        let admitted = shortened(&bench.step(&format!("admit {permits}")));
+        assert!(
+            admitted.contains(&format!("probe x{permits}")),
+            "{admitted}"
+        );
+        let results: Vec<String> = ends.split(',').flat_map(|s| bench.step(s)).collect();
+        let expected = match verdict.split_once(' ') {
+            None => String::new(),
+            Some(("good", counts)) => format!("half_open>closed probes_succeeded {counts} #1"),
+            Some((why, counts)) => format!("half_open>open probes_{why} {counts} #2 1000ms"),
+        };
+        assert_eq!(shortened(&results), expected, "{fields}: {ends}");
+    }
+}
+
+#[test]
+fn the_minimum_of_requests_and_runs_of_failures_do_not_apply_to_probes() {
+    check(
+        r#""minimum_requests": 3, "consecutive_failures": 2, "failure_rate_threshold": 100,
+           "open": {"duration": "1s", "jitter": 0}, "half_open": {"permits": 3}"#,
+        "admit 2, fail 2  : pass x2, closed>open consecutive_failures 2/2/0 #1 1000ms
+         wait 1000, admit 3, fail 2 : open>half_open open_elapsed 0/0/0 #1, probe x3
+         ok               : half_open>closed probes_succeeded 3/2/0 #1",
+    );
+}
+
+#[test]
+fn a_good_verdict_closes_with_nothing_remembered() {
+    check_probes(
+        r#", "half_open": {"permits": 2}, "consecutive_failures": 2"#,
+        "admit, ok, fail : probe, half_open>open probes_failed 2/1/0 #2 1000ms
+         wait 1000, admit 2, ok 2 : open>half_open open_elapsed 0/0/0 #2, probe x2, half_open>closed probes_succeeded 2/0/0 #2",
+    );
+    // Neither the window nor the run of failures from before.
+    check(
+        r#""minimum_requests": 2, "consecutive_failures": 3, "open": {"duration": "1s", "jitter": 0},
+           "half_open": {"permits": 1}"#,
+        "admit 2, fail 2  : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
+         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, half_open>closed probes_succeeded 1/0/0 #1
+         admit 9, fail    : pass x9
+         fail             : closed>open failure_rate 2/2/0 #2 2000ms",
+    );
+}
+
+#[test]
+fn an_ignored_probe_gives_its_permit_back() {
+    check_probes(
+        r#", "half_open": {"permits": 1}"#,
+        "admit             : no half_open 0
+         ignored, admit 2  : probe, no half_open 0
+         ignored, admit, ok : probe, half_open>closed probes_succeeded 1/0/0 #1",
+    );
+}
+
+const LEASE: &str = r#", "half_open": {"permits": 1, "lease": "3s"}"#;
+
+#[test]
+fn a_lost_probe_whose_request_was_complete_is_a_failure_at_its_leases_end() {
+    check_probes(
+        LEASE,
+        "sent, lose, wait 2999, admit : no half_open 0
+         wait 1, admit                : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
+    );
+}
+
+#[test]
+fn a_lost_probe_whose_client_was_still_sending_gives_its_permit_back() {
+    check_probes(
+        LEASE,
+        "lose, wait 2999, admit : no half_open 0
+         wait 1, admit 2        : probe, no half_open 0",
+    );
+}
+
+#[test]
+fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
+    let slow = format!(r#"{LEASE}, "slow_threshold": "1s", "slow_rate_threshold": 100"#);
+    check_probes(
+        LEASE,
+        "sent, head ok, wait 3000, admit : half_open>closed probes_succeeded 1/0/0 #1, pass
+         fail : ",
+    );
+    check_probes(
+        LEASE,
+        "head fail, wait 3000, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
+    );
+    check_probes(LEASE, "head ignored, wait 3000, admit : probe");
+    check_probes(
+        &slow,
+        "head slow, wait 3000, admit : half_open>open probes_slow 1/0/1 #2 1000ms, no open 1000",
+    );
+}
+
+#[test]
+fn what_comes_after_the_lease_changes_nothing_even_if_nobody_saw_it_end() {
+    check_probes(LEASE, "wait 3000, sent, admit : probe");
+    check_probes(
+        LEASE,
+        "sent, wait 3000, head ok, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
+    );
+    check_probes(LEASE, "wait 3000, fail, admit : probe");
+    check_probes(
+        LEASE,
+        "sent, wait 3000, ok : half_open>open probes_failed 1/1/0 #2 1000ms",
+    );
+}
+
+#[test]
+fn settling_after_the_lease_does_nothing() {
+    check_probes(
+        r#", "half_open": {"permits": 2, "lease": "3s"}, "failure_rate_threshold": 100"#,
+        "wait 3000, admit 2   : probe x2
+         fail                 :
+         fail 2               : half_open>open probes_failed 2/2/0 #2 1000ms",
+    );
+}
+
+#[test]
+fn every_probe_has_a_lease_of_its_own() {
+    check_probes(
+        r#", "half_open": {"permits": 2, "lease": "3s"}, "failure_rate_threshold": 100"#,
+        "wait 2000, admit, wait 1000, admit : probe x2
+         wait 1999, admit                   : no half_open 0
+         wait 1, admit                      : probe",
+    );
+}
+
+#[test]
+fn a_late_response_from_before_the_outage_changes_nothing() {
+    check(
+        &half_open(r#", "half_open": {"permits": 2}"#),
+        "admit 9, fail        : pass x9, closed>open failure_rate 1/1/0 #1 1000ms
+         ok, fail             :
+         wait 1000, admit     : open>half_open open_elapsed 0/0/0 #1, probe
+         ok, fail             :
+         admit 2              : probe, no half_open 0
+         last ok, last ok     : half_open>closed probes_succeeded 2/0/0 #1
+         fail                 :
+         admit, last fail     : pass, closed>open failure_rate 1/1/0 #2 1000ms",
+    );
+}
+
+#[test]
+fn a_probe_of_an_earlier_half_open_time_changes_nothing() {
+    check_probes(
+        r#", "half_open": {"permits": 2}"#,
+        "admit, last fail      : probe, half_open>open probes_failed 1/1/0 #2 1000ms
+         wait 1000, admit      : open>half_open open_elapsed 0/0/0 #2, probe
+         ok                    :
+         admit 2               : probe, no half_open 0
+         ok 2                  : half_open>closed probes_succeeded 2/0/0 #2",
+    );
+}
+
+#[test]
+fn a_breaker_made_anew_does_not_take_an_old_permit_for_its_own() {
+    let mut bench = Bench::new(&half_open(""));
+    bench.step("admit");
+    bench.now = bench.now.after(Span::from_ns(1));
+    bench.breaker = Breaker::new(&bench.config, bench.now);
+    assert!(bench.step("fail").is_empty());
+    assert_eq!(bench.breaker.state(), StateName::Closed);
+}
+
+#[test]
+fn only_the_hint_of_the_probe_that_tipped_the_verdict_lengthens_the_open_time() {
+    let both = r#", "half_open": {"permits": 2}, "failure_rate_threshold": 100,
+        "slow_threshold": "1s", "slow_rate_threshold": 50"#;
+    check_probes(
+        both,
+        "admit, fail, hint 9000 : probe, half_open>open probes_failed 2/2/0 #2 9000ms",
+    );
+    check_probes(
+        both,
+        "admit, hint 9000, fail : probe, half_open>open probes_failed 2/2/0 #2 1000ms",
+    );
+    check_probes(
+        both,
+        "admit, hint 9000, slow : probe, half_open>open probes_slow 2/1/1 #2 1000ms",
+    );
+}

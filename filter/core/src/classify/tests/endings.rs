@@ -1,0 +1,489 @@
+//! Whose fault an ending is, and what the host is asked to find out.
+
+use super::*;
+
+const UH: u64 = 0x2;
+const UT: u64 = 0x4;
+const LR: u64 = 0x8;
+const UR: u64 = 0x10;
+const UF: u64 = 0x20;
+const UC: u64 = 0x40;
+const UO: u64 = 0x80;
+const NR: u64 = 0x100;
+const FI: u64 = 0x400;
+const RL: u64 = 0x800;
+const UAEX: u64 = 0x1000;
+const DC: u64 = 0x4000;
+const URX: u64 = 0x8000;
+const SI: u64 = 0x1_0000;
+const DPE: u64 = 0x4_0000;
+const UMSDR: u64 = 0x8_0000;
+const UPE: u64 = 0x80_0000;
+const NC: u64 = 0x100_0000;
+const DR: u64 = 0x1000_0000;
+
+fn ending(
+    status: impl Into<Option<u16>>,
+    details: &'static str,
+    flags: u64,
+    attempts: u64,
+) -> Ending {
+    Ending {
+        status: status.into(),
+        details: Some(details),
+        flags,
+        attempts: Some(attempts),
+        ..Ending::default()
+    }
+}
+
+#[test]
+fn every_ending_that_envoy_tells_has_its_verdict() {
+    let rows: &[(&str, Ending, &str)] = &[
+        ("answered", Ending::status(200), "success"),
+        ("not found is an answer", Ending::status(404), "success"),
+        ("upstream 5xx", Ending::status(500), "failure"),
+        ("the last 5xx", Ending::status(599), "failure"),
+        (
+            "a retry saved it",
+            ending(200, "via_upstream", 0, 3),
+            "success",
+        ),
+        (
+            "the retries are used up",
+            ending(503, "via_upstream", URX, 3),
+            "failure",
+        ),
+        (
+            "connect refused",
+            ending(
+                503,
+                "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
+                UF,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "closed without headers",
+            ending(
+                503,
+                "upstream_reset_before_response_started{connection_termination}",
+                UC,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "reset by the upstream",
+            ending(
+                503,
+                "upstream_reset_before_response_started{remote_reset}",
+                UR,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "reset by the proxy",
+            ending(
+                503,
+                "upstream_reset_before_response_started{local_reset}",
+                LR,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "protocol error",
+            ending(
+                502,
+                "upstream_reset_before_response_started{protocol_error}",
+                UPE,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "route timeout",
+            ending(504, "response_timeout", UT, 1),
+            "failure timeout",
+        ),
+        (
+            "tries timed out",
+            ending(504, "upstream_per_try_timeout", UT | URX, 2),
+            "failure timeout",
+        ),
+        (
+            "timeout after headers",
+            ending(200, "response_timeout", UT, 1),
+            "failure timeout",
+        ),
+        (
+            "stream went on for too long",
+            ending(503, "upstream_max_stream_duration_reached", UMSDR, 1),
+            "failure timeout",
+        ),
+        (
+            "no endpoints",
+            ending(503, "no_healthy_upstream", UH, 1),
+            "failure",
+        ),
+        (
+            "reset after headers",
+            ending(
+                200,
+                "upstream_reset_after_response_started{protocol_error}",
+                UPE,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "closed in the body",
+            ending(
+                200,
+                "upstream_reset_after_response_started{connection_termination}",
+                UC,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "unknown cluster",
+            ending(503, "cluster_not_found", NC, 0),
+            "ignored",
+        ),
+        ("no route", ending(404, "route_not_found", NR, 0), "ignored"),
+        (
+            "direct response",
+            ending(503, "direct_response", 0, 0),
+            "ignored",
+        ),
+        (
+            "fault filter",
+            ending(503, "fault_filter_abort", FI, 0),
+            "ignored",
+        ),
+        (
+            "rate limit",
+            ending(429, "request_rate_limited", RL, 0),
+            "ignored",
+        ),
+        ("denied", ending(503, "ext_authz_error", UAEX, 0), "ignored"),
+        (
+            "own connection limit",
+            ending(
+                503,
+                "upstream_reset_before_response_started{overflow}",
+                UO,
+                1,
+            ),
+            "ignored",
+        ),
+        (
+            "a retry was refused by the limit, behind a real failure",
+            ending(503, "via_upstream", UO | URX, 1),
+            "failure",
+        ),
+        (
+            "a retry was refused by the limit, behind a refused connection",
+            ending(
+                503,
+                "upstream_reset_before_response_started{remote_connection_failure}",
+                UO | UF,
+                1,
+            ),
+            "failure",
+        ),
+        (
+            "client left before the response",
+            ending(None, "downstream_remote_disconnect", DC, 1),
+            "ignored",
+        ),
+        (
+            "client left in the body",
+            ending(200, "downstream_remote_disconnect", DC, 1),
+            "ignored",
+        ),
+        (
+            "client left in the body of a failure",
+            ending(503, "downstream_remote_disconnect", DC, 1),
+            "failure",
+        ),
+        (
+            "client reset its stream",
+            ending(None, "http2.remote_reset", DR, 1),
+            "ignored",
+        ),
+        (
+            "client broke the protocol",
+            ending(400, "http1.codec_error", DPE, 1),
+            "ignored",
+        ),
+        (
+            "client broke the protocol before anything was tried",
+            ending(501, "http1.codec_error", DPE, 0),
+            "ignored",
+        ),
+        (
+            "upstream fell silent",
+            ending(504, "stream_idle_timeout", SI, 1),
+            "failure timeout",
+        ),
+        (
+            "the host's clock over the whole stream ran out",
+            ending(504, "max_duration_timeout", 0, 1),
+            "failure timeout",
+        ),
+        (
+            "the host's clock over the whole request ran out",
+            ending(504, "request_overall_timeout", 0, 1),
+            "failure timeout",
+        ),
+        (
+            "answered by a filter behind this one",
+            ending(503, "lua_response", 0, 1),
+            "failure",
+        ),
+    ];
+    for (name, ending, expected) in rows {
+        let verdict = at_end(&rules(&policy(SLOW)), &course(), ending, at_ms(10));
+        assert_eq!(shown(verdict).join(" "), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_silent_client_is_no_failure_of_the_upstream() {
+    let sending = Course::default();
+    for (details, flags) in [
+        ("stream_idle_timeout", SI),
+        ("request_overall_timeout", 0),
+        ("max_duration_timeout", 0),
+    ] {
+        let ending = ending(408, details, flags, 1);
+        check(SLOW, &sending, &ending, 300_000, "ignored");
+    }
+}
+
+#[test]
+fn a_host_that_tells_nothing_but_the_status_is_judged_by_that() {
+    let rows = [
+        (Some(200), "success"),
+        (Some(503), "failure"),
+        (None, "ignored"),
+    ];
+    for (status, expected) in rows {
+        let ending = Ending {
+            status,
+            ..Ending::default()
+        };
+        check("", &course(), &ending, 5, expected);
+    }
+}
+
+#[test]
+fn details_that_are_not_known_are_judged_by_flags_and_status() {
+    let rows = [
+        (Some(200), 0, None, "success"),
+        (Some(503), 0, None, "failure"),
+        (Some(200), UF, None, "failure"),
+        (Some(503), 0, Some(0), "ignored"),
+        (None, 0, Some(1), "ignored"),
+        (None, 0xffff_ffff_0000_0000, None, "ignored"),
+    ];
+    for (status, flags, attempts, expected) in rows {
+        let ending = Ending {
+            status,
+            details: Some("some_new_details"),
+            flags,
+            attempts,
+            ..Ending::default()
+        };
+        check("", &course(), &ending, 5, expected);
+    }
+}
+
+#[test]
+fn the_policy_says_which_statuses_are_failures_and_which_are_nothing() {
+    let fields = r#""outcome": {"failure_status": ["500-502", "429", "4xx"],
+                                "ignore_status": ["404", "501"]}"#;
+    let rows = [
+        (399, "success"),
+        (400, "failure"),
+        (404, "ignored"),
+        (429, "failure"),
+        (499, "failure"),
+        (500, "failure"),
+        (501, "ignored"),
+        (502, "failure"),
+        (503, "success"),
+        (100, "success"),
+        (999, "success"),
+        (65_535, "success"),
+    ];
+    for (status, expected) in rows {
+        check(fields, &course(), &Ending::status(status), 5, expected);
+    }
+    let none = r#""outcome": {"failure_status": []}"#;
+    check(none, &course(), &Ending::status(500), 5, "success");
+}
+
+#[test]
+fn no_list_of_statuses_excuses_an_upstream_that_could_not_be_reached() {
+    let none = r#""outcome": {"failure_status": [], "ignore_status": ["5xx"]}"#;
+    let refused = ending(503, "upstream_reset_before_response_started{x}", UF, 1);
+    check(none, &course(), &refused, 5, "failure");
+}
+
+/// The questions that judging this ending costs.
+fn asked(fields: &str, course: &Course, ending: &Ending) -> Vec<&'static str> {
+    let policy = policy(fields);
+    at_end(&rules(&policy), course, ending, at_ms(5));
+    let mut asked = ending.asked.take();
+    asked.sort_unstable();
+    asked
+}
+
+#[test]
+fn an_ordinary_answer_costs_two_questions() {
+    let rows: &[(&str, Course, Ending, &[&str])] = &[
+        ("", course(), Ending::status(200), &["details", "status"]),
+        ("", course(), Ending::status(404), &["details", "status"]),
+        (
+            SLOW,
+            course(),
+            Ending::status(200),
+            &["details", "service_time", "status"],
+        ),
+        (
+            r#""circuit_breaker": {"slow_threshold": "1s", "slow_until": "end"}"#,
+            course(),
+            Ending::status(200),
+            &["details", "status"],
+        ),
+        ("", course(), Ending::status(500), &["details", "status"]),
+        (
+            "",
+            course(),
+            Ending::status(503),
+            &["details", "hint_header", "status"],
+        ),
+        (
+            "",
+            Course {
+                grpc: true,
+                ..course()
+            },
+            Ending {
+                grpc_status: Some(0),
+                ..Ending::status(200)
+            },
+            &["details", "grpc_status", "status"],
+        ),
+        (
+            "",
+            course(),
+            ending(
+                503,
+                "upstream_reset_before_response_started{overflow}",
+                UO,
+                1,
+            ),
+            &["details", "status"],
+        ),
+        (
+            "",
+            course(),
+            ending(404, "route_not_found", NR, 0),
+            &["attempts", "details", "status"],
+        ),
+        (
+            "",
+            course(),
+            ending(504, "response_timeout", UT, 1),
+            &["attempts", "details", "flags", "status"],
+        ),
+    ];
+    for (fields, course, ending, expected) in rows {
+        assert_eq!(asked(fields, course, ending), *expected, "{ending:?}");
+    }
+}
+
+/// The hint in an answer with this one header, where hints are obeyed, in milliseconds.
+fn hint_ms(course: &Course, ending: Ending, header: (&'static str, &'static str)) -> Option<u64> {
+    let policy = policy("");
+    let ending = Ending {
+        hints: alloc::vec![header],
+        // 37 seconds before the date below.
+        unix_secs: 784_111_740,
+        ..ending
+    };
+    let deaf = Rules {
+        hints: false,
+        ..rules(&policy)
+    };
+    assert_eq!(at_end(&deaf, course, &ending, at_ms(5)).hint, None);
+    let verdict = at_end(&rules(&policy), course, &ending, at_ms(5));
+    verdict.hint.map(Span::as_ms)
+}
+
+#[test]
+fn a_failing_503_may_say_when_to_come_back() {
+    let rows = [
+        ("retry-after", "7", Some(7_000)),
+        ("retry-after", " 7 ", Some(7_000)),
+        ("retry-after", "0", Some(0)),
+        ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT", Some(37_000)),
+        ("retry-after", "Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
+        ("retry-after", "soon", None),
+        ("retry-after", "-5", None),
+        ("retry-after", "1.5", None),
+        ("grpc-retry-pushback-ms", "70", None),
+    ];
+    for (name, value, expected) in rows {
+        let found = hint_ms(&course(), Ending::status(503), (name, value));
+        assert_eq!(found, expected, "{name}: {value}");
+    }
+    // Not the status for it, or no failure at all.
+    for status in [200, 429, 500, 504] {
+        let found = hint_ms(&course(), Ending::status(status), ("retry-after", "7"));
+        assert_eq!(found, None, "{status}");
+    }
+}
+
+#[test]
+fn a_failing_grpc_call_may_push_back() {
+    let grpc = Course {
+        grpc: true,
+        ..course()
+    };
+    let rows = [
+        (14, "grpc-retry-pushback-ms", "70", Some(70)),
+        (14, "grpc-retry-pushback-ms", "-1", None),
+        (14, "retry-after", "7", None),
+        (0, "grpc-retry-pushback-ms", "70", None),
+    ];
+    for (code, name, value, expected) in rows {
+        let ending = Ending {
+            grpc_status: Some(code),
+            ..Ending::status(200)
+        };
+        assert_eq!(
+            hint_ms(&grpc, ending, (name, value)),
+            expected,
+            "{code} {name}"
+        );
+    }
+}
+
+#[test]
+fn a_hint_on_429_counts_where_429_is_a_failure() {
+    let policy = policy(r#""outcome": {"failure_status": ["429"]}"#);
+    let ending = Ending {
+        hints: alloc::vec![("retry-after", "7")],
+        ..Ending::status(429)
+    };
+    let verdict = at_end(&rules(&policy), &course(), &ending, at_ms(5));
+    assert_eq!(verdict.hint, Some(Span::from_secs(7)));
+}

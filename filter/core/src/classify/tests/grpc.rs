@@ -1,0 +1,170 @@
+//! gRPC: decided by `grpc-status`, or by what gRPC makes of a missing one.
+
+use super::*;
+
+fn grpc() -> Course {
+    Course {
+        grpc: true,
+        ..course()
+    }
+}
+
+fn answered(status: u16, grpc_status: Option<u32>) -> Ending {
+    Ending {
+        grpc_status,
+        ..Ending::status(status)
+    }
+}
+
+#[test]
+fn every_code_has_its_outcome() {
+    let failures = [
+        "UNKNOWN",
+        "DEADLINE_EXCEEDED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+    ];
+    for (code, name) in GRPC_CODES.iter().enumerate() {
+        let expected = match *name {
+            "CANCELLED" => "ignored",
+            name if failures.contains(&name) => "failure",
+            _ => "success",
+        };
+        let ending = answered(200, Some(u32::try_from(code).unwrap()));
+        check("", &grpc(), &ending, 5, expected);
+    }
+}
+
+#[test]
+fn a_code_that_nobody_knows_is_unknown() {
+    for code in [17, 31, 32, 33, 46, 64, u32::MAX] {
+        check("", &grpc(), &answered(200, Some(code)), 5, "failure");
+        let only_internal = r#""outcome": {"failure_grpc_status": ["INTERNAL"]}"#;
+        check(
+            only_internal,
+            &grpc(),
+            &answered(200, Some(code)),
+            5,
+            "success",
+        );
+    }
+}
+
+#[test]
+fn the_policy_says_which_codes_are_failures() {
+    let fields = r#""outcome": {"failure_grpc_status": ["NOT_FOUND", "UNAUTHENTICATED"]}"#;
+    for (code, name) in GRPC_CODES.iter().enumerate() {
+        let expected = match *name {
+            "CANCELLED" => "ignored",
+            "NOT_FOUND" | "UNAUTHENTICATED" => "failure",
+            _ => "success",
+        };
+        let ending = answered(200, Some(u32::try_from(code).unwrap()));
+        check(fields, &grpc(), &ending, 5, expected);
+    }
+    let none = r#""outcome": {"failure_grpc_status": []}"#;
+    check(none, &grpc(), &answered(200, Some(14)), 5, "success");
+}
+
+#[test]
+fn the_http_status_alone_never_decides() {
+    for status in [200, 404, 500, 503] {
+        check("", &grpc(), &answered(status, Some(0)), 5, "success");
+        check("", &grpc(), &answered(status, Some(14)), 5, "failure");
+    }
+    let ignored = r#""outcome": {"ignore_status": ["200"]}"#;
+    check(ignored, &grpc(), &answered(200, Some(14)), 5, "failure");
+}
+
+#[test]
+fn a_missing_code_follows_from_the_http_status() {
+    // grpc/doc/http-grpc-status-mapping.md; all that it does not name is UNKNOWN.
+    let rows = [
+        (400, "INTERNAL"),
+        (401, "UNAUTHENTICATED"),
+        (403, "PERMISSION_DENIED"),
+        (404, "UNIMPLEMENTED"),
+        (429, "UNAVAILABLE"),
+        (502, "UNAVAILABLE"),
+        (503, "UNAVAILABLE"),
+        (504, "UNAVAILABLE"),
+        (200, "UNKNOWN"),
+        (302, "UNKNOWN"),
+        (418, "UNKNOWN"),
+        (500, "UNKNOWN"),
+        (505, "UNKNOWN"),
+    ];
+    for (status, name) in rows {
+        let only = alloc::format!(r#""outcome": {{"failure_grpc_status": ["{name}"]}}"#);
+        check(&only, &grpc(), &answered(status, None), 5, "failure");
+        let others: Vec<&str> = GRPC_CODES[2..]
+            .iter()
+            .filter(|other| **other != name)
+            .copied()
+            .collect();
+        let others = others.join(r#"", ""#);
+        let others = alloc::format!(r#""outcome": {{"failure_grpc_status": ["{others}"]}}"#);
+        check(&others, &grpc(), &answered(status, None), 5, "success");
+    }
+}
+
+#[test]
+fn at_the_headers_a_code_that_is_still_to_come_is_no_failure() {
+    let policy = policy("");
+    let rows = [
+        (200, None, "success"),
+        (200, Some(0), "success"),
+        (200, Some(14), "failure"),
+        // No gRPC answer begins so: nothing is still to come.
+        (503, None, "failure"),
+        (404, None, "success"),
+    ];
+    for (status, code, expected) in rows {
+        let ending = answered(status, code);
+        let verdict = at_headers(&rules(&policy), &grpc(), &ending, at_ms(5));
+        assert_eq!(shown(verdict).join(" "), expected, "{status} {code:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_could_not_be_reached_is_a_failure_whatever_the_codes() {
+    let fields = r#""outcome": {"failure_grpc_status": ["INTERNAL"]}"#;
+    let refused = Ending {
+        details: Some("upstream_reset_before_response_started{remote_connection_failure}"),
+        flags: 0x20,
+        ..answered(200, Some(14))
+    };
+    check(fields, &grpc(), &refused, 5, "failure");
+}
+
+#[test]
+fn a_client_that_left_is_ignored_whatever_the_headers_said() {
+    for status in [200, 503] {
+        let left = Ending {
+            details: Some("downstream_remote_disconnect"),
+            flags: 0x4000,
+            ..answered(status, None)
+        };
+        check("", &grpc(), &left, 5, "ignored");
+    }
+}
+
+#[test]
+fn only_grpcs_own_content_types_are_grpc() {
+    let rows: &[(Option<&[u8]>, bool)] = &[
+        (Some(b"application/grpc"), true),
+        (Some(b"application/grpc+proto"), true),
+        (Some(b"application/grpc;charset=utf-8"), true),
+        (Some(b"application/grpc-web"), false),
+        (Some(b"application/grpc-web-text+proto"), false),
+        (Some(b"application/grpcx"), false),
+        (Some(b"application/json"), false),
+        (Some(b"\xff\xfe"), false),
+        (Some(b""), false),
+        (None, false),
+    ];
+    for (content_type, expected) in rows {
+        assert_eq!(is_grpc(*content_type), *expected, "{content_type:?}");
+    }
+}

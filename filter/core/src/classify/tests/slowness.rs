@@ -1,0 +1,237 @@
+//! What is slow: the upstream, not the client.
+
+use super::*;
+
+const UNTIL_END: &str = r#""circuit_breaker": {"slow_threshold": "1s", "slow_until": "end"}"#;
+
+fn served_in(ms: u64, status: u16) -> Ending {
+    Ending {
+        service_time: Some(Span::from_ms(ms)),
+        ..Ending::status(status)
+    }
+}
+
+fn answered_at(ms: u64) -> Course {
+    Course {
+        response_start: Some(at_ms(ms)),
+        ..course()
+    }
+}
+
+/// The end of the request was never seen.
+fn unfinished() -> Course {
+    Course {
+        response_start: Some(at_ms(90_000)),
+        ..Course::default()
+    }
+}
+
+fn left() -> Ending {
+    Ending {
+        details: Some("downstream_remote_disconnect"),
+        flags: 0x4000,
+        attempts: Some(1),
+        ..Ending::default()
+    }
+}
+
+#[test]
+fn slow_is_strictly_longer_than_the_threshold_until_the_headers() {
+    let rows = [
+        (course(), Ending::status(200), 1_000, "success"),
+        (course(), Ending::status(200), 1_001, "success slow"),
+        // From the headers on the body may take its time.
+        (answered_at(1_000), Ending::status(200), 90_000, "success"),
+        (
+            answered_at(1_001),
+            Ending::status(200),
+            90_000,
+            "success slow",
+        ),
+        (
+            answered_at(2_000),
+            Ending::status(503),
+            2_000,
+            "failure slow",
+        ),
+        // The host's own measure comes first, both ways.
+        (answered_at(1_001), served_in(1_000, 200), 9_000, "success"),
+        (
+            answered_at(10),
+            served_in(1_001, 200),
+            9_000,
+            "success slow",
+        ),
+        (
+            answered_at(10),
+            served_in(1_001, 500),
+            9_000,
+            "failure slow",
+        ),
+    ];
+    for (course, ending, end_ms, expected) in rows {
+        check(SLOW, &course, &ending, end_ms, expected);
+    }
+}
+
+#[test]
+fn until_the_end_the_whole_response_counts() {
+    let rows = [
+        (answered_at(10), Ending::status(200), 1_000, "success"),
+        (answered_at(10), Ending::status(200), 1_001, "success slow"),
+        (answered_at(10), served_in(10, 200), 1_001, "success slow"),
+        (answered_at(10), served_in(5_000, 200), 1_000, "success"),
+    ];
+    for (course, ending, end_ms, expected) in rows {
+        check(UNTIL_END, &course, &ending, end_ms, expected);
+    }
+}
+
+#[test]
+fn a_slow_upload_is_not_a_slow_service() {
+    let uploaded = Course {
+        request_complete: true,
+        request_end: Some(at_ms(80_000)),
+        response_start: Some(at_ms(80_100)),
+        grpc: false,
+    };
+    check(SLOW, &uploaded, &Ending::status(200), 81_000, "success");
+    for fields in [SLOW, UNTIL_END] {
+        check(
+            fields,
+            &unfinished(),
+            &Ending::status(200),
+            90_000,
+            "success",
+        );
+    }
+    check(
+        SLOW,
+        &unfinished(),
+        &served_in(1_001, 200),
+        90_000,
+        "success slow",
+    );
+}
+
+#[test]
+fn without_a_threshold_nothing_is_slow() {
+    check(
+        "",
+        &answered_at(90_000),
+        &served_in(90_000, 200),
+        90_000,
+        "success",
+    );
+}
+
+#[test]
+fn what_is_ignored_is_not_slow() {
+    let fields = alloc::format!(r#"{SLOW}, "outcome": {{"ignore_status": ["404"]}}"#);
+    check(
+        &fields,
+        &answered_at(9_000),
+        &served_in(9_000, 404),
+        9_000,
+        "ignored",
+    );
+}
+
+#[test]
+fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
+    let in_the_body = Ending {
+        status: Some(200),
+        ..left()
+    };
+    let rows = [
+        (SLOW, course(), left(), 1_000, "ignored"),
+        (SLOW, course(), left(), 1_001, "success slow"),
+        (SLOW, unfinished(), left(), 90_000, "ignored"),
+        (UNTIL_END, course(), left(), 1_001, "success slow"),
+        (UNTIL_END, unfinished(), left(), 90_000, "ignored"),
+        ("", course(), left(), 90_000, "ignored"),
+        // Its headers had come in time; how long the client then read is its own affair.
+        (
+            SLOW,
+            answered_at(10),
+            in_the_body.clone(),
+            90_000,
+            "ignored",
+        ),
+        (
+            SLOW,
+            answered_at(1_001),
+            in_the_body.clone(),
+            90_000,
+            "success slow",
+        ),
+        (
+            UNTIL_END,
+            answered_at(10),
+            in_the_body,
+            1_001,
+            "success slow",
+        ),
+    ];
+    for (fields, course, ending, end_ms, expected) in rows {
+        check(fields, &course, &ending, end_ms, expected);
+    }
+}
+
+#[test]
+fn a_client_that_left_before_it_had_sent_all_waited_for_nobody() {
+    let early_answer = Ending {
+        status: Some(200),
+        service_time: Some(Span::from_secs(5)),
+        ..left()
+    };
+    check(SLOW, &unfinished(), &early_answer, 90_000, "ignored");
+}
+
+#[test]
+fn a_request_whose_end_nobody_timed_is_measured_by_the_host_alone() {
+    let untimed = Course {
+        request_end: None,
+        ..answered_at(90_000)
+    };
+    check(SLOW, &untimed, &Ending::status(200), 90_000, "success");
+    check(
+        SLOW,
+        &untimed,
+        &served_in(1_001, 200),
+        90_000,
+        "success slow",
+    );
+    check(
+        UNTIL_END,
+        &untimed,
+        &served_in(1_001, 200),
+        90_000,
+        "success",
+    );
+}
+
+#[test]
+fn at_the_headers_only_what_ends_there_is_slow() {
+    let rows = [
+        (SLOW, "success slow"),
+        (UNTIL_END, "success"),
+        ("", "success"),
+    ];
+    for (fields, expected) in rows {
+        let policy = policy(fields);
+        let course = answered_at(2_000);
+        let verdict = at_headers(&rules(&policy), &course, &Ending::status(200), at_ms(2_000));
+        assert_eq!(shown(verdict).join(" "), expected, "{fields}");
+    }
+}
+
+#[test]
+fn a_clock_that_stands_makes_nothing_slow() {
+    let back = Course {
+        request_end: Some(at_ms(50_000)),
+        response_start: Some(at_ms(10)),
+        ..course()
+    };
+    check(SLOW, &back, &Ending::status(200), 10, "success");
+}

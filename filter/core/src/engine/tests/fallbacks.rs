@@ -1,0 +1,197 @@
+//! Answers in place of the upstream's.
+
+use super::*;
+
+const ON_FAILURE: &str = r#""fallback": [{"type": "respond", "on": ["failure"], "status": 299,
+    "body": "{policy} {path} {request_id}"}]"#;
+
+const ON_TIMEOUT: &str = r#""fallback": [{"type": "respond", "on": ["timeout"], "status": 298}]"#;
+
+fn with(fallback: &str) -> String {
+    format!("{FRAGILE}, {fallback}")
+}
+
+fn request() -> Asking {
+    Asking::cluster("c")
+        .with(":path", "/a?b")
+        .with("x-request-id", "id-1")
+}
+
+fn timed_out() -> Ending {
+    Ending {
+        details: Some("response_timeout"),
+        flags: 0x4,
+        ..Ending::status(504)
+    }
+}
+
+#[test]
+fn a_failure_is_replaced_and_counted_all_the_same() {
+    let mut bench = Bench::new(&[&with(ON_FAILURE)]);
+    let mut ticket = bench.pass(&request());
+    assert!(ticket.watches_response() && ticket.note().is_none());
+    bench.events();
+    let answer = bench
+        .head(&mut ticket, &Ending::status(503))
+        .expect("an answer");
+    assert_eq!((answer.status, answer.details), (299, "spillway_failure"));
+    assert_eq!(answer.body, b"p0 /a?b id-1");
+    let labels = [
+        ("x-circuit-fallback".to_string(), b"respond".to_vec()),
+        ("x-circuit-state".to_string(), b"closed".to_vec()),
+    ];
+    assert!(labels.iter().all(|label| answer.headers.contains(label)));
+    let note = ticket.note().expect("a note");
+    assert_eq!(
+        (note.state, note.decision),
+        (StateName::Closed, Decision::Fallback)
+    );
+    // At its end the host sees the answer of the filter, which hides nothing.
+    bench.settle(ticket, &Ending::status(299));
+    assert_eq!(
+        bench.events(),
+        ["p0 fallback Failure respond", "p0 failure"]
+    );
+}
+
+#[test]
+fn replaced_failures_open_the_circuit() {
+    let mut bench = Bench::new(&[&with(ON_FAILURE)]);
+    for _ in 0..2 {
+        let mut ticket = bench.pass(&request());
+        assert!(bench.head(&mut ticket, &Ending::status(503)).is_some());
+        bench.settle(ticket, &Ending::status(299));
+    }
+    let (answer, _) = bench.reject(&request());
+    assert_eq!((answer.status, answer.kind), (503, Kind::Default));
+}
+
+#[test]
+fn a_replaced_answer_that_is_abandoned_is_a_failure_still() {
+    let mut bench = Bench::new(&[&with(ON_FAILURE)]);
+    let mut ticket = bench.pass(&request());
+    assert!(bench.head(&mut ticket, &Ending::status(503)).is_some());
+    bench.engine.abandon(ticket, bench.now);
+    assert_eq!(bench.events().last().unwrap(), "p0 failure");
+}
+
+#[test]
+fn answers_that_are_no_failures_stand() {
+    let mut bench = Bench::new(&[&with(ON_FAILURE)]);
+    let direct = Ending {
+        details: Some("direct_response"),
+        attempts: Some(0),
+        ..Ending::status(503)
+    };
+    for ending in [Ending::status(200), Ending::status(404), direct] {
+        let mut ticket = bench.pass(&request());
+        assert_eq!(bench.head(&mut ticket, &ending), None);
+        bench.settle(ticket, &ending);
+        assert_eq!(bench.count("p0 too late"), 0);
+    }
+}
+
+#[test]
+fn a_timeout_has_its_own_occasion_and_is_a_failure_too() {
+    let rows = [
+        (ON_TIMEOUT, timed_out(), Some(298), "spillway_timeout"),
+        (ON_TIMEOUT, Ending::status(504), None, ""),
+        (ON_FAILURE, timed_out(), Some(299), "spillway_timeout"),
+    ];
+    for (fallback, ending, status, details) in rows {
+        let mut bench = Bench::new(&[&with(fallback)]);
+        let mut ticket = bench.pass(&request());
+        bench.events();
+        let answer = bench.head(&mut ticket, &ending);
+        assert_eq!(answer.as_ref().map(|a| a.status), status);
+        assert_eq!(answer.map_or("", |a| a.details), details);
+        bench.settle(ticket, &ending);
+        assert_eq!(bench.events().last().unwrap(), "p0 failure");
+    }
+}
+
+#[test]
+fn a_failure_that_shows_only_at_the_end_is_too_late_and_counted() {
+    let mut bench = Bench::new(&[&with(ON_FAILURE)]);
+    let reset = Ending {
+        details: Some("upstream_reset_after_response_started{protocol_error}"),
+        flags: 0x80_0000,
+        ..Ending::status(200)
+    };
+    let mut ticket = bench.pass(&request());
+    assert_eq!(bench.head(&mut ticket, &Ending::status(200)), None);
+    bench.events();
+    bench.settle(ticket, &reset);
+    assert_eq!(bench.events(), ["p0 too late", "p0 failure"]);
+    // Only where there is an answer for it.
+    let mut bench = Bench::new(&[&with(ON_TIMEOUT)]);
+    let ticket = bench.pass(&request());
+    bench.settle(ticket, &reset);
+    assert_eq!(bench.count("p0 too late"), 0);
+}
+
+#[test]
+fn a_grpc_failure_in_the_headers_is_replaced_and_one_in_the_trailers_is_too_late() {
+    let call = request().with("content-type", "application/grpc");
+    let status = |code| Ending {
+        grpc_status: code,
+        ..Ending::status(200)
+    };
+    let fallback = r#""fallback": [{"type": "respond", "on": ["failure"],
+        "grpc_status": "OK", "grpc_message": "none today"}]"#;
+    let mut bench = Bench::new(&[&with(fallback)]);
+    let mut ticket = bench.pass(&call);
+    let answer = bench
+        .head(&mut ticket, &status(Some(14)))
+        .expect("an answer");
+    assert_eq!(answer.grpc_status, Some(0));
+    assert_eq!(answer.body, b"none today");
+    bench.settle(ticket, &status(Some(0)));
+    assert_eq!(bench.events().last().unwrap(), "p0 failure");
+    let mut ticket = bench.pass(&call);
+    assert_eq!(bench.head(&mut ticket, &status(None)), None);
+    bench.settle(ticket, &status(Some(13)));
+    let events = bench.events();
+    assert_eq!(events[..2], ["p0 too late", "p0 failure"]);
+}
+
+#[test]
+fn a_probe_that_fails_is_replaced_and_still_decides() {
+    let mut bench = Bench::new(&[&with(ON_FAILURE)]);
+    bench.trip(&request());
+    bench.wait(1_000);
+    let mut probe = bench.pass(&request());
+    let answer = bench
+        .head(&mut probe, &Ending::status(503))
+        .expect("an answer");
+    let state = ("x-circuit-state".to_string(), b"half_open".to_vec());
+    assert!(answer.headers.contains(&state));
+    bench.settle(probe, &Ending::status(299));
+    let events = bench.events();
+    assert_eq!(
+        events.last().unwrap(),
+        "p0 [c] half_open>open probes_failed"
+    );
+}
+
+#[test]
+fn a_rejection_repeats_path_and_id_only_where_the_policy_does() {
+    let fallback = r#""fallback": [{"type": "respond", "body": "{path} {request_id}"}]"#;
+    let mut bench = Bench::new(&[&with(fallback)]);
+    bench.trip(&request());
+    let (answer, _) = bench.reject(&request());
+    assert_eq!(answer.body, b"/a?b id-1");
+}
+
+#[test]
+fn without_a_fallback_for_it_the_response_is_not_looked_at() {
+    let on_open = r#""fallback": [{"type": "respond", "on": ["open"]}]"#;
+    let mut bench = Bench::new(&[&with(on_open)]);
+    let mut ticket = bench.pass(&request());
+    assert!(!ticket.watches_response());
+    let ending = Ending::status(503);
+    assert_eq!(bench.head(&mut ticket, &ending), None);
+    assert!(ending.asked.borrow().is_empty());
+    bench.settle(ticket, &ending);
+    assert_eq!(bench.count("p0 too late"), 0);
+}

@@ -1,0 +1,405 @@
+//! Circuits through whole outages, one key apart from another.
+
+use super::*;
+
+fn tenant(name: &str) -> Asking {
+    Asking::cluster("c").with("x-tenant", name)
+}
+
+#[test]
+fn a_request_that_no_policy_is_for_is_left_alone() {
+    let mut bench = Bench::new(&[r#""match": {"clusters": ["c"]}"#]);
+    let admission = bench.admit(&Asking::cluster("d"));
+    assert!(matches!(admission, Admission::Unmatched));
+    assert!(bench.events().is_empty());
+}
+
+#[test]
+fn an_outage_comes_out_event_by_event() {
+    let mut bench = Bench::new(&[FRAGILE]);
+    let request = Asking::cluster("c");
+    bench.serve(&request, 200);
+    assert_eq!(bench.events(), ["p0 Keys +1", "p0 success"]);
+    // Past the window of ten seconds.
+    bench.wait(20_000);
+    let late = bench.pass(&request);
+    bench.serve(&request, 503);
+    bench.serve(&request, 503);
+    assert_eq!(
+        bench.events(),
+        [
+            "p0 failure",
+            "p0 failure",
+            "p0 closed>open",
+            "p0 OpenCircuits +1",
+            "p0 [c] closed>open failure_rate",
+        ]
+    );
+    let (answer, note) = bench.reject(&request);
+    assert_eq!((answer.status, answer.details), (503, "spillway_open"));
+    assert_eq!(bench.engine.policy_of(&note), "p0");
+    assert_eq!(
+        (note.state, note.decision),
+        (StateName::Open, Decision::Reject)
+    );
+    assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open default"]);
+    // What settles late is counted for the policy, and changes no circuit.
+    bench.settle(late, &Ending::status(200));
+    assert_eq!(bench.events(), ["p0 success"]);
+    bench.wait(1_000);
+    let probe = bench.pass(&request);
+    let note = probe.note().expect("a note");
+    assert_eq!(
+        (note.state, note.decision),
+        (StateName::HalfOpen, Decision::Probe)
+    );
+    assert_eq!(
+        bench.events(),
+        [
+            "p0 open>half_open",
+            "p0 [c] open>half_open open_elapsed",
+            "p0 probe",
+        ]
+    );
+    let (answer, _) = bench.reject(&request);
+    assert_eq!(answer.details, "spillway_half_open");
+    bench.settle(probe, &Ending::status(503));
+    assert_eq!(
+        bench.events(),
+        [
+            "p0 rejected",
+            "p0 fallback Open default",
+            "p0 failure",
+            "p0 half_open>open",
+            "p0 [c] half_open>open probes_failed",
+        ]
+    );
+    bench.wait(1_000);
+    bench.serve(&request, 200);
+    assert_eq!(
+        bench.events(),
+        [
+            "p0 open>half_open",
+            "p0 [c] open>half_open open_elapsed",
+            "p0 probe",
+            "p0 success",
+            "p0 half_open>closed",
+            "p0 OpenCircuits -1",
+            "p0 [c] half_open>closed probes_succeeded",
+        ]
+    );
+    let ticket = bench.pass(&request);
+    assert_eq!(ticket.note(), None);
+    bench.settle(ticket, &Ending::status(200));
+}
+
+#[test]
+fn the_ramp_is_told_too() {
+    let ramp = FRAGILE.replace(
+        r#""minimum_requests""#,
+        r#""recovery": {"duration": "1s", "start_percent": 0}, "minimum_requests""#,
+    );
+    let mut bench = Bench::new(&[&ramp]);
+    let request = Asking::cluster("c");
+    bench.trip(&request);
+    bench.wait(1_000);
+    bench.serve(&request, 200);
+    let events = bench.events();
+    assert_eq!(
+        events[4..],
+        [
+            "p0 half_open>recovering",
+            "p0 OpenCircuits -1",
+            "p0 [c] half_open>recovering probes_succeeded",
+        ]
+    );
+    let (answer, note) = bench.reject(&request);
+    assert_eq!(answer.details, "spillway_recovering");
+    assert_eq!(note.state, StateName::Recovering);
+    bench.events();
+    bench.wait(1_000);
+    bench.serve(&request, 200);
+    assert_eq!(
+        bench.events(),
+        [
+            "p0 recovering>closed",
+            "p0 [c] recovering>closed recovered",
+            "p0 success",
+        ]
+    );
+}
+
+#[test]
+fn every_key_has_a_circuit_of_its_own() {
+    let fields = format!(r#"{FRAGILE}, "key": ["cluster", {{"header": "x-tenant"}}]"#);
+    let mut bench = Bench::new(&[&fields]);
+    bench.serve(&tenant("a"), 503);
+    bench.serve(&tenant("a"), 503);
+    let events = bench.events();
+    assert_eq!(events[5], "p0 [c a] closed>open failure_rate");
+    bench.reject(&tenant("a"));
+    bench.serve(&tenant("b"), 200);
+    bench.serve(&tenant(""), 200);
+    bench.serve(&Asking::cluster("d").with("x-tenant", "a"), 200);
+    let absent = Asking::cluster("c");
+    bench.trip(&absent);
+    bench.reject(&absent);
+    bench.serve(&tenant(""), 200);
+}
+
+#[test]
+fn every_policy_has_circuits_of_its_own() {
+    let one = format!(r#"{FRAGILE}, "match": {{"methods": ["GET"]}}"#);
+    let mut bench = Bench::new(&[&one, FRAGILE]);
+    let get = Asking::cluster("c").with(":method", "GET");
+    bench.trip(&get);
+    bench.reject(&get);
+    bench.serve(&Asking::cluster("c"), 200);
+    assert_eq!(bench.events().last().unwrap(), "p1 success");
+    assert_eq!(bench.engine.policy_name(1), "p1");
+    assert_eq!(bench.engine.policy_name(2), "");
+}
+
+#[test]
+fn what_finds_no_room_shares_the_overflow_which_never_rejects() {
+    let fields = format!(r#"{FRAGILE}, "key": [{{"header": "x-tenant"}}]"#);
+    let mut bench = Bench::limited(&[&fields], 1);
+    bench.trip(&tenant("a"));
+    for _ in 0..50 {
+        bench.serve(&tenant("b"), 503);
+    }
+    let events = bench.events();
+    assert_eq!(events[..2], ["p0 overflowed", "p0 failure"]);
+    assert_eq!(events.len(), 100);
+    let long = "x".repeat(60_000);
+    bench.serve(&tenant(&long), 503);
+    assert_eq!(bench.events(), ["p0 overflowed", "p0 failure"]);
+    bench.reject(&tenant("a"));
+}
+
+#[test]
+fn a_key_that_takes_anothers_place_takes_its_gauge_along() {
+    let fields = format!(r#"{FRAGILE}, "key": [{{"header": "x-tenant"}}]"#);
+    let mut bench = Bench::limited(&[&fields], 1);
+    bench.trip(&tenant("a"));
+    bench.wait(3_600_000);
+    bench.serve(&tenant("b"), 200);
+    assert_eq!(bench.events(), ["p0 OpenCircuits -1", "p0 success"]);
+    bench.serve(&tenant("c"), 200);
+    assert_eq!(bench.events(), ["p0 success"]);
+}
+
+#[test]
+fn ten_thousand_invented_tenants_neither_grow_the_table_nor_close_the_circuit() {
+    let fields = format!(r#"{FRAGILE}, "key": [{{"header": "x-tenant"}}]"#);
+    let mut bench = Bench::limited(&[&fields], 100);
+    bench.trip(&tenant("real"));
+    for n in 0..10_000 {
+        bench.serve(&tenant(&format!("{n}")), 200);
+    }
+    let keys = bench.count("p0 Keys +1");
+    assert_eq!(keys, 99);
+    bench.reject(&tenant("real"));
+}
+
+#[test]
+fn a_ticket_that_is_abandoned_gives_its_probe_back() {
+    let mut bench = Bench::new(&[FRAGILE]);
+    let request = Asking::cluster("c");
+    bench.trip(&request);
+    bench.wait(1_000);
+    let probe = bench.pass(&request);
+    bench.reject(&request);
+    bench.engine.abandon(probe, bench.now);
+    assert_eq!(bench.events().last().unwrap(), "p0 ignored");
+    bench.serve(&request, 200);
+    assert_eq!(
+        bench.events().last().unwrap(),
+        "p0 [c] half_open>closed probes_succeeded"
+    );
+}
+
+#[test]
+fn an_abandoned_ticket_is_judged_by_the_headers_that_were_looked_at() {
+    for (status, expected) in [(200, "p0 success"), (503, "p0 failure")] {
+        let mut bench = Bench::new(&[FRAGILE]);
+        let mut ticket = bench.pass(&Asking::cluster("c"));
+        ticket.watch_response();
+        assert!(ticket.watches_response());
+        assert_eq!(bench.head(&mut ticket, &Ending::status(status)), None);
+        bench.engine.abandon(ticket, bench.now);
+        assert_eq!(bench.events().last().unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_lost_probe_does_not_wedge_the_circuit() {
+    let mut bench = Bench::new(&[FRAGILE]);
+    let request = Asking::cluster("c");
+    bench.trip(&request);
+    bench.wait(1_000);
+    let lost = bench.pass(&request);
+    bench.wait(10_000);
+    // Its request was complete: a failure at its lease's end.
+    let (answer, _) = bench.reject(&request);
+    assert_eq!(answer.details, "spillway_open");
+    bench.wait(1_000);
+    bench.serve(&request, 200);
+    bench.events();
+    bench.settle(lost, &Ending::status(503));
+    assert_eq!(bench.events(), ["p0 failure"]);
+    bench.serve(&request, 200);
+}
+
+#[test]
+fn a_probe_whose_client_is_still_sending_at_the_leases_end_is_no_failure() {
+    let mut bench = Bench::new(&[FRAGILE]);
+    let request = Asking::cluster("c");
+    bench.trip(&request);
+    bench.wait(1_000);
+    let Admission::Pass(mut upload) = bench.engine.admit(&request, false, bench.now) else {
+        panic!("a probe");
+    };
+    assert!(upload.watches_clock() && upload.watches_response());
+    bench.wait(10_000);
+    // Complete only after the lease: too late to be the upstream's fault.
+    bench.engine.request_complete(&mut upload, Some(bench.now));
+    let next = bench.pass(&request);
+    assert_eq!(next.note().map(|n| n.decision), Some(Decision::Probe));
+    bench.settle(next, &Ending::status(200));
+    bench.settle(upload, &Ending::status(503));
+    bench.serve(&request, 200);
+}
+
+#[test]
+fn a_probe_that_was_answered_in_time_may_stream_on() {
+    let mut bench = Bench::new(&[FRAGILE]);
+    let request = Asking::cluster("c");
+    bench.trip(&request);
+    bench.wait(1_000);
+    let mut stream = bench.pass(&request);
+    assert_eq!(bench.head(&mut stream, &Ending::status(200)), None);
+    bench.wait(10_000);
+    bench.events();
+    bench.serve(&request, 200);
+    assert_eq!(
+        bench.events()[2],
+        "p0 [c] half_open>closed probes_succeeded"
+    );
+    bench.settle(stream, &Ending::status(200));
+}
+
+#[test]
+fn slow_requests_are_counted_and_can_open() {
+    let fields = r#""circuit_breaker": {"minimum_requests": 2, "slow_threshold": "1s"}"#;
+    let mut bench = Bench::new(&[fields]);
+    let request = Asking::cluster("c");
+    for _ in 0..2 {
+        let mut ticket = bench.pass(&request);
+        assert!(ticket.watches_clock() && ticket.watches_response());
+        bench.wait(1_001);
+        assert_eq!(bench.head(&mut ticket, &Ending::status(200)), None);
+        bench.settle(ticket, &Ending::status(200));
+    }
+    assert_eq!(
+        bench.events(),
+        [
+            "p0 Keys +1",
+            "p0 success",
+            "p0 slow",
+            "p0 success",
+            "p0 slow",
+            "p0 closed>open",
+            "p0 OpenCircuits +1",
+            "p0 [c] closed>open slow_rate",
+        ]
+    );
+}
+
+#[test]
+fn the_clock_of_slowness_starts_when_the_request_is_complete() {
+    let fields = r#""circuit_breaker": {"slow_threshold": "1s"}"#;
+    let mut bench = Bench::new(&[fields]);
+    for (upload_ms, service_ms, slow) in [(60_000, 1_000, 0), (10, 1_001, 1)] {
+        let Admission::Pass(mut ticket) =
+            bench.engine.admit(&Asking::cluster("c"), false, bench.now)
+        else {
+            panic!("a closed circuit");
+        };
+        bench.wait(upload_ms);
+        bench.engine.request_complete(&mut ticket, Some(bench.now));
+        bench.wait(service_ms);
+        // Only the first end counts.
+        bench.engine.request_complete(&mut ticket, Some(bench.now));
+        bench.head(&mut ticket, &Ending::status(200));
+        bench.settle(ticket, &Ending::status(200));
+        assert_eq!(bench.count("p0 slow"), slow);
+    }
+}
+
+#[test]
+fn an_ordinary_request_needs_no_looks_at_the_response() {
+    let mut bench = Bench::new(&[FRAGILE]);
+    let ticket = bench.pass(&Asking::cluster("c"));
+    assert!(!ticket.watches_clock() && !ticket.watches_response());
+    bench.settle(ticket, &Ending::status(200));
+}
+
+#[test]
+fn the_hint_of_the_upstream_lengthens_the_open_time() {
+    let with_hints = FRAGILE.replace(r#", "retry_after_max": "0s""#, "");
+    for (fields, wait) in [(FRAGILE, "1"), (with_hints.as_str(), "7")] {
+        let mut bench = Bench::new(&[fields]);
+        let request = Asking::cluster("c");
+        let ending = Ending {
+            hints: alloc::vec![("retry-after", "7")],
+            ..Ending::status(503)
+        };
+        for _ in 0..2 {
+            let ticket = bench.pass(&request);
+            bench.settle(ticket, &ending);
+        }
+        let (answer, _) = bench.reject(&request);
+        let retry_after = ("retry-after".to_string(), wait.as_bytes().to_vec());
+        assert!(answer.headers.contains(&retry_after), "{answer:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_goes_gives_its_gauges_back() {
+    let fields = format!(r#"{FRAGILE}, "key": [{{"header": "x-tenant"}}]"#);
+    let mut bench = Bench::new(&[&fields, ""]);
+    for name in ["a", "b", "c"] {
+        bench.trip(&tenant(name));
+    }
+    bench.serve(&tenant("d"), 200);
+    let under_way = bench.pass(&tenant("d"));
+    bench.events();
+    bench.engine.retire();
+    assert_eq!(bench.events(), ["p0 Keys -4", "p0 OpenCircuits -3"]);
+    bench.engine.retire();
+    assert!(bench.events().is_empty());
+    // What is still under way ends without a circuit, and what comes passes.
+    bench.settle(under_way, &Ending::status(503));
+    bench.serve(&tenant("a"), 503);
+    assert_eq!(bench.events(), ["p0 failure", "p0 failure"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_life() {
+    let life = |seed: u64| -> Vec<String> {
+        let fields =
+            r#""circuit_breaker": {"minimum_requests": 2, "recovery": {"duration": "5s"}}"#;
+        let mut bench = Bench::seeded(&[fields], 1_000, seed);
+        for n in 0..2_000 {
+            bench.wait(100);
+            if let Admission::Pass(ticket) = bench.admit(&Asking::cluster("c")) {
+                let status = if n % 700 < 200 { 503 } else { 200 };
+                bench.settle(ticket, &Ending::status(status));
+            }
+        }
+        bench.events()
+    };
+    assert_eq!(life(3), life(3));
+    assert_ne!(life(3), life(4));
+}

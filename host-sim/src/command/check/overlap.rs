@@ -1,0 +1,117 @@
+//! Policies that no request ever reaches, since an earlier one takes them all.
+//!
+//! One match implies another where every condition of the other follows from one of
+//! its own. That is decided per condition and against one earlier policy at a time:
+//! policies that only together take everything are not found, and nothing is reported
+//! that could be reached.
+
+use spillway_core::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern};
+
+use super::Finding;
+use super::view::{FileView, PolicyView};
+
+/// Finds the earlier policy that takes all of this one's requests.
+pub fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+    let mut earlier = file.policies().take(view.place);
+    let takes_all = |other: &PolicyView<'_>| {
+        !other.is_disabled() && implies(&view.policy.matcher, &other.policy.matcher)
+    };
+    if let Some(other) = earlier.find(takes_all) {
+        let (path, name) = (other.path(""), &other.policy.name);
+        findings.push(Finding::warning(
+            "policy-never-reached",
+            view.path("match"),
+            format!("every request that it takes is taken by {path} ({name}) before"),
+            format!("move the policy before {path}, or narrow the match of that one"),
+        ));
+    }
+}
+
+/// Whether every request under `narrow` is under `wide` too.
+fn implies(narrow: &Match, wide: &Match) -> bool {
+    names_imply(&narrow.clusters, &wide.clusters)
+        && names_imply(&narrow.routes, &wide.routes)
+        && names_imply(&narrow.methods, &wide.methods)
+        && one_of_implies(&narrow.authorities, &wide.authorities, authority_implies)
+        && one_of_implies(&narrow.paths, &wide.paths, path_implies)
+        && wide.headers.iter().all(|wanted| {
+            let follows = |given: &HeaderCondition| header_implies(given, wanted);
+            narrow.headers.iter().any(follows)
+        })
+}
+
+fn names_imply(narrow: &[Box<str>], wide: &[Box<str>]) -> bool {
+    one_of_implies(narrow, wide, |name, other| name == other)
+}
+
+/// Lists in which one match is enough; an empty one always holds.
+fn one_of_implies<T>(narrow: &[T], wide: &[T], implies: impl Fn(&T, &T) -> bool) -> bool {
+    let all_follow = || {
+        narrow
+            .iter()
+            .all(|given| wide.iter().any(|wanted| implies(given, wanted)))
+    };
+    wide.is_empty() || (!narrow.is_empty() && all_follow())
+}
+
+fn authority_implies(narrow: &Authority, wide: &Authority) -> bool {
+    match (narrow, wide) {
+        (Authority::Exact(name), Authority::Exact(other)) => {
+            name == other || without_port(name) == &**other
+        }
+        (Authority::Exact(name), Authority::Suffix(end)) => {
+            let ends_so = |name: &str| name.len() > end.len() && name.ends_with(&**end);
+            ends_so(name) || ends_so(without_port(name))
+        }
+        (Authority::Suffix(narrow), Authority::Suffix(wide)) => narrow.ends_with(&**wide),
+        (Authority::Suffix(_), Authority::Exact(_)) => false,
+    }
+}
+
+/// As the filter takes ports off: digits after the only colon, or after a bracket.
+fn without_port(name: &str) -> &str {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    match name.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => host,
+        _ => name,
+    }
+}
+
+fn header_implies(narrow: &HeaderCondition, wide: &HeaderCondition) -> bool {
+    let has_value = matches!(narrow.test, HeaderTest::Exact(_));
+    narrow.name == wide.name
+        && (narrow.test == wide.test || (has_value && wide.test == HeaderTest::Present(true)))
+}
+
+fn path_implies(narrow: &PathPattern, wide: &PathPattern) -> bool {
+    let (text, other) = (&*narrow.text, &*wide.text);
+    let plain = narrow.kind == PathKind::Exact
+        || (narrow.kind == PathKind::Template && !text.contains('{'));
+    match (narrow.kind, wide.kind) {
+        (_, PathKind::Exact) => plain && text == other,
+        (PathKind::Template, PathKind::Prefix) => {
+            let fixed = text.split('{').next().unwrap_or_default();
+            fixed.starts_with(other)
+        }
+        (_, PathKind::Prefix) => text.starts_with(other),
+        (PathKind::Prefix, PathKind::Template) => false,
+        (_, PathKind::Template) => template_holds(text, other, !plain),
+    }
+}
+
+/// Whether every path of `text`, itself a template where `open` says so, is under the
+/// template `wide`: segment by segment, a wide `{name}` takes any that is not empty.
+fn template_holds(text: &str, wide: &str, open: bool) -> bool {
+    let mut given = text.split('/');
+    let all = wide.split('/').all(|wanted| {
+        given.next().is_some_and(|segment| {
+            let free = open && segment.starts_with('{');
+            let takes_any = wanted.starts_with('{') && !segment.is_empty();
+            takes_any || (!free && segment == wanted)
+        })
+    });
+    all && given.next().is_none()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What follows a trip: open times, probes and the ramp.
+
+use spillway_core::policy::WHOLE_BP;
+use spillway_core::time::Span;
+
+use super::Finding;
+use super::view::{PolicyView, show_percent, show_span};
+
+/// The lints of `open`, `half_open` and `recovery`.
+pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+    if !view.says("circuit_breaker") || view.rejects_all() || !view.can_trip() {
+        return;
+    }
+    findings.extend(no_jitter(view));
+    findings.extend(no_room_to_grow(view));
+    findings.extend(cap_out_of_reach(view));
+    findings.extend(spare_permits(view));
+    findings.extend(lease_hides_slowness(view));
+    findings.extend(ramp(view));
+}
+
+fn no_jitter(view: &PolicyView<'_>) -> Option<Finding> {
+    (view.policy.breaker.open.jitter_bp == 0).then(|| {
+        Finding::note(
+            "no-jitter",
+            view.path("circuit_breaker.open.jitter"),
+            "proxies whose circuits opened together also probe together".into(),
+            "drop it for the default, or set it to 10 or more".into(),
+        )
+    })
+}
+
+/// The growth that is asked for, by the file or by default, is cut off at once.
+fn no_room_to_grow(view: &PolicyView<'_>) -> Option<Finding> {
+    let open = &view.policy.breaker.open;
+    if open.multiplier_bp == WHOLE_BP || open.max_duration > open.duration {
+        return None;
+    }
+    let make = if view.says("circuit_breaker.open.multiplier") {
+        Finding::warning
+    } else {
+        Finding::note
+    };
+    let span = show_span(open.duration);
+    Some(make(
+        "no-room-to-grow",
+        view.path("circuit_breaker.open.max_duration"),
+        format!("duration is {span} and so is the longest time, so multiplier never applies"),
+        format!("set it longer than {span}, or set multiplier to 1"),
+    ))
+}
+
+fn cap_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
+    let open = &view.policy.breaker.open;
+    let spread = u64::from(WHOLE_BP + open.jitter_bp);
+    let longest = open.duration.scale(spread, u64::from(WHOLE_BP));
+    let written = view.says("circuit_breaker.open.max_duration");
+    let constant = open.multiplier_bp == WHOLE_BP;
+    (written && constant && open.max_duration > longest).then(|| {
+        Finding::warning(
+            "cap-out-of-reach",
+            view.path("circuit_breaker.open.max_duration"),
+            format!(
+                "with multiplier 1 the circuit is open for at most {}",
+                show_span(longest)
+            ),
+            "set multiplier above 1, or drop this".into(),
+        )
+    })
+}
+
+/// Where a threshold asks for every probe, one good one already decides.
+fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
+    let breaker = &view.policy.breaker;
+    let permits = breaker.half_open.permits;
+    let rates = [breaker.failure_rate_bp, breaker.effective_slow_rate_bp()];
+    let runs_judge = breaker.consecutive_failures > 0 && breaker.failure_rate_bp == 0;
+    let lowest_bp = rates.into_iter().filter(|bp| *bp > 0).min()?;
+    let share = u64::from(permits) * u64::from(lowest_bp);
+    let needed = share.div_ceil(u64::from(WHOLE_BP)).max(1);
+    let make = if view.says("circuit_breaker.half_open.permits") {
+        Finding::warning
+    } else {
+        Finding::note
+    };
+    (permits > 1 && !runs_judge && needed == u64::from(permits)).then(|| {
+        let spare = permits - 1;
+        make(
+            "spare-permits",
+            view.path("circuit_breaker.half_open.permits"),
+            format!(
+                "at a threshold of {} % one good probe closes the circuit, so up to {spare} of \
+                 the {permits} probes decide nothing",
+                show_percent(lowest_bp)
+            ),
+            "set it to 1, or lower the threshold so that more probes have to be good".into(),
+        )
+    })
+}
+
+/// A probe that may not take longer than the threshold can never be seen to be slow.
+fn lease_hides_slowness(view: &PolicyView<'_>) -> Option<Finding> {
+    let breaker = &view.policy.breaker;
+    let threshold = breaker.slow_threshold?;
+    let lease = breaker.half_open.lease;
+    (lease <= threshold).then(|| {
+        let (lease, threshold) = (show_span(lease), show_span(threshold));
+        Finding::warning(
+            "lease-hides-slowness",
+            view.path("circuit_breaker.half_open.lease"),
+            format!(
+                "a probe ends as a failure after {lease}, before it can be slow, which begins \
+                 beyond {threshold}"
+            ),
+            format!("set it longer than {threshold}, the longer the better"),
+        )
+    })
+}
+
+fn ramp(view: &PolicyView<'_>) -> Option<Finding> {
+    let recovery = &view.policy.breaker.recovery;
+    let start = "circuit_breaker.recovery.start_percent";
+    if recovery.duration > Span::ZERO && recovery.start_bp == WHOLE_BP {
+        return Some(Finding::warning(
+            "ramp-starts-full",
+            view.path(start),
+            "a ramp that starts at 100 % admits everything from its first moment".into(),
+            "lower it, or drop recovery".into(),
+        ));
+    }
+    (recovery.duration == Span::ZERO && view.says(start)).then(|| {
+        Finding::warning(
+            "start-without-ramp",
+            view.path(start),
+            "without recovery.duration there is no ramp that this could start".into(),
+            "set recovery.duration, or drop this".into(),
+        )
+    })
+}

@@ -1,0 +1,307 @@
+//! What each field of a policy means, by its path.
+//!
+//! Every field has a line here and every line is of a field; a test holds both.
+//! Ranges and defaults are not repeated: the parser says them.
+
+/// The description of the place at `path`.
+pub(super) fn describe(path: &str) -> Option<&'static str> {
+    if path.ends_with(".description") || path == "description" {
+        return Some("For the reader; JSON has no comments.");
+    }
+    let found = WORDS.iter().find(|(known, _)| *known == path);
+    found.map(|(_, words)| *words)
+}
+
+/// Paths and descriptions, in the order in which a policy is usually written.
+pub(super) const WORDS: &[(&str, &str)] = &[
+    (
+        "",
+        "Circuit breaking and fallback responses, as the Spillway filter takes them for its \
+         plugin configuration.",
+    ),
+    ("$schema", "Where an editor finds this schema."),
+    (
+        "policies",
+        "Tried in order; the first whose match holds is the request's policy. A request without \
+         a policy is left alone.",
+    ),
+    (
+        "policies[]",
+        "One named policy: which requests it is for, and what becomes of them.",
+    ),
+    (
+        "policies[].name",
+        "Unique in the file; it stands in metrics, logs and answers.",
+    ),
+    (
+        "policies[].mode",
+        "enforce applies decisions; shadow runs and reports the whole state machine and touches \
+         no request; disabled is as if the policy were absent; forced_open rejects every \
+         request.",
+    ),
+    (
+        "policies[].enforce_percent",
+        "Share of requests, in percent, to which decisions are applied, forced ones included. \
+         The circuit is the same for all of them; one that would have been rejected but was let \
+         through is counted in no window.",
+    ),
+    (
+        "policies[].label",
+        "Whether answers made by the filter carry x-circuit-fallback and x-circuit-state.",
+    ),
+    (
+        "policies[].match",
+        "Which requests the policy is for. All conditions must hold; within one list of \
+         clusters, routes, authorities, paths or methods one is enough; an absent condition \
+         holds.",
+    ),
+    (
+        "policies[].match.clusters",
+        "Names of the proxy's clusters; in Istio such as \
+         outbound|8080||checkout.shop.svc.cluster.local.",
+    ),
+    ("policies[].match.routes", "Names of the proxy's routes."),
+    (
+        "policies[].match.authorities",
+        "Host names, whatever their case. Without a port a name holds for every port; \
+         *.example.com holds for every name that ends so.",
+    ),
+    (
+        "policies[].match.paths",
+        "Patterns over the path without its query. The first that holds is what \"path\" in a \
+         key stands for.",
+    ),
+    (
+        "policies[].match.paths[]",
+        "One pattern, of exactly one kind.",
+    ),
+    ("policies[].match.paths[].exact", "The whole path."),
+    (
+        "policies[].match.paths[].prefix",
+        "The beginning of the path.",
+    ),
+    (
+        "policies[].match.paths[].template",
+        "Segment by segment: {name} stands for any one segment that is not empty, as in \
+         /users/{id}/orders.",
+    ),
+    (
+        "policies[].match.methods",
+        "HTTP methods, compared as they are written.",
+    ),
+    (
+        "policies[].match.headers",
+        "Conditions on request headers; unlike the other lists, all of these must hold.",
+    ),
+    (
+        "policies[].match.headers[]",
+        "One condition: a name, and either exact or present.",
+    ),
+    (
+        "policies[].match.headers[].name",
+        "The header's name, whatever its case.",
+    ),
+    (
+        "policies[].match.headers[].exact",
+        "Holds where one of the header's values is this.",
+    ),
+    (
+        "policies[].match.headers[].present",
+        "Holds where the header is there (true) or is not (false).",
+    ),
+    (
+        "policies[].key",
+        "What has a circuit of its own: every distinct tuple of these. \"path\" is the pattern \
+         that matched, never the raw path, and needs match.paths. An empty list is one circuit \
+         for the whole policy.",
+    ),
+    (
+        "policies[].key[]",
+        "A part of the tuple: a word, or {\"header\": NAME} for the first value of that request \
+         header.",
+    ),
+    (
+        "policies[].key[].header",
+        "The request header's name, whatever its case.",
+    ),
+    (
+        "policies[].outcome",
+        "Which answers are failures. Connect failures, resets, the proxy's timeouts and a \
+         cluster without healthy hosts always are; what the proxy or another filter answered \
+         without trying the upstream never counts.",
+    ),
+    (
+        "policies[].outcome.failure_status",
+        "HTTP statuses that are failures.",
+    ),
+    (
+        "policies[].outcome.failure_status[]",
+        "A status (\"503\"), a class (\"5xx\") or a range with both ends (\"500-504\").",
+    ),
+    (
+        "policies[].outcome.ignore_status",
+        "HTTP statuses that count as nothing at all; they win over failure_status.",
+    ),
+    (
+        "policies[].outcome.ignore_status[]",
+        "A status (\"503\"), a class (\"5xx\") or a range with both ends (\"500-504\").",
+    ),
+    (
+        "policies[].outcome.failure_grpc_status",
+        "gRPC codes that are failures, for requests whose content-type begins with \
+         application/grpc. CANCELLED is always ignored.",
+    ),
+    (
+        "policies[].circuit_breaker",
+        "When the circuit opens, and how it closes again. Absent: it never opens. {} switches \
+         it on with its defaults.",
+    ),
+    (
+        "policies[].circuit_breaker.window",
+        "What the rates are taken over. Ignored outcomes are not in it.",
+    ),
+    (
+        "policies[].circuit_breaker.window.type",
+        "time: the outcomes of the last duration, in ten buckets. count: the last size outcomes.",
+    ),
+    (
+        "policies[].circuit_breaker.window.duration",
+        "Length of a time window.",
+    ),
+    (
+        "policies[].circuit_breaker.window.size",
+        "Outcomes in a count window.",
+    ),
+    (
+        "policies[].circuit_breaker.minimum_requests",
+        "Outcomes that must be in the window before a rate can open the circuit. With a count \
+         window at most its size counts.",
+    ),
+    (
+        "policies[].circuit_breaker.failure_rate_threshold",
+        "Share of failures, in percent, at which the circuit opens. 0 switches the rule off.",
+    ),
+    (
+        "policies[].circuit_breaker.slow_threshold",
+        "An answer that takes strictly longer, from the end of the request to the response's \
+         headers, is slow. Absent: nothing is.",
+    ),
+    (
+        "policies[].circuit_breaker.slow_until",
+        "Where the clock for slowness stops: at the response's headers or at its end.",
+    ),
+    (
+        "policies[].circuit_breaker.slow_rate_threshold",
+        "Share of slow outcomes, in percent, at which the circuit opens. 0 switches the rule \
+         off; without slow_threshold it says nothing.",
+    ),
+    (
+        "policies[].circuit_breaker.consecutive_failures",
+        "Failures in a row at which the circuit opens, whatever the volume. 0 switches the rule \
+         off.",
+    ),
+    (
+        "policies[].circuit_breaker.open",
+        "How long the circuit stays open.",
+    ),
+    (
+        "policies[].circuit_breaker.open.duration",
+        "The time of the first opening.",
+    ),
+    (
+        "policies[].circuit_breaker.open.multiplier",
+        "Growth of the time from one opening to the next; it starts again once the circuit has \
+         stayed closed for as long as it was last open.",
+    ),
+    (
+        "policies[].circuit_breaker.open.max_duration",
+        "The longest time, before hints. Where duration is longer than the default, the default \
+         is duration.",
+    ),
+    (
+        "policies[].circuit_breaker.open.jitter",
+        "Spread around the time, in percent of it to either side, so that a fleet of proxies \
+         does not probe in step.",
+    ),
+    (
+        "policies[].circuit_breaker.open.retry_after_max",
+        "The longest retry-after or grpc-retry-pushback-ms that is obeyed, where the failure \
+         that opened the circuit carries one. 0s ignores them.",
+    ),
+    (
+        "policies[].circuit_breaker.half_open",
+        "How recovery is tried.",
+    ),
+    (
+        "policies[].circuit_breaker.half_open.permits",
+        "Requests let through as probes. The verdict is bad once failed or slow ones reach \
+         their threshold's share of this, good once neither can.",
+    ),
+    (
+        "policies[].circuit_breaker.half_open.lease",
+        "How long a probe may take. Then it is judged by its response's headers if they came, \
+         gives its permit back if its client was still sending, and is a failure otherwise.",
+    ),
+    (
+        "policies[].circuit_breaker.recovery",
+        "How traffic returns after a good verdict.",
+    ),
+    (
+        "policies[].circuit_breaker.recovery.duration",
+        "Length of the ramp over which the admitted share rises evenly to all. 0s closes the \
+         circuit at once.",
+    ),
+    (
+        "policies[].circuit_breaker.recovery.start_percent",
+        "Share of requests admitted at the ramp's start, in percent.",
+    ),
+    (
+        "policies[].fallback",
+        "Answers in place of the upstream's; the first entry that is meant for the occasion \
+         answers. Without one a rejected request gets 503 with retry-after, or UNAVAILABLE for \
+         gRPC, and a failed one the upstream's own answer.",
+    ),
+    ("policies[].fallback[]", "One answer, and what it is for."),
+    ("policies[].fallback[].type", "respond: a fixed answer."),
+    (
+        "policies[].fallback[].on",
+        "open: the circuit or the mode rejected the request. failure: the final answer is a \
+         failure, timeouts included. timeout: the proxy gave up waiting. Once response headers \
+         were forwarded it is too late.",
+    ),
+    (
+        "policies[].fallback[].status",
+        "The answer's HTTP status; 204, 205 and 304 allow no body. gRPC requests get grpc_status.",
+    ),
+    (
+        "policies[].fallback[].headers",
+        "The answer's headers; their values may hold placeholders, as body may. Those that \
+         frame a message or belong to one connection are the proxy's own. content-type follows \
+         from the body where it is not set.",
+    ),
+    ("policies[].fallback[].headers{}", "One value."),
+    (
+        "policies[].fallback[].body",
+        "The answer's body as a text. The placeholders {policy}, {retry_after}, {path} and \
+         {request_id} are escaped for the content-type.",
+    ),
+    (
+        "policies[].fallback[].json",
+        "The answer's body as JSON, in place of body, with the same placeholders in its texts; \
+         at most 65536 bytes.",
+    ),
+    (
+        "policies[].fallback[].grpc_status",
+        "The status of an answer to a gRPC request.",
+    ),
+    (
+        "policies[].fallback[].grpc_message",
+        "The message of an answer to a gRPC request, with placeholders.",
+    ),
+    ("limits", "Bounds on what the filter may hold."),
+    (
+        "limits.keys",
+        "Key tuples with a circuit of their own, per policy and proxy. When all are in use or \
+         not closed, new tuples share a circuit that counts and never rejects.",
+    ),
+];

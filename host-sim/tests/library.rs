@@ -1,0 +1,65 @@
+//! The policies that are shipped: taken by the filter, free of warnings, catalogued.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use host_sim::command::check::{Found, Severity, check};
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
+}
+
+/// The names of the shipped policies.
+fn shipped() -> Vec<String> {
+    let names = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let is_policy = |name: &String| {
+        let scenario = name.ends_with(".scenario.json");
+        name.ends_with(".json") && name != "schema.json" && !scenario
+    };
+    let mut names: Vec<String> = names.filter(is_policy).collect();
+    names.sort();
+    assert!(names.len() >= 11, "{names:?}");
+    names
+}
+
+/// Peers that spread their open times over nothing, and the demo, which has to look
+/// the same every time.
+const WITHOUT_JITTER: [&str; 5] = [
+    "demo.json",
+    "hystrix.json",
+    "istio-like.json",
+    "resilience4j.json",
+    "sentinel.json",
+];
+
+#[test]
+fn every_shipped_policy_is_clean() {
+    for name in shipped() {
+        let bytes = fs::read(folder().join(&name)).unwrap();
+        let findings = match check(&bytes) {
+            Found::Findings(findings) => findings,
+            Found::Errors(errors) => panic!("{name}: {errors:?}"),
+            Found::Nothing(_) | Found::Schema => panic!("{name} is no policy"),
+        };
+        for finding in findings {
+            assert_eq!(finding.severity, Severity::Note, "{name}: {finding:?}");
+            assert_eq!(finding.code, "no-jitter", "{name}: {finding:?}");
+            assert!(WITHOUT_JITTER.contains(&&*name), "{name}: {finding:?}");
+        }
+    }
+}
+
+#[test]
+fn every_shipped_policy_is_in_the_catalogue_and_says_what_it_is_for() {
+    let catalogue = fs::read_to_string(folder().join("README.md")).unwrap();
+    for name in shipped() {
+        assert!(catalogue.contains(&format!("[{name}]({name})")), "{name}");
+        let bytes = fs::read(folder().join(&name)).unwrap();
+        let file: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(file["$schema"], "schema.json", "{name}");
+        assert!(file["policies"][0]["description"].is_string(), "{name}");
+    }
+}

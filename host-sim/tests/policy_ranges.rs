@@ -1,0 +1,255 @@
+//! Every range and default that the schema states, tried on the parser: the ends are
+//! taken, what lies beyond is refused, and a default written out changes nothing.
+
+use host_sim::command::schema::policy_schema;
+use serde_json::{Value, json};
+use spillway_core::policy::Config;
+
+fn parse(policy: &Value) -> Option<Config> {
+    Config::parse(policy.to_string().as_bytes()).ok()
+}
+
+/// A policy in which `value` stands at `path`, and beside it only what it needs.
+fn policy_with(path: &str, value: Option<&Value>) -> Value {
+    let mut policy = json!({"policies": [{"name": "p"}]});
+    for (near, beside, needed) in NEEDED {
+        if path.starts_with(near) && path != *beside {
+            put(&mut policy, beside, serde_json::from_str(needed).unwrap());
+        }
+    }
+    match (value, path.rsplit_once('.')) {
+        (Some(value), _) => put(&mut policy, path, value.clone()),
+        // The object that would hold it, since an absent one may mean another thing.
+        (None, Some((above, _))) if !above.ends_with("[]") => touch(&mut policy, above),
+        (None, _) => {}
+    }
+    policy
+}
+
+/// Fields without which others may not stand: where, which, and what.
+const NEEDED: &[(&str, &str, &str)] = &[
+    (
+        "policies[].circuit_breaker.window.size",
+        "policies[].circuit_breaker.window.type",
+        "\"count\"",
+    ),
+    (
+        "policies[].circuit_breaker.open.max_duration",
+        "policies[].circuit_breaker.open.duration",
+        "\"10ms\"",
+    ),
+    (
+        "policies[].circuit_breaker.open.duration",
+        "policies[].circuit_breaker.open.max_duration",
+        "\"24h\"",
+    ),
+    (
+        "policies[].fallback[]",
+        "policies[].fallback[].type",
+        "\"respond\"",
+    ),
+    (
+        "policies[].match.headers[].name",
+        "policies[].match.headers[].exact",
+        "\"x\"",
+    ),
+    (
+        "policies[].match.headers[].exact",
+        "policies[].match.headers[].name",
+        "\"x\"",
+    ),
+    (
+        "policies[].match.headers[].present",
+        "policies[].match.headers[].name",
+        "\"x\"",
+    ),
+    (
+        "policies[].key[]",
+        "policies[].match.paths[].exact",
+        "\"/\"",
+    ),
+];
+
+fn put(policy: &mut Value, path: &str, value: Value) {
+    *place(policy, path) = value;
+}
+
+fn touch(policy: &mut Value, path: &str) {
+    let place = place(policy, path);
+    if place.is_null() {
+        *place = json!({});
+    }
+}
+
+fn place<'a>(policy: &'a mut Value, path: &str) -> &'a mut Value {
+    let mut place = policy;
+    for name in path.split('.') {
+        let (name, rest) = name
+            .split_once('[')
+            .map_or((name, ""), |(name, _)| (name, "[]"));
+        place = &mut place[name];
+        if !rest.is_empty() {
+            if place.is_null() {
+                *place = json!([null]);
+            }
+            place = &mut place[0];
+        }
+    }
+    place
+}
+
+/// Every scalar or list of the schema, by path.
+fn leaves(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    if let Some(any) = schema["anyOf"].as_array() {
+        for one in any {
+            leaves(one, path, found);
+        }
+        return;
+    }
+    found.push((path.to_owned(), schema.clone()));
+    if let Some(properties) = schema["properties"].as_object() {
+        for (name, below) in properties {
+            let dot = if path.is_empty() { "" } else { "." };
+            leaves(below, &format!("{path}{dot}{name}"), found);
+        }
+    }
+    if schema["items"].is_object() {
+        leaves(&schema["items"], &format!("{path}[]"), found);
+    }
+}
+
+#[track_caller]
+fn taken(path: &str, value: Value) {
+    let policy = policy_with(path, Some(&value));
+    assert!(
+        parse(&policy).is_some(),
+        "{path} {value}: {:?}",
+        Config::parse(policy.to_string().as_bytes())
+    );
+}
+
+#[track_caller]
+fn refused(path: &str, value: Value) {
+    let policy = policy_with(path, Some(&value));
+    assert!(parse(&policy).is_none(), "{path} takes {value}");
+}
+
+/// Nanoseconds of a span with one unit, as the schema writes them.
+fn nanoseconds(span: &Value) -> u64 {
+    let text = span.as_str().unwrap();
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap();
+    let unit = match &text[at..] {
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        other => panic!("{other}"),
+    };
+    text[..at].parse::<u64>().unwrap() * unit
+}
+
+fn all_leaves() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    leaves(&policy_schema(), "", &mut found);
+    found
+}
+
+#[test]
+fn the_ends_of_every_range_of_numbers_are_taken_and_what_lies_beyond_is_not() {
+    let mut ranges = 0;
+    for (path, schema) in all_leaves() {
+        let (low, high) = (&schema["minimum"], &schema["maximum"]);
+        if low.is_null() {
+            continue;
+        }
+        ranges += 1;
+        taken(&path, low.clone());
+        taken(&path, high.clone());
+        let (low, high) = (low.as_f64().unwrap(), high.as_f64().unwrap());
+        if schema["type"] == "integer" {
+            refused(&path, json!(low as i64 - 1));
+            refused(&path, json!(high as i64 + 1));
+            refused(&path, json!(low + 0.5));
+        } else {
+            refused(&path, json!(low - 0.01));
+            refused(&path, json!(high + 0.01));
+            taken(&path, json!(high - 0.01));
+            refused(&path, json!(high - 0.001));
+        }
+    }
+    assert_eq!(ranges, 12);
+}
+
+#[test]
+fn the_ends_of_every_duration_are_taken_and_what_lies_beyond_is_not() {
+    let mut ranges = 0;
+    for (path, schema) in all_leaves() {
+        let (low, high) = (&schema["x-minimum"], &schema["x-maximum"]);
+        if low.is_null() {
+            continue;
+        }
+        ranges += 1;
+        taken(&path, low.clone());
+        taken(&path, high.clone());
+        refused(&path, json!(format!("{}ns", nanoseconds(low) - 1)));
+        refused(&path, json!(format!("{}ns", nanoseconds(high) + 1)));
+        let zero = if schema["x-zero"] == true {
+            taken
+        } else {
+            refused
+        };
+        zero(&path, json!("0s"));
+    }
+    assert_eq!(ranges, 7);
+}
+
+#[test]
+fn every_word_of_a_choice_is_taken_and_no_other() {
+    let mut choices = 0;
+    for (path, schema) in all_leaves() {
+        let Some(words) = schema["enum"].as_array() else {
+            continue;
+        };
+        choices += 1;
+        for word in words {
+            taken(&path, word.clone());
+        }
+        refused(&path, json!("no such word"));
+    }
+    assert!(choices >= 8, "{choices}");
+}
+
+#[test]
+fn lists_are_empty_where_the_schema_says_so() {
+    let mut lists = 0;
+    for (path, schema) in all_leaves() {
+        if schema["type"] == "array" {
+            lists += 1;
+            let empty = if schema["minItems"] == 1 {
+                refused
+            } else {
+                taken
+            };
+            empty(&path, json!([]));
+        }
+    }
+    assert_eq!(lists, 13);
+}
+
+#[test]
+fn a_default_that_is_written_out_changes_nothing() {
+    let mut defaults = 0;
+    for (path, schema) in all_leaves() {
+        if let Some(default) = schema.get("default") {
+            defaults += 1;
+            let written = parse(&policy_with(&path, Some(default)));
+            let absent = parse(&policy_with(&path, None));
+            assert!(written.is_some(), "{path}");
+            // max_duration is the one default that another field moves.
+            if path != "policies[].circuit_breaker.open.duration" {
+                assert_eq!(written, absent, "{path} {default}");
+            }
+        }
+    }
+    assert!(defaults >= 25, "{defaults}");
+}

@@ -1,0 +1,293 @@
+//! The schema against the parser: the same files get the same verdict from both.
+//!
+//! Soundness has no exception: what the schema refuses, the parser refuses. The other
+//! way there is a list of what no schema can say, and nothing beyond it is let pass.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use host_sim::command::schema::policy_schema;
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use spillway_core::policy::Config;
+use spillway_core::policy::error::{PolicyError, Problem};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn validator() -> Validator {
+    jsonschema::validator_for(&policy_schema()).unwrap()
+}
+
+fn parse(policy: &Value) -> Result<Config, Vec<PolicyError>> {
+    Config::parse(policy.to_string().as_bytes())
+}
+
+/// Holds the two verdicts over `policy` against each other.
+#[track_caller]
+fn agree(validator: &Validator, policy: &Value) {
+    let by_schema = validator.is_valid(policy);
+    match parse(policy) {
+        Ok(_) => assert!(
+            by_schema,
+            "only the schema refuses {policy}: {:?}",
+            validator
+                .iter_errors(policy)
+                .map(|e| e.to_string())
+                .collect::<Vec<_>>()
+        ),
+        Err(errors) if by_schema => {
+            for error in errors {
+                assert!(
+                    beyond_schemas(&error),
+                    "only the parser refuses {policy}: {error}"
+                );
+            }
+        }
+        Err(_) => {}
+    }
+}
+
+/// What a schema cannot say, or only at a price that no reader would pay.
+fn beyond_schemas(error: &PolicyError) -> bool {
+    match &error.problem {
+        Problem::NotAllowed { found, allowed } => {
+            let out_of_range = allowed.contains("ms to ") && is_duration(found);
+            let third_decimal = allowed.contains("at most two decimals") && found.contains('.');
+            let range_order = allowed.contains("500-504") && found.contains('-');
+            out_of_range || third_decimal || range_order
+        }
+        Problem::Conflict(words) => {
+            let known = [
+                "is shorter than open.duration",
+                "which an earlier policy has too",
+                "is no header that an answer may set",
+                "stands there twice",
+                "stands in the key twice",
+                "is longer than 65536 bytes",
+            ];
+            known.iter().any(|part| words.contains(part))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a JSON text has the form of a duration: numbers, each with its unit.
+fn is_duration(found: &str) -> bool {
+    let mut rest = found.trim_matches('"');
+    while let Some(unit_at) = rest.find(|c: char| !c.is_ascii_digit() && c != '.') {
+        let (number, after) = rest.split_at(unit_at);
+        let unit_end = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let known = ["ns", "us", "ms", "s", "m", "h"].contains(&unit);
+        if !known || !number.ends_with(|c: char| c.is_ascii_digit()) {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty() && found.len() > 2
+}
+
+/// One policy with every field of the language.
+fn everything() -> Value {
+    json!({
+        "$schema": "schema.json",
+        "description": "all",
+        "policies": [{
+            "name": "all",
+            "mode": "enforce",
+            "enforce_percent": 99.99,
+            "label": false,
+            "match": {
+                "clusters": ["a"],
+                "routes": ["b"],
+                "authorities": ["*.example.com", "example.com:80"],
+                "paths": [{"prefix": "/a"}, {"exact": "/b"}, {"template": "/u/{id}/o"}],
+                "methods": ["GET"],
+                "headers": [{"name": "x-a", "exact": "1"}, {"name": "x-b", "present": false}]
+            },
+            "key": ["cluster", "route", "authority", "method", "path", {"header": "x-t"}],
+            "outcome": {
+                "failure_status": ["5xx", "429"],
+                "ignore_status": ["501", "505-507"],
+                "failure_grpc_status": ["UNKNOWN"]
+            },
+            "circuit_breaker": {
+                "window": {"type": "time", "duration": "10s"},
+                "minimum_requests": 20,
+                "failure_rate_threshold": 33.33,
+                "slow_threshold": "1.5s",
+                "slow_until": "end",
+                "slow_rate_threshold": 100,
+                "consecutive_failures": 5,
+                "open": {
+                    "duration": "5s", "multiplier": 2.5, "max_duration": "1m30s",
+                    "jitter": 20, "retry_after_max": "0s"
+                },
+                "half_open": {"permits": 3, "lease": "30s"},
+                "recovery": {"duration": "0s", "start_percent": 10}
+            },
+            "fallback": [
+                {"type": "respond", "on": ["open", "failure", "timeout"], "status": 200,
+                 "headers": {"x-a": "b"}, "json": {"a": [1]}},
+                {"type": "respond", "body": "text", "grpc_status": "ABORTED",
+                 "grpc_message": "m"}
+            ]
+        }, {
+            "name": "count",
+            "circuit_breaker": {"window": {"type": "count", "size": 100}}
+        }],
+        "limits": {"keys": 1000}
+    })
+}
+
+#[test]
+fn the_schema_is_one_and_lies_beside_the_policies() {
+    let schema = policy_schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    let path = root().join("policies/schema.json");
+    let shipped = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shipped == format!("{schema:#}\n"),
+        "policies/schema.json is out of date: write what `host-sim schema` prints to it"
+    );
+}
+
+#[test]
+fn policies_on_disk_get_the_same_verdict_from_both() {
+    let validator = validator();
+    let mut seen = 0;
+    for folder in ["policies", "tests/policies/valid", "tests/policies/invalid"] {
+        for file in fs::read_dir(root().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            let is_policy = path.extension().is_some_and(|e| e == "json")
+                && path.file_name().is_some_and(|name| name != "schema.json");
+            if !is_policy {
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            // A name that stands twice is gone from a Value: only the parser sees it.
+            let twice = Config::parse(&bytes)
+                .is_err_and(|errors| errors.iter().any(|e| matches!(e.problem, Problem::Twice)));
+            if let Ok(policy) = serde_json::from_slice::<Value>(&bytes)
+                && !twice
+            {
+                agree(&validator, &policy);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 35, "only {seen} policies were found");
+}
+
+#[test]
+fn a_policy_with_every_field_pleases_both() {
+    let policy = everything();
+    assert!(parse(&policy).is_ok(), "{:?}", parse(&policy));
+    assert!(validator().is_valid(&policy));
+}
+
+/// Every JSON pointer into `value`, itself included.
+fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointers(item, format!("{at}/{index}"), found);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, item) in fields {
+                pointers(item, format!("{at}/{name}"), found);
+            }
+        }
+        _ => {}
+    }
+    found.push(at);
+}
+
+#[test]
+fn every_value_replaced_by_another_gets_the_same_verdict_from_both() {
+    let (validator, policy) = (validator(), everything());
+    let others = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(0.001),
+        json!(1e300),
+        json!(12.5),
+        json!(101),
+        json!(1_000_001),
+        json!(""),
+        json!("x"),
+        json!("5s"),
+        json!("25h"),
+        json!("1.s"),
+        json!("-1s"),
+        json!("open"),
+        json!("5xx"),
+        json!("504-500"),
+        json!("OK"),
+        json!("CANCELLED"),
+        json!("*"),
+        json!("*."),
+        json!("*.a b"),
+        json!("/a?b"),
+        json!("/{}"),
+        json!("/{a}b"),
+        json!("/{a}/{b}"),
+        json!("a\u{7}b"),
+        json!("path"),
+        json!("count"),
+        json!(204),
+        json!([]),
+        json!(["x"]),
+        json!(["open"]),
+        json!([1]),
+        json!({}),
+        json!({"name": "y"}),
+        json!({"header": "a b"}),
+        json!({"Connection": "x"}),
+        json!({"exact": "/a", "prefix": "/b"}),
+        json!("y".repeat(65)),
+    ];
+    let mut places = Vec::new();
+    pointers(&policy, String::new(), &mut places);
+    let mut probes = 0;
+    for place in &places {
+        for other in &others {
+            let mut changed = policy.clone();
+            *changed.pointer_mut(place).unwrap() = other.clone();
+            agree(&validator, &changed);
+            probes += 1;
+        }
+    }
+    assert!(probes > 3_000, "{probes}");
+}
+
+#[test]
+fn every_field_dropped_or_misspelt_gets_the_same_verdict_from_both() {
+    let (validator, policy) = (validator(), everything());
+    let mut places = Vec::new();
+    pointers(&policy, String::new(), &mut places);
+    for place in &places {
+        let Some((above, name)) = place.rsplit_once('/') else {
+            continue;
+        };
+        let mut dropped = policy.clone();
+        let Some(Value::Object(fields)) = dropped.pointer_mut(above) else {
+            continue;
+        };
+        let value = fields.remove(name).unwrap();
+        agree(&validator, &dropped);
+        let Some(Value::Object(fields)) = dropped.pointer_mut(above) else {
+            continue;
+        };
+        fields.insert(format!("{name}_"), value);
+        agree(&validator, &dropped);
+    }
+}
