@@ -1,6 +1,6 @@
 //! The subcommands, a file each.
 //!
-//! stdout is for data, stderr for talk. The exit code is a contract with scripts: 0 all
+//! stdout is data, stderr is talk. The exit code is a contract with scripts: 0 all
 //! is well, 1 an expectation or a policy failed, 2 the command or a file that it was
 //! given makes no sense, 3 the simulator does not model what the plugin asked for.
 

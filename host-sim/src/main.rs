@@ -24,8 +24,8 @@ enum Command {
     Check(check::Arguments),
     /// Measure what the plugin costs per request
     Bench(bench::Arguments),
-    /// Print the JSON Schema of the policy
-    Schema,
+    /// Print a JSON Schema: of the policy, of scenarios, or of the report of `run --json`
+    Schema(schema::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::test(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Bench(arguments) => bench::bench(&arguments),
-        Command::Schema => schema::run(&mut io::stdout()),
+        Command::Schema(arguments) => schema::run(&arguments, &mut io::stdout()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

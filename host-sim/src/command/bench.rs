@@ -213,13 +213,15 @@ fn table(rows: &[(&str, Cost)]) -> String {
     };
     line("fuel (wasm instructions)", &|it| it.fuel);
     line("time in us, with the simulated world", &|it| it.us);
-    line("callbacks", &|it| it.callbacks.values().sum());
+    // Not `sum`, whose zero is negative.
+    let all = |costs: &BTreeMap<String, f64>| costs.values().fold(0.0, |all, it| all + it);
+    line("callbacks", &|it| all(&it.callbacks));
     for name in names(rows, |it| &it.callbacks) {
         line(&format!("  {name}"), &|it| {
             it.callbacks.get(&name).copied().unwrap_or(0.0)
         });
     }
-    line("hostcalls", &|it| it.hostcalls.values().sum());
+    line("hostcalls", &|it| all(&it.hostcalls));
     for name in names(rows, |it| &it.hostcalls) {
         line(&format!("  {name}"), &|it| {
             it.hostcalls.get(&name).copied().unwrap_or(0.0)

@@ -1,6 +1,8 @@
-//! `host-sim schema`: the JSON Schema of the policy, for editors and for CI.
+//! `host-sim schema`: JSON Schemas of policies, scenarios and reports, for editors and
+//! for CI.
 //!
-//! Types, ranges, patterns and defaults are the parser's own words
+//! Scenarios and reports are described by the types that they are read into and written
+//! from. Of the policy, types, ranges, patterns and defaults are the parser's own words
 //! ([`Config::schema_notes`]); only the descriptions live here, by path, in
 //! `words`. A schema can say less than the parser knows: durations have their form
 //! checked, but their range stands in words; names that must be unique, or a cap
@@ -18,6 +20,22 @@ mod words;
 use super::Failure;
 use tree::Node;
 
+/// Which schema to print.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// What it is the schema of
+    #[arg(value_enum, default_value_t = Of::Policy)]
+    pub of: Of,
+}
+
+/// What there are schemas of.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Of {
+    Policy,
+    Scenario,
+    Report,
+}
+
 /// The dialect, which editors ask for.
 pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -26,8 +44,13 @@ pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// # Errors
 ///
 /// What `out` reports.
-pub fn run(out: &mut dyn Write) -> Result<(), Failure> {
-    Ok(writeln!(out, "{:#}", policy_schema())?)
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let schema = match arguments.of {
+        Of::Policy => policy_schema(),
+        Of::Scenario => crate::scenario::file::schema(),
+        Of::Report => crate::report::json::schema(),
+    };
+    Ok(writeln!(out, "{schema:#}")?)
 }
 
 /// The JSON Schema of a policy file.

@@ -74,6 +74,14 @@ impl Series {
         self.buckets.iter().enumerate().map(bucket)
     }
 
+    /// Without the buckets that begin at `end` or later.
+    pub fn until(mut self, end: Time) -> Series {
+        let width_ns = self.width.as_ns().max(1);
+        self.buckets
+            .truncate(end.as_ns().div_ceil(width_ns).max(1) as usize);
+        self
+    }
+
     /// The same in fewer buckets, at most `buckets_max` (at least 1) of a nice width.
     pub fn coarser(&self, buckets_max: usize) -> Series {
         let each = self.buckets.len().div_ceil(buckets_max.max(1)).max(1);

@@ -91,7 +91,7 @@ fn clients(total: &Tally, paint: Paint, out: &mut String) -> std::fmt::Result {
 
 fn upstreams(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
     let heads = format!(
-        "{:<14}{:>9}{:>10}{:>10}{:>10}{:>13}{:>10}{:>12}",
+        "{:<14}{:>9}{:>10}{:>10}{:>10}{:>13}{:>11}{:>14}",
         "upstreams",
         "requests",
         "per call",
@@ -107,7 +107,7 @@ fn upstreams(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Resul
         let per_call = it.attempts as f64 / calls as f64;
         writeln!(
             out,
-            "{:<14}{:>9}{per_call:>10.2}{:>10}{:>10}{:>13}{:>10}{:>12}",
+            "{:<14}{:>9}{per_call:>10.2}{:>10}{:>10}{:>13}{:>11}{:>14}",
             shortened(name, 14),
             grouped(it.attempts),
             grouped(it.retries),

@@ -17,7 +17,7 @@ use crate::stream::info::flag;
 /// The texts of `%RESPONSE_CODE_DETAILS%`.
 pub struct Texts {
     pub client_left: Rc<str>,
-    via_upstream: Rc<str>,
+    pub(super) via_upstream: Rc<str>,
     no_route: Rc<str>,
     no_cluster: Rc<str>,
     direct: Rc<str>,

@@ -6,6 +6,7 @@ use crate::record::{Bucket, Outcome, Series, State};
 use crate::report::text::{Hue, Paint, shortened};
 use crate::report::worst_state;
 use crate::scenario::play::Run;
+use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
 /// Columns for the names in front of the bars.
@@ -22,7 +23,11 @@ const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇',
 
 /// Writes the chart.
 pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
-    let series = run.record.series.coarser(BARS);
+    let series = run
+        .record
+        .series
+        .coarser(BARS)
+        .until(Time::ZERO + run.duration);
     writeln!(out, "\n{}", paint.bold(&axis(&series)))?;
     let outcomes = [
         ("good", Outcome::Success, Hue::Good),
@@ -112,7 +117,8 @@ fn bars(
     };
     let bars: String = values.iter().map(block).collect();
     let name = shortened(name, NAME - 1);
-    writeln!(out, "{name:<NAME$}{} {}", paint.hue(hue, &bars), unit(max))
+    let name = format!("{name:<NAME$}");
+    writeln!(out, "{name}{} {}", paint.hue(hue, &bars), unit(max))
 }
 
 /// Times above the bars.

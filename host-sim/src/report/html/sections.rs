@@ -1,0 +1,413 @@
+//! The parts of the page.
+
+use maud::{Markup, html};
+
+use super::plot::{
+    self, Frame, Line, Plot, Row, Ticks, axis_data, clock, outcome_class, state_class,
+};
+use super::{latency as show_latency, share};
+use crate::record::{Outcome, State, Tally};
+use crate::report::{grouped, percent};
+use crate::scenario::play::Run;
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+/// Circuits that are drawn; a policy may have thousands of keys.
+const CIRCUITS_SHOWN: usize = 24;
+
+/// Colours for upstreams, by their order; there are no more to tell apart.
+const SERIES: [&str; 6] = [
+    "series-1", "series-2", "series-3", "series-4", "series-5", "series-6",
+];
+
+/// Changes of circuits that are listed.
+const TRANSITIONS_SHOWN: usize = 200;
+
+/// The numbers that matter most.
+pub fn tiles(run: &Run) -> Markup {
+    let total = &run.record.total;
+    let ended = total.outcomes.iter().sum();
+    let tiles = [
+        ("calls", grouped(total.calls)),
+        (
+            "succeeded",
+            percent(total.calls_succeeded, total.calls_ended),
+        ),
+        ("fallback", percent(total.outcome(Outcome::Fallback), ended)),
+        ("rejected", percent(total.outcome(Outcome::Rejected), ended)),
+        ("p50", show_latency(total.percentile(50.0))),
+        ("p99", show_latency(total.percentile(99.0))),
+        ("requests at upstreams", grouped(total.attempts())),
+        ("per call", format!("{:.2}", total.amplification())),
+    ];
+    html! {
+        dl.tiles {
+            @for (name, value) in &tiles {
+                div { dt { (name) } dd { (value) } }
+            }
+        }
+    }
+}
+
+/// What was expected, and what came.
+pub fn expectations(run: &Run) -> Markup {
+    html! {
+        @if !run.verdicts.is_empty() {
+            section {
+                h2 { "Expected" }
+                ul.verdicts {
+                    @for it in &run.verdicts {
+                        li class=(if it.held { "held" } else { "failed" }) {
+                            strong { (if it.held { "held" } else { "failed" }) } " "
+                            code { (it.text) }
+                            @if !it.held {
+                                p { "expected " (it.expected) ", seen " (it.seen) }
+                                pre { (it.around.join("\n")) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was wrong, and in which states circuits were.
+pub fn faults_and_circuits(run: &Run, frame: &Frame) -> Markup {
+    let end = Time::ZERO + run.duration;
+    let mut rows = Vec::new();
+    for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
+        let to = to.unwrap_or(end).min(end);
+        let words = format!("{name}, {} to {}", clock(*from), clock(to));
+        rows.push(Row {
+            name: format!("fault · {name}"),
+            bands: vec![(*from, to, "fault", words)],
+        });
+    }
+    let circuits = &run.record.circuits.all;
+    for circuit in circuits.iter().take(CIRCUITS_SHOWN) {
+        let ends = circuit
+            .bands
+            .iter()
+            .skip(1)
+            .map(|band| band.from)
+            .chain([end]);
+        let bands = circuit.bands.iter().zip(ends).map(|(band, to)| {
+            let words = format!("{}, {} to {}", band.state.name(), band.from, to);
+            (
+                band.from.min(end),
+                to.min(end),
+                state_class(band.state),
+                words,
+            )
+        });
+        rows.push(Row {
+            name: format!("circuit · {}", circuit.name()),
+            bands: bands.collect(),
+        });
+    }
+    let states = [
+        State::Closed,
+        State::Recovering,
+        State::HalfOpen,
+        State::Open,
+    ];
+    let legend = html! {
+        ul.legend {
+            @for state in states {
+                li { span.swatch.(state_class(state)) {} (state.name()) }
+            }
+            li { span.swatch.fault {} "fault" }
+        }
+        @if circuits.len() > CIRCUITS_SHOWN {
+            p.meta { "and " (circuits.len() - CIRCUITS_SHOWN) " more circuits" }
+        }
+    };
+    html! {
+        span #axis data-axis=(axis_data(frame)) hidden {}
+        @if !rows.is_empty() {
+            (plot::bands(frame, "states", "Faults and circuits", &words(run), &rows, &legend))
+        }
+    }
+}
+
+/// The states in a sentence.
+fn words(run: &Run) -> String {
+    let moves = run.record.circuits.transitions.len();
+    let circuits = run.record.circuits.all.len();
+    let faults = run.faults.len();
+    format!("{faults} faults; {circuits} circuits changed their state {moves} times.")
+}
+
+/// Requests by the way in which they ended.
+pub fn outcomes(run: &Run, frame: &Frame) -> Markup {
+    let total = &run.record.total;
+    let ended = total.outcomes.iter().sum();
+    let there = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| total.outcome(*outcome) > 0);
+    let line = |outcome: Outcome| Line {
+        name: outcome.name().into(),
+        class: outcome_class(outcome),
+        values: frame.rate(move |tally| tally.outcome(outcome)),
+    };
+    let said = there
+        .clone()
+        .map(|it| format!("{} {}", it.name(), share(total.outcome(it), ended)));
+    plot::stacked(
+        frame,
+        &Plot {
+            id: "outcomes",
+            title: "Requests by outcome, per second",
+            description: said.collect::<Vec<_>>().join(", "),
+            unit: per_second,
+            height: 220.0,
+            ticks: Ticks::Even,
+            lines: there.map(line).collect(),
+        },
+    )
+}
+
+/// Percentiles of what calls took.
+pub fn latency(run: &Run, frame: &Frame) -> Markup {
+    let percentiles = [
+        ("p50", 50.0, "series-1"),
+        ("p90", 90.0, "series-2"),
+        ("p99", 99.0, "series-3"),
+    ];
+    let line = |(name, percent, class): (&str, f64, &'static str)| Line {
+        name: name.into(),
+        class,
+        values: frame.each(|tally| tally.percentile(percent).map(|it| it.as_seconds() * 1e3)),
+    };
+    let total = &run.record.total;
+    let said = percentiles
+        .map(|(name, percent, _)| format!("{name} {}", show_latency(total.percentile(percent))));
+    plot::lines(
+        frame,
+        &Plot {
+            id: "latency",
+            title: "Latency of calls, logarithmic",
+            description: format!("Over the run: {}.", said.join(", ")),
+            unit: millis,
+            height: 200.0,
+            ticks: Ticks::Decades,
+            lines: percentiles.map(line).into(),
+        },
+    )
+}
+
+/// What reached the upstreams, and what waited there.
+pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
+    let names = &run.record.names.clusters;
+    let of = |suffix: &str, values: &dyn Fn(usize) -> Vec<Option<f64>>| -> Vec<Line> {
+        let clusters = names.iter().zip(SERIES).enumerate();
+        let line = |(place, (name, class)): (usize, (&String, &'static str))| Line {
+            name: format!("{name}{suffix}"),
+            class,
+            values: values(place),
+        };
+        clusters.map(line).collect()
+    };
+    let total = names.iter().zip(&run.record.total.clusters);
+    let said = total.map(|(name, it)| format!("{name} {} requests", grouped(it.attempts)));
+    let requests = Plot {
+        id: "upstreams",
+        title: "Requests at upstreams, per second",
+        description: said.collect::<Vec<_>>().join(", "),
+        unit: per_second,
+        height: 180.0,
+        ticks: Ticks::Even,
+        lines: of("", &|place| {
+            frame.rate(|tally| tally.clusters[place].attempts)
+        }),
+    };
+    let busy = |place: usize| frame.each(|tally| Some(tally.clusters[place].serving_max.into()));
+    let waiting = |place: usize| frame.each(|tally| Some(tally.clusters[place].line_max.into()));
+    let most = |count: fn(&crate::record::ClusterTally) -> u32| {
+        run.record
+            .total
+            .clusters
+            .iter()
+            .map(count)
+            .max()
+            .unwrap_or(0)
+    };
+    let mut lines = of(" busy", &busy);
+    let line_max = most(|it| it.line_max);
+    if line_max > 0 {
+        let dashed = |line: Line| Line {
+            name: line.name,
+            class: "waiting",
+            values: line.values,
+        };
+        lines.extend(of(" waiting", &waiting).into_iter().map(dashed));
+    }
+    let load = Plot {
+        id: "load",
+        title: "Load of upstreams: requests at once, the most in each stretch",
+        description: format!(
+            "At most {} at work and {line_max} waiting.",
+            most(|it| it.serving_max)
+        ),
+        unit: whole,
+        height: 160.0,
+        ticks: Ticks::Whole,
+        lines,
+    };
+    html! { (plot::lines(frame, &requests)) (plot::lines(frame, &load)) }
+}
+
+/// Retries of clients and of the proxy, if there were any.
+pub fn retries(run: &Run, frame: &Frame) -> Markup {
+    let total = &run.record.total;
+    let by_clients = |tally: &Tally| tally.requests.saturating_sub(tally.calls);
+    let (proxy, clients) = (total.retries(), by_clients(total));
+    let mut lines = Vec::new();
+    if proxy > 0 {
+        let (name, values) = ("by the proxy".into(), frame.rate(Tally::retries));
+        lines.push(Line {
+            name,
+            class: "series-1",
+            values,
+        });
+    }
+    if clients > 0 {
+        let (name, values) = ("by clients".into(), frame.rate(by_clients));
+        lines.push(Line {
+            name,
+            class: "series-2",
+            values,
+        });
+    }
+    html! {
+        @if !lines.is_empty() {
+            (plot::lines(frame, &Plot {
+                id: "retries",
+                title: "Retries, per second",
+                description: format!("{} by the proxy, {} by clients.", grouped(proxy), grouped(clients)),
+                unit: per_second,
+                height: 140.0,
+                ticks: Ticks::Even,
+                lines,
+            }))
+        }
+    }
+}
+
+/// The changes of circuits.
+pub fn transitions(run: &Run) -> Markup {
+    let circuits = &run.record.circuits;
+    let name = |place: usize| {
+        circuits
+            .all
+            .get(place)
+            .map(|it| it.name())
+            .unwrap_or_default()
+    };
+    let more =
+        circuits.transitions.len().saturating_sub(TRANSITIONS_SHOWN) as u64 + circuits.dropped;
+    html! {
+        @if !circuits.transitions.is_empty() {
+            details {
+                summary { "Changes of circuits (" (grouped(circuits.transitions.len() as u64)) ")" }
+                table {
+                    thead { tr { th { "time" } th { "circuit" } th { "from" } th { "to" } th { "why" } th { "worker" } } }
+                    tbody {
+                        @for it in circuits.transitions.iter().take(TRANSITIONS_SHOWN) {
+                            tr {
+                                td.number { (it.at.to_string()) }
+                                td { (name(it.circuit)) }
+                                td { (it.from.name()) }
+                                td { (it.to.name()) }
+                                td { (it.why) }
+                                td.number { (it.worker.map_or("-".into(), |worker| worker.to_string())) }
+                            }
+                        }
+                    }
+                }
+                @if more > 0 { p.meta { "and " (grouped(more)) " more" } }
+            }
+        }
+    }
+}
+
+/// How answers came about.
+pub fn reasons(run: &Run) -> Markup {
+    let mut sorted: Vec<_> = run.record.reasons.all.iter().collect();
+    sorted.sort_by_key(|reason| std::cmp::Reverse(reason.requests));
+    html! {
+        details {
+            summary { "How requests ended" }
+            table {
+                thead { tr { th { "requests" } th { "code" } th { "flags" } th { "details" } } }
+                tbody {
+                    @for it in sorted {
+                        tr {
+                            td.number { (grouped(it.requests)) }
+                            td.number { (it.code.map_or("-".into(), |code| code.to_string())) }
+                            td { (it.flags_text()) }
+                            td { code { (it.details) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The numbers behind the plots.
+pub fn numbers(run: &Run, frame: &Frame) -> Markup {
+    let clusters = &run.record.names.clusters;
+    html! {
+        details {
+            summary { "The numbers behind the plots" }
+            table {
+                thead {
+                    tr {
+                        th { "time" } th { "requests" }
+                        @for outcome in Outcome::ALL { th { (outcome.name()) } }
+                        th { "p50" } th { "p99" }
+                        @for name in clusters { th { "at " (name) } }
+                    }
+                }
+                tbody {
+                    @for (from, tally) in &frame.buckets {
+                        tr {
+                            td.number { (from.to_string()) }
+                            td.number { (grouped(tally.requests)) }
+                            @for outcome in Outcome::ALL {
+                                td.number { (grouped(tally.outcome(outcome))) }
+                            }
+                            td.number { (show_latency(tally.percentile(50.0))) }
+                            td.number { (show_latency(tally.percentile(99.0))) }
+                            @for cluster in &tally.clusters { td.number { (grouped(cluster.attempts)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn per_second(value: f64) -> String {
+    format!("{}/s", number(value))
+}
+
+fn whole(value: f64) -> String {
+    number(value)
+}
+
+fn millis(value: f64) -> String {
+    Span::from_seconds(value / 1e3).rounded()
+}
+
+/// Three digits, no more decimals than needed.
+fn number(value: f64) -> String {
+    let text = match value {
+        100.0.. => return grouped(value.round() as u64),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
