@@ -31,7 +31,7 @@ sim: ## build target/release/host-sim
 	$(SIM_PROFILE) cargo build --release -p host-sim
 
 guests: rust-target ## build the plugins that the tests run in hosts
-	for guest in probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
+	for guest in empty probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
 
 demo: wasm sim ## play an outage in the simulator: a timeline, and target/demo.html
 	@$(TARGET)/release/host-sim run policies/demo.scenario.yaml --report $(TARGET)/demo.html
@@ -49,7 +49,7 @@ check: setup ## formatting, lints of both targets, docs; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
-	$(TARGET)/release/host-sim bench --against $(TARGET)/$(WASM_TARGET)/release/empty.wasm
+	$(TARGET)/release/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm
 	/usr/bin/env time -v $(TARGET)/release/host-sim run tests/scenarios/hour.yaml
 
 clean: ## remove all that was built or fetched
