@@ -1,6 +1,7 @@
 //! The same plugin and the same requests in a real Envoy and in the simulator: the callbacks, the
 //! statuses, the properties and what the client got are the same.
 
+mod decisions;
 mod envoy;
 mod rows;
 mod sim;

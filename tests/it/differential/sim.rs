@@ -54,7 +54,7 @@ fn play(row: &Row, module: &Module) -> View {
 }
 
 /// Nobody looks on.
-struct Nobody;
+pub struct Nobody;
 
 impl Watcher for Nobody {
     fn mark(&mut self, _number: usize, _world: &World) {}
@@ -139,7 +139,8 @@ fn plan(row: &Row) -> Plan {
     }
 }
 
-fn cluster(answer: Answer) -> Cluster {
+/// A cluster that answers so within a millisecond.
+pub fn cluster(answer: Answer) -> Cluster {
     Cluster {
         latency: Latency(Shape::Constant(Span::from_ms(1))),
         answer,
@@ -157,7 +158,8 @@ fn ending(word: &str) -> FaultKind {
     }
 }
 
-fn fault(cluster: &str, fault: FaultKind) -> Fault {
+/// What befalls a cluster all the time.
+pub fn fault(cluster: &str, fault: FaultKind) -> Fault {
     Fault {
         cluster: cluster.to_owned(),
         from: Span::ZERO,
@@ -229,7 +231,8 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-fn to_upstream() -> Route {
+/// The route of all requests.
+pub fn to_upstream() -> Route {
     Route {
         cluster: Some("upstream".into()),
         timeout: Span::from_ms(15_000),

@@ -1,0 +1,336 @@
+//! Spillway itself in both: the same policy and the same requests lead to the same answers, the
+//! same changes of state and the same counts.
+
+use std::fs;
+use std::time::Duration;
+
+use host_sim::host::{Host, MetricKind, Part, Plugin, Setup};
+use host_sim::model::spec::{Arrivals, Fault, FaultKind, Latency, Request, Shape, Traffic};
+use host_sim::model::world::{Plan, World};
+use host_sim::sim::clock::Time;
+use host_sim::sim::span::Span;
+use host_sim::vm::Module;
+use serde_json::{Value, json};
+use spillway_tests::{Envoy, Reply, Upstream, places};
+use tokio::time::sleep;
+
+use super::sim::{Nobody, cluster, fault, to_upstream};
+
+/// One request: how long after the one before, what the upstream does, and for which tenant.
+struct Step(u64, Does, &'static str);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    Good,
+    Fail,
+    Slow,
+}
+
+use Does::{Fail, Good, Slow};
+
+/// What a slow upstream takes.
+const SLOW: u64 = 80;
+
+struct Case {
+    name: &'static str,
+    policy: Value,
+    steps: Vec<Step>,
+}
+
+/// What was seen of a case.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    answers: Vec<String>,
+    transitions: Vec<Value>,
+    metrics: Vec<String>,
+}
+
+fn cases() -> Vec<Case> {
+    let open = json!({"duration": "150ms", "jitter": 0, "multiplier": 2});
+    let plain = |steps: &[(u64, Does)]| steps.iter().map(|s| Step(s.0, s.1, "")).collect();
+    vec![
+        Case {
+            name: "failures in a row, a failed probe, a good one",
+            policy: json!({"circuit_breaker": {"consecutive_failures": 2, "failure_rate_threshold": 0,
+                "open": open, "half_open": {"permits": 1}}}),
+            steps: plain(&[
+                (0, Good),
+                (0, Fail),
+                (0, Fail),
+                (0, Good),
+                (0, Good),
+                (220, Fail),
+                (0, Good),
+                (380, Good),
+                (0, Good),
+                (0, Fail),
+                (0, Good),
+            ]),
+        },
+        Case {
+            name: "a failure rate over a count window, with a body of its own",
+            policy: json!({
+                "circuit_breaker": {"window": {"type": "count", "size": 4}, "minimum_requests": 4,
+                    "open": open, "half_open": {"permits": 2}},
+                "fallback": [{"type": "respond", "on": ["open"], "status": 203,
+                    "json": {"path": "{path}", "policy": "{policy}"}}],
+            }),
+            steps: plain(&[
+                (0, Good),
+                (0, Good),
+                (0, Good),
+                (0, Fail),
+                (0, Fail),
+                (0, Good),
+                (220, Good),
+                (0, Good),
+                (0, Good),
+            ]),
+        },
+        Case {
+            name: "slow answers",
+            policy: json!({"circuit_breaker": {"minimum_requests": 2, "slow_threshold": "40ms",
+                "slow_rate_threshold": 50, "open": open, "half_open": {"permits": 1}}}),
+            steps: plain(&[(0, Good), (0, Slow), (0, Good), (220, Slow), (0, Good)]),
+        },
+        Case {
+            name: "failures that are answered in the upstream's place",
+            policy: json!({
+                "circuit_breaker": {"consecutive_failures": 2, "open": open},
+                "fallback": [{"type": "respond", "on": ["failure"], "status": 200, "body": "instead"}],
+            }),
+            steps: plain(&[(0, Fail), (0, Good), (0, Fail), (0, Fail), (0, Good)]),
+        },
+        Case {
+            name: "shadow",
+            policy: json!({"mode": "shadow", "circuit_breaker": {"consecutive_failures": 1,
+                "open": open, "half_open": {"permits": 1}}}),
+            steps: plain(&[(0, Fail), (0, Good), (0, Fail), (220, Good), (0, Good)]),
+        },
+        Case {
+            name: "tenants",
+            policy: json!({"key": [{"header": "x-tenant"}],
+                "circuit_breaker": {"consecutive_failures": 1, "open": open}}),
+            steps: vec![
+                Step(0, Fail, "a"),
+                Step(0, Good, "a"),
+                Step(0, Good, "b"),
+                Step(0, Good, ""),
+                Step(0, Fail, "b"),
+                Step(0, Good, "b"),
+            ],
+        },
+        Case {
+            name: "forced open",
+            policy: json!({"mode": "forced_open", "label": false, "circuit_breaker": {}}),
+            steps: plain(&[(0, Good), (0, Good)]),
+        },
+        Case {
+            name: "a ramp from nothing",
+            policy: json!({"circuit_breaker": {"consecutive_failures": 1, "open": open,
+                "half_open": {"permits": 1}, "recovery": {"duration": "10s", "start_percent": 0}}}),
+            steps: plain(&[(0, Fail), (220, Good), (0, Good)]),
+        },
+    ]
+}
+
+#[tokio::test]
+async fn the_filter_decides_in_the_simulator_as_in_envoy() {
+    for mut case in cases() {
+        case.policy["name"] = json!("p");
+        let policy = json!({"policies": [case.policy]});
+        let real = in_envoy(&policy, &case.steps).await;
+        let simulated = in_simulator(&policy, &case.steps);
+        assert_eq!(
+            real, simulated,
+            "left: Envoy, right: host-sim: {}",
+            case.name
+        );
+    }
+}
+
+async fn in_envoy(policy: &Value, steps: &[Step]) -> Seen {
+    let upstream = Upstream::start().await;
+    let setting = Envoy::in_front_of(upstream.address()).policy(policy.clone());
+    let envoy = setting.start().await;
+    let mut answers = Vec::new();
+    for Step(wait, does, tenant) in steps {
+        sleep(Duration::from_millis(*wait)).await;
+        upstream.reply(match does {
+            Good => Reply::status(200).body(".."),
+            Fail => Reply::status(503).body(".."),
+            Slow => Reply::status(200)
+                .body("..")
+                .after(Duration::from_millis(SLOW)),
+        });
+        let headers = [("x-tenant", *tenant)];
+        let headers = if tenant.is_empty() { &[][..] } else { &headers };
+        let answer = envoy.get_with("/path", headers).await;
+        let header = |name: &str| answer.header(name).to_owned();
+        answers.push(shown(answer.status, header, &answer.text()));
+    }
+    let transitions = envoy.transitions().into_iter().map(without_times);
+    Seen {
+        answers,
+        transitions: transitions.collect(),
+        metrics: metrics(&envoy).await,
+    }
+}
+
+/// The last request is counted only after its answer.
+const SETTLING: Duration = Duration::from_millis(200);
+
+async fn metrics(envoy: &Envoy) -> Vec<String> {
+    sleep(SETTLING).await;
+    let page = envoy.admin("/stats?format=json&filter=^wasmcustom").await;
+    let page = page.json();
+    let all = page["stats"].as_array().expect("a list");
+    sorted(all.iter().filter_map(|entry| {
+        let name = entry["name"].as_str()?.strip_prefix("wasmcustom.")?;
+        Some((name.to_owned(), entry["value"].as_u64()?))
+    }))
+}
+
+fn in_simulator(policy: &Value, steps: &[Step]) -> Seen {
+    let bytes = fs::read(places::module()).expect("the module");
+    let module = Module::from_bytes(&bytes).expect("a module");
+    let setup = Setup {
+        plugin: Some(Plugin::new(module, policy.to_string())),
+        ..Setup::default()
+    };
+    let host = Host::start(setup, Time::ZERO).expect("a host");
+    let mut world = World::new(plan(steps), host).expect("a world");
+    world.listen();
+    world.run(&mut Nobody).expect("a run");
+    let heard = world.heard();
+    let transitions = heard.log.iter().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["event"] == "transition").then(|| without_times(line))
+    });
+    let metrics = world.host.metrics().iter();
+    let metrics = metrics.filter(|(_, kind, _)| *kind != MetricKind::Histogram);
+    Seen {
+        answers: answers(&heard.answer),
+        transitions: transitions.collect(),
+        metrics: sorted(
+            metrics.map(|(name, _, value)| (String::from_utf8_lossy(name).into_owned(), value)),
+        ),
+    }
+}
+
+/// How long after an answer the next request comes, where nothing is waited for.
+const NEXT: u64 = 6;
+
+fn plan(steps: &[Step]) -> Plan {
+    let (mut at, mut faults, mut traffic) = (1_000, Vec::new(), Vec::new());
+    for Step(wait, does, tenant) in steps {
+        // In Envoy a step follows the answer before it at once; here times are given.
+        at += wait.max(&NEXT);
+        traffic.push(once(at, tenant));
+        let slow = Latency(Shape::Constant(Span::from_ms(SLOW)));
+        let kind = match does {
+            Good => None,
+            Fail => Some(FaultKind::Status(503)),
+            Slow => Some(FaultKind::Latency(slow)),
+        };
+        faults.extend(kind.map(|kind| Fault {
+            from: Span::from_ms(at - NEXT / 2),
+            to: Some(Span::from_ms(at + NEXT / 2)),
+            ..fault("upstream", kind)
+        }));
+        at += if *does == Slow { SLOW } else { 0 };
+    }
+    Plan {
+        workers: 1,
+        duration: Span::from_ms(at + 1_000),
+        clusters: vec![(
+            "upstream".into(),
+            cluster(host_sim::model::spec::Answer {
+                body_bytes: 2,
+                ..Default::default()
+            }),
+        )],
+        routes: vec![to_upstream()],
+        traffic,
+        faults,
+        ..Plan::default()
+    }
+}
+
+/// One request at this millisecond.
+fn once(at: u64, tenant: &str) -> Traffic {
+    let mut request = Request {
+        path: "/path".to_owned(),
+        ..Request::default()
+    };
+    if !tenant.is_empty() {
+        request.headers.insert("x-tenant".into(), tenant.into());
+    }
+    Traffic {
+        rate: Some(1.0),
+        arrivals: Arrivals::Constant,
+        from: Span::from_ms(at - 1_000),
+        to: Some(Span::from_ms(at + 1)),
+        requests: vec![request],
+        ..Traffic::default()
+    }
+}
+
+fn answers(parts: &[Part]) -> Vec<String> {
+    let mut answers = Vec::new();
+    let mut open: Option<(u16, Vec<(String, String)>, String)> = None;
+    let close = |open: Option<(u16, Vec<(String, String)>, String)>, answers: &mut Vec<String>| {
+        if let Some((status, headers, body)) = open {
+            let header = |name: &str| {
+                let found = headers.iter().find(|(other, _)| other == name);
+                found.map_or(String::new(), |(_, value)| value.clone())
+            };
+            answers.push(shown(status, header, &body));
+        }
+    };
+    for part in parts {
+        match part {
+            Part::Headers { map, .. } => {
+                close(open.take(), &mut answers);
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let headers = map.iter().map(|(name, value)| (text(name), text(value)));
+                let status = map.text(":status").and_then(|status| status.parse().ok());
+                open = Some((status.unwrap_or(0), headers.collect(), String::new()));
+            }
+            Part::Body { data, .. } => {
+                if let Some((.., body)) = &mut open {
+                    body.push_str(&String::from_utf8_lossy(data));
+                }
+            }
+            Part::Trailers { .. } => {}
+        }
+    }
+    close(open, &mut answers);
+    answers
+}
+
+/// What a caller sees of a decision.
+fn shown(status: u16, header: impl Fn(&str) -> String, body: &str) -> String {
+    let names = [
+        "x-circuit-state",
+        "x-circuit-fallback",
+        "retry-after",
+        "content-type",
+    ];
+    let headers = names.map(|name| header(name)).join(" ");
+    format!("{status} {headers} {body}")
+}
+
+fn without_times(mut line: Value) -> Value {
+    line["lasted_ms"].take();
+    line
+}
+
+fn sorted(metrics: impl Iterator<Item = (String, u64)>) -> Vec<String> {
+    let mut lines: Vec<String> = metrics
+        .filter(|(name, value)| name.starts_with("spillway.") && *value > 0)
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    lines.sort();
+    lines
+}
