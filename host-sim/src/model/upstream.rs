@@ -279,7 +279,7 @@ impl<O: Copy> Upstream<O> {
             self.turn_away(key, Reply::Refused, now, wakes);
         } else if self.serving < capacity {
             self.serve(key, now, wakes);
-        } else if self.line.len() < self.spec.line.map_or(usize::MAX, |line| line as usize) {
+        } else if self.line.len() < self.spec.line as usize {
             self.place(key, Place::Line);
             self.line.push_back(key);
         } else {
