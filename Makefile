@@ -11,7 +11,7 @@ endif
 export ENVOY_BIN
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target wasm demo test check clean
+.PHONY: help setup rust-target wasm guests demo test check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -21,10 +21,13 @@ setup: rust-target $(ENVOY_SETUP) ## fetch the wasm target of Rust and the real 
 wasm: setup ## build target/wasm32-wasip1/release/spillway.wasm
 	cargo build --release --target $(WASM_TARGET) -p spillway
 
+guests: rust-target ## build the guests that the simulator's tests run
+	cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/probe/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)
+
 demo: wasm ## watch a circuit open and close in a real Envoy
 	@cargo run --quiet --profile test -p spillway-tests --bin demo
 
-test: wasm ## all tests, against the real Envoy
+test: wasm guests ## all tests, against the real Envoy
 	cargo test --workspace
 
 check: setup ## formatting, lints of both targets, docs; a warning is an error

@@ -9,7 +9,7 @@ use super::{Answer, Guest, pairs};
 use crate::headers::HeaderMap;
 use crate::host::world::OpenCall;
 use crate::host::{Call, CallId, CallKind, ClusterState, Effect};
-use crate::vm::{Status, VmState};
+use crate::vm::{Deferred, Status, VmState};
 
 /// What a request that a plugin sends must have.
 const REQUIRED: [&[u8]; 3] = [b":path", b":method", b":authority"];
@@ -107,6 +107,9 @@ pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status>
     let token = state.next_token(request.kind);
     let cluster_state = state.world.clusters.get(request.cluster.as_slice());
     if cluster_state != Some(&ClusterState::Ready) {
+        if request.kind != CallKind::Http {
+            state.deferred.push_back(Deferred::Refused { root, token });
+        }
         return Err(Status::InternalFailure);
     }
     let stream = state.subject_stream();

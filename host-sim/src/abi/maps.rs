@@ -4,6 +4,8 @@
 //! One that is not there answers "bad argument", on which the official SDK panics;
 //! all its pairs at once, though, are none.
 
+use std::borrow::Cow;
+
 use super::{Answer, Guest, pairs};
 use crate::headers::HeaderMap;
 use crate::stream::half::{MapKind, Side};
@@ -49,6 +51,19 @@ fn readable(state: &VmState, kind: Kind) -> Option<HeaderMap> {
             .as_ref()
             .map(|(.., trailers)| trailers.clone())
             .filter(|trailers| !trailers.is_empty()),
+    }
+}
+
+/// A header's name as Envoy keeps it: in lower case, and a request's host as its
+/// authority.
+fn kept_name(kind: Kind, name: &[u8]) -> Cow<'_, [u8]> {
+    let is_request = kind == Kind::Stream(Side::Request, MapKind::Headers);
+    if is_request && name.eq_ignore_ascii_case(b"host") {
+        Cow::Borrowed(b":authority")
+    } else if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
@@ -121,11 +136,7 @@ pub(crate) fn value(
             Status::BadArgument
         });
     };
-    let value = if name.iter().any(u8::is_ascii_uppercase) {
-        map.value(&name.to_ascii_lowercase())
-    } else {
-        map.value(name)
-    };
+    let value = map.value(&kept_name(kind, name));
     guest.give(value.ok_or(Status::NotFound)?, out, len_out)
 }
 
@@ -139,9 +150,7 @@ pub(crate) fn add(
 ) -> Answer {
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
-    write(state, kind, |map| {
-        map.add(&name.to_ascii_lowercase(), value)
-    })
+    write(state, kind, |map| map.add(&kept_name(kind, name), value))
 }
 
 pub(crate) fn replace(
@@ -155,7 +164,7 @@ pub(crate) fn replace(
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
     write(state, kind, |map| {
-        map.replace(&name.to_ascii_lowercase(), value)
+        map.replace(&kept_name(kind, name), value)
     })
 }
 
@@ -163,7 +172,7 @@ pub(crate) fn remove(guest: &mut Guest<'_>, number: u32, name: u32, name_len: u3
     let kind = kind(number)?;
     let ([name], state) = guest.slices([(name, name_len)])?;
     write(state, kind, |map| {
-        map.remove(&name.to_ascii_lowercase());
+        map.remove(&kept_name(kind, name));
     })
 }
 

@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use super::{Answer, Guest};
+use super::{Answer, Guest, pairs};
 use crate::headers::HeaderMap;
 use crate::stream::Stream;
 use crate::stream::half::{MapKind, Side};
@@ -60,6 +60,9 @@ pub(crate) fn set(
 }
 
 fn find(state: &VmState, path: &[u8]) -> Found {
+    if path.is_empty() {
+        return Err(Status::SerializationFailure);
+    }
     let mut segments = path.split(|byte| *byte == 0);
     let top = segments.next().unwrap_or_default();
     let second = segments.next();
@@ -84,6 +87,9 @@ fn find(state: &VmState, path: &[u8]) -> Found {
                 .ok_or(Status::NotFound)
         }
         (b"filter_state", None) => filter_state(stream, second),
+        (b"metadata", None) if second == b"filter_metadata" => whole(None),
+        // The node has no name here.
+        (b"xds", Some(b"id" | b"cluster")) if second == b"node" => Ok(Value::Text("".into())),
         (_, Some(_)) => Err(Status::NotFound),
         (b"xds", None) => of_xds(&stream.info, second),
         (b"request", None) => of_request(stream, second),
@@ -120,8 +126,9 @@ fn of_plugin(state: &VmState, name: &[u8]) -> Option<Value> {
 fn of_top(stream: &Stream, name: &[u8]) -> Found {
     match name {
         b"connection_id" => Ok(Value::Unsigned(stream.info.connection_id)),
+        // Maps of Envoy's that do not list their keys.
         b"request" | b"response" | b"connection" | b"upstream" | b"source" | b"destination"
-        | b"xds" | b"filter_state" => Ok(Value::Bytes(EMPTY_MAP.into())),
+        | b"xds" | b"filter_state" => Err(Status::SerializationFailure),
         b"metadata" => Ok(Value::Bytes(Vec::new())),
         _ => stream
             .info
@@ -132,8 +139,13 @@ fn of_top(stream: &Stream, name: &[u8]) -> Found {
     }
 }
 
-/// Maps of Envoy's that list no keys.
-const EMPTY_MAP: [u8; 4] = [0; 4];
+/// A whole map, in the ABI's encoding; one that is not there is empty.
+fn whole(map: Option<&HeaderMap>) -> Found {
+    let map = map.cloned().unwrap_or_default();
+    let mut encoded = vec![0; pairs::encoded_len(&map)];
+    pairs::encode(&map, &mut encoded);
+    Ok(Value::Bytes(encoded))
+}
 
 fn filter_state(stream: &Stream, name: &[u8]) -> Found {
     let path = name.strip_prefix(b"wasm.").ok_or(Status::NotFound)?;
@@ -213,7 +225,7 @@ fn of_request(stream: &Stream, name: &[u8]) -> Found {
     let path = || headers.map(|map| map.value(b":path").unwrap_or_default());
     let header_bytes = || headers.map_or(0, |map| map.byte_size() as u64);
     match name {
-        b"headers" => Err(Status::SerializationFailure),
+        b"headers" => whole(headers),
         b"headers_bytes" => Ok(number(header_bytes())),
         b"time" => Ok(number(stream.start_wall_ns)),
         b"size" => match headers.and_then(|map| map.text("content-length")) {
@@ -266,7 +278,8 @@ fn of_response(stream: &Stream, name: &[u8]) -> Found {
     match name {
         b"code" => info.code.map(number).ok_or(Status::NotFound),
         b"size" => Ok(number(info.response_bytes)),
-        b"headers" | b"trailers" => Err(Status::SerializationFailure),
+        b"headers" => whole(headers),
+        b"trailers" => whole(trailers),
         b"headers_bytes" => Ok(number(bytes(headers))),
         b"flags" => Ok(number(info.flags)),
         b"grpc_status" => grpc_status(info, headers, trailers)

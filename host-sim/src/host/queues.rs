@@ -7,9 +7,12 @@ use super::world::Thread;
 /// Queues by id; nothing bounds them, as in Envoy.
 #[derive(Debug, Default)]
 pub struct Queues {
-    names: BTreeMap<(Box<[u8]>, Box<[u8]>), u32>,
+    /// By VM id and name.
+    names: BTreeMap<Name, u32>,
     queues: Vec<Queue>,
 }
+
+type Name = (Box<[u8]>, Box<[u8]>);
 
 #[derive(Debug)]
 struct Queue {

@@ -247,7 +247,10 @@ impl Flow<'_> {
                 part,
                 rerouted,
             });
-        } else if map.value(b":status").is_none() {
+        } else if map
+            .text(":status")
+            .is_none_or(|status| status.parse::<u64>().is_err())
+        {
             self.local_reply(id, &LocalReply::without_status());
         } else {
             self.headers_to_client(id, map, end);
@@ -331,6 +334,7 @@ impl Flow<'_> {
                 Deferred::ContinueResponse(id) => self.resume(id, Side::Response),
                 Deferred::Close(id) => self.reset(id),
                 Deferred::Reply(id, reply) => self.local_reply(id, &reply),
+                Deferred::Refused { root, token } => self.grpc_refused(root, token),
                 Deferred::Delete { root } => self.delete_root(root),
             }
         }

@@ -38,7 +38,7 @@ impl LocalReply {
         }
     }
 
-    /// The answer where the filter took the status away.
+    /// The answer where the filter took the status away, or made it no number.
     pub fn without_status() -> LocalReply {
         LocalReply {
             code: 502,
@@ -57,6 +57,8 @@ impl LocalReply {
         for (name, value) in &self.headers {
             headers.add(name, value);
         }
+        // Whatever the plugin says among its headers.
+        headers.replace(b":status", self.code.to_string().as_bytes());
         if is_grpc {
             self.make_grpc(&mut headers, is_head);
             return PreparedReply {

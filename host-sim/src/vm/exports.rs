@@ -18,7 +18,7 @@ pub(crate) struct Exports {
     pub queue_ready: Option<TypedFunc<(u32, u32), ()>>,
     pub request: Direction,
     pub response: Direction,
-    pub http_call_response: Option<TypedFunc<(u32, u32, u32, u32, u32), ()>>,
+    pub http_call_response: Option<TypedFunc<CallResponse, ()>>,
     pub grpc_receive_initial_metadata: Option<TypedFunc<(u32, u32, u32), ()>>,
     pub grpc_receive: Option<TypedFunc<(u32, u32, u32), ()>>,
     pub grpc_receive_trailing_metadata: Option<TypedFunc<(u32, u32, u32), ()>>,
@@ -27,6 +27,9 @@ pub(crate) struct Exports {
     pub log: Option<TypedFunc<u32, ()>>,
     pub delete: Option<TypedFunc<u32, ()>>,
 }
+
+/// Context, token, and how many headers, body bytes and trailers there are.
+type CallResponse = (u32, u32, u32, u32, u32);
 
 /// The callbacks of one direction of a stream.
 #[derive(Clone)]

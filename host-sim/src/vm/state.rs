@@ -103,7 +103,14 @@ pub(crate) enum Deferred {
     ContinueResponse(StreamId),
     Close(StreamId),
     Reply(StreamId, LocalReply),
-    Delete { root: u32 },
+    /// A gRPC call that failed at once: Envoy calls back all the same.
+    Refused {
+        root: u32,
+        token: u32,
+    },
+    Delete {
+        root: u32,
+    },
 }
 
 /// What arrived on a call, readable while its callback runs.

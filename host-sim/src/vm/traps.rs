@@ -1,15 +1,33 @@
 //! What is logged of a trap, in the words of V8, which Envoy runs guests on.
 
-use wasmtime::{Error, Trap};
+use std::fmt::Write;
 
-/// The line that Envoy writes.
+use wasmtime::{Error, Trap, WasmBacktrace};
+
+/// What Envoy prints at most.
+const FRAMES_MAX: usize = 20;
+
+/// The lines that Envoy writes.
 pub(crate) fn text(function: &str, error: &Error) -> String {
-    format!("Function: {function} failed: Uncaught {}", reason(error))
+    let mut text = format!("Function: {function} failed: Uncaught {}", reason(error));
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map_or(&[][..], WasmBacktrace::frames);
+    if !frames.is_empty() {
+        text.push_str("\nProxy-Wasm plugin in-VM backtrace:");
+    }
+    for (number, frame) in frames.iter().take(FRAMES_MAX).enumerate() {
+        let offset = frame.module_offset().unwrap_or_default();
+        let name = frame.func_name().unwrap_or("unknown");
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n{number:3}: {offset:#8x} - {name}");
+    }
+    text
 }
 
 fn reason(error: &Error) -> String {
     let Some(trap) = error.downcast_ref::<Trap>() else {
-        return format!("Error: {error}");
+        return format!("Error: {}", error.root_cause());
     };
     let words = match trap {
         Trap::UnreachableCodeReached => "unreachable",

@@ -298,6 +298,16 @@ impl Flow<'_> {
         self.after_guest();
     }
 
+    /// A call that found no host: its status is kept, and the guest is told of a token
+    /// that it never got.
+    pub(crate) fn grpc_refused(&mut self, root: u32, token: u32) {
+        const UNAVAILABLE: u32 = 14;
+        self.set_status(root, UNAVAILABLE, "no healthy upstream".into());
+        let params = (root, token, UNAVAILABLE);
+        self.root_without_deferred(Callback::GrpcClose, root, |x| &x.grpc_close, params);
+        self.clear_message(root);
+    }
+
     fn root_entry(&mut self, root: u32) -> Option<&mut Root> {
         let vm: &mut Vm = self.vm.as_deref_mut()?;
         vm.state_mut().roots.get_mut(&root)

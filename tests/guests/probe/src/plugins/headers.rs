@@ -1,0 +1,43 @@
+//! Edits headers both ways.
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::Kind;
+
+pub struct Headers;
+
+impl Kind for Headers {
+    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
+        Box::new(Stream {
+            path: String::new(),
+        })
+    }
+}
+
+struct Stream {
+    path: String,
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+        self.path = self.get_http_request_header(":path").unwrap_or_default();
+        self.set_http_request_header("x-secret", None);
+        self.add_http_request_header("x-seen-by", "probe");
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
+        let mut headers = self.get_http_response_headers();
+        headers.retain(|(name, _)| name != "server");
+        headers.push(("x-path".to_owned(), self.path.clone()));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        self.set_http_response_headers(headers);
+        Action::Continue
+    }
+}

@@ -1,0 +1,50 @@
+//! Collects bodies and rewrites them, in both directions.
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use crate::Kind;
+
+pub struct Rewrite;
+
+impl Kind for Rewrite {
+    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
+        Box::new(Stream)
+    }
+}
+
+struct Stream;
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+        self.set_http_request_header("content-length", None);
+        Action::Continue
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        if !end {
+            return Action::Pause;
+        }
+        if let Some(body) = self.get_http_request_body(0, size) {
+            self.set_http_request_body(0, size, &body.to_ascii_uppercase());
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
+        self.set_http_response_header("content-length", None);
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        if !end {
+            return Action::Pause;
+        }
+        if let Some(body) = self.get_http_response_body(0, size) {
+            self.set_http_response_body(0, size, &body.to_ascii_uppercase());
+        }
+        Action::Continue
+    }
+}
