@@ -254,10 +254,11 @@ impl Names {
             }
             What::Backoff { wait, .. } => write!(line, "tried again after {}", wait.rounded()),
             What::Ended {
+                outcome, status: 0, ..
+            } => write!(line, "ends: {}", outcome.name()),
+            What::Ended {
                 outcome, status, ..
-            } => {
-                write!(line, "ends: {} {status}", outcome.name())
-            }
+            } => write!(line, "ends: {} {status}", outcome.name()),
             What::Resend { wait, .. } => {
                 write!(line, "sent again by the client after {}", wait.rounded())
             }
