@@ -54,6 +54,19 @@ impl Host {
     ///
     /// Where Envoy would refuse the plugin, with Envoy's own words.
     pub fn start(setup: Setup, now: Time) -> Result<Host, StartError> {
+        Host::start_or_tell(setup, now, &mut Vec::new())
+    }
+
+    /// The same; of a start that fails, `log` gets what the plugin said about it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::start`].
+    pub fn start_or_tell(
+        setup: Setup,
+        now: Time,
+        log: &mut Vec<LogLine>,
+    ) -> Result<Host, StartError> {
         let world = World {
             now,
             wall_start_ns: setup.wall_start_ns,
@@ -73,8 +86,15 @@ impl Host {
             workers: (0..setup.workers.max(1)).map(worker).collect(),
             tried: BTreeMap::new(),
         };
-        host.serve()?;
-        Ok(host)
+        let served = host.serve();
+        log.extend(
+            served
+                .is_err()
+                .then(|| host.take_log())
+                .into_iter()
+                .flatten(),
+        );
+        served.map(|()| host)
     }
 
     /// Tries the current configuration and, if it is good, serves it on all threads.

@@ -5,16 +5,18 @@
 //! into histograms, the trace is a ring. The digest alone sees every event.
 
 mod circuits;
+mod names;
 mod reasons;
 mod series;
 mod tally;
 mod trace;
 
 pub use circuits::{Band, Circuit, Circuits, State, Transition};
+pub use names::Names;
 pub use reasons::{Reason, Reasons};
 pub use series::{Bucket, Series};
 pub use tally::{ClusterTally, Outcome, Tally};
-pub use trace::{Entry, Failure, Names, Trace, What};
+pub use trace::{Entry, Failure, Trace, What};
 
 use crate::host::{LogLevel, LogLine};
 use crate::sim::clock::Time;

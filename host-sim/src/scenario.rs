@@ -1,6 +1,6 @@
 //! Scenarios: a policy, the world it meets, and what is expected of it.
 //!
-//! A scenario is one file, YAML or JSON (which is YAML too), read by [`file`] into
+//! A scenario is one file, YAML or JSON (which is YAML too), read by [`file`](mod@file) into
 //! plain data, checked and made ready here, played by [`play`] and judged by
 //! [`expect`]. Whatever is wrong with a file is told with its path, line and column.
 

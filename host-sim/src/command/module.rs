@@ -41,9 +41,15 @@ impl ModuleArgument {
     }
 }
 
+/// How every WebAssembly module begins.
+const MAGIC: &[u8] = b"\0asm";
+
 fn load(path: &Path) -> Result<Module, Failure> {
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| usage(&format!("cannot be read: {error}")))?;
+    if !bytes.starts_with(MAGIC) {
+        return Err(usage(&"is no WebAssembly module"));
+    }
     Module::from_bytes(&bytes).map_err(|error| usage(&error))
 }
 

@@ -15,7 +15,6 @@ pub struct Exchange {
     /// Counted from 1 over the run.
     pub request: u64,
     pub call: CallKey,
-    pub source: usize,
     pub grpc: bool,
     /// Whether the answer has no body.
     pub head: bool,
@@ -32,6 +31,35 @@ pub struct Exchange {
     pub seen: Seen,
     /// The details that the router gave its answer; an answer with others is the filter's.
     pub told: Option<Rc<str>>,
+}
+
+impl Exchange {
+    /// A request that the client begins to send `now`.
+    pub fn new(
+        stream: StreamId,
+        request: u64,
+        call: CallKey,
+        now: Time,
+        patience: Time,
+    ) -> Exchange {
+        Exchange {
+            stream,
+            request,
+            call,
+            grpc: false,
+            head: false,
+            complete_at: now,
+            picked: None,
+            plan: None,
+            attempts: 0,
+            attempt: None,
+            holds_retry: false,
+            phase: Phase::Filter,
+            deadlines: Deadlines::new(patience),
+            seen: Seen::default(),
+            told: None,
+        }
+    }
 }
 
 /// How far a request is.

@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn headers_add_conditions_and_replace_the_number() {
-        let rows: [(&str, &[(&str, &str)], u16, u32); 10] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let rows: [(&str, Headers, u16, u32); 10] = [
             ("", &[], 503, 1),
             ("5xx", &[], 503, 3),
             ("5xx", &[], 404, 1),

@@ -5,7 +5,7 @@
 //! servers, so overload is real: when more comes than it can do, the line grows, and
 //! answers come late though nothing is broken.
 //!
-//! One attempt is one [`Job`]. It outlives its caller: a service that does not notice
+//! One attempt is one job. It outlives its caller: a service that does not notice
 //! that nobody waits any more does the work all the same, and its worker is not free
 //! for others meanwhile. That is what makes retry storms last.
 //!
@@ -279,7 +279,7 @@ impl<O: Copy> Upstream<O> {
             self.turn_away(key, Reply::Refused, now, wakes);
         } else if self.serving < capacity {
             self.serve(key, now, wakes);
-        } else if self.line.len() < self.spec.line.map_or(usize::MAX, |line| line as usize) {
+        } else if self.line.len() < self.spec.line as usize {
             self.place(key, Place::Line);
             self.line.push_back(key);
         } else {

@@ -8,6 +8,7 @@
 
 mod callouts;
 mod clients;
+mod own;
 mod router;
 
 use std::collections::VecDeque;
@@ -33,7 +34,7 @@ use crate::sim::span::Span;
 
 use callouts::Callout;
 use clients::Call;
-use router::Texts;
+use own::Texts;
 
 new_key_type! {
     /// One call of a client.
@@ -381,7 +382,7 @@ impl World {
                 rerouted,
             } => {
                 if let Some(key) = self.by_stream.get(&stream) {
-                    self.to_router(*key, part, rerouted);
+                    self.reach_router(*key, part, rerouted);
                 }
             }
             Effect::ToClient { stream, part } => {
@@ -389,7 +390,7 @@ impl World {
                     heard.answer.push(part.clone());
                 }
                 if let Some(key) = self.by_stream.get(&stream) {
-                    self.to_client(*key, &part);
+                    self.reach_client(*key, &part);
                 }
             }
             Effect::CancelUpstream { stream } => {

@@ -227,7 +227,8 @@ mod tests {
                 worker: Some(*worker),
                 level: LogLevel::Warn,
                 text: format!(
-                    r#"{{"event":"transition","policy":"p","key":["c",null],"from":"{from}","to":"{to}"}}"#
+                    "{MARK},\"policy\":\"p\",\"key\":[\"c\",null],\
+                     \"from\":\"{from}\",\"to\":\"{to}\"}}"
                 ),
             });
         }

@@ -22,8 +22,9 @@ pub struct Bucket<'a> {
 }
 
 /// Widths that people can read off an axis, in milliseconds.
-const WIDTHS_MS: [u64; 12] = [
-    100, 200, 250, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000,
+const WIDTHS_MS: [u64; 15] = [
+    100, 200, 250, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000,
+    120_000, 300_000,
 ];
 
 /// As many points as a plot of the width of a page can show.
@@ -115,7 +116,7 @@ mod tests {
         let rows = [
             (10, 100),
             (60, 250),
-            (600, 5_000),
+            (600, 3_000),
             (3_600, 15_000),
             (360_000, 1_500_000),
         ];

@@ -102,8 +102,11 @@ fn plain(message: &str) -> String {
         _ => first,
     };
     // What a programmer could set is nothing for who writes a scenario.
-    let end = text.find(", set DuplicateKeyPolicy").unwrap_or(text.len());
-    text[..end].to_owned()
+    let text = text
+        .split(", set DuplicateKeyPolicy")
+        .next()
+        .unwrap_or(text);
+    text.split(" at line ").next().unwrap_or(text).to_owned()
 }
 
 /// A step of a path.

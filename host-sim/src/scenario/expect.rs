@@ -4,6 +4,7 @@
 //! run, and says something of a circuit, of what clients saw, of what reached the
 //! upstreams, or of a metric of the plugin.
 
+mod around;
 mod compile;
 mod judge;
 

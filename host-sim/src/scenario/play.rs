@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::host::{Host, MetricKind, Plugin, Setup, StartError};
+use crate::host::{Host, LogLevel, MetricKind, Plugin, Setup, StartError};
 use crate::model::spec::Fault;
 use crate::model::template::BadPlaceholder;
 use crate::model::world::{Stopped, World};
@@ -90,7 +90,7 @@ pub fn play(
         seed,
         ..Setup::default()
     };
-    let host = Host::start(setup, Time::ZERO)?;
+    let host = start(setup)?;
     let mut world = World::new(plan, host)?;
     let mut judge = Judge::new(&scenario.expectations, progress);
     judge.prepare(&mut world.record);
@@ -110,6 +110,25 @@ pub fn play(
         faults: scenario.plan.faults.iter().map(holds).collect(),
         unfinished: world.unfinished(),
         record: world.record,
+    })
+}
+
+/// Starts the host; what the plugin says of a policy that it refuses is part of the error.
+fn start(setup: Setup) -> Result<Host, PlayError> {
+    let mut log = Vec::new();
+    Host::start_or_tell(setup, Time::ZERO, &mut log).map_err(|error| {
+        let mut error = PlayError::from(error);
+        if let PlayError::Policy(why) = &mut error {
+            let told = log.iter().filter(|line| line.level >= LogLevel::Error);
+            let told: Vec<_> = told.map(|line| line.text.trim_end()).collect();
+            why.push_str(
+                &told
+                    .iter()
+                    .map(|line| format!("\n  {line}"))
+                    .collect::<String>(),
+            );
+        }
+        error
     })
 }
 

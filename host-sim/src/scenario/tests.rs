@@ -69,9 +69,10 @@ fn json_is_read_like_yaml() {
     let text = r#"{"duration": "1s", "clusters": {"up": {}}, "traffic": [{"rate": 10}]}"#;
     let scenario = Scenario::parse(text, Path::new(".")).unwrap();
     assert_eq!(scenario.plan.routes[0].cluster.as_deref(), Some("up"));
-    let bad = r#"{"duration": "1s", "clusters": {"up": {"latency": {"uniform": {"min": "2s", "max": "1s"}}}}, "traffic": [{"rate": 10}]}"#;
+    let latency = r#"{"uniform": {"min": "2s", "max": "1s"}}"#;
+    let bad = text.replace(r#""up": {}"#, &format!(r#""up": {{"latency": {latency}}}"#));
     assert_eq!(
-        problems(bad),
+        problems(&bad),
         ["s.yaml:1:51: clusters.up.latency: has min 2s above max 1s"]
     );
 }

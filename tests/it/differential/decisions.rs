@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use spillway_tests::{Envoy, Reply, Upstream, places};
 use tokio::time::sleep;
 
-use super::sim::{Nobody, cluster, fault, to_upstream};
+use super::sim::{Nobody, cluster, fault, got, to_upstream};
 
 /// One request: how long after the one before, what the upstream does, and for which tenant.
 struct Step(u64, Does, &'static str);
@@ -276,37 +276,16 @@ fn once(at: u64, tenant: &str) -> Traffic {
     }
 }
 
+/// One answer begins with every headers.
 fn answers(parts: &[Part]) -> Vec<String> {
-    let mut answers = Vec::new();
-    let mut open: Option<(u16, Vec<(String, String)>, String)> = None;
-    let close = |open: Option<(u16, Vec<(String, String)>, String)>, answers: &mut Vec<String>| {
-        if let Some((status, headers, body)) = open {
-            let header = |name: &str| {
-                let found = headers.iter().find(|(other, _)| other == name);
-                found.map_or(String::new(), |(_, value)| value.clone())
-            };
-            answers.push(shown(status, header, &body));
-        }
-    };
-    for part in parts {
-        match part {
-            Part::Headers { map, .. } => {
-                close(open.take(), &mut answers);
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                let headers = map.iter().map(|(name, value)| (text(name), text(value)));
-                let status = map.text(":status").and_then(|status| status.parse().ok());
-                open = Some((status.unwrap_or(0), headers.collect(), String::new()));
-            }
-            Part::Body { data, .. } => {
-                if let Some((.., body)) = &mut open {
-                    body.push_str(&String::from_utf8_lossy(data));
-                }
-            }
-            Part::Trailers { .. } => {}
-        }
-    }
-    close(open, &mut answers);
-    answers
+    let begins = |part: &Part| matches!(part, Part::Headers { .. });
+    let each = parts.chunk_by(|_, next| !begins(next));
+    each.filter_map(|parts| {
+        let got = got(parts, false)?;
+        let header = |name: &str| got.headers.get(name).cloned().unwrap_or_default();
+        Some(shown(got.status, header, &got.body))
+    })
+    .collect()
 }
 
 /// What a caller sees of a decision.
@@ -317,7 +296,7 @@ fn shown(status: u16, header: impl Fn(&str) -> String, body: &str) -> String {
         "retry-after",
         "content-type",
     ];
-    let headers = names.map(|name| header(name)).join(" ");
+    let headers = names.map(header).join(" ");
     format!("{status} {headers} {body}")
 }
 

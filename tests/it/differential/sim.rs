@@ -61,7 +61,8 @@ impl Watcher for Nobody {
     fn progress(&mut self, _now: Time) {}
 }
 
-fn got(parts: &[Part], broken: bool) -> Option<Got> {
+/// An answer from its parts; none without headers.
+pub fn got(parts: &[Part], broken: bool) -> Option<Got> {
     let (mut head, mut body) = (None, Vec::new());
     for part in parts {
         match part {

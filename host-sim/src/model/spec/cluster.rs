@@ -20,9 +20,9 @@ pub struct Cluster {
     /// How many requests it works on at once; more have to wait in its line. Absent: any
     /// number, so that load never makes it slower.
     pub capacity: Option<u32>,
-    /// How many requests wait in its line; one more is answered 503 at once. Absent: any
-    /// number. Means nothing without `capacity`.
-    pub line: Option<u32>,
+    /// How many requests wait in its line; one more is answered 503 at once. As many as the
+    /// usual backlog of a listening socket, unless told. Means nothing without `capacity`.
+    pub line: u32,
     /// Whether it drops the work for callers that are gone. Most services do not notice, and
     /// finish what nobody waits for.
     pub notices_cancel: bool,
@@ -37,12 +37,15 @@ pub struct Cluster {
     pub limits: Limits,
 }
 
+/// The usual backlog of a listening socket.
+const LINE: u32 = 4_096;
+
 impl Default for Cluster {
     fn default() -> Cluster {
         Cluster {
             latency: Latency(Shape::Constant(Span::from_ms(10))),
             capacity: None,
-            line: None,
+            line: LINE,
             notices_cancel: false,
             answer: Answer::default(),
             address: "10.0.0.1:8080".into(),

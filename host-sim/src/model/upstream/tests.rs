@@ -89,7 +89,7 @@ fn what_finds_all_workers_busy_waits_in_the_line() {
 #[test]
 fn a_full_line_turns_requests_away() {
     let mut bench = Bench::new(Cluster {
-        line: Some(1),
+        line: 1,
         ..ten_ms(1)
     });
     for owner in 1..=3 {

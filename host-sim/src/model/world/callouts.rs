@@ -3,8 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::headers::HeaderMap;
 use crate::host::{self, CallId, CallKind, CallOutcome, Part};
 use crate::model::upstream::{Answer, JobKey, Reply};
@@ -151,8 +149,7 @@ impl World {
             if stream {
                 self.host.answer_call(id, CallOutcome::InitialMetadata(map));
             }
-            self.host
-                .answer_call(id, CallOutcome::Message(Bytes::from(body)));
+            self.host.answer_call(id, CallOutcome::Message(body));
             if !stream {
                 return self.forget_callout(key, answer.status);
             }

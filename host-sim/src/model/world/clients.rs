@@ -2,7 +2,8 @@
 
 use crate::host::Part;
 use crate::model::client::Kind;
-use crate::model::exchange::{Deadlines, Exchange, NEVER, Phase, Seen};
+use crate::model::exchange::{Exchange, NEVER, Seen};
+use crate::model::template::Template;
 use crate::model::world::{CallKey, Event, ExchangeKey, Feed, World};
 use crate::record::{Outcome, What};
 use crate::sim::clock::Time;
@@ -65,8 +66,14 @@ impl World {
         };
         call.tries += 1;
         self.requests += 1;
-        let request = self.requests;
-        let (source, worker) = (call.source, call.worker);
+        let (request, source) = (self.requests, call.source);
+        let sent = What::Sent {
+            request,
+            source: source as u16,
+            kind: call.kind as u16,
+        };
+        self.record.note(self.now, sent);
+        self.record.count(self.now, |tally| tally.requests += 1);
         let from = &mut self.sources[source];
         let map = from.headers(call.kind, request);
         let Some(kind) = from.kinds.get(call.kind) else {
@@ -76,51 +83,29 @@ impl World {
             Some(picked) => picked.clone(),
             None => self.routes.pick(&map, &self.names),
         };
-        let (body, grpc, head) = (
-            kind.template.body.clone(),
-            kind.template.grpc,
-            kind.template.head,
-        );
-        let info = StreamInfo {
-            worker,
+        let stream = self.host.open(StreamInfo {
+            worker: call.worker,
             connection_id: call.client.map_or(request, u64::from),
             start: self.now,
             route: picked.as_ref().map(|picked| picked.info.clone()),
             downstream_address: Some(from.address.clone()),
             ..StreamInfo::default()
-        };
+        });
         let patience = from.timeout.map_or(NEVER, |timeout| self.now + timeout);
-        let sent = What::Sent {
-            request,
-            source: source as u16,
-            kind: call.kind as u16,
-        };
-        self.record.note(self.now, sent);
-        self.record.count(self.now, |tally| tally.requests += 1);
-        let stream = self.host.open(info);
+        let Template {
+            body, grpc, head, ..
+        } = &kind.template;
         let exchange = self.exchanges.insert(Exchange {
-            stream,
-            request,
-            call: key,
-            source,
-            grpc,
-            head,
-            complete_at: self.now,
+            grpc: *grpc,
+            head: *head,
             picked,
-            plan: None,
-            attempts: 0,
-            attempt: None,
-            holds_retry: false,
-            phase: Phase::Filter,
-            deadlines: Deadlines::new(patience),
-            seen: Seen::default(),
-            told: None,
+            ..Exchange::new(stream, request, key, self.now, patience)
         });
         self.by_stream.insert(stream, exchange);
         let end = body.is_empty();
         if !end {
             let data = Part::Body {
-                data: body,
+                data: body.clone(),
                 end: false,
             };
             for part in [data, Part::bare_end()] {
@@ -142,7 +127,7 @@ impl World {
     }
 
     /// A part of an answer reaches the client.
-    pub(super) fn to_client(&mut self, key: ExchangeKey, part: &Part) {
+    pub(super) fn reach_client(&mut self, key: ExchangeKey, part: &Part) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };

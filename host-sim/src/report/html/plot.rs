@@ -1,11 +1,15 @@
 //! Plots as SVG: stacked columns, lines, bands, all over the same axis of time.
 
+mod scale;
+
 use maud::{Markup, html};
 
 use crate::record::{Outcome, State, Tally};
 use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
+
+use scale::Scale;
 
 /// Width of a plot in its own units; the page scales it.
 const WIDTH: f64 = 960.0;
@@ -138,98 +142,6 @@ pub fn clock(at: Time) -> String {
     }
 }
 
-/// The vertical axis.
-struct Scale {
-    low: f64,
-    high: f64,
-    height: f64,
-    logarithmic: bool,
-}
-
-impl Scale {
-    fn linear(max: f64, whole: bool, height: f64) -> Scale {
-        let nice = nice_above(max);
-        let high = if whole {
-            (nice / 4.0).ceil() * 4.0
-        } else {
-            nice
-        };
-        Scale {
-            low: 0.0,
-            high,
-            height,
-            logarithmic: false,
-        }
-    }
-
-    /// Whole powers of ten around the values; one at least.
-    fn logarithmic(lines: &[Line], height: f64) -> Scale {
-        let values = || {
-            lines
-                .iter()
-                .flat_map(|line| line.values.iter().flatten().copied())
-        };
-        let low = values()
-            .filter(|value| *value > 0.0)
-            .fold(f64::INFINITY, f64::min);
-        let low = if low.is_finite() { low } else { 1.0 };
-        let high = values().fold(low, f64::max);
-        let low = libm::pow(10.0, low.log10().floor());
-        let high = libm::pow(10.0, high.log10().ceil()).max(low * 10.0);
-        Scale {
-            low,
-            high,
-            height,
-            logarithmic: true,
-        }
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        let share = match self.logarithmic {
-            true => (value.max(self.low) / self.low).log10() / (self.high / self.low).log10(),
-            false => value / self.high,
-        };
-        let room = self.height - ABOVE - BELOW;
-        ABOVE + (1.0 - share.clamp(0.0, 1.0)) * room
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        if !self.logarithmic {
-            return (0..=4)
-                .map(|part| self.high * f64::from(part) / 4.0)
-                .collect();
-        }
-        let decades = (self.high / self.low).log10().round() as i32;
-        (0..=decades)
-            .map(|power| self.low * libm::pow(10.0, f64::from(power)))
-            .collect()
-    }
-
-    fn axis(&self, unit: Unit) -> Markup {
-        html! {
-            @for tick in self.ticks() {
-                @let y = self.y(tick);
-                line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(y) y2=(y) {}
-                text.label x=(LEFT - 8.0) y=(y + 4.0) text-anchor="end" { (unit(tick)) }
-            }
-        }
-    }
-}
-
-/// The least number not below `value` whose quarters are short.
-fn nice_above(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 1.0;
-    }
-    let power = libm::pow(10.0, value.log10().floor());
-    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0];
-    let nice = steps
-        .iter()
-        .map(|step| step * power)
-        .find(|nice| *nice >= value);
-    nice.unwrap_or(power * 10.0)
-}
-
 /// A plot of lines.
 pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Markup {
     let values = plot
@@ -301,7 +213,8 @@ pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Markup {
         scale.axis(plot.unit),
         html! {
             @for (class, x, y, width, height) in &columns {
-                rect.column.(class) x=(short(*x)) y=(short(*y)) width=(short(*width)) height=(short(*height)) {}
+                rect.column.(class) x=(short(*x)) y=(short(*y)) width=(short(*width))
+                    height=(short(*height)) {}
             }
         },
     )
@@ -341,8 +254,10 @@ pub fn bands(
                     text.name x=(LEFT) y=(short(y + NAMES - 4.0)) { (row.name) }
                     @for (from, to, class, words) in &row.bands {
                         @let (left, right) = (frame.x(*from), frame.x(*to));
-                        rect.band.(class) x=(short(left)) y=(short(y + NAMES)) height=(short(ROW - 6.0))
-                            width=(short((right - left).max(1.0))) { title { (words) } }
+                        rect.band.(class) x=(short(left)) y=(short(y + NAMES))
+                            height=(short(ROW - 6.0)) width=(short((right - left).max(1.0))) {
+                            title { (words) }
+                        }
                     }
                 }
                 line.cursor x1="0" x2="0" y1=(ABOVE) y2=(short(height - BELOW)) {}
@@ -425,21 +340,6 @@ pub fn axis_data(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn axes_end_at_numbers_that_divide_well() {
-        let rows = [
-            (0.0, 1.0),
-            (0.3, 0.32),
-            (7.0, 8.0),
-            (95.0, 100.0),
-            (101.0, 120.0),
-            (450.0, 500.0),
-        ];
-        for (value, expected) in rows {
-            assert!((nice_above(value) - expected).abs() < 1e-9, "{value}");
-        }
-    }
 
     #[test]
     fn times_are_shown_as_clocks_show_them() {

@@ -280,12 +280,14 @@ pub fn retries(run: &Run, frame: &Frame) -> Markup {
             values,
         });
     }
+    let (proxy, clients) = (grouped(proxy), grouped(clients));
+    let said = format!("{proxy} by the proxy, {clients} by clients.");
     html! {
         @if !lines.is_empty() {
             (plot::lines(frame, &Plot {
                 id: "retries",
                 title: "Retries, per second",
-                description: format!("{} by the proxy, {} by clients.", grouped(proxy), grouped(clients)),
+                description: said,
                 unit: per_second,
                 height: 140.0,
                 ticks: Ticks::Even,
@@ -312,7 +314,13 @@ pub fn transitions(run: &Run) -> Markup {
             details {
                 summary { "Changes of circuits (" (grouped(circuits.transitions.len() as u64)) ")" }
                 table {
-                    thead { tr { th { "time" } th { "circuit" } th { "from" } th { "to" } th { "why" } th { "worker" } } }
+                    thead {
+                        tr {
+                            @for name in ["time", "circuit", "from", "to", "why", "worker"] {
+                                th { (name) }
+                            }
+                        }
+                    }
                     tbody {
                         @for it in circuits.transitions.iter().take(TRANSITIONS_SHOWN) {
                             tr {
@@ -321,7 +329,7 @@ pub fn transitions(run: &Run) -> Markup {
                                 td { (it.from.name()) }
                                 td { (it.to.name()) }
                                 td { (it.why) }
-                                td.number { (it.worker.map_or("-".into(), |worker| worker.to_string())) }
+                                td.number { (it.worker.map_or("-".into(), |it| it.to_string())) }
                             }
                         }
                     }
@@ -381,7 +389,9 @@ pub fn numbers(run: &Run, frame: &Frame) -> Markup {
                             }
                             td.number { (show_latency(tally.percentile(50.0))) }
                             td.number { (show_latency(tally.percentile(99.0))) }
-                            @for cluster in &tally.clusters { td.number { (grouped(cluster.attempts)) } }
+                            @for cluster in &tally.clusters {
+                                td.number { (grouped(cluster.attempts)) }
+                            }
                         }
                     }
                 }

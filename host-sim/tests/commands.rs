@@ -1,0 +1,57 @@
+//! The commands that run scenarios, as their users see them.
+
+#[path = "commands/bench.rs"]
+mod bench;
+#[path = "commands/browser.rs"]
+mod browser;
+#[path = "commands/page.rs"]
+mod page;
+#[path = "commands/run.rs"]
+mod run;
+#[path = "commands/test.rs"]
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of the sample scenarios.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+/// What a command said, and its exit code.
+struct Said {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `host-sim` in the folder of the sample scenarios.
+fn host_sim(arguments: &[&str]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
+        .args(arguments)
+        .current_dir(folder())
+        .output()
+        .unwrap();
+    Said {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Said {
+    /// All of it, for a snapshot.
+    fn all(&self) -> String {
+        format!(
+            "exit code: {}\n----- stdout\n{}----- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
+    }
+
+    /// stdout as JSON.
+    fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, 0, "{}", self.all());
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}

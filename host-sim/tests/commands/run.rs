@@ -1,0 +1,118 @@
+use std::thread;
+
+use crate::host_sim;
+
+#[test]
+fn a_run_is_shown_as_tables_and_a_timeline() {
+    insta::assert_snapshot!(host_sim(&["run", "held.scenario.yaml"]).all());
+}
+
+#[test]
+fn what_did_not_come_true_is_shown_with_what_happened_around_it() {
+    insta::assert_snapshot!(host_sim(&["run", "failed.scenario.json"]).all());
+}
+
+#[test]
+fn programs_get_a_document_that_keeps_to_its_schema() {
+    let document = host_sim(&["run", "--json", "tripped.scenario.yaml"]).json();
+    let schema = host_sim(&["schema", "report"]).json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(&document)
+        .map(|it| it.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["circuits"][0]["policy"], "demo");
+    let opened = &document["transitions"][0];
+    assert_eq!(
+        (&opened["from"], &opened["to"]),
+        (&"closed".into(), &"open".into())
+    );
+    let rejected = document["total"]["outcomes"]["fallback"].as_u64().unwrap();
+    assert!(rejected > 50, "{rejected}");
+    let total: u64 = document["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["requests"].as_u64().unwrap())
+        .sum();
+    assert_eq!(document["total"]["requests"], total);
+}
+
+#[test]
+fn every_scenario_keeps_to_the_schema_of_scenarios() {
+    let schema = host_sim(&["schema", "scenario"]).json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let policies = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    let mut seen = 0;
+    for folder in [crate::folder(), policies] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.display().to_string().contains(".scenario.") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+            let errors: Vec<_> = validator
+                .iter_errors(&value)
+                .map(|it| it.to_string())
+                .collect();
+            assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 5, "{seen}");
+}
+
+/// The numbers that must come out on every machine, in debug and release builds, however many
+/// runs there are side by side.
+#[test]
+fn the_same_seed_is_the_same_run_everywhere() {
+    let digest = |arguments: &[&str]| {
+        let arguments = [&["run", "--json", "held.scenario.yaml"], arguments].concat();
+        host_sim(&arguments).json()["digest"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    thread::scope(|scope| {
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| digest(&[]))).collect();
+        for run in runs {
+            assert_eq!(run.join().unwrap(), "46da3af7ce2e33e4a1fd29cbc3b975b3");
+        }
+    });
+    assert_eq!(digest(&["--seed", "1"]), digest(&[]));
+    assert_ne!(digest(&["--seed", "2"]), digest(&[]));
+}
+
+#[test]
+fn a_run_with_the_filter_is_the_same_every_time() {
+    let digest = || host_sim(&["run", "--json", "tripped.scenario.yaml"]).json()["digest"].clone();
+    assert_eq!(digest(), digest());
+}
+
+#[test]
+fn what_cannot_be_run_says_why() {
+    let rows: [&[&str]; 8] = [
+        &["run", "nowhere.yaml"],
+        &["run", "wrong.yaml"],
+        &["run", "no-wasm.yaml"],
+        &["run", "refused.yaml"],
+        &["run", "refused.yaml", "--module", "nowhere.wasm"],
+        &["run", "held.scenario.yaml", "--report", "nowhere/page.html"],
+        &["test", "."],
+        &["run"],
+    ];
+    let mut report = String::new();
+    for row in rows {
+        let said = host_sim(row);
+        report += &format!(
+            "$ host-sim {}\nexit code: {}\n{}\n",
+            row.join(" "),
+            said.code,
+            said.stderr
+        );
+    }
+    insta::assert_snapshot!(report);
+}

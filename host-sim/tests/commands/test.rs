@@ -1,0 +1,48 @@
+use crate::host_sim;
+
+#[test]
+fn scenarios_under_a_path_are_run_and_told_of_in_order() {
+    insta::assert_snapshot!(host_sim(&["test", ".", "--jobs", "3"]).all());
+}
+
+#[test]
+fn what_holds_is_success() {
+    let said = host_sim(&["test", "held.scenario.yaml", "tripped.scenario.yaml"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+}
+
+#[test]
+fn the_shipped_policies_do_what_their_scenarios_expect() {
+    let said = host_sim(&["test", "../../../policies"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert!(
+        said.stdout.contains("hystrix.scenario.yaml"),
+        "{}",
+        said.all()
+    );
+}
+
+#[test]
+fn other_tools_get_the_results_as_junit_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.xml");
+    let said = host_sim(&[
+        "test",
+        "failed.scenario.json",
+        "wrong.yaml",
+        "--junit",
+        file.to_str().unwrap(),
+    ]);
+    assert_eq!(said.code, 2, "{}", said.all());
+    let text = std::fs::read_to_string(file).unwrap();
+    // How long it took is not the same twice.
+    let parts = text.split(" time=\"");
+    let timeless: Vec<_> = parts
+        .enumerate()
+        .map(|(place, part)| match part.split_once('"') {
+            Some((_, rest)) if place > 0 => rest,
+            _ => part,
+        })
+        .collect();
+    insta::assert_snapshot!(timeless.concat());
+}
