@@ -19,6 +19,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
+/// Where modules are built.
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(target)
+}
+
 /// What a command said, and its exit code.
 struct Said {
     code: i32,
