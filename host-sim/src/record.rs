@@ -31,6 +31,8 @@ pub struct Record {
     pub windows: Vec<Window>,
     pub circuits: Circuits,
     pub reasons: Reasons,
+    /// New configurations that came, and whether the plugin took them.
+    pub updates: Vec<(Time, bool)>,
     /// Lines that the plugin logged as errors, the first few.
     pub errors: Vec<LogLine>,
     /// How many there were.
@@ -63,6 +65,7 @@ impl Record {
             windows: Vec::new(),
             circuits: Circuits::default(),
             reasons: Reasons::default(),
+            updates: Vec::new(),
             errors: Vec::new(),
             errors_total: 0,
             end: Time::ZERO,

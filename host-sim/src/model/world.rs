@@ -499,6 +499,7 @@ impl World {
         };
         let accepted = self.host.update(std::mem::take(configuration)).is_ok();
         self.record.note(self.now, What::Update { accepted });
+        self.record.updates.push((self.now, accepted));
     }
 }
 

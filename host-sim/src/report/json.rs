@@ -35,6 +35,8 @@ pub struct Document {
     pub circuits: Vec<CircuitStates>,
     pub transitions: Vec<Change>,
     pub reasons: Vec<Reason>,
+    /// New policies that came while traffic flowed.
+    pub updates: Vec<Update>,
     pub expectations: Vec<Expectation>,
     /// The plugin's counters and gauges.
     pub metrics: BTreeMap<String, u64>,
@@ -155,6 +157,14 @@ pub struct Reason {
     pub details: String,
 }
 
+/// A new policy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Update {
+    pub at_s: f64,
+    /// Whether the plugin took it; else the old one stays.
+    pub accepted: bool,
+}
+
 /// What became of a statement of the scenario.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Expectation {
@@ -199,6 +209,7 @@ pub fn document(run: &Run) -> Document {
         circuits: circuits(record),
         transitions: transitions(record),
         reasons: reasons(record),
+        updates: record.updates.iter().map(update).collect(),
         expectations: run.verdicts.iter().map(expectation).collect(),
         metrics: run.metrics.iter().cloned().collect(),
         errors: record.errors.iter().map(error_line).collect(),
@@ -324,6 +335,13 @@ fn expectation(verdict: &crate::scenario::expect::Verdict) -> Expectation {
         expected: verdict.expected.clone(),
         seen: verdict.seen.clone(),
         around: verdict.around.clone(),
+    }
+}
+
+fn update((at, accepted): &(Time, bool)) -> Update {
+    Update {
+        at_s: seconds(*at),
+        accepted: *accepted,
     }
 }
 

@@ -191,6 +191,15 @@ fn notes(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
         );
         writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
     }
+    for (at, accepted) in &record.updates {
+        match accepted {
+            true => writeln!(out, "\n{at}: a new policy is in force")?,
+            false => {
+                let note = format!("{at}: a new policy was refused, the old one stays");
+                writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
+            }
+        }
+    }
     if record.errors_total > 0 {
         let note = format!("the plugin logged {} errors", grouped(record.errors_total));
         writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::thread;
 
 use crate::host_sim;
@@ -90,6 +91,62 @@ fn the_same_seed_is_the_same_run_everywhere() {
 fn a_run_with_the_filter_is_the_same_every_time() {
     let digest = || host_sim(&["run", "--json", "tripped.scenario.yaml"]).json()["digest"].clone();
     assert_eq!(digest(), digest());
+}
+
+#[test]
+fn new_policies_come_while_traffic_flows_and_refused_ones_change_nothing() {
+    let document = host_sim(&["run", "--json", "updated.scenario.yaml"]).json();
+    let accepted: Vec<_> = document["updates"].as_array().unwrap().iter().collect();
+    assert_eq!(accepted.len(), 2);
+    assert_eq!(
+        (&accepted[0]["accepted"], &accepted[1]["accepted"]),
+        (&true.into(), &false.into())
+    );
+}
+
+/// Another module than the shipped one, which asks a cluster about each request.
+#[test]
+fn calls_of_plugins_reach_clusters_with_their_times_and_faults() {
+    let module = Path::new(env!("CARGO_BIN_EXE_host-sim"))
+        .ancestors()
+        .nth(2)
+        .unwrap();
+    let module = module.join("wasm32-wasip1/release/probe.wasm");
+    let run = |kind: &str, fault: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let scenario = folder.path().join("auth.yaml");
+        let text = format!(
+            "plugin: {{module: '{}', configuration: 'plugin {kind} auth'}}\n\
+             duration: 5s\n\
+             clusters: {{auth: {{latency: 5ms}}, up: {{latency: 10ms}}}}\n\
+             routes: [{{cluster: up}}]\n\
+             traffic: [{{rate: 20}}]\n\
+             faults: [{fault}]\n",
+            module.display(),
+        );
+        std::fs::write(&scenario, text).unwrap();
+        let document = host_sim(&["run", "--json", scenario.to_str().unwrap()]).json();
+        let total = &document["total"];
+        let latency = total["latency_ms"]["p50"].as_f64().unwrap();
+        let callouts = total["upstreams"]["auth"]["callouts"].as_u64().unwrap();
+        (
+            total["success_percent"].as_f64().unwrap(),
+            latency.round(),
+            callouts,
+        )
+    };
+    let (success, latency, callouts) = run("auth", "");
+    assert_eq!((success, latency), (100.0, 15.0));
+    assert!(callouts > 50, "{callouts}");
+    // Denied by the plugin: 403, which is an answer.
+    assert_eq!(run("auth", "{cluster: auth, fault: refused}").1, 0.0);
+    assert_eq!(run("auth", "{cluster: auth, fault: hang}").1, 500.0);
+    assert_eq!(run("auth", "{cluster: auth, fault: unhealthy}").0, 0.0);
+    assert_eq!(run("grpc_auth", "").1, 15.0);
+    assert_eq!(
+        run("grpc_auth", "{cluster: auth, fault: {grpc_status: 7}}").1,
+        5.0
+    );
 }
 
 #[test]

@@ -110,8 +110,8 @@ fn of_metric(name: &str, cluster: Option<String>) -> Result<Subject, Wrong> {
         "callouts" => UpstreamMetric::Callouts,
         "serving_max" => UpstreamMetric::ServingMax,
         "line_max" => UpstreamMetric::LineMax,
-        // What plugins define is known only at run time, but all of it has a dot or an
-        // underscore of its own; a typing error should not be a metric that stays 0.
+        // What plugins define is known only at run time, but has a dot as a rule; a typing
+        // error must not become a metric that stays 0.
         _ if !name.contains('.') => {
             let known = "upstream_requests, upstream_retries, upstream_failures, \
                          upstream_overflows, callouts, serving_max, line_max";
