@@ -50,7 +50,7 @@ check: setup ## formatting, lints of both targets, docs; a warning is an error
 
 bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
 	$(TARGET)/release/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm
-	/usr/bin/env time -v $(TARGET)/release/host-sim run tests/scenarios/hour.yaml
+	@for scenario in minutes hour; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/release/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
 
 clean: ## remove all that was built or fetched
 	rm -rf target .venv
@@ -65,9 +65,9 @@ fetch-rust-target:
 	@command -v rustup >/dev/null || { echo "setup: this Rust toolchain has no $(WASM_TARGET) and there is no rustup to add it: install rustup, or your distribution's package of that target" >&2; exit 1; }
 	@rustup target add $(WASM_TARGET) || { echo "setup: rustup could not add $(WASM_TARGET): check the network and run 'rustup target add $(WASM_TARGET)'" >&2; exit 1; }
 
-# Reports are looked at by a real browser.
+# Reports are looked at by a real browser, which only root can install.
 browser:
-	@command -v chromium >/dev/null || { echo "setup: no chromium found, which tests the reports: install it (Debian: apt-get install chromium)" >&2; exit 1; }
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || { echo "setup: no chromium found, which tests the reports: install it (Debian: sudo apt-get install chromium)" >&2; exit 1; }
 
 # The stamp carries the version, so that a newer one in this file is fetched.
 .venv/envoy-$(ENVOY_VERSION):

@@ -3,6 +3,7 @@
 
 mod decisions;
 mod envoy;
+mod lifecycles;
 mod rows;
 mod sim;
 mod view;
