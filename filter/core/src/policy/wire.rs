@@ -5,7 +5,6 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::json;
@@ -41,7 +40,7 @@ pub(super) fn config(node: &Node) -> Result<Config, Vec<PolicyError>> {
 
 /// The schema of the language, piece by piece: what every getter below would take.
 #[cfg(feature = "schema")]
-pub(super) fn schema_notes() -> Vec<(String, serde_json::Value)> {
+pub(super) fn schema_notes() -> Vec<(alloc::string::String, serde_json::Value)> {
     let notes = Errors::recording();
     Place::top(None, &notes).object(top);
     notes.into_notes()
