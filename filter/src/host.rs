@@ -32,6 +32,8 @@ pub enum MetricKind {
     Gauge = 1,
 }
 
+/// There is no such thing.
+const NOT_FOUND: u32 = 1;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const NOT_GRPC: i32 = -1;
 
@@ -75,8 +77,24 @@ unsafe extern "C" {
         headers_len: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_len: usize,
+        data: *mut *mut u8,
+        len: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_len: usize,
+        value: *const u8,
+        value_len: usize,
+        cas: u32,
+    ) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, delta: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
 }
 
@@ -171,6 +189,34 @@ pub fn send_local_response(
     })
 }
 
+/// A shared value, and the number of its last write; absent if it was never written.
+pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
+    let mut cas = 0;
+    // SAFETY: `key` outlives the call; `bytes` and `cas` give valid out-pointers.
+    let value = bytes(|data, len| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, len, &raw mut cas)
+    });
+    match value {
+        Ok(value) => Ok(Some((value, cas))),
+        Err(Status(NOT_FOUND)) => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+/// Writes a shared value, if `cas` is the number of its last write.
+pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Status> {
+    // SAFETY: both slices outlive the call.
+    check(unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
+    })
+}
+
+/// Asks for a tick of the root context each so many milliseconds from now on; 0 for none.
+pub fn set_tick_period(period_ms: u32) -> Result<(), Status> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { proxy_set_tick_period_milliseconds(period_ms) })
+}
+
 /// The id of a metric, which is made if it is not there.
 pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
     let mut id = 0;
@@ -183,6 +229,12 @@ pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
 pub fn increment_metric(id: u32, delta: i64) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_increment_metric(id, delta) })
+}
+
+/// Sets a gauge.
+pub fn record_metric(id: u32, value: u64) -> Result<(), Status> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { proxy_record_metric(id, value) })
 }
 
 /// The host's monotonic clock, which all workers of a process share.

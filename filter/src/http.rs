@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use spillway_core::engine::{Admission, Engine, Note, Ticket};
+use spillway_core::engine::{Admission, Note, Ticket};
 use spillway_core::fallback::Answer;
 
 use crate::facts::{LiveRequest, LiveResponse};
 use crate::host;
-use crate::root::Shared;
+use crate::root::{Engine, Shared};
 
 /// One request.
 pub struct Http {
@@ -50,7 +50,7 @@ impl Http {
             Some(response) => engine.settle(ticket, &response, now),
             None => engine.abandon(ticket, now),
         }
-        shared.reporter.report(&mut engine);
+        shared.follow_up(&mut engine);
     }
 }
 
@@ -66,7 +66,7 @@ impl HttpContext for Http {
         };
         let request = LiveRequest::new(&shared.dialect, engine.wants_many_headers());
         let admission = engine.admit(&request, end_of_stream, now);
-        shared.reporter.report(&mut engine);
+        shared.follow_up(&mut engine);
         match admission {
             Admission::Unmatched => Action::Continue,
             Admission::Pass(mut ticket) => {
@@ -108,7 +108,7 @@ impl HttpContext for Http {
             return Action::Continue;
         };
         let answer = engine.response_headers(ticket, &LiveResponse::Begun, now);
-        shared.reporter.report(&mut engine);
+        shared.follow_up(&mut engine);
         match answer {
             None => Action::Continue,
             Some(answer) => {

@@ -20,6 +20,7 @@ mod metrics;
 mod pairs;
 mod report;
 mod root;
+mod shared;
 
 use proxy_wasm::types::LogLevel;
 

@@ -24,25 +24,42 @@ pub enum Metric {
     Gauge(usize, Gauge),
     /// Requests that passed because something here went wrong.
     InternalErrors,
+    /// Shared records that were none.
+    RecordsDiscarded,
 }
 
 impl Metrics {
-    /// Moves a metric. `policy` gives the name of a policy by its place.
-    pub fn move_by<'p>(
+    /// Adds to a counter. `policy` gives the name of a policy by its place.
+    pub fn add<'p>(
         &mut self,
         metric: Metric,
-        delta: i64,
+        more: u32,
         policy: impl FnOnce(usize) -> &'p str,
     ) -> Result<(), Status> {
-        let id = match self.ids.get(&metric) {
-            Some(id) => *id,
-            None => {
-                let id = host::define_metric(metric.kind(), &metric.name(policy))?;
-                self.ids.insert(metric, id);
-                id
-            }
-        };
-        host::increment_metric(id, delta)
+        host::increment_metric(self.id(metric, policy)?, i64::from(more))
+    }
+
+    /// Sets a gauge. `policy` gives the name of a policy by its place.
+    pub fn set<'p>(
+        &mut self,
+        metric: Metric,
+        value: u64,
+        policy: impl FnOnce(usize) -> &'p str,
+    ) -> Result<(), Status> {
+        host::record_metric(self.id(metric, policy)?, value)
+    }
+
+    fn id<'p>(
+        &mut self,
+        metric: Metric,
+        policy: impl FnOnce(usize) -> &'p str,
+    ) -> Result<u32, Status> {
+        if let Some(id) = self.ids.get(&metric) {
+            return Ok(*id);
+        }
+        let id = host::define_metric(metric.kind(), &metric.name(policy))?;
+        self.ids.insert(metric, id);
+        Ok(id)
     }
 }
 
@@ -50,7 +67,9 @@ impl Metric {
     fn kind(self) -> MetricKind {
         match self {
             Metric::Gauge(..) => MetricKind::Gauge,
-            Metric::Count(..) | Metric::InternalErrors => MetricKind::Counter,
+            Metric::Count(..) | Metric::InternalErrors | Metric::RecordsDiscarded => {
+                MetricKind::Counter
+            }
         }
     }
 
@@ -71,6 +90,7 @@ impl Metric {
                 format!("spillway.policy.{}.{name}", policy(place))
             }
             Metric::InternalErrors => "spillway.internal_errors_total".into(),
+            Metric::RecordsDiscarded => "spillway.records_discarded_total".into(),
         }
     }
 }
@@ -90,5 +110,7 @@ fn counter_name(counter: Counter) -> String {
         }
         Counter::FallbackTooLate => "fallbacks_too_late_total".into(),
         Counter::KeyOverflowed => "keys_overflowed_total".into(),
+        Counter::MergeGivenUp => "merges_given_up_total".into(),
+        Counter::PermitGivenUp => "permits_given_up_total".into(),
     }
 }

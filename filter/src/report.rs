@@ -7,7 +7,9 @@ use serde::Serialize;
 use spillway_core::breaker::Transition;
 use spillway_core::engine::Engine;
 use spillway_core::event::Event;
+use spillway_core::records::Records;
 
+use crate::host::Status;
 use crate::metrics::{Metric, Metrics};
 
 /// The way from the core's events to the host's metrics and log.
@@ -36,17 +38,30 @@ struct Line<'a> {
 
 impl Reporter {
     /// Hands on what happened since the last call.
-    pub fn report(&self, engine: &mut Engine) {
+    pub fn report<R: Records>(&self, engine: &mut Engine<R>) {
         while let Some(event) = engine.next_event() {
             match event {
                 Event::Count { policy, counter } => {
-                    self.move_metric(engine, Metric::Count(policy, counter), 1);
+                    self.move_metrics(|metrics| {
+                        metrics.add(Metric::Count(policy, counter), 1, |at| {
+                            engine.policy_name(at)
+                        })
+                    });
                 }
                 Event::Gauge {
                     policy,
                     gauge,
-                    delta,
-                } => self.move_metric(engine, Metric::Gauge(policy, gauge), delta),
+                    value,
+                } => self.move_metrics(|metrics| {
+                    metrics.set(Metric::Gauge(policy, gauge), value, |at| {
+                        engine.policy_name(at)
+                    })
+                }),
+                Event::Discarded(records) => {
+                    self.move_metrics(|metrics| {
+                        metrics.add(Metric::RecordsDiscarded, records, |_| "")
+                    });
+                }
                 Event::Transition {
                     policy,
                     key,
@@ -62,16 +77,13 @@ impl Reporter {
         if !self.error_was_logged.replace(true) {
             log::error!("spillway: {what}; the request passes");
         }
-        if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
-            // A host without metrics has nowhere to count it.
-            let _ = metrics.move_by(Metric::InternalErrors, 1, |_| "");
-        }
+        self.move_metrics(|metrics| metrics.add(Metric::InternalErrors, 1, |_| ""));
     }
 
-    fn move_metric(&self, engine: &Engine, metric: Metric, delta: i64) {
+    fn move_metrics(&self, change: impl FnOnce(&mut Metrics) -> Result<(), Status>) {
         if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
             // A host without metrics has nowhere to count it.
-            let _ = metrics.move_by(metric, delta, |place| engine.policy_name(place));
+            let _ = change(&mut metrics);
         }
     }
 }

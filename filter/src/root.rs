@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
-use spillway_core::engine::Engine;
+use spillway_core::engine;
 use spillway_core::policy::Config;
 use spillway_core::time::Instant;
 
@@ -13,6 +13,10 @@ use crate::facts::Dialect;
 use crate::host::{self, MetricKind};
 use crate::http::Http;
 use crate::report::Reporter;
+use crate::shared::Store;
+
+/// The engine over the host's records.
+pub type Engine = engine::Engine<Store>;
 
 /// What one configuration has in common: requests that began under it end under
 /// it, even if another has taken over by then.
@@ -26,6 +30,8 @@ pub struct Shared {
     pub dialect: Dialect,
     /// Where events go.
     pub reporter: Reporter,
+    /// Whether ticks come.
+    ticks: Cell<bool>,
 }
 
 /// The clock that the host has.
@@ -69,6 +75,20 @@ impl RootContext for Root {
         }
     }
 
+    fn on_tick(&mut self) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+            return;
+        };
+        engine.tick(now);
+        shared.reporter.report(&mut engine);
+        if !engine.has_pending() {
+            shared.set_ticks(0);
+        }
+    }
+
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Http::new(self.shared.clone())))
     }
@@ -91,21 +111,45 @@ impl Shared {
         let metrics =
             host::define_metric(MetricKind::Counter, "spillway.internal_errors_total").is_ok();
         let properties = host::property("plugin_root_id").is_ok();
+        let plugin = host::property("plugin_name").unwrap_or_default();
+        let records = Store::new(String::from_utf8_lossy(&plugin).into_owned());
         log::info!(
             "spillway: {} policies; the host has clock: {clock:?}, metrics: {metrics}, \
-             properties: {properties}",
-            config.policies.len()
+             properties: {properties}, shared data: {}",
+            config.policies.len(),
+            records.is_shared()
         );
         let seed = host::random_word()
             .or_else(|_| host::wall_time().map(|since_1970| since_1970.as_ns()))
             .unwrap_or_default();
+        let now = clock.now().unwrap_or_default();
+        let reporter = Reporter::default();
+        let mut engine = Engine::new(config, seed, records, now);
+        reporter.report(&mut engine);
         Shared {
-            engine: RefCell::new(Engine::new(config, seed)),
+            engine: RefCell::new(engine),
             clock,
             host_logs: Cell::new(false),
             dialect: Dialect::default(),
-            reporter: Reporter::default(),
+            reporter,
+            ticks: Cell::new(false),
         }
+    }
+
+    /// Hands on what a call has brought about, and asks for a tick if some of it can
+    /// wait. Each asking starts the host's timer anew, so it is done once.
+    pub fn follow_up(&self, engine: &mut Engine) {
+        self.reporter.report(engine);
+        if engine.has_pending() && !self.ticks.get() {
+            let interval_ms = engine.interval().as_ms();
+            self.set_ticks(u32::try_from(interval_ms).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn set_ticks(&self, period_ms: u32) {
+        // A host without ticks is served by the next request.
+        let _ = host::set_tick_period(period_ms);
+        self.ticks.set(period_ms > 0);
     }
 
     /// The engine; absent if it is in use, which no callback should find.
@@ -119,13 +163,7 @@ impl Shared {
 
     /// The time; absent where the host has no clock.
     pub fn now(&self) -> Option<Instant> {
-        let now = match self.clock {
-            Clock::Monotonic => host::monotonic_time().ok(),
-            Clock::Wall => host::wall_time()
-                .ok()
-                .map(|since_1970| Instant::from_ns(since_1970.as_ns())),
-            Clock::None => None,
-        };
+        let now = self.clock.now();
         if now.is_none() {
             self.reporter.internal_error("the host has no clock");
         }
@@ -133,10 +171,22 @@ impl Shared {
     }
 }
 
+impl Clock {
+    fn now(self) -> Option<Instant> {
+        match self {
+            Clock::Monotonic => host::monotonic_time().ok(),
+            Clock::Wall => host::wall_time()
+                .ok()
+                .map(|since_1970| Instant::from_ns(since_1970.as_ns())),
+            Clock::None => None,
+        }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         let engine = self.engine.get_mut();
-        engine.retire();
+        engine.retire(self.clock.now().unwrap_or_default());
         self.reporter.report(engine);
     }
 }

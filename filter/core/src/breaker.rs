@@ -17,12 +17,18 @@
 //! Time moves only when a caller brings it. What a clock alone would change
 //! (leases that end, a ramp that is done) is done first by the calls that admit and
 //! settle.
+//!
+//! A breaker belongs to all workers of a proxy, each of which holds a copy. Most
+//! requests need no more than that: [`Breaker::answer`] admits and refuses without
+//! changing anything, and [`Breaker::note`] counts. What changes the state must be
+//! done to the one that is shared, see [`crate::replica`].
 
 use alloc::vec::Vec;
 
 use crate::classify::{Outcome, Verdict};
-use crate::policy::{BreakerConfig, WHOLE_BP};
+use crate::policy::{BreakerConfig, WHOLE_BP, WindowShape};
 use crate::random::Random;
+use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
 use crate::window::{Counts, Window};
 
@@ -55,8 +61,8 @@ enum State {
     Recovering,
 }
 
-/// A state by name. `forced_open` is no state of a breaker but of a policy; it
-/// is here because users meet it in the same places.
+/// A state by name. The forced ones are no states of a breaker but of its policy, or
+/// an operator's; they are here because users meet them in the same places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateName {
     /// Requests pass.
@@ -67,8 +73,10 @@ pub enum StateName {
     HalfOpen,
     /// A growing share of requests passes.
     Recovering,
-    /// The policy's mode rejects everything.
+    /// The policy's mode, or an operator, rejects everything.
     ForcedOpen,
+    /// An operator lets everything pass.
+    ForcedClosed,
 }
 
 impl StateName {
@@ -80,6 +88,7 @@ impl StateName {
             StateName::HalfOpen => "half_open",
             StateName::Recovering => "recovering",
             StateName::ForcedOpen => "forced_open",
+            StateName::ForcedClosed => "forced_closed",
         }
     }
 }
@@ -100,6 +109,11 @@ impl Permit {
     /// Whether the request is a probe.
     pub fn is_probe(&self) -> bool {
         self.probe.is_some()
+    }
+
+    /// The same permit, for another try of the one settlement that it is good for.
+    pub(crate) fn again(&self) -> Permit {
+        Permit { ..*self }
     }
 }
 
@@ -131,6 +145,8 @@ pub enum Why {
     ProbesSucceeded,
     /// The ramp is done.
     Recovered,
+    /// An operator said so.
+    Reset,
 }
 
 impl Why {
@@ -145,6 +161,7 @@ impl Why {
             Why::ProbesSlow => "probes_slow",
             Why::ProbesSucceeded => "probes_succeeded",
             Why::Recovered => "recovered",
+            Why::Reset => "reset",
         }
     }
 }
@@ -229,30 +246,52 @@ impl Breaker {
         now >= busy_until.after(config.open.max_duration)
     }
 
+    /// The answer to a request, where giving it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] where the state, or the ramp's draw, says no.
+    pub fn answer(&self, moment: &mut Moment<'_>) -> Option<Result<Permit, Refusal>> {
+        let wait = match &self.state {
+            State::Closed => None,
+            State::Recovering if self.ramp_is_done(moment) => return None,
+            State::Recovering => (!self.ramp_admits(moment)).then_some(Span::ZERO),
+            State::Open { until } if moment.now >= *until => return None,
+            State::Open { until } => Some(until.since(moment.now)),
+            State::HalfOpen(probes) => {
+                let waits = probes.left(moment.config) == 0
+                    && probes.live() > 0
+                    && !probes.is_due(moment.now);
+                Some(waits.then_some(Span::ZERO)?)
+            }
+        };
+        Some(match wait {
+            None => Ok(self.permit(None)),
+            Some(retry_after) => Err(self.refusal(retry_after)),
+        })
+    }
+
     /// Asks for admission.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] where the state, or the ramp's draw, says no.
     pub fn try_acquire(&mut self, moment: &mut Moment<'_>) -> Result<Permit, Refusal> {
-        self.expire(moment);
-        if let State::Open { until } = self.state {
-            if moment.now < until {
-                return Err(self.refusal(until.since(moment.now)));
-            }
-            let probes = Probes::new(moment.config);
-            self.change(State::HalfOpen(probes), Why::OpenElapsed, moment);
+        self.catch_up(moment);
+        if let State::Open { until } = self.state
+            && moment.now >= until
+        {
+            let probes = State::HalfOpen(Probes::default());
+            self.change(probes, Why::OpenElapsed, moment);
         }
-        let probe = match &mut self.state {
-            State::Closed => Some(None),
-            State::Recovering => self.ramp_admits(moment).then_some(None),
-            State::HalfOpen(probes) => probes.start(moment.now).map(Some),
-            State::Open { .. } => None,
-        };
-        let generation = self.generation;
-        probe
-            .map(|probe| Permit { generation, probe })
-            .ok_or_else(|| self.refusal(Span::ZERO))
+        if let State::HalfOpen(probes) = &mut self.state {
+            return match probes.start(moment.config, moment.now) {
+                Some(number) => Ok(self.permit(Some(number))),
+                None => Err(self.refusal(Span::ZERO)),
+            };
+        }
+        let refused = Err(self.refusal(Span::ZERO));
+        self.answer(moment).unwrap_or(refused)
     }
 
     /// Notes that the client has sent its whole request.
@@ -271,18 +310,138 @@ impl Breaker {
 
     /// Takes the permit back, with how its request ended.
     pub fn settle(&mut self, permit: Permit, verdict: Verdict, moment: &mut Moment<'_>) {
-        self.expire(moment);
+        self.catch_up(moment);
         if permit.generation != self.generation {
             return;
         }
-        match &mut self.state {
-            State::Closed | State::Recovering => self.record(verdict, moment),
-            State::HalfOpen(probes) => {
-                probes.settle(permit.probe, verdict);
-                self.judge_probes(moment);
-            }
-            State::Open { .. } => {}
+        if let State::HalfOpen(probes) = &mut self.state {
+            probes.settle(permit.probe, verdict);
+            self.judge_probes(moment);
+        } else {
+            self.note(&permit, verdict, moment.now);
+            self.judge_window(verdict.hint, moment);
         }
+    }
+
+    /// Counts how an ordinary request ended, and draws no conclusion. False where it
+    /// does not count: it was ignored, or belongs to an earlier state.
+    pub fn note(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
+        let counting = matches!(self.state, State::Closed | State::Recovering);
+        if !counting || permit.generation != self.generation || verdict.outcome == Outcome::Ignored
+        {
+            return false;
+        }
+        let failure = verdict.outcome == Outcome::Failure;
+        self.window.record(failure, verdict.slow, now);
+        self.consecutive = if failure {
+            self.consecutive.saturating_add(1)
+        } else {
+            0
+        };
+        true
+    }
+
+    /// Whether what was counted says that the circuit should open.
+    pub fn wants_to_open(&self, config: &BreakerConfig) -> bool {
+        matches!(self.state, State::Closed | State::Recovering)
+            && tripped(config, self.window.counts(), self.consecutive).is_some()
+    }
+
+    /// Adds what a worker has counted by itself, unless that belongs to an earlier
+    /// state. Outcomes keep their time buckets; a run of failures goes on from where
+    /// the shared one stands.
+    pub fn absorb(&mut self, pending: &Pending, moment: &mut Moment<'_>) {
+        if pending.generation != self.generation {
+            return;
+        }
+        self.window.merge(&pending.window);
+        self.consecutive = self.consecutive.saturating_add(pending.leading_failures);
+        self.judge_window(pending.hint, moment);
+        if pending.generation == self.generation && pending.had_success {
+            self.consecutive = pending.trailing_failures;
+        }
+    }
+
+    /// Does what time, and what was counted, have brought about.
+    pub fn catch_up(&mut self, moment: &mut Moment<'_>) {
+        if let State::HalfOpen(probes) = &mut self.state {
+            probes.expire(moment.now);
+            self.judge_probes(moment);
+        } else if matches!(self.state, State::Recovering) && self.ramp_is_done(moment) {
+            self.change(State::Closed, Why::Recovered, moment);
+        }
+    }
+
+    /// Opens the circuit if what was counted says so.
+    pub fn judge_window(&mut self, hint: Option<Span>, moment: &mut Moment<'_>) {
+        let counting = matches!(self.state, State::Closed | State::Recovering);
+        let counts = self.window.counts();
+        if counting && let Some(why) = tripped(moment.config, counts, self.consecutive) {
+            self.open(why, counts, hint, moment);
+        }
+    }
+
+    /// Closes the circuit as if it were new, whatever its state.
+    pub fn reset(&mut self, now: Instant, transitions: &mut Vec<Transition>) {
+        self.change_at(State::Closed, Why::Reset, self.counts(), now, transitions);
+        self.opens = 0;
+        self.last_open = Span::ZERO;
+    }
+
+    /// Gives the window this shape; what it held in another one is lost.
+    pub fn reshape(&mut self, shape: &WindowShape) {
+        if self.window.shape() != *shape {
+            self.window = Window::new(shape);
+        }
+    }
+
+    /// The shape of the window.
+    pub fn shape(&self) -> WindowShape {
+        self.window.shape()
+    }
+
+    /// The outcomes that count: the window's, or the probes'.
+    pub fn counts(&self) -> Counts {
+        match &self.state {
+            State::HalfOpen(probes) => probes.counts(),
+            _ => self.window.counts(),
+        }
+    }
+
+    /// When the state of now began.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// When the open time ends; absent unless the circuit is open.
+    pub fn open_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Failures in a row.
+    pub fn consecutive(&self) -> u32 {
+        self.consecutive
+    }
+
+    /// Openings in a row.
+    pub fn opens(&self) -> u32 {
+        self.opens
+    }
+
+    /// Probes that are out.
+    pub fn probes_out(&self) -> u32 {
+        match &self.state {
+            State::HalfOpen(probes) => probes.live(),
+            _ => 0,
+        }
+    }
+
+    fn permit(&self, probe: Option<u32>) -> Permit {
+        let generation = self.generation;
+        Permit { generation, probe }
     }
 
     fn refusal(&self, retry_after: Span) -> Refusal {
@@ -296,40 +455,6 @@ impl Breaker {
         match &mut self.state {
             State::HalfOpen(probes) if permit.generation == self.generation => Some(probes),
             _ => None,
-        }
-    }
-
-    /// Does what time alone has brought about.
-    fn expire(&mut self, moment: &mut Moment<'_>) {
-        match &mut self.state {
-            State::HalfOpen(probes) => {
-                if probes.expire(moment.now) {
-                    self.judge_probes(moment);
-                }
-            }
-            State::Recovering => {
-                if moment.now.since(self.since) >= moment.config.recovery.duration {
-                    self.change(State::Closed, Why::Recovered, moment);
-                }
-            }
-            State::Closed | State::Open { .. } => {}
-        }
-    }
-
-    fn record(&mut self, verdict: Verdict, moment: &mut Moment<'_>) {
-        let failure = match verdict.outcome {
-            Outcome::Ignored => return,
-            Outcome::Success => false,
-            Outcome::Failure => true,
-        };
-        let counts = self.window.record(failure, verdict.slow, moment.now);
-        self.consecutive = if failure {
-            self.consecutive.saturating_add(1)
-        } else {
-            0
-        };
-        if let Some(why) = tripped(moment.config, counts, self.consecutive) {
-            self.open(why, counts, verdict.hint, moment);
         }
     }
 
@@ -360,7 +485,8 @@ impl Breaker {
         };
         self.last_open = open_time::choose(&moment.config.open, self.opens, hint, moment.random);
         let until = moment.now.after(self.last_open);
-        self.change_with(State::Open { until }, why, counts, moment);
+        let open = State::Open { until };
+        self.change_at(open, why, counts, moment.now, moment.transitions);
     }
 
     fn change(&mut self, to: State, why: Why, moment: &mut Moment<'_>) {
@@ -368,24 +494,31 @@ impl Breaker {
             State::HalfOpen(probes) => probes.counts(),
             _ => Counts::default(),
         };
-        self.change_with(to, why, counts, moment);
+        self.change_at(to, why, counts, moment.now, moment.transitions);
     }
 
     /// Every change of state goes through here.
-    fn change_with(&mut self, to: State, why: Why, counts: Counts, moment: &mut Moment<'_>) {
+    fn change_at(
+        &mut self,
+        to: State,
+        why: Why,
+        counts: Counts,
+        now: Instant,
+        transitions: &mut Vec<Transition>,
+    ) {
         let from = self.state();
-        let lasted = moment.now.since(self.since);
+        let lasted = now.since(self.since);
         self.state = to;
-        self.since = moment.now;
+        self.since = now;
         let ramp_is_done = from == StateName::Recovering && self.state() == StateName::Closed;
         if !ramp_is_done {
             self.generation = self.generation.wrapping_add(1);
-            self.healthy_since = moment.now;
+            self.healthy_since = now;
             self.consecutive = 0;
             self.window.clear();
         }
         let opened = matches!(self.state, State::Open { .. });
-        moment.transitions.push(Transition {
+        transitions.push(Transition {
             from,
             to: self.state(),
             why,
@@ -394,6 +527,10 @@ impl Breaker {
             lasted,
             open_for: if opened { self.last_open } else { Span::ZERO },
         });
+    }
+
+    fn ramp_is_done(&self, moment: &Moment<'_>) -> bool {
+        moment.now.since(self.since) >= moment.config.recovery.duration
     }
 
     /// Whether the ramp lets a request through: the share that it admits rises evenly
@@ -425,6 +562,106 @@ fn tripped(config: &BreakerConfig, counts: Counts, consecutive: u32) -> Option<W
         Some(Why::ConsecutiveFailures)
     } else {
         None
+    }
+}
+
+/// What one worker has counted since it last brought the shared breaker up to date.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    generation: u64,
+    window: Window,
+    /// Failures before the first success.
+    leading_failures: u32,
+    had_success: bool,
+    /// Failures after the last success.
+    trailing_failures: u32,
+    /// The hint of the last failure.
+    hint: Option<Span>,
+}
+
+impl Pending {
+    /// Nothing yet, to be merged into a copy of `breaker`.
+    pub fn new(breaker: &Breaker) -> Pending {
+        Pending {
+            generation: breaker.generation,
+            window: Window::new(&breaker.window.shape()),
+            leading_failures: 0,
+            had_success: false,
+            trailing_failures: 0,
+            hint: None,
+        }
+    }
+
+    /// Counts an outcome that [`Breaker::note`] counted.
+    pub fn note(&mut self, verdict: Verdict, now: Instant) {
+        let failure = verdict.outcome == Outcome::Failure;
+        self.window.record(failure, verdict.slow, now);
+        let run = match self.had_success {
+            false => &mut self.leading_failures,
+            true => &mut self.trailing_failures,
+        };
+        if failure {
+            *run = run.saturating_add(1);
+            self.hint = verdict.hint;
+        } else {
+            self.had_success = true;
+            self.trailing_failures = 0;
+        }
+    }
+
+    /// The hint of the last failure.
+    pub fn hint(&self) -> Option<Span> {
+        self.hint
+    }
+}
+
+const CLOSED: u8 = 0;
+const OPEN: u8 = 1;
+const HALF_OPEN: u8 = 2;
+const RECOVERING: u8 = 3;
+
+impl Layout for Breaker {
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.state {
+            State::Closed => CLOSED.write(out),
+            State::Open { until } => {
+                OPEN.write(out);
+                until.write(out);
+            }
+            State::HalfOpen(probes) => {
+                HALF_OPEN.write(out);
+                probes.write(out);
+            }
+            State::Recovering => RECOVERING.write(out),
+        }
+        self.generation.write(out);
+        self.since.write(out);
+        self.healthy_since.write(out);
+        self.opens.write(out);
+        self.last_open.write(out);
+        self.consecutive.write(out);
+        self.window.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Breaker> {
+        Some(Breaker {
+            state: match u8::read(from)? {
+                CLOSED => State::Closed,
+                OPEN => State::Open {
+                    until: Instant::read(from)?,
+                },
+                HALF_OPEN => State::HalfOpen(Probes::read(from)?),
+                RECOVERING => State::Recovering,
+                _ => return None,
+            },
+            generation: u64::read(from)?,
+            since: Instant::read(from)?,
+            healthy_since: Instant::read(from)?,
+            opens: u32::read(from)?,
+            last_open: Span::read(from)?,
+            consecutive: u32::read(from)?,
+            window: Window::read(from)?,
+        })
     }
 }
 

@@ -5,8 +5,11 @@
 //! happened are its flags and its count of attempts looked at. Each question may
 //! cost the host a copy into the guest, so [`Response`] is asked lazily.
 
+use alloc::vec::Vec;
+
 use crate::hint;
 use crate::policy::{OutcomeRules, SlowUntil};
+use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
 
 /// How a request ended.
@@ -53,6 +56,26 @@ impl Verdict {
             timeout: false,
             hint: None,
         }
+    }
+}
+
+impl Layout for Verdict {
+    fn write(&self, out: &mut Vec<u8>) {
+        (self.outcome as u8).write(out);
+        self.slow.write(out);
+        self.timeout.write(out);
+        self.hint.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Verdict> {
+        let outcomes = [Outcome::Success, Outcome::Failure, Outcome::Ignored];
+        let tag = u8::read(from)?;
+        Some(Verdict {
+            outcome: outcomes.into_iter().find(|it| *it as u8 == tag)?,
+            slow: bool::read(from)?,
+            timeout: bool::read(from)?,
+            hint: Option::read(from)?,
+        })
     }
 }
 

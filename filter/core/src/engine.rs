@@ -4,21 +4,30 @@
 //! [`Ticket`] asks to be told, and [`Engine::settle`] at its end, which takes the
 //! ticket away. Nothing here waits, and nothing fails: where the core cannot help
 //! the request passes. What happened comes out as [`Event`]s, in order.
+//!
+//! Each worker has an engine; their circuits are one, by way of [`Records`]. What an
+//! engine has counted and not shared yet it shares in [`Engine::tick`], which wants to
+//! be called after an interval whenever [`Engine::has_pending`].
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::breaker::{Breaker, Moment, Refusal, StateName, Transition};
+use crate::breaker::{Permit, Refusal, StateName, Transition};
+use crate::circuit::Forced;
 use crate::classify::{self, Course, Outcome, Response, Rules, Verdict};
-use crate::event::{Counter, Event, Gauge};
+use crate::event::{Counter, Event};
 use crate::fallback::{self, Answer, Occasion};
-use crate::keys::{self, Found, KEY_BYTES_MAX, KeyTable};
-use crate::policy::{Config, Mode, On, Policy, WHOLE_BP};
+use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
+use crate::policy::{Admin, Config, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
+use crate::records::Records;
 use crate::select::{self, Request, Selector};
 use crate::time::{Instant, Span};
 
+mod sharing;
 mod ticket;
+mod upkeep;
 
 pub use ticket::{Admission, Decision, Note, Ticket};
 
@@ -26,34 +35,58 @@ use ticket::{Admitted, Echo};
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Engine<R> {
     policies: Vec<Policy>,
     tables: Vec<KeyTable>,
     selector: Selector,
     random: Random,
+    many_headers: bool,
+    admin: Option<Admin>,
+    /// Policies that are not of this configuration, which the operator's view has met.
+    others: Vec<Box<str>>,
+    records: R,
+    capacity: u32,
+    interval: Span,
+    loaded_at: Instant,
+    hash_seed: u64,
+    /// Entries with outcomes that wait to be merged: the policy, the place in its table,
+    /// and since when.
+    pending: VecDeque<(usize, u32, Instant)>,
     key: Vec<u8>,
+    buffer: Vec<u8>,
     transitions: Vec<Transition>,
     events: VecDeque<Event>,
-    many_headers: bool,
 }
 
-impl Engine {
-    /// Circuits for `config`, all of them closed. The seed decides jitter, samples,
-    /// and the hash of keys: it should differ from one process to the next.
-    pub fn new(config: Config, seed: u64) -> Engine {
+impl<R: Records> Engine<R> {
+    /// Circuits for `config`, as the records of other workers, or of the configuration
+    /// before, have them. The seed decides jitter and samples, and is the hash's where
+    /// no other worker has chosen one: it should differ from one worker to the next.
+    pub fn new(config: Config, seed: u64, records: R, now: Instant) -> Engine<R> {
         let mut random = Random::new(seed);
         let hash_seed = random.word();
-        let table = |_: &Policy| KeyTable::new(config.limits.keys, hash_seed);
-        Engine {
+        let table = |_: &Policy| KeyTable::new(config.limits.keys);
+        let mut engine = Engine {
             tables: config.policies.iter().map(table).collect(),
             selector: Selector::new(&config.policies),
             many_headers: select::wants_many_headers(&config.policies),
             policies: config.policies,
             random,
+            admin: config.admin,
+            others: Vec::new(),
+            records,
+            capacity: config.limits.keys,
+            interval: config.sync.interval,
+            loaded_at: now,
+            hash_seed,
+            pending: VecDeque::new(),
             key: Vec::with_capacity(KEY_BYTES_MAX),
+            buffer: Vec::new(),
             transitions: Vec::new(),
             events: VecDeque::new(),
-        }
+        };
+        engine.enter_directory();
+        engine
     }
 
     /// Whether a request may be asked for more than one header, so that the host
@@ -64,7 +97,22 @@ impl Engine {
 
     /// The name of a policy, for metrics and logs; empty for a place that no policy has.
     pub fn policy_name(&self, policy: usize) -> &str {
-        self.policies.get(policy).map_or("", |policy| &policy.name)
+        let own = self.policies.get(policy).map(|policy| &*policy.name);
+        let other = || {
+            let place = policy.checked_sub(self.policies.len())?;
+            self.others.get(place).map(|name| &**name)
+        };
+        own.or_else(other).unwrap_or_default()
+    }
+
+    /// How long [`Engine::has_pending`] may be true before [`Engine::tick`] is due.
+    pub fn interval(&self) -> Span {
+        self.interval
+    }
+
+    /// Whether outcomes wait to be merged.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// The name of the policy that a note is about.
@@ -112,14 +160,10 @@ impl Engine {
             seen: None,
             replaced: false,
         };
-        let refusal = if mode == Mode::ForcedOpen {
-            Some(Refusal {
-                state: StateName::ForcedOpen,
-                retry_after: policy.breaker.open.duration,
-            })
-        } else {
-            let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
-            self.acquire(&mut ticket, fits, now)
+        let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
+        let refusal = match self.entry(place, fits, now) {
+            Some(at) => self.acquire(&mut ticket, at, mode, now),
+            None => self.forced_open(place, mode),
         };
         match refusal {
             None => Admission::Pass(ticket),
@@ -135,11 +179,11 @@ impl Engine {
         }
         ticket.course.request_complete = true;
         ticket.course.request_end = now;
-        if let Some(admitted) = &ticket.admitted
-            && let Some(breaker) = self.breaker_mut(ticket.policy, admitted.slot)
-        {
-            // Only a probe's lease asks when, and a probe watches the clock.
-            breaker.request_complete(&admitted.permit, now.unwrap_or_default());
+        // Only a probe's lease asks when, and a probe watches the clock.
+        if let (Some((at, permit)), Some(now)) = (ticket.probe(), now) {
+            self.share(ticket.policy, at, now, &mut |circuit, moment| {
+                circuit.breaker.request_complete(permit, moment.now);
+            });
         }
     }
 
@@ -155,14 +199,15 @@ impl Engine {
         if !ticket.watches_response {
             return None;
         }
-        let policy = self.policies.get(ticket.policy)?;
+        let place = ticket.policy;
+        let policy = self.policies.get(place)?;
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
         let answer = answer_to_failure(policy, ticket, verdict);
-        if let Some(admitted) = &ticket.admitted
-            && let Some(breaker) = self.breaker_mut(ticket.policy, admitted.slot)
-        {
-            breaker.answered(&admitted.permit, verdict, now);
+        if let Some((at, permit)) = ticket.probe() {
+            self.share(ticket.policy, at, now, &mut |circuit, moment| {
+                circuit.breaker.answered(permit, verdict, moment.now);
+            });
         }
         let answer = answer?;
         ticket.replaced = true;
@@ -200,82 +245,62 @@ impl Engine {
         self.finish(ticket, verdict, now);
     }
 
-    /// Gives back what gauges count for this engine, which is about to go.
-    pub fn retire(&mut self) {
-        for policy in 0..self.tables.len() {
-            let Some(table) = self.tables.get(policy) else {
-                continue;
-            };
-            let held = [
-                (Gauge::Keys, table.len()),
-                (Gauge::OpenCircuits, table.open_circuits()),
-            ];
-            for (gauge, count) in held {
-                let count = i64::try_from(count).unwrap_or(0);
-                self.gauge(policy, gauge, count.saturating_neg());
+    /// Asks the circuit for admission.
+    fn acquire(
+        &mut self,
+        ticket: &mut Ticket,
+        at: u32,
+        mode: Mode,
+        now: Instant,
+    ) -> Option<Refusal> {
+        let place = ticket.policy;
+        let force = self.tables.get_mut(place)?.entry(at)?.2.view().force(now);
+        let refusal = match force.map(|force| (force.to, force.until)) {
+            Some((Forced::Closed, _)) => {
+                ticket.state = StateName::ForcedClosed;
+                return None;
             }
-        }
-        self.tables.clear();
+            Some((Forced::Open, until)) => Some(Refusal {
+                state: StateName::ForcedOpen,
+                retry_after: until.since(now),
+            }),
+            None => self.forced_open(place, mode),
+        };
+        let refusal = match refusal {
+            Some(refusal) => refusal,
+            None => match self.permit(place, at, ticket.course.request_complete, now)? {
+                Ok((permit, state)) => {
+                    self.admitted(ticket, at, permit, state);
+                    return None;
+                }
+                Err(refusal) => refusal,
+            },
+        };
+        self.tables.get_mut(place)?.touch(at);
+        Some(refusal)
     }
 
-    /// Asks the breaker of the request's key, whose bytes stand in `self.key`.
-    fn acquire(&mut self, ticket: &mut Ticket, fits: bool, now: Instant) -> Option<Refusal> {
-        let slot = self.slot(ticket.policy, fits, now)?;
-        let result = self.with_breaker(ticket.policy, slot, now, |breaker, moment| {
-            (breaker.try_acquire(moment), breaker.state())
-        });
-        let table = self.tables.get_mut(ticket.policy)?;
-        let (permit, state) = match result? {
-            (Ok(permit), state) => (permit, state),
-            (Err(refusal), _) => {
-                table.touch(slot, now);
-                return Some(refusal);
-            }
-        };
-        table.enter(slot, now);
+    fn admitted(&mut self, ticket: &mut Ticket, at: u32, permit: Permit, state: StateName) {
+        if let Some(table) = self.tables.get_mut(ticket.policy) {
+            table.enter(at);
+        }
         ticket.state = state;
         if permit.is_probe() {
-            if ticket.course.request_complete {
-                self.breaker_mut(ticket.policy, slot)?
-                    .request_complete(&permit, now);
-            }
             ticket.decision = Some(Decision::Probe);
             ticket.watches_clock = true;
             ticket.watches_response = true;
             self.count(ticket.policy, Counter::Probe);
         }
-        ticket.admitted = Some(Admitted { slot, permit });
-        None
+        ticket.admitted = Some(Admitted { at, permit });
     }
 
-    /// The slot of the key in `self.key`; absent where it has to share the overflow,
-    /// which counts and never rejects.
-    fn slot(&mut self, policy: usize, fits: bool, now: Instant) -> Option<u32> {
-        let config = &self.policies.get(policy)?.breaker;
-        let found = if fits {
-            self.tables
-                .get_mut(policy)?
-                .find_or_insert(&self.key, config, now)
-        } else {
-            Found::Overflow
-        };
-        match found {
-            Found::Old(slot) => Some(slot),
-            Found::New(slot) => {
-                self.gauge(policy, Gauge::Keys, 1);
-                Some(slot)
-            }
-            Found::Replaced(slot, was_open) => {
-                if was_open {
-                    self.gauge(policy, Gauge::OpenCircuits, -1);
-                }
-                Some(slot)
-            }
-            Found::Overflow => {
-                self.count(policy, Counter::KeyOverflowed);
-                None
-            }
-        }
+    /// The refusal of a policy that is forced open by its mode.
+    fn forced_open(&self, policy: usize, mode: Mode) -> Option<Refusal> {
+        let policy = self.policies.get(policy)?;
+        (mode == Mode::ForcedOpen).then_some(Refusal {
+            state: StateName::ForcedOpen,
+            retry_after: policy.breaker.open.duration,
+        })
     }
 
     /// Rejects, or where decisions are not applied lets through without a permit.
@@ -323,74 +348,16 @@ impl Engine {
         if verdict.slow {
             self.count(ticket.policy, Counter::Slow);
         }
-        let Some(Admitted { slot, permit }) = ticket.admitted else {
-            return;
-        };
-        self.with_breaker(ticket.policy, slot, now, |breaker, moment| {
-            breaker.settle(permit, verdict, moment);
-        });
-        if let Some(table) = self.tables.get_mut(ticket.policy) {
-            table.leave(slot, now);
+        if let Some(Admitted { at, permit }) = ticket.admitted {
+            self.settle_permit((ticket.policy, at), permit, verdict, now);
+            if let Some(table) = self.tables.get_mut(ticket.policy) {
+                table.leave(at);
+            }
         }
-    }
-
-    /// Calls a breaker, and reports the changes of state that it makes.
-    fn with_breaker<T>(
-        &mut self,
-        policy: usize,
-        slot: u32,
-        now: Instant,
-        call: impl FnOnce(&mut Breaker, &mut Moment<'_>) -> T,
-    ) -> Option<T> {
-        let mut moment = Moment {
-            config: &self.policies.get(policy)?.breaker,
-            now,
-            random: &mut self.random,
-            transitions: &mut self.transitions,
-        };
-        let breaker = self.tables.get_mut(policy)?.breaker_mut(slot)?;
-        let value = call(breaker, &mut moment);
-        if !self.transitions.is_empty() {
-            self.report_transitions(policy, slot);
-        }
-        Some(value)
-    }
-
-    fn report_transitions(&mut self, policy: usize, slot: u32) {
-        let transitions = core::mem::take(&mut self.transitions);
-        let is_open = |state| matches!(state, StateName::Open | StateName::HalfOpen);
-        for &transition in &transitions {
-            let (from, to) = (transition.from, transition.to);
-            self.count(policy, Counter::Transition(from, to));
-            let delta = i64::from(is_open(to)).saturating_sub(i64::from(is_open(from)));
-            self.gauge(policy, Gauge::OpenCircuits, delta);
-            let key = self.tables.get(policy).map(|table| table.parts(slot));
-            self.events.push_back(Event::Transition {
-                policy,
-                key: key.unwrap_or_default(),
-                transition,
-            });
-        }
-        self.transitions = transitions;
-        self.transitions.clear();
-    }
-
-    fn breaker_mut(&mut self, policy: usize, slot: u32) -> Option<&mut Breaker> {
-        self.tables.get_mut(policy)?.breaker_mut(slot)
     }
 
     fn count(&mut self, policy: usize, counter: Counter) {
         self.events.push_back(Event::Count { policy, counter });
-    }
-
-    fn gauge(&mut self, policy: usize, gauge: Gauge, delta: i64) {
-        if delta != 0 {
-            self.events.push_back(Event::Gauge {
-                policy,
-                gauge,
-                delta,
-            });
-        }
     }
 }
 

@@ -18,14 +18,14 @@ pub enum Event {
         /// Which counter.
         counter: Counter,
     },
-    /// A gauge of this policy moves.
+    /// A gauge of this policy has this value now, over all workers.
     Gauge {
         /// Index of the policy in the configuration.
         policy: usize,
         /// Which gauge.
         gauge: Gauge,
-        /// By how much.
-        delta: i64,
+        /// The value.
+        value: u64,
     },
     /// A circuit changed its state.
     Transition {
@@ -36,6 +36,8 @@ pub enum Event {
         /// The change.
         transition: Transition,
     },
+    /// Records that were none were discarded, so many.
+    Discarded(u32),
 }
 
 /// Things that are counted, per policy.
@@ -59,6 +61,11 @@ pub enum Counter {
     FallbackTooLate,
     /// A request shared the overflow breaker.
     KeyOverflowed,
+    /// Outcomes wait for the next merge, since other workers came before.
+    MergeGivenUp,
+    /// A request was rejected that might have been a probe, since other workers came
+    /// before.
+    PermitGivenUp,
 }
 
 /// Things that are held, per policy.

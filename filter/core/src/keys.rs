@@ -1,11 +1,10 @@
-//! The breakers of one policy, by key: a table that cannot grow past its limit.
+//! The circuits of one policy that this worker has to do with, by key.
 //!
-//! Clients choose what stands in a key, so the table defends itself. It holds a
-//! fixed number of keys. When full, a new key takes the place of the one that was
-//! idle the longest among those that can be forgotten without losing anything;
-//! if there is none, the new key has no breaker and shares the overflow. A client
-//! that invents keys can thus neither grow memory nor push out an open circuit,
-//! nor a key that is in use. The hash is seeded, so it cannot aim at one chain.
+//! A cache over the shared slots, bounded as they are. When it is full, the key that
+//! was idle the longest goes; nothing is lost with it, since what it held stands in
+//! the slot. Keys that are in use stay, and where all are the new one shares the
+//! overflow. Clients choose what stands in a key: the hash is seeded, so they cannot
+//! aim at one chain.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,10 +13,9 @@ use core::hash::Hasher;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
-use crate::breaker::{Breaker, StateName};
-use crate::policy::{BreakerConfig, KeyPart};
+use crate::policy::KeyPart;
+use crate::replica::Replica;
 use crate::select::Request;
-use crate::time::Instant;
 
 mod list;
 
@@ -27,232 +25,192 @@ use list::{Links, List};
 /// `limits.keys` of these bound the table's memory.
 pub const KEY_BYTES_MAX: usize = 512;
 
-/// How many circuits that are not closed are looked at for one to forget. They
-/// stand in the order of their last use, so the first ones are the likeliest; the
-/// bound keeps a new key cheap while a whole table of circuits is open.
-const HELD_LOOKS: usize = 64;
-
-/// The breakers of one policy.
+/// The circuits of one policy.
 #[derive(Debug)]
 pub struct KeyTable {
     index: HashTable<u32>,
-    slots: Vec<Slot>,
-    /// Closed and without requests, longest idle first.
+    entries: Vec<Entry>,
+    /// Those that are not in use, longest idle first.
     idle: List,
-    /// Not closed and without requests, longest idle first.
-    held: List,
+    /// The entry that was found last: traffic mostly asks for the same key again, and a
+    /// comparison costs a fraction of a hash.
+    recent: u32,
     capacity: usize,
-    seed: u64,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Entry {
     hash: u64,
     key: Vec<u8>,
-    breaker: Breaker,
-    in_flight: u32,
-    idle_since: Instant,
-    queue: Queue,
+    replica: Replica,
+    /// Requests under way, and outcomes that wait to be merged.
+    uses: u32,
     links: Links,
-}
-
-/// The queue that a slot stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
-    /// None: a request of its key is under way.
-    InUse,
-    Idle,
-    Held,
-}
-
-/// Where a key was put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// In this slot, where it was already.
-    Old(u32),
-    /// In this slot, which was free.
-    New(u32),
-    /// In this slot, in place of another key; true if that key's circuit was open.
-    Replaced(u32, bool),
-    /// Nowhere: every slot is in use.
-    Overflow,
 }
 
 impl KeyTable {
     /// An empty table for at most `capacity` keys.
-    pub fn new(capacity: u32, seed: u64) -> KeyTable {
+    pub fn new(capacity: u32) -> KeyTable {
         KeyTable {
             index: HashTable::new(),
-            slots: Vec::new(),
+            entries: Vec::new(),
             idle: List::default(),
-            held: List::default(),
+            recent: 0,
             capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
-            seed,
         }
     }
 
     /// How many keys are held.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len()
     }
 
     /// Whether no key is held.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.entries.is_empty()
     }
 
-    /// How many circuits are open or half-open.
-    pub fn open_circuits(&self) -> usize {
-        let open = self.slots.iter().filter(|slot| slot.breaker.is_open());
-        open.count()
+    /// Where a key stands, if it is the one that was found last.
+    pub fn find_recent(&self, key: &[u8]) -> Option<u32> {
+        let recent = entry_of(&self.entries, self.recent)?;
+        (recent.key == key).then_some(self.recent)
     }
 
-    /// Finds the slot of `key`, or makes one.
-    pub fn find_or_insert(&mut self, key: &[u8], config: &BreakerConfig, now: Instant) -> Found {
-        let hash = self.hash(key);
-        let slots = &self.slots;
-        let same = |at: &u32| slot_of(slots, *at).is_some_and(|slot| slot.key == key);
-        if let Some(at) = self.index.find(hash, same) {
-            return Found::Old(*at);
-        }
-        let found = if self.slots.len() < self.capacity {
-            self.slots.push(Slot {
+    /// Where a key of this hash stands.
+    pub fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.recent = self.place_of(hash, key)?;
+        Some(self.recent)
+    }
+
+    fn place_of(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        let same = |at: &u32| entry_of(&self.entries, *at).is_some_and(|entry| entry.key == key);
+        self.index.find(hash, same).copied()
+    }
+
+    /// Whether a key of this hash is in use.
+    pub fn in_use(&self, hash: u64, key: &[u8]) -> bool {
+        let place = self.place_of(hash, key);
+        place
+            .and_then(|at| entry_of(&self.entries, at))
+            .is_some_and(|entry| entry.uses > 0)
+    }
+
+    /// Whether another key can be held.
+    pub fn has_room(&self) -> bool {
+        self.entries.len() < self.capacity || self.idle.first().is_some()
+    }
+
+    /// Holds a key that is not there yet; absent where all others are in use.
+    pub fn insert(&mut self, hash: u64, key: &[u8], replica: Replica) -> Option<u32> {
+        let at = if self.entries.len() < self.capacity {
+            self.entries.push(Entry {
                 hash,
                 key: key.into(),
-                breaker: Breaker::new(config, now),
-                in_flight: 0,
-                idle_since: now,
-                queue: Queue::InUse,
+                replica,
+                uses: 0,
                 links: Links::default(),
             });
-            Found::New(u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(0))
+            u32::try_from(self.entries.len().saturating_sub(1)).ok()?
         } else {
-            match self.forgettable(config, now) {
-                None => return Found::Overflow,
-                Some(at) => Found::Replaced(at, self.replace(at, hash, key, config, now)),
+            let at = self.idle.first()?;
+            self.idle.remove(at, &mut self.entries);
+            let entry = entry_of_mut(&mut self.entries, at)?;
+            if let Ok(old) = self.index.find_entry(entry.hash, |other| *other == at) {
+                old.remove();
             }
+            entry.hash = hash;
+            entry.key.clear();
+            entry.key.extend_from_slice(key);
+            entry.replica = replica;
+            at
         };
-        let (Found::New(at) | Found::Replaced(at, _)) = found else {
-            return found;
-        };
-        let slots = &self.slots;
-        let rehash = |at: &u32| slot_of(slots, *at).map_or(0, |slot| slot.hash);
+        let entries = &self.entries;
+        let rehash = |at: &u32| entry_of(entries, *at).map_or(0, |entry| entry.hash);
         self.index.insert_unique(hash, at, rehash);
-        self.file(at, now);
-        found
+        self.idle.push_back(at, &mut self.entries);
+        Some(at)
     }
 
-    /// The breaker in a slot.
-    pub fn breaker_mut(&mut self, at: u32) -> Option<&mut Breaker> {
-        self.slots
-            .get_mut(usize::try_from(at).ok()?)
-            .map(|slot| &mut slot.breaker)
+    /// The hash, the key and the circuit of an entry.
+    pub fn entry(&mut self, at: u32) -> Option<(u64, &[u8], &mut Replica)> {
+        let entry = entry_of_mut(&mut self.entries, at)?;
+        Some((entry.hash, &entry.key, &mut entry.replica))
     }
 
-    /// Notes that a request of this slot is under way, and that the slot is in use.
-    pub fn enter(&mut self, at: u32, now: Instant) {
-        self.adjust(at, now, |count| count.saturating_add(1));
+    /// The entries that are held.
+    pub fn entries(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
-    /// Notes that a request of this slot is over.
-    pub fn leave(&mut self, at: u32, now: Instant) {
-        self.adjust(at, now, |count| count.saturating_sub(1));
+    /// Notes that an entry is in use, once more.
+    pub fn enter(&mut self, at: u32) {
+        self.adjust(at, |uses| uses.saturating_add(1));
     }
 
-    /// Notes that the slot was asked for.
-    pub fn touch(&mut self, at: u32, now: Instant) {
-        self.adjust(at, now, |count| count);
+    /// Notes that one use of an entry is over.
+    pub fn leave(&mut self, at: u32) {
+        self.adjust(at, |uses| uses.saturating_sub(1));
     }
 
-    /// The parts of the key in a slot.
+    /// Notes that an entry was asked for.
+    pub fn touch(&mut self, at: u32) {
+        self.adjust(at, |uses| uses);
+    }
+
+    /// The parts of an entry's key.
     pub fn parts(&self, at: u32) -> Vec<Option<Box<[u8]>>> {
-        slot_of(&self.slots, at).map_or_else(Vec::new, |slot| decode(&slot.key))
+        entry_of(&self.entries, at).map_or_else(Vec::new, |entry| decode(&entry.key))
     }
 
-    fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.seed, !self.seed);
-        hasher.write(key);
-        hasher.finish()
-    }
-
-    fn adjust(&mut self, at: u32, now: Instant, change: impl FnOnce(u32) -> u32) {
-        self.unfile(at);
-        if let Some(slot) = slot_of_mut(&mut self.slots, at) {
-            slot.in_flight = change(slot.in_flight);
-        }
-        self.file(at, now);
-    }
-
-    /// Puts a slot without requests at the end of its list.
-    fn file(&mut self, at: u32, now: Instant) {
-        let Some(slot) = slot_of_mut(&mut self.slots, at) else {
+    /// What is not in use stands in the queue, the last to be used at its end.
+    fn adjust(&mut self, at: u32, change: impl FnOnce(u32) -> u32) {
+        let Some(entry) = entry_of_mut(&mut self.entries, at) else {
             return;
         };
-        slot.idle_since = now;
-        slot.queue = match (slot.in_flight, slot.breaker.state()) {
-            (1.., _) => Queue::InUse,
-            (0, StateName::Closed) => Queue::Idle,
-            (0, _) => Queue::Held,
-        };
-        match slot.queue {
-            Queue::InUse => {}
-            Queue::Idle => self.idle.push_back(at, &mut self.slots),
-            Queue::Held => self.held.push_back(at, &mut self.slots),
+        let before = entry.uses;
+        entry.uses = change(before);
+        let after = entry.uses;
+        if before == 0 {
+            self.idle.remove(at, &mut self.entries);
         }
-    }
-
-    fn unfile(&mut self, at: u32) {
-        let Some(slot) = slot_of_mut(&mut self.slots, at) else {
-            return;
-        };
-        match core::mem::replace(&mut slot.queue, Queue::InUse) {
-            Queue::InUse => {}
-            Queue::Idle => self.idle.remove(at, &mut self.slots),
-            Queue::Held => self.held.remove(at, &mut self.slots),
+        if after == 0 {
+            self.idle.push_back(at, &mut self.entries);
         }
-    }
-
-    /// The slot that can be forgotten with the least loss.
-    fn forgettable(&self, config: &BreakerConfig, now: Instant) -> Option<u32> {
-        self.idle.first().or_else(|| {
-            self.held.iter(&self.slots).take(HELD_LOOKS).find(|at| {
-                slot_of(&self.slots, *at)
-                    .is_some_and(|s| s.breaker.is_forgettable(config, s.idle_since, now))
-            })
-        })
-    }
-
-    /// Gives a slot to another key; true if the circuit that went was open.
-    fn replace(
-        &mut self,
-        at: u32,
-        hash: u64,
-        key: &[u8],
-        config: &BreakerConfig,
-        now: Instant,
-    ) -> bool {
-        self.unfile(at);
-        let Some(slot) = slot_of_mut(&mut self.slots, at) else {
-            return false;
-        };
-        let was_open = slot.breaker.is_open();
-        if let Ok(entry) = self.index.find_entry(slot.hash, |other| *other == at) {
-            entry.remove();
-        }
-        slot.hash = hash;
-        slot.key.clear();
-        slot.key.extend_from_slice(key);
-        slot.breaker = Breaker::new(config, now);
-        was_open
     }
 }
 
-fn slot_of(slots: &[Slot], at: u32) -> Option<&Slot> {
-    slots.get(usize::try_from(at).ok()?)
+/// The hash of a key, which all workers of a proxy seed alike.
+pub fn hash(seed: u64, key: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(seed, !seed);
+    hasher.write(key);
+    hasher.finish()
 }
 
-fn slot_of_mut(slots: &mut [Slot], at: u32) -> Option<&mut Slot> {
-    slots.get_mut(usize::try_from(at).ok()?)
+/// What keys are made of, as a hash.
+pub fn make_of(parts: &[KeyPart]) -> u64 {
+    let mut text = Vec::new();
+    for part in parts {
+        let (tag, name) = match part {
+            KeyPart::Cluster => (0, ""),
+            KeyPart::Route => (1, ""),
+            KeyPart::Authority => (2, ""),
+            KeyPart::Method => (3, ""),
+            KeyPart::Path => (4, ""),
+            KeyPart::Header(name) => (5, &**name),
+        };
+        text.push(tag);
+        text.extend_from_slice(name.as_bytes());
+        text.push(0);
+    }
+    hash(0, &text)
+}
+
+fn entry_of(entries: &[Entry], at: u32) -> Option<&Entry> {
+    entries.get(usize::try_from(at).ok()?)
+}
+
+fn entry_of_mut(entries: &mut [Entry], at: u32) -> Option<&mut Entry> {
+    entries.get_mut(usize::try_from(at).ok()?)
 }
 
 /// Writes a request's key tuple into `key`: per part a length and the bytes, or a
@@ -305,7 +263,8 @@ const LENGTH_BYTES: usize = 2;
 /// The length that stands for a part that is not there.
 const ABSENT: u16 = u16::MAX;
 
-fn decode(mut key: &[u8]) -> Vec<Option<Box<[u8]>>> {
+/// The parts of a key tuple.
+pub fn decode(mut key: &[u8]) -> Vec<Option<Box<[u8]>>> {
     let mut parts = Vec::new();
     while let Some((len, rest)) = key.split_first_chunk::<LENGTH_BYTES>() {
         let len = u16::from_le_bytes(*len);

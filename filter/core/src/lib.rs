@@ -34,6 +34,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod breaker;
+pub mod circuit;
 pub mod classify;
 pub mod engine;
 pub mod event;
@@ -42,7 +43,10 @@ pub mod hint;
 pub mod keys;
 pub mod policy;
 pub mod random;
+pub mod records;
+pub mod replica;
 pub mod select;
+pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -24,6 +24,9 @@ use error::PolicyError;
 /// One hundred percent. Shares are held in basis points: hundredths of a percent.
 pub const WHOLE_BP: u32 = 10_000;
 
+/// Most probes of one half-open time: each lease is remembered.
+pub const PERMITS_MAX: u32 = 100;
+
 /// A whole policy file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -31,6 +34,25 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// Bounds on what the filter may hold.
     pub limits: Limits,
+    /// How workers keep up with each other.
+    pub sync: Sync,
+    /// Where operators see and move circuits; absent: nowhere.
+    pub admin: Option<Admin>,
+}
+
+/// How the workers of a proxy keep up with each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sync {
+    /// How old a worker's view of a circuit may be, and how often at most it adds to
+    /// the shared one what it has counted.
+    pub interval: Span,
+}
+
+/// Where operators see and move circuits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// What paths of theirs begin with.
+    pub path_prefix: Box<str>,
 }
 
 /// Bounds on what the filter may hold.

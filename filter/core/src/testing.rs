@@ -1,13 +1,17 @@
 //! What the tests of several modules share: policies out of short JSON, and plain
 //! data in the place of a host, which remembers what it was asked.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::classify::Response;
 use crate::policy::{BreakerConfig, Config, Policy};
+use crate::records::{Name, Records, Version};
 use crate::select::Request;
 use crate::time::{Instant, Span};
 
@@ -169,5 +173,97 @@ impl Response for Ending {
     fn unix_secs(&self) -> u64 {
         self.note("unix_secs");
         self.unix_secs
+    }
+}
+
+/// Memory that workers share, as a host has it: a copy of this is the same memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory(Rc<RefCell<Inside>>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    records: BTreeMap<String, (Vec<u8>, Version)>,
+    writes: Version,
+    reads: usize,
+    losses: usize,
+    before_writes: Vec<Box<dyn BeforeWrite>>,
+}
+
+/// What another worker does just before a write.
+pub(crate) trait BeforeWrite: core::fmt::Debug {
+    fn act(self: Box<Self>);
+}
+
+impl Memory {
+    /// The next so many writes are lost, as if others had always come before.
+    pub fn lose(&self, writes: usize) {
+        self.0.borrow_mut().losses = writes;
+    }
+
+    /// Something to do just before the next write.
+    pub fn before_write(&self, act: Box<dyn BeforeWrite>) {
+        self.0.borrow_mut().before_writes.push(act);
+    }
+
+    /// The names of all records.
+    pub fn names(&self) -> Vec<String> {
+        self.0.borrow().records.keys().cloned().collect()
+    }
+
+    /// The bytes of a record.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let inside = self.0.borrow();
+        inside.records.get(name).map(|(bytes, _)| bytes.clone())
+    }
+
+    /// Puts bytes in the place of a record.
+    pub fn overwrite(&self, name: &str, bytes: &[u8]) {
+        let mut inside = self.0.borrow_mut();
+        inside.writes += 1;
+        let version = inside.writes;
+        inside.records.insert(name.into(), (bytes.into(), version));
+    }
+
+    /// Reads and writes so far.
+    pub fn calls(&self) -> (usize, u32) {
+        let inside = self.0.borrow();
+        (inside.reads, inside.writes)
+    }
+}
+
+fn text(name: Name<'_>) -> String {
+    match name {
+        Name::Directory => "directory".into(),
+        Name::Census(policy) => format!("{policy}/census"),
+        Name::Slot(policy, place) => format!("{policy}/{place}"),
+    }
+}
+
+impl Records for Memory {
+    fn read(&mut self, name: Name<'_>) -> Option<(Vec<u8>, Version)> {
+        let mut inside = self.0.borrow_mut();
+        inside.reads += 1;
+        inside.records.get(&text(name)).cloned()
+    }
+
+    fn write(&mut self, name: Name<'_>, record: &[u8], version: Option<Version>) -> bool {
+        let before = self.0.borrow_mut().before_writes.pop();
+        if let Some(before) = before {
+            before.act();
+        }
+        let mut inside = self.0.borrow_mut();
+        if inside.losses > 0 {
+            inside.losses -= 1;
+            return false;
+        }
+        // Hosts take any number but 0 for a name that they do not know.
+        let known = inside.records.get(&text(name)).map(|(_, last)| *last);
+        if known.is_some() && known != version {
+            return false;
+        }
+        inside.writes += 1;
+        let version = inside.writes;
+        inside.records.insert(text(name), (record.into(), version));
+        true
     }
 }

@@ -7,11 +7,13 @@
 //! shows is one that no operator can recount from a log.
 //!
 //! Buckets are numbered from the clock's origin, not from the first request, so
-//! that all workers of a process cut time at the same places.
+//! that all workers of a process cut time at the same places, and one worker's
+//! window can be merged into another's bucket by bucket.
 
 use alloc::vec::Vec;
 
 use crate::policy::WindowShape;
+use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
 
 /// Buckets of a time window: ten keep the step at a tenth of the window, as
@@ -35,6 +37,13 @@ impl Counts {
         self.requests = self.requests.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(failure));
         self.slow = self.slow.saturating_add(u32::from(slow));
+    }
+
+    /// Adds all of `more`.
+    pub fn join(&mut self, more: Counts) {
+        self.requests = self.requests.saturating_add(more.requests);
+        self.failures = self.failures.saturating_add(more.failures);
+        self.slow = self.slow.saturating_add(more.slow);
     }
 
     fn subtract(&mut self, gone: Counts) {
@@ -70,6 +79,37 @@ impl Window {
         }
     }
 
+    /// The shape it was made in.
+    pub fn shape(&self) -> WindowShape {
+        match &self.kept {
+            Kept::Time(ring) => WindowShape::Time {
+                duration: ring.duration,
+            },
+            Kept::Count(last) => WindowShape::Count { size: last.size },
+        }
+    }
+
+    /// What it holds, as of the last call that added to it.
+    pub fn counts(&self) -> Counts {
+        self.total
+    }
+
+    /// Adds what another window of the same shape holds: to the buckets where it
+    /// stands there, or behind the last outcome. Nothing where the shapes differ.
+    pub fn merge(&mut self, other: &Window) {
+        match (&mut self.kept, &other.kept) {
+            (Kept::Time(ring), Kept::Time(more)) if ring.duration == more.duration => {
+                ring.merge(&mut self.total, more);
+            }
+            (Kept::Count(last), Kept::Count(more)) if last.size == more.size => {
+                more.each(other.total.requests, |outcome| {
+                    last.push(&mut self.total, outcome);
+                });
+            }
+            _ => {}
+        }
+    }
+
     /// Adds one outcome at `now` and returns what the window then holds.
     pub fn record(&mut self, failure: bool, slow: bool, now: Instant) -> Counts {
         match &mut self.kept {
@@ -92,7 +132,7 @@ impl Window {
 /// Ten buckets; `head` is the number of the newest one that was written.
 #[derive(Clone, Debug, PartialEq)]
 struct Ring {
-    width_ns: u64,
+    duration: Span,
     head: u64,
     buckets: [Counts; BUCKETS as usize],
 }
@@ -100,18 +140,36 @@ struct Ring {
 impl Ring {
     fn new(duration: Span) -> Ring {
         Ring {
-            width_ns: (duration.as_ns() / BUCKETS).max(1),
+            duration,
             head: 0,
             buckets: [Counts::default(); BUCKETS as usize],
         }
     }
 
     fn record(&mut self, total: &mut Counts, failure: bool, slow: bool, now: Instant) {
-        let number = now.as_ns().checked_div(self.width_ns).unwrap_or(0);
+        let width_ns = (self.duration.as_ns() / BUCKETS).max(1);
+        let number = now.as_ns().checked_div(width_ns).unwrap_or(0);
         self.turn_to(number, total);
         if let Some(bucket) = self.bucket(self.head) {
             bucket.add(failure, slow);
             total.add(failure, slow);
+        }
+    }
+
+    fn merge(&mut self, total: &mut Counts, more: &Ring) {
+        self.turn_to(more.head, total);
+        for age in 0..BUCKETS {
+            let number = more.head.saturating_sub(age);
+            let counts = more.bucket_at(number);
+            if self.head.saturating_sub(number) < BUCKETS
+                && let Some(bucket) = self.bucket(number)
+            {
+                bucket.join(counts);
+                total.join(counts);
+            }
+            if number == 0 {
+                break;
+            }
         }
     }
 
@@ -129,6 +187,11 @@ impl Ring {
     fn bucket(&mut self, number: u64) -> Option<&mut Counts> {
         self.buckets.get_mut((number % BUCKETS) as usize)
     }
+
+    fn bucket_at(&self, number: u64) -> Counts {
+        let bucket = self.buckets.get((number % BUCKETS) as usize);
+        bucket.copied().unwrap_or_default()
+    }
 }
 
 /// The last `size` outcomes, two bits each; grows only as outcomes come.
@@ -139,8 +202,12 @@ struct Last {
     bits: Vec<u8>,
 }
 
+/// Most outcomes of a count window: 2.5 KB a key.
+pub const COUNT_SIZE_MAX: u32 = 10_000;
+
 const FAILURE: u8 = 0b01;
 const SLOW: u8 = 0b10;
+const OUTCOME: u8 = FAILURE | SLOW;
 const OUTCOME_BITS: u32 = 2;
 const OUTCOMES_PER_BYTE: u32 = 4;
 
@@ -159,25 +226,127 @@ impl Last {
     }
 
     fn record(&mut self, total: &mut Counts, failure: bool, slow: bool) {
+        let failure = u8::from(failure).wrapping_mul(FAILURE);
+        self.push(total, failure | u8::from(slow).wrapping_mul(SLOW));
+    }
+
+    fn push(&mut self, total: &mut Counts, outcome: u8) {
         let at = self.next;
         self.next = at.saturating_add(1).checked_rem(self.size).unwrap_or(0);
-        let index = (at / OUTCOMES_PER_BYTE) as usize;
+        let (index, shift) = place_of(at);
         if index >= self.bits.len() {
             self.bits.push(0);
         }
-        let shift = (at % OUTCOMES_PER_BYTE).wrapping_mul(OUTCOME_BITS);
         let Some(byte) = self.bits.get_mut(index) else {
             return;
         };
         if total.requests >= self.size {
-            let old = *byte >> shift;
-            let mut gone = Counts::default();
-            gone.add(old & FAILURE != 0, old & SLOW != 0);
-            total.subtract(gone);
+            total.subtract(counted(*byte >> shift));
         }
-        let outcome = u8::from(failure).wrapping_mul(FAILURE) | u8::from(slow).wrapping_mul(SLOW);
-        *byte = (*byte & !((FAILURE | SLOW) << shift)) | (outcome << shift);
-        total.add(failure, slow);
+        *byte = (*byte & !(OUTCOME << shift)) | (outcome << shift);
+        total.join(counted(outcome));
+    }
+
+    /// Hands out the `requests` outcomes that are held, oldest first.
+    fn each(&self, requests: u32, mut take: impl FnMut(u8)) {
+        let full = requests >= self.size;
+        let first = if full { self.next } else { 0 };
+        for age in 0..requests.min(self.size) {
+            let at = first.saturating_add(age).checked_rem(self.size);
+            let (index, shift) = place_of(at.unwrap_or(0));
+            let byte = self.bits.get(index).copied().unwrap_or(0);
+            take(byte >> shift & OUTCOME);
+        }
+    }
+}
+
+fn place_of(at: u32) -> (usize, u32) {
+    let shift = (at % OUTCOMES_PER_BYTE).wrapping_mul(OUTCOME_BITS);
+    ((at / OUTCOMES_PER_BYTE) as usize, shift)
+}
+
+fn counted(outcome: u8) -> Counts {
+    let mut counts = Counts::default();
+    counts.add(outcome & FAILURE != 0, outcome & SLOW != 0);
+    counts
+}
+
+impl Layout for Counts {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.requests.write(out);
+        self.failures.write(out);
+        self.slow.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Counts> {
+        Some(Counts {
+            requests: u32::read(from)?,
+            failures: u32::read(from)?,
+            slow: u32::read(from)?,
+        })
+    }
+}
+
+const TIME: u8 = 0;
+const COUNT: u8 = 1;
+
+impl Layout for Window {
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.kept {
+            Kept::Time(ring) => {
+                TIME.write(out);
+                ring.duration.write(out);
+                ring.head.write(out);
+                ring.buckets.iter().for_each(|bucket| bucket.write(out));
+            }
+            Kept::Count(last) => {
+                COUNT.write(out);
+                last.size.write(out);
+                self.total.requests.write(out);
+                last.next.write(out);
+                out.extend_from_slice(&last.bits);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Window> {
+        match u8::read(from)? {
+            TIME => Window::read_ring(from),
+            COUNT => Window::read_last(from),
+            _ => None,
+        }
+    }
+}
+
+impl Window {
+    fn read_ring(from: &mut Reader<'_>) -> Option<Window> {
+        let mut ring = Ring::new(Span::read(from)?);
+        ring.head = u64::read(from)?;
+        let mut total = Counts::default();
+        for bucket in &mut ring.buckets {
+            *bucket = Counts::read(from)?;
+            total.join(*bucket);
+        }
+        let kept = Kept::Time(ring);
+        Some(Window { total, kept })
+    }
+
+    fn read_last(from: &mut Reader<'_>) -> Option<Window> {
+        let (size, requests, next) = (u32::read(from)?, u32::read(from)?, u32::read(from)?);
+        let follows = next < size && (requests == size || requests == next);
+        if size > COUNT_SIZE_MAX || !follows {
+            return None;
+        }
+        let bits = from.bytes(requests.div_ceil(OUTCOMES_PER_BYTE) as usize)?;
+        let last = Last {
+            size,
+            next,
+            bits: bits.into(),
+        };
+        let mut total = Counts::default();
+        last.each(requests, |outcome| total.join(counted(outcome)));
+        let kept = Kept::Count(last);
+        Some(Window { total, kept })
     }
 }
 

@@ -276,7 +276,7 @@ impl World {
             return;
         };
         let mut expired = self.clone();
-        expired.call(setup, Breaker::expire);
+        expired.call(setup, Breaker::catch_up);
         let lease = self.probes.iter().position(|(probe, _)| {
             (probe.generation, probe.probe) == (permit.generation, permit.probe)
         });
@@ -297,9 +297,9 @@ impl World {
     /// What time alone brings about is done at once, and is then done.
     fn expires_once(&self, setup: &Setup, history: &[Step]) {
         let mut once = self.clone();
-        once.call(setup, Breaker::expire);
+        once.call(setup, Breaker::catch_up);
         let mut twice = once.clone();
-        let ((), transitions) = twice.call(setup, Breaker::expire);
+        let ((), transitions) = twice.call(setup, Breaker::catch_up);
         assert!(
             transitions.is_empty() && once.breaker == twice.breaker,
             "{history:?}"

@@ -7,14 +7,13 @@ use alloc::vec::Vec;
 
 use super::Why;
 use crate::classify::{Outcome, Verdict};
-use crate::policy::{BreakerConfig, WHOLE_BP};
+use crate::policy::{BreakerConfig, PERMITS_MAX, WHOLE_BP};
+use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
 use crate::window::Counts;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Probes {
-    permits: u32,
-    lease: Span,
     live: Vec<Probe>,
     next_number: u32,
     judged: Counts,
@@ -39,32 +38,37 @@ pub(super) enum Judgement {
 }
 
 impl Probes {
-    pub(super) fn new(config: &BreakerConfig) -> Probes {
-        Probes {
-            permits: config.half_open.permits,
-            lease: config.half_open.lease,
-            live: Vec::new(),
-            next_number: 0,
-            judged: Counts::default(),
-            hint: None,
-        }
-    }
-
-    /// Hands out a permit, if one is left: its number.
-    pub(super) fn start(&mut self, now: Instant) -> Option<u32> {
-        let live = u32::try_from(self.live.len()).unwrap_or(u32::MAX);
-        if live.saturating_add(self.judged.requests) >= self.permits {
+    /// Hands out a permit, if one is left: its number, which no other probe of this
+    /// half-open time has, whichever worker asked for it.
+    pub(super) fn start(&mut self, config: &BreakerConfig, now: Instant) -> Option<u32> {
+        if self.left(config) == 0 {
             return None;
         }
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         self.live.push(Probe {
             number,
-            deadline: now.after(self.lease),
+            deadline: now.after(config.half_open.lease),
             request_complete: false,
             answered: None,
         });
         Some(number)
+    }
+
+    /// How many permits are left.
+    pub(super) fn left(&self, config: &BreakerConfig) -> u32 {
+        let taken = self.live().saturating_add(self.judged.requests);
+        config.half_open.permits.saturating_sub(taken)
+    }
+
+    /// How many probes are out.
+    pub(super) fn live(&self) -> u32 {
+        u32::try_from(self.live.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a lease is over.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.live.iter().any(|probe| now >= probe.deadline)
     }
 
     pub(super) fn request_complete(&mut self, number: Option<u32>, now: Instant) {
@@ -88,8 +92,8 @@ impl Probes {
         }
     }
 
-    /// Ends the leases that are over; true if one was.
-    pub(super) fn expire(&mut self, now: Instant) -> bool {
+    /// Ends the leases that are over.
+    pub(super) fn expire(&mut self, now: Instant) {
         let mut ended = Vec::new();
         self.live.retain(|probe| {
             let over = now >= probe.deadline;
@@ -98,9 +102,7 @@ impl Probes {
             }
             !over
         });
-        let any = !ended.is_empty();
         ended.into_iter().for_each(|verdict| self.count(verdict));
-        any
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -110,7 +112,10 @@ impl Probes {
     /// Bad as soon as failures, or slow ones, reach their share of `permits`; good as
     /// soon as neither can any more.
     pub(super) fn judge(&self, config: &BreakerConfig) -> Judgement {
-        let left = self.permits.saturating_sub(self.judged.requests);
+        let left = config
+            .half_open
+            .permits
+            .saturating_sub(self.judged.requests);
         let rules = [
             (
                 Why::ProbesFailed,
@@ -160,6 +165,49 @@ impl Probe {
             None if self.request_complete => Verdict::of(Outcome::Failure),
             None => Verdict::of(Outcome::Ignored),
         }
+    }
+}
+
+impl Layout for Probes {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.next_number.write(out);
+        self.judged.write(out);
+        self.hint.write(out);
+        self.live().write(out);
+        self.live.iter().for_each(|probe| probe.write(out));
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Probes> {
+        let (next_number, judged) = (u32::read(from)?, Counts::read(from)?);
+        let (hint, live) = (Option::read(from)?, u32::read(from)?);
+        if live > PERMITS_MAX {
+            return None;
+        }
+        let live = (0..live).map(|_| Probe::read(from)).collect::<Option<_>>()?;
+        Some(Probes {
+            live,
+            next_number,
+            judged,
+            hint,
+        })
+    }
+}
+
+impl Layout for Probe {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.number.write(out);
+        self.deadline.write(out);
+        self.request_complete.write(out);
+        self.answered.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Probe> {
+        Some(Probe {
+            number: u32::read(from)?,
+            deadline: Instant::read(from)?,
+            request_complete: bool::read(from)?,
+            answered: Option::read(from)?,
+        })
     }
 }
 

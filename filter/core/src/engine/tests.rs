@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::fallback::Kind;
-use crate::testing::{Asking, Ending, at_ms, config};
+use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
 mod fallbacks;
 mod modes;
@@ -15,7 +15,7 @@ mod outage;
 
 /// One engine, one clock, and what came out.
 struct Bench {
-    engine: Engine,
+    engine: Engine<Memory>,
     now: Instant,
 }
 
@@ -47,7 +47,7 @@ impl Bench {
             policies.join(",")
         );
         Bench {
-            engine: Engine::new(config(&json), seed),
+            engine: Engine::new(config(&json), seed, Memory::default(), at_ms(5_000)),
             now: at_ms(5_000),
         }
     }
@@ -104,6 +104,11 @@ impl Bench {
             .collect()
     }
 
+    /// Whether this is among what happened since the last call.
+    fn happened(&mut self, what: &str) -> bool {
+        self.count(what) > 0
+    }
+
     /// How often this happened since the last call.
     fn count(&mut self, what: &str) -> usize {
         self.events().iter().filter(|e| *e == what).count()
@@ -116,8 +121,9 @@ fn shown(event: Event) -> String {
         Event::Gauge {
             policy,
             gauge,
-            delta,
-        } => (policy, format!("{gauge:?} {delta:+}")),
+            value,
+        } => (policy, format!("{gauge:?} {value}")),
+        Event::Discarded(records) => return format!("discarded {records}"),
         Event::Transition {
             policy,
             key,
@@ -147,5 +153,7 @@ fn counted(counter: Counter) -> String {
         Counter::Fallback(on, kind) => format!("fallback {on:?} {}", kind.name()),
         Counter::FallbackTooLate => "too late".into(),
         Counter::KeyOverflowed => "overflowed".into(),
+        Counter::MergeGivenUp => "merge given up".into(),
+        Counter::PermitGivenUp => "permit given up".into(),
     }
 }

@@ -81,7 +81,8 @@ pub struct Ticket {
 
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub(super) slot: u32,
+    /// Where the key stands in its table.
+    pub(super) at: u32,
     pub(super) permit: Permit,
 }
 
@@ -122,6 +123,13 @@ impl Ticket {
     /// something to go by on a host that may never say how the request ended.
     pub fn watch_response(&mut self) {
         self.watches_response = true;
+    }
+
+    /// The permit, if the request is a probe.
+    pub(super) fn probe(&self) -> Option<(u32, &Permit)> {
+        let admitted = self.admitted.as_ref()?;
+        let probe = admitted.permit.is_probe();
+        probe.then_some((admitted.at, &admitted.permit))
     }
 
     /// What was decided, if that was something else than "pass".

@@ -2,263 +2,160 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::*;
-use crate::breaker::Moment;
-use crate::classify::{Outcome, Verdict};
-use crate::policy::{BreakerConfig, Policy};
+use crate::circuit::Circuit;
+use crate::policy::Policy;
 use crate::random::Random;
 use crate::testing::{Asking, at_ms, breaker, policy};
-use crate::time::Span;
 
-mod model;
-
-/// Opens at the first failure for a second, and may be forgotten ten seconds after that.
-const FRAGILE: &str = r#""minimum_requests": 1, "failure_rate_threshold": 1,
-    "open": {"duration": "1s", "max_duration": "10s", "jitter": 0}"#;
-
-/// A table, its clock and its numbers.
-struct Bench {
-    table: KeyTable,
-    config: BreakerConfig,
-    now: Instant,
+/// A copy of the circuit in this slot.
+fn replica(place: u32) -> Replica {
+    let now = at_ms(1_000);
+    Replica::new(place, Circuit::new(&breaker(""), now, now), None, now)
 }
 
-impl Bench {
-    fn new(capacity: u32) -> Bench {
-        Bench {
-            table: KeyTable::new(capacity, 7),
-            config: breaker(FRAGILE),
-            now: at_ms(1_000),
-        }
+fn insert(table: &mut KeyTable, key: &str) -> Option<u32> {
+    table.insert(hash(7, key.as_bytes()), key.as_bytes(), replica(0))
+}
+
+fn find(table: &mut KeyTable, key: &str) -> Option<u32> {
+    table.find(hash(7, key.as_bytes()), key.as_bytes())
+}
+
+#[test]
+fn a_key_keeps_its_place_and_its_circuit() {
+    let mut table = KeyTable::new(3);
+    assert!(table.is_empty() && table.has_room());
+    for (place, key) in ["a", "b", ""].into_iter().enumerate() {
+        let at = table.insert(
+            hash(7, key.as_bytes()),
+            key.as_bytes(),
+            replica(place as u32 + 10),
+        );
+        assert_eq!(at, Some(place as u32));
     }
+    assert_eq!(find(&mut table, "b"), Some(1));
+    assert_eq!(find(&mut table, "c"), None);
+    let (_, key, replica) = table.entry(1).expect("an entry");
+    assert_eq!((key, replica.place()), (b"b".as_slice(), 11));
+    assert_eq!(table.len(), 3);
+    assert_eq!(table.entries().collect::<Vec<_>>(), [0, 1, 2]);
+}
 
-    fn find(&mut self, key: &str) -> Found {
-        self.table
-            .find_or_insert(key.as_bytes(), &self.config, self.now)
+#[test]
+fn the_key_that_was_found_last_is_found_without_its_hash() {
+    let mut table = KeyTable::new(2);
+    assert_eq!(table.find_recent(b""), None);
+    for key in ["a", "b"] {
+        insert(&mut table, key);
     }
-
-    fn wait(&mut self, ms: u64) {
-        self.now = self.now.after(Span::from_ms(ms));
+    for (found, key, expected) in [("b", "b", Some(1)), ("a", "b", None), ("a", "a", Some(0))] {
+        find(&mut table, found);
+        assert_eq!(table.find_recent(key.as_bytes()), expected);
     }
+    // Its place is another key's now.
+    insert(&mut table, "c");
+    assert_eq!(table.find_recent(b"a"), None);
+}
 
-    /// One request that comes, and ends so at once.
-    fn request(&mut self, key: &str, outcome: Outcome) -> Found {
-        let found = self.find(key);
-        let (Found::Old(at) | Found::New(at) | Found::Replaced(at, _)) = found else {
-            return found;
-        };
-        let mut moment = Moment {
-            config: &self.config,
-            now: self.now,
-            random: &mut Random::new(1),
-            transitions: &mut Vec::new(),
-        };
-        let breaker = self.table.breaker_mut(at).expect("a slot");
-        let admitted = breaker.try_acquire(&mut moment);
-        if let Ok(permit) = admitted {
-            breaker.settle(permit, Verdict::of(outcome), &mut moment);
-            self.table.enter(at, self.now);
-            self.table.leave(at, self.now);
-        } else {
-            self.table.touch(at, self.now);
-        }
-        found
+#[test]
+fn where_all_keys_are_in_use_there_is_no_room() {
+    let mut table = KeyTable::new(2);
+    for key in ["a", "b"] {
+        let at = insert(&mut table, key).expect("room");
+        table.enter(at);
     }
-
-    fn holds(&mut self, key: &str) -> bool {
-        let before = self.table.len();
-        let hash = self.table.hash(key.as_bytes());
-        let slots = &self.table.slots;
-        let same = |at: &u32| slot_of(slots, *at).is_some_and(|slot| slot.key == key.as_bytes());
-        let found = self.table.index.find(hash, same).is_some();
-        assert_eq!(self.table.len(), before);
-        found
-    }
+    table.enter(0);
+    assert!(!table.has_room());
+    assert_eq!(insert(&mut table, "c"), None);
+    table.leave(0);
+    assert!(!table.has_room(), "a is in use twice");
+    table.leave(0);
+    assert_eq!(insert(&mut table, "c"), Some(0));
+    assert!(!table.in_use(hash(7, b"a"), b"a") && table.in_use(hash(7, b"b"), b"b"));
 }
 
 #[test]
-fn a_key_keeps_its_slot() {
-    let mut bench = Bench::new(3);
-    assert!(bench.table.is_empty());
-    assert_eq!(bench.find("a"), Found::New(0));
-    assert_eq!(bench.find("b"), Found::New(1));
-    assert_eq!(bench.find("a"), Found::Old(0));
-    assert_eq!(bench.find(""), Found::New(2));
-    assert_eq!(bench.find(""), Found::Old(2));
-    assert_eq!(bench.table.len(), 3);
-}
-
-#[test]
-fn the_key_that_was_used_longest_ago_goes_first() {
-    let mut bench = Bench::new(3);
-    for key in ["a", "b", "c"] {
-        bench.request(key, Outcome::Success);
-    }
-    bench.request("a", Outcome::Success);
-    assert_eq!(
-        bench.request("d", Outcome::Success),
-        Found::Replaced(1, false)
-    );
-    assert_eq!(
-        bench.request("e", Outcome::Success),
-        Found::Replaced(2, false)
-    );
-    assert_eq!(
-        bench.request("f", Outcome::Success),
-        Found::Replaced(0, false)
-    );
-    assert!(!bench.holds("a") && !bench.holds("b") && !bench.holds("c"));
-}
-
-#[test]
-fn a_key_in_use_stays_however_long() {
-    let mut bench = Bench::new(2);
-    bench.find("a");
-    bench.table.enter(0, bench.now);
-    bench.table.enter(0, bench.now);
-    bench.request("b", Outcome::Success);
-    bench.wait(1_000_000_000);
-    assert_eq!(
-        bench.request("c", Outcome::Success),
-        Found::Replaced(1, false)
-    );
-    assert_eq!(
-        bench.request("d", Outcome::Success),
-        Found::Replaced(1, false)
-    );
-    bench.table.leave(0, bench.now);
-    assert_eq!(
-        bench.request("e", Outcome::Success),
-        Found::Replaced(1, false)
-    );
-    // Its last request is over: now it was used later than the other.
-    bench.table.leave(0, bench.now);
-    assert_eq!(
-        bench.request("f", Outcome::Success),
-        Found::Replaced(1, false)
-    );
-    assert_eq!(
-        bench.request("g", Outcome::Success),
-        Found::Replaced(0, false)
-    );
-}
-
-#[test]
-fn a_new_key_shares_the_overflow_where_nothing_can_go() {
-    let mut bench = Bench::new(2);
-    bench.find("a");
-    bench.table.enter(0, bench.now);
-    bench.request("b", Outcome::Failure);
-    assert_eq!(bench.table.open_circuits(), 1);
-    assert_eq!(bench.find("c"), Found::Overflow);
-    assert_eq!(bench.find("c"), Found::Overflow);
-    assert_eq!(bench.find("a"), Found::Old(0));
-    assert_eq!(bench.find("b"), Found::Old(1));
-    assert_eq!(bench.table.len(), 2);
-}
-
-#[test]
-fn an_open_circuit_goes_only_when_idle_for_the_longest_open_time_past_its_own() {
-    let mut bench = Bench::new(1);
-    bench.request("a", Outcome::Failure);
-    // Open for 1 s, then 10 s.
-    bench.wait(10_999);
-    assert_eq!(bench.find("b"), Found::Overflow);
-    bench.wait(1);
-    assert_eq!(bench.find("b"), Found::Replaced(0, true));
-    assert_eq!(bench.table.open_circuits(), 0);
-}
-
-#[test]
-fn an_open_circuit_that_is_still_asked_for_stays() {
-    let mut bench = Bench::new(1);
-    bench.request("a", Outcome::Failure);
-    bench.wait(999);
-    assert_eq!(bench.request("a", Outcome::Success), Found::Old(0));
-    bench.wait(10_000);
-    assert_eq!(bench.find("b"), Found::Overflow);
-    bench.wait(1);
-    assert_eq!(bench.find("b"), Found::Replaced(0, true));
-}
-
-#[test]
-fn a_half_open_circuit_whose_probes_are_lost_goes_in_the_end() {
-    let mut bench = Bench::new(1);
-    bench.request("a", Outcome::Failure);
-    bench.wait(1_000);
-    bench.request("a", Outcome::Ignored);
-    assert_eq!(bench.table.slots[0].breaker.state(), StateName::HalfOpen);
-    bench.wait(9_999);
-    assert_eq!(bench.find("b"), Found::Overflow);
-    bench.wait(1);
-    assert_eq!(bench.find("b"), Found::Replaced(0, true));
-}
-
-#[test]
-fn closed_keys_go_before_forgettable_open_ones() {
-    let mut bench = Bench::new(2);
-    bench.request("open", Outcome::Failure);
-    bench.wait(1_000_000);
-    bench.request("closed", Outcome::Success);
-    assert_eq!(
-        bench.request("c", Outcome::Success),
-        Found::Replaced(1, false)
-    );
-}
-
-#[test]
-fn a_slot_that_changed_hands_has_a_new_breaker() {
-    let mut bench = Bench::new(1);
-    bench.request("a", Outcome::Failure);
-    bench.wait(11_000);
-    bench.request("b", Outcome::Success);
-    let slot = &bench.table.slots[0];
-    assert_eq!(slot.breaker.state(), StateName::Closed);
-    assert_eq!(bench.find("a"), Found::Replaced(0, false));
-    assert!(!bench.holds("b"));
-}
-
-#[test]
-fn a_slot_that_is_not_there_is_nobodys() {
-    let mut bench = Bench::new(1);
+fn a_place_that_is_not_there_is_nobodys() {
+    let mut table = KeyTable::new(1);
     for at in [0, 7, u32::MAX] {
-        bench.table.enter(at, bench.now);
-        bench.table.touch(at, bench.now);
-        bench.table.leave(at, bench.now);
-        assert!(bench.table.breaker_mut(at).is_none());
-        assert!(bench.table.parts(at).is_empty());
+        table.enter(at);
+        table.touch(at);
+        table.leave(at);
+        assert!(table.entry(at).is_none());
+        assert!(table.parts(at).is_empty());
     }
-    assert_eq!(bench.find("a"), Found::New(0));
+    assert_eq!(insert(&mut table, "a"), Some(0));
+}
+
+/// The obvious table: a list, longest idle first.
+#[derive(Default)]
+struct Naive(Vec<(String, u32)>);
+
+impl Naive {
+    fn find(&self, key: &str) -> Option<usize> {
+        self.0.iter().position(|(held, _)| held == key)
+    }
+
+    fn insert(&mut self, key: &str, capacity: usize) -> bool {
+        if self.0.len() >= capacity {
+            let Some(idle) = self.0.iter().position(|(_, uses)| *uses == 0) else {
+                return false;
+            };
+            self.0.remove(idle);
+        }
+        self.0.push((key.to_string(), 0));
+        true
+    }
+
+    fn adjust(&mut self, key: &str, change: impl FnOnce(u32) -> u32) {
+        if let Some(at) = self.find(key) {
+            let (key, uses) = self.0.remove(at);
+            self.0.push((key, change(uses)));
+        }
+    }
 }
 
 #[test]
-fn a_million_invented_keys_do_not_grow_the_table_nor_push_out_what_matters() {
-    let mut bench = Bench::new(1_000);
-    bench.request("open", Outcome::Failure);
-    let Found::New(at) = bench.find("busy") else {
-        panic!("a new key");
-    };
-    bench.table.enter(at, bench.now);
-    let mut replaced = 0;
-    for n in 0..1_000_000 {
-        let found = bench.request(&format!("{n}"), Outcome::Success);
-        replaced += u32::from(matches!(found, Found::Replaced(_, false)));
-        assert!(bench.table.len() <= 1_000);
-        assert!(!matches!(found, Found::Overflow));
+fn the_table_equals_a_naive_list_under_random_histories() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let capacity = 1 + (seed % 5) as usize;
+        let (mut table, mut naive) = (KeyTable::new(capacity as u32), Naive::default());
+        for step in 0..500 {
+            let key = random.between(0, 7).to_string();
+            let at = find(&mut table, &key);
+            assert_eq!(at.is_some(), naive.find(&key).is_some(), "{seed} {step}");
+            let Some(at) = at else {
+                let room = table.has_room();
+                assert_eq!(insert(&mut table, &key).is_some(), room);
+                assert_eq!(naive.insert(&key, capacity), room, "{seed} {step}");
+                continue;
+            };
+            match random.between(0, 2) {
+                0 => {
+                    table.enter(at);
+                    naive.adjust(&key, |uses| uses + 1);
+                }
+                1 => {
+                    table.leave(at);
+                    naive.adjust(&key, |uses| uses.saturating_sub(1));
+                }
+                _ => {
+                    table.touch(at);
+                    naive.adjust(&key, |uses| uses);
+                }
+            }
+        }
     }
-    assert_eq!(replaced, 1_000_000 - 998);
-    assert!(bench.holds("open") && bench.holds("busy") && bench.holds("999999"));
-    assert_eq!(bench.table.index.len(), 1_000);
-    assert!(bench.table.slots.capacity() < 2_048);
 }
 
 #[test]
 fn keys_are_hashed_by_the_seed() {
-    let hashes: BTreeSet<u64> = (0..100)
-        .map(|seed| KeyTable::new(1, seed).hash(b"a"))
-        .collect();
+    let hashes: BTreeSet<u64> = (0..100).map(|seed| hash(seed, b"a")).collect();
     assert_eq!(hashes.len(), 100);
 }
 

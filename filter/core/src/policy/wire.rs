@@ -54,6 +54,10 @@ fn top(o: &mut Object<'_>) -> Config {
     Config {
         policies: policies(&o.at("policies")),
         limits: o.at("limits").object(limits),
+        sync: super::Sync {
+            interval: crate::time::Span::from_ms(100),
+        },
+        admin: None,
     }
 }
 

@@ -6,14 +6,12 @@ use serde_json::json;
 
 use super::super::read::{Object, Place};
 use super::super::{
-    BreakerConfig, HalfOpenConfig, OpenConfig, RecoveryConfig, SlowUntil, WHOLE_BP, WindowShape,
+    BreakerConfig, HalfOpenConfig, OpenConfig, PERMITS_MAX, RecoveryConfig, SlowUntil, WHOLE_BP,
+    WindowShape,
 };
 use crate::time::Span;
+use crate::window::COUNT_SIZE_MAX;
 
-/// Longest count window: 2.5 KB a key.
-const COUNT_WINDOW_MAX: u32 = 10_000;
-/// Most probes: each lease is remembered.
-const PERMITS_MAX: u32 = 100;
 /// Largest volume that makes sense: a window's counters are 32 bits wide.
 const REQUESTS_MAX: u32 = 1_000_000;
 /// Ten-fold growth from one opening to the next is more than any service needs.
@@ -70,7 +68,7 @@ fn window(o: &mut Object<'_>) -> WindowShape {
     let duration_place = o.at("duration");
     let size_place = o.at("size");
     let duration = duration_place.duration(false, ms(100, HOUR_MS), Span::from_secs(10));
-    let size = size_place.integer(1..=COUNT_WINDOW_MAX, 100);
+    let size = size_place.integer(1..=COUNT_SIZE_MAX, 100);
     if is_time {
         if !size_place.is_absent() {
             size_place.conflict("goes with \"type\": \"count\"");

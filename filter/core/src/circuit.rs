@@ -1,0 +1,127 @@
+//! What all workers of a proxy agree on about one key: its breaker, and what an
+//! operator has said about it.
+
+use alloc::vec::Vec;
+
+use crate::breaker::{Breaker, StateName};
+use crate::policy::BreakerConfig;
+use crate::snapshot::{Layout, Reader};
+use crate::time::Instant;
+
+/// The circuit of one key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Circuit {
+    /// Its state by its own rules.
+    pub breaker: Breaker,
+    /// What an operator has set in place of that.
+    pub force: Option<Force>,
+    /// When it was last written, which is about when it was last used.
+    pub used_at: Instant,
+    /// When the newest configuration that wrote it was loaded: while an old and a new
+    /// one overlap, the window has the shape that the new one wants.
+    pub loaded_at: Instant,
+}
+
+/// A state that an operator has set, until it ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Force {
+    /// The state.
+    pub to: Forced,
+    /// When it ends.
+    pub until: Instant,
+}
+
+/// The states that can be forced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Every request is rejected.
+    Open,
+    /// Every request passes.
+    Closed,
+}
+
+impl Forced {
+    /// The state's name.
+    pub fn state(self) -> StateName {
+        match self {
+            Forced::Open => StateName::ForcedOpen,
+            Forced::Closed => StateName::ForcedClosed,
+        }
+    }
+}
+
+impl Circuit {
+    /// A closed circuit.
+    pub fn new(config: &BreakerConfig, now: Instant, loaded_at: Instant) -> Circuit {
+        Circuit {
+            breaker: Breaker::new(config, now),
+            force: None,
+            used_at: now,
+            loaded_at,
+        }
+    }
+
+    /// What an operator has set, unless it is over.
+    pub fn force(&self, now: Instant) -> Option<Force> {
+        self.force.filter(|force| now < force.until)
+    }
+
+    /// Whether it is as a new one would be, but for what it has counted.
+    pub fn is_closed(&self) -> bool {
+        self.force.is_none() && self.breaker.state() == StateName::Closed
+    }
+
+    /// Whether nothing is lost by forgetting it: it is closed, or has been idle for the
+    /// longest open time beyond its own; and nobody has forced it.
+    pub fn is_forgettable(&self, config: &BreakerConfig, now: Instant) -> bool {
+        self.force(now).is_none() && self.breaker.is_forgettable(config, self.used_at, now)
+    }
+
+    /// Fits the window to a configuration that is newer than the one which wrote it.
+    pub fn adopt(&mut self, config: &BreakerConfig, loaded_at: Instant) {
+        if loaded_at > self.loaded_at {
+            self.breaker.reshape(&config.window);
+        }
+    }
+}
+
+const FORCED_OPEN: u8 = 1;
+const FORCED_CLOSED: u8 = 2;
+
+impl Layout for Force {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self.to {
+            Forced::Open => FORCED_OPEN.write(out),
+            Forced::Closed => FORCED_CLOSED.write(out),
+        }
+        self.until.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Force> {
+        let to = match u8::read(from)? {
+            FORCED_OPEN => Forced::Open,
+            FORCED_CLOSED => Forced::Closed,
+            _ => return None,
+        };
+        let until = Instant::read(from)?;
+        Some(Force { to, until })
+    }
+}
+
+impl Layout for Circuit {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.used_at.write(out);
+        self.loaded_at.write(out);
+        self.force.write(out);
+        self.breaker.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Circuit> {
+        Some(Circuit {
+            used_at: Instant::read(from)?,
+            loaded_at: Instant::read(from)?,
+            force: Option::read(from)?,
+            breaker: Breaker::read(from)?,
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! The policies that have slots, and the seed of their hash.
+//!
+//! Names of records cannot be listed, so this one says what there is: a new
+//! configuration finds what an old one has left behind, and who shows circuits on
+//! another listener finds those of this one.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Name, Records, Version};
+use crate::snapshot::{self, Kind, Layout, Reader};
+
+/// The policies of a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Directory {
+    /// What all workers hash keys with.
+    pub seed: u64,
+    /// The policies, by name.
+    pub policies: Vec<Entry>,
+}
+
+/// One policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: Box<str>,
+    /// How many slots it has.
+    pub capacity: u32,
+    /// What its keys are made of, as a hash: keys of another make are never found.
+    pub key_hash: u64,
+}
+
+impl Directory {
+    /// Reads the directory, and the number of its last write. It is empty where it is
+    /// damaged, and absent where there is none.
+    pub fn read<R: Records>(records: &mut R) -> (Option<Directory>, Option<Version>) {
+        let Some((record, version)) = records.read(Name::Directory) else {
+            return (None, None);
+        };
+        let directory = snapshot::open(Kind::Directory, &record).and_then(|mut from| {
+            let directory = Directory::read_from(&mut from)?;
+            from.end(directory)
+        });
+        (directory, Some(version))
+    }
+
+    /// Writes it over the one of this version.
+    pub fn write<R: Records>(
+        &self,
+        records: &mut R,
+        version: Option<Version>,
+        buffer: &mut Vec<u8>,
+    ) -> bool {
+        snapshot::seal(Kind::Directory, buffer, |out| {
+            self.seed.write(out);
+            let count = u32::try_from(self.policies.len()).unwrap_or(u32::MAX);
+            count.write(out);
+            for entry in &self.policies {
+                snapshot::write_text(entry.name.as_bytes(), out);
+                entry.capacity.write(out);
+                entry.key_hash.write(out);
+            }
+        });
+        records.write(Name::Directory, buffer, version)
+    }
+
+    /// The policy of this name.
+    pub fn find(&self, name: &str) -> Option<&Entry> {
+        let by_name = |entry: &Entry| (*entry.name).cmp(name);
+        let at = self.policies.binary_search_by(by_name).ok()?;
+        self.policies.get(at)
+    }
+
+    fn read_from(from: &mut Reader<'_>) -> Option<Directory> {
+        let (seed, count) = (u64::read(from)?, u32::read(from)?);
+        let mut policies = Vec::new();
+        for _ in 0..count {
+            let name = core::str::from_utf8(from.text()?).ok()?;
+            policies.push(Entry {
+                name: name.into(),
+                capacity: u32::read(from)?,
+                key_hash: u64::read(from)?,
+            });
+        }
+        Some(Directory { seed, policies })
+    }
+}

@@ -1,0 +1,251 @@
+//! One worker's copy of a circuit, and how it keeps up with the one that all share.
+//!
+//! A worker asks its own copy, so that a request on the steady path costs no look at
+//! shared memory. Its outcomes are counted twice: in the copy, which the next request
+//! meets, and as [`Pending`], which the shared record has yet to hear of. Bringing both
+//! together is one step, [`Replica::sync`]: read the record, add what is pending, do
+//! what is to be done, and write it back if nobody else has written meanwhile, else
+//! from the beginning. Whatever changes a circuit's state happens inside such a step
+//! and nowhere else; so two workers can never both have opened a circuit, nor given out
+//! the same permit, and no lock is held by anyone who could die with it.
+//!
+//! This is optimistic concurrency (Kung and Robinson, "On Optimistic Methods for
+//! Concurrency Control", ACM TODS 6(2), 1981): the step is pure, so losing costs
+//! nothing but its repetition.
+
+use alloc::vec::Vec;
+
+use crate::breaker::{Moment, Pending, Permit, Transition};
+use crate::circuit::Circuit;
+use crate::classify::Verdict;
+use crate::policy::BreakerConfig;
+use crate::random::Random;
+use crate::records::{self, Name, Records, Slot, TRIES, Version};
+use crate::time::{Instant, Span};
+
+/// One worker's copy of a circuit.
+#[derive(Debug)]
+pub struct Replica {
+    /// The circuit as it was read last, with what this worker has counted since.
+    view: Circuit,
+    pending: Option<Pending>,
+    /// The slot of the record.
+    place: u32,
+    /// The number of the record's last write, if that was read since.
+    version: Option<Version>,
+    read_at: Instant,
+    merged_at: Instant,
+    queued: bool,
+}
+
+/// What a step needs.
+pub struct Scope<'a, R> {
+    /// Where records are kept.
+    pub records: &'a mut R,
+    /// The policy that the slot is one of.
+    pub policy: &'a str,
+    /// Its numbers.
+    pub config: &'a BreakerConfig,
+    /// The time.
+    pub now: Instant,
+    /// When the configuration was loaded.
+    pub loaded_at: Instant,
+    /// Random words.
+    pub random: &'a mut Random,
+    /// The changes of state that the step made.
+    pub transitions: &'a mut Vec<Transition>,
+    /// For the record's bytes.
+    pub buffer: &'a mut Vec<u8>,
+    /// How many records were none.
+    pub discarded: &'a mut u32,
+}
+
+/// Why a step was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// The slot holds another key now.
+    Displaced,
+    /// Other workers came before in every try.
+    GivenUp,
+}
+
+/// What a step does to a circuit. It may be done several times, to be kept once.
+pub type Act<'a> = &'a mut dyn FnMut(&mut Circuit, &mut Moment<'_>);
+
+impl Replica {
+    /// The copy of a circuit that was read now from the slot `place`, where its last
+    /// write had this number, or that was written now.
+    pub fn new(place: u32, circuit: Circuit, version: Option<Version>, now: Instant) -> Replica {
+        Replica {
+            view: circuit,
+            pending: None,
+            place,
+            version,
+            read_at: now,
+            merged_at: Instant::default(),
+            queued: false,
+        }
+    }
+
+    /// The circuit, as far as this worker knows.
+    pub fn view(&self) -> &Circuit {
+        &self.view
+    }
+
+    /// The slot of its record.
+    pub fn place(&self) -> u32 {
+        self.place
+    }
+
+    /// Whether the copy is too old to be asked.
+    pub fn is_stale(&self, interval: Span, now: Instant) -> bool {
+        now.since(self.read_at) >= interval
+    }
+
+    /// Whether outcomes are to be merged at once: the last merge is long enough ago, or
+    /// they would change the state.
+    pub fn is_due(&self, config: &BreakerConfig, interval: Span, now: Instant) -> bool {
+        now.since(self.merged_at) >= interval || self.view.breaker.wants_to_open(config)
+    }
+
+    /// Counts how an ordinary request ended. True if there is something new to merge.
+    pub fn note(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
+        if !self.view.breaker.note(permit, verdict, now) {
+            return false;
+        }
+        let breaker = &self.view.breaker;
+        let pending = self.pending.get_or_insert_with(|| Pending::new(breaker));
+        pending.note(verdict, now);
+        true
+    }
+
+    /// Whether something waits to be merged.
+    pub fn has_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Notes whether the copy stands in the queue for the next tick; returns whether it
+    /// did.
+    pub fn set_queued(&mut self, queued: bool) -> bool {
+        core::mem::replace(&mut self.queued, queued)
+    }
+
+    /// Goes on in another slot, which holds this circuit: another worker's, or the one
+    /// that this worker has put there, with all that was pending.
+    pub fn move_to(&mut self, place: u32, circuit: Circuit, theirs: bool) {
+        self.place = place;
+        self.version = None;
+        self.view = circuit;
+        self.pending = self.pending.take().filter(|_| theirs);
+    }
+
+    /// Forgets the number of the last write, so that the next step reads the record.
+    pub fn look_again(&mut self) {
+        self.version = None;
+    }
+
+    /// One step: what is pending is added to the shared circuit, `act` is done to it, and
+    /// the copy is what came out.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing was done, and what is pending is kept.
+    pub fn sync<R: Records>(
+        &mut self,
+        key: &[u8],
+        scope: &mut Scope<'_, R>,
+        act: Act<'_>,
+    ) -> Result<(), Undone> {
+        // Right after a read the copy is the record, and what is pending besides.
+        let mut base = self.version.take().map(|version| Base {
+            circuit: self.view.clone(),
+            version,
+            has_pending: true,
+            is_new: false,
+        });
+        for _ in 0..TRIES {
+            let base = match base.take() {
+                Some(base) => base,
+                None => self.read(key, scope)?,
+            };
+            scope.transitions.clear();
+            let mut circuit = base.circuit.clone();
+            let mut moment = Moment {
+                config: scope.config,
+                now: scope.now,
+                random: scope.random,
+                transitions: scope.transitions,
+            };
+            circuit.breaker.catch_up(&mut moment);
+            if let Some(pending) = &self.pending {
+                if !base.has_pending {
+                    circuit.breaker.absorb(pending, &mut moment);
+                }
+                circuit.breaker.judge_window(pending.hint(), &mut moment);
+            }
+            act(&mut circuit, &mut moment);
+            if self.pending.is_none() && !base.is_new && circuit == base.circuit {
+                self.version = Some(base.version);
+            } else if write((self.place, base.version), key, &mut circuit, scope) {
+                self.merged_at = scope.now;
+            } else {
+                continue;
+            }
+            self.view = circuit;
+            self.pending = None;
+            self.read_at = scope.now;
+            return Ok(());
+        }
+        scope.transitions.clear();
+        Err(Undone::GivenUp)
+    }
+
+    fn read<R: Records>(&self, key: &[u8], scope: &mut Scope<'_, R>) -> Result<Base, Undone> {
+        match Slot::read(scope.records, scope.policy, self.place) {
+            Slot::Taken(taken) if taken.key == key => {
+                let mut circuit = taken.circuit;
+                circuit.adopt(scope.config, scope.loaded_at);
+                Ok(Base {
+                    circuit,
+                    version: taken.version,
+                    has_pending: false,
+                    is_new: false,
+                })
+            }
+            Slot::Taken(_) | Slot::Vacant(_) => Err(Undone::Displaced),
+            Slot::Damaged(version) => {
+                *scope.discarded = scope.discarded.saturating_add(1);
+                Ok(Base {
+                    circuit: Circuit::new(scope.config, scope.now, scope.loaded_at),
+                    version,
+                    has_pending: false,
+                    is_new: true,
+                })
+            }
+        }
+    }
+}
+
+/// What a step begins with.
+struct Base {
+    circuit: Circuit,
+    /// The number of the write that it was read from.
+    version: Version,
+    /// Whether this worker's pending outcomes are in it.
+    has_pending: bool,
+    /// Whether it stands in no record yet.
+    is_new: bool,
+}
+
+fn write<R: Records>(
+    (place, version): (u32, Version),
+    key: &[u8],
+    circuit: &mut Circuit,
+    scope: &mut Scope<'_, R>,
+) -> bool {
+    circuit.used_at = scope.now;
+    circuit.loaded_at = circuit.loaded_at.max(scope.loaded_at);
+    records::write_slot(Some((key, circuit)), scope.buffer);
+    let name = Name::Slot(scope.policy, place);
+    scope.records.write(name, scope.buffer, Some(version))
+}
