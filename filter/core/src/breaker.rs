@@ -408,6 +408,11 @@ impl Breaker {
         }
     }
 
+    /// The number of the state of now: it rises with every change.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// When the state of now began.
     pub fn since(&self) -> Instant {
         self.since

@@ -183,7 +183,9 @@ impl Layout for Probes {
         if live > PERMITS_MAX {
             return None;
         }
-        let live = (0..live).map(|_| Probe::read(from)).collect::<Option<_>>()?;
+        let live = (0..live)
+            .map(|_| Probe::read(from))
+            .collect::<Option<_>>()?;
         Some(Probes {
             live,
             next_number,

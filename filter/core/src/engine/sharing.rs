@@ -230,8 +230,8 @@ impl<R: Records> Engine<R> {
         // The second time for a key whose slot has become another's meanwhile.
         for _ in 0..2 {
             match self.share_once(policy, at, now, &mut *act) {
-                Some(Ok(())) => {
-                    self.report_transitions(policy, at);
+                Some(Ok(discarded)) => {
+                    self.report_changes(policy, at, discarded);
                     return true;
                 }
                 Some(Err(Undone::Displaced)) if self.place_again(policy, at, now).is_some() => {}
@@ -247,7 +247,7 @@ impl<R: Records> Engine<R> {
         at: u32,
         now: Instant,
         act: Act<'_>,
-    ) -> Option<Result<(), Undone>> {
+    ) -> Option<Result<u32, Undone>> {
         let rules = self.policies.get(policy)?;
         let (_, key, replica) = self.tables.get_mut(policy)?.entry(at)?;
         let mut discarded = 0;
@@ -263,8 +263,7 @@ impl<R: Records> Engine<R> {
             discarded: &mut discarded,
         };
         let done = replica.sync(key, &mut scope, act);
-        self.discarded(discarded);
-        Some(done)
+        Some(done.map(|()| discarded))
     }
 
     /// Puts a key into a slot again that has lost its own: with the state that this
@@ -288,8 +287,10 @@ impl<R: Records> Engine<R> {
         Some(())
     }
 
-    fn report_transitions(&mut self, policy: usize, at: u32) {
-        if self.transitions.is_empty() {
+    /// Tells what a step has changed, and that it found a record damaged.
+    fn report_changes(&mut self, policy: usize, at: u32, discarded: u32) {
+        self.discarded(discarded);
+        if self.transitions.is_empty() && discarded == 0 {
             return;
         }
         let transitions = core::mem::take(&mut self.transitions);
@@ -301,10 +302,7 @@ impl<R: Records> Engine<R> {
             (replica.place(), open)
         });
         for &transition in &transitions {
-            self.count(
-                policy,
-                Counter::Transition(transition.from, transition.to),
-            );
+            self.count(policy, Counter::Transition(transition.from, transition.to));
             self.events.push_back(Event::Transition {
                 policy,
                 key: key.clone().unwrap_or_default(),
@@ -330,19 +328,24 @@ impl<R: Records> Engine<R> {
             (taken, open),
             &mut self.buffer,
         );
-        if let Some([before, after]) = totals {
-            self.gauges(policy, before, after);
+        let Some((before, after)) = totals else {
+            return;
+        };
+        if before.is_none() {
+            self.discarded(1);
         }
+        self.gauges(policy, before, after);
     }
 
-    pub(super) fn gauges(&mut self, policy: usize, before: Totals, after: Totals) {
-        let values = [
-            (Gauge::Keys, before.taken, after.taken),
-            (Gauge::OpenCircuits, before.open, after.open),
+    /// Sets the gauges that have changed.
+    pub(super) fn gauges(&mut self, policy: usize, before: Option<Totals>, after: Totals) {
+        let gauges: [(Gauge, fn(Totals) -> u32); 2] = [
+            (Gauge::Keys, |totals| totals.taken),
+            (Gauge::OpenCircuits, |totals| totals.open),
         ];
-        for (gauge, before, after) in values {
-            let value = u64::from(after);
-            if before != after {
+        for (gauge, of) in gauges {
+            let value = u64::from(of(after));
+            if before.map(of) != Some(of(after)) {
                 self.events.push_back(Event::Gauge {
                     policy,
                     gauge,

@@ -12,6 +12,7 @@ use crate::testing::{Asking, Ending, Memory, at_ms, config};
 mod fallbacks;
 mod modes;
 mod outage;
+mod workers;
 
 /// One engine, one clock, and what came out.
 struct Bench {

@@ -101,7 +101,7 @@ impl<R: Records> Engine<R> {
         }
         Census::clear(&mut self.records, &gone.name, &mut self.buffer);
         let policy = self.index_of(&gone.name);
-        self.gauges(policy, census.totals(), Totals::default());
+        self.gauges(policy, Some(census.totals()), Totals::default());
         for taken in moving {
             let hash = keys::hash(self.hash_seed, &taken.key);
             let now = self.loaded_at;

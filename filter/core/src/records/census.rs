@@ -31,27 +31,28 @@ impl Census {
     /// Reads the census of a policy of so many slots; counts anew where the record is
     /// damaged.
     pub fn read<R: Records>(records: &mut R, policy: &str, capacity: u32) -> Census {
-        Census::with_version(records, policy, capacity).0
+        let (census, _) = Census::with_version(records, policy);
+        census.unwrap_or_else(|| Census::count(records, policy, capacity))
     }
 
     /// Notes what a slot holds now, and returns the totals before and after; absent if
-    /// other workers came before in every try.
+    /// other workers came before in every try. A census that was damaged is counted anew,
+    /// and nothing is known of its totals before.
     pub fn note<R: Records>(
         records: &mut R,
         (policy, capacity): (&str, u32),
         place: u32,
         (taken, open): (bool, bool),
         buffer: &mut Vec<u8>,
-    ) -> Option<[Totals; 2]> {
+    ) -> Option<(Option<Totals>, Totals)> {
         for _ in 0..TRIES {
-            let (mut census, version) = Census::with_version(records, policy, capacity);
-            let before = census.totals();
+            let (census, version) = Census::with_version(records, policy);
+            let before = census.as_ref().map(Census::totals);
+            let mut census = census.unwrap_or_else(|| Census::count(records, policy, capacity));
             let changed = set(&mut census.taken, place, taken) | set(&mut census.open, place, open);
-            if !changed {
-                return Some([before; 2]);
-            }
-            if census.write(records, policy, version, buffer) {
-                return Some([before, census.totals()]);
+            let unchanged = before.is_some() && !changed;
+            if unchanged || census.write(records, policy, version, buffer) {
+                return Some((before, census.totals()));
             }
         }
         None
@@ -79,25 +80,27 @@ impl Census {
     /// Notes that no slot holds anything; false where others came before in every try.
     pub fn clear<R: Records>(records: &mut R, policy: &str, buffer: &mut Vec<u8>) -> bool {
         (0..TRIES).any(|_| {
-            let version = records.read(Name::Census(policy)).map(|(_, version)| version);
+            let version = records
+                .read(Name::Census(policy))
+                .map(|(_, version)| version);
             version.is_none() || Census::default().write(records, policy, version, buffer)
         })
     }
 
+    /// The census and the number of its last write: an empty one where there is none,
+    /// none where it is damaged.
     fn with_version<R: Records>(
         records: &mut R,
         policy: &str,
-        capacity: u32,
-    ) -> (Census, Option<Version>) {
+    ) -> (Option<Census>, Option<Version>) {
         let Some((record, version)) = records.read(Name::Census(policy)) else {
-            return (Census::default(), None);
+            return (Some(Census::default()), None);
         };
         let parsed = snapshot::open(Kind::Census, &record).and_then(|mut from| {
             let census = Census::read_from(&mut from)?;
             from.end(census)
         });
-        let census = parsed.unwrap_or_else(|| Census::count(records, policy, capacity));
-        (census, Some(version))
+        (parsed, Some(version))
     }
 
     /// Looks into every slot.

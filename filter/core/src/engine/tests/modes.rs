@@ -106,7 +106,10 @@ fn forced_open_answers_with_the_policys_own_fallback() {
     let mut bench = Bench::new(&[&format!(r#""mode": "forced_open", {FALLBACK}"#)]);
     let (answer, _) = bench.reject(&Asking::cluster("c"));
     assert_eq!((answer.status, answer.kind), (200, Kind::Respond));
-    assert_eq!(bench.events(), ["p0 Keys 1", "p0 rejected", "p0 fallback Open respond"]);
+    assert_eq!(
+        bench.events(),
+        ["p0 Keys 1", "p0 rejected", "p0 fallback Open respond"]
+    );
 }
 
 /// How many of 10,000 requests are rejected.

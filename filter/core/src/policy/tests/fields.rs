@@ -54,7 +54,9 @@ fn the_smallest_useful_file_has_every_default() {
     let expected = Config {
         policies: alloc::vec![defaults()],
         limits: Limits { keys: 1_000 },
-        sync: crate::policy::Sync { interval: crate::time::Span::from_ms(100) },
+        sync: crate::policy::Sync {
+            interval: crate::time::Span::from_ms(100),
+        },
         admin: None,
     };
     assert_eq!(parsed, expected);
