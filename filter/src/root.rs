@@ -82,11 +82,13 @@ impl RootContext for Root {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return;
         };
-        engine.tick(now);
-        shared.reporter.report(&mut engine);
+        // Traffic that goes on has something for each tick: the timer is left alone until
+        // one comes for nothing.
         if !engine.has_pending() {
             shared.set_ticks(0);
         }
+        engine.tick(now);
+        shared.reporter.report(&mut engine);
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {

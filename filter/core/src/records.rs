@@ -272,3 +272,6 @@ pub fn vacate<R: Records>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,3 +174,6 @@ impl<T: Layout> Layout for Option<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,10 @@ const HOSTCALLS: [(&str, f64); 4] = [
     ("proxy_increment_metric", 1.0),
 ];
 
+/// What workers do to keep up with each other is due every 100 ms, not for each of the
+/// thousand requests a second: so often a request, for any one call.
+const SHARED_MAX: f64 = 0.011;
+
 /// Wasm instructions a request; a build of the day needs about 8,000.
 const FUEL_MAX: f64 = 8_600.0;
 
@@ -18,11 +22,14 @@ fn a_request_on_the_steady_path_costs_no_more_than_its_ceilings() {
     let costs = host_sim(&["bench", "--requests", "500", "--json"]).json();
     let filter = &costs["spillway"];
     let calls = filter["hostcalls"].as_object().unwrap();
-    let calls: Vec<(&str, f64)> = calls
-        .iter()
-        .map(|(name, each)| (name.as_str(), each.as_f64().unwrap()))
-        .collect();
-    assert_eq!(calls, HOSTCALLS, "{costs}");
+    for (name, planned) in HOSTCALLS {
+        let each = calls[name].as_f64().unwrap();
+        assert!((planned..=planned + SHARED_MAX).contains(&each), "{costs}");
+    }
+    for (name, each) in calls {
+        let planned = HOSTCALLS.iter().any(|(planned, _)| planned == name);
+        assert!(planned || each.as_f64().unwrap() <= SHARED_MAX, "{costs}");
+    }
     let fuel = filter["fuel"].as_f64().unwrap();
     assert!((100.0..FUEL_MAX).contains(&fuel), "{costs}");
     assert_eq!(costs["no filter"]["fuel"], 0.0);
@@ -35,7 +42,10 @@ fn an_empty_filter_of_the_sdk_is_measured_beside_it() {
     let costs = said.json();
     let (empty, filter) = (&costs["empty filter"], &costs["spillway"]);
     assert_eq!(empty["hostcalls"].as_object().unwrap().len(), 0, "{costs}");
-    assert_eq!(empty["callbacks"], filter["callbacks"], "{costs}");
+    let mut callbacks = filter["callbacks"].clone();
+    let ticks = callbacks.as_object_mut().unwrap().remove("proxy_on_tick");
+    assert!(ticks.unwrap().as_f64().unwrap() <= SHARED_MAX, "{costs}");
+    assert_eq!(empty["callbacks"], callbacks, "{costs}");
 }
 
 fn empty_filter() -> String {
