@@ -55,8 +55,9 @@ enum State {
     Recovering,
 }
 
-/// A state by name. `forced_open` is no state of a breaker but of a policy; it
-/// is here because users meet it in the same places.
+/// A state by name. The forced ones are no states of a breaker: a policy's mode or
+/// an operator put them over it. They are here because users meet them in the same
+/// places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateName {
     /// Requests pass.
@@ -67,8 +68,10 @@ pub enum StateName {
     HalfOpen,
     /// A growing share of requests passes.
     Recovering,
-    /// The policy's mode rejects everything.
+    /// Requests are rejected, whatever the breaker would do.
     ForcedOpen,
+    /// Requests pass, whatever the breaker would do.
+    ForcedClosed,
 }
 
 impl StateName {
@@ -80,6 +83,7 @@ impl StateName {
             StateName::HalfOpen => "half_open",
             StateName::Recovering => "recovering",
             StateName::ForcedOpen => "forced_open",
+            StateName::ForcedClosed => "forced_closed",
         }
     }
 }
