@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use spillway_core::admin::{self, Clocks};
 use spillway_core::engine::{Admission, Note, Ticket};
 use spillway_core::fallback::Answer;
+use spillway_core::time::Instant;
 
 use crate::facts::{LiveRequest, LiveResponse};
 use crate::host;
@@ -65,6 +67,9 @@ impl HttpContext for Http {
             return Action::Continue;
         };
         let request = LiveRequest::new(&shared.dialect, engine.wants_many_headers());
+        if let Some(action) = administer(&shared, &mut engine, &request, now) {
+            return action;
+        }
         let admission = engine.admit(&request, end_of_stream, now);
         shared.follow_up(&mut engine);
         match admission {
@@ -132,6 +137,35 @@ impl Drop for Http {
     fn drop(&mut self) {
         self.settle(None);
     }
+}
+
+/// Answers an operator, where this configuration has a place for them and the request
+/// came there.
+fn administer(
+    shared: &Shared,
+    engine: &mut Engine,
+    request: &LiveRequest<'_>,
+    now: Instant,
+) -> Option<Action> {
+    let prefix: Box<str> = engine.admin_prefix()?.into();
+    let clocks = Clocks {
+        now,
+        unix_ms: host::wall_time().map_or(0, |since_1970| since_1970.as_ms()),
+    };
+    let answer = admin::answer(&prefix, request, clocks, &mut engine.operator(now))?;
+    shared.follow_up(engine);
+    let sent = host::send_local_response(
+        answer.status,
+        admin::DETAILS,
+        &answer.headers,
+        &answer.body,
+        None,
+    );
+    // Should the host refuse, the request still is nobody else's business.
+    Some(match sent {
+        Ok(()) => Action::Pause,
+        Err(_) => Action::Continue,
+    })
 }
 
 /// Leaves the decision where access logs find it.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
+use spillway_core::admin::Action;
 use spillway_core::breaker::Transition;
 use spillway_core::engine::Engine;
 use spillway_core::event::Event;
@@ -57,6 +58,11 @@ impl Reporter {
                         engine.policy_name(at)
                     })
                 }),
+                Event::Operator {
+                    policy,
+                    key,
+                    action,
+                } => log_operator(engine.policy_name(policy), &key, action),
                 Event::Discarded(records) => {
                     self.move_metrics(|metrics| {
                         metrics.add(Metric::RecordsDiscarded, records, |_| "")
@@ -88,15 +94,45 @@ impl Reporter {
     }
 }
 
-fn log_transition(policy: &str, key: &[Option<Box<[u8]>>], transition: &Transition) {
-    let part = |part: &'_ Option<Box<[u8]>>| {
-        part.as_deref()
-            .map(|bytes| Cow::from(String::from_utf8_lossy(bytes).into_owned()))
+/// The log line of what an operator did.
+#[derive(Serialize)]
+struct OperatorLine<'a> {
+    event: &'static str,
+    policy: &'a str,
+    key: Vec<Option<Cow<'a, str>>>,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_ms: Option<u64>,
+}
+
+/// The parts of a key as text, where they are none lossily.
+fn shown(key: &[Option<Box<[u8]>>]) -> Vec<Option<Cow<'_, str>>> {
+    let text = |part: &'_ Box<[u8]>| String::from_utf8_lossy(part).into_owned().into();
+    key.iter().map(|part| part.as_ref().map(text)).collect()
+}
+
+fn log_operator(policy: &str, key: &[Option<Box<[u8]>>], action: Action) {
+    let for_ms = match action {
+        Action::Force(_, span) => Some(span.as_ms()),
+        Action::Reset | Action::Automatic => None,
     };
+    let line = OperatorLine {
+        event: "operator",
+        policy,
+        key: shown(key),
+        action: action.name(),
+        for_ms,
+    };
+    if let Ok(json) = serde_json::to_string(&line) {
+        log::warn!("{json}");
+    }
+}
+
+fn log_transition(policy: &str, key: &[Option<Box<[u8]>>], transition: &Transition) {
     let line = Line {
         event: "transition",
         policy,
-        key: key.iter().map(part).collect(),
+        key: shown(key),
         from: transition.from.name(),
         to: transition.to.name(),
         why: transition.why.name(),

@@ -61,8 +61,9 @@ enum State {
     Recovering,
 }
 
-/// A state by name. The forced ones are no states of a breaker but of its policy, or
-/// an operator's; they are here because users meet them in the same places.
+/// A state by name. The forced ones are no states of a breaker: a policy's mode or
+/// an operator put them over it. They are here because users meet them in the same
+/// places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateName {
     /// Requests pass.
@@ -73,9 +74,9 @@ pub enum StateName {
     HalfOpen,
     /// A growing share of requests passes.
     Recovering,
-    /// The policy's mode, or an operator, rejects everything.
+    /// Requests are rejected, whatever the breaker would do.
     ForcedOpen,
-    /// An operator lets everything pass.
+    /// Requests pass, whatever the breaker would do.
     ForcedClosed,
 }
 

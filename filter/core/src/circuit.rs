@@ -41,7 +41,15 @@ pub enum Forced {
 }
 
 impl Forced {
-    /// The state's name.
+    /// The word for it in the operator's answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Forced::Open => "open",
+            Forced::Closed => "closed",
+        }
+    }
+
+    /// The state in which requests find the circuit.
     pub fn state(self) -> StateName {
         match self {
             Forced::Open => StateName::ForcedOpen,

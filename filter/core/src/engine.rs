@@ -25,10 +25,12 @@ use crate::records::Records;
 use crate::select::{self, Request, Selector};
 use crate::time::{Instant, Span};
 
+mod control;
 mod sharing;
 mod ticket;
 mod upkeep;
 
+pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Ticket};
 
 use ticket::{Admitted, Echo};

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::admin::Action;
 use crate::breaker::{StateName, Transition};
 use crate::classify::Outcome;
 use crate::fallback::Kind;
@@ -35,6 +36,15 @@ pub enum Event {
         key: Vec<Option<Box<[u8]>>>,
         /// The change.
         transition: Transition,
+    },
+    /// An operator did something to a circuit.
+    Operator {
+        /// Index of the policy in the configuration, or behind it.
+        policy: usize,
+        /// The parts of the key tuple.
+        key: Vec<Option<Box<[u8]>>>,
+        /// What was done.
+        action: Action,
     },
     /// Records that were none were discarded, so many.
     Discarded(u32),

@@ -13,7 +13,8 @@
 //! Start reading at [`engine::Engine`], which ties the rest together:
 //! [`select`] finds the policy of a request, [`keys`] the breaker of its key,
 //! [`breaker`] admits or refuses, [`classify`] judges how it ended, and
-//! [`fallback`] writes the answer for those who were refused.
+//! [`fallback`] writes the answer for those who were refused. [`admin`] shows an
+//! operator the circuits, and forces them.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -33,6 +34,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod admin;
 pub mod breaker;
 pub mod circuit;
 pub mod classify;

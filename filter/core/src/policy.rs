@@ -16,7 +16,7 @@ pub mod error;
 mod json;
 mod read;
 pub mod record;
-mod text;
+pub(crate) mod text;
 mod wire;
 
 use error::PolicyError;

@@ -16,7 +16,7 @@ use crate::select::Request;
 use crate::time::{Instant, Span};
 
 /// `ms` milliseconds after a clock's origin.
-pub(crate) fn at_ms(ms: u64) -> Instant {
+pub(crate) const fn at_ms(ms: u64) -> Instant {
     Instant::from_ns(0).after(Span::from_ms(ms))
 }
 

@@ -4,7 +4,9 @@
 //! the shared one at once. Where that is lost to other workers again and again, the
 //! request goes on without: an outcome waits, a probe is not admitted.
 
-use crate::breaker::{Moment, Permit, Refusal, StateName};
+use alloc::boxed::Box;
+
+use crate::breaker::{Moment, Permit, Refusal, StateName, Transition};
 use crate::circuit::Circuit;
 use crate::classify::Verdict;
 use crate::event::{Counter, Event, Gauge};
@@ -103,7 +105,7 @@ impl<R: Records> Engine<R> {
         let placed = seeker.place(&mut self.records, fresh, &mut self.buffer, &mut discarded);
         self.discarded(discarded);
         if let Place::Made(place) = placed {
-            self.note_in_census(policy, place, (true, fresh.breaker.is_open()));
+            self.note_slot(policy, place, fresh.breaker.is_open());
         }
         Some(placed)
     }
@@ -293,41 +295,57 @@ impl<R: Records> Engine<R> {
         if self.transitions.is_empty() && discarded == 0 {
             return;
         }
-        let transitions = core::mem::take(&mut self.transitions);
-        let table = self.tables.get_mut(policy);
-        let key = table.as_ref().map(|table| table.parts(at));
-        let entry = table.and_then(|table| table.entry(at));
-        let slot = entry.map(|(_, _, replica)| {
+        let Some(table) = self.tables.get_mut(policy) else {
+            return;
+        };
+        let key = table.parts(at);
+        let slot = table.entry(at).map(|(_, _, replica)| {
             let open = replica.view().breaker.is_open();
             (replica.place(), open)
         });
-        for &transition in &transitions {
-            self.count(policy, Counter::Transition(transition.from, transition.to));
-            self.events.push_back(Event::Transition {
-                policy,
-                key: key.clone().unwrap_or_default(),
-                transition,
-            });
-        }
+        let transitions = core::mem::take(&mut self.transitions);
+        self.tell_transitions(policy, &key, &transitions);
         self.transitions = transitions;
         self.transitions.clear();
         if let Some((place, open)) = slot {
-            self.note_in_census(policy, place, (true, open));
+            self.note_slot(policy, place, open);
         }
     }
 
-    fn note_in_census(&mut self, policy: usize, place: u32, (taken, open): (bool, bool)) {
-        let Some(rules) = self.policies.get(policy) else {
-            return;
-        };
-        let slots = (&*rules.name, self.capacity);
-        let totals = Census::note(
-            &mut self.records,
-            slots,
-            place,
-            (taken, open),
-            &mut self.buffer,
-        );
+    pub(super) fn tell_transitions(
+        &mut self,
+        policy: usize,
+        key: &[Option<Box<[u8]>>],
+        transitions: &[Transition],
+    ) {
+        for &transition in transitions {
+            let (from, to) = (transition.from, transition.to);
+            self.count(policy, Counter::Transition(from, to));
+            self.events.push_back(Event::Transition {
+                policy,
+                key: key.into(),
+                transition,
+            });
+        }
+    }
+
+    /// Notes what a slot of a policy of this configuration holds now.
+    fn note_slot(&mut self, policy: usize, place: u32, open: bool) {
+        if let Some(rules) = self.policies.get(policy) {
+            let name = rules.name.clone();
+            self.note_in_census(policy, (&name, self.capacity), place, (true, open));
+        }
+    }
+
+    /// Notes what a slot holds now, and sets the gauges.
+    pub(super) fn note_in_census(
+        &mut self,
+        policy: usize,
+        slots: (&str, u32),
+        place: u32,
+        held: (bool, bool),
+    ) {
+        let totals = Census::note(&mut self.records, slots, place, held, &mut self.buffer);
         let Some((before, after)) = totals else {
             return;
         };

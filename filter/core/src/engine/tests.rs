@@ -124,6 +124,7 @@ fn shown(event: Event) -> String {
             gauge,
             value,
         } => (policy, format!("{gauge:?} {value}")),
+        Event::Operator { policy, action, .. } => (policy, format!("operator {}", action.name())),
         Event::Discarded(records) => return format!("discarded {records}"),
         Event::Transition {
             policy,

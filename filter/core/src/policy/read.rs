@@ -118,7 +118,7 @@ impl<'a> Place<'a> {
     pub(super) fn refuse(&self, allowed: impl Into<String>) {
         let found = self
             .node
-            .map_or(String::from("absent"), |node| shorten(node.to_text()));
+            .map_or(String::from("absent"), |node| text::shorten(node.to_text()));
         let allowed = allowed.into();
         self.wrong(Problem::NotAllowed { found, allowed });
     }
@@ -445,24 +445,14 @@ fn below(position: &[usize], index: usize) -> Position {
 /// `path.name`, with names that are no plain words in quotes.
 fn join(path: &str, name: &str) -> String {
     let plain = !name.is_empty()
-        && name.len() <= FOUND_CHARS
+        && name.len() <= text::FOUND_CHARS
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$');
     match (path.is_empty(), plain) {
         (true, true) => name.to_owned(),
         (false, true) => format!("{path}.{name}"),
-        (_, false) => format!("{path}[{:?}]", shorten(name.to_owned())),
-    }
-}
-
-/// How much of a wrong value is shown: enough to recognise it on one line.
-const FOUND_CHARS: usize = 60;
-
-fn shorten(text: String) -> String {
-    match text.char_indices().nth(FOUND_CHARS) {
-        None => text,
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        (_, false) => format!("{path}[{:?}]", text::shorten(name.to_owned())),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) const TEMPLATE_PATTERN: &str = r"^(/(\{[^{}/?#]+\}|[^{}/?#]*))+$";
 /// Parses Go's form of a duration: `250ms`, `1.5s`, `1m30s`, `0s`.
 ///
 /// Stricter than Go: no sign, a unit after every number, at most nine decimals.
-pub(super) fn duration(text: &str) -> Option<Span> {
+pub(crate) fn duration(text: &str) -> Option<Span> {
     let mut rest = text;
     let mut total_ns: u64 = 0;
     while !rest.is_empty() {
@@ -76,6 +76,17 @@ pub(super) fn show_span(span: Span) -> String {
         .find(|(_, unit_ns)| ns.is_multiple_of(*unit_ns) && ns >= *unit_ns)
         .unwrap_or(UNITS[5]);
     format!("{}{name}", ns.checked_div(unit_ns).unwrap_or(0))
+}
+
+/// How much of a wrong value is shown: enough to recognise it on one line.
+pub(super) const FOUND_CHARS: usize = 60;
+
+/// The beginning of a text that was found where another should stand.
+pub(crate) fn shorten(text: String) -> String {
+    match text.char_indices().nth(FOUND_CHARS) {
+        None => text,
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+    }
 }
 
 /// A share in basis points as a percentage: 2,550 is `25.5`.

@@ -1,0 +1,209 @@
+//! Requests and their whole answers.
+
+use alloc::borrow::ToOwned;
+use alloc::vec;
+
+use super::*;
+use crate::testing::{Asking, at_ms};
+
+mod listing;
+mod page;
+mod refusals;
+
+const PREFIX: &str = "/spillway";
+
+/// Circuits as plain data, which remember what was done to them.
+#[derive(Default)]
+struct Held {
+    circuits: Vec<(&'static str, CircuitView)>,
+    done: Vec<(String, Option<u64>, Action)>,
+    busy: bool,
+}
+
+impl Circuits for Held {
+    fn policies(&mut self) -> Vec<Box<str>> {
+        vec!["p".into(), "empty".into(), "q-1".into()]
+    }
+
+    fn circuits(&mut self, policy: &str, most: usize) -> Vec<CircuitView> {
+        let of_policy = self.circuits.iter().filter(|(of, _)| *of == policy);
+        of_policy.take(most).map(|(_, view)| view.clone()).collect()
+    }
+
+    fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
+        if self.busy {
+            return Err(Busy);
+        }
+        self.done.push((policy.to_owned(), id, action));
+        let reached =
+            |(of, view): &&(_, CircuitView)| *of == policy && id.is_none_or(|id| id == view.id);
+        Ok(self.circuits.iter().filter(reached).count())
+    }
+}
+
+/// Ten seconds after the clock's origin, at 1,000,000 ms since 1970.
+const CLOCKS: Clocks = Clocks {
+    now: at_ms(10_000),
+    unix_ms: 1_000_000,
+};
+
+/// A closed circuit without a past.
+fn view(id: u64) -> CircuitView {
+    CircuitView {
+        id,
+        key: vec![Some(Box::from(*b"a")), None],
+        automatic: StateName::Closed,
+        since: at_ms(7_500),
+        until: None,
+        force: None,
+        counts: Counts::default(),
+        consecutive: 0,
+        opens: 0,
+        probes_out: 0,
+    }
+}
+
+/// Two circuits of `p` and one of `q-1`.
+fn held() -> Held {
+    Held {
+        circuits: vec![("p", view(1)), ("p", view(0xfedc)), ("q-1", view(3))],
+        ..Held::default()
+    }
+}
+
+fn ask(method: &str, path: impl AsRef<[u8]>) -> Asking {
+    Asking::default()
+        .with(":method", method)
+        .with(":path", path)
+}
+
+/// The answer to `line`, a method and a path, which must be under the prefix.
+fn answered(line: &str, held: &mut Held) -> Answer {
+    let (method, path) = line.split_once(' ').expect("a method and a path");
+    answer(PREFIX, &ask(method, path), CLOCKS, held).unwrap_or_else(|| panic!("{line}"))
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    let mut values = answer.headers.iter().filter(|(n, _)| n == name);
+    let value = values.next().map_or(&b""[..], |(_, value)| value);
+    assert!(values.next().is_none(), "{name} stands there twice");
+    core::str::from_utf8(value).expect("text")
+}
+
+fn body(answer: &Answer) -> &str {
+    core::str::from_utf8(&answer.body).expect("text")
+}
+
+/// The detail of a problem, all of whose other words are checked.
+fn detail(answer: &Answer) -> String {
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let title = match answer.status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        503 => "Service Unavailable",
+        other => panic!("{other}"),
+    };
+    let detail = problem["detail"].as_str().expect("a detail");
+    let whole = serde_json::json!({
+        "type": "about:blank", "title": title, "status": answer.status, "detail": detail,
+    });
+    assert_eq!(problem, whole);
+    assert_eq!(header(answer, "content-type"), "application/problem+json");
+    detail.into()
+}
+
+#[test]
+fn what_is_not_under_the_prefix_is_not_answered() {
+    let paths = [
+        "",
+        "/",
+        "/spillwayX",
+        "/spillway.html",
+        "/spillwa",
+        "/Spillway/",
+        "//spillway/",
+        "/%73pillway/",
+        "/spillway%2Fcircuits",
+        "/spillway#/",
+        "/x/spillway/",
+        "*",
+        "http://a/spillway/",
+        "spillway/",
+    ];
+    for path in paths {
+        assert!(!is_under(PREFIX, path.as_bytes()), "{path}");
+        let mut held = held();
+        let made = answer(PREFIX, &ask("PUT", path), CLOCKS, &mut held);
+        assert_eq!(made, None, "{path}");
+    }
+    let no_path = Asking::default().with(":method", "GET");
+    assert_eq!(answer(PREFIX, &no_path, CLOCKS, &mut held()), None);
+}
+
+#[test]
+fn only_the_path_is_asked_of_a_request_that_is_not_under_the_prefix() {
+    let request = ask("GET", "/pay");
+    assert_eq!(answer(PREFIX, &request, CLOCKS, &mut held()), None);
+    assert_eq!(*request.asked.borrow(), [":path"]);
+}
+
+#[test]
+fn actions_reach_one_circuit_or_all_of_a_policy() {
+    let open_for = |seconds| Action::Force(Forced::Open, Span::from_secs(seconds));
+    let closed_for = |seconds| Action::Force(Forced::Closed, Span::from_secs(seconds));
+    let rows = [
+        (
+            "p/000000000000fedc?action=reset",
+            Some(0xfedc),
+            Action::Reset,
+            1,
+        ),
+        (
+            "p/000000000000FEDC?action=automatic",
+            Some(0xfedc),
+            Action::Automatic,
+            1,
+        ),
+        (
+            "p/0000000000000001?action=force_open&for=1s",
+            Some(1),
+            open_for(1),
+            1,
+        ),
+        ("p?for=1m30s&action=force_closed", None, closed_for(90), 2),
+        ("p?action=force_open&for=24h", None, open_for(86_400), 2),
+        ("p?action=reset", None, Action::Reset, 2),
+        ("empty?action=automatic", None, Action::Automatic, 0),
+    ];
+    for (target, id, action, changed) in rows {
+        let mut held = held();
+        let answer = answered(&format!("PUT /spillway/circuits/{target}"), &mut held);
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(header(&answer, "content-type"), "application/json");
+        assert_eq!(
+            body(&answer),
+            format!("{{\"changed\":{changed}}}"),
+            "{target}"
+        );
+        let policy = target.split(['/', '?']).next().expect("a policy");
+        assert_eq!(held.done, [(policy.to_owned(), id, action)], "{target}");
+    }
+}
+
+#[test]
+fn a_head_is_answered_like_the_get() {
+    for path in [
+        "",
+        "/",
+        "/circuits",
+        "/circuits?policy=p",
+        "/circuits?policy=x",
+        "/x",
+    ] {
+        let [get, head] = ["GET", "HEAD"]
+            .map(|method| answered(&format!("{method} /spillway{path}"), &mut held()));
+        assert_eq!(get, head, "{path}");
+    }
+}

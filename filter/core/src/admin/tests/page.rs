@@ -1,0 +1,105 @@
+//! The page, and what keeps browsers to it.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+#[test]
+fn the_prefix_leads_to_the_page() {
+    let home = answered("GET /spillway", &mut held());
+    assert_eq!(
+        (home.status, header(&home, "location")),
+        (308, "/spillway/")
+    );
+    assert_eq!(body(&home), "");
+    for line in ["GET /spillway/", "GET /spillway/?"] {
+        let page = answered(line, &mut held());
+        assert_eq!(page.status, 200);
+        assert_eq!(header(&page, "content-type"), "text/html; charset=utf-8");
+        assert_eq!(body(&page), PAGE);
+    }
+}
+
+#[test]
+fn a_link_from_another_site_may_open_the_page() {
+    let request = ask("GET", "/spillway/").with("sec-fetch-site", "cross-site");
+    let answer = answer(PREFIX, &request, CLOCKS, &mut held()).expect("an answer");
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn every_answer_forbids_what_a_browser_need_not_do() {
+    let lines = [
+        "GET /spillway",
+        "GET /spillway/",
+        "GET /spillway/circuits",
+        "PUT /spillway/circuits/p?action=reset",
+        "PUT /spillway/circuits/p",
+        "OPTIONS /spillway/circuits/p",
+    ];
+    for line in lines {
+        let answer = answered(line, &mut held());
+        assert_eq!(header(&answer, "cache-control"), "no-store", "{line}");
+        assert_eq!(
+            header(&answer, "x-content-type-options"),
+            "nosniff",
+            "{line}"
+        );
+        assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{line}");
+        assert_eq!(
+            header(&answer, "cross-origin-resource-policy"),
+            "same-origin",
+            "{line}"
+        );
+        let policy = header(&answer, "content-security-policy");
+        for part in [
+            "default-src 'none'",
+            "connect-src 'self'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(
+                policy.split("; ").any(|other| other == part),
+                "{line}: {policy}"
+            );
+        }
+        let cors = answer
+            .headers
+            .iter()
+            .any(|(name, _)| name.starts_with("access-control"));
+        assert!(!cors, "{line}");
+    }
+}
+
+#[test]
+fn a_browser_runs_the_pages_own_style_and_script_alone() {
+    let page = answered("GET /spillway/", &mut held());
+    let policy = header(&page, "content-security-policy");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    for tag in ["style", "script"] {
+        let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+        let mut pieces = PAGE.split(&open).skip(1);
+        let content = pieces.next().and_then(|rest| rest.split(&close).next());
+        assert!(pieces.next().is_none(), "one {tag} can be allowed");
+        let hash = BASE64_STANDARD.encode(Sha256::digest(content.expect("a tag")));
+        let part = format!("{tag}-src 'sha256-{hash}'");
+        assert!(policy.contains(&part), "{part} should stand in {policy}");
+    }
+}
+
+/// Every worker of every proxy holds the page in its module.
+#[test]
+fn the_page_is_small_and_stands_alone() {
+    assert!(PAGE.len() < 6 * 1024, "{} bytes", PAGE.len());
+    for word in [
+        "http:",
+        "https:",
+        "innerHTML",
+        "insertAdjacent",
+        "outerHTML",
+        "eval(",
+    ] {
+        assert!(!PAGE.contains(word), "{word}");
+    }
+}

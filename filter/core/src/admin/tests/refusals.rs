@@ -1,0 +1,276 @@
+//! Requests that are not carried out.
+
+use super::*;
+use crate::random::Random;
+
+/// Requests without the prefix, and below each the status and detail of its answer.
+const REFUSED: &str = r#"
+GET //
+404 the path after the prefix is "//", allowed /, /circuits, /circuits/POLICY, /circuits/POLICY/ID
+GET /circuits/
+405 the method is "GET", allowed PUT
+PUT /circuitsX
+404 the path after the prefix is "/circuitsX", allowed /, /circuits, /circuits/POLICY, /circuits/POLICY/ID
+GET /%63ircuits
+404 the path after the prefix is "/%63ircuits", allowed /, /circuits, /circuits/POLICY, /circuits/POLICY/ID
+
+GET /circuits?policy=x
+404 policy is "x", allowed p, empty, q-1
+GET /circuits?policy
+404 policy is "", allowed p, empty, q-1
+GET /circuits?policy=%70
+404 policy is "%70", allowed p, empty, q-1
+GET /circuits?policy=p&policy=p
+400 a parameter is "policy", allowed once
+GET /circuits?action=reset
+400 a parameter is "action", allowed policy
+GET /circuits?policy=p&
+400 a parameter is "", allowed policy
+GET /?x=1
+400 a parameter is "x", allowed none
+GET ?x=1
+400 a parameter is "x", allowed none
+
+PUT /circuits/?action=reset
+404 policy is "", allowed p, empty, q-1
+PUT /circuits/P?action=reset
+404 policy is "P", allowed p, empty, q-1
+PUT /circuits/P/0000000000000001?action=reset
+404 policy is "P", allowed p, empty, q-1
+PUT /circuits/p/?action=reset
+400 the circuit's id is "", allowed 16 hexadecimal digits
+PUT /circuits/p/1?action=reset
+400 the circuit's id is "1", allowed 16 hexadecimal digits
+PUT /circuits/p/+000000000000001?action=reset
+400 the circuit's id is "+000000000000001", allowed 16 hexadecimal digits
+PUT /circuits/p/0000000000000001/?action=reset
+400 the circuit's id is "0000000000000001/", allowed 16 hexadecimal digits
+
+PUT /circuits/p
+400 action is missing, allowed force_open, force_closed, reset, automatic
+PUT /circuits/p?action=
+400 action is "", allowed force_open, force_closed, reset, automatic
+PUT /circuits/p?action=open
+400 action is "open", allowed force_open, force_closed, reset, automatic
+PUT /circuits/p?action=reset&action=reset
+400 a parameter is "action", allowed once
+PUT /circuits/p?action=reset&policy=q-1
+400 a parameter is "policy", allowed action, for
+
+PUT /circuits/p?action=force_open
+400 for is missing, allowed 1s to 24h
+PUT /circuits/p?action=force_open&for=
+400 for is "", allowed 1s to 24h
+PUT /circuits/p?action=force_open&for=10
+400 for is "10", allowed 1s to 24h
+PUT /circuits/p?action=force_open&for=999ms
+400 for is "999ms", allowed 1s to 24h
+PUT /circuits/p?action=force_closed&for=24h1ns
+400 for is "24h1ns", allowed 1s to 24h
+PUT /circuits/p?action=force_open&for=1m&for=1m
+400 a parameter is "for", allowed once
+PUT /circuits/p?action=reset&for=1m
+400 for is "1m", allowed with force_open and force_closed only
+PUT /circuits/p?action=automatic&for=
+400 for is "", allowed with force_open and force_closed only
+"#;
+
+#[test]
+fn a_request_that_makes_no_sense_is_told_what_would() {
+    let lines: Vec<&str> = REFUSED.lines().filter(|line| !line.is_empty()).collect();
+    for row in lines.chunks(2) {
+        let [request, expected] = row else {
+            panic!("{row:?}");
+        };
+        let mut held = held();
+        let answer = answered(&request.replacen(' ', " /spillway", 1), &mut held);
+        let told = format!("{} {}", answer.status, detail(&answer));
+        assert_eq!(told, *expected, "{request}");
+        assert!(held.done.is_empty(), "{request}");
+    }
+}
+
+#[test]
+fn a_circuit_that_was_forgotten_is_not_found() {
+    let line = "PUT /spillway/circuits/p/0000000000000009?action=reset";
+    let answer = answered(line, &mut held());
+    assert_eq!(answer.status, 404);
+    let words =
+        "the circuit's id is \"0000000000000009\", which the policy does not have, or no longer";
+    assert_eq!(detail(&answer), words);
+}
+
+#[test]
+fn each_place_has_its_methods() {
+    let rows = [
+        ("", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+        ("/circuits", "GET, HEAD"),
+        ("/circuits/p", "PUT"),
+        ("/circuits/p/0000000000000001", "PUT"),
+    ];
+    for (path, allowed) in rows {
+        for method in ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "get", ""] {
+            let mut held = held();
+            let line = format!("{method} /spillway{path}");
+            let answer = answered(&line, &mut held);
+            let allows = allowed.split(", ").any(|name| name == method);
+            assert_eq!(answer.status == 405, !allows, "{line}");
+            if !allows {
+                assert_eq!(header(&answer, "allow"), allowed, "{line}");
+                let words = format!("the method is \"{method}\", allowed {allowed}");
+                assert_eq!(detail(&answer), words);
+            }
+            assert!(held.done.is_empty(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn another_site_cannot_move_circuits_through_an_operators_browser() {
+    let rows = [
+        (None, 200),
+        (Some("same-origin"), 200),
+        (Some("none"), 200),
+        (Some("same-site"), 403),
+        (Some("cross-site"), 403),
+        (Some("same-origin,cross-site"), 403),
+        (Some(""), 403),
+    ];
+    for (site, status) in rows {
+        let mut request = ask("PUT", "/spillway/circuits/p?action=reset");
+        if let Some(site) = site {
+            request = request.with("sec-fetch-site", site);
+        }
+        let mut held = held();
+        let answer = answer(PREFIX, &request, CLOCKS, &mut held).expect("an answer");
+        assert_eq!(answer.status, status, "{site:?}");
+        assert_eq!(held.done.len(), usize::from(status == 200), "{site:?}");
+        if status == 403 {
+            let site = site.unwrap_or_default();
+            let words = format!("sec-fetch-site is \"{site}\", allowed same-origin, none");
+            assert_eq!(detail(&answer), words);
+        }
+    }
+}
+
+#[test]
+fn who_lost_against_other_workers_may_try_again() {
+    let mut held = Held {
+        busy: true,
+        ..held()
+    };
+    let answer = answered("PUT /spillway/circuits/p?action=reset", &mut held);
+    assert_eq!(answer.status, 503);
+    assert_eq!(header(&answer, "retry-after"), "1");
+    let words = "other workers changed the circuits at the same time; try again";
+    assert_eq!(detail(&answer), words);
+}
+
+/// So many policies, without circuits.
+struct Many(usize);
+
+impl Circuits for Many {
+    fn policies(&mut self) -> Vec<Box<str>> {
+        (0..self.0).map(|n| format!("p{n}").into()).collect()
+    }
+
+    fn circuits(&mut self, _: &str, _: usize) -> Vec<CircuitView> {
+        Vec::new()
+    }
+
+    fn control(&mut self, _: &str, _: Option<u64>, _: Action) -> Result<usize, Busy> {
+        Ok(0)
+    }
+}
+
+#[test]
+fn a_long_list_of_policies_is_cut() {
+    let rows = [
+        (0, "policy is \"p\", allowed none"),
+        (2, "policy is \"p\", allowed p0, p1"),
+        (20, ", p18, p19"),
+        (21, ", p18, p19, ..."),
+        (10_000, ", p18, p19, ..."),
+    ];
+    for (count, end) in rows {
+        let request = ask("GET", "/spillway/circuits?policy=p");
+        let answer = answer(PREFIX, &request, CLOCKS, &mut Many(count)).expect("an answer");
+        assert!(detail(&answer).ends_with(end), "{}", detail(&answer));
+    }
+}
+
+#[test]
+fn what_was_sent_is_shown_shortened_and_escaped() {
+    let path = [b"/spillway/\"\\\n\xff</script>".as_slice(), &[b'x'; 60_000]].concat();
+    let answer = answer(PREFIX, &ask("GET", path), CLOCKS, &mut held()).expect("an answer");
+    assert_eq!(answer.status, 404);
+    assert!(answer.body.len() < 300, "{}", answer.body.len());
+    let shown = detail(&answer);
+    let start = "the path after the prefix is \"/\"\\\n\u{fffd}</script>xxx";
+    assert!(shown.starts_with(start), "{shown}");
+}
+
+#[test]
+fn whatever_bytes_come_are_answered_in_words_or_not_at_all() {
+    let words: [&[u8]; 22] = [
+        b"/spillway",
+        b"/circuits",
+        b"/",
+        b"?",
+        b"&",
+        b"=",
+        b"p",
+        b"q-1",
+        b"policy",
+        b"action",
+        b"for",
+        b"force_open",
+        b"reset",
+        b"1m",
+        b"0000000000000001",
+        b"%2f",
+        b"%",
+        b"\xff",
+        b"\0",
+        b"..",
+        b"+",
+        b"99999999999h",
+    ];
+    let methods: [&[u8]; 4] = [b"GET", b"PUT", b"HEAD", b"\xff"];
+    let mut random = Random::new(11);
+    let mut statuses = alloc::collections::BTreeMap::new();
+    for _ in 0..200_000 {
+        let mut path = Vec::new();
+        if random.chance(9_000) {
+            path.extend_from_slice(b"/spillway");
+        }
+        for _ in 0..random.between(0, 9) {
+            match random.between(0, 24) {
+                24 => path.push(random.word() as u8),
+                at => path.extend_from_slice(words.get(at as usize).unwrap_or(&b"/".as_slice())),
+            }
+        }
+        let method = methods[random.between(0, 3) as usize];
+        let request = Asking::default()
+            .with(":method", method)
+            .with(":path", &path);
+        let made = answer(PREFIX, &request, CLOCKS, &mut held());
+        let shown = String::from_utf8_lossy(&path).into_owned();
+        assert_eq!(made.is_some(), is_under(PREFIX, &path), "{shown}");
+        let Some(answer) = made else { continue };
+        assert!(path.starts_with(PREFIX.as_bytes()), "{shown}");
+        *statuses.entry(answer.status).or_insert(0) += 1;
+        for (name, value) in &answer.headers {
+            assert!(
+                value.iter().all(|b| (b' '..=b'~').contains(b)),
+                "{shown}: {name}"
+            );
+        }
+        if answer.status >= 400 {
+            assert!(!detail(&answer).is_empty(), "{shown}");
+        }
+    }
+    let seen: Vec<u16> = statuses.into_keys().collect();
+    assert_eq!(seen, [200, 308, 400, 404, 405]);
+}
