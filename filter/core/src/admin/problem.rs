@@ -30,7 +30,7 @@ pub(super) fn one_of(
         let mut allowed = known.get(..WORDS_MAX).unwrap_or(known).join(", ");
         match known.len() {
             0 => allowed.push_str("none"),
-            ..=WORDS_MAX => {}
+            1..=WORDS_MAX => {}
             _ => allowed.push_str(", ..."),
         }
         refuse(status, place, found, &["allowed ", &allowed].concat())
