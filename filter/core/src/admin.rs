@@ -25,6 +25,7 @@ use alloc::vec::Vec;
 
 use crate::breaker::StateName;
 use crate::circuit::{Force, Forced};
+use crate::policy::Mode;
 use crate::select::Request;
 use crate::time::{Instant, Span};
 use crate::window::Counts;
@@ -64,6 +65,8 @@ pub struct CircuitView {
     pub id: u64,
     /// The parts of its key tuple; absent ones are those that requests did not have.
     pub key: Vec<Option<Box<[u8]>>>,
+    /// The mode of its policy: in some nothing takes effect, or everything is rejected.
+    pub mode: Mode,
     /// The breaker's own state, whatever is forced.
     pub automatic: StateName,
     /// When that state began.
@@ -155,7 +158,7 @@ const GUARDS: [(&str, &str); 5] = [
         "content-security-policy",
         "default-src 'none'; \
          style-src 'sha256-YkdshkalwTQ4g8ps8soYtdjFeqngn2lu6dvfGWFc9RY='; \
-         script-src 'sha256-qPReivIMQvAklLETYzOrYvn/0wS3LLScNzRl2O/jlMg='; \
+         script-src 'sha256-TS/yiELFnvlz1NsU12xInTjRRbUAE7OQaIm3PAUW+vQ='; \
          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
     ),

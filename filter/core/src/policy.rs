@@ -98,6 +98,26 @@ pub enum Mode {
     ForcedOpen,
 }
 
+impl Mode {
+    /// All modes.
+    pub const ALL: [Mode; 4] = [
+        Mode::Enforce,
+        Mode::Shadow,
+        Mode::Disabled,
+        Mode::ForcedOpen,
+    ];
+
+    /// The word for it in policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Shadow => "shadow",
+            Mode::Disabled => "disabled",
+            Mode::ForcedOpen => "forced_open",
+        }
+    }
+}
+
 /// The conditions of a policy. All must hold; an empty list is an absent
 /// condition, and within a list one match is enough.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -62,11 +62,12 @@ fn circuit(policy: &str, view: &CircuitView, clocks: Clocks) -> String {
         ),
     };
     format!(
-        "{{\"policy\":\"{policy}\",\"id\":\"{:016x}\",\"key\":{key},\
+        "{{\"policy\":\"{policy}\",\"mode\":\"{}\",\"id\":\"{:016x}\",\"key\":{key},\
          \"state\":\"{}\",\"automatic_state\":\"{}\",\
          \"since_unix_ms\":{},\"until_unix_ms\":{},\"forced\":{forced},\
          \"window\":{{\"requests\":{},\"failures\":{},\"slow\":{}}},\
          \"consecutive_failures\":{},\"opens\":{},\"probes\":{}}}",
+        view.mode.name(),
         view.id,
         state.name(),
         view.automatic.name(),

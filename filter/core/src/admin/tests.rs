@@ -52,6 +52,7 @@ fn view(id: u64) -> CircuitView {
     CircuitView {
         id,
         key: vec![Some(Box::from(*b"a")), None],
+        mode: Mode::Enforce,
         automatic: StateName::Closed,
         since: at_ms(7_500),
         until: None,

@@ -50,7 +50,10 @@ impl<R: Records> Circuits for Operator<'_, R> {
         let (seed, now) = (self.engine.hash_seed, self.now);
         let taken = self.taken(&entry).into_iter();
         let slots = taken.filter_map(|place| self.read(policy, place));
-        slots.take(most).map(|it| view(seed, &it, now)).collect()
+        slots
+            .take(most)
+            .map(|it| view(&entry, seed, &it, now))
+            .collect()
     }
 
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
@@ -164,11 +167,12 @@ fn act(circuit: &mut Circuit, action: Action, now: Instant, transitions: &mut Ve
     circuit.used_at = now;
 }
 
-fn view(seed: u64, taken: &Taken, now: Instant) -> CircuitView {
+fn view(entry: &Entry, seed: u64, taken: &Taken, now: Instant) -> CircuitView {
     let breaker = &taken.circuit.breaker;
     CircuitView {
         id: keys::hash(seed, &taken.key),
         key: keys::decode(&taken.key),
+        mode: entry.mode,
         automatic: breaker.state(),
         since: breaker.since(),
         until: breaker.open_until(),

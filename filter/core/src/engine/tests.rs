@@ -10,6 +10,7 @@ use crate::fallback::Kind;
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
 mod fallbacks;
+mod control;
 mod modes;
 mod outage;
 mod workers;

@@ -38,7 +38,7 @@ impl<R: Records> Engine<R> {
             if new == old || new.write(&mut self.records, version, &mut self.buffer) {
                 for entry in &old.policies {
                     let same = new.find(&entry.name);
-                    if same.is_none_or(|now| now != entry) {
+                    if same.is_none_or(|now| !now.has_slots_of(entry)) {
                         self.clear(entry, same);
                     }
                 }
@@ -74,6 +74,7 @@ impl<R: Records> Engine<R> {
             name: policy.name.clone(),
             capacity: self.capacity,
             key_hash: keys::make_of(&policy.key),
+            mode: policy.mode,
         };
         let mut entries: Vec<Entry> = self.policies.iter().map(entry).collect();
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));

@@ -100,12 +100,7 @@ fn limits(o: &mut Object<'_>) -> Limits {
 fn policy(o: &mut Object<'_>) -> Policy {
     o.not_supported("retry");
     let name = name(&o.at("name"));
-    let modes = [
-        ("enforce", Mode::Enforce),
-        ("shadow", Mode::Shadow),
-        ("disabled", Mode::Disabled),
-        ("forced_open", Mode::ForcedOpen),
-    ];
+    let modes = Mode::ALL.map(|mode| (mode.name(), mode));
     let mode = o.at("mode").choice_or_first(&modes, Mode::Enforce);
     let enforce_bp = o.at("enforce_percent").percent(WHOLE_BP);
     let label = o.at("label");

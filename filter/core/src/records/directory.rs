@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Name, Records, Version};
+use crate::policy::Mode;
 use crate::snapshot::{self, Kind, Layout, Reader};
 
 /// The policies of a plugin.
@@ -28,6 +29,15 @@ pub struct Entry {
     pub capacity: u32,
     /// What its keys are made of, as a hash: keys of another make are never found.
     pub key_hash: u64,
+    /// Its mode, for who shows it.
+    pub mode: Mode,
+}
+
+impl Entry {
+    /// Whether circuits of one policy stand where those of the other are looked for.
+    pub fn has_slots_of(&self, other: &Entry) -> bool {
+        (self.capacity, self.key_hash) == (other.capacity, other.key_hash)
+    }
 }
 
 impl Directory {
@@ -59,6 +69,7 @@ impl Directory {
                 snapshot::write_text(entry.name.as_bytes(), out);
                 entry.capacity.write(out);
                 entry.key_hash.write(out);
+                (entry.mode as u8).write(out);
             }
         });
         records.write(Name::Directory, buffer, version)
@@ -80,6 +91,10 @@ impl Directory {
                 name: name.into(),
                 capacity: u32::read(from)?,
                 key_hash: u64::read(from)?,
+                mode: {
+                    let tag = u8::read(from)?;
+                    Mode::ALL.into_iter().find(|mode| *mode as u8 == tag)?
+                },
             });
         }
         Some(Directory { seed, policies })

@@ -7,6 +7,7 @@ fn a_list_says_all_about_each_circuit() {
     let whole = CircuitView {
         id: 0xab,
         key: vec![Some(Box::from(*b"a\"<\xff\n")), None, Some(Box::default())],
+        mode: Mode::Shadow,
         automatic: StateName::Open,
         since: at_ms(9_000),
         until: Some(at_ms(12_000)),
@@ -32,7 +33,7 @@ fn a_list_says_all_about_each_circuit() {
     assert_eq!(header(&answer, "content-type"), "application/json");
     let expected = concat!(
         r#"{"circuits":["#,
-        r#"{"policy":"p","id":"00000000000000ab","key":["a\"<"#,
+        r#"{"policy":"p","mode":"shadow","id":"00000000000000ab","key":["a\"<"#,
         "\u{fffd}",
         r#"\n",null,""],"#,
         r#""state":"forced_closed","automatic_state":"open","#,
@@ -40,7 +41,7 @@ fn a_list_says_all_about_each_circuit() {
         r#""forced":{"state":"closed","until_unix_ms":1060000},"#,
         r#""window":{"requests":20,"failures":10,"slow":2},"#,
         r#""consecutive_failures":4,"opens":3,"probes":1},"#,
-        r#"{"policy":"q-1","id":"ffffffffffffffff","key":["a",null],"#,
+        r#"{"policy":"q-1","mode":"enforce","id":"ffffffffffffffff","key":["a",null],"#,
         r#""state":"closed","automatic_state":"closed","#,
         r#""since_unix_ms":997500,"until_unix_ms":null,"forced":null,"#,
         r#""window":{"requests":0,"failures":0,"slow":0},"#,

@@ -5,26 +5,26 @@ use super::*;
 use crate::testing::{BeforeWrite, Memory};
 
 /// Engines of one configuration over one memory, and one clock.
-struct Workers {
-    engines: Vec<Engine<Memory>>,
-    memory: Memory,
-    now: Instant,
+pub(super) struct Workers {
+    pub(super) engines: Vec<Engine<Memory>>,
+    pub(super) memory: Memory,
+    pub(super) now: Instant,
 }
 
 const POLICY: &str =
     r#"{"policies":[{"name":"p0", "circuit_breaker": FIELDS}], "limits": {"keys": KEYS}}"#;
 
-fn json(fields: &str, keys: u32) -> String {
+pub(super) fn json(fields: &str, keys: u32) -> String {
     let text = POLICY.replace("FIELDS", fields);
     text.replace("KEYS", &keys.to_string())
 }
 
 /// Three probes decide; no jitter.
-const FIVE_IN_A_ROW: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
+pub(super) const FIVE_IN_A_ROW: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0}, "half_open": {"permits": 3, "lease": "10s"}}"#;
 
 impl Workers {
-    fn new(count: u64, json: &str) -> Workers {
+    pub(super) fn new(count: u64, json: &str) -> Workers {
         let memory = Memory::default();
         let mut workers = Workers {
             engines: Vec::new(),
@@ -38,46 +38,46 @@ impl Workers {
     }
 
     /// An engine of a worker that has just begun.
-    fn another(&self, seed: u64, json: &str) -> Engine<Memory> {
+    pub(super) fn another(&self, seed: u64, json: &str) -> Engine<Memory> {
         Engine::new(config(json), seed, self.memory.clone(), self.now)
     }
 
-    fn wait(&mut self, ms: u64) {
+    pub(super) fn wait(&mut self, ms: u64) {
         self.now = self.now.after(Span::from_ms(ms));
     }
 
-    fn admit(&mut self, worker: usize) -> Admission {
+    pub(super) fn admit(&mut self, worker: usize) -> Admission {
         self.engines[worker].admit(&Asking::cluster("c"), true, self.now)
     }
 
-    fn pass(&mut self, worker: usize) -> Ticket {
+    pub(super) fn pass(&mut self, worker: usize) -> Ticket {
         match self.admit(worker) {
             Admission::Pass(ticket) => ticket,
             other => panic!("{other:?}"),
         }
     }
 
-    fn settle(&mut self, worker: usize, ticket: Ticket, status: u16) {
+    pub(super) fn settle(&mut self, worker: usize, ticket: Ticket, status: u16) {
         self.engines[worker].settle(ticket, &Ending::status(status), self.now);
     }
 
-    fn serve(&mut self, worker: usize, status: u16) {
+    pub(super) fn serve(&mut self, worker: usize, status: u16) {
         let ticket = self.pass(worker);
         self.settle(worker, ticket, status);
     }
 
-    fn rejects(&mut self, worker: usize) -> bool {
+    pub(super) fn rejects(&mut self, worker: usize) -> bool {
         matches!(self.admit(worker), Admission::Reject(..))
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         for engine in &mut self.engines {
             engine.tick(self.now);
         }
     }
 
     /// The events of all workers that say this much.
-    fn events(&mut self, about: &str) -> Vec<String> {
+    pub(super) fn events(&mut self, about: &str) -> Vec<String> {
         let mut events = Vec::new();
         for engine in &mut self.engines {
             events.extend(core::iter::from_fn(|| engine.next_event()).map(shown));
