@@ -140,7 +140,9 @@ fn everything() -> Value {
             "name": "count",
             "circuit_breaker": {"window": {"type": "count", "size": 100}}
         }],
-        "limits": {"keys": 1000}
+        "limits": {"keys": 1000},
+        "sync": {"interval": "100ms"},
+        "admin": {"path_prefix": "/spillway"}
     })
 }
 
@@ -237,6 +239,10 @@ fn every_value_replaced_by_another_gets_the_same_verdict_from_both() {
         json!("*."),
         json!("*.a b"),
         json!("/a?b"),
+        json!("/a/"),
+        json!("//a"),
+        json!("/a/../b"),
+        json!("/.a/..b/.../~_-Z"),
         json!("/{}"),
         json!("/{a}b"),
         json!("/{a}/{b}"),
@@ -267,6 +273,27 @@ fn every_value_replaced_by_another_gets_the_same_verdict_from_both() {
         }
     }
     assert!(probes > 3_000, "{probes}");
+}
+
+#[test]
+fn only_a_file_with_an_admin_has_an_empty_list_of_policies() {
+    let validator = validator();
+    let one = json!([{"name": "p"}]);
+    for (policies, admin, expected) in [
+        (json!([]), None, false),
+        (json!([]), Some(json!({})), true),
+        (json!([]), Some(json!(null)), false),
+        (one.clone(), None, true),
+        (one, Some(json!({})), true),
+    ] {
+        let mut file = json!({"policies": policies});
+        if let Some(admin) = admin {
+            file["admin"] = admin;
+        }
+        assert_eq!(parse(&file).is_ok(), expected, "{file}");
+        assert_eq!(validator.is_valid(&file), expected, "{file}");
+    }
+    agree(&validator, &json!({"admin": {}}));
 }
 
 #[test]

@@ -34,25 +34,10 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// Bounds on what the filter may hold.
     pub limits: Limits,
-    /// How workers keep up with each other.
+    /// How workers share what they know of the circuits.
     pub sync: Sync,
-    /// Where operators see and move circuits; absent: nowhere.
+    /// Where circuits are shown and forced; absent: nowhere.
     pub admin: Option<Admin>,
-}
-
-/// How the workers of a proxy keep up with each other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sync {
-    /// How old a worker's view of a circuit may be, and how often at most it adds to
-    /// the shared one what it has counted.
-    pub interval: Span,
-}
-
-/// Where operators see and move circuits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Admin {
-    /// What paths of theirs begin with.
-    pub path_prefix: Box<str>,
 }
 
 /// Bounds on what the filter may hold.
@@ -60,6 +45,22 @@ pub struct Admin {
 pub struct Limits {
     /// Key tuples with a breaker of their own, per policy.
     pub keys: u32,
+}
+
+/// How workers share what they know of the circuits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sync {
+    /// How old a worker's view of a circuit may get, and how often at most it merges
+    /// what it counted into the shared record; 10ms to 5s.
+    pub interval: Span,
+}
+
+/// Where circuits are shown and forced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The path under which it answers: it begins with `/` and does not end with it,
+    /// and no segment is empty, `.` or `..`.
+    pub path_prefix: Box<str>,
 }
 
 /// One named policy: which requests it is for, and what becomes of them.

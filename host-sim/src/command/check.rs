@@ -17,6 +17,7 @@ use spillway_core::policy::error::{PolicyError, Problem};
 
 use super::{Failure, schema};
 
+mod admin;
 mod breaker;
 mod fallback;
 mod finding;
@@ -24,6 +25,7 @@ mod overlap;
 mod print;
 mod recovery;
 mod scope;
+mod sync;
 mod view;
 
 pub use finding::{Finding, Severity};
@@ -140,6 +142,8 @@ fn lint(config: &Config, json: &[u8]) -> Vec<Finding> {
         fallback::lint(&policy, &mut findings);
     }
     scope::limits(&file, &mut findings);
+    sync::lint(&file, &mut findings);
+    admin::lint(&file, &mut findings);
     findings
 }
 

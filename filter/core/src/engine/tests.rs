@@ -9,8 +9,8 @@ use super::*;
 use crate::fallback::Kind;
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
-mod fallbacks;
 mod control;
+mod fallbacks;
 mod modes;
 mod outage;
 mod workers;

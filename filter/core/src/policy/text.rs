@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::ops::RangeInclusive;
 
 use crate::time::Span;
 
@@ -26,6 +27,12 @@ pub(super) const STATUS_PATTERN: &str = "^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})
 pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 /// A path whose segments are plain or one `{name}` each, as a regular expression.
 pub(super) const TEMPLATE_PATTERN: &str = r"^(/(\{[^{}/?#]+\}|[^{}/?#]*))+$";
+
+/// [`is_path_prefix`] as a regular expression, but for its length.
+pub(super) const PATH_PREFIX_PATTERN: &str =
+    r"^(/([A-Za-z0-9_~-]|\.[A-Za-z0-9_~-]|\.\.[A-Za-z0-9._~-])[A-Za-z0-9._~-]*)+$";
+/// Length of a path prefix: it is compared with the path of every request.
+pub(super) const PATH_PREFIX_BYTES: RangeInclusive<usize> = 2..=64;
 
 /// Parses Go's form of a duration: `250ms`, `1.5s`, `1m30s`, `0s`.
 ///
@@ -140,6 +147,19 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || special(b))
 }
 
+/// A path that stays as it is however a proxy normalises paths: of unreserved
+/// characters (RFC 3986), no segment of it empty, `.` or `..`, and no `/` at its end.
+pub(super) fn is_path_prefix(text: &str) -> bool {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
+    let stays = |segment: &str| !matches!(segment, "" | "." | "..");
+    PATH_PREFIX_BYTES.contains(&text.len())
+        && text.strip_prefix('/').is_some_and(|segments| {
+            segments
+                .split('/')
+                .all(|segment| stays(segment) && segment.bytes().all(unreserved))
+        })
+}
+
 /// The name of `known` nearest to `word`, if it is near enough to be a slip.
 pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
     let slips = (word.len() / 3).clamp(1, 4);
@@ -251,6 +271,39 @@ mod tests {
         ];
         for (text, range) in rows {
             assert_eq!(status_range(text), *range, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_prefix_is_one_that_no_proxy_rewrites() {
+        let longest = alloc::format!("/{}", "a".repeat(63));
+        let too_long = alloc::format!("/{}", "a".repeat(64));
+        let rows = [
+            ("/spillway", true),
+            ("/a", true),
+            ("/A-z0/9._~-/v1", true),
+            ("/.well-known/..a/...", true),
+            (&longest, true),
+            (&too_long, false),
+            ("", false),
+            ("/", false),
+            ("a", false),
+            ("a/b", false),
+            ("//", false),
+            ("//a", false),
+            ("/a//b", false),
+            ("/a/", false),
+            ("/.", false),
+            ("/a/../b", false),
+            ("/a b", false),
+            ("/a?b", false),
+            ("/a%20", false),
+            ("/a;b", false),
+            ("/\u{e4}", false),
+            ("/a\n", false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(is_path_prefix(text), expected, "{text:?}");
         }
     }
 

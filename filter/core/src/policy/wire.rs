@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use serde_json::json;
 
@@ -13,9 +14,10 @@ use super::error::PolicyError;
 use super::json::Node;
 use super::read::{Errors, Object, Place};
 use super::{
-    Config, GRPC_CODES, KeyPart, Limits, Mode, OutcomeRules, Policy, StatusSet, WHOLE_BP, lower,
-    text,
+    Admin, Config, GRPC_CODES, KeyPart, Limits, Mode, OutcomeRules, Policy, StatusSet, Sync,
+    WHOLE_BP, lower, text,
 };
+use crate::time::Span;
 
 mod breaker;
 mod conditions;
@@ -25,11 +27,18 @@ mod fallback;
 const NAME_BYTES_MAX: usize = 64;
 /// Most key tuples of one policy: a full table of them is some 30 MB.
 const KEYS_MAX: u32 = 100_000;
+/// Below 10ms workers would merge at nearly every request; beyond 5s each would
+/// decide alone.
+const SYNC_INTERVALS: RangeInclusive<Span> = Span::from_ms(10)..=Span::from_ms(5_000);
+/// Other workers hear of a trip within a tenth of a second.
+const SYNC_INTERVAL: Span = Span::from_ms(100);
+/// Where the admin answers unless another path is asked for.
+const ADMIN_PREFIX: &str = "/spillway";
 
 /// Reads a whole file.
 pub(super) fn config(node: &Node) -> Result<Config, Vec<PolicyError>> {
     let errors = Errors::default();
-    let config = Place::top(Some(node), &errors).object(top);
+    let config = file(&Place::top(Some(node), &errors));
     let errors = errors.into_list();
     if errors.is_empty() {
         Ok(config)
@@ -42,26 +51,35 @@ pub(super) fn config(node: &Node) -> Result<Config, Vec<PolicyError>> {
 #[cfg(feature = "schema")]
 pub(super) fn schema_notes() -> Vec<(alloc::string::String, serde_json::Value)> {
     let notes = Errors::recording();
-    Place::top(None, &notes).object(top);
+    file(&Place::top(None, &notes));
     notes.into_notes()
+}
+
+fn file(place: &Place<'_>) -> Config {
+    place.schema(|| {
+        json!({
+            "if": {"required": ["admin"]},
+            "else": {"properties": {"policies": {"minItems": 1}}},
+        })
+    });
+    place.object(top)
 }
 
 fn top(o: &mut Object<'_>) -> Config {
     o.at("$schema").text("a text", Some);
-    for later in ["sync", "host", "admin"] {
-        o.not_supported(later);
-    }
+    o.not_supported("host");
+    let admin_place = o.at("admin");
+    let has_admin = !admin_place.is_passed_over();
     Config {
-        policies: policies(&o.at("policies")),
+        policies: policies(&o.at("policies"), has_admin),
         limits: o.at("limits").object(limits),
-        sync: super::Sync {
-            interval: crate::time::Span::from_ms(100),
-        },
-        admin: None,
+        sync: o.at("sync").object(sync),
+        admin: has_admin.then(|| admin_place.object(admin)),
     }
 }
 
-fn policies(place: &Place<'_>) -> Vec<Policy> {
+/// The policies; a file that only shows and forces the circuits of others needs none.
+fn policies(place: &Place<'_>, may_be_empty: bool) -> Vec<Policy> {
     if place.is_absent() {
         place.missing();
     }
@@ -86,7 +104,12 @@ fn policies(place: &Place<'_>) -> Vec<Policy> {
         }
         Some(policy)
     };
-    place.list(read).unwrap_or_default()
+    let policies = if may_be_empty {
+        place.any_list(read)
+    } else {
+        place.list(read)
+    };
+    policies.unwrap_or_default()
 }
 
 fn limits(o: &mut Object<'_>) -> Limits {
@@ -94,6 +117,32 @@ fn limits(o: &mut Object<'_>) -> Limits {
     o.not_supported("stale_bytes");
     Limits {
         keys: o.at("keys").integer(1..=KEYS_MAX, 1_000),
+    }
+}
+
+fn sync(o: &mut Object<'_>) -> Sync {
+    Sync {
+        interval: o
+            .at("interval")
+            .duration(false, SYNC_INTERVALS, SYNC_INTERVAL),
+    }
+}
+
+fn admin(o: &mut Object<'_>) -> Admin {
+    let prefix = o.at("path_prefix");
+    prefix.schema(|| {
+        json!({
+            "pattern": text::PATH_PREFIX_PATTERN,
+            "minLength": text::PATH_PREFIX_BYTES.start(),
+            "maxLength": text::PATH_PREFIX_BYTES.end(),
+            "default": ADMIN_PREFIX,
+        })
+    });
+    let allowed = "a path such as /spillway, 2 to 64 characters of A-Z, a-z, 0-9, -, ., _, ~ \
+                   and /, without empty, . and .. segments and without / at its end";
+    let found = prefix.text(allowed, |text| text::is_path_prefix(text).then_some(text));
+    Admin {
+        path_prefix: found.unwrap_or(ADMIN_PREFIX).into(),
     }
 }
 

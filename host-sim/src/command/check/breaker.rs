@@ -59,10 +59,9 @@ fn minimum_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
     let WindowShape::Time { duration } = breaker.window else {
         return None;
     };
-    let rates_on = breaker.failure_rate_bp > 0 || breaker.effective_slow_rate_bp() > 0;
     let most = duration.as_ms().saturating_mul(RATE_MAX) / 1_000;
     let minimum = breaker.minimum_requests;
-    (rates_on && u64::from(minimum) > most).then(|| {
+    (view.has_rates() && u64::from(minimum) > most).then(|| {
         let span = show_span(duration);
         Finding::warning(
             "minimum-out-of-reach",

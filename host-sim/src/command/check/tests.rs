@@ -89,15 +89,15 @@ fn a_count_window_bounds_the_minimum_that_is_written() {
 
 #[test]
 fn a_time_window_bounds_the_minimum_by_what_a_proxy_can_forward() {
-    let window = r#""window": {"duration": "100ms"}"#;
-    expect_breaker(&format!(r#"{window}, "minimum_requests": 10000"#), &[]);
+    let window = r#""window": {"duration": "1s"}"#;
+    expect_breaker(&format!(r#"{window}, "minimum_requests": 100000"#), &[]);
     expect_breaker(
-        &format!(r#"{window}, "minimum_requests": 10001"#),
+        &format!(r#"{window}, "minimum_requests": 100001"#),
         &["warning minimum-out-of-reach minimum_requests"],
     );
     expect_breaker(
         &format!(
-            r#"{window}, "minimum_requests": 10001, "failure_rate_threshold": 0,
+            r#"{window}, "minimum_requests": 100001, "failure_rate_threshold": 0,
                "consecutive_failures": 5"#
         ),
         &[],
@@ -365,6 +365,103 @@ fn keys_that_callers_choose_need_room() {
     expect_file(&file(tenant, 99), &["warning few-keys limits.keys"]);
     expect_file(&file(tenant, 100), &[]);
     expect_file(&file(r#""cluster""#, 5), &[]);
+}
+
+#[test]
+fn workers_have_to_hear_of_each_other_within_a_bucket_and_an_open_time() {
+    let window = |severity: &str| format!("{severity} sync-behind-window sync.interval");
+    let (note, warning) = (window("note"), window("warning"));
+    let open = "warning sync-behind-open sync.interval";
+    let rows: &[(&str, &str, &[&str])] = &[
+        ("100ms", r#""window": {"duration": "1s"}"#, &[]),
+        ("101ms", r#""window": {"duration": "1s"}"#, &[&note]),
+        ("999ms", r#""window": {"duration": "1s"}"#, &[&note]),
+        ("1s", r#""window": {"duration": "1s"}"#, &[&warning]),
+        ("10ms", r#""window": {"duration": "100ms"}"#, &[]),
+        ("4s", r#""window": {"type": "count", "size": 100}"#, &[]),
+        (
+            "4s",
+            r#""failure_rate_threshold": 0, "consecutive_failures": 5"#,
+            &[],
+        ),
+        ("100ms", r#""open": {"duration": "101ms"}"#, &[]),
+        ("100ms", r#""open": {"duration": "100ms"}"#, &[open]),
+        ("5s", "", &[&note, open]),
+        (
+            "5s",
+            r#""window": {"duration": "50s"}, "open": {"duration": "6s"}"#,
+            &[],
+        ),
+    ];
+    for (interval, fields, expected) in rows {
+        let file = format!(
+            r#"{{"policies": [{{"name": "p", "circuit_breaker": {{{fields}}}}}],
+                "sync": {{"interval": "{interval}"}}}}"#
+        );
+        expect_file(&file, expected);
+    }
+    expect_file(
+        r#"{"policies": [{"name": "p", "circuit_breaker": {"window": {"duration": "500ms"}}}]}"#,
+        &[&note],
+    );
+}
+
+#[test]
+fn circuits_that_never_open_need_no_news_of_them() {
+    let file = |mode: &str, fields: &str| {
+        format!(
+            r#"{{"policies": [{{"name": "p", "mode": "{mode}"{fields}}}],
+                "sync": {{"interval": "5s"}}}}"#
+        )
+    };
+    let breaker = r#", "circuit_breaker": {}"#;
+    expect_file(
+        &file("disabled", breaker),
+        &["note disabled policies[0].mode"],
+    );
+    expect_file(
+        &file("forced_open", breaker),
+        &["note forced-open policies[0].mode"],
+    );
+    expect_file(&file("enforce", ""), &["note only-counts policies[0]"]);
+    expect_file(
+        &file(
+            "enforce",
+            r#", "circuit_breaker": {"failure_rate_threshold": 0}"#,
+        ),
+        &["warning breaker-never-opens policies[0].circuit_breaker"],
+    );
+}
+
+#[test]
+fn the_shortest_times_of_a_file_are_the_ones_to_keep_up_with() {
+    let json = r#"{"sync": {"interval": "2s"}, "policies": [
+        {"name": "a", "match": {"clusters": ["a"]}, "circuit_breaker": {}},
+        {"name": "b", "match": {"clusters": ["b"]},
+         "circuit_breaker": {"window": {"duration": "1s"}, "open": {"duration": "2s"}}},
+        {"name": "c", "circuit_breaker": {"window": {"duration": "3s"}}}]}"#;
+    let Found::Findings(findings) = check(json.as_bytes()) else {
+        panic!("{json}");
+    };
+    let seen: Vec<&str> = findings.iter().map(|f| f.mend.as_str()).collect();
+    let expected = [
+        "set it to 100ms or less, or lengthen policies[1].circuit_breaker.window.duration to 20s \
+         or more",
+        "lengthen policies[1].circuit_breaker.open.duration beyond 2s, or shorten this",
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_admin_wants_a_listener_of_its_own() {
+    let among = ["note admin-among-clients admin"];
+    let policy = r#"{"name": "p", "circuit_breaker": {}}"#;
+    expect_file(r#"{"policies": [], "admin": {}}"#, &[]);
+    expect_file(&format!(r#"{{"policies": [{policy}]}}"#), &[]);
+    expect_file(
+        &format!(r#"{{"policies": [{policy}], "admin": {{}}}}"#),
+        &among,
+    );
 }
 
 #[test]

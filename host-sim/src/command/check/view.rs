@@ -70,12 +70,23 @@ impl PolicyView<'_> {
         format!("policies[{}]{dot}{fields}", self.place)
     }
 
+    /// Whether any rate can open the circuit.
+    pub fn has_rates(&self) -> bool {
+        let breaker = &self.policy.breaker;
+        breaker.failure_rate_bp > 0 || breaker.effective_slow_rate_bp() > 0
+    }
+
     /// Whether any rule can open the circuit.
     pub fn can_trip(&self) -> bool {
-        let breaker = &self.policy.breaker;
-        breaker.failure_rate_bp > 0
-            || breaker.effective_slow_rate_bp() > 0
-            || breaker.consecutive_failures > 0
+        self.has_rates() || self.policy.breaker.consecutive_failures > 0
+    }
+
+    /// Whether requests meet a circuit that can open.
+    pub fn has_circuit(&self) -> bool {
+        !self.is_disabled()
+            && !self.rejects_all()
+            && self.says("circuit_breaker")
+            && self.can_trip()
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "policies",
         "Tried in order; the first whose match holds is the request's policy. A request without \
-         a policy is left alone.",
+         a policy is left alone. The list may be empty in a file with admin.",
     ),
     (
         "policies[]",
@@ -304,4 +304,20 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "Key tuples with a circuit of their own, per policy and proxy. When all are in use or \
          not closed, new tuples share a circuit that counts and never rejects.",
     ),
+    (
+        "sync",
+        "How the workers of a proxy share what they know of their circuits.",
+    ),
+    (
+        "sync.interval",
+        "How old a worker's view of a circuit may get, and how often at most it merges what it \
+         counted into the record that all workers share.",
+    ),
+    (
+        "admin",
+        "Shows and forces circuits, on every listener whose file has this. Absent: off. Whoever \
+         reaches its path may use it, and nothing else protects it: put it on a loopback \
+         listener of its own, with the same vm_id and the same plugin name.",
+    ),
+    ("admin.path_prefix", "The path under which it answers."),
 ];

@@ -33,7 +33,10 @@ fn an_operator_sees_what_all_workers_have_counted() {
     assert_eq!(seen.len(), 1);
     assert_eq!((seen[0].counts.failures, seen[0].consecutive), (2, 2));
     assert_eq!(seen[0].key, [Some(Box::from(*b"c"))]);
-    assert_eq!((seen[0].automatic, seen[0].mode), (StateName::Closed, Mode::Enforce));
+    assert_eq!(
+        (seen[0].automatic, seen[0].mode),
+        (StateName::Closed, Mode::Enforce)
+    );
     let mut desk = desk(&workers);
     assert_eq!(desk.operator(workers.now).policies(), ["p0".into()]);
 }
@@ -42,7 +45,10 @@ fn an_operator_sees_what_all_workers_have_counted() {
 fn a_force_holds_on_every_worker_until_it_ends() {
     let mut workers = Workers::new(3, &json(FIVE_IN_A_ROW, 10));
     (0..3).for_each(|worker| workers.serve(worker, 200));
-    assert_eq!(control(&workers, Action::Force(Forced::Open, MINUTE)), Ok(1));
+    assert_eq!(
+        control(&workers, Action::Force(Forced::Open, MINUTE)),
+        Ok(1)
+    );
     workers.wait(100);
     for worker in 0..3 {
         match workers.admit(worker) {
@@ -74,7 +80,10 @@ fn what_is_forced_closed_passes_and_is_in_no_window() {
     assert!(workers.events("p0 [c]").len() == 1);
     workers.wait(1_000);
     let probe = workers.pass(0);
-    assert_eq!(probe.note().map(|note| note.decision), Some(Decision::Probe));
+    assert_eq!(
+        probe.note().map(|note| note.decision),
+        Some(Decision::Probe)
+    );
     workers.settle(0, probe, 200);
 }
 
@@ -88,11 +97,18 @@ fn a_reset_closes_the_circuit_and_ends_a_force() {
         desk.operator(workers.now)
             .control("p0", None, Action::Reset)
             .expect("nobody comes between");
-        core::iter::from_fn(|| desk.next_event()).map(shown).collect::<Vec<_>>()
+        core::iter::from_fn(|| desk.next_event())
+            .map(shown)
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         late,
-        ["p0 operator reset", "p0 open>closed", "p0 [c] open>closed reset", "p0 OpenCircuits 0"]
+        [
+            "p0 operator reset",
+            "p0 open>closed",
+            "p0 [c] open>closed reset",
+            "p0 OpenCircuits 0"
+        ]
     );
     workers.wait(100);
     (0..2).for_each(|worker| workers.serve(worker, 200));
@@ -139,7 +155,9 @@ fn one_circuit_is_reached_by_its_id_and_an_id_that_is_none_reaches_nothing() {
         assert!(matches!(admission, Admission::Pass(_)));
     }
     let seen = views(&workers, "p0");
-    let id = seen.iter().find(|view| view.key == [Some(Box::from(*b"b"))]);
+    let id = seen
+        .iter()
+        .find(|view| view.key == [Some(Box::from(*b"b"))]);
     let id = id.expect("a circuit").id;
     let mut desk = desk(&workers);
     let mut operator = desk.operator(workers.now);
@@ -150,7 +168,11 @@ fn one_circuit_is_reached_by_its_id_and_an_id_that_is_none_reaches_nothing() {
     workers.wait(100);
     for (name, rejected) in [("a", false), ("b", true), ("c", false)] {
         let admission = workers.engines[0].admit(&tenant(name), true, workers.now);
-        assert_eq!(matches!(admission, Admission::Reject(..)), rejected, "{name}");
+        assert_eq!(
+            matches!(admission, Admission::Reject(..)),
+            rejected,
+            "{name}"
+        );
     }
     assert_eq!(views(&workers, "p0").len(), 3);
     assert_eq!(operator_sees(&workers, 2), 2);

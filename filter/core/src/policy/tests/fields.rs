@@ -54,8 +54,8 @@ fn the_smallest_useful_file_has_every_default() {
     let expected = Config {
         policies: alloc::vec![defaults()],
         limits: Limits { keys: 1_000 },
-        sync: crate::policy::Sync {
-            interval: crate::time::Span::from_ms(100),
+        sync: Sync {
+            interval: Span::from_ms(100),
         },
         admin: None,
     };
@@ -267,6 +267,38 @@ fn every_other_field_arrives() {
         let policy = policy(fields);
         assert!(holds(&policy), "{fields}: {policy:?}");
     }
+}
+
+#[test]
+fn every_field_beside_the_policies_arrives() {
+    let at = |path_prefix: &str| {
+        Some(Admin {
+            path_prefix: path_prefix.into(),
+        })
+    };
+    let rows = [
+        ("", 100, None),
+        (r#", "sync": {}"#, 100, None),
+        (r#", "sync": {"interval": "10ms"}"#, 10, None),
+        (r#", "sync": {"interval": "1.5s"}"#, 1_500, None),
+        (r#", "admin": {}"#, 100, at("/spillway")),
+        (
+            r#", "admin": {"path_prefix": "/ops/v1.0"}"#,
+            100,
+            at("/ops/v1.0"),
+        ),
+    ];
+    for (fields, interval_ms, admin) in rows {
+        let parsed = config(&format!(r#"{{"policies": [{{"name": "p"}}]{fields}}}"#));
+        assert_eq!(parsed.sync.interval, Span::from_ms(interval_ms), "{fields}");
+        assert_eq!(parsed.admin, admin, "{fields}");
+    }
+}
+
+#[test]
+fn a_file_with_an_admin_needs_no_policies() {
+    let parsed = config(r#"{"policies": [], "admin": {}}"#);
+    assert_eq!(parsed.policies, []);
 }
 
 #[test]
