@@ -19,7 +19,7 @@ const HOST_CALLS: &str = "
     dequeue_shared_queue done enqueue_shared_queue get_buffer_bytes
     get_current_time_nanoseconds get_header_map_pairs get_header_map_value get_property
     get_shared_data get_status grpc_call grpc_cancel grpc_close grpc_send grpc_stream
-    http_call increment_metric log register_shared_queue remove_header_map_value
+    http_call increment_metric log record_metric register_shared_queue remove_header_map_value
     replace_header_map_value resolve_shared_queue send_local_response set_buffer_bytes
     set_effective_context set_header_map_pairs set_property set_shared_data
     set_tick_period_milliseconds";
