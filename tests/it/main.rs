@@ -16,3 +16,4 @@ mod prometheus;
 mod scene;
 mod shipped;
 mod trip;
+mod worker_facts;

@@ -9,6 +9,7 @@ mod process;
 mod records;
 pub mod setting;
 mod update;
+mod workers;
 
 use std::net::SocketAddr;
 

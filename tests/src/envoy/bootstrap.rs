@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::setting::{Setting, UPSTREAM};
+use super::setting::{INGRESS, Setting, UPSTREAM};
 use crate::places;
 
 /// Room for a header of 60 KiB, which Envoy's default would refuse before any filter sees it.
@@ -43,7 +43,13 @@ pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
 /// The one listener of a setting.
 pub fn listener(setting: &Setting, folder: &Path) -> Value {
     let mut listener = places::shipped_bootstrap()["static_resources"]["listeners"][0].take();
+    listener["name"] = json!(INGRESS);
+    // Statistics go by the address otherwise.
+    listener["stat_prefix"] = json!(INGRESS);
     listener["address"] = free_port();
+    if setting.balanced {
+        listener["connection_balance_config"] = json!({"exact_balance": {}});
+    }
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
     http["max_request_headers_kb"] = json!(REQUEST_HEADERS_KB_MAX);
     http["delayed_close_timeout"] = json!(DELAYED_CLOSE);

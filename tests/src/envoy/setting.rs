@@ -13,6 +13,9 @@ use super::{Envoy, Refusal};
 /// The name of the cluster that every Envoy of the tests has.
 pub const UPSTREAM: &str = "upstream";
 
+/// The name of the listener that every Envoy of the tests has.
+pub const INGRESS: &str = "ingress";
+
 /// An Envoy yet to be started.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -26,6 +29,8 @@ pub struct Setting {
     pub(super) plugin: Value,
     pub(super) manager: Value,
     pub(super) concurrency: usize,
+    /// Whether each new connection goes to the worker that has the fewest.
+    pub(super) balanced: bool,
     pub(super) listener_on_disk: bool,
     refused: Vec<Arc<TcpSocket>>,
 }
@@ -42,6 +47,7 @@ impl Setting {
             plugin: json!({}),
             manager: json!({}),
             concurrency: 1,
+            balanced: false,
             listener_on_disk: false,
             refused: Vec::new(),
         }
@@ -136,6 +142,13 @@ impl Setting {
     /// Sets the number of worker threads.
     pub fn concurrency(mut self, workers: usize) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// Gives each new connection to the worker that has the fewest, so that connections which stay
+    /// open spread evenly; see [`Envoy::client_per_worker`].
+    pub fn balanced(mut self) -> Self {
+        self.balanced = true;
         self
     }
 
