@@ -35,17 +35,25 @@ pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
             "path_config_source": {"path": folder.join("listeners.json")},
         }});
     } else {
-        shipped["static_resources"]["listeners"] = json!([listener(setting, folder)]);
+        shipped["static_resources"]["listeners"] = json!(listeners(setting, folder));
     }
     shipped
 }
 
-/// The one listener of a setting.
-pub fn listener(setting: &Setting, folder: &Path) -> Value {
+fn listeners(setting: &Setting, folder: &Path) -> Vec<Value> {
+    let further = setting.listeners.iter();
+    let further = further.map(|(name, setting)| listener(name, setting, folder));
+    [listener(INGRESS, setting, folder)]
+        .into_iter()
+        .chain(further)
+        .collect()
+}
+
+fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     let mut listener = places::shipped_bootstrap()["static_resources"]["listeners"][0].take();
-    listener["name"] = json!(INGRESS);
-    // Statistics go by the address otherwise.
-    listener["stat_prefix"] = json!(INGRESS);
+    listener["name"] = json!(name);
+    // Statistics go by the address otherwise, which is the same for all free ports.
+    listener["stat_prefix"] = json!(name);
     listener["address"] = free_port();
     if setting.balanced {
         listener["connection_balance_config"] = json!({"exact_balance": {}});
@@ -63,11 +71,13 @@ pub fn listener(setting: &Setting, folder: &Path) -> Value {
     listener
 }
 
-/// The listener as the file from which Envoy takes updates.
+/// The listeners as the file from which Envoy takes updates.
 pub fn discovery(setting: &Setting, folder: &Path, version: u64) -> Value {
-    let mut listener = listener(setting, folder);
-    listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
-    json!({"version_info": version.to_string(), "resources": [listener]})
+    let mut listeners = listeners(setting, folder);
+    for listener in &mut listeners {
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+    }
+    json!({"version_info": version.to_string(), "resources": listeners})
 }
 
 /// A cluster of one endpoint.

@@ -16,6 +16,9 @@ pub const UPSTREAM: &str = "upstream";
 /// The name of the listener that every Envoy of the tests has.
 pub const INGRESS: &str = "ingress";
 
+/// The name of the listener of [`Setting::admin_listener`].
+pub const ADMIN: &str = "admin";
+
 /// An Envoy yet to be started.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -32,6 +35,8 @@ pub struct Setting {
     /// Whether each new connection goes to the worker that has the fewest.
     pub(super) balanced: bool,
     pub(super) listener_on_disk: bool,
+    /// Further listeners, each with the setting that it is made from.
+    pub(super) listeners: Vec<(String, Setting)>,
     refused: Vec<Arc<TcpSocket>>,
 }
 
@@ -49,6 +54,7 @@ impl Setting {
             concurrency: 1,
             balanced: false,
             listener_on_disk: false,
+            listeners: Vec::new(),
             refused: Vec::new(),
         }
     }
@@ -152,7 +158,31 @@ impl Setting {
         self
     }
 
-    /// Loads the listener from a file, so that [`Envoy::update`] can change it.
+    /// Adds a listener, which begins as the first one is by now and is then changed. Only what
+    /// belongs to a listener counts; clusters and workers are the same for all.
+    pub fn listener(mut self, name: &str, change: impl FnOnce(Setting) -> Setting) -> Self {
+        let beginning = Setting {
+            listeners: Vec::new(),
+            ..self.clone()
+        };
+        self.listeners.push((name.to_owned(), change(beginning)));
+        self
+    }
+
+    /// Adds a listener of the name [`ADMIN`] whose Spillway has a configuration of its own: the
+    /// same plugin in the same machines, and no upstream behind it.
+    pub fn admin_listener(self, configuration: Value) -> Self {
+        let nothing = json!({
+            "name": "nothing",
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 404},
+        });
+        self.listener(ADMIN, |setting| {
+            setting.policy(configuration).route(nothing)
+        })
+    }
+
+    /// Loads the listeners from a file, so that [`Envoy::update`] can change them.
     pub fn listener_on_disk(mut self) -> Self {
         self.listener_on_disk = true;
         self
