@@ -1,16 +1,20 @@
-//! Workers of an Envoy one by one: how a test chooses them, and asks all of them for something
-//! else.
+//! Workers of an Envoy one by one: how a test chooses them, takes one down, and asks all of them
+//! for something else.
 
 use serde_json::json;
 use spillway_tests::envoy::{ADMIN, Setting, Update};
-use spillway_tests::{Client, Envoy, Upstream, eventually};
+use spillway_tests::{Client, Envoy, Reply, Upstream, eventually};
 
 use crate::scene::{count_is, policy, rejected, touchy, untouched};
 
 const WORKERS: usize = 4;
 
+/// A request whose answer has trailers.
+const TRAILERS: [(&str, &str); 1] = [("x-script", "trailer=x-end")];
+
 fn on_all_workers(upstream: &Upstream) -> Setting {
     Envoy::in_front_of(upstream.address())
+        .http2_upstream()
         .policy(policy(json!({})))
         .concurrency(WORKERS)
         .balanced()
@@ -33,6 +37,36 @@ async fn each_client_stays_with_a_worker_of_its_own() {
             assert_eq!(envoy.stat(&name).await, round, "worker {worker}");
         }
     }
+}
+
+#[tokio::test]
+async fn trailers_come_after_a_whole_answer_and_trap_nothing_by_themselves() {
+    let upstream = Upstream::start().await;
+    let envoy = on_all_workers(&upstream).start().await;
+    upstream.reply(Reply::status(200).body("whole").trailer("x-end", "yes"));
+    for client in envoy.client_per_worker().await {
+        let answer = client.get("/").await;
+        assert_eq!((answer.text().as_str(), answer.complete), ("whole", true));
+        assert_eq!(client.get_with("/", &TRAILERS).await.status, 200);
+    }
+    assert_eq!(envoy.stat("wasm.spillway.vm_reload_backoff").await, 0);
+}
+
+#[tokio::test]
+async fn a_trap_takes_one_worker_down_until_its_machine_is_loaded_again() {
+    let upstream = Upstream::start().await;
+    let setting = on_all_workers(&upstream).trap_in("proxy_on_response_trailers");
+    let envoy = setting.start().await;
+    let workers = envoy.client_per_worker().await;
+    let (victim, others) = workers.split_first().expect("workers");
+    assert!(!victim.get_with("/", &TRAILERS).await.complete);
+    assert_eq!(envoy.log_lines("unreachable").len(), 1);
+    for other in others {
+        assert_eq!(other.get("/").await.status, 200);
+    }
+    eventually("traffic", async || victim.get("/").await.status == 200).await;
+    assert_eq!(envoy.stat("wasm.spillway.vm_reload_success").await, 1);
+    assert_eq!(envoy.stat("wasm.spillway.vm_reload_failure").await, 0);
 }
 
 #[tokio::test]

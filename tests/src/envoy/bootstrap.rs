@@ -5,7 +5,7 @@
 //! the metrics and the form of the access log are the shipped ones.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -18,6 +18,9 @@ const REQUEST_HEADERS_KB_MAX: u64 = 96;
 /// How long a caller whose answer broke off waits for the connection's end; Envoy's default is a
 /// second, to be kind to callers that are far away.
 const DELAYED_CLOSE: &str = "0.1s";
+
+/// The file of the module that traps, in the folder of its Envoy.
+pub const TRAPPING: &str = "trapping.wasm";
 
 /// The bootstrap of a setting, with its files in `folder`.
 pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
@@ -64,7 +67,7 @@ fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     let access_log = &mut http["access_log"][0]["typed_config"];
     access_log["path"] = json!(folder.join("access.log"));
     access_log["log_format"]["json_format"]["attempts"] = json!("%UPSTREAM_REQUEST_ATTEMPT_COUNT%");
-    http["http_filters"] = filters(setting, http["http_filters"].take());
+    http["http_filters"] = filters(setting, folder, http["http_filters"].take());
     let routes = &mut http["route_config"]["virtual_hosts"][0]["routes"];
     *routes = json!(self::routes(setting, routes[0].take()));
     overwrite(http, &setting.manager);
@@ -101,12 +104,12 @@ pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
     cluster
 }
 
-fn filters(setting: &Setting, mut shipped: Value) -> Value {
+fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
     let (mut spillway, router) = (shipped[0].take(), shipped[1].take());
     let mut chain = setting.before.clone();
     if let Some(policy) = &setting.policy {
         let config = &mut spillway["typed_config"]["config"];
-        config["vm_config"]["code"]["local"]["filename"] = json!(places::module());
+        config["vm_config"]["code"]["local"]["filename"] = json!(module(setting, folder));
         config["configuration"]["value"] = json!(policy);
         overwrite(config, &setting.plugin);
         chain.push(spillway);
@@ -114,6 +117,13 @@ fn filters(setting: &Setting, mut shipped: Value) -> Value {
     chain.extend(setting.after.iter().cloned());
     chain.push(router);
     json!(chain)
+}
+
+fn module(setting: &Setting, folder: &Path) -> PathBuf {
+    match setting.trap_in {
+        Some(_) => folder.join(TRAPPING),
+        None => places::module(),
+    }
 }
 
 fn routes(setting: &Setting, mut default: Value) -> Vec<Value> {

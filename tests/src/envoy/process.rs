@@ -9,10 +9,12 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::bootstrap::TRAPPING;
 use super::{Refusal, Setting, bootstrap};
 use crate::client::Client;
 use crate::eventually::found;
 use crate::places;
+use crate::trap::trapping;
 
 /// Lines of the log that a failing test prints.
 const LOG_TAIL: usize = 60;
@@ -30,6 +32,9 @@ impl Process {
         if setting.listener_on_disk {
             let listener = bootstrap::discovery(setting, folder.path(), 1);
             write(&folder.path().join("listeners.json"), &listener);
+        }
+        if let Some(callback) = &setting.trap_in {
+            write_trapping(&folder.path().join(TRAPPING), callback);
         }
         let log = File::create(folder.path().join("envoy.log")).expect("a log file");
         let child = command(&config, folder.path(), setting.concurrency)
@@ -76,12 +81,17 @@ impl Process {
     }
 
     pub(super) fn resident_kib(&self) -> u64 {
-        let id = self.child.lock().expect("the child").id();
-        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a live process");
+        let status = fs::read_to_string(self.of_kernel("status")).expect("a live process");
         let mut lines = status.lines();
         let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
         number.and_then(|n| n.parse().ok()).expect("a size in kB")
+    }
+
+    /// What the kernel tells of the process.
+    fn of_kernel(&self, name: &str) -> PathBuf {
+        let id = self.child.lock().expect("the child").id();
+        PathBuf::from(format!("/proc/{id}/{name}"))
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -158,6 +168,11 @@ fn command(config: &Path, folder: &Path, concurrency: usize) -> Command {
     // Connections of a replaced configuration end soon and not after ten minutes.
     command.args(["--drain-time-s", "1"]);
     command
+}
+
+fn write_trapping(path: &Path, callback: &str) {
+    let module = fs::read(places::module()).expect("a readable module");
+    fs::write(path, trapping(&module, callback)).expect("a writable folder");
 }
 
 fn write(path: &Path, value: &Value) {

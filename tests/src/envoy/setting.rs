@@ -35,6 +35,8 @@ pub struct Setting {
     /// Whether each new connection goes to the worker that has the fewest.
     pub(super) balanced: bool,
     pub(super) listener_on_disk: bool,
+    /// The callback in which the filter traps.
+    pub(super) trap_in: Option<String>,
     /// Further listeners, each with the setting that it is made from.
     pub(super) listeners: Vec<(String, Setting)>,
     refused: Vec<Arc<TcpSocket>>,
@@ -54,6 +56,7 @@ impl Setting {
             concurrency: 1,
             balanced: false,
             listener_on_disk: false,
+            trap_in: None,
             listeners: Vec::new(),
             refused: Vec::new(),
         }
@@ -73,6 +76,12 @@ impl Setting {
     /// Changes fields of the plugin's configuration, such as `failure_policy`.
     pub fn plugin(mut self, fields: Value) -> Self {
         self.plugin = fields;
+        self
+    }
+
+    /// Has Spillway trap in one of its callbacks, such as `proxy_on_response_trailers`.
+    pub fn trap_in(mut self, callback: &str) -> Self {
+        self.trap_in = Some(callback.to_owned());
         self
     }
 
