@@ -13,6 +13,7 @@ mod workers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -132,6 +133,11 @@ impl Envoy {
     /// statistics leave out.
     pub fn resident_kib(&self) -> u64 {
         self.process.resident_kib()
+    }
+
+    /// CPU time that the process has used since it began, all threads together.
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
     }
 
     /// All that Envoy has logged.
