@@ -17,3 +17,4 @@ mod scene;
 mod shipped;
 mod trip;
 mod worker_facts;
+mod workers;

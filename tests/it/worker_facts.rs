@@ -1,5 +1,5 @@
 //! Workers of an Envoy one by one: how a test chooses them, takes one down, and asks all of them
-//! for something else.
+//! for something else. What the tests in `workers.rs` build on.
 
 use serde_json::json;
 use spillway_tests::envoy::{ADMIN, Setting, Update};
