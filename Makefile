@@ -17,7 +17,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SIM_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_PANIC=unwind
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy test check bench clean
+.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy test check bench cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,9 @@ check: setup ## formatting, lints of both targets, docs; a warning is an error
 bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
 	$(TARGET)/release/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm
 	@for scenario in minutes hour; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/release/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
+
+cost: setup wasm guests ## what a request costs in a real Envoy, beside no filter and an empty one
+	@cargo run --quiet --profile test -p spillway-tests --bin cost
 
 clean: ## remove all that was built or fetched
 	rm -rf target .venv

@@ -90,7 +90,7 @@ async fn requests_spread_over_workers_when_each_has_its_own_connection() {
         assert_eq!(client.get("/").await.status, 200);
     }
     for worker in 0..2 {
-        let name = format!("listener.127.0.0.1_0.worker_{worker}.downstream_cx_total");
+        let name = format!("listener.ingress.worker_{worker}.downstream_cx_total");
         assert!(
             envoy.stat(&name).await > 0,
             "worker {worker} had no connection"

@@ -16,3 +16,5 @@ mod prometheus;
 mod scene;
 mod shipped;
 mod trip;
+mod worker_facts;
+mod workers;

@@ -3,22 +3,33 @@
 //! An answer that breaks off is an answer here and not an error, since a reset in mid-body is
 //! something that tests look for.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// Sends requests to one address.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// Connections as they are needed.
+    Pool(Box<Pool<HttpConnector, Full<Bytes>>>),
+    /// One connection, and none after it.
+    Connection(SendRequest<Full<Bytes>>),
 }
 
 /// What the caller got.
@@ -60,7 +71,19 @@ impl Client {
             .retry_canceled_requests(false)
             .http2_only(true)
             .build_http();
-        Self { address, pool }
+        let way = Way::Pool(Box::new(pool));
+        Self { address, way }
+    }
+
+    /// A client of one HTTP/2 connection, which is there before the first request: whatever took
+    /// it, such as a worker of Envoy, gets all requests of this client. When it ends, so do they.
+    pub async fn connected(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.expect("a connection that speaks HTTP/2");
+        tokio::spawn(connection);
+        let way = Way::Connection(sender);
+        Self { address, way }
     }
 
     fn with_idle_connections(address: SocketAddr, idle_max: usize) -> Self {
@@ -69,7 +92,8 @@ impl Client {
             .retry_canceled_requests(false)
             .pool_max_idle_per_host(idle_max)
             .build_http();
-        Self { address, pool }
+        let way = Way::Pool(Box::new(pool));
+        Self { address, way }
     }
 
     /// GET without further headers.
@@ -125,8 +149,11 @@ impl Client {
         *request.uri_mut() = target
             .parse()
             .map_err(|error| format!("{target}: {error}"))?;
-        let response = self.pool.request(request.map(Full::new)).await;
-        response.map_err(|error| format!("{error:?}"))
+        let request = request.map(Full::new);
+        match &self.way {
+            Way::Pool(pool) => pool.request(request).await.map_err(told),
+            Way::Connection(sender) => sender.clone().send_request(request).await.map_err(told),
+        }
     }
 
     /// Sends a GET without waiting for its answer.
@@ -191,6 +218,10 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
         .expect("a valid request")
 }
 
+fn told(error: impl Debug) -> String {
+    format!("{error:?}")
+}
+
 async fn whole(response: http::Response<Incoming>) -> Answer {
     let (head, mut stream) = response.into_parts();
     let (mut body, mut complete) = (Vec::new(), true);
@@ -198,7 +229,11 @@ async fn whole(response: http::Response<Incoming>) -> Answer {
         match frame.map(|frame| frame.into_data()) {
             Ok(Ok(chunk)) => body.extend_from_slice(&chunk),
             Ok(Err(_trailers)) => {}
-            Err(_broken) => complete = false,
+            // A broken stream of HTTP/2 would go on telling so for ever.
+            Err(_broken) => {
+                complete = false;
+                break;
+            }
         }
     }
     Answer {

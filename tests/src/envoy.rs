@@ -9,13 +9,16 @@ mod process;
 mod records;
 pub mod setting;
 mod update;
+mod workers;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 
 pub use process::validate;
-pub use setting::Setting;
+pub use setting::{ADMIN, INGRESS, Setting};
 pub use update::Update;
 
 use self::process::Process;
@@ -28,7 +31,7 @@ use crate::metrics::Metrics;
 pub struct Envoy {
     process: Process,
     setting: Setting,
-    address: SocketAddr,
+    listeners: BTreeMap<String, SocketAddr>,
     client: Client,
     admin: Client,
 }
@@ -48,19 +51,29 @@ impl Envoy {
     async fn launch(setting: Setting) -> Result<Self, Refusal> {
         let process = Process::spawn(&setting);
         let admin = process.admin().await?;
-        let address = admin::listener(&process, &admin).await?;
+        let count = 1 + setting.listeners.len();
+        let listeners = admin::listeners(&process, &admin, count).await?;
         Ok(Self {
-            client: Client::new(address),
+            client: Client::new(listeners[INGRESS]),
             process,
             setting,
-            address,
+            listeners,
             admin,
         })
     }
 
     /// Where callers connect.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener(INGRESS)
+    }
+
+    /// Where callers connect to one of the listeners.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none of that name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        self.listeners[name]
     }
 
     /// A client that keeps its connections; see [`Client::unpooled`] for one that does not.
@@ -120,6 +133,11 @@ impl Envoy {
     /// statistics leave out.
     pub fn resident_kib(&self) -> u64 {
         self.process.resident_kib()
+    }
+
+    /// CPU time that the process has used since it began, all threads together.
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
     }
 
     /// All that Envoy has logged.

@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod places;
 pub mod raw;
 mod serving;
+mod trap;
 pub mod upstream;
 
 pub use client::{Answer, Client};

@@ -48,6 +48,15 @@ fn built(path: &str, by: &str) -> PathBuf {
     path
 }
 
+/// The plugin that does nothing, `tests/guests/empty`.
+///
+/// # Panics
+///
+/// Where it is not built, with what to do about it.
+pub fn empty() -> PathBuf {
+    built("wasm32-wasip1/release/empty.wasm", "make guests")
+}
+
 /// The plugin that logs what a host says, `tests/guests/witness`.
 ///
 /// # Panics

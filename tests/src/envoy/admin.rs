@@ -1,5 +1,6 @@
 //! What the admin interface tells about a starting or running Envoy.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,18 +14,30 @@ use crate::client::Client;
 /// expects the wrong number fails with the numbers that there are.
 pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
-/// The address of the one listener, once its workers accept connections.
-pub(super) async fn listener(process: &Process, admin: &Client) -> Result<SocketAddr, Refusal> {
+/// Where each listener is, once there are so many and the workers accept connections.
+pub(super) async fn listeners(
+    process: &Process,
+    admin: &Client,
+    count: usize,
+) -> Result<BTreeMap<String, SocketAddr>, Refusal> {
     process
-        .while_alive("a listener of Envoy that accepts", async || {
+        .while_alive("listeners of Envoy that accept", async || {
             let page = page(admin, "/listeners?format=json").await?;
-            let socket = &page["listener_statuses"][0]["local_address"]["socket_address"];
-            let ip = socket["address"].as_str()?.parse().ok()?;
-            let port = u16::try_from(socket["port_value"].as_u64()?).ok()?;
+            let statuses = page["listener_statuses"].as_array()?.iter();
+            let places: BTreeMap<_, _> = statuses.filter_map(place).collect();
             let started = stat(admin, "listener_manager.workers_started").await == 1;
-            (started && port != 0).then_some(SocketAddr::new(ip, port))
+            (started && places.len() == count).then_some(places)
         })
         .await
+}
+
+/// Name and address of a listener that has its port.
+fn place(status: &Value) -> Option<(String, SocketAddr)> {
+    let socket = &status["local_address"]["socket_address"];
+    let ip = socket["address"].as_str()?.parse().ok()?;
+    let port = u16::try_from(socket["port_value"].as_u64()?).ok()?;
+    let name = status["name"].as_str()?.to_owned();
+    (port != 0).then_some((name, SocketAddr::new(ip, port)))
 }
 
 /// One statistic by its full name; 0 where it is absent or the interface does not answer.

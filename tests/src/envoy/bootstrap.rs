@@ -5,11 +5,11 @@
 //! the metrics and the form of the access log are the shipped ones.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::setting::{Setting, UPSTREAM};
+use super::setting::{INGRESS, Setting, UPSTREAM};
 use crate::places;
 
 /// Room for a header of 60 KiB, which Envoy's default would refuse before any filter sees it.
@@ -18,6 +18,9 @@ const REQUEST_HEADERS_KB_MAX: u64 = 96;
 /// How long a caller whose answer broke off waits for the connection's end; Envoy's default is a
 /// second, to be kind to callers that are far away.
 const DELAYED_CLOSE: &str = "0.1s";
+
+/// The file of the module that traps, in the folder of its Envoy.
+pub const TRAPPING: &str = "trapping.wasm";
 
 /// The bootstrap of a setting, with its files in `folder`.
 pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
@@ -35,33 +38,49 @@ pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
             "path_config_source": {"path": folder.join("listeners.json")},
         }});
     } else {
-        shipped["static_resources"]["listeners"] = json!([listener(setting, folder)]);
+        shipped["static_resources"]["listeners"] = json!(listeners(setting, folder));
     }
     shipped
 }
 
-/// The one listener of a setting.
-pub fn listener(setting: &Setting, folder: &Path) -> Value {
+fn listeners(setting: &Setting, folder: &Path) -> Vec<Value> {
+    let further = setting.listeners.iter();
+    let further = further.map(|(name, setting)| listener(name, setting, folder));
+    [listener(INGRESS, setting, folder)]
+        .into_iter()
+        .chain(further)
+        .collect()
+}
+
+fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     let mut listener = places::shipped_bootstrap()["static_resources"]["listeners"][0].take();
+    listener["name"] = json!(name);
+    // Statistics go by the address otherwise, which is the same for all free ports.
+    listener["stat_prefix"] = json!(name);
     listener["address"] = free_port();
+    if setting.balanced {
+        listener["connection_balance_config"] = json!({"exact_balance": {}});
+    }
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
     http["max_request_headers_kb"] = json!(REQUEST_HEADERS_KB_MAX);
     http["delayed_close_timeout"] = json!(DELAYED_CLOSE);
     let access_log = &mut http["access_log"][0]["typed_config"];
     access_log["path"] = json!(folder.join("access.log"));
     access_log["log_format"]["json_format"]["attempts"] = json!("%UPSTREAM_REQUEST_ATTEMPT_COUNT%");
-    http["http_filters"] = filters(setting, http["http_filters"].take());
+    http["http_filters"] = filters(setting, folder, http["http_filters"].take());
     let routes = &mut http["route_config"]["virtual_hosts"][0]["routes"];
     *routes = json!(self::routes(setting, routes[0].take()));
     overwrite(http, &setting.manager);
     listener
 }
 
-/// The listener as the file from which Envoy takes updates.
+/// The listeners as the file from which Envoy takes updates.
 pub fn discovery(setting: &Setting, folder: &Path, version: u64) -> Value {
-    let mut listener = listener(setting, folder);
-    listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
-    json!({"version_info": version.to_string(), "resources": [listener]})
+    let mut listeners = listeners(setting, folder);
+    for listener in &mut listeners {
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+    }
+    json!({"version_info": version.to_string(), "resources": listeners})
 }
 
 /// A cluster of one endpoint.
@@ -85,12 +104,12 @@ pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
     cluster
 }
 
-fn filters(setting: &Setting, mut shipped: Value) -> Value {
+fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
     let (mut spillway, router) = (shipped[0].take(), shipped[1].take());
     let mut chain = setting.before.clone();
     if let Some(policy) = &setting.policy {
         let config = &mut spillway["typed_config"]["config"];
-        config["vm_config"]["code"]["local"]["filename"] = json!(places::module());
+        config["vm_config"]["code"]["local"]["filename"] = json!(module(setting, folder));
         config["configuration"]["value"] = json!(policy);
         overwrite(config, &setting.plugin);
         chain.push(spillway);
@@ -98,6 +117,13 @@ fn filters(setting: &Setting, mut shipped: Value) -> Value {
     chain.extend(setting.after.iter().cloned());
     chain.push(router);
     json!(chain)
+}
+
+fn module(setting: &Setting, folder: &Path) -> PathBuf {
+    match setting.trap_in {
+        Some(_) => folder.join(TRAPPING),
+        None => places::module(),
+    }
 }
 
 fn routes(setting: &Setting, mut default: Value) -> Vec<Value> {

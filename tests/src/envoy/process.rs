@@ -1,18 +1,22 @@
 //! The process and its folder.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::bootstrap::TRAPPING;
 use super::{Refusal, Setting, bootstrap};
 use crate::client::Client;
 use crate::eventually::found;
 use crate::places;
+use crate::trap::trapping;
 
 /// Lines of the log that a failing test prints.
 const LOG_TAIL: usize = 60;
@@ -30,6 +34,9 @@ impl Process {
         if setting.listener_on_disk {
             let listener = bootstrap::discovery(setting, folder.path(), 1);
             write(&folder.path().join("listeners.json"), &listener);
+        }
+        if let Some(callback) = &setting.trap_in {
+            write_trapping(&folder.path().join(TRAPPING), callback);
         }
         let log = File::create(folder.path().join("envoy.log")).expect("a log file");
         let child = command(&config, folder.path(), setting.concurrency)
@@ -76,12 +83,30 @@ impl Process {
     }
 
     pub(super) fn resident_kib(&self) -> u64 {
-        let id = self.child.lock().expect("the child").id();
-        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a live process");
+        let status = fs::read_to_string(self.of_kernel("status")).expect("a live process");
         let mut lines = status.lines();
         let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
         number.and_then(|n| n.parse().ok()).expect("a size in kB")
+    }
+
+    /// The sum over all threads, of which Envoy ends none: `/proc/ID/stat` has the sum itself, but
+    /// in steps of ten milliseconds.
+    pub(super) fn cpu_time(&self) -> Duration {
+        let threads = fs::read_dir(self.of_kernel("task")).expect("a live process");
+        let of_thread = |thread: io::Result<DirEntry>| -> u64 {
+            let file = thread.expect("a thread").path().join("schedstat");
+            let times = fs::read_to_string(file).expect("a kernel that tells it");
+            let on_cpu_ns = times.split_whitespace().next();
+            on_cpu_ns.and_then(|n| n.parse().ok()).expect("nanoseconds")
+        };
+        Duration::from_nanos(threads.map(of_thread).sum())
+    }
+
+    /// What the kernel tells of the process.
+    fn of_kernel(&self, name: &str) -> PathBuf {
+        let id = self.child.lock().expect("the child").id();
+        PathBuf::from(format!("/proc/{id}/{name}"))
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -158,6 +183,11 @@ fn command(config: &Path, folder: &Path, concurrency: usize) -> Command {
     // Connections of a replaced configuration end soon and not after ten minutes.
     command.args(["--drain-time-s", "1"]);
     command
+}
+
+fn write_trapping(path: &Path, callback: &str) {
+    let module = fs::read(places::module()).expect("a readable module");
+    fs::write(path, trapping(&module, callback)).expect("a writable folder");
 }
 
 fn write(path: &Path, value: &Value) {

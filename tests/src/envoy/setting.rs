@@ -13,6 +13,12 @@ use super::{Envoy, Refusal};
 /// The name of the cluster that every Envoy of the tests has.
 pub const UPSTREAM: &str = "upstream";
 
+/// The name of the listener that every Envoy of the tests has.
+pub const INGRESS: &str = "ingress";
+
+/// The name of the listener of [`Setting::admin_listener`].
+pub const ADMIN: &str = "admin";
+
 /// An Envoy yet to be started.
 #[derive(Clone, Debug)]
 pub struct Setting {
@@ -26,7 +32,13 @@ pub struct Setting {
     pub(super) plugin: Value,
     pub(super) manager: Value,
     pub(super) concurrency: usize,
+    /// Whether each new connection goes to the worker that has the fewest.
+    pub(super) balanced: bool,
     pub(super) listener_on_disk: bool,
+    /// The callback in which the filter traps.
+    pub(super) trap_in: Option<String>,
+    /// Further listeners, each with the setting that it is made from.
+    pub(super) listeners: Vec<(String, Setting)>,
     refused: Vec<Arc<TcpSocket>>,
 }
 
@@ -42,7 +54,10 @@ impl Setting {
             plugin: json!({}),
             manager: json!({}),
             concurrency: 1,
+            balanced: false,
             listener_on_disk: false,
+            trap_in: None,
+            listeners: Vec::new(),
             refused: Vec::new(),
         }
     }
@@ -61,6 +76,12 @@ impl Setting {
     /// Changes fields of the plugin's configuration, such as `failure_policy`.
     pub fn plugin(mut self, fields: Value) -> Self {
         self.plugin = fields;
+        self
+    }
+
+    /// Has Spillway trap in one of its callbacks, such as `proxy_on_response_trailers`.
+    pub fn trap_in(mut self, callback: &str) -> Self {
+        self.trap_in = Some(callback.to_owned());
         self
     }
 
@@ -139,7 +160,38 @@ impl Setting {
         self
     }
 
-    /// Loads the listener from a file, so that [`Envoy::update`] can change it.
+    /// Gives each new connection to the worker that has the fewest, so that connections which stay
+    /// open spread evenly; see [`Envoy::client_per_worker`].
+    pub fn balanced(mut self) -> Self {
+        self.balanced = true;
+        self
+    }
+
+    /// Adds a listener, which begins as the first one is by now and is then changed. Only what
+    /// belongs to a listener counts; clusters and workers are the same for all.
+    pub fn listener(mut self, name: &str, change: impl FnOnce(Setting) -> Setting) -> Self {
+        let beginning = Setting {
+            listeners: Vec::new(),
+            ..self.clone()
+        };
+        self.listeners.push((name.to_owned(), change(beginning)));
+        self
+    }
+
+    /// Adds a listener of the name [`ADMIN`] whose Spillway has a configuration of its own: the
+    /// same plugin in the same machines, and no upstream behind it.
+    pub fn admin_listener(self, configuration: Value) -> Self {
+        let nothing = json!({
+            "name": "nothing",
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 404},
+        });
+        self.listener(ADMIN, |setting| {
+            setting.policy(configuration).route(nothing)
+        })
+    }
+
+    /// Loads the listeners from a file, so that [`Envoy::update`] can change them.
     pub fn listener_on_disk(mut self) -> Self {
         self.listener_on_disk = true;
         self

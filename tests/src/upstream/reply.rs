@@ -11,6 +11,7 @@ pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) trailers: HeaderMap,
     pub(super) delay: Duration,
     pub(super) ending: Ending,
 }
@@ -37,6 +38,7 @@ impl Reply {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"ok"),
+            trailers: HeaderMap::new(),
             delay: Duration::ZERO,
             ending: Ending::Whole,
         }
@@ -76,9 +78,13 @@ impl Reply {
 
     /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let name = HeaderName::try_from(name).expect("a header name");
-        self.headers
-            .append(name, HeaderValue::try_from(value).expect("a header value"));
+        append(&mut self.headers, name, value);
+        self
+    }
+
+    /// Adds a trailer to a whole response. Only HTTP/2 carries it.
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        append(&mut self.trailers, name, value);
         self
     }
 
@@ -95,8 +101,8 @@ impl Reply {
     }
 
     /// The reply that a request asks for by its `x-script` header: words such as `status=503`,
-    /// `delay_ms=100`, `body=text`, `retry-after=7` (any other name is a header), and one of
-    /// `reset`, `reset_mid_body`, `hang`, `hang_mid_body`.
+    /// `delay_ms=100`, `body=text`, `trailer=x-end` (of any value), `retry-after=7` (any other name is
+    /// a header), and one of `reset`, `reset_mid_body`, `hang`, `hang_mid_body`.
     pub(super) fn scripted<B>(request: &Request<B>) -> Option<Self> {
         let script = request
             .headers()
@@ -112,6 +118,7 @@ impl Reply {
                 reply.after(Duration::from_millis(ms.parse().expect("milliseconds")))
             }
             Some(("body", text)) => reply.body(text.to_owned()),
+            Some(("trailer", name)) => reply.trailer(name, "yes"),
             Some((name, value)) => reply.header(name, value),
             None => Self {
                 ending: ending(word),
@@ -120,6 +127,11 @@ impl Reply {
         };
         Some(script.split_whitespace().fold(Self::default(), apply))
     }
+}
+
+fn append(map: &mut HeaderMap, name: &str, value: &str) {
+    let name = HeaderName::try_from(name).expect("a header name");
+    map.append(name, HeaderValue::try_from(value).expect("a header value"));
 }
 
 fn ending(word: &str) -> Ending {

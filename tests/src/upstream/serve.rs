@@ -1,13 +1,13 @@
 //! The upstream's side of one request.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -45,7 +45,7 @@ impl AsyncAnswer<Content> for Answering {
 async fn perform(reply: Reply) -> io::Result<Response<Content>> {
     sleep(reply.delay).await;
     let body = match reply.ending {
-        Ending::Whole => Full::new(reply.body).map_err(never).boxed(),
+        Ending::Whole => whole(reply.body, reply.trailers),
         Ending::ResetBeforeHeaders => return Err(io::Error::other("a reset was asked for")),
         Ending::Hang => pending().await,
         Ending::ResetMidBody | Ending::HangMidBody => unfinished(reply.body, reply.ending),
@@ -54,6 +54,16 @@ async fn perform(reply: Reply) -> io::Result<Response<Content>> {
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     Ok(response)
+}
+
+fn whole(body: Bytes, trailers: HeaderMap) -> Content {
+    let body = Full::new(body);
+    // A body that may have trailers has no length beforehand.
+    if trailers.is_empty() {
+        return body.map_err(never).boxed();
+    }
+    let trailers = ready(Some(Ok(trailers)));
+    body.with_trailers(trailers).map_err(never).boxed()
 }
 
 fn unfinished(body: Bytes, ending: Ending) -> Content {

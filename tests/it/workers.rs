@@ -1,0 +1,202 @@
+//! One breaker for all workers of a proxy.
+//!
+//! Every test has four workers and a connection to each. What one worker learns, the others go by
+//! within [`SYNC`], and with the first request after that at the latest.
+
+mod admin;
+mod outlived;
+mod tenants;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spillway_tests::envoy::Setting;
+use spillway_tests::{Answer, Client, Envoy, Reply, Upstream, eventually};
+use tokio::time::sleep;
+
+use crate::scene::{
+    count, count_is, open_time_passes, outcomes_are, policy, rejected, touchy, transitions_are,
+    trip, untouched, with,
+};
+
+const WORKERS: usize = 4;
+
+/// How long a worker may go by what it knew: the default of `sync.interval`.
+const SYNC: Duration = Duration::from_millis(100);
+
+fn on_all_workers(upstream: &Upstream) -> Setting {
+    Envoy::in_front_of(upstream.address())
+        .concurrency(WORKERS)
+        .balanced()
+}
+
+/// A healthy upstream behind one policy of these fields, and a client for each worker.
+async fn scene(fields: Value) -> (Upstream, Envoy, Vec<Client>) {
+    let upstream = Upstream::start().await;
+    let setting = on_all_workers(&upstream).policy(policy(fields));
+    let envoy = setting.start().await;
+    let workers = envoy.client_per_worker().await;
+    (upstream, envoy, workers)
+}
+
+/// A breaker that one failure opens for longer than any test takes, with these fields besides.
+fn lasting(fields: Value) -> Value {
+    let open = json!({"duration": "10m", "max_duration": "10m", "jitter": 0});
+    with(touchy(json!({ "open": open })), fields)
+}
+
+/// Asserts that every worker goes by a change that has been made. Its first request may still find
+/// what it knew before, and makes it look.
+async fn every_worker(workers: &[Client], path: &str, holds: impl Fn(&Answer)) {
+    sleep(SYNC).await;
+    for worker in workers {
+        worker.get(path).await;
+    }
+    for _ in 0..3 {
+        for worker in workers {
+            holds(&worker.get(path).await);
+        }
+    }
+}
+
+/// Asserts that every worker rejects in this state, and that no more gets through meanwhile than
+/// one request of each.
+async fn every_worker_rejects(upstream: &Upstream, workers: &[Client], path: &str, state: &str) {
+    let before = upstream.hits_on(path);
+    every_worker(workers, path, |answer| rejected(answer, state)).await;
+    let through = upstream.hits_on(path) - before;
+    assert!(through <= WORKERS, "{through} requests got through");
+}
+
+/// Asserts that every worker lets requests through.
+async fn every_worker_passes(workers: &[Client], path: &str) {
+    every_worker(workers, path, |answer| {
+        untouched(answer);
+        assert_eq!(answer.status, 200);
+    })
+    .await;
+}
+
+/// Asserts that the policy has counted each of these changes of state exactly once, and no other.
+async fn each_transition_is_counted_once(envoy: &Envoy, expected: &[(&str, &str)]) {
+    for (from, to) in expected {
+        let labels = [("policy", "p"), ("from", *from), ("to", *to)];
+        envoy
+            .expect_metric("spillway_transitions_total", &labels, 1)
+            .await;
+    }
+    let all = count(envoy, "spillway_transitions_total").await;
+    assert_eq!(all, expected.len() as u64);
+}
+
+#[tokio::test]
+async fn failures_in_a_row_on_different_workers_open_one_circuit() {
+    let breaker = lasting(json!({"consecutive_failures": 5}));
+    let (upstream, envoy, workers) = scene(json!({"circuit_breaker": breaker})).await;
+    upstream.reply(Reply::status(503));
+    for worker in workers.iter().cycle().take(5) {
+        untouched(&worker.get("/").await);
+    }
+    count_is(&envoy, "spillway_open_circuits", 1).await;
+    every_worker_rejects(&upstream, &workers, "/", "open").await;
+    transitions_are(&envoy, &["closed>open"]).await;
+    assert_eq!(envoy.transitions()[0]["why"], "consecutive_failures");
+    each_transition_is_counted_once(&envoy, &[("closed", "open")]).await;
+    count_is(&envoy, "spillway_keys", 1).await;
+}
+
+#[tokio::test]
+async fn a_success_on_one_worker_ends_the_run_of_failures_on_another() {
+    let breaker = lasting(json!({"consecutive_failures": 3}));
+    let (upstream, envoy, workers) = scene(json!({"circuit_breaker": breaker})).await;
+    let statuses = [503, 503, 200, 503, 503, 503];
+    for (number, (status, worker)) in statuses.into_iter().zip(workers.iter().cycle()).enumerate() {
+        let opened = count(&envoy, "spillway_open_circuits").await;
+        assert_eq!(opened, 0, "before request {number}");
+        upstream.reply(Reply::status(status));
+        untouched(&worker.get("/").await);
+        // Runs follow the order of merges, of which there is one by now.
+        sleep(2 * SYNC).await;
+    }
+    count_is(&envoy, "spillway_open_circuits", 1).await;
+    outcomes_are(&envoy, "p", [1, 5, 0]).await;
+}
+
+#[tokio::test]
+async fn a_rate_that_only_all_workers_together_reach_opens_the_circuit_on_all_of_them() {
+    let breaker = lasting(json!({
+        "consecutive_failures": 0,
+        "failure_rate_threshold": 50,
+        "minimum_requests": 20,
+        "window": {"type": "time", "duration": "60s"},
+    }));
+    let (upstream, envoy, workers) = scene(json!({"circuit_breaker": breaker})).await;
+    for status in [200, 200, 503, 503, 503] {
+        upstream.reply(Reply::status(status));
+        for worker in &workers {
+            untouched(&worker.get("/").await);
+        }
+    }
+    count_is(&envoy, "spillway_open_circuits", 1).await;
+    every_worker_rejects(&upstream, &workers, "/", "open").await;
+    transitions_are(&envoy, &["closed>open"]).await;
+    let told = &envoy.transitions()[0];
+    assert_eq!(
+        (&told["why"], &told["requests"], &told["failures"]),
+        (&json!("failure_rate"), &json!(20), &json!(12))
+    );
+    each_transition_is_counted_once(&envoy, &[("closed", "open")]).await;
+    assert_eq!(count(&envoy, "spillway_open_circuits").await, 1);
+}
+
+const PERMITS: usize = 3;
+const CALLERS: usize = 100;
+
+#[tokio::test]
+async fn after_the_open_time_all_workers_together_send_no_more_probes_than_there_are_permits() {
+    let open = Duration::from_millis(500);
+    let breaker = touchy(json!({
+        "open": {"duration": "500ms", "jitter": 0},
+        "half_open": {"permits": PERMITS},
+    }));
+    let (upstream, envoy, workers) = scene(json!({"circuit_breaker": breaker})).await;
+    trip(&upstream, &envoy).await;
+    open_time_passes(open).await;
+    upstream.forget();
+    upstream.close_gate();
+    let callers = workers.iter().cycle().take(CALLERS);
+    let callers: Vec<_> = callers.map(|worker| worker.begin("/", &[])).collect();
+    eventually("a decision on each request", async || {
+        let decided = count(&envoy, "spillway_rejected_total").await as usize + upstream.hits();
+        decided == CALLERS
+    })
+    .await;
+    // A worker that meets too many others at the record may leave its permit to later requests.
+    let probes = upstream.hits();
+    assert!((1..=PERMITS).contains(&probes), "{probes} probes");
+    assert_eq!(upstream.in_flight(), probes);
+    assert_eq!(count(&envoy, "spillway_open_circuits").await, 1);
+
+    upstream.open_gate();
+    let mut served = 0;
+    for caller in callers {
+        served += usize::from(caller.answer().await.status == 200);
+    }
+    assert_eq!(served, probes);
+    eventually("the end of the outage", async || {
+        workers[0].get("/").await;
+        count(&envoy, "spillway_open_circuits").await == 0
+    })
+    .await;
+    count_is(&envoy, "spillway_probes_total", PERMITS as u64).await;
+    every_worker_passes(&workers, "/").await;
+    let steps = ["closed>open", "open>half_open", "half_open>closed"];
+    transitions_are(&envoy, &steps).await;
+    let counted = [
+        ("closed", "open"),
+        ("open", "half_open"),
+        ("half_open", "closed"),
+    ];
+    each_transition_is_counted_once(&envoy, &counted).await;
+    assert_eq!(count(&envoy, "spillway_open_circuits").await, 0);
+}

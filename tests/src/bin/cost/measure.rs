@@ -1,0 +1,36 @@
+//! Rounds in which the variants take turns.
+
+use spillway_tests::{Envoy, Upstream};
+
+use crate::Arguments;
+use crate::load::Load;
+
+/// CPU time of Envoy per request in microseconds: for each variant, that of every round.
+pub async fn costs(
+    envoy: &Envoy,
+    upstream: &Upstream,
+    loads: &[Load],
+    arguments: &Arguments,
+) -> Vec<Vec<f64>> {
+    let mut costs = vec![Vec::new(); loads.len()];
+    for load in loads {
+        // The first turn of each is not counted: machines compile, connections and tables grow.
+        turn(envoy, upstream, load).await;
+    }
+    for round in 0..arguments.rounds as usize {
+        for place in 0..loads.len() {
+            // Nobody comes always first, or always behind the same one's remains.
+            let variant = (place + round) % loads.len();
+            costs[variant].push(turn(envoy, upstream, &loads[variant]).await);
+        }
+    }
+    costs
+}
+
+async fn turn(envoy: &Envoy, upstream: &Upstream, load: &Load) -> f64 {
+    let before = envoy.cpu_time();
+    let requests = load.send().await;
+    let used = envoy.cpu_time() - before;
+    upstream.forget();
+    used.as_secs_f64() * 1e6 / f64::from(requests)
+}
