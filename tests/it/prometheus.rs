@@ -9,7 +9,7 @@ use spillway_tests::{Envoy, Upstream};
 use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
 
 /// All there can be, over a life in which everything happens once at least.
-const SERIES: [&str; 26] = [
+const SERIES: [&str; 27] = [
     "spillway_fallbacks_too_late_total{policy=busy}",
     "spillway_fallbacks_total{on=failure,policy=busy,type=respond}",
     "spillway_fallbacks_total{on=open,policy=busy,type=respond}",
@@ -18,6 +18,7 @@ const SERIES: [&str; 26] = [
     "spillway_internal_errors_total{}",
     "spillway_keys_overflowed_total{policy=busy}",
     "spillway_keys{policy=busy}",
+    "spillway_keys{policy=plain-1_A}",
     "spillway_keys{policy=shadow}",
     "spillway_open_circuits{policy=busy}",
     "spillway_open_circuits{policy=shadow}",

@@ -10,14 +10,33 @@ use spillway_tests::{Envoy, Upstream, places};
 fn envoy_accepts_the_shipped_bootstrap() {
     let mut bootstrap = places::shipped_bootstrap();
     // The one path that every user has to set.
-    spillway(&mut bootstrap)["vm_config"]["code"]["local"]["filename"] = json!(places::module());
+    for listener in [TRAFFIC, OPERATORS] {
+        let config = spillway(&mut bootstrap, listener);
+        config["vm_config"]["code"]["local"]["filename"] = json!(places::module());
+    }
     validate(&bootstrap).unwrap_or_else(|log| panic!("{log}"));
 }
 
 #[test]
 fn the_shipped_bootstrap_survives_a_crash_of_the_filter() {
     let mut bootstrap = places::shipped_bootstrap();
-    assert_eq!(spillway(&mut bootstrap)["failure_policy"], "FAIL_RELOAD");
+    for listener in [TRAFFIC, OPERATORS] {
+        let config = spillway(&mut bootstrap, listener);
+        assert_eq!(config["failure_policy"], "FAIL_RELOAD");
+    }
+}
+
+/// Circuits are shared by name and machine, and shown on loopback alone.
+#[test]
+fn the_shipped_bootstrap_shows_operators_the_circuits_of_the_traffic() {
+    let mut bootstrap = places::shipped_bootstrap();
+    let of = |listener, bootstrap: &mut Value| {
+        let config = spillway(bootstrap, listener);
+        (config["name"].clone(), config["vm_config"].clone())
+    };
+    assert_eq!(of(TRAFFIC, &mut bootstrap), of(OPERATORS, &mut bootstrap));
+    let listener = &bootstrap["static_resources"]["listeners"][OPERATORS];
+    assert_eq!(listener["address"]["socket_address"]["address"], "127.0.0.1");
 }
 
 #[tokio::test]
@@ -45,8 +64,11 @@ async fn the_policy_of_the_istio_resource_is_accepted_by_the_filter() {
     assert_eq!(envoy.get("/").await.status, 200);
 }
 
-fn spillway(bootstrap: &mut Value) -> &mut Value {
-    let listener = &mut bootstrap["static_resources"]["listeners"][0];
+const TRAFFIC: usize = 0;
+const OPERATORS: usize = 1;
+
+fn spillway(bootstrap: &mut Value, listener: usize) -> &mut Value {
+    let listener = &mut bootstrap["static_resources"]["listeners"][listener];
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
     &mut http["http_filters"][0]["typed_config"]["config"]
 }

@@ -77,12 +77,12 @@ async fn the_admin_listener_shows_the_circuits_of_all_workers() {
 
     let of_policy = admin.get("/spillway/circuits?policy=p").await.json();
     assert_eq!(of_policy["circuits"][0]["id"], shown["id"]);
-    for path in ["/spillway", "/spillway/"] {
-        let page = admin.get(path).await;
-        assert_eq!(page.status, 200);
-        let kind = page.header("content-type");
-        assert!(kind.starts_with("text/html"), "{kind}");
-    }
+    let page = admin.get("/spillway/").await;
+    assert_eq!(page.status, 200);
+    let kind = page.header("content-type");
+    assert!(kind.starts_with("text/html"), "{kind}");
+    let moved = admin.get("/spillway").await;
+    assert_eq!((moved.status, moved.header("location")), (308, "/spillway/"));
     assert_eq!(admin.get("/elsewhere").await.status, 404);
 }
 
