@@ -36,7 +36,10 @@ fn the_shipped_bootstrap_shows_operators_the_circuits_of_the_traffic() {
     };
     assert_eq!(of(TRAFFIC, &mut bootstrap), of(OPERATORS, &mut bootstrap));
     let listener = &bootstrap["static_resources"]["listeners"][OPERATORS];
-    assert_eq!(listener["address"]["socket_address"]["address"], "127.0.0.1");
+    assert_eq!(
+        listener["address"]["socket_address"]["address"],
+        "127.0.0.1"
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@
 //! affair. One thing is not, that a browser of an operator carries out what a strange
 //! page tells it. A PUT from another origin needs a preflight, which is refused like
 //! every OPTIONS; one that the browser marks as another site's is refused by that
-//! mark; and the page runs no script but its own, and in no frame.
+//! mark; and the page runs no script but its own, and in no frame. A stranger whose
+//! own name points to this proxy (DNS rebinding) would be of the same origin: so only
+//! requests to `localhost` or to an address are answered.
 //!
 //! A force ends by itself, or a circuit that was forced on a bad night would still
 //! be so when everybody has forgotten it.
@@ -188,7 +190,8 @@ pub fn answer(
 ) -> Option<Answer> {
     let rest = under(prefix, request.header(":path")?)?;
     let method = request.header(":method").unwrap_or_default();
-    let made = ask::read(method, rest, request.header("sec-fetch-site"))
+    let made = ask::to_a_near_host(request.header(":authority"))
+        .and_then(|()| ask::read(method, rest, request.header("sec-fetch-site")))
         .and_then(|ask| perform(prefix, ask, clocks, circuits));
     Some(made.unwrap_or_else(|refusal| *refusal))
 }

@@ -82,7 +82,10 @@ async fn the_admin_listener_shows_the_circuits_of_all_workers() {
     let kind = page.header("content-type");
     assert!(kind.starts_with("text/html"), "{kind}");
     let moved = admin.get("/spillway").await;
-    assert_eq!((moved.status, moved.header("location")), (308, "/spillway/"));
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (308, "/spillway/")
+    );
     assert_eq!(admin.get("/elsewhere").await.status, 404);
 }
 

@@ -35,6 +35,27 @@ const ACTIONS: [&str; 4] = ["force_open", "force_closed", "reset", "automatic"];
 const FORCE_MIN: Span = Span::from_secs(1);
 const FORCE_MAX: Span = Span::from_secs(24 * 60 * 60);
 
+/// Refuses requests to any name that a stranger could have pointed here. No name of the
+/// public tree is all digits and dots, and brackets stand around addresses alone.
+pub(super) fn to_a_near_host(authority: Option<&[u8]>) -> Result<(), Refusal> {
+    let host = authority.unwrap_or_default();
+    let name = match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if !host.ends_with(b"]") => host.get(..colon).unwrap_or_default(),
+        _ => host,
+    };
+    let is_address = name.starts_with(b"[")
+        || !name.is_empty() && name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+    if is_address || name.eq_ignore_ascii_case(b"localhost") {
+        return Ok(());
+    }
+    Err(refuse(
+        403,
+        "the host",
+        authority,
+        "allowed localhost or an address",
+    ))
+}
+
 /// Reads a request whose path goes on with `rest` after the prefix. `fetch_site` is
 /// its `sec-fetch-site`, in which browsers tell where a request comes from.
 pub(super) fn read<'a>(

@@ -74,6 +74,7 @@ fn held() -> Held {
 
 fn ask(method: &str, path: impl AsRef<[u8]>) -> Asking {
     Asking::default()
+        .with(":authority", "localhost:9902")
         .with(":method", method)
         .with(":path", path)
 }

@@ -253,6 +253,7 @@ fn whatever_bytes_come_are_answered_in_words_or_not_at_all() {
         }
         let method = methods[random.between(0, 3) as usize];
         let request = Asking::default()
+            .with(":authority", "[::1]:80")
             .with(":method", method)
             .with(":path", &path);
         let made = answer(PREFIX, &request, CLOCKS, &mut held());
@@ -273,4 +274,43 @@ fn whatever_bytes_come_are_answered_in_words_or_not_at_all() {
     }
     let seen: Vec<u16> = statuses.into_keys().collect();
     assert_eq!(seen, [200, 308, 400, 404, 405]);
+}
+
+#[test]
+fn only_a_near_host_is_answered() {
+    let near = [
+        "localhost",
+        "LOCALHOST:9902",
+        "127.0.0.1",
+        "10.1.2.3:80",
+        "[::1]",
+        "[::1]:9902",
+    ];
+    let far = [
+        None,
+        Some(""),
+        Some(":9902"),
+        Some("evil.example"),
+        Some("evil.example:9902"),
+        Some("localhost.evil.example"),
+        Some("127.0.0.1.evil.example"),
+        Some("1.2.3.4x"),
+        Some("::1"),
+    ];
+    let rows = near.iter().map(|host| (Some(*host), 200));
+    for (host, status) in rows.chain(far.iter().map(|host| (*host, 403))) {
+        let mut request = Asking::default()
+            .with(":method", "GET")
+            .with(":path", "/spillway/circuits");
+        if let Some(host) = host {
+            request = request.with(":authority", host);
+        }
+        let answer = answer(PREFIX, &request, CLOCKS, &mut held()).expect("under the prefix");
+        assert_eq!(answer.status, status, "{host:?}");
+        if status == 403 {
+            let found = host.map_or("missing".into(), |host| format!("\"{host}\""));
+            let words = format!("the host is {found}, allowed localhost or an address");
+            assert_eq!(detail(&answer), words);
+        }
+    }
 }
