@@ -18,13 +18,21 @@ pub async fn costs(
         turn(envoy, upstream, load).await;
     }
     for round in 0..arguments.rounds as usize {
-        for place in 0..loads.len() {
-            // Nobody comes always first, or always behind the same one's remains.
-            let variant = (place + round) % loads.len();
+        for variant in order(round, loads.len()) {
             costs[variant].push(turn(envoy, upstream, &loads[variant]).await);
         }
     }
     costs
+}
+
+/// Who comes when: nobody always first, or always behind the same one's remains.
+fn order(round: usize, variants: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..variants).collect();
+    order.rotate_left(round / 2 % variants);
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 async fn turn(envoy: &Envoy, upstream: &Upstream, load: &Load) -> f64 {
