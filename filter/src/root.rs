@@ -114,7 +114,7 @@ impl Shared {
             host::define_metric(MetricKind::Counter, "spillway.internal_errors_total").is_ok();
         let properties = host::property("plugin_root_id").is_ok();
         let plugin = host::property("plugin_name").unwrap_or_default();
-        let records = Store::new(String::from_utf8_lossy(&plugin).into_owned());
+        let records = Store::new(&String::from_utf8_lossy(&plugin));
         log::info!(
             "spillway: {} policies; the host has clock: {clock:?}, metrics: {metrics}, \
              properties: {properties}, shared data: {}",

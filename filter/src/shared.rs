@@ -29,9 +29,10 @@ pub struct Store {
 
 impl Store {
     /// The records of the plugin of this name. Asks once whether the host shares data.
-    pub fn new(plugin: String) -> Store {
+    pub fn new(plugin: &str) -> Store {
         let mut store = Store {
-            plugin,
+            // A slash would make one plugin's name look like another's policy.
+            plugin: plugin.replace('%', "%25").replace('/', "%2F"),
             name: String::new(),
             own: None,
             writes: 0,

@@ -309,6 +309,12 @@ impl Host {
         &self.world.shared_data
     }
 
+    /// The same, to be written: by other plugins of the process, whose machines are not
+    /// modelled.
+    pub fn shared_data_mut(&mut self) -> &mut SharedData {
+        &mut self.world.shared_data
+    }
+
     /// What was logged since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.world.log)

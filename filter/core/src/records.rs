@@ -119,7 +119,7 @@ pub fn write_slot(held: Option<(&[u8], &Circuit)>, out: &mut Vec<u8>) {
 /// filled. Those of a small table are all of them.
 pub fn places(hash: u64, capacity: u32) -> impl Iterator<Item = u32> + Clone {
     let size = u64::from(capacity.max(1));
-    let start = hash % size;
+    let start = hash.checked_rem(size).unwrap_or(0);
     let stride = match capacity {
         0..=WAYS => 1,
         _ => (hash >> 32)
@@ -251,26 +251,27 @@ enum Search {
     None,
 }
 
-/// Empties a slot, or does so only while it holds `key`.
+/// Empties a slot, or does so only while it holds `key`. True if it did.
 pub fn vacate<R: Records>(
     records: &mut R,
     policy: &str,
     place: u32,
     key: Option<&[u8]>,
     buffer: &mut Vec<u8>,
-) {
+) -> bool {
     for _ in 0..TRIES {
         let version = match Slot::read(records, policy, place) {
-            Slot::Vacant(_) => return,
-            Slot::Taken(taken) if key.is_some_and(|key| *key != *taken.key) => return,
+            Slot::Vacant(_) => return false,
+            Slot::Taken(taken) if key.is_some_and(|key| *key != *taken.key) => return false,
             Slot::Taken(taken) => taken.version,
             Slot::Damaged(version) => version,
         };
         write_slot(None, buffer);
         if records.write(Name::Slot(policy, place), buffer, Some(version)) {
-            return;
+            return true;
         }
     }
+    false
 }
 
 #[cfg(test)]

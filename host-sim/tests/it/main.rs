@@ -18,3 +18,4 @@ mod shared;
 mod spillway;
 mod threads;
 mod updates;
+mod workers;

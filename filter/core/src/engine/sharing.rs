@@ -345,7 +345,13 @@ impl<R: Records> Engine<R> {
         place: u32,
         held: (bool, bool),
     ) {
-        let totals = Census::note(&mut self.records, slots, place, held, &mut self.buffer);
+        let totals = Census::note(
+            &mut self.records,
+            slots,
+            self.hash_seed,
+            (place, held),
+            &mut self.buffer,
+        );
         let Some((before, after)) = totals else {
             return;
         };
@@ -357,17 +363,18 @@ impl<R: Records> Engine<R> {
 
     /// Sets the gauges that have changed.
     pub(super) fn gauges(&mut self, policy: usize, before: Option<Totals>, after: Totals) {
-        let gauges: [(Gauge, fn(Totals) -> u32); 2] = [
-            (Gauge::Keys, |totals| totals.taken),
-            (Gauge::OpenCircuits, |totals| totals.open),
-        ];
-        for (gauge, of) in gauges {
-            let value = u64::from(of(after));
-            if before.map(of) != Some(of(after)) {
+        let gauges = [Gauge::Keys, Gauge::OpenCircuits];
+        for gauge in gauges {
+            let of = |totals: Totals| match gauge {
+                Gauge::Keys => totals.taken,
+                Gauge::OpenCircuits => totals.open,
+            };
+            let value = of(after);
+            if before.map(of) != Some(value) {
                 self.events.push_back(Event::Gauge {
                     policy,
                     gauge,
-                    value,
+                    value: u64::from(value),
                 });
             }
         }

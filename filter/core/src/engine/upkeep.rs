@@ -4,7 +4,6 @@
 //! were. What nobody will ask for again is emptied: the slots of a policy that is
 //! gone, and keys that are made of other parts now.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::keys;
@@ -22,6 +21,7 @@ impl<R: Records> Engine<R> {
             let (found, version) = Directory::read(&mut self.records);
             if found.is_none() && version.is_some() {
                 self.discarded(1);
+                self.hash_seed = self.seed_of_others();
             }
             let old = found.unwrap_or(Directory {
                 seed: self.hash_seed,
@@ -47,8 +47,16 @@ impl<R: Records> Engine<R> {
         }
     }
 
+    /// The seed that other workers go by, where the directory has lost it.
+    fn seed_of_others(&mut self) -> u64 {
+        let records = &mut self.records;
+        let mut policies = self.policies.iter();
+        let found = policies.find_map(|policy| Census::seed(records, &policy.name));
+        found.unwrap_or(self.hash_seed)
+    }
+
     /// Shares what is still to be shared, and empties the slots of policies that no
-    /// configuration has any more.
+    /// configuration has any more, and those that nobody looks into any more.
     pub fn retire(&mut self, now: Instant) {
         while self.has_pending() {
             let before = self.pending.len();
@@ -61,11 +69,50 @@ impl<R: Records> Engine<R> {
             return;
         };
         for entry in self.entries() {
-            if directory.find(&entry.name).is_none() {
-                self.clear(&entry, None);
+            match directory.find(&entry.name) {
+                None => self.clear(&entry, None),
+                Some(now) if !now.has_slots_of(&entry) => self.leave(&entry, now),
+                Some(_) => {}
             }
         }
         self.tables.clear();
+    }
+
+    /// Empties the slots in which requests that ended late have put their keys again,
+    /// where keys now stand elsewhere.
+    fn leave(&mut self, mine: &Entry, now: &Entry) {
+        let policy = self.index_of(&mine.name);
+        let Some(table) = self.tables.get_mut(policy) else {
+            return;
+        };
+        let mut places = Vec::new();
+        for at in table.entries() {
+            if let Some((hash, key, replica)) = table.entry(at) {
+                places.push((replica.place(), hash, key.to_vec()));
+            }
+        }
+        for (place, hash, key) in places {
+            if now.key_hash == mine.key_hash && self.is_found_at(now, hash, &key, place) {
+                continue;
+            }
+            let buffer = &mut self.buffer;
+            if records::vacate(&mut self.records, &mine.name, place, Some(&key), buffer) {
+                let slots = (&*mine.name, now.capacity);
+                self.note_in_census(policy, slots, place, (false, false));
+            }
+        }
+    }
+
+    /// Whether workers who look for a key find it in this slot, and in no other.
+    fn is_found_at(&mut self, entry: &Entry, hash: u64, key: &[u8], place: u32) -> bool {
+        let places = records::places(hash, entry.capacity);
+        let records = &mut self.records;
+        let holds = |place: u32| {
+            let slot = Slot::read(records, &entry.name, place);
+            matches!(slot, Slot::Taken(taken) if taken.key == key)
+        };
+        places.clone().any(|other| other == place)
+            && !places.filter(|other| *other != place).any(holds)
     }
 
     /// The policies as the directory lists them.
@@ -86,7 +133,7 @@ impl<R: Records> Engine<R> {
     fn clear(&mut self, gone: &Entry, now_as: Option<&Entry>) {
         let moves = now_as.is_some_and(|now| now.key_hash == gone.key_hash);
         let census = Census::read(&mut self.records, &gone.name, gone.capacity);
-        if census == Census::default() {
+        if census.is_empty() {
             return;
         }
         let mut moving = Vec::new();
@@ -100,7 +147,12 @@ impl<R: Records> Engine<R> {
             let buffer = &mut self.buffer;
             records::vacate(&mut self.records, &gone.name, place, None, buffer);
         }
-        Census::clear(&mut self.records, &gone.name, &mut self.buffer);
+        Census::clear(
+            &mut self.records,
+            &gone.name,
+            self.hash_seed,
+            &mut self.buffer,
+        );
         let policy = self.index_of(&gone.name);
         self.gauges(policy, Some(census.totals()), Totals::default());
         for taken in moving {
@@ -113,13 +165,16 @@ impl<R: Records> Engine<R> {
     /// The place of a policy of this name, whether it is one of this configuration or
     /// not.
     pub(super) fn index_of(&mut self, name: &str) -> usize {
-        let named = |other: &Box<str>| **other == *name;
-        let own = self.policies.iter().position(|policy| named(&policy.name));
+        let mut own = self.policies.iter();
+        let own = own.position(|policy| *policy.name == *name);
         own.unwrap_or_else(|| {
-            let place = self.others.iter().position(named).unwrap_or_else(|| {
-                self.others.push(name.into());
-                self.others.len().saturating_sub(1)
-            });
+            let mut others = self.others.iter();
+            let place = others
+                .position(|other| **other == *name)
+                .unwrap_or_else(|| {
+                    self.others.push(name.into());
+                    self.others.len().saturating_sub(1)
+                });
             self.policies.len().saturating_add(place)
         })
     }

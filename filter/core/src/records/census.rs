@@ -9,11 +9,14 @@
 use alloc::vec::Vec;
 
 use super::{Name, Records, Slot, TRIES, Version};
-use crate::snapshot::{self, Kind, Reader};
+use crate::snapshot::{self, Kind, Layout, Reader};
 
 /// The bits of a policy's slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
+    /// The seed of the hash by which keys stand where they do: the directory's, in case
+    /// that is lost.
+    seed: u64,
     taken: Vec<u8>,
     open: Vec<u8>,
 }
@@ -41,14 +44,15 @@ impl Census {
     pub fn note<R: Records>(
         records: &mut R,
         (policy, capacity): (&str, u32),
-        place: u32,
-        (taken, open): (bool, bool),
+        seed: u64,
+        (place, (taken, open)): (u32, (bool, bool)),
         buffer: &mut Vec<u8>,
     ) -> Option<(Option<Totals>, Totals)> {
         for _ in 0..TRIES {
             let (census, version) = Census::with_version(records, policy);
             let before = census.as_ref().map(Census::totals);
             let mut census = census.unwrap_or_else(|| Census::count(records, policy, capacity));
+            census.seed = seed;
             let changed = set(&mut census.taken, place, taken) | set(&mut census.open, place, open);
             let unchanged = before.is_some() && !changed;
             if unchanged || census.write(records, policy, version, buffer) {
@@ -56,6 +60,17 @@ impl Census {
             }
         }
         None
+    }
+
+    /// The seed by which the keys of a policy stand where they do.
+    pub fn seed<R: Records>(records: &mut R, policy: &str) -> Option<u64> {
+        let (census, version) = Census::with_version(records, policy);
+        version.and(census).map(|census| census.seed)
+    }
+
+    /// Whether no slot is taken.
+    pub fn is_empty(&self) -> bool {
+        self.taken.iter().all(|byte| *byte == 0)
     }
 
     /// The slots that are taken, lowest first.
@@ -78,12 +93,21 @@ impl Census {
     }
 
     /// Notes that no slot holds anything; false where others came before in every try.
-    pub fn clear<R: Records>(records: &mut R, policy: &str, buffer: &mut Vec<u8>) -> bool {
+    pub fn clear<R: Records>(
+        records: &mut R,
+        policy: &str,
+        seed: u64,
+        buffer: &mut Vec<u8>,
+    ) -> bool {
+        let empty = Census {
+            seed,
+            ..Census::default()
+        };
         (0..TRIES).any(|_| {
             let version = records
                 .read(Name::Census(policy))
                 .map(|(_, version)| version);
-            version.is_none() || Census::default().write(records, policy, version, buffer)
+            version.is_none() || empty.write(records, policy, version, buffer)
         })
     }
 
@@ -123,6 +147,7 @@ impl Census {
         buffer: &mut Vec<u8>,
     ) -> bool {
         snapshot::seal(Kind::Census, buffer, |out| {
+            self.seed.write(out);
             for bits in [&self.taken, &self.open] {
                 snapshot::write_text(bits, out);
             }
@@ -132,6 +157,7 @@ impl Census {
 
     fn read_from(from: &mut Reader<'_>) -> Option<Census> {
         Some(Census {
+            seed: u64::read(from)?,
             taken: from.text()?.into(),
             open: from.text()?.into(),
         })

@@ -267,8 +267,8 @@ fn the_census_knows_what_was_noted() {
         let noted = Census::note(
             &mut memory,
             ("p", 100),
-            place,
-            (taken, open),
+            7,
+            (place, (taken, open)),
             &mut Vec::new(),
         );
         let (_, totals) = noted.expect("nobody comes between");
@@ -276,6 +276,7 @@ fn the_census_knows_what_was_noted() {
         assert_eq!(totals.taken as usize, count(|it| it.0));
         assert_eq!(totals.open as usize, count(|it| it.1));
     }
+    assert_eq!(Census::seed(&mut memory, "p"), Some(7));
     let census = Census::read(&mut memory, "p", 100);
     let taken: Vec<u32> = census.taken().collect();
     let expected = naive.iter().filter(|(_, it)| it.0).map(|(place, _)| *place);

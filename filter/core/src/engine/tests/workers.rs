@@ -156,7 +156,7 @@ fn at_high_rates_a_worker_looks_at_the_record_once_an_interval() {
     for _ in 0..1_000 {
         workers.serve(0, 200);
         workers.wait(1);
-        if workers.now.as_ns() / 1_000_000 % 100 == 0 {
+        if workers.now.as_ns().is_multiple_of(100_000_000) {
             workers.tick();
         }
     }
@@ -364,6 +364,46 @@ fn a_record_that_is_none_is_discarded_counted_and_made_anew() {
             "{row}"
         );
     }
+}
+
+#[test]
+fn keys_that_come_back_under_an_old_layout_go_with_its_configuration() {
+    let tenants = json(FIVE_IN_A_ROW, 10).replace(
+        r#""circuit_breaker""#,
+        r#""key": ["cluster", "method"], "circuit_breaker""#,
+    );
+    for next in [json(FIVE_IN_A_ROW, 20), tenants] {
+        let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
+        let late: Vec<Ticket> = (0..5).map(|_| workers.pass(0)).collect();
+        let newer = workers.another(2, &next);
+        workers.engines.push(newer);
+        workers.serve(1, 200);
+        for ticket in late {
+            workers.wait(100);
+            workers.settle(0, ticket, 503);
+        }
+        let mut old = workers.engines.remove(0);
+        old.retire(workers.now);
+        workers.engines.push(old);
+        let gauges = workers.events("p0 Keys");
+        assert_eq!(
+            gauges.last().map(String::as_str),
+            Some("p0 Keys 1"),
+            "{next}"
+        );
+        let gauges = workers.events("p0 OpenCircuits");
+        assert!(gauges.last().is_none_or(|last| last == "p0 OpenCircuits 0"));
+        workers.serve(0, 200);
+    }
+}
+
+#[test]
+fn who_finds_the_directory_damaged_goes_on_with_the_others() {
+    let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 1_000));
+    (0..5).for_each(|_| workers.serve(0, 503));
+    workers.memory.overwrite("directory", b"?");
+    workers.engines[1] = workers.another(4, &json(FIVE_IN_A_ROW, 1_000));
+    assert!(workers.rejects(0) && workers.rejects(1));
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! Keys that clients make up: the host's shared data can neither be listed nor emptied,
+//! so none of it may grow with them.
+
+use std::collections::BTreeSet;
+
+use host_sim::sim::clock::Time;
+
+use super::Workers;
+use crate::proxy::GET;
+
+const WORKERS: usize = 8;
+const KEYS: usize = 1_000;
+const INVENTED: usize = 200_000;
+
+/// A breaker for each tenant that a header names.
+fn tenants(breaker: &str) -> String {
+    format!(
+        r#"{{"policies": [{{"name": "p", "key": [{{"header": "x-tenant"}}],
+            "circuit_breaker": {breaker}}}], "limits": {{"keys": {KEYS}}}}}"#
+    )
+}
+
+const THREE_IN_A_ROW: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 3,
+    "open": {"duration": "1h", "max_duration": "1h", "jitter": 0}}"#;
+
+fn serve(proxy: &mut Workers, worker: usize, tenant: &str, status: &str) -> bool {
+    let pairs = [&GET[..], &[("x-tenant", tenant)]].concat();
+    let stream = proxy.ask_with(worker, &pairs);
+    let passed = stream.is_some();
+    stream.into_iter().for_each(|it| proxy.answer(it, status));
+    passed
+}
+
+#[test]
+fn invented_keys_leave_no_more_names_than_slots_and_no_byte_of_them_in_a_name() {
+    let mut proxy = Workers::new(WORKERS, &tenants(THREE_IN_A_ROW));
+    (0..3).for_each(|_| assert!(serve(&mut proxy, 0, "known", "503")));
+    for number in 0..INVENTED {
+        proxy.run_to(Time::from_ms(number as u64 / 10));
+        let tenant = format!("invented-{number}");
+        assert!(serve(&mut proxy, number % WORKERS, &tenant, "200"));
+    }
+    let slots = (0..KEYS).map(|slot| format!("spillway/1/plugin/p/{slot}"));
+    let others = ["spillway/1/plugin", "spillway/1/plugin/p"].map(String::from);
+    let allowed: BTreeSet<_> = slots.chain(others).collect();
+    let names: BTreeSet<_> = proxy.records().into_iter().map(|(name, _)| name).collect();
+    assert!(
+        names.is_subset(&allowed),
+        "{:?}",
+        names.difference(&allowed)
+    );
+    // They had them all, and no circuit that is open had to go for them.
+    assert_eq!(proxy.metric("keys"), KEYS as u64);
+    for worker in 0..WORKERS {
+        assert!(!serve(&mut proxy, worker, "known", "200"), "{worker}");
+    }
+    assert_eq!(proxy.history(), ["closed>open consecutive_failures"]);
+}
+
+#[test]
+fn a_key_that_all_workers_meet_at_one_instant_has_one_record() {
+    const WORKERS: usize = 64;
+    let breaker = THREE_IN_A_ROW.replace('3', "64");
+    let mut proxy = Workers::new(WORKERS, &tenants(&breaker));
+    for worker in 0..WORKERS {
+        assert_eq!(proxy.history(), [""; 0], "{worker}");
+        assert!(serve(&mut proxy, worker, "new", "503"), "{worker}");
+    }
+    assert_eq!(proxy.history(), ["closed>open consecutive_failures"]);
+    assert_eq!((proxy.taken("p"), proxy.gauges()), (1, (1, 1)));
+}
+
+#[test]
+fn a_slot_that_was_given_away_is_found_again_by_its_key() {
+    let mut proxy = Workers::new(2, &tenants(THREE_IN_A_ROW));
+    assert!(serve(&mut proxy, 0, "known", "503"));
+    for number in 0..3 * KEYS {
+        assert!(serve(&mut proxy, 1, &number.to_string(), "200"));
+    }
+    proxy.run_to(Time::from_ms(1_000));
+    // Its slot is another's by now; what worker 0 still knows goes into a new one.
+    (0..2).for_each(|_| assert!(serve(&mut proxy, 0, "known", "503")));
+    assert_eq!(proxy.history(), ["closed>open consecutive_failures"]);
+    assert!(!serve(&mut proxy, 1, "known", "200"));
+}

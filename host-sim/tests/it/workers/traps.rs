@@ -1,0 +1,101 @@
+//! Machines that trap, and are started anew: their circuits are not theirs alone.
+
+use host_sim::host::{FailurePolicy, Plugin};
+use host_sim::sim::clock::Time;
+
+use super::{Workers, policy, spillway};
+use crate::proxy::{GET, headers};
+
+const BREAKER: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
+    "open": {"duration": "20s", "multiplier": 1, "jitter": 0},
+    "half_open": {"permits": 3, "lease": "5s"}}"#;
+
+const TRIPPED: &str = "closed>open consecutive_failures";
+
+/// More than twice what any callback takes, but for one that looks through a crowd of
+/// headers.
+const FUEL: u64 = 700_000;
+
+/// The same with a policy that looks through a request's headers more than once.
+pub fn curious(file: &str) -> String {
+    let absent = |name| format!(r#"{{"name": "{name}", "present": false}}"#);
+    let conditions = [absent("x-a"), absent("x-b")].join(",");
+    let wanted = format!(r#""name": "p", "match": {{"headers": [{conditions}]}}"#);
+    file.replacen(r#""name": "p""#, &wanted, 1)
+}
+
+/// Workers whose machines can trap, and are started anew.
+pub fn reloading(workers: usize, file: &str) -> Workers {
+    let plugin = Plugin {
+        failure_policy: FailurePolicy::Reload,
+        fuel_per_callback: Some(FUEL),
+        ..spillway(&curious(file))
+    };
+    let mut proxy = Workers::start(workers, plugin);
+    // Within a second of its start a machine is not started again.
+    proxy.run_to(Time::from_ms(2_000));
+    proxy
+}
+
+impl Workers {
+    /// A request with more headers than there is fuel to look through.
+    pub fn trap(&mut self, worker: usize) {
+        let crowd = vec![("x-c", "c"); 20_000];
+        let stream = self.proxy.open_on(worker);
+        let pairs = [&GET[..], &crowd].concat();
+        self.proxy.host.request(stream, headers(true, &pairs));
+        let info = self.proxy.host.close(stream).unwrap();
+        assert_eq!(&*info.details, "wasm_fail_stream");
+        while self.proxy.host.next_effect().is_some() {}
+    }
+}
+
+#[test]
+fn a_machine_that_trapped_finds_the_circuit_open() {
+    let mut proxy = reloading(3, &policy(BREAKER));
+    proxy.fail(0, 5);
+    proxy.trap(0);
+    for worker in 0..3 {
+        assert!(proxy.rejects(worker), "{worker}");
+    }
+    assert_eq!(proxy.history(), [TRIPPED]);
+    assert_eq!(proxy.gauges(), (1, 1));
+    proxy.run_to(Time::from_ms(22_000));
+    (0..3).for_each(|worker| assert!(proxy.serve(worker, "200")));
+    let closed = "half_open>closed probes_succeeded";
+    assert_eq!(proxy.history().last().unwrap(), closed);
+    assert_eq!(proxy.gauges(), (1, 0));
+}
+
+#[test]
+fn probes_that_a_machine_took_with_it_end_with_their_lease() {
+    let mut proxy = reloading(2, &policy(BREAKER));
+    proxy.fail(0, 5);
+    proxy.run_to(Time::from_ms(22_000));
+    let probes: Vec<_> = (0..3).map(|_| proxy.ask(0).unwrap()).collect();
+    proxy.trap(0);
+    assert!(proxy.rejects(0) && proxy.rejects(1));
+    probes.into_iter().for_each(|it| proxy.answer(it, "200"));
+    proxy.run_to(Time::from_ms(26_999));
+    assert!(proxy.rejects(0) && proxy.rejects(1));
+    assert_eq!(proxy.history()[1..], ["open>half_open open_elapsed"]);
+    proxy.run_to(Time::from_ms(27_000));
+    assert!(proxy.rejects(1) && proxy.rejects(0));
+    assert_eq!(proxy.history()[2..], ["half_open>open probes_failed"]);
+}
+
+#[test]
+fn a_machine_that_traps_loses_only_what_it_had_not_merged() {
+    let mut proxy = reloading(2, &policy(BREAKER));
+    // The first is merged as it comes; the others wait, and go with the machine.
+    proxy.fail(0, 4);
+    proxy.trap(0);
+    for (worker, ms) in [(1, 2_000), (0, 2_100), (1, 2_200)] {
+        proxy.run_to(Time::from_ms(ms));
+        proxy.fail(worker, 1);
+    }
+    assert_eq!(proxy.history(), [""; 0]);
+    proxy.run_to(Time::from_ms(2_300));
+    proxy.fail(0, 1);
+    assert_eq!(proxy.history(), [TRIPPED]);
+}
