@@ -28,6 +28,11 @@ impl SharedData {
             .flat_map(|space| space.keys().map(|key| &**key))
     }
 
+    /// How many keys there are, under all VM ids.
+    pub fn names(&self) -> usize {
+        self.spaces.values().map(Space::len).sum()
+    }
+
     /// Writes a value; says whether it did. With a `cas` other than 0 an existing key
     /// must still have that number; a missing one is written whatever `cas` is.
     pub fn set(&mut self, vm_id: &[u8], key: &[u8], value: &[u8], cas: u32) -> bool {
@@ -82,5 +87,8 @@ mod tests {
         data.set(b"a", b"k", b"1", 0);
         assert!(data.value(b"b", b"k").is_none());
         assert_eq!(data.keys(b"a").collect::<Vec<_>>(), [b"k"]);
+        data.set(b"b", b"k", b"1", 0);
+        data.set(b"b", b"l", b"1", 0);
+        assert_eq!(data.names(), 3);
     }
 }

@@ -42,8 +42,9 @@ pub struct Statement {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enters: Option<State>,
     /// A number about the upstreams (`upstream_requests`, `upstream_retries`,
-    /// `upstream_failures`, `upstream_overflows`, `callouts`, `serving_max`, `line_max`), or a
-    /// metric of the plugin by its full name.
+    /// `upstream_failures`, `upstream_overflows`, `callouts`, `serving_max`, `line_max`), the
+    /// names in the plugins' shared data at the end (`shared_data_names`), or a metric of the
+    /// plugin by its full name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
     /// With `metric`: this upstream alone.
@@ -180,6 +181,8 @@ pub enum Subject {
     },
     /// A metric of the plugin: how far it moved.
     Plugin(String),
+    /// How many names the plugins' shared data has at the end.
+    SharedDataNames,
     Amplification,
 }
 

@@ -110,11 +110,12 @@ fn of_metric(name: &str, cluster: Option<String>) -> Result<Subject, Wrong> {
         "callouts" => UpstreamMetric::Callouts,
         "serving_max" => UpstreamMetric::ServingMax,
         "line_max" => UpstreamMetric::LineMax,
+        "shared_data_names" if cluster.is_none() => return Ok(Subject::SharedDataNames),
         // What plugins define is known only at run time, but has a dot as a rule; a typing
         // error must not become a metric that stays 0.
         _ if !name.contains('.') => {
             let known = "upstream_requests, upstream_retries, upstream_failures, \
-                         upstream_overflows, callouts, serving_max, line_max";
+                         upstream_overflows, callouts, serving_max, line_max, shared_data_names";
             let text = format!("is {name:?}; there are {known}, and the plugin's own, with a dot");
             return Err(("metric", text));
         }

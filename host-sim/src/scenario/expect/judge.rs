@@ -119,6 +119,7 @@ impl<'a> Judge<'a> {
                 let to = to.unwrap_or_else(|| world.host.metrics().value(name));
                 Some(to as f64 - from as f64)
             }
+            Subject::SharedDataNames => Some(world.host.shared_data().names() as f64),
             Subject::Amplification => Some(tally.amplification()),
         }
     }
