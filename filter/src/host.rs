@@ -34,6 +34,8 @@ pub enum MetricKind {
 
 /// There is no such thing.
 const NOT_FOUND: u32 = 1;
+/// The value has been written meanwhile.
+const CAS_MISMATCH: u32 = 8;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const NOT_GRPC: i32 = -1;
 
@@ -203,12 +205,17 @@ pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
     }
 }
 
-/// Writes a shared value, if `cas` is the number of its last write.
-pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Status> {
+/// Writes a shared value, if `cas` is the number of its last write. Says whether it was.
+pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, Status> {
     // SAFETY: both slices outlive the call.
-    check(unsafe {
+    let written = check(unsafe {
         proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
-    })
+    });
+    match written {
+        Ok(()) => Ok(true),
+        Err(Status(CAS_MISMATCH)) => Ok(false),
+        Err(status) => Err(status),
+    }
 }
 
 /// Asks for a tick of the root context each so many milliseconds from now on; 0 for none.

@@ -161,10 +161,13 @@ fn administer(
         &answer.body,
         None,
     );
-    // Should the host refuse, the request still is nobody else's business.
     Some(match sent {
         Ok(()) => Action::Pause,
-        Err(_) => Action::Continue,
+        Err(_) => {
+            let what = "the host refuses the answer";
+            shared.reporter.internal_error(what);
+            Action::Continue
+        }
     })
 }
 

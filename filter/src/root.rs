@@ -143,8 +143,8 @@ impl Shared {
     pub fn follow_up(&self, engine: &mut Engine) {
         self.reporter.report(engine);
         if engine.has_pending() && !self.ticks.get() {
-            let interval_ms = engine.interval().as_ms();
-            self.set_ticks(u32::try_from(interval_ms).unwrap_or(u32::MAX));
+            let period_ms = engine.tick_period().as_ms();
+            self.set_ticks(u32::try_from(period_ms).unwrap_or(u32::MAX));
         }
     }
 

@@ -77,13 +77,18 @@ impl Records for Store {
 
     fn write(&mut self, name: Name<'_>, record: &[u8], version: Option<Version>) -> bool {
         self.set_name(name);
-        let Some(own) = &mut self.own else {
+        if self.own.is_none() {
             // A host takes any number for a name that it does not know, and none that is
             // not the last for one that it does. So the largest, which counts no write
             // in practice, makes a record and never overwrites one; 0 always would.
             let expected = version.unwrap_or(Version::MAX);
-            return host::set_shared_data(&self.name, record, expected).is_ok();
-        };
+            match host::set_shared_data(&self.name, record, expected) {
+                Ok(written) => return written,
+                // It can be read and not be written: no use.
+                Err(_) => self.own = Some(HashMap::new()),
+            }
+        }
+        let own = self.own.get_or_insert_default();
         if own.get(&*self.name).map(|(_, last)| *last) != version {
             return false;
         }

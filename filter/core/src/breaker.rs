@@ -239,10 +239,11 @@ impl Breaker {
         idle_since: Instant,
         now: Instant,
     ) -> bool {
-        let busy_until = match self.state {
+        let busy_until = match &self.state {
             State::Closed => return true,
-            State::Open { until } => until.max(idle_since),
-            State::HalfOpen(_) | State::Recovering => idle_since,
+            State::Open { until } => idle_since.max(*until),
+            State::HalfOpen(probes) => idle_since.max(probes.last_deadline()),
+            State::Recovering => idle_since,
         };
         now >= busy_until.after(config.open.max_duration)
     }
@@ -516,8 +517,7 @@ impl Breaker {
         let lasted = now.since(self.since);
         self.state = to;
         self.since = now;
-        let ramp_is_done = from == StateName::Recovering && self.state() == StateName::Closed;
-        if !ramp_is_done {
+        if why != Why::Recovered {
             self.generation = self.generation.wrapping_add(1);
             self.healthy_since = now;
             self.consecutive = 0;

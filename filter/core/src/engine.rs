@@ -7,7 +7,7 @@
 //!
 //! Each worker has an engine; their circuits are one, by way of [`Records`]. What an
 //! engine has counted and not shared yet it shares in [`Engine::tick`], which wants to
-//! be called after an interval whenever [`Engine::has_pending`].
+//! be called now and then while [`Engine::has_pending`].
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -33,6 +33,7 @@ mod upkeep;
 pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Ticket};
 
+use sharing::Reach;
 use ticket::{Admitted, Echo};
 
 /// The policies of one configuration, and the circuits under them.
@@ -54,11 +55,18 @@ pub struct Engine<R> {
     /// Entries with outcomes that wait to be merged: the policy, the place in its table,
     /// and since when.
     pending: VecDeque<(usize, u32, Instant)>,
+    /// Slots that are to be noted in the census again: the policy, and how many slots it
+    /// has.
+    unnoted: VecDeque<(usize, u32, u32)>,
     key: Vec<u8>,
     buffer: Vec<u8>,
     transitions: Vec<Transition>,
     events: VecDeque<Event>,
 }
+
+/// Longest time between ticks: long intervals let much wait, which is then to be shared
+/// bit by bit.
+const TICK_MAX: Span = Span::from_ms(100);
 
 impl<R: Records> Engine<R> {
     /// Circuits for `config`, as the records of other workers, or of the configuration
@@ -82,6 +90,7 @@ impl<R: Records> Engine<R> {
             loaded_at: now,
             hash_seed,
             pending: VecDeque::new(),
+            unnoted: VecDeque::new(),
             key: Vec::with_capacity(KEY_BYTES_MAX),
             buffer: Vec::new(),
             transitions: Vec::new(),
@@ -107,14 +116,14 @@ impl<R: Records> Engine<R> {
         own.or_else(other).unwrap_or_default()
     }
 
-    /// How long [`Engine::has_pending`] may be true before [`Engine::tick`] is due.
-    pub fn interval(&self) -> Span {
-        self.interval
+    /// How often [`Engine::tick`] wants to be called while [`Engine::has_pending`].
+    pub fn tick_period(&self) -> Span {
+        self.interval.min(TICK_MAX)
     }
 
-    /// Whether outcomes wait to be merged.
+    /// Whether something waits to be shared.
     pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || !self.unnoted.is_empty()
     }
 
     /// The name of the policy that a note is about.
@@ -163,9 +172,10 @@ impl<R: Records> Engine<R> {
             replaced: false,
         };
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
-        let refusal = match self.entry(place, fits, now) {
-            Some(at) => self.acquire(&mut ticket, at, mode, now),
-            None => self.forced_open(place, mode),
+        let refusal = match self.reach(place, fits, now) {
+            Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),
+            Reach::Refused(refusal) => Some(refusal),
+            Reach::Overflow => self.forced_open(place, mode),
         };
         match refusal {
             None => Admission::Pass(ticket),

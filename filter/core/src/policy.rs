@@ -24,6 +24,9 @@ use error::PolicyError;
 /// One hundred percent. Shares are held in basis points: hundredths of a percent.
 pub const WHOLE_BP: u32 = 10_000;
 
+/// Most key tuples of one policy: a full table of them is some 50 MB.
+pub const KEYS_MAX: u32 = 100_000;
+
 /// Most probes of one half-open time: each lease is remembered.
 pub const PERMITS_MAX: u32 = 100;
 

@@ -92,6 +92,16 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// Whether it is taken, and whether by an open circuit.
+    pub fn outline(&self) -> (bool, bool) {
+        match self {
+            Slot::Taken(taken) => (true, taken.circuit.breaker.is_open()),
+            Slot::Vacant(_) | Slot::Damaged(_) => (false, false),
+        }
+    }
+}
+
 type Held = Option<(Vec<u8>, Circuit)>;
 
 fn parse(record: &[u8]) -> Option<Held> {
@@ -120,11 +130,10 @@ pub fn write_slot(held: Option<(&[u8], &Circuit)>, out: &mut Vec<u8>) {
 pub fn places(hash: u64, capacity: u32) -> impl Iterator<Item = u32> + Clone {
     let size = u64::from(capacity.max(1));
     let start = hash.checked_rem(size).unwrap_or(0);
+    // A stride that shares no factor with the size comes to every slot once.
     let stride = match capacity {
         0..=WAYS => 1,
-        _ => (hash >> 32)
-            .checked_rem(size.saturating_sub(1))
-            .map_or(1, |rest| rest.saturating_add(1)),
+        _ => coprime((hash >> 32).checked_rem(size).unwrap_or(0), size),
     };
     (0..u64::from(capacity.min(WAYS))).map(move |step| {
         let place = start
@@ -132,6 +141,18 @@ pub fn places(hash: u64, capacity: u32) -> impl Iterator<Item = u32> + Clone {
             .checked_rem(size);
         u32::try_from(place.unwrap_or(0)).unwrap_or(0)
     })
+}
+
+/// The first number from `from` on that shares no factor with `size`.
+fn coprime(from: u64, size: u64) -> u64 {
+    let apart = |number: &u64| {
+        let (mut a, mut b) = (size, *number);
+        while let Some(rest) = a.checked_rem(b) {
+            (a, b) = (b, rest);
+        }
+        a == 1
+    };
+    (from..from.saturating_add(size)).find(apart).unwrap_or(1)
 }
 
 /// A key that looks for its slot.
@@ -155,8 +176,16 @@ pub struct Seeker<'a> {
 /// Where a key was found, or put.
 #[derive(Debug)]
 pub enum Place {
-    /// In this slot, with this circuit.
-    Found(u32, Box<Taken>),
+    /// In this slot, with this circuit. Another one that was made for it first is vacant
+    /// again.
+    Found {
+        /// The slot.
+        place: u32,
+        /// What it holds.
+        taken: Box<Taken>,
+        /// The one that is vacant again.
+        vacated: Option<u32>,
+    },
     /// In this slot, which is new or was another key's.
     Made(u32),
     /// Nowhere: every slot that it could have is in use.
@@ -177,19 +206,31 @@ impl Seeker<'_> {
     ) -> Place {
         for _ in 0..TRIES {
             let (place, version) = match self.search(records, discarded) {
-                Search::Found(place, taken) => return Place::Found(place, taken),
+                Search::Found(place, taken) => {
+                    let vacated = None;
+                    return Place::Found {
+                        place,
+                        taken,
+                        vacated,
+                    };
+                }
                 Search::Room(place, version) => (place, version),
                 Search::None => return Place::None,
             };
             write_slot(Some((self.key, fresh)), buffer);
             if records.write(Name::Slot(self.policy, place), buffer, version) {
-                return match version {
-                    None => Place::Made(place),
-                    Some(_) => self.yields(records, place, buffer),
-                };
+                return self.yields(records, place, buffer);
             }
         }
         Place::None
+    }
+
+    /// The circuit of the key, if it has one.
+    pub fn find<R: Records>(&self, records: &mut R, discarded: &mut u32) -> Option<Box<Taken>> {
+        match self.search(records, discarded) {
+            Search::Found(_, taken) => Some(taken),
+            Search::Room(..) | Search::None => None,
+        }
     }
 
     fn search<R: Records>(&self, records: &mut R, discarded: &mut u32) -> Search {
@@ -235,7 +276,12 @@ impl Seeker<'_> {
             match Slot::read(records, self.policy, place) {
                 Slot::Taken(taken) if taken.key == self.key => {
                     vacate(records, self.policy, mine, Some(self.key), buffer);
-                    return Place::Found(place, taken);
+                    let vacated = Some(mine);
+                    return Place::Found {
+                        place,
+                        taken,
+                        vacated,
+                    };
                 }
                 Slot::Vacant(None) => break,
                 _ => {}

@@ -97,15 +97,17 @@ impl Replica {
         self.place
     }
 
-    /// Whether the copy is too old to be asked.
+    /// Whether the copy is too old to be asked. A clock that steps back makes it so too.
     pub fn is_stale(&self, interval: Span, now: Instant) -> bool {
-        now.since(self.read_at) >= interval
+        now < self.read_at || now.since(self.read_at) >= interval
     }
 
     /// Whether outcomes are to be merged at once: the last merge is long enough ago, or
     /// they would change the state.
     pub fn is_due(&self, config: &BreakerConfig, interval: Span, now: Instant) -> bool {
-        now.since(self.merged_at) >= interval || self.view.breaker.wants_to_open(config)
+        now < self.merged_at
+            || now.since(self.merged_at) >= interval
+            || self.view.breaker.wants_to_open(config)
     }
 
     /// Counts how an ordinary request ended. True if there is something new to merge.
@@ -122,6 +124,11 @@ impl Replica {
     /// Whether something waits to be merged.
     pub fn has_pending(&self) -> bool {
         self.pending.is_some()
+    }
+
+    /// Forgets what waits to be merged: there is nothing to merge it into.
+    pub fn drop_pending(&mut self) {
+        self.pending = None;
     }
 
     /// Notes whether the copy stands in the queue for the next tick; returns whether it
@@ -186,14 +193,18 @@ impl Replica {
             act(&mut circuit, &mut moment);
             if self.pending.is_none() && !base.is_new && circuit == base.circuit {
                 self.version = Some(base.version);
+                // What was taken from the copy is no newer for that.
+                if !base.has_pending {
+                    self.read_at = scope.now;
+                }
             } else if write((self.place, base.version), key, &mut circuit, scope) {
                 self.merged_at = scope.now;
+                self.read_at = scope.now;
             } else {
                 continue;
             }
             self.view = circuit;
             self.pending = None;
-            self.read_at = scope.now;
             return Ok(());
         }
         scope.transitions.clear();

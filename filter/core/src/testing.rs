@@ -186,6 +186,7 @@ struct Inside {
     writes: Version,
     reads: usize,
     losses: usize,
+    losses_later: usize,
     before_writes: Vec<Box<dyn BeforeWrite>>,
 }
 
@@ -198,6 +199,11 @@ impl Memory {
     /// The next so many writes are lost, as if others had always come before.
     pub fn lose(&self, writes: usize) {
         self.0.borrow_mut().losses = writes;
+    }
+
+    /// The next write is done, and so many behind it are lost.
+    pub fn lose_later(&self, writes: usize) {
+        self.0.borrow_mut().losses_later = writes;
     }
 
     /// Something to do just before the next write.
@@ -256,6 +262,7 @@ impl Records for Memory {
             inside.losses -= 1;
             return false;
         }
+        inside.losses = core::mem::take(&mut inside.losses_later);
         // Hosts take any number but 0 for a name that they do not know.
         let known = inside.records.get(&text(name)).map(|(_, last)| *last);
         if known.is_some() && known != version {

@@ -66,6 +66,12 @@ impl Probes {
         u32::try_from(self.live.len()).unwrap_or(u32::MAX)
     }
 
+    /// When the last lease ends.
+    pub(super) fn last_deadline(&self) -> Instant {
+        let deadlines = self.live.iter().map(|probe| probe.deadline);
+        deadlines.max().unwrap_or_default()
+    }
+
     /// Whether a lease is over.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.live.iter().any(|probe| now >= probe.deadline)

@@ -68,6 +68,9 @@ impl<R: Records> Circuits for Operator<'_, R> {
         for place in slots {
             if self.apply(&entry, place, id, action)? {
                 reached = reached.saturating_add(1);
+                if id.is_some() {
+                    break;
+                }
             }
         }
         Ok(reached)
@@ -78,8 +81,13 @@ impl<R: Records> Operator<'_, R> {
     /// The policies that there are. A listener that has been there before all others has
     /// not seen the seed yet.
     fn directory(&mut self) -> Directory {
-        let (found, _) = Directory::read(&mut self.engine.records);
-        let directory = found.unwrap_or_default();
+        let (found, version) = Directory::read(&mut self.engine.records);
+        let Some(directory) = found else {
+            if version.is_some() {
+                self.engine.enter_directory();
+            }
+            return Directory::default();
+        };
         self.engine.hash_seed = directory.seed;
         directory
     }
@@ -147,9 +155,9 @@ impl<R: Records> Operator<'_, R> {
             action,
         });
         engine.tell_transitions(policy, &key, transitions);
-        let open = taken.circuit.breaker.is_open();
-        let slots = (&*entry.name, entry.capacity);
-        engine.note_in_census(policy, slots, place, (true, open));
+        if !transitions.is_empty() {
+            engine.note_in_census(policy, (&entry.name, entry.capacity), place);
+        }
     }
 }
 

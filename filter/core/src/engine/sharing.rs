@@ -5,13 +5,14 @@
 //! request goes on without: an outcome waits, a probe is not admitted.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::breaker::{Moment, Permit, Refusal, StateName, Transition};
 use crate::circuit::Circuit;
 use crate::classify::Verdict;
 use crate::event::{Counter, Event, Gauge};
 use crate::keys;
-use crate::records::{Census, Place, Records, Seeker, Totals};
+use crate::records::{Census, Place, Records, Seeker, Slot, TRIES, Totals};
 use crate::replica::{Act, Replica, Scope, Undone};
 use crate::time::{Instant, Span};
 
@@ -20,26 +21,51 @@ use super::Engine;
 /// Most circuits that one tick merges, so that it cannot hold up the worker's requests.
 const MERGES_PER_TICK: usize = 500;
 
+/// Most slots that wait to be noted in a census: more are noted by their next change.
+const UNNOTED_MAX: usize = 1_000;
+
 /// What has waited so long for a tick, twice the longest interval, need not wait on.
 const TICKS_LATE: Span = Span::from_secs(10);
 
+/// Where a request finds its circuit.
+pub(super) enum Reach {
+    /// At this entry, with a copy that is fresh.
+    Entry(u32),
+    /// There is no room for a copy, but its circuit says no.
+    Refused(Refusal),
+    /// Nowhere: it shares the overflow, which counts and never rejects.
+    Overflow,
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared {
+    Done,
+    /// Other workers came before in every try.
+    GivenUp,
+    /// The key's slot is another's, and there is no other for it.
+    NoPlace,
+}
+
 impl<R: Records> Engine<R> {
-    /// The entry of the key in `self.key`, with a copy of its circuit that is fresh;
-    /// absent where it has to share the overflow, which counts and never rejects.
-    pub(super) fn entry(&mut self, policy: usize, fits: bool, now: Instant) -> Option<u32> {
+    /// The circuit of the key in `self.key`.
+    pub(super) fn reach(&mut self, policy: usize, fits: bool, now: Instant) -> Reach {
         // A host whose ticks do not come must not keep what waits for them.
         let waiting = self.pending.front();
         if waiting.is_some_and(|(_, _, since)| now >= since.after(TICKS_LATE)) {
             self.tick(now);
         }
-        let at = fits.then(|| self.find_or_place(policy, now)).flatten();
-        if at.is_none() {
+        let reach = match fits {
+            true => self.find_or_place(policy, now),
+            false => None,
+        };
+        reach.unwrap_or_else(|| {
             self.count(policy, Counter::KeyOverflowed);
-        }
-        at
+            Reach::Overflow
+        })
     }
 
-    fn find_or_place(&mut self, policy: usize, now: Instant) -> Option<u32> {
+    fn find_or_place(&mut self, policy: usize, now: Instant) -> Option<Reach> {
         let table = self.tables.get_mut(policy)?;
         if let Some(at) = table.find_recent(&self.key) {
             return self.refresh(policy, at, now);
@@ -48,37 +74,80 @@ impl<R: Records> Engine<R> {
         if let Some(at) = table.find(hash, &self.key) {
             return self.refresh(policy, at, now);
         }
-        if !table.has_room() {
-            return None;
-        }
-        let rules = self.policies.get(policy)?;
-        let fresh = Circuit::new(&rules.breaker, now, self.loaded_at);
+        let has_room = table.has_room();
         let key = core::mem::take(&mut self.key);
-        let placed = self.place(policy, hash, &key, &fresh, now);
-        let at = placed.and_then(|placed| {
-            let replica = match placed {
-                Place::Found(place, mut taken) => {
-                    let config = &self.policies.get(policy)?.breaker;
-                    taken.circuit.adopt(config, self.loaded_at);
-                    Replica::new(place, taken.circuit, Some(taken.version), now)
-                }
-                Place::Made(place) => Replica::new(place, fresh, None, now),
-                Place::None => return None,
-            };
-            self.tables.get_mut(policy)?.insert(hash, &key, replica)
-        });
+        let reach = match has_room {
+            true => self.place_new(policy, hash, &key, now).map(Reach::Entry),
+            false => self.refusal_of(policy, hash, &key, now).map(Reach::Refused),
+        };
         self.key = key;
-        at
+        reach
     }
 
-    /// The entry, with a copy of its circuit that is fresh.
-    fn refresh(&mut self, policy: usize, at: u32, now: Instant) -> Option<u32> {
+    /// The entry of a key that this worker did not know.
+    fn place_new(&mut self, policy: usize, hash: u64, key: &[u8], now: Instant) -> Option<u32> {
+        let rules = self.policies.get(policy)?;
+        let fresh = Circuit::new(&rules.breaker, now, self.loaded_at);
+        let replica = match self.place(policy, hash, key, &fresh, now)? {
+            Place::Found {
+                place, mut taken, ..
+            } => {
+                let config = &self.policies.get(policy)?.breaker;
+                taken.circuit.adopt(config, self.loaded_at);
+                Replica::new(place, taken.circuit, Some(taken.version), now)
+            }
+            Place::Made(place) => Replica::new(place, fresh, None, now),
+            Place::None => return None,
+        };
+        self.tables.get_mut(policy)?.insert(hash, key, replica)
+    }
+
+    /// What the circuit of a key says that there is no room for here, if it says no: a
+    /// client that keeps a worker busy with other keys must not open an open circuit.
+    fn refusal_of(
+        &mut self,
+        policy: usize,
+        hash: u64,
+        key: &[u8],
+        now: Instant,
+    ) -> Option<Refusal> {
+        let mut discarded = 0;
+        let found = self.seek(policy, hash, key, now, |seeker, records, _| {
+            seeker.find(records, &mut discarded)
+        });
+        self.discarded(discarded);
+        let circuit = found??.circuit;
+        if let Some(force) = circuit.force(now) {
+            let (state, retry_after) = (force.to.state(), force.until.since(now));
+            return (state == StateName::ForcedOpen).then_some(Refusal { state, retry_after });
+        }
+        let mut moment = Moment {
+            config: &self.policies.get(policy)?.breaker,
+            now,
+            random: &mut self.random,
+            transitions: &mut self.transitions,
+        };
+        let answer = circuit.breaker.answer(&mut moment);
+        // A probe would need room for what becomes of it.
+        let state = circuit.breaker.state();
+        let retry_after = Span::ZERO;
+        answer
+            .unwrap_or(Err(Refusal { state, retry_after }))
+            .err()
+            .filter(|refusal| refusal.state != StateName::Closed)
+    }
+
+    /// The entry, with a copy of its circuit that is fresh; absent where its circuit has
+    /// lost its place.
+    fn refresh(&mut self, policy: usize, at: u32, now: Instant) -> Option<Reach> {
         let (_, _, replica) = self.tables.get_mut(policy)?.entry(at)?;
         if replica.is_stale(self.interval, now) {
             replica.look_again();
-            self.share(policy, at, now, &mut |_, _| {});
+            if self.share(policy, at, now, &mut |_, _| {}) == Shared::NoPlace {
+                return None;
+            }
         }
-        Some(at)
+        Some(Reach::Entry(at))
     }
 
     /// Finds the slot of a key, or makes `fresh` its circuit in one.
@@ -90,6 +159,30 @@ impl<R: Records> Engine<R> {
         fresh: &Circuit,
         now: Instant,
     ) -> Option<Place> {
+        let mut discarded = 0;
+        let placed = self.seek(policy, hash, key, now, |seeker, records, buffer| {
+            seeker.place(records, fresh, buffer, &mut discarded)
+        })?;
+        self.discarded(discarded);
+        match &placed {
+            Place::Made(place) => self.note_slot(policy, *place),
+            Place::Found {
+                vacated: Some(place),
+                ..
+            } => self.note_slot(policy, *place),
+            Place::Found { .. } | Place::None => {}
+        }
+        Some(placed)
+    }
+
+    fn seek<T>(
+        &mut self,
+        policy: usize,
+        hash: u64,
+        key: &[u8],
+        now: Instant,
+        seek: impl FnOnce(&Seeker<'_>, &mut R, &mut Vec<u8>) -> T,
+    ) -> Option<T> {
         let (rules, table) = (self.policies.get(policy)?, self.tables.get(policy)?);
         let seed = self.hash_seed;
         let seeker = Seeker {
@@ -101,13 +194,7 @@ impl<R: Records> Engine<R> {
             now,
             in_use: &|other| table.in_use(keys::hash(seed, other), other),
         };
-        let mut discarded = 0;
-        let placed = seeker.place(&mut self.records, fresh, &mut self.buffer, &mut discarded);
-        self.discarded(discarded);
-        if let Place::Made(place) = placed {
-            self.note_slot(policy, place, fresh.breaker.is_open());
-        }
-        Some(placed)
+        Some(seek(&seeker, &mut self.records, &mut self.buffer))
     }
 
     /// A permit, or a refusal, and the state behind it. A refusal too where the permit
@@ -142,12 +229,18 @@ impl<R: Records> Engine<R> {
             }
             answer = Some(permit.map(|permit| (permit, circuit.breaker.state())));
         });
-        if !shared {
-            self.count(policy, Counter::PermitGivenUp);
-            let retry_after = Span::ZERO;
-            return Some(Err(Refusal { state, retry_after }));
+        match shared {
+            Shared::Done => answer,
+            Shared::GivenUp => {
+                self.count(policy, Counter::PermitGivenUp);
+                let retry_after = Span::ZERO;
+                Some(Err(Refusal { state, retry_after }))
+            }
+            Shared::NoPlace => {
+                self.count(policy, Counter::KeyOverflowed);
+                None
+            }
         }
-        answer
     }
 
     /// Counts how a request ended.
@@ -162,7 +255,7 @@ impl<R: Records> Engine<R> {
             let settled = self.share(policy, at, now, &mut |circuit, moment| {
                 circuit.breaker.settle(permit.again(), verdict, moment);
             });
-            if !settled {
+            if settled == Shared::GivenUp {
                 // Its lease ends without it.
                 self.count(policy, Counter::MergeGivenUp);
             }
@@ -184,9 +277,21 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Merges what waits, as far as one call may. What is left waits for the next.
+    /// Merges what would have waited for longer than the interval by the next tick, as far
+    /// as one call may.
     pub fn tick(&mut self, now: Instant) {
+        for _ in 0..self.unnoted.len() {
+            if let Some((policy, capacity, place)) = self.unnoted.pop_front() {
+                let name: Box<str> = self.policy_name(policy).into();
+                self.note_in_census(policy, (&name, capacity), place);
+            }
+        }
+        let next = now.after(self.tick_period());
         for _ in 0..self.pending.len().min(MERGES_PER_TICK) {
+            let due = |(_, _, since): &(usize, u32, Instant)| since.after(self.interval) <= next;
+            if !self.pending.front().is_some_and(due) {
+                return;
+            }
             let Some((policy, at, _)) = self.pending.pop_front() else {
                 return;
             };
@@ -204,12 +309,13 @@ impl<R: Records> Engine<R> {
         }
     }
 
+    /// Merges what waits; false where it has to wait on.
     fn merge(&mut self, policy: usize, at: u32, now: Instant) -> bool {
         let merged = self.share(policy, at, now, &mut |_, _| {});
-        if !merged {
+        if merged == Shared::GivenUp {
             self.count(policy, Counter::MergeGivenUp);
         }
-        merged
+        merged != Shared::GivenUp
     }
 
     /// Lets an entry wait for the next tick; it stays in its table until then.
@@ -226,21 +332,26 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Does `act` to the shared circuit of an entry, and reports what came of it. False
-    /// where that was not to be had.
-    pub(super) fn share(&mut self, policy: usize, at: u32, now: Instant, act: Act<'_>) -> bool {
+    /// Does `act` to the shared circuit of an entry, and reports what came of it.
+    pub(super) fn share(&mut self, policy: usize, at: u32, now: Instant, act: Act<'_>) -> Shared {
         // The second time for a key whose slot has become another's meanwhile.
         for _ in 0..2 {
             match self.share_once(policy, at, now, &mut *act) {
-                Some(Ok(discarded)) => {
+                Ok(discarded) => {
                     self.report_changes(policy, at, discarded);
-                    return true;
+                    return Shared::Done;
                 }
-                Some(Err(Undone::Displaced)) if self.place_again(policy, at, now).is_some() => {}
-                _ => return false,
+                Err(Undone::GivenUp) => return Shared::GivenUp,
+                Err(Undone::Displaced) => {}
+            }
+            if self.place_again(policy, at, now).is_none() {
+                break;
             }
         }
-        false
+        if let Some((_, _, replica)) = self.tables.get_mut(policy).and_then(|it| it.entry(at)) {
+            replica.drop_pending();
+        }
+        Shared::NoPlace
     }
 
     fn share_once(
@@ -249,9 +360,14 @@ impl<R: Records> Engine<R> {
         at: u32,
         now: Instant,
         act: Act<'_>,
-    ) -> Option<Result<u32, Undone>> {
-        let rules = self.policies.get(policy)?;
-        let (_, key, replica) = self.tables.get_mut(policy)?.entry(at)?;
+    ) -> Result<u32, Undone> {
+        let (Some(rules), Some(table)) = (self.policies.get(policy), self.tables.get_mut(policy))
+        else {
+            return Err(Undone::GivenUp);
+        };
+        let Some((_, key, replica)) = table.entry(at) else {
+            return Err(Undone::GivenUp);
+        };
         let mut discarded = 0;
         let mut scope = Scope {
             records: &mut self.records,
@@ -265,24 +381,28 @@ impl<R: Records> Engine<R> {
             discarded: &mut discarded,
         };
         let done = replica.sync(key, &mut scope, act);
-        Some(done.map(|()| discarded))
+        if done.is_err() {
+            self.discarded(discarded);
+        }
+        done.map(|()| discarded)
     }
 
     /// Puts a key into a slot again that has lost its own: with the state that this
-    /// worker knew if that is closed, so that requests under way still count.
+    /// worker knew, so that requests under way still count, unless that was forgotten
+    /// because nobody had asked for it for long.
     fn place_again(&mut self, policy: usize, at: u32, now: Instant) -> Option<()> {
         let rules = self.policies.get(policy)?;
         let (hash, key, replica) = self.tables.get_mut(policy)?.entry(at)?;
         let key = key.to_vec();
         let mut fresh = replica.view().clone();
-        if fresh.breaker.state() != StateName::Closed {
+        if !fresh.is_closed() && fresh.is_forgettable(&rules.breaker, now) {
             fresh = Circuit::new(&rules.breaker, now, self.loaded_at);
         }
         fresh.used_at = now;
         let placed = self.place(policy, hash, &key, &fresh, now)?;
         let (_, _, replica) = self.tables.get_mut(policy)?.entry(at)?;
         match placed {
-            Place::Found(place, taken) => replica.move_to(place, taken.circuit, true),
+            Place::Found { place, taken, .. } => replica.move_to(place, taken.circuit, true),
             Place::Made(place) => replica.move_to(place, fresh, false),
             Place::None => return None,
         }
@@ -299,16 +419,13 @@ impl<R: Records> Engine<R> {
             return;
         };
         let key = table.parts(at);
-        let slot = table.entry(at).map(|(_, _, replica)| {
-            let open = replica.view().breaker.is_open();
-            (replica.place(), open)
-        });
+        let place = table.entry(at).map(|(_, _, replica)| replica.place());
         let transitions = core::mem::take(&mut self.transitions);
         self.tell_transitions(policy, &key, &transitions);
         self.transitions = transitions;
         self.transitions.clear();
-        if let Some((place, open)) = slot {
-            self.note_slot(policy, place, open);
+        if let Some(place) = place {
+            self.note_slot(policy, place);
         }
     }
 
@@ -330,35 +447,36 @@ impl<R: Records> Engine<R> {
     }
 
     /// Notes what a slot of a policy of this configuration holds now.
-    fn note_slot(&mut self, policy: usize, place: u32, open: bool) {
-        if let Some(rules) = self.policies.get(policy) {
-            let name = rules.name.clone();
-            self.note_in_census(policy, (&name, self.capacity), place, (true, open));
-        }
+    fn note_slot(&mut self, policy: usize, place: u32) {
+        let name: Box<str> = self.policy_name(policy).into();
+        self.note_in_census(policy, (&name, self.capacity), place);
     }
 
-    /// Notes what a slot holds now, and sets the gauges.
-    pub(super) fn note_in_census(
-        &mut self,
-        policy: usize,
-        slots: (&str, u32),
-        place: u32,
-        held: (bool, bool),
-    ) {
-        let totals = Census::note(
-            &mut self.records,
-            slots,
-            self.hash_seed,
-            (place, held),
-            &mut self.buffer,
-        );
-        let Some((before, after)) = totals else {
-            return;
-        };
-        if before.is_none() {
-            self.discarded(1);
+    /// Notes what a slot holds now, and sets the gauges. Who changes the same slot at the
+    /// same time notes it too, and the last one must not be told something old: so the
+    /// slot is looked at again behind each note.
+    pub(super) fn note_in_census(&mut self, policy: usize, slots: (&str, u32), place: u32) {
+        let (name, capacity) = slots;
+        let mut held = Slot::read(&mut self.records, name, place).outline();
+        for _ in 0..TRIES {
+            let (seed, buffer) = (self.hash_seed, &mut self.buffer);
+            let noted = Census::note(&mut self.records, slots, seed, (place, held), buffer);
+            let Some((before, after)) = noted else {
+                break;
+            };
+            if before.is_none() {
+                self.discarded(1);
+            }
+            self.gauges(policy, before, after);
+            let now = Slot::read(&mut self.records, name, place).outline();
+            if now == held {
+                return;
+            }
+            held = now;
         }
-        self.gauges(policy, before, after);
+        if self.unnoted.len() < UNNOTED_MAX {
+            self.unnoted.push_back((policy, capacity, place));
+        }
     }
 
     /// Sets the gauges that have changed.

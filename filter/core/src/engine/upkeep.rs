@@ -4,6 +4,7 @@
 //! were. What nobody will ask for again is emptied: the slots of a policy that is
 //! gone, and keys that are made of other parts now.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::keys;
@@ -31,20 +32,43 @@ impl<R: Records> Engine<R> {
             if self.policies.is_empty() {
                 return;
             }
-            let new = Directory {
-                seed: old.seed,
-                policies: self.entries(),
-            };
+            let new = self.directory_after(&old);
             if new == old || new.write(&mut self.records, version, &mut self.buffer) {
                 for entry in &old.policies {
                     let same = new.find(&entry.name);
-                    if same.is_none_or(|now| !now.has_slots_of(entry)) {
+                    if same.is_some_and(|now| !now.has_slots_of(entry)) {
                         self.clear(entry, same);
                     }
                 }
                 return;
             }
         }
+    }
+
+    /// The directory with the policies of this configuration. Those that it does not have
+    /// stay listed: their requests may still be under way, and the configuration before
+    /// may yet prove to be the one that stays. They go when it does.
+    fn directory_after(&self, old: &Directory) -> Directory {
+        let mut policies = self.entries();
+        let mut gone: Vec<Entry> = Vec::new();
+        let mine = Directory {
+            seed: old.seed,
+            policies: core::mem::take(&mut policies),
+        };
+        for entry in &old.policies {
+            if mine.find(&entry.name).is_none() {
+                let current = false;
+                gone.push(Entry {
+                    current,
+                    ..entry.clone()
+                });
+            }
+        }
+        let mut all = mine;
+        all.policies.append(&mut gone);
+        all.policies
+            .sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 
     /// The seed that other workers go by, where the directory has lost it.
@@ -68,14 +92,36 @@ impl<R: Records> Engine<R> {
         let (Some(directory), _) = Directory::read(&mut self.records) else {
             return;
         };
+        let mut gone = Vec::new();
         for entry in self.entries() {
             match directory.find(&entry.name) {
-                None => self.clear(&entry, None),
                 Some(now) if !now.has_slots_of(&entry) => self.leave(&entry, now),
-                Some(_) => {}
+                Some(now) if now.current => {}
+                _ => {
+                    self.clear(&entry, None);
+                    gone.push(entry.name);
+                }
             }
         }
+        self.strike_out(&gone);
         self.tables.clear();
+    }
+
+    /// Takes policies out of the directory that no configuration has taken up again.
+    fn strike_out(&mut self, gone: &[Box<str>]) {
+        for _ in 0..TRIES {
+            let (Some(mut directory), version) = Directory::read(&mut self.records) else {
+                return;
+            };
+            let before = directory.policies.len();
+            directory
+                .policies
+                .retain(|entry| entry.current || !gone.contains(&entry.name));
+            let unchanged = directory.policies.len() == before;
+            if unchanged || directory.write(&mut self.records, version, &mut self.buffer) {
+                return;
+            }
+        }
     }
 
     /// Empties the slots in which requests that ended late have put their keys again,
@@ -95,10 +141,12 @@ impl<R: Records> Engine<R> {
             if now.key_hash == mine.key_hash && self.is_found_at(now, hash, &key, place) {
                 continue;
             }
+            // A newer configuration may have put the same key there for its own.
+            let slot = Slot::read(&mut self.records, &mine.name, place);
+            let newer = matches!(slot, Slot::Taken(it) if it.circuit.loaded_at > self.loaded_at);
             let buffer = &mut self.buffer;
-            if records::vacate(&mut self.records, &mine.name, place, Some(&key), buffer) {
-                let slots = (&*mine.name, now.capacity);
-                self.note_in_census(policy, slots, place, (false, false));
+            if !newer && records::vacate(&mut self.records, &mine.name, place, Some(&key), buffer) {
+                self.note_in_census(policy, (&mine.name, now.capacity), place);
             }
         }
     }
@@ -122,6 +170,7 @@ impl<R: Records> Engine<R> {
             capacity: self.capacity,
             key_hash: keys::make_of(&policy.key),
             mode: policy.mode,
+            current: true,
         };
         let mut entries: Vec<Entry> = self.policies.iter().map(entry).collect();
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));

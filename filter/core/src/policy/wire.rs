@@ -25,8 +25,6 @@ mod fallback;
 
 /// Longest policy name: it stands in every metric name.
 const NAME_BYTES_MAX: usize = 64;
-/// Most key tuples of one policy: a full table of them is some 30 MB.
-const KEYS_MAX: u32 = 100_000;
 /// Below 10ms workers would merge at nearly every request; beyond 5s each would
 /// decide alone.
 const SYNC_INTERVALS: RangeInclusive<Span> = Span::from_ms(10)..=Span::from_ms(5_000);
@@ -116,7 +114,7 @@ fn limits(o: &mut Object<'_>) -> Limits {
     o.not_supported("replay_body_bytes");
     o.not_supported("stale_bytes");
     Limits {
-        keys: o.at("keys").integer(1..=KEYS_MAX, 1_000),
+        keys: o.at("keys").integer(1..=super::KEYS_MAX, 1_000),
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Name, Records, Version};
-use crate::policy::Mode;
+use crate::policy::{KEYS_MAX, Mode};
 use crate::snapshot::{self, Kind, Layout, Reader};
 
 /// The policies of a plugin.
@@ -31,6 +31,9 @@ pub struct Entry {
     pub key_hash: u64,
     /// Its mode, for who shows it.
     pub mode: Mode,
+    /// Whether the configuration that was loaded last has it. One that does not may
+    /// still have requests under way.
+    pub current: bool,
 }
 
 impl Entry {
@@ -70,6 +73,7 @@ impl Directory {
                 entry.capacity.write(out);
                 entry.key_hash.write(out);
                 (entry.mode as u8).write(out);
+                entry.current.write(out);
             }
         });
         records.write(Name::Directory, buffer, version)
@@ -89,12 +93,13 @@ impl Directory {
             let name = core::str::from_utf8(from.text()?).ok()?;
             policies.push(Entry {
                 name: name.into(),
-                capacity: u32::read(from)?,
+                capacity: u32::read(from).filter(|capacity| *capacity <= KEYS_MAX)?,
                 key_hash: u64::read(from)?,
                 mode: {
                     let tag = u8::read(from)?;
                     Mode::ALL.into_iter().find(|mode| *mode as u8 == tag)?
                 },
+                current: bool::read(from)?,
             });
         }
         Some(Directory { seed, policies })

@@ -193,3 +193,42 @@ fn an_operator_who_loses_every_round_is_told_so() {
     assert_eq!(operator.control("p0", None, Action::Reset), Err(Busy));
     assert_eq!(operator.control("p0", None, Action::Reset), Ok(1));
 }
+
+#[test]
+fn a_reset_empties_the_window_of_a_recovering_circuit() {
+    let ramp = FIVE_IN_A_ROW.replace(
+        r#""half_open""#,
+        r#""recovery": {"duration": "1h", "start_percent": 100}, "half_open""#,
+    );
+    let mut workers = Workers::new(1, &json(&ramp, 10));
+    (0..5).for_each(|_| workers.serve(0, 503));
+    workers.wait(1_000);
+    (0..3).for_each(|_| workers.serve(0, 200));
+    (0..4).for_each(|_| workers.serve(0, 503));
+    workers.wait(100);
+    workers.tick();
+    assert_eq!(views(&workers, "p0")[0].automatic, StateName::Recovering);
+    control(&workers, Action::Reset).expect("nobody comes between");
+    let view = &views(&workers, "p0")[0];
+    assert_eq!((view.automatic, view.consecutive), (StateName::Closed, 0));
+    assert_eq!(view.counts.requests, 0);
+}
+
+#[test]
+fn an_operator_who_finds_the_directory_damaged_takes_no_seed_from_it() {
+    let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 1_000));
+    workers.serve(0, 200);
+    workers.memory.overwrite("directory", b"?");
+    let now = workers.now;
+    assert!(
+        workers.engines[0]
+            .operator(now)
+            .circuits("p0", 10)
+            .is_empty()
+    );
+    assert_eq!(workers.events("discarded"), ["discarded 1"]);
+    assert_eq!(workers.engines[0].operator(now).circuits("p0", 10).len(), 1);
+    (0..5).for_each(|_| workers.serve(0, 503));
+    workers.wait(100);
+    assert!(workers.rejects(1));
+}

@@ -70,6 +70,13 @@ impl Workers {
         matches!(self.admit(worker), Admission::Reject(..))
     }
 
+    /// The policies that the directory lists.
+    pub(super) fn names_in_directory(&self) -> Vec<String> {
+        let (directory, _) = crate::records::Directory::read(&mut self.memory.clone());
+        let policies = directory.expect("a directory").policies.into_iter();
+        policies.map(|entry| entry.name.into_string()).collect()
+    }
+
     pub(super) fn tick(&mut self) {
         for engine in &mut self.engines {
             engine.tick(self.now);
@@ -262,21 +269,44 @@ fn a_policy_that_is_gone_leaves_its_slots_empty() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     (0..5).for_each(|_| workers.serve(0, 503));
     let other = json(FIVE_IN_A_ROW, 10).replace("p0", "q0");
-    let mut next = workers.another(5, &other);
-    let events: Vec<String> = core::iter::from_fn(|| next.next_event())
-        .map(shown)
-        .collect();
-    assert_eq!(events, ["p1 Keys 0", "p1 OpenCircuits 0"]);
-    assert_eq!(next.policy_name(1), "p0");
-    // A request under the old configuration makes a record again; it goes with it.
-    workers.wait(100);
-    workers.serve(1, 200);
-    assert_eq!(workers.events("Keys"), ["p0 Keys 1", "p0 Keys 1"]);
-    let mut old = workers.engines.pop().expect("a worker");
-    old.retire(workers.now);
+    let next = workers.another(5, &other);
+    // Nothing is emptied before the old configuration has gone: its requests go on, and
+    // the new one may yet be given up.
+    assert!(workers.rejects(0) && workers.rejects(1));
+    workers.events("");
+    for mut old in core::mem::take(&mut workers.engines) {
+        old.retire(workers.now);
+        workers.engines.push(old);
+    }
+    assert_eq!(
+        workers.events(""),
+        ["p0 Keys 0", "p0 OpenCircuits 0"],
+        "by the first to go"
+    );
+    workers.engines = alloc::vec![next];
+    assert_eq!(workers.names_in_directory(), ["q0"]);
     let back = workers.another(6, &json(FIVE_IN_A_ROW, 10));
     workers.engines = alloc::vec![back];
     workers.serve(0, 200);
+}
+
+#[test]
+fn an_old_configuration_that_is_loaded_again_takes_nothing_from_the_new_one() {
+    let old = json(FIVE_IN_A_ROW, 10);
+    let new = old.replace("p0", "q0");
+    let mut workers = Workers::new(1, &old);
+    workers.wait(1);
+    workers.engines.push(workers.another(2, &new));
+    (0..5).for_each(|_| workers.serve(1, 503));
+    // The old one's machine trapped while its last requests went on.
+    workers.wait(1);
+    let again = workers.another(3, &old);
+    workers.engines[0] = again;
+    workers.serve(0, 200);
+    assert!(workers.rejects(1));
+    workers.engines.remove(0).retire(workers.now);
+    workers.wait(100);
+    assert!(workers.rejects(0));
 }
 
 #[test]
@@ -414,6 +444,133 @@ fn a_damaged_directory_is_made_anew() {
     assert_eq!(next.next_event().map(shown), Some("discarded 1".into()));
     let bytes = workers.memory.bytes("directory").expect("a record");
     assert!(bytes.starts_with(b"spw"));
+}
+
+#[test]
+fn a_key_that_there_is_no_room_for_is_still_rejected_by_its_circuit() {
+    let tenants = json(FIVE_IN_A_ROW, 2).replace(
+        r#""circuit_breaker""#,
+        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
+    );
+    let mut workers = Workers::new(2, &tenants);
+    let tenant = |name: &str| Asking::default().with("x-tenant", name);
+    let now = workers.now;
+    for _ in 0..5 {
+        let Admission::Pass(ticket) = workers.engines[0].admit(&tenant("open"), true, now) else {
+            panic!("closed");
+        };
+        workers.engines[0].settle(ticket, &Ending::status(503), now);
+    }
+    // Both places of the other worker's table are in use, by keys whose slots went on.
+    let mut slow = Vec::new();
+    for name in ["a", "b"] {
+        let admission = workers.engines[1].admit(&tenant(name), true, now);
+        let Admission::Pass(ticket) = admission else {
+            panic!("{admission:?}");
+        };
+        slow.push(ticket);
+        let later = now.after(Span::from_ms(1));
+        let _ = workers.engines[0].admit(&tenant("other"), true, later);
+    }
+    let admission = workers.engines[1].admit(&tenant("open"), true, now);
+    assert!(matches!(admission, Admission::Reject(..)), "{admission:?}");
+}
+
+#[test]
+fn a_key_that_has_lost_its_slot_for_good_shares_the_overflow() {
+    let tenants = json(FIVE_IN_A_ROW, 1).replace(
+        r#""circuit_breaker""#,
+        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
+    );
+    let mut workers = Workers::new(2, &tenants);
+    let tenant = |name: &str| Asking::default().with("x-tenant", name);
+    let admit = |workers: &mut Workers, worker: usize, name: &str| {
+        let now = workers.now;
+        workers.engines[worker].admit(&tenant(name), true, now)
+    };
+    let Admission::Pass(first) = admit(&mut workers, 0, "lost") else {
+        panic!("closed");
+    };
+    workers.settle(0, first, 503);
+    let Admission::Pass(late) = admit(&mut workers, 0, "lost") else {
+        panic!("closed");
+    };
+    for _ in 0..5 {
+        let Admission::Pass(ticket) = admit(&mut workers, 1, "open") else {
+            panic!("closed");
+        };
+        workers.settle(1, ticket, 503);
+    }
+    workers.wait(10);
+    workers.settle(0, late, 503);
+    workers.wait(200);
+    workers.tick();
+    assert!(!workers.engines[0].has_pending());
+    for _ in 0..3 {
+        assert!(matches!(admit(&mut workers, 0, "lost"), Admission::Pass(_)));
+        workers.wait(200);
+    }
+    assert!(!workers.events("overflowed").is_empty());
+    assert!(matches!(
+        admit(&mut workers, 1, "open"),
+        Admission::Reject(..)
+    ));
+}
+
+#[test]
+fn a_long_interval_lets_no_key_wait_in_line_for_longer() {
+    let tenants = r#"{"policies":[{"name":"p0", "key": [{"header": "x-tenant"}],
+        "circuit_breaker": {}}], "limits": {"keys": 5000}, "sync": {"interval": "5s"}}"#;
+    let mut workers = Workers::new(1, tenants);
+    for n in 0..2_000 {
+        let request = Asking::default().with("x-tenant", n.to_string());
+        for _ in 0..2 {
+            let admission = workers.engines[0].admit(&request, true, workers.now);
+            let Admission::Pass(ticket) = admission else {
+                panic!("{admission:?}");
+            };
+            workers.settle(0, ticket, 200);
+        }
+    }
+    assert_eq!(workers.engines[0].tick_period(), Span::from_ms(100));
+    let mut ticks = 0;
+    while workers.engines[0].has_pending() {
+        workers.wait(100);
+        workers.tick();
+        ticks += 1;
+    }
+    assert!((50..=54).contains(&ticks), "{ticks}");
+}
+
+#[test]
+fn a_note_that_is_lost_is_made_up_for() {
+    let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
+    workers.serve(0, 200);
+    workers.memory.overwrite("p0/census", b"?");
+    (0..5).for_each(|_| workers.serve(0, 503));
+    assert_eq!(workers.events("OpenCircuits"), ["p0 OpenCircuits 1"]);
+    workers.wait(1_000);
+    (0..3).for_each(|_| workers.serve(0, 200));
+    workers.events("");
+    (0..4).for_each(|_| workers.serve(0, 503));
+    // The trip is written, and its note is not.
+    let memory = workers.memory.clone();
+    workers.memory.before_write(Box::new(LoseAfter(memory)));
+    workers.serve(0, 503);
+    assert!(workers.events("OpenCircuits").is_empty() && workers.engines[0].has_pending());
+    workers.tick();
+    assert_eq!(workers.events("OpenCircuits"), ["p0 OpenCircuits 1"]);
+    assert!(!workers.engines[0].has_pending());
+}
+
+/// Loses the writes behind the next one.
+#[derive(Debug)]
+struct LoseAfter(Memory);
+
+impl BeforeWrite for LoseAfter {
+    fn act(self: Box<Self>) {
+        self.0.lose_later(8);
+    }
 }
 
 /// Another worker's whole request, in the middle of this one's write.
