@@ -107,8 +107,11 @@ struct OperatorLine<'a> {
 
 /// The parts of a key as text, where they are none lossily.
 fn shown(key: &[Option<Box<[u8]>>]) -> Vec<Option<Cow<'_, str>>> {
-    let text = |part: &'_ Box<[u8]>| String::from_utf8_lossy(part).into_owned().into();
-    key.iter().map(|part| part.as_ref().map(text)).collect()
+    let mut parts = Vec::new();
+    for part in key {
+        parts.push(part.as_deref().map(String::from_utf8_lossy));
+    }
+    parts
 }
 
 fn log_operator(policy: &str, key: &[Option<Box<[u8]>>], action: Action) {

@@ -16,6 +16,9 @@ use spillway_core::snapshot;
 
 use crate::host;
 
+/// Records in this module's own memory, with the numbers of their last writes.
+type Own = HashMap<Box<str>, (Box<[u8]>, Version)>;
+
 /// Where records are kept.
 #[derive(Debug)]
 pub struct Store {
@@ -23,7 +26,7 @@ pub struct Store {
     /// Used anew for each name.
     name: String,
     /// There where the host has no shared data.
-    own: Option<HashMap<Box<str>, (Box<[u8]>, Version)>>,
+    own: Option<Own>,
     writes: Version,
 }
 

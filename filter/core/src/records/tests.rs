@@ -189,7 +189,7 @@ fn a_half_open_circuit_stays_while_a_probe_is_out() {
     let mut bench = Bench::new(1);
     bench.config = breaker(&patient);
     let mut circuit = Circuit::new(&bench.config, bench.now, bench.now);
-    let mut step = |now: Instant, circuit: &mut Circuit| {
+    let step = |now: Instant, circuit: &mut Circuit| {
         let mut moment = Moment {
             config: &bench.config,
             now,
