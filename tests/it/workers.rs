@@ -5,6 +5,7 @@
 
 mod admin;
 mod outlived;
+mod page;
 mod tenants;
 
 use std::time::Duration;

@@ -28,6 +28,7 @@
 //! Everything a test starts ends with it: processes are killed on drop, files live in a
 //! temporary directory.
 
+pub mod browser;
 pub mod client;
 pub mod envoy;
 pub mod eventually;
@@ -39,6 +40,7 @@ mod serving;
 mod trap;
 pub mod upstream;
 
+pub use browser::Browser;
 pub use client::{Answer, Client};
 pub use envoy::Envoy;
 pub use eventually::eventually;

@@ -1,0 +1,218 @@
+//! The operators' page, in a real browser.
+
+use serde_json::{Value, json};
+use spillway_tests::client::request;
+use spillway_tests::envoy::ADMIN;
+use spillway_tests::{Browser, Client, Envoy, Reply, Upstream, eventually};
+
+use super::{every_worker_passes, every_worker_rejects, lasting, on_all_workers};
+use crate::scene::{policy, untouched, with};
+
+/// What runs, and a browser that has the page open.
+struct Scene {
+    upstream: Upstream,
+    envoy: Envoy,
+    workers: Vec<Client>,
+    page: Browser,
+}
+
+/// The page of a proxy of two workers, with these fields of the policy besides its breaker.
+async fn scene(fields: Value) -> Scene {
+    let upstream = Upstream::start().await;
+    let breaker = json!({"circuit_breaker": lasting(json!({}))});
+    let envoy = on_all_workers(&upstream)
+        .concurrency(2)
+        .policy(policy(with(breaker, fields)))
+        .admin_listener(json!({"policies": [], "admin": {"path_prefix": "/spillway"}}))
+        .start()
+        .await;
+    let workers = envoy.client_per_worker().await;
+    let page = Browser::open(&format!("http://{}/spillway/", envoy.listener(ADMIN))).await;
+    Scene {
+        upstream,
+        envoy,
+        workers,
+        page,
+    }
+}
+
+async fn one_circuit() -> Scene {
+    scene(json!({})).await
+}
+
+async fn tenants() -> Scene {
+    scene(json!({"key": [{"header": "x-tenant"}]})).await
+}
+
+impl Scene {
+    /// Lets a request of a tenant end with this status.
+    async fn request_of(&self, tenant: &str, status: u16) {
+        self.upstream.reply(Reply::status(status));
+        let answer = self.workers[0].get_with("/", &[("x-tenant", tenant)]).await;
+        untouched(&answer);
+        assert_eq!(answer.status, status);
+        self.upstream.reply(Reply::status(200));
+    }
+
+    /// The circuits, as the page is told of them.
+    async fn circuits(&self) -> Vec<Value> {
+        let admin = Client::new(self.envoy.listener(ADMIN));
+        let mut told = admin.get("/spillway/circuits").await.json();
+        serde_json::from_value(told["circuits"].take()).expect("a list")
+    }
+
+    /// What finds the row of a circuit, once the page has it.
+    async fn row(&mut self, key: &str) -> String {
+        let circuits = self.circuits().await;
+        let mut of_key = circuits.iter().filter(|it| it["key"] == json!([key]));
+        let id = &of_key.next().expect("a circuit of this key")["id"];
+        let row = format!("[data-circuit={id}]");
+        self.shows(&format!("{row} [data-field=policy]"), "p").await;
+        row
+    }
+
+    /// Waits until all that a selector finds is one element of this text.
+    async fn shows(&mut self, selector: &str, text: &str) {
+        eventually(&format!("{text:?} at {selector}"), async || {
+            self.page.texts(selector).await == [text]
+        })
+        .await;
+    }
+
+    /// Waits until a row has this state, as a word and for its colour.
+    async fn state_is(&mut self, row: &str, state: &str) {
+        let cell = format!("{row} [data-state={state}] b");
+        self.shows(&cell, state).await;
+    }
+
+    /// Presses buttons of a row, and waits for what the page and the workers make of each: `steps`
+    /// are actions, and the states after them.
+    async fn press(&mut self, row: &str, steps: &[(&str, &str)]) {
+        for (action, state) in steps {
+            let button = format!("{row} [data-action={action}]");
+            self.page.click(&button).await;
+            self.shows("#done", &format!("{action}: 1 changed")).await;
+            self.state_is(row, state).await;
+            self.workers_go_by(state).await;
+        }
+    }
+
+    async fn workers_go_by(&self, state: &str) {
+        match state {
+            "closed" | "forced_closed" => every_worker_passes(&self.workers, "/").await,
+            _ => every_worker_rejects(&self.upstream, &self.workers, "/", state).await,
+        }
+    }
+
+    async fn nothing_was_complained_of(&mut self) {
+        assert_eq!(self.page.complaints().await, [] as [String; 0]);
+        assert_eq!(self.page.texts("[role=alert]").await, ["", ""]);
+    }
+}
+
+#[tokio::test]
+async fn an_open_circuit_stands_in_the_page_with_its_policy_its_key_and_its_state() {
+    let mut scene = tenants().await;
+    scene.request_of("acme", 503).await;
+    scene.request_of("other", 200).await;
+    for (tenant, state) in [("acme", "open"), ("other", "closed")] {
+        let row = scene.row(tenant).await;
+        scene.state_is(&row, state).await;
+        let key = format!("{row} [data-field=key]");
+        scene.shows(&key, tenant).await;
+    }
+    scene.shows("#count", "2 circuits, 1 not closed").await;
+    scene.nothing_was_complained_of().await;
+}
+
+#[tokio::test]
+async fn what_changes_elsewhere_changes_in_the_page_without_a_reload() {
+    let mut scene = one_circuit().await;
+    every_worker_passes(&scene.workers, "/").await;
+    let row = scene.row("upstream").await;
+    scene.state_is(&row, "closed").await;
+    scene.page.value("window.same = true").await;
+
+    let admin = Client::new(scene.envoy.listener(ADMIN));
+    for (action, state) in [("force_open&for=10m", "forced_open"), ("reset", "closed")] {
+        let path = format!("/spillway/circuits/p?action={action}");
+        assert_eq!(admin.send(request("PUT", &path, &[], "")).await.status, 200);
+        scene.state_is(&row, state).await;
+    }
+    scene.request_of("any", 503).await;
+    scene.state_is(&row, "open").await;
+    assert_eq!(scene.page.value("window.same").await, true);
+    scene.nothing_was_complained_of().await;
+}
+
+#[tokio::test]
+async fn the_buttons_of_a_row_do_what_they_say() {
+    let mut scene = one_circuit().await;
+    every_worker_passes(&scene.workers, "/").await;
+    let row = scene.row("upstream").await;
+    let steps = [("force_open", "forced_open"), ("automatic", "closed")];
+    scene.press(&row, &steps).await;
+
+    scene.request_of("any", 503).await;
+    scene.state_is(&row, "open").await;
+    let steps = [
+        ("force_closed", "forced_closed"),
+        ("automatic", "open"),
+        ("reset", "closed"),
+    ];
+    scene.press(&row, &steps).await;
+    scene.nothing_was_complained_of().await;
+}
+
+#[tokio::test]
+async fn markup_in_a_key_is_text_to_read() {
+    let mut scene = tenants().await;
+    let keys = [
+        r#"<img src=x onerror="window.ran = 1">"#,
+        "<script>window.ran = 1</script>",
+        r#""><b onclick=alert(1)>"#,
+        "&lt;b&gt;",
+    ];
+    for key in keys {
+        scene.request_of(key, 503).await;
+    }
+    for key in keys {
+        let row = scene.row(key).await;
+        scene.shows(&format!("{row} bdi"), key).await;
+    }
+    let elements = "document.querySelectorAll('img, td [onclick], td script').length";
+    assert_eq!(scene.page.value(elements).await, 0);
+    assert_eq!(scene.page.value("window.ran ?? 'no'").await, "no");
+    scene.nothing_was_complained_of().await;
+}
+
+#[tokio::test]
+async fn the_page_is_light_or_dark_as_preferred_and_fits_a_narrow_window() {
+    let mut scene = tenants().await;
+    let long = "0123456789abcdef".repeat(16);
+    for key in ["acme", long.as_str()] {
+        scene.request_of(key, 503).await;
+        scene.row(key).await;
+    }
+    let colours = "(e => {
+        e.style.background = 'Canvas'
+        const {color, backgroundColor} = getComputedStyle(document.body.appendChild(e))
+        e.remove()
+        return [color, backgroundColor]
+    })(document.createElement('p'))";
+    let mut seen = Vec::new();
+    for scheme in ["light", "dark"] {
+        scene.page.look(1280, scheme).await;
+        seen.push(scene.page.value(colours).await);
+    }
+    let (light, dark) = (&seen[0], &seen[1]);
+    assert!(light[0] != dark[0] && light[1] != dark[1], "{seen:?}");
+    assert!(light[0] != light[1] && dark[0] != dark[1], "{seen:?}");
+
+    scene.page.look(400, "light").await;
+    let outside = "(root => [root, ...document.querySelectorAll('body *')]
+        .filter(e => Math.max(e.scrollWidth, e.getBoundingClientRect().right) > root.clientWidth)
+        .map(e => e.cloneNode().outerHTML))(document.documentElement)";
+    assert_eq!(scene.page.value(outside).await, json!([]));
+    scene.nothing_was_complained_of().await;
+}
