@@ -286,9 +286,13 @@ impl<R: Records> Engine<R> {
                 self.note_in_census(policy, (&name, capacity), place);
             }
         }
-        let next = now.after(self.tick_period());
+        self.merge_due(now.after(self.tick_period()), now);
+    }
+
+    /// Merges what will have waited for an interval by `time`, as far as one call may.
+    pub(super) fn merge_due(&mut self, time: Instant, now: Instant) {
         for _ in 0..self.pending.len().min(MERGES_PER_TICK) {
-            let due = |(_, _, since): &(usize, u32, Instant)| since.after(self.interval) <= next;
+            let due = |(_, _, since): &(usize, u32, Instant)| since.after(self.interval) <= time;
             if !self.pending.front().is_some_and(due) {
                 return;
             }

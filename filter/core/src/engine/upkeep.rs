@@ -82,12 +82,10 @@ impl<R: Records> Engine<R> {
     /// Shares what is still to be shared, and empties the slots of policies that no
     /// configuration has any more, and those that nobody looks into any more.
     pub fn retire(&mut self, now: Instant) {
-        while self.has_pending() {
-            let before = self.pending.len();
-            self.tick(now);
-            if self.pending.len() >= before {
-                break;
-            }
+        let mut before = usize::MAX;
+        while self.pending.len() < before {
+            before = self.pending.len();
+            self.merge_due(Instant::from_ns(u64::MAX), now);
         }
         let (Some(directory), _) = Directory::read(&mut self.records) else {
             return;

@@ -543,6 +543,34 @@ fn a_long_interval_lets_no_key_wait_in_line_for_longer() {
 }
 
 #[test]
+fn who_goes_shares_all_that_still_waits() {
+    let fields = json(FIVE_IN_A_ROW, 2_000)
+        .replace(r#""limits""#, r#""sync": {"interval": "5s"}, "limits""#);
+    let fields = fields.replace(
+        r#""circuit_breaker""#,
+        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
+    );
+    let mut workers = Workers::new(1, &fields);
+    for n in 0..1_200 {
+        let request = Asking::default().with("x-tenant", n.to_string());
+        for _ in 0..2 {
+            let admission = workers.engines[0].admit(&request, true, workers.now);
+            let Admission::Pass(ticket) = admission else {
+                panic!("{admission:?}");
+            };
+            workers.settle(0, ticket, 503);
+        }
+    }
+    workers.engines[0].retire(workers.now);
+    assert!(!workers.engines[0].has_pending());
+    let now = workers.now;
+    let mut next = workers.another(2, &fields);
+    let views = crate::admin::Circuits::circuits(&mut next.operator(now), "p0", 2_000);
+    assert_eq!(views.len(), 1_200);
+    assert!(views.iter().all(|view| view.counts.failures == 2));
+}
+
+#[test]
 fn a_note_that_is_lost_is_made_up_for() {
     let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
     workers.serve(0, 200);
