@@ -1,8 +1,9 @@
 //! What an engine does to records when its configuration comes and goes.
 //!
 //! Circuits outlive configurations: a policy that is still there finds its own as they
-//! were. What nobody will ask for again is emptied: the slots of a policy that is
-//! gone, and keys that are made of other parts now.
+//! were. What nobody will ask for again is emptied, by the configuration that has used
+//! it when its last request is over: the slots of a policy that is gone, and keys that
+//! stand elsewhere now.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -15,8 +16,8 @@ use crate::time::Instant;
 use super::Engine;
 
 impl<R: Records> Engine<R> {
-    /// Enters the policies into the directory, takes over its seed, and empties what
-    /// stood there and is gone. A configuration without policies only looks on.
+    /// Enters the policies into the directory and takes over its seed. Circuits whose keys
+    /// stand elsewhere now move there. A configuration without policies only looks on.
     pub(super) fn enter_directory(&mut self) {
         for _ in 0..TRIES {
             let (found, version) = Directory::read(&mut self.records);
@@ -49,26 +50,21 @@ impl<R: Records> Engine<R> {
     /// stay listed: their requests may still be under way, and the configuration before
     /// may yet prove to be the one that stays. They go when it does.
     fn directory_after(&self, old: &Directory) -> Directory {
-        let mut policies = self.entries();
-        let mut gone: Vec<Entry> = Vec::new();
-        let mine = Directory {
+        let mut new = Directory {
             seed: old.seed,
-            policies: core::mem::take(&mut policies),
+            policies: self.entries(),
         };
-        for entry in &old.policies {
-            if mine.find(&entry.name).is_none() {
-                let current = false;
-                gone.push(Entry {
-                    current,
-                    ..entry.clone()
-                });
-            }
-        }
-        let mut all = mine;
-        all.policies.append(&mut gone);
-        all.policies
+        let gone = old.policies.iter();
+        let gone = gone.filter(|entry| new.find(&entry.name).is_none());
+        let gone = gone.map(|entry| Entry {
+            current: false,
+            ..entry.clone()
+        });
+        let mut gone: Vec<Entry> = gone.collect();
+        new.policies.append(&mut gone);
+        new.policies
             .sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        all
+        new
     }
 
     /// The seed that other workers go by, where the directory has lost it.
@@ -105,16 +101,18 @@ impl<R: Records> Engine<R> {
         self.tables.clear();
     }
 
-    /// Takes policies out of the directory that no configuration has taken up again.
+    /// Takes policies, which are in order, out of the directory, if no configuration has
+    /// taken them up again.
     fn strike_out(&mut self, gone: &[Box<str>]) {
         for _ in 0..TRIES {
             let (Some(mut directory), version) = Directory::read(&mut self.records) else {
                 return;
             };
             let before = directory.policies.len();
-            directory
-                .policies
-                .retain(|entry| entry.current || !gone.contains(&entry.name));
+            directory.policies.retain(|entry| {
+                let named = gone.binary_search_by(|name| name.cmp(&entry.name));
+                entry.current || named.is_err()
+            });
             let unchanged = directory.policies.len() == before;
             if unchanged || directory.write(&mut self.records, version, &mut self.buffer) {
                 return;
