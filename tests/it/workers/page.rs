@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use spillway_tests::client::request;
 use spillway_tests::envoy::ADMIN;
+use spillway_tests::eventually::found;
 use spillway_tests::{Browser, Client, Envoy, Reply, Upstream, eventually};
 
 use super::{every_worker_passes, every_worker_rejects, lasting, on_all_workers};
@@ -91,7 +92,11 @@ impl Scene {
         for (action, state) in steps {
             let button = format!("{row} [data-action={action}]");
             self.page.click(&button).await;
-            self.shows("#done", &format!("{action}: 1 changed")).await;
+            let told = found(&format!("an answer to {action}"), async || {
+                let told = self.page.texts("#done, #error").await;
+                told.into_iter().find(|text| !text.is_empty())
+            });
+            assert_eq!(told.await, format!("{action}: 1 changed"));
             self.state_is(row, state).await;
             self.workers_go_by(state).await;
         }
