@@ -36,6 +36,7 @@ extern crate std;
 
 pub mod admin;
 pub mod breaker;
+pub mod budget;
 pub mod circuit;
 pub mod classify;
 pub mod engine;

@@ -321,6 +321,30 @@ pub struct RecoveryConfig {
     pub start_bp: u32,
 }
 
+/// How many retries an upstream can be given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BudgetConfig {
+    /// Retries that successes pay for, in basis points of them; 10,000 is one each.
+    pub percent_bp: u32,
+    /// How long successes and retries count.
+    pub interval: Span,
+    /// Retries that are always there, each `min_interval`.
+    pub min_count: u32,
+    /// What `min_count` is per.
+    pub min_interval: Span,
+    /// How long a request may hold what it was granted.
+    pub lease: Span,
+}
+
+impl BudgetConfig {
+    /// The retries of one interval that nobody has to earn, rounded down.
+    pub fn minimum(&self) -> u64 {
+        let count = u64::from(self.min_count);
+        let all = Span::from_ns(count).scale(self.interval.as_ns(), self.min_interval.as_ns());
+        all.as_ns()
+    }
+}
+
 /// A fixed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Respond {

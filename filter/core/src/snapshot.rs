@@ -50,6 +50,12 @@ pub trait Layout: Sized {
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Fields without a frame around them.
+    #[cfg(test)]
+    pub(crate) fn new(fields: &'a [u8]) -> Reader<'a> {
+        Reader(fields)
+    }
+
     /// Takes `len` bytes.
     pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
