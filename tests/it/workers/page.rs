@@ -92,11 +92,12 @@ impl Scene {
         for (action, state) in steps {
             let button = format!("{row} [data-action={action}]");
             self.page.click(&button).await;
-            let told = found(&format!("an answer to {action}"), async || {
+            let told = found("what became of a click", async || {
                 let told = self.page.texts("#done, #error").await;
                 told.into_iter().find(|text| !text.is_empty())
-            });
-            assert_eq!(told.await, format!("{action}: 1 changed"));
+            })
+            .await;
+            assert_eq!(told, format!("{action}: 1 changed"));
             self.state_is(row, state).await;
             self.workers_go_by(state).await;
         }
