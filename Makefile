@@ -68,7 +68,7 @@ fetch-rust-target:
 	@command -v rustup >/dev/null || { echo "setup: this Rust toolchain has no $(WASM_TARGET) and there is no rustup to add it: install rustup, or your distribution's package of that target" >&2; exit 1; }
 	@rustup target add $(WASM_TARGET) || { echo "setup: rustup could not add $(WASM_TARGET): check the network and run 'rustup target add $(WASM_TARGET)'" >&2; exit 1; }
 
-# Reports are looked at by a real browser, which only root can install.
+# Reports and the operators' page are looked at by a real browser, which only root can install.
 browser:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || { echo "setup: no chromium found, which tests the reports: install it (Debian: sudo apt-get install chromium)" >&2; exit 1; }
 

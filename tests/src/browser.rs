@@ -19,7 +19,7 @@ use crate::eventually::PATIENCE;
 /// Replaces the shell, so that the process to kill is the browser.
 const START: &str = r#"exec chromium "$@" 3<&0 4>&1 </dev/null >&2"#;
 
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,6 +27,7 @@ const FLAGS: [&str; 9] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--window-size=1280,800",
     // Else a process of its own outlives the browser by a moment, and brings its profile back.
     "--enable-features=NetworkServiceInProcess2",
     "--remote-debugging-pipe",

@@ -159,7 +159,7 @@ const GUARDS: [(&str, &str); 5] = [
     (
         "content-security-policy",
         "default-src 'none'; \
-         style-src 'sha256-YkdshkalwTQ4g8ps8soYtdjFeqngn2lu6dvfGWFc9RY='; \
+         style-src 'sha256-4H9Nt8C3Nk9senR8QflnxKz0wuJY6yiJq2c9V5Tw5Es='; \
          script-src 'sha256-TS/yiELFnvlz1NsU12xInTjRRbUAE7OQaIm3PAUW+vQ='; \
          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",

@@ -91,6 +91,8 @@ impl Scene {
     async fn press(&mut self, row: &str, steps: &[(&str, &str)]) {
         for (action, state) in steps {
             let button = format!("{row} [data-action={action}]");
+            let place = format!("document.querySelector('{row}').getBoundingClientRect().top");
+            let before = self.page.value(&place).await;
             self.page.click(&button).await;
             let told = found("what became of a click", async || {
                 let told = self.page.texts("#done, #error").await;
@@ -98,6 +100,8 @@ impl Scene {
             })
             .await;
             assert_eq!(told, format!("{action}: 1 changed"));
+            // What is said must not push another row under the pointer.
+            assert_eq!(self.page.value(&place).await, before);
             self.state_is(row, state).await;
             self.workers_go_by(state).await;
         }
@@ -215,10 +219,12 @@ async fn the_page_is_light_or_dark_as_preferred_and_fits_a_narrow_window() {
     assert!(light[0] != dark[0] && light[1] != dark[1], "{seen:?}");
     assert!(light[0] != light[1] && dark[0] != dark[1], "{seen:?}");
 
-    scene.page.look(400, "light").await;
     let outside = "(root => [root, ...document.querySelectorAll('body *')]
         .filter(e => Math.max(e.scrollWidth, e.getBoundingClientRect().right) > root.clientWidth)
         .map(e => e.cloneNode().outerHTML))(document.documentElement)";
-    assert_eq!(scene.page.value(outside).await, json!([]));
+    for width in [400, 850, 1_000] {
+        scene.page.look(width, "light").await;
+        assert_eq!(scene.page.value(outside).await, json!([]), "{width}");
+    }
     scene.nothing_was_complained_of().await;
 }

@@ -48,12 +48,9 @@ impl<R: Records> Circuits for Operator<'_, R> {
             return Vec::new();
         };
         let (seed, now) = (self.engine.hash_seed, self.now);
-        let taken = self.taken(&entry).into_iter();
-        let slots = taken.filter_map(|place| self.read(policy, place));
-        slots
-            .take(most)
-            .map(|it| view(&entry, seed, &it, now))
-            .collect()
+        let places = self.places(&entry, most).into_iter();
+        let slots = places.filter_map(|place| self.read(policy, place));
+        slots.map(|it| view(&entry, seed, &it, now)).collect()
     }
 
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
@@ -94,6 +91,19 @@ impl<R: Records> Operator<'_, R> {
 
     fn entry(&mut self, policy: &str) -> Option<Entry> {
         self.directory().find(policy).cloned()
+    }
+
+    /// At most so many slots that are taken, lowest first. Those of open circuits are among
+    /// them before any other, but stand where they did when they were closed: a list must
+    /// not move under somebody's hand.
+    fn places(&mut self, entry: &Entry, most: usize) -> Vec<u32> {
+        let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+        let mut places: Vec<u32> = census.open().take(most).collect();
+        let room = most.saturating_sub(places.len());
+        let closed = census.taken().filter(|place| !census.is_open(*place));
+        places.extend(closed.take(room));
+        places.sort_unstable();
+        places
     }
 
     fn taken(&mut self, entry: &Entry) -> Vec<u32> {

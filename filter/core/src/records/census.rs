@@ -75,12 +75,18 @@ impl Census {
 
     /// The slots that are taken, lowest first.
     pub fn taken(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..u32::MAX)
-            .zip(self.taken.iter())
-            .flat_map(|(index, byte)| {
-                let bits = (0..8_u32).filter(move |bit| byte >> bit & 1 != 0);
-                bits.map(move |bit| index.saturating_mul(8).saturating_add(bit))
-            })
+        places(&self.taken)
+    }
+
+    /// The slots of open circuits, lowest first.
+    pub fn open(&self) -> impl Iterator<Item = u32> + '_ {
+        places(&self.open)
+    }
+
+    /// Whether a slot holds an open circuit.
+    pub fn is_open(&self, place: u32) -> bool {
+        let byte = self.open.get((place / 8) as usize);
+        byte.is_some_and(|byte| byte >> (place % 8) & 1 != 0)
     }
 
     /// How many slots there are of either kind.
@@ -162,6 +168,14 @@ impl Census {
             open: from.text()?.into(),
         })
     }
+}
+
+/// The numbers of the bits that are set, lowest first.
+fn places(bits: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    (0..u32::MAX).zip(bits).flat_map(|(index, byte)| {
+        let set = (0..8_u32).filter(move |bit| byte >> bit & 1 != 0);
+        set.map(move |bit| index.saturating_mul(8).saturating_add(bit))
+    })
 }
 
 /// Sets one bit; says whether it was another before.

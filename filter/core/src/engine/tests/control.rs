@@ -232,3 +232,33 @@ fn an_operator_who_finds_the_directory_damaged_takes_no_seed_from_it() {
     workers.wait(100);
     assert!(workers.rejects(1));
 }
+
+#[test]
+fn open_circuits_are_listed_before_there_is_no_room_for_more() {
+    let tenants = json(FIVE_IN_A_ROW, 100).replace(
+        r#""circuit_breaker""#,
+        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
+    );
+    let mut workers = Workers::new(1, &tenants);
+    for n in 0..40 {
+        let request = Asking::default().with("x-tenant", n.to_string());
+        for _ in 0..5 {
+            let admission = workers.engines[0].admit(&request, true, workers.now);
+            let Admission::Pass(ticket) = admission else {
+                panic!("{admission:?}");
+            };
+            let status = if n >= 35 { 503 } else { 200 };
+            workers.settle(0, ticket, status);
+        }
+    }
+    let mut desk = desk(&workers);
+    let views = desk.operator(workers.now).circuits("p0", 10);
+    let open = views
+        .iter()
+        .filter(|view| view.automatic == StateName::Open);
+    assert_eq!((views.len(), open.count()), (10, 5));
+    // All of them stand in the same order, whatever their state.
+    let all = desk.operator(workers.now).circuits("p0", 100);
+    let order = |id: u64| all.iter().position(|view| view.id == id).expect("listed");
+    assert!(views.is_sorted_by_key(|view| order(view.id)));
+}
