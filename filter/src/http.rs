@@ -7,6 +7,7 @@ use proxy_wasm::types::Action;
 use spillway_core::admin::{self, Clocks};
 use spillway_core::engine::{Admission, Note, Ticket};
 use spillway_core::fallback::Answer;
+use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
 use crate::facts::{LiveRequest, LiveResponse};
@@ -147,7 +148,11 @@ fn administer(
     request: &LiveRequest<'_>,
     now: Instant,
 ) -> Option<Action> {
-    let prefix: Box<str> = engine.admin_prefix()?.into();
+    let prefix = engine.admin_prefix()?;
+    if !admin::is_under(prefix, request.header(":path")?) {
+        return None;
+    }
+    let prefix: Box<str> = prefix.into();
     let clocks = Clocks {
         now,
         unix_ms: host::wall_time().map_or(0, |since_1970| since_1970.as_ms()),

@@ -33,7 +33,10 @@ use crate::time::{Instant, Span};
 use crate::window::{Counts, Window};
 
 mod open_time;
+mod pending;
 mod probes;
+
+pub use pending::Pending;
 
 use probes::{Judgement, Probes};
 
@@ -568,56 +571,6 @@ fn tripped(config: &BreakerConfig, counts: Counts, consecutive: u32) -> Option<W
         Some(Why::ConsecutiveFailures)
     } else {
         None
-    }
-}
-
-/// What one worker has counted since it last brought the shared breaker up to date.
-#[derive(Clone, Debug)]
-pub struct Pending {
-    generation: u64,
-    window: Window,
-    /// Failures before the first success.
-    leading_failures: u32,
-    had_success: bool,
-    /// Failures after the last success.
-    trailing_failures: u32,
-    /// The hint of the last failure.
-    hint: Option<Span>,
-}
-
-impl Pending {
-    /// Nothing yet, to be merged into a copy of `breaker`.
-    pub fn new(breaker: &Breaker) -> Pending {
-        Pending {
-            generation: breaker.generation,
-            window: Window::new(&breaker.window.shape()),
-            leading_failures: 0,
-            had_success: false,
-            trailing_failures: 0,
-            hint: None,
-        }
-    }
-
-    /// Counts an outcome that [`Breaker::note`] counted.
-    pub fn note(&mut self, verdict: Verdict, now: Instant) {
-        let failure = verdict.outcome == Outcome::Failure;
-        self.window.record(failure, verdict.slow, now);
-        let run = match self.had_success {
-            false => &mut self.leading_failures,
-            true => &mut self.trailing_failures,
-        };
-        if failure {
-            *run = run.saturating_add(1);
-            self.hint = verdict.hint;
-        } else {
-            self.had_success = true;
-            self.trailing_failures = 0;
-        }
-    }
-
-    /// The hint of the last failure.
-    pub fn hint(&self) -> Option<Span> {
-        self.hint
     }
 }
 

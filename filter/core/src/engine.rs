@@ -27,6 +27,7 @@ use crate::time::{Instant, Span};
 
 mod control;
 mod sharing;
+mod telling;
 mod ticket;
 mod upkeep;
 
@@ -211,8 +212,7 @@ impl<R: Records> Engine<R> {
         if !ticket.watches_response {
             return None;
         }
-        let place = ticket.policy;
-        let policy = self.policies.get(place)?;
+        let policy = self.policies.get(ticket.policy)?;
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
         let answer = answer_to_failure(policy, ticket, verdict);

@@ -23,6 +23,8 @@ use super::Engine;
 pub struct Operator<'a, R> {
     engine: &'a mut Engine<R>,
     now: Instant,
+    /// The policies that there are, once they were asked for.
+    directory: Option<Directory>,
 }
 
 impl<R: Records> Engine<R> {
@@ -33,14 +35,18 @@ impl<R: Records> Engine<R> {
 
     /// An operator who comes now.
     pub fn operator(&mut self, now: Instant) -> Operator<'_, R> {
-        Operator { engine: self, now }
+        Operator {
+            engine: self,
+            now,
+            directory: None,
+        }
     }
 }
 
 impl<R: Records> Circuits for Operator<'_, R> {
     fn policies(&mut self) -> Vec<Box<str>> {
-        let entries = self.directory().policies.into_iter();
-        entries.map(|entry| entry.name).collect()
+        let entries = self.directory().policies.iter();
+        entries.map(|entry| entry.name.clone()).collect()
     }
 
     fn circuits(&mut self, policy: &str, most: usize) -> Vec<CircuitView> {
@@ -59,7 +65,7 @@ impl<R: Records> Circuits for Operator<'_, R> {
         };
         let slots = match id {
             Some(hash) => records::places(hash, entry.capacity).collect(),
-            None => self.taken(&entry),
+            None => self.places(&entry, usize::MAX),
         };
         let mut reached = 0_usize;
         for place in slots {
@@ -75,9 +81,16 @@ impl<R: Records> Circuits for Operator<'_, R> {
 }
 
 impl<R: Records> Operator<'_, R> {
+    fn directory(&mut self) -> &Directory {
+        if self.directory.is_none() {
+            self.directory = Some(self.read_directory());
+        }
+        self.directory.get_or_insert_default()
+    }
+
     /// The policies that there are. A listener that has been there before all others has
     /// not seen the seed yet.
-    fn directory(&mut self) -> Directory {
+    fn read_directory(&mut self) -> Directory {
         let (found, version) = Directory::read(&mut self.engine.records);
         let Some(directory) = found else {
             if version.is_some() {
@@ -104,11 +117,6 @@ impl<R: Records> Operator<'_, R> {
         places.extend(closed.take(room));
         places.sort_unstable();
         places
-    }
-
-    fn taken(&mut self, entry: &Entry) -> Vec<u32> {
-        let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
-        census.taken().collect()
     }
 
     fn read(&mut self, policy: &str, place: u32) -> Option<Box<Taken>> {

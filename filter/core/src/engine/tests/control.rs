@@ -1,6 +1,6 @@
 //! Operators: what they see and move, and what the workers make of it.
 
-use super::workers::{FIVE_IN_A_ROW, Workers, json};
+use super::workers::{FIVE_IN_A_ROW, Workers, by_tenant, json};
 use super::*;
 use crate::admin::{Action, Busy, CircuitView, Circuits};
 use crate::circuit::Forced;
@@ -144,10 +144,7 @@ fn precedence_is_shadow_then_force_then_the_mode_then_the_circuit() {
 
 #[test]
 fn one_circuit_is_reached_by_its_id_and_an_id_that_is_none_reaches_nothing() {
-    let tenants = json(FIVE_IN_A_ROW, 100).replace(
-        r#""circuit_breaker""#,
-        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
-    );
+    let tenants = by_tenant(100);
     let mut workers = Workers::new(1, &tenants);
     let tenant = |name: &str| Asking::default().with("x-tenant", name);
     for name in ["a", "b", "c"] {
@@ -235,21 +232,12 @@ fn an_operator_who_finds_the_directory_damaged_takes_no_seed_from_it() {
 
 #[test]
 fn open_circuits_are_listed_before_there_is_no_room_for_more() {
-    let tenants = json(FIVE_IN_A_ROW, 100).replace(
-        r#""circuit_breaker""#,
-        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
-    );
+    let tenants = by_tenant(100);
     let mut workers = Workers::new(1, &tenants);
     for n in 0..40 {
         let request = Asking::default().with("x-tenant", n.to_string());
-        for _ in 0..5 {
-            let admission = workers.engines[0].admit(&request, true, workers.now);
-            let Admission::Pass(ticket) = admission else {
-                panic!("{admission:?}");
-            };
-            let status = if n >= 35 { 503 } else { 200 };
-            workers.settle(0, ticket, status);
-        }
+        let status = if n >= 35 { 503 } else { 200 };
+        (0..5).for_each(|_| workers.serve_to(0, &request, status));
     }
     let mut desk = desk(&workers);
     let views = desk.operator(workers.now).circuits("p0", 10);

@@ -19,6 +19,14 @@ pub(super) fn json(fields: &str, keys: u32) -> String {
     text.replace("KEYS", &keys.to_string())
 }
 
+/// The policy of five in a row, with a circuit for each tenant.
+pub(super) fn by_tenant(keys: u32) -> String {
+    json(FIVE_IN_A_ROW, keys).replace(
+        r#""circuit_breaker""#,
+        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
+    )
+}
+
 /// Three probes decide; no jitter.
 pub(super) const FIVE_IN_A_ROW: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0}, "half_open": {"permits": 3, "lease": "10s"}}"#;
@@ -59,6 +67,15 @@ impl Workers {
 
     pub(super) fn settle(&mut self, worker: usize, ticket: Ticket, status: u16) {
         self.engines[worker].settle(ticket, &Ending::status(status), self.now);
+    }
+
+    /// A request that must pass, and ends at once with this status.
+    pub(super) fn serve_to(&mut self, worker: usize, request: &Asking, status: u16) {
+        let admission = self.engines[worker].admit(request, true, self.now);
+        let Admission::Pass(ticket) = admission else {
+            panic!("{admission:?}");
+        };
+        self.settle(worker, ticket, status);
     }
 
     pub(super) fn serve(&mut self, worker: usize, status: u16) {
@@ -448,19 +465,11 @@ fn a_damaged_directory_is_made_anew() {
 
 #[test]
 fn a_key_that_there_is_no_room_for_is_still_rejected_by_its_circuit() {
-    let tenants = json(FIVE_IN_A_ROW, 2).replace(
-        r#""circuit_breaker""#,
-        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
-    );
+    let tenants = by_tenant(2);
     let mut workers = Workers::new(2, &tenants);
     let tenant = |name: &str| Asking::default().with("x-tenant", name);
     let now = workers.now;
-    for _ in 0..5 {
-        let Admission::Pass(ticket) = workers.engines[0].admit(&tenant("open"), true, now) else {
-            panic!("closed");
-        };
-        workers.engines[0].settle(ticket, &Ending::status(503), now);
-    }
+    (0..5).for_each(|_| workers.serve_to(0, &tenant("open"), 503));
     // Both places of the other worker's table are in use, by keys whose slots went on.
     let mut slow = Vec::new();
     for name in ["a", "b"] {
@@ -478,29 +487,18 @@ fn a_key_that_there_is_no_room_for_is_still_rejected_by_its_circuit() {
 
 #[test]
 fn a_key_that_has_lost_its_slot_for_good_shares_the_overflow() {
-    let tenants = json(FIVE_IN_A_ROW, 1).replace(
-        r#""circuit_breaker""#,
-        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
-    );
+    let tenants = by_tenant(1);
     let mut workers = Workers::new(2, &tenants);
     let tenant = |name: &str| Asking::default().with("x-tenant", name);
     let admit = |workers: &mut Workers, worker: usize, name: &str| {
         let now = workers.now;
         workers.engines[worker].admit(&tenant(name), true, now)
     };
-    let Admission::Pass(first) = admit(&mut workers, 0, "lost") else {
-        panic!("closed");
-    };
-    workers.settle(0, first, 503);
+    workers.serve_to(0, &tenant("lost"), 503);
     let Admission::Pass(late) = admit(&mut workers, 0, "lost") else {
         panic!("closed");
     };
-    for _ in 0..5 {
-        let Admission::Pass(ticket) = admit(&mut workers, 1, "open") else {
-            panic!("closed");
-        };
-        workers.settle(1, ticket, 503);
-    }
+    (0..5).for_each(|_| workers.serve_to(1, &tenant("open"), 503));
     workers.wait(10);
     workers.settle(0, late, 503);
     workers.wait(200);
@@ -524,13 +522,7 @@ fn a_long_interval_lets_no_key_wait_in_line_for_longer() {
     let mut workers = Workers::new(1, tenants);
     for n in 0..2_000 {
         let request = Asking::default().with("x-tenant", n.to_string());
-        for _ in 0..2 {
-            let admission = workers.engines[0].admit(&request, true, workers.now);
-            let Admission::Pass(ticket) = admission else {
-                panic!("{admission:?}");
-            };
-            workers.settle(0, ticket, 200);
-        }
+        (0..2).for_each(|_| workers.serve_to(0, &request, 200));
     }
     assert_eq!(workers.engines[0].tick_period(), Span::from_ms(100));
     let mut ticks = 0;
@@ -544,22 +536,11 @@ fn a_long_interval_lets_no_key_wait_in_line_for_longer() {
 
 #[test]
 fn who_goes_shares_all_that_still_waits() {
-    let fields = json(FIVE_IN_A_ROW, 2_000)
-        .replace(r#""limits""#, r#""sync": {"interval": "5s"}, "limits""#);
-    let fields = fields.replace(
-        r#""circuit_breaker""#,
-        r#""key": [{"header": "x-tenant"}], "circuit_breaker""#,
-    );
+    let fields = by_tenant(2_000).replace(r#""limits""#, r#""sync": {"interval": "5s"}, "limits""#);
     let mut workers = Workers::new(1, &fields);
     for n in 0..1_200 {
         let request = Asking::default().with("x-tenant", n.to_string());
-        for _ in 0..2 {
-            let admission = workers.engines[0].admit(&request, true, workers.now);
-            let Admission::Pass(ticket) = admission else {
-                panic!("{admission:?}");
-            };
-            workers.settle(0, ticket, 503);
-        }
+        (0..2).for_each(|_| workers.serve_to(0, &request, 503));
     }
     workers.engines[0].retire(workers.now);
     assert!(!workers.engines[0].has_pending());
