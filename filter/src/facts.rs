@@ -60,6 +60,11 @@ impl<'a> LiveRequest<'a> {
         }
     }
 
+    /// All headers, for a copy of the request.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.all().iter()
+    }
+
     fn all(&self) -> &Pairs {
         self.all
             .get_or_init(|| Pairs::new(host::header_pairs(Map::RequestHeaders).unwrap_or_default()))
@@ -105,6 +110,11 @@ pub enum LiveResponse {
     Begun,
     /// The stream is over.
     Ended,
+    /// It came to a request that the filter has sent again, or none did.
+    Replayed {
+        /// Whether there is one.
+        answered: bool,
+    },
 }
 
 fn response_header(name: &str) -> Option<Vec<u8>> {
@@ -115,35 +125,66 @@ fn header_or_trailer(name: &str) -> Option<Vec<u8>> {
     response_header(name).or_else(|| host::header(Map::ResponseTrailers, name).ok())
 }
 
+/// The upstream's connection was reset (UR), and how the host tells of that.
+const RESET_FLAG: u64 = 0x10;
+const RESET_DETAILS: &str = "upstream_reset_before_response_started";
+
+impl LiveResponse {
+    fn header(self, name: &str) -> Option<Vec<u8>> {
+        match self {
+            LiveResponse::Begun | LiveResponse::Ended => response_header(name),
+            LiveResponse::Replayed { .. } => host::header(Map::CallResponseHeaders, name).ok(),
+        }
+    }
+}
+
 fn header_number(value: Option<Vec<u8>>) -> Option<u64> {
     hint::number(&value?)
 }
 
 impl Response for LiveResponse {
     fn status(&self) -> Option<u16> {
-        let status = header_number(response_header(":status"))?;
+        let status = header_number(self.header(":status"))?;
         u16::try_from(status).ok()
     }
 
     fn details(&self) -> Option<impl AsRef<[u8]>> {
-        host::property("response\0code_details")
-            .ok()
-            .filter(|details| !details.is_empty())
+        let details = match self {
+            LiveResponse::Replayed { answered: true } => None,
+            LiveResponse::Replayed { answered: false } => Some(RESET_DETAILS.into()),
+            LiveResponse::Begun | LiveResponse::Ended => {
+                host::property("response\0code_details").ok()
+            }
+        };
+        details.filter(|details| !details.is_empty())
     }
 
     fn flags(&self) -> u64 {
-        host::property_u64("response\0flags").unwrap_or(0)
+        match self {
+            LiveResponse::Replayed { answered: true } => 0,
+            LiveResponse::Replayed { answered: false } => RESET_FLAG,
+            LiveResponse::Begun | LiveResponse::Ended => {
+                host::property_u64("response\0flags").unwrap_or(0)
+            }
+        }
     }
 
     fn attempts(&self) -> Option<u64> {
-        host::property_u64("upstream\0request_attempt_count")
+        match self {
+            LiveResponse::Replayed { .. } => None,
+            LiveResponse::Begun | LiveResponse::Ended => {
+                host::property_u64("upstream\0request_attempt_count")
+            }
+        }
     }
 
     fn grpc_status(&self) -> Option<u32> {
         // While an answer goes on, Envoy's property says UNKNOWN for every call
         // that has not ended, so only a status among the headers counts then.
         let status = match self {
-            LiveResponse::Begun => header_number(response_header("grpc-status")),
+            LiveResponse::Begun | LiveResponse::Replayed { .. } => {
+                header_number(self.header("grpc-status"))
+            }
             LiveResponse::Ended => host::property_u64("response\0grpc_status")
                 .or_else(|| header_number(header_or_trailer("grpc-status"))),
         };
@@ -151,11 +192,14 @@ impl Response for LiveResponse {
     }
 
     fn service_time(&self) -> Option<Span> {
-        header_number(response_header("x-envoy-upstream-service-time")).map(Span::from_ms)
+        header_number(self.header("x-envoy-upstream-service-time")).map(Span::from_ms)
     }
 
     fn hint_header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
-        header_or_trailer(name)
+        match self {
+            LiveResponse::Ended => header_or_trailer(name),
+            LiveResponse::Begun | LiveResponse::Replayed { .. } => self.header(name),
+        }
     }
 
     fn unix_secs(&self) -> u64 {

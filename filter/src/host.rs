@@ -22,6 +22,16 @@ pub enum Map {
     RequestHeaders = 0,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
+    CallResponseHeaders = 6,
+}
+
+/// Which buffer.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Buffer {
+    RequestBody = 0,
+    CallResponseBody = 4,
+    PluginConfiguration = 7,
 }
 
 /// Kinds of metrics.
@@ -36,7 +46,10 @@ pub enum MetricKind {
 const NOT_FOUND: u32 = 1;
 /// The value has been written meanwhile.
 const CAS_MISMATCH: u32 = 8;
-const PLUGIN_CONFIGURATION: u32 = 7;
+/// An argument is none, such as a cluster that there is not.
+const BAD_ARGUMENT: u32 = 2;
+/// Of the two directions of a stream, the response's.
+const RESPONSE: u32 = 1;
 const NOT_GRPC: i32 = -1;
 
 // SAFETY: these are the imports of the proxy-wasm ABI 0.2.1, module `env`, with
@@ -56,6 +69,35 @@ unsafe extern "C" {
         key_len: usize,
         data: *mut *mut u8,
         len: *mut usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_len: usize,
+        value: *const u8,
+        value_len: usize,
+    ) -> u32;
+    fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, pairs_len: usize) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        body: *const u8,
+        body_len: usize,
+        trailers: *const u8,
+        trailers_len: usize,
+        timeout_ms: u32,
+        token: *mut u32,
     ) -> u32;
     fn proxy_get_property(
         path: *const u8,
@@ -131,8 +173,13 @@ fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
 
 /// The plugin's configuration, at most `len` bytes of it.
 pub fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
+    buffer(Buffer::PluginConfiguration, len)
+}
+
+/// The first `len` bytes of a buffer, or all if there are fewer.
+pub fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
-    bytes(|data, size| unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, len, data, size) })
+    bytes(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, size) })
 }
 
 /// All pairs of a map, in the host's encoding: see [`pairs`].
@@ -147,6 +194,64 @@ pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
     bytes(|data, len| unsafe {
         proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len)
     })
+}
+
+/// Sets a header in place of all its values.
+pub fn set_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
+    // SAFETY: both texts outlive the call.
+    check(unsafe {
+        proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Adds a value to a header.
+pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
+    // SAFETY: both texts outlive the call.
+    check(unsafe {
+        proxy_add_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Sets a whole map in place of what it was.
+pub fn set_headers(map: Map, headers: &[(String, Vec<u8>)]) -> Result<(), Status> {
+    let pairs = pairs::encode(headers);
+    // SAFETY: `pairs` outlives the call.
+    check(unsafe { proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
+}
+
+/// Lets a response go on that was held back.
+pub fn continue_response() -> Result<(), Status> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { proxy_continue_stream(RESPONSE) })
+}
+
+/// Makes another context the one that calls are about.
+pub fn set_effective_context(context: u32) -> Result<(), Status> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { proxy_set_effective_context(context) })
+}
+
+/// Whether the host sends requests for plugins: then it refuses one to a cluster without
+/// a name for that name.
+pub fn sends_requests() -> bool {
+    let none = ptr::null();
+    let mut token = 0;
+    // SAFETY: nothing is read through pointers of length zero, and `token` is a valid
+    // out-pointer.
+    let status = unsafe { proxy_http_call(none, 0, none, 0, none, 0, none, 0, 1, &raw mut token) };
+    status == BAD_ARGUMENT
 }
 
 /// A property; `path` has its segments joined by NUL.

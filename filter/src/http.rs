@@ -5,28 +5,61 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::admin::{self, Clocks};
-use spillway_core::engine::{Admission, Note, Ticket};
+use spillway_core::engine::{Admission, Note, Step, Ticket};
 use spillway_core::fallback::Answer;
+use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
 use crate::facts::{LiveRequest, LiveResponse};
-use crate::host;
+use crate::host::{self, Buffer, Map};
+use crate::replay::{Copy, Replay};
 use crate::root::{Engine, Shared};
 
 /// One request.
 pub struct Http {
+    id: u32,
     shared: Option<Rc<Shared>>,
-    /// There from admission to settlement.
+    /// There from admission to settlement, but while the request is being sent again.
     ticket: Option<Ticket>,
+    /// There while the request may yet be.
+    copy: Option<Box<Copy>>,
 }
 
 impl Http {
     /// A request under the configuration of now.
-    pub fn new(shared: Option<Rc<Shared>>) -> Http {
+    pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Http {
         Http {
+            id,
             shared,
             ticket: None,
+            copy: None,
+        }
+    }
+
+    /// Keeps a piece of the request's body for as long as there is a copy.
+    fn copy_body(&mut self, size: usize) {
+        let (Some(shared), Some(copy)) = (&self.shared, &mut self.copy) else {
+            return;
+        };
+        let most = shared
+            .engine()
+            .map_or(0, |engine| engine.replay_body_bytes());
+        let piece = match u32::try_from(size) {
+            Ok(0) => Ok(Vec::new()),
+            Ok(size) if size > most => Err(()),
+            _ => host::buffer(Buffer::RequestBody, size).map_err(|_| ()),
+        };
+        if !piece.is_ok_and(|piece| copy.push(&piece, most)) {
+            self.spoil(Denial::RequestBody);
+        }
+    }
+
+    fn spoil(&mut self, denial: Denial) {
+        if self.copy.take().is_some()
+            && let Some(ticket) = &mut self.ticket
+        {
+            ticket.spoil(denial);
         }
     }
 
@@ -43,7 +76,11 @@ impl Http {
     /// Gives the ticket back, with the host's word on how the request ended if
     /// there is one.
     fn settle(&mut self, response: Option<LiveResponse>) {
-        let (Some(shared), Some(ticket)) = (&self.shared, self.ticket.take()) else {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let ticket = self.ticket.take();
+        let Some(ticket) = ticket.or_else(|| shared.replays.take(self.id)) else {
             return;
         };
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
@@ -80,17 +117,25 @@ impl HttpContext for Http {
                     ticket.watch_response();
                 }
                 publish(&engine, ticket.note());
+                if ticket.wants_copy() {
+                    self.copy = Copy::new(request.cluster(), request.pairs()).map(Box::new);
+                    if self.copy.is_none() {
+                        ticket.spoil(Denial::RequestShape);
+                    }
+                }
+                instruct(&engine, &ticket);
                 self.ticket = Some(ticket);
                 Action::Continue
             }
             Admission::Reject(answer, note) => {
                 publish(&engine, Some(note));
-                send(&shared, &answer)
+                action(send(&shared, &answer))
             }
         }
     }
 
-    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.copy_body(size);
         if end_of_stream {
             self.request_complete();
         }
@@ -98,11 +143,12 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.spoil(Denial::RequestShape);
         self.request_complete();
         Action::Continue
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         // A request that was answered here has no ticket: its own answer passes by.
         let (Some(shared), Some(ticket)) = (&self.shared, &mut self.ticket) else {
             return Action::Continue;
@@ -113,15 +159,32 @@ impl HttpContext for Http {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return Action::Continue;
         };
-        let answer = engine.response_headers(ticket, &LiveResponse::Begun, now);
-        shared.follow_up(&mut engine);
-        match answer {
-            None => Action::Continue,
-            Some(answer) => {
-                publish(&engine, ticket.note());
-                send(shared, &answer)
-            }
+        let mut step = engine.response_headers(ticket, &LiveResponse::Begun, now);
+        let copy = self.copy.take();
+        if let (Step::Retry(_), None) = (&step, &copy) {
+            step = engine.give_up(ticket, Denial::RequestShape);
         }
+        let action = match (step, copy) {
+            (Step::Answer(answer), _) => {
+                publish(&engine, ticket.note());
+                action(send(shared, &answer))
+            }
+            (Step::Retry(wait), Some(copy)) => {
+                if let Some(ticket) = self.ticket.take() {
+                    let replay = Replay {
+                        shared: shared.clone(),
+                        ticket,
+                        copy,
+                        bodiless: end_of_stream,
+                    };
+                    shared.replays.hold(self.id, replay, now.after(wait));
+                }
+                Action::Pause
+            }
+            (Step::Pass | Step::Retry(_), _) => Action::Continue,
+        };
+        shared.follow_up(&mut engine);
+        action
     }
 
     fn on_log(&mut self) {
@@ -176,8 +239,26 @@ fn administer(
     })
 }
 
+/// Tells the host's router what it may do about retries.
+fn instruct(engine: &Engine, ticket: &Ticket) {
+    let Some(order) = engine.order(ticket) else {
+        return;
+    };
+    let set = |name, number: u64| {
+        // A host without a router has nobody to tell.
+        let _ = host::set_header(Map::RequestHeaders, name, &number.to_string());
+    };
+    set("x-envoy-max-retries", order.max_retries.into());
+    if let Some((name, words)) = order.conditions {
+        let _ = host::add_header(Map::RequestHeaders, name, words);
+    }
+    if let Some(timeout) = order.per_try_timeout {
+        set("x-envoy-upstream-rq-per-try-timeout-ms", timeout.as_ms());
+    }
+}
+
 /// Leaves the decision where access logs find it.
-fn publish(engine: &Engine, note: Option<Note>) {
+pub fn publish(engine: &Engine, note: Option<Note>) {
     if let Some(note) = note {
         let text = format!(
             "policy={} state={} decision={}",
@@ -190,8 +271,17 @@ fn publish(engine: &Engine, note: Option<Note>) {
     }
 }
 
-/// Answers in place of the upstream. Should the host refuse, the request goes on.
-fn send(shared: &Shared, answer: &Answer) -> Action {
+fn action(answered: bool) -> Action {
+    if answered {
+        Action::Pause
+    } else {
+        Action::Continue
+    }
+}
+
+/// Answers in place of the upstream. Should the host refuse, the request goes on, and
+/// this is false.
+pub fn send(shared: &Shared, answer: &Answer) -> bool {
     let sent = host::send_local_response(
         answer.status,
         answer.details,
@@ -199,13 +289,10 @@ fn send(shared: &Shared, answer: &Answer) -> Action {
         &answer.body,
         answer.grpc_status,
     );
-    match sent {
-        Ok(()) => Action::Pause,
-        Err(_) => {
-            shared
-                .reporter
-                .internal_error("the host refuses the answer");
-            Action::Continue
-        }
+    if sent.is_err() {
+        shared
+            .reporter
+            .internal_error("the host refuses the answer");
     }
+    sent.is_ok()
 }

@@ -18,6 +18,7 @@ mod host;
 mod http;
 mod metrics;
 mod pairs;
+mod replay;
 mod report;
 mod root;
 mod shared;

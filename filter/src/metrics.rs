@@ -86,6 +86,7 @@ impl Metric {
                 let name = match gauge {
                     Gauge::OpenCircuits => "open_circuits",
                     Gauge::Keys => "keys",
+                    Gauge::RetryBudget => "retry_budget",
                 };
                 format!("spillway.policy.{}.{name}", policy(place))
             }
@@ -109,6 +110,9 @@ fn counter_name(counter: Counter) -> String {
             format!("on.{}.type.{}.fallbacks_total", on.name(), kind.name())
         }
         Counter::FallbackTooLate => "fallbacks_too_late_total".into(),
+        Counter::Retries(outcome) => format!("outcome.{}.retries_total", outcome.name()),
+        Counter::RetryDenied(why) => format!("reason.{}.retries_denied_total", why.name()),
+        Counter::WouldDenyRetry(why) => format!("reason.{}.would_deny_retry_total", why.name()),
         Counter::KeyOverflowed => "keys_overflowed_total".into(),
         Counter::MergeGivenUp => "merges_given_up_total".into(),
         Counter::PermitGivenUp => "permits_given_up_total".into(),

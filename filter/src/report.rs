@@ -42,9 +42,13 @@ impl Reporter {
     pub fn report<R: Records>(&self, engine: &mut Engine<R>) {
         while let Some(event) = engine.next_event() {
             match event {
-                Event::Count { policy, counter } => {
+                Event::Count {
+                    policy,
+                    counter,
+                    more,
+                } => {
                     self.move_metrics(|metrics| {
-                        metrics.add(Metric::Count(policy, counter), 1, |at| {
+                        metrics.add(Metric::Count(policy, counter), more, |at| {
                             engine.policy_name(at)
                         })
                     });

@@ -12,6 +12,7 @@ use spillway_core::time::Instant;
 use crate::facts::Dialect;
 use crate::host::{self, MetricKind};
 use crate::http::Http;
+use crate::replay::Replays;
 use crate::report::Reporter;
 use crate::shared::Store;
 
@@ -30,8 +31,10 @@ pub struct Shared {
     pub dialect: Dialect,
     /// Where events go.
     pub reporter: Reporter,
-    /// Whether ticks come.
-    ticks: Cell<bool>,
+    /// Requests that are being sent again, under whichever configuration.
+    pub replays: Rc<Replays>,
+    /// How often ticks come; 0 where none do.
+    tick_ms: Cell<u32>,
 }
 
 /// The clock that the host has.
@@ -48,9 +51,14 @@ enum Clock {
 #[derive(Default)]
 pub struct Root {
     shared: Option<Rc<Shared>>,
+    replays: Rc<Replays>,
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
+        self.replays.answered(call, headers, body, trailers);
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -63,7 +71,8 @@ impl RootContext for Root {
         };
         match Config::parse(&json) {
             Ok(config) => {
-                self.shared = Some(Rc::new(Shared::new(config)));
+                let replays = self.replays.clone();
+                self.shared = Some(Rc::new(Shared::new(config, replays)));
                 true
             }
             Err(errors) => {
@@ -79,20 +88,21 @@ impl RootContext for Root {
         let Some(shared) = &self.shared else {
             return;
         };
-        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+        let Some(now) = shared.now() else {
             return;
         };
-        // Traffic that goes on has something for each tick: the timer is left alone until
-        // one comes for nothing.
-        if !engine.has_pending() {
-            shared.set_ticks(0);
+        self.replays.tick(now);
+        if let Some(mut engine) = shared.engine() {
+            // Traffic that goes on has something for each tick: the timer is left alone
+            // until one comes for nothing.
+            shared.slow_down(&engine);
+            engine.tick(now);
+            shared.reporter.report(&mut engine);
         }
-        engine.tick(now);
-        shared.reporter.report(&mut engine);
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Http::new(self.shared.clone())))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Http::new(id, self.shared.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -102,7 +112,7 @@ impl RootContext for Root {
 
 impl Shared {
     /// Probes what the host can do, once, and says so.
-    fn new(config: Config) -> Shared {
+    fn new(config: Config, replays: Rc<Replays>) -> Shared {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
         } else if host::wall_time().is_ok() {
@@ -134,24 +144,41 @@ impl Shared {
             host_logs: Cell::new(false),
             dialect: Dialect::default(),
             reporter,
-            ticks: Cell::new(false),
+            replays,
+            tick_ms: Cell::new(0),
         }
     }
 
-    /// Hands on what a call has brought about, and asks for a tick if some of it can
-    /// wait. Each asking starts the host's timer anew, so it is done once.
+    /// Hands on what a call has brought about, and asks for ticks if some of it can wait.
+    /// Each asking starts the host's timer anew, so it is done once.
     pub fn follow_up(&self, engine: &mut Engine) {
         self.reporter.report(engine);
-        if engine.has_pending() && !self.ticks.get() {
-            let period_ms = engine.tick_period().as_ms();
-            self.set_ticks(u32::try_from(period_ms).unwrap_or(u32::MAX));
+        let (now, wanted) = (self.tick_ms.get(), self.wanted_ticks(engine));
+        if wanted > 0 && (now == 0 || wanted < now) {
+            self.set_ticks(wanted);
         }
+    }
+
+    /// Asks for fewer ticks, if fewer would do.
+    fn slow_down(&self, engine: &Engine) {
+        let wanted = self.wanted_ticks(engine);
+        if wanted == 0 || wanted > self.tick_ms.get() {
+            self.set_ticks(wanted);
+        }
+    }
+
+    /// How often ticks have to come, in milliseconds; 0 where none has to.
+    fn wanted_ticks(&self, engine: &Engine) -> u32 {
+        let merging = engine.has_pending().then(|| engine.tick_period().as_ms());
+        let merging = merging.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+        let replaying = self.replays.tick_ms();
+        merging.into_iter().chain(replaying).min().unwrap_or(0)
     }
 
     fn set_ticks(&self, period_ms: u32) {
         // A host without ticks is served by the next request.
         let _ = host::set_tick_period(period_ms);
-        self.ticks.set(period_ms > 0);
+        self.tick_ms.set(period_ms);
     }
 
     /// The engine; absent if it is in use, which no callback should find.

@@ -19,7 +19,7 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
                     "half_open": {"permits": 0},
                 },
             },
-            {"name": "twin", "mode": "off", "retry": {}},
+            {"name": "twin", "mode": "off", "retry": {"max_retries": 11}},
             {"name": "twin", "key": ["path"], "fallback": [{"type": "stale"}]},
         ],
         "sync": {"interval": "9ms"},
@@ -31,7 +31,7 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
         "policies[0].circuit_breaker.failure_rate_threshold is 33.333, allowed 0 to 100, with at most two decimals",
         "policies[0].circuit_breaker.half_open.permits is 0, allowed 1 to 100",
         r#"policies[1].mode is "off", allowed enforce, shadow, disabled, forced_open"#,
-        "policies[1].retry is not supported by this version",
+        "policies[1].retry.max_retries is 11, allowed 0 to 10",
         r#"policies[2] has the name "twin", which an earlier policy has too"#,
         r#"policies[2].key has "path", which needs match.paths: the pattern is the key"#,
         "policies[2].fallback[0].type is not supported by this version, which has respond",
@@ -69,22 +69,19 @@ async fn what_this_version_cannot_do_is_refused_and_never_ignored() {
     let file = json!({
         "policies": [{
             "name": "p",
-            "retry": {},
             "fallback": [
                 {"type": "stale"},
                 {"type": "cluster", "cluster": "lite"},
                 {"type": "route", "header": {"name": "x-fallback", "value": "yes"}},
             ],
         }],
-        "limits": {"replay_body_bytes": 1, "stale_bytes": 1},
+        "limits": {"stale_bytes": 1},
         "host": {"headers_stop_iteration": false},
     });
     let paths = [
-        "policies[0].retry",
         "policies[0].fallback[0].type",
         "policies[0].fallback[1].type",
         "policies[0].fallback[2].type",
-        "limits.replay_body_bytes",
         "limits.stale_bytes",
         "host",
     ];

@@ -85,6 +85,8 @@ pub struct CircuitView {
     pub opens: u32,
     /// Probes under way.
     pub probes_out: u32,
+    /// Retries that can be granted; absent where there are none.
+    pub retry_budget: Option<u32>,
 }
 
 /// What can be done to a circuit.

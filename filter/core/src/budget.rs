@@ -37,24 +37,27 @@ const STRETCHES: u64 = 10;
 /// The end of a lease that begins now, in stretches from this one, rounded up.
 const LEASE_STRETCHES: u64 = STRETCHES + 1;
 
-/// Counts by the number of their stretch of time, of which the last `N` are kept; those
-/// of the future too, where something ends with its stretch.
+/// The stretches that are kept: those of an interval, and two more of the future, which
+/// what ends with its stretch needs.
+const KEPT: u64 = STRETCHES + 2;
+
+/// Counts by the number of their stretch of time, of which the last twelve are kept.
 #[derive(Clone, Debug, PartialEq)]
-struct Ring<const N: usize> {
-    /// The stretch of now.
+struct Ring {
+    /// The newest stretch.
     head: u64,
-    counts: [u32; N],
+    counts: [u32; KEPT as usize],
 }
 
-impl<const N: usize> Ring<N> {
-    const NEW: Ring<N> = Ring {
+impl Ring {
+    const NEW: Ring = Ring {
         head: 0,
-        counts: [0; N],
+        counts: [0; KEPT as usize],
     };
 
     /// Empties the stretches that `number` brings: at most all.
     fn turn_to(&mut self, number: u64) {
-        let steps = number.saturating_sub(self.head).min(N as u64);
+        let steps = number.saturating_sub(self.head).min(KEPT);
         for step in 0..steps {
             if let Some(count) = self.slot(number.wrapping_sub(step)) {
                 *count = 0;
@@ -64,45 +67,45 @@ impl<const N: usize> Ring<N> {
     }
 
     fn slot(&mut self, number: u64) -> Option<&mut u32> {
-        self.counts.get_mut(Self::index(number)?)
+        self.counts.get_mut((number % KEPT) as usize)
     }
 
     fn at(&self, number: u64) -> u32 {
-        let index = Self::index(number);
-        index
-            .and_then(|at| self.counts.get(at))
-            .copied()
-            .unwrap_or(0)
-    }
-
-    fn index(number: u64) -> Option<usize> {
-        usize::try_from(number.checked_rem(N as u64)?).ok()
+        let count = self.counts.get((number % KEPT) as usize);
+        count.copied().unwrap_or(0)
     }
 
     /// Adds another's counts of the stretches that are kept here.
-    fn join(&mut self, other: &Ring<N>) {
+    fn join(&mut self, other: &Ring) {
         self.turn_to(other.head);
-        for age in 0..N as u64 {
+        for age in 0..KEPT {
             let number = other.head.wrapping_sub(age);
             let count = other.at(number);
-            if number <= other.head && self.head.saturating_sub(number) < N as u64 {
+            if number <= other.head && self.head.saturating_sub(number) < KEPT {
                 add(self.slot(number), count);
             }
         }
     }
 
+    /// What is in the last `stretches`, the one of now among them.
+    fn last(&self, stretches: u64) -> u64 {
+        let numbers = (0..stretches).filter_map(|age| self.head.checked_sub(age));
+        numbers.map(|number| u64::from(self.at(number))).sum()
+    }
+
+    /// All that is in it.
     fn sum(&self) -> u64 {
         self.counts.iter().map(|count| u64::from(*count)).sum()
     }
 }
 
-impl<const N: usize> Layout for Ring<N> {
+impl Layout for Ring {
     fn write(&self, out: &mut Vec<u8>) {
         self.head.write(out);
         self.counts.iter().for_each(|count| count.write(out));
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Ring<N>> {
+    fn read(from: &mut Reader<'_>) -> Option<Ring> {
         let mut ring = Ring::NEW;
         ring.head = u64::read(from)?;
         for count in &mut ring.counts {
@@ -115,14 +118,24 @@ impl<const N: usize> Layout for Ring<N> {
 /// The account of one key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
+    /// By the configuration that wrote it last, so that all workers reckon alike while an
+    /// old and a new one overlap.
+    config: BudgetConfig,
+    ledger: Ledger,
+}
+
+/// What was earned, spent and pledged.
+#[derive(Clone, Debug, PartialEq)]
+struct Ledger {
     interval: Span,
     lease: Span,
-    successes: Ring<10>,
-    /// One stretch more than the successes: until the last of it is an interval old.
-    retries: Ring<11>,
+    successes: Ring,
+    /// They count for one stretch more than successes: until the last of it is an interval
+    /// old.
+    retries: Ring,
     /// By the stretch of the lease with which they end. What is pledged now ends with
     /// the eleventh from now, rounded up.
-    pledges: Ring<12>,
+    pledges: Ring,
 }
 
 /// Retries that were pledged, to be settled once.
@@ -141,14 +154,9 @@ impl Grant {
     }
 }
 
-impl Account {
-    /// An account with nothing on it.
-    pub fn new(config: &BudgetConfig) -> Account {
-        Account::empty(config.interval, config.lease)
-    }
-
-    const fn empty(interval: Span, lease: Span) -> Account {
-        Account {
+impl Ledger {
+    const fn new(interval: Span, lease: Span) -> Ledger {
+        Ledger {
             interval,
             lease,
             successes: Ring::NEW,
@@ -157,74 +165,35 @@ impl Account {
         }
     }
 
-    /// Whether it is cut as this configuration wants it.
-    pub fn fits(&self, config: &BudgetConfig) -> bool {
-        (self.interval, self.lease) == (config.interval, config.lease)
+    /// Whether its rings are cut alike.
+    fn fits(&self, interval: Span, lease: Span) -> bool {
+        (self.interval, self.lease) == (interval, lease)
     }
 
-    /// How many retries can be paid for: the credit that is not spent or pledged.
-    pub fn balance(&mut self, config: &BudgetConfig, now: Instant) -> u32 {
-        self.turn_to(now);
-        let earned = self
-            .successes
-            .sum()
-            .saturating_mul(u64::from(config.percent_bp));
-        let credit = earned.saturating_add(config.minimum().saturating_mul(RETRY_COST));
-        let debit = self.retries.sum().saturating_add(self.pledges.sum());
-        let left = credit.saturating_sub(debit.saturating_mul(RETRY_COST));
-        u32::try_from(left / RETRY_COST).unwrap_or(u32::MAX)
-    }
-
-    /// A request ended well.
-    pub fn deposit(&mut self, now: Instant) {
+    fn deposit(&mut self, now: Instant) {
         self.turn_to(now);
         let head = self.successes.head;
         add(self.successes.slot(head), 1);
     }
 
-    /// Pledges at most `wanted` retries, as far as the balance goes.
-    pub fn pledge(&mut self, wanted: u32, config: &BudgetConfig, now: Instant) -> Grant {
-        let retries = wanted.min(self.balance(config, now));
-        let ends = self
-            .pledges
-            .head
-            .saturating_add(STRETCHES)
-            .saturating_add(1);
-        add(self.pledges.slot(ends), retries);
-        Grant { retries, ends }
-    }
-
-    /// Takes a grant back, of which `used` retries were made.
-    pub fn settle(&mut self, grant: Grant, used: u32, now: Instant) {
-        self.turn_to(now);
-        if grant.ends > self.pledges.head
-            && let Some(pledged) = self.pledges.slot(grant.ends)
-        {
-            *pledged = pledged.saturating_sub(grant.retries);
-        }
+    fn spend(&mut self, retries: u32) {
         let head = self.retries.head;
-        add(self.retries.slot(head), used);
+        add(self.retries.slot(head), retries);
     }
 
-    /// Adds what a worker has to tell.
-    fn join(&mut self, dues: &Dues, now: Instant) {
-        self.turn_to(now);
-        let Account {
-            successes,
-            retries,
-            pledges,
-            ..
-        } = &dues.0;
-        self.successes.join(successes);
-        self.retries.join(retries);
-        for ends in pledges.head..=pledges.head.saturating_add(LEASE_STRETCHES) {
-            let returned = pledges.at(ends);
-            if ends > self.pledges.head
-                && let Some(pledged) = self.pledges.slot(ends)
-            {
-                *pledged = pledged.saturating_sub(returned);
-            }
+    /// Takes pledges away that end with the stretch `ends`.
+    fn redeem(&mut self, retries: u32, ends: u64) {
+        if ends > self.pledges.head
+            && let Some(pledged) = self.pledges.slot(ends)
+        {
+            *pledged = pledged.saturating_sub(retries);
         }
+    }
+
+    /// The debit: retries that were made, and those that still may be.
+    fn debit(&self) -> u64 {
+        let retries = self.retries.last(STRETCHES.saturating_add(1));
+        retries.saturating_add(self.pledges.sum())
     }
 
     fn turn_to(&mut self, now: Instant) {
@@ -232,6 +201,65 @@ impl Account {
         self.successes.turn_to(number);
         self.retries.turn_to(number);
         self.pledges.turn_to(stretch(self.lease, now));
+    }
+}
+
+impl Account {
+    /// An account with nothing on it.
+    pub fn new(config: &BudgetConfig) -> Account {
+        Account {
+            config: config.clone(),
+            ledger: Ledger::new(config.interval, config.lease),
+        }
+    }
+
+    /// Goes by another configuration from now on. What was counted stays, as long as it
+    /// was counted by the same stretches of time.
+    pub fn adopt(&mut self, config: &BudgetConfig) {
+        if self.ledger.fits(config.interval, config.lease) {
+            self.config = config.clone();
+        } else {
+            *self = Account::new(config);
+        }
+    }
+
+    /// How many retries can be paid for: the credit that is not spent or pledged.
+    pub fn balance(&mut self, now: Instant) -> u32 {
+        self.ledger.turn_to(now);
+        let percent = u64::from(self.config.percent_bp);
+        let earned = self
+            .ledger
+            .successes
+            .last(STRETCHES)
+            .saturating_mul(percent);
+        let credit = earned.saturating_add(self.config.minimum().saturating_mul(RETRY_COST));
+        let left = credit.saturating_sub(self.ledger.debit().saturating_mul(RETRY_COST));
+        u32::try_from(left / RETRY_COST).unwrap_or(u32::MAX)
+    }
+
+    /// Pledges at most `wanted` retries, as far as the balance goes.
+    fn pledge(&mut self, wanted: u32, now: Instant) -> Grant {
+        let retries = wanted.min(self.balance(now));
+        let pledges = &mut self.ledger.pledges;
+        let ends = pledges.head.saturating_add(LEASE_STRETCHES);
+        add(pledges.slot(ends), retries);
+        Grant { retries, ends }
+    }
+
+    /// Hears what a worker has to tell. What was counted by other stretches of time than
+    /// these is of no use.
+    fn join(&mut self, dues: &Dues, now: Instant) {
+        let Dues(told) = dues;
+        self.ledger.turn_to(now);
+        if !self.ledger.fits(told.interval, told.lease) {
+            return;
+        }
+        self.ledger.successes.join(&told.successes);
+        self.ledger.retries.join(&told.retries);
+        let first = told.pledges.head;
+        for ends in first..=first.saturating_add(LEASE_STRETCHES) {
+            self.ledger.redeem(told.pledges.at(ends), ends);
+        }
     }
 }
 
@@ -247,20 +275,19 @@ fn add(count: Option<&mut u32>, more: u32) {
     }
 }
 
-/// What a worker has to tell the account: an account whose pledges are those given back.
+/// What a worker has to tell the account: a ledger whose pledges are those given back.
 #[derive(Clone, Debug)]
-struct Dues(Account);
+struct Dues(Ledger);
 
 impl Dues {
     /// Gives a grant back, of which `used` retries were made.
-    fn settle(&mut self, grant: Grant, used: u32, now: Instant) {
-        let account = &mut self.0;
-        account.turn_to(now);
-        if grant.ends > account.pledges.head {
-            add(account.pledges.slot(grant.ends), grant.retries);
+    fn settle(&mut self, grant: &Grant, used: u32, now: Instant) {
+        let Dues(ledger) = self;
+        ledger.turn_to(now);
+        if grant.ends > ledger.pledges.head {
+            add(ledger.pledges.slot(grant.ends), grant.retries);
         }
-        let head = account.retries.head;
-        add(account.retries.slot(head), used);
+        ledger.spend(used);
     }
 }
 
@@ -290,9 +317,19 @@ impl Purse {
         self.dry_at.is_some_and(|at| now.since(at) < interval)
     }
 
+    /// Retries that are held and granted to nobody.
+    pub fn held(&self) -> u32 {
+        self.held.as_ref().map_or(0, |held| held.retries)
+    }
+
     /// Notes that `wanted` retries are asked for.
     pub fn ask(&mut self, wanted: u32) {
         self.demand = self.demand.saturating_add(wanted);
+    }
+
+    /// Forgets what was asked for.
+    pub fn ask_for_nothing(&mut self) {
+        self.demand = 0;
     }
 
     /// Grants at most `wanted` retries out of what is held: one, or as many as every
@@ -306,7 +343,7 @@ impl Purse {
         now: Instant,
     ) -> Option<Grant> {
         let held = self.held.as_mut()?;
-        let lasts = held.ends >= stretch(account.lease, now).saturating_add(STRETCHES);
+        let lasts = held.ends >= stretch(account.ledger.lease, now).saturating_add(STRETCHES);
         if held.retries == 0 || !lasts {
             return None;
         }
@@ -325,31 +362,32 @@ impl Purse {
 
     /// Takes a grant back, of which `used` retries were made.
     pub fn settle(&mut self, grant: Grant, used: u32, account: &Account, now: Instant) {
-        self.dues(account).settle(grant, used, now);
+        match &mut self.held {
+            // Another request can have it, before the account hears of it.
+            Some(held) if used == 0 && held.ends == grant.ends => {
+                held.retries = held.retries.saturating_add(grant.retries);
+            }
+            _ => self.dues(account).settle(&grant, used, now),
+        }
     }
 
     /// One look: the account hears what there is to tell, what was held goes back, and
     /// what the last demand was is taken, at most half of what there is, so that other
     /// workers find something too; but enough for one request. The purse afterwards.
-    pub fn visit(
-        &self,
-        account: &mut Account,
-        config: &BudgetConfig,
-        least: u32,
-        now: Instant,
-    ) -> Purse {
+    pub fn visit(&self, account: &mut Account, least: u32, now: Instant) -> Purse {
         if let Some(dues) = &self.dues {
             account.join(dues, now);
         }
-        if let Some(Grant { retries, ends }) = self.held {
-            account.settle(Grant { retries, ends }, 0, now);
+        account.ledger.turn_to(now);
+        if let Some(held) = &self.held {
+            account.ledger.redeem(held.retries, held.ends);
         }
         if self.demand == 0 {
             return Purse::default();
         }
-        let balance = account.balance(config, now);
+        let balance = account.balance(now);
         let wanted = self.demand.min(balance / 2).max(least);
-        let held = account.pledge(wanted, config, now);
+        let held = account.pledge(wanted, now);
         Purse {
             beside: balance.saturating_sub(held.retries),
             dry_at: (held.retries == 0).then_some(now),
@@ -360,29 +398,51 @@ impl Purse {
     }
 
     fn dues(&mut self, account: &Account) -> &mut Dues {
-        let (interval, lease) = (account.interval, account.lease);
-        self.dues
-            .get_or_insert(Dues(Account::empty(interval, lease)))
+        let Ledger {
+            interval, lease, ..
+        } = account.ledger;
+        self.dues.get_or_insert(Dues(Ledger::new(interval, lease)))
+    }
+}
+
+impl Layout for BudgetConfig {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.percent_bp.write(out);
+        self.interval.write(out);
+        self.min_count.write(out);
+        self.min_interval.write(out);
+        self.lease.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<BudgetConfig> {
+        Some(BudgetConfig {
+            percent_bp: u32::read(from)?,
+            interval: Span::read(from)?,
+            min_count: u32::read(from)?,
+            min_interval: Span::read(from)?,
+            lease: Span::read(from)?,
+        })
     }
 }
 
 impl Layout for Account {
     fn write(&self, out: &mut Vec<u8>) {
-        self.interval.write(out);
-        self.lease.write(out);
-        self.successes.write(out);
-        self.retries.write(out);
-        self.pledges.write(out);
+        self.config.write(out);
+        self.ledger.successes.write(out);
+        self.ledger.retries.write(out);
+        self.ledger.pledges.write(out);
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Account> {
-        Some(Account {
-            interval: Span::read(from)?,
-            lease: Span::read(from)?,
+        let config = BudgetConfig::read(from)?;
+        let ledger = Ledger {
+            interval: config.interval,
+            lease: config.lease,
             successes: Ring::read(from)?,
             retries: Ring::read(from)?,
             pledges: Ring::read(from)?,
-        })
+        };
+        Some(Account { config, ledger })
     }
 }
 

@@ -1,10 +1,12 @@
-//! What all workers of a proxy agree on about one key: its breaker, and what an
-//! operator has said about it.
+//! What all workers of a proxy agree on about one key: its breaker, its retry budget,
+//! and what an operator has said about it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::breaker::{Breaker, StateName};
-use crate::policy::BreakerConfig;
+use crate::budget::Account;
+use crate::policy::{BreakerConfig, BudgetConfig};
 use crate::snapshot::{Layout, Reader};
 use crate::time::Instant;
 
@@ -13,6 +15,8 @@ use crate::time::Instant;
 pub struct Circuit {
     /// Its state by its own rules.
     pub breaker: Breaker,
+    /// What its retries are paid from; absent where there are none.
+    pub account: Option<Box<Account>>,
     /// What an operator has set in place of that.
     pub force: Option<Force>,
     /// When it was last written, which is about when it was last used.
@@ -60,9 +64,15 @@ impl Forced {
 
 impl Circuit {
     /// A closed circuit.
-    pub fn new(config: &BreakerConfig, now: Instant, loaded_at: Instant) -> Circuit {
+    pub fn new(
+        config: &BreakerConfig,
+        budget: Option<&BudgetConfig>,
+        now: Instant,
+        loaded_at: Instant,
+    ) -> Circuit {
         Circuit {
             breaker: Breaker::new(config, now),
+            account: budget.map(|budget| Box::new(Account::new(budget))),
             force: None,
             used_at: now,
             loaded_at,
@@ -85,10 +95,21 @@ impl Circuit {
         self.force(now).is_none() && self.breaker.is_forgettable(config, self.used_at, now)
     }
 
-    /// Fits the window to a configuration that is newer than the one which wrote it.
-    pub fn adopt(&mut self, config: &BreakerConfig, loaded_at: Instant) {
-        if loaded_at > self.loaded_at {
-            self.breaker.reshape(&config.window);
+    /// Fits the window and the account to a configuration that is newer than the one which
+    /// wrote them.
+    pub fn adopt(
+        &mut self,
+        config: &BreakerConfig,
+        budget: Option<&BudgetConfig>,
+        loaded_at: Instant,
+    ) {
+        if loaded_at <= self.loaded_at {
+            return;
+        }
+        self.breaker.reshape(&config.window);
+        match (&mut self.account, budget) {
+            (Some(account), Some(budget)) => account.adopt(budget),
+            (account, budget) => *account = budget.map(|budget| Box::new(Account::new(budget))),
         }
     }
 }
@@ -121,6 +142,10 @@ impl Layout for Circuit {
         self.used_at.write(out);
         self.loaded_at.write(out);
         self.force.write(out);
+        self.account.is_some().write(out);
+        if let Some(account) = &self.account {
+            account.write(out);
+        }
         self.breaker.write(out);
     }
 
@@ -129,6 +154,7 @@ impl Layout for Circuit {
             used_at: Instant::read(from)?,
             loaded_at: Instant::read(from)?,
             force: Option::read(from)?,
+            account: Option::read(from)?.map(Box::new),
             breaker: Breaker::read(from)?,
         })
     }

@@ -19,23 +19,25 @@ use crate::classify::{self, Course, Outcome, Response, Rules, Verdict};
 use crate::event::{Counter, Event};
 use crate::fallback::{self, Answer, Occasion};
 use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
-use crate::policy::{Admin, Config, Mode, On, Policy, WHOLE_BP};
+use crate::policy::{Admin, Config, Limits, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
 use crate::records::Records;
+use crate::retry;
 use crate::select::{self, Request, Selector};
 use crate::time::{Instant, Span};
 
 mod control;
+mod retrying;
 mod sharing;
 mod telling;
 mod ticket;
 mod upkeep;
 
 pub use control::Operator;
-pub use ticket::{Admission, Decision, Note, Ticket};
+pub use ticket::{Admission, Decision, Note, Order, Step, Ticket};
 
 use sharing::Reach;
-use ticket::{Admitted, Echo};
+use ticket::{Admitted, Echo, Plan};
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub struct Engine<R> {
     /// Policies that are not of this configuration, which the operator's view has met.
     others: Vec<Box<str>>,
     records: R,
-    capacity: u32,
+    limits: Limits,
     interval: Span,
     loaded_at: Instant,
     hash_seed: u64,
@@ -59,6 +61,8 @@ pub struct Engine<R> {
     /// Slots that are to be noted in the census again: the policy, and how many slots it
     /// has.
     unnoted: VecDeque<(usize, u32, u32)>,
+    /// The last value of each policy's gauge for its budget.
+    balances: Vec<Option<u32>>,
     key: Vec<u8>,
     buffer: Vec<u8>,
     transitions: Vec<Transition>,
@@ -79,6 +83,7 @@ impl<R: Records> Engine<R> {
         let table = |_: &Policy| KeyTable::new(config.limits.keys);
         let mut engine = Engine {
             tables: config.policies.iter().map(table).collect(),
+            balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
             many_headers: select::wants_many_headers(&config.policies),
             policies: config.policies,
@@ -86,7 +91,7 @@ impl<R: Records> Engine<R> {
             admin: config.admin,
             others: Vec::new(),
             records,
-            capacity: config.limits.keys,
+            limits: config.limits,
             interval: config.sync.interval,
             loaded_at: now,
             hash_seed,
@@ -169,19 +174,32 @@ impl<R: Records> Engine<R> {
             watches_clock: policy.breaker.slow_threshold.is_some(),
             watches_response: enforced && policy.wants_response(),
             echo: Echo::wanted(policy.echoes_request_later(), request),
+            plan: Plan::None,
             seen: None,
             replaced: false,
         };
+        let retry = policy.retry.as_ref();
+        let wish = retry.map(|config| retry::wish(config, request, course.grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
         let refusal = match self.reach(place, fits, now) {
             Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),
             Reach::Refused(refusal) => Some(refusal),
-            Reach::Overflow => self.forced_open(place, mode),
+            Reach::Overflow(at) => {
+                let refusal = self.forced_open(place, mode);
+                if let (None, Some(at)) = (&refusal, at) {
+                    self.enter(&mut ticket, at, None);
+                }
+                refusal
+            }
         };
-        match refusal {
+        let mut admission = match refusal {
             None => Admission::Pass(ticket),
             Some(refusal) => self.refuse(ticket, refusal, request),
+        };
+        if let (Admission::Pass(ticket), Some(wish)) = (&mut admission, wish) {
+            self.plan(ticket, wish, now);
         }
+        admission
     }
 
     /// Notes that the client has sent its whole request, at `now` where
@@ -207,25 +225,40 @@ impl<R: Records> Engine<R> {
         ticket: &mut Ticket,
         response: &impl Response,
         now: Instant,
-    ) -> Option<Answer> {
+    ) -> Step {
         ticket.course.response_start = Some(now);
+        let Some(policy) = self.policies.get(ticket.policy) else {
+            return Step::Pass;
+        };
         if !ticket.watches_response {
-            return None;
+            return Step::Pass;
         }
-        let policy = self.policies.get(ticket.policy)?;
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
-        let answer = answer_to_failure(policy, ticket, verdict);
         if let Some((at, permit)) = ticket.probe() {
             self.share(ticket.policy, at, now, &mut |circuit, moment| {
                 circuit.breaker.answered(permit, verdict, moment.now);
             });
         }
-        let answer = answer?;
+        match self.again(ticket, response, verdict, now) {
+            Some(wait) => Step::Retry(wait),
+            None => self.conclude(ticket),
+        }
+    }
+
+    /// The answer in place of what was seen last, if the policy has one.
+    fn conclude(&mut self, ticket: &mut Ticket) -> Step {
+        let policy = self.policies.get(ticket.policy);
+        let answer = policy
+            .zip(ticket.seen)
+            .and_then(|(policy, verdict)| answer_to_failure(policy, ticket, verdict));
+        let Some(answer) = answer else {
+            return Step::Pass;
+        };
         ticket.replaced = true;
         ticket.decision = Some(Decision::Fallback);
         self.count(ticket.policy, Counter::Fallback(answer.on, answer.kind));
-        Some(answer)
+        Step::Answer(answer)
     }
 
     /// Takes a ticket back, with how its request ended.
@@ -247,14 +280,19 @@ impl<R: Records> Engine<R> {
         if too_late {
             self.count(ticket.policy, Counter::FallbackTooLate);
         }
-        self.finish(ticket, verdict, now);
+        // Only the router's retries are not known here; who was granted none made none.
+        let made = match &ticket.plan {
+            Plan::Router(Some(_)) => response.attempts().map(|all| all.saturating_sub(1)),
+            Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
+        };
+        self.finish(ticket, verdict, made, now);
     }
 
     /// Takes a ticket back where the host never said how its request ended: it is
     /// judged by the response's headers if those were looked at.
     pub fn abandon(&mut self, ticket: Ticket, now: Instant) {
         let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
-        self.finish(ticket, verdict, now);
+        self.finish(ticket, verdict, None, now);
     }
 
     /// Asks the circuit for admission.
@@ -270,6 +308,7 @@ impl<R: Records> Engine<R> {
         let refusal = match force.map(|force| (force.to, force.until)) {
             Some((Forced::Closed, _)) => {
                 ticket.state = StateName::ForcedClosed;
+                self.enter(ticket, at, None);
                 return None;
             }
             Some((Forced::Open, until)) => Some(Refusal {
@@ -282,7 +321,8 @@ impl<R: Records> Engine<R> {
             Some(refusal) => refusal,
             None => match self.permit(place, at, ticket.course.request_complete, now)? {
                 Ok((permit, state)) => {
-                    self.admitted(ticket, at, permit, state);
+                    ticket.state = state;
+                    self.enter(ticket, at, Some(permit));
                     return None;
                 }
                 Err(refusal) => refusal,
@@ -292,12 +332,12 @@ impl<R: Records> Engine<R> {
         Some(refusal)
     }
 
-    fn admitted(&mut self, ticket: &mut Ticket, at: u32, permit: Permit, state: StateName) {
+    /// Admits a request, by a permit where its outcome is to count.
+    fn enter(&mut self, ticket: &mut Ticket, at: u32, permit: Option<Permit>) {
         if let Some(table) = self.tables.get_mut(ticket.policy) {
             table.enter(at);
         }
-        ticket.state = state;
-        if permit.is_probe() {
+        if permit.as_ref().is_some_and(Permit::is_probe) {
             ticket.decision = Some(Decision::Probe);
             ticket.watches_clock = true;
             ticket.watches_response = true;
@@ -354,22 +394,48 @@ impl<R: Records> Engine<R> {
         Admission::Reject(answer, note)
     }
 
-    /// Every ticket ends here.
-    fn finish(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) {
+    /// Every ticket ends here, with how many retries the host's router has made, if it was
+    /// granted any and says so.
+    fn finish(&mut self, mut ticket: Ticket, verdict: Verdict, made: Option<u64>, now: Instant) {
         self.count(ticket.policy, Counter::Request(verdict.outcome));
         if verdict.slow {
             self.count(ticket.policy, Counter::Slow);
         }
-        if let Some(Admitted { at, permit }) = ticket.admitted {
-            self.settle_permit((ticket.policy, at), permit, verdict, now);
-            if let Some(table) = self.tables.get_mut(ticket.policy) {
-                table.leave(at);
-            }
+        let retries = self.settle_retries(&mut ticket, made, now);
+        self.count_many(ticket.policy, Counter::Retries(verdict.outcome), retries);
+        self.settle_attempt(&mut ticket, verdict, now);
+        if let Some(Admitted { at, .. }) = ticket.admitted
+            && let Some(table) = self.tables.get_mut(ticket.policy)
+        {
+            table.leave(at);
         }
     }
 
+    /// Counts how an attempt ended, once, and shares what is to be shared.
+    fn settle_attempt(&mut self, ticket: &mut Ticket, verdict: Verdict, now: Instant) {
+        let policy = ticket.policy;
+        let Some(Admitted { at, permit }) = &mut ticket.admitted else {
+            return;
+        };
+        let at = *at;
+        if let Some(permit) = permit.take() {
+            self.settle_permit((policy, at), permit, verdict, now);
+        }
+        self.merge_or_queue(policy, at, now);
+    }
+
     fn count(&mut self, policy: usize, counter: Counter) {
-        self.events.push_back(Event::Count { policy, counter });
+        self.count_many(policy, counter, 1);
+    }
+
+    fn count_many(&mut self, policy: usize, counter: Counter, more: u32) {
+        if more > 0 {
+            self.events.push_back(Event::Count {
+                policy,
+                counter,
+                more,
+            });
+        }
     }
 }
 

@@ -8,16 +8,19 @@ use crate::breaker::{StateName, Transition};
 use crate::classify::Outcome;
 use crate::fallback::Kind;
 use crate::policy::On;
+use crate::retry::Denial;
 
 /// One thing that happened under a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A counter of this policy goes up by one.
+    /// A counter of this policy goes up.
     Count {
         /// Index of the policy in the configuration.
         policy: usize,
         /// Which counter.
         counter: Counter,
+        /// By how much.
+        more: u32,
     },
     /// A gauge of this policy has this value now, over all workers.
     Gauge {
@@ -69,6 +72,12 @@ pub enum Counter {
     Fallback(On, Kind),
     /// A failure that a fallback is meant for was known only after the answer had begun.
     FallbackTooLate,
+    /// Retries that were made of requests which then ended so.
+    Retries(Outcome),
+    /// A request was not granted any retry, or was not sent again.
+    RetryDenied(Denial),
+    /// It would not have been, but the mode leaves that to others.
+    WouldDenyRetry(Denial),
     /// A request shared the overflow breaker.
     KeyOverflowed,
     /// Outcomes wait for the next merge, since other workers came before.
@@ -85,4 +94,6 @@ pub enum Gauge {
     OpenCircuits,
     /// Key tuples with a breaker of their own.
     Keys,
+    /// Retries that can be granted, of the key that was merged last.
+    RetryBudget,
 }

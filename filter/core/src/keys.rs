@@ -25,6 +25,10 @@ use list::{Links, List};
 /// `limits.keys` of these bound the table's memory.
 pub const KEY_BYTES_MAX: usize = 512;
 
+/// The key of what keys without a place share: no request has it, since the parts of a
+/// tuple have two bytes of length each.
+pub const OVERFLOW_KEY: &[u8] = &[0];
+
 /// The circuits of one policy.
 #[derive(Debug)]
 pub struct KeyTable {
@@ -35,6 +39,8 @@ pub struct KeyTable {
     /// The entry that was found last: traffic mostly asks for the same key again, and a
     /// comparison costs a fraction of a hash.
     recent: u32,
+    /// The entry that keys without a place share.
+    overflow: Option<u32>,
     capacity: usize,
 }
 
@@ -56,6 +62,7 @@ impl KeyTable {
             entries: Vec::new(),
             idle: List::default(),
             recent: 0,
+            overflow: None,
             capacity: usize::try_from(capacity).unwrap_or(usize::MAX),
         }
     }
@@ -129,6 +136,31 @@ impl KeyTable {
         self.index.insert_unique(hash, at, rehash);
         self.idle.push_back(at, &mut self.entries);
         Some(at)
+    }
+
+    /// The entry that keys without a place share, if there is one.
+    pub fn overflow(&self) -> Option<u32> {
+        self.overflow
+    }
+
+    /// Holds what keys without a place share, besides all others. It is always in use.
+    pub fn insert_overflow(&mut self, replica: Replica) -> Option<u32> {
+        let at = u32::try_from(self.entries.len()).ok()?;
+        self.entries.push(Entry {
+            hash: 0,
+            key: OVERFLOW_KEY.into(),
+            replica,
+            uses: 1,
+            links: Links::default(),
+        });
+        self.capacity = self.capacity.saturating_add(1);
+        self.overflow = Some(at);
+        self.overflow
+    }
+
+    /// Requests under way with an entry, and one more where it has something to merge.
+    pub fn uses(&self, at: u32) -> u32 {
+        entry_of(&self.entries, at).map_or(0, |entry| entry.uses)
     }
 
     /// The hash, the key and the circuit of an entry.

@@ -48,6 +48,7 @@ pub mod policy;
 pub mod random;
 pub mod records;
 pub mod replica;
+pub mod retry;
 pub mod select;
 pub mod snapshot;
 #[cfg(test)]

@@ -48,6 +48,10 @@ pub struct Config {
 pub struct Limits {
     /// Key tuples with a breaker of their own, per policy.
     pub keys: u32,
+    /// Largest request body of which a copy is kept, to be sent again.
+    pub replay_body_bytes: u32,
+    /// Largest answer to a request that was sent again which is handed on.
+    pub replay_answer_bytes: u32,
 }
 
 /// How workers share what they know of the circuits.
@@ -85,6 +89,8 @@ pub struct Policy {
     pub outcome: OutcomeRules,
     /// When the circuit opens, and how it closes again.
     pub breaker: BreakerConfig,
+    /// How failed requests are sent again; absent: not by this policy.
+    pub retry: Option<RetryConfig>,
     /// The answers to try, in order.
     pub fallback: Vec<Respond>,
 }
@@ -321,8 +327,122 @@ pub struct RecoveryConfig {
     pub start_bp: u32,
 }
 
-/// How many retries an upstream can be given.
+/// How requests that failed are sent again.
 #[derive(Clone, Debug, PartialEq)]
+pub struct RetryConfig {
+    /// Who sends them.
+    pub engine: RetryEngine,
+    /// Most retries of one request, 0 to 10.
+    pub max_retries: u32,
+    /// What is retried.
+    pub retry_on: Conditions,
+    /// The statuses of a gRPC answer that are retried, as the host's router names them,
+    /// separated by commas.
+    pub grpc_retry_on: Box<str>,
+    /// Methods whose requests may be sent twice.
+    pub methods: Vec<Box<str>>,
+    /// A header by which a client says that its request may be, in lower case.
+    pub idempotency_header: Box<str>,
+    /// Whether what is already a retry is retried too.
+    pub nested: bool,
+    /// How long one attempt may take; absent: as long as all.
+    pub per_try_timeout: Option<Span>,
+    /// How long all attempts may take that the filter makes.
+    pub timeout: Span,
+    /// How long the filter waits before an attempt.
+    pub backoff: BackoffConfig,
+    /// How many retries there are.
+    pub budget: BudgetConfig,
+}
+
+/// Who sends requests again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryEngine {
+    /// The host's own router, as often as the filter grants.
+    Router,
+    /// The filter, by calls of its own.
+    Filter,
+}
+
+/// What is retried: a set of [`Condition`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    set: u16,
+    words: String,
+}
+
+/// What may be wrong with an attempt, in the words of Envoy's `x-envoy-retry-on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A status from 500 to 599, or no answer at all.
+    ServerError,
+    /// 502, 503, 504, or no answer at all.
+    GatewayError,
+    /// No answer.
+    Reset,
+    /// No answer, and nothing of the request was sent.
+    ResetBeforeRequest,
+    /// No connection.
+    ConnectFailure,
+    /// The upstream refused the stream and did nothing of it.
+    RefusedStream,
+    /// 409.
+    Retriable4xx,
+    /// An answer with `x-envoy-ratelimited`, which is not retried otherwise.
+    RateLimited,
+}
+
+impl Condition {
+    /// All conditions, with their words.
+    pub const ALL: [(&str, Condition); 8] = [
+        ("5xx", Condition::ServerError),
+        ("gateway-error", Condition::GatewayError),
+        ("reset", Condition::Reset),
+        ("reset-before-request", Condition::ResetBeforeRequest),
+        ("connect-failure", Condition::ConnectFailure),
+        ("refused-stream", Condition::RefusedStream),
+        ("retriable-4xx", Condition::Retriable4xx),
+        ("envoy-ratelimited", Condition::RateLimited),
+    ];
+}
+
+impl Conditions {
+    /// Adds a condition, if it is not there yet.
+    pub fn insert(&mut self, (word, condition): (&str, Condition)) {
+        if self.contains(condition) {
+            return;
+        }
+        self.set |= 1 << condition as u16;
+        if !self.words.is_empty() {
+            self.words.push(',');
+        }
+        self.words.push_str(word);
+    }
+
+    /// Whether a condition is in the set.
+    pub fn contains(&self, condition: Condition) -> bool {
+        self.set & 1 << condition as u16 != 0
+    }
+
+    /// The words, separated by commas.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+}
+
+/// How long the filter waits before it sends a request again: a random time of at most
+/// `base_interval`, doubled with each retry, up to `max_interval` ("full jitter", Marc
+/// Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackoffConfig {
+    /// The longest first wait.
+    pub base_interval: Span,
+    /// The longest wait.
+    pub max_interval: Span,
+}
+
+/// How many retries an upstream can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetConfig {
     /// Retries that successes pay for, in basis points of them; 10,000 is one each.
     pub percent_bp: u32,
@@ -438,6 +558,11 @@ impl Policy {
         self.fallback
             .iter()
             .any(|entry| entry.on.wants_response() && entry.echoes_request())
+    }
+
+    /// The retry budget of each key.
+    pub fn budget(&self) -> Option<&BudgetConfig> {
+        self.retry.as_ref().map(|retry| &retry.budget)
     }
 
     /// Whether some fallback needs a look at the upstream's answer.

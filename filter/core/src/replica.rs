@@ -16,9 +16,10 @@
 use alloc::vec::Vec;
 
 use crate::breaker::{Moment, Pending, Permit, Transition};
+use crate::budget::{Grant, Purse};
 use crate::circuit::Circuit;
 use crate::classify::Verdict;
-use crate::policy::BreakerConfig;
+use crate::policy::{BreakerConfig, BudgetConfig, RetryConfig};
 use crate::random::Random;
 use crate::records::{self, Name, Records, Slot, TRIES, Version};
 use crate::time::{Instant, Span};
@@ -29,6 +30,8 @@ pub struct Replica {
     /// The circuit as it was read last, with what this worker has counted since.
     view: Circuit,
     pending: Option<Pending>,
+    /// What this worker has to do with the circuit's account.
+    purse: Purse,
     /// The slot of the record.
     place: u32,
     /// The number of the record's last write, if that was read since.
@@ -46,6 +49,8 @@ pub struct Scope<'a, R> {
     pub policy: &'a str,
     /// Its numbers.
     pub config: &'a BreakerConfig,
+    /// How its requests are sent again, if they are.
+    pub retry: Option<&'a RetryConfig>,
     /// The time.
     pub now: Instant,
     /// When the configuration was loaded.
@@ -79,6 +84,7 @@ impl Replica {
         Replica {
             view: circuit,
             pending: None,
+            purse: Purse::default(),
             place,
             version,
             read_at: now,
@@ -123,12 +129,56 @@ impl Replica {
 
     /// Whether something waits to be merged.
     pub fn has_pending(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() || self.purse.has_business()
     }
 
     /// Forgets what waits to be merged: there is nothing to merge it into.
     pub fn drop_pending(&mut self) {
         self.pending = None;
+        self.purse = Purse::default();
+    }
+
+    /// Grants at most `wanted` retries to one of `in_flight` requests, out of what this
+    /// worker holds.
+    pub fn grant(&mut self, wanted: u32, in_flight: u32, now: Instant) -> Option<Grant> {
+        let account = self.view.account.as_ref()?;
+        self.purse.grant(wanted, in_flight, account, now)
+    }
+
+    /// Asks for so many retries, which the next step is to bring.
+    pub fn ask(&mut self, wanted: u32) {
+        self.purse.ask(wanted);
+    }
+
+    /// Takes back what was asked for.
+    pub fn ask_for_nothing(&mut self) {
+        self.purse.ask_for_nothing();
+    }
+
+    /// Whether looking for retries would be in vain: less than `interval` ago there were
+    /// none.
+    pub fn is_dry(&self, interval: Span, now: Instant) -> bool {
+        self.view.account.is_none() || self.purse.is_dry(interval, now)
+    }
+
+    /// Takes a grant back, of which `used` retries were made.
+    pub fn settle_grant(&mut self, grant: Grant, used: u32, now: Instant) {
+        if let Some(account) = &self.view.account {
+            self.purse.settle(grant, used, account, now);
+        }
+    }
+
+    /// A request ended well.
+    pub fn deposit(&mut self, now: Instant) {
+        if let Some(account) = &self.view.account {
+            self.purse.deposit(account, now);
+        }
+    }
+
+    /// How many retries can be granted, as far as this worker knows.
+    pub fn balance(&mut self, now: Instant) -> Option<u32> {
+        let account = self.view.account.as_mut()?;
+        Some(account.balance(now).saturating_add(self.purse.held()))
     }
 
     /// Notes whether the copy stands in the queue for the next tick; returns whether it
@@ -144,6 +194,10 @@ impl Replica {
         self.version = None;
         self.view = circuit;
         self.pending = self.pending.take().filter(|_| theirs);
+        if theirs {
+            // What this worker held was pledged by the account that is gone.
+            self.purse = Purse::default();
+        }
     }
 
     /// Forgets the number of the last write, so that the next step reads the record.
@@ -191,6 +245,7 @@ impl Replica {
                 circuit.breaker.judge_window(pending.hint(), &mut moment);
             }
             act(&mut circuit, &mut moment);
+            let purse = self.visited(&mut circuit, scope);
             if self.pending.is_none() && !base.is_new && circuit == base.circuit {
                 self.version = Some(base.version);
                 // What was taken from the copy is no newer for that.
@@ -205,17 +260,31 @@ impl Replica {
             }
             self.view = circuit;
             self.pending = None;
+            if let Some(purse) = purse {
+                self.purse = purse;
+            }
             return Ok(());
         }
         scope.transitions.clear();
         Err(Undone::GivenUp)
     }
 
+    /// What the purse is after a look at the account; absent if there was no need for one.
+    fn visited<R: Records>(&self, circuit: &mut Circuit, scope: &Scope<'_, R>) -> Option<Purse> {
+        if !self.purse.has_business() {
+            return None;
+        }
+        let (Some(account), Some(retry)) = (&mut circuit.account, scope.retry) else {
+            return Some(Purse::default());
+        };
+        Some(self.purse.visit(account, retry.max_retries, scope.now))
+    }
+
     fn read<R: Records>(&self, key: &[u8], scope: &mut Scope<'_, R>) -> Result<Base, Undone> {
         match Slot::read(scope.records, scope.policy, self.place) {
             Slot::Taken(taken) if taken.key == key => {
                 let mut circuit = taken.circuit;
-                circuit.adopt(scope.config, scope.loaded_at);
+                circuit.adopt(scope.config, budget_of(scope), scope.loaded_at);
                 Ok(Base {
                     circuit,
                     version: taken.version,
@@ -227,7 +296,12 @@ impl Replica {
             Slot::Damaged(version) => {
                 *scope.discarded = scope.discarded.saturating_add(1);
                 Ok(Base {
-                    circuit: Circuit::new(scope.config, scope.now, scope.loaded_at),
+                    circuit: Circuit::new(
+                        scope.config,
+                        budget_of(scope),
+                        scope.now,
+                        scope.loaded_at,
+                    ),
                     version,
                     has_pending: false,
                     is_new: true,
@@ -235,6 +309,10 @@ impl Replica {
             }
         }
     }
+}
+
+fn budget_of<'a, R>(scope: &Scope<'a, R>) -> Option<&'a BudgetConfig> {
+    scope.retry.map(|retry| &retry.budget)
 }
 
 /// What a step begins with.

@@ -9,7 +9,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::policy::{Authority, HeaderTest, KeyPart, Match, Mode, PathKind, PathPattern, Policy};
 
@@ -238,37 +238,32 @@ fn path_holds(pattern: &PathPattern, path: &[u8]) -> bool {
     }
 }
 
-/// How many request headers a request may have to be asked for: with more than one,
-/// a host reads them all at once cheaper than one by one.
+/// Whether a request may be asked for more than one header: then a host reads them all
+/// at once cheaper than one by one.
 pub fn wants_many_headers(policies: &[Policy]) -> bool {
-    let mut names: HashSet<&str> = HashSet::new();
-    for policy in policies.iter().filter(|p| p.mode != Mode::Disabled) {
-        // Whether a request speaks gRPC decides how it is judged.
-        names.insert("content-type");
-        let matcher = &policy.matcher;
-        names.extend(matcher.headers.iter().map(|header| &*header.name));
-        let conditions = [
-            (":authority", matcher.authorities.is_empty()),
-            (":path", matcher.paths.is_empty()),
-            (":method", matcher.methods.is_empty()),
-        ];
-        names.extend(
-            conditions
-                .iter()
-                .filter(|(_, none)| !none)
-                .map(|(name, _)| name),
-        );
-        names.extend(policy.key.iter().filter_map(|part| match part {
-            KeyPart::Authority => Some(":authority"),
-            KeyPart::Method => Some(":method"),
-            KeyPart::Header(name) => Some(&**name),
-            KeyPart::Cluster | KeyPart::Route | KeyPart::Path => None,
-        }));
-        if policy.echoes_request_later() {
-            names.insert(":path");
-        }
-    }
-    names.len() > 1
+    let policies = policies.iter().filter(|it| it.mode != Mode::Disabled);
+    // Whether a request speaks gRPC decides how it is judged, and is always asked.
+    policies.into_iter().any(asks_for_more_than_content_type)
+}
+
+fn asks_for_more_than_content_type(policy: &Policy) -> bool {
+    let matcher = &policy.matcher;
+    let lists = [
+        !matcher.authorities.is_empty(),
+        !matcher.paths.is_empty(),
+        !matcher.methods.is_empty(),
+        policy.echoes_request_later(),
+        policy.retry.is_some(),
+    ];
+    let by_header = |name: &str| name != "content-type";
+    let in_key = |part: &KeyPart| match part {
+        KeyPart::Authority | KeyPart::Method => true,
+        KeyPart::Header(name) => by_header(name),
+        KeyPart::Cluster | KeyPart::Route | KeyPart::Path => false,
+    };
+    lists.contains(&true)
+        || matcher.headers.iter().any(|it| by_header(&it.name))
+        || policy.key.iter().any(in_key)
 }
 
 #[cfg(test)]

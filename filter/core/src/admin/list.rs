@@ -7,6 +7,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Display;
 
 use super::{CircuitView, Circuits, Clocks};
 use crate::time::Instant;
@@ -66,7 +67,7 @@ fn circuit(policy: &str, view: &CircuitView, clocks: Clocks) -> String {
          \"state\":\"{}\",\"automatic_state\":\"{}\",\
          \"since_unix_ms\":{},\"until_unix_ms\":{},\"forced\":{forced},\
          \"window\":{{\"requests\":{},\"failures\":{},\"slow\":{}}},\
-         \"consecutive_failures\":{},\"opens\":{},\"probes\":{}}}",
+         \"consecutive_failures\":{},\"opens\":{},\"probes\":{},\"retry_budget\":{}}}",
         view.mode.name(),
         view.id,
         state.name(),
@@ -79,12 +80,14 @@ fn circuit(policy: &str, view: &CircuitView, clocks: Clocks) -> String {
         view.consecutive,
         view.opens,
         view.probes_out,
+        or_null(view.retry_budget),
     )
 }
 
 fn unix_ms(moment: Option<Instant>, clocks: Clocks) -> String {
-    match moment {
-        None => String::from("null"),
-        Some(moment) => format!("{}", clocks.unix_ms_at(moment)),
-    }
+    or_null(moment.map(|moment| clocks.unix_ms_at(moment)))
+}
+
+fn or_null(number: Option<impl Display>) -> String {
+    number.map_or_else(|| String::from("null"), |number| format!("{number}"))
 }

@@ -61,6 +61,7 @@ fn view(id: u64) -> CircuitView {
         consecutive: 0,
         opens: 0,
         probes_out: 0,
+        retry_budget: None,
     }
 }
 

@@ -7,6 +7,18 @@ use super::*;
 use crate::random::Random;
 use crate::testing::at_ms;
 
+impl Account {
+    fn deposit(&mut self, now: Instant) {
+        self.ledger.deposit(now);
+    }
+
+    fn settle(&mut self, grant: Grant, used: u32, now: Instant) {
+        self.ledger.turn_to(now);
+        self.ledger.redeem(grant.retries, grant.ends);
+        self.ledger.spend(used);
+    }
+}
+
 /// A share of all successes of ten seconds, and so many retries a second besides.
 fn config(percent: u32, min_per_second: u32) -> BudgetConfig {
     BudgetConfig {
@@ -24,7 +36,7 @@ fn paid(percent: u32, min_per_second: u32, successes: u32) -> u32 {
     let mut account = Account::new(&config);
     let now = at_ms(60_000);
     (0..successes).for_each(|_| account.deposit(now));
-    account.balance(&config, now)
+    account.balance(now)
 }
 
 #[test]
@@ -65,8 +77,8 @@ fn with_finagles_terms_it_gives_what_finagle_gives() {
     let config = config(20, 0);
     let mut account = Account::new(&config);
     (0..10).for_each(|_| account.deposit(at_ms(5_000)));
-    assert_eq!(account.balance(&config, at_ms(5_000)), 2);
-    assert_eq!(account.balance(&config, at_ms(15_000)), 0);
+    assert_eq!(account.balance(at_ms(5_000)), 2);
+    assert_eq!(account.balance(at_ms(15_000)), 0);
     // Without a share and without a minimum there is never a retry.
     assert_eq!(paid(0, 0, 1_000_000), 0);
 }
@@ -77,17 +89,17 @@ fn a_pledge_weighs_fully_until_it_is_settled_and_then_as_it_was_used() {
     let mut account = Account::new(&config);
     let now = at_ms(60_000);
     (0..10).for_each(|_| account.deposit(now));
-    let grant = account.pledge(3, &config, now);
-    assert_eq!((grant.retries(), account.balance(&config, now)), (3, 7));
+    let grant = account.pledge(3, now);
+    assert_eq!((grant.retries(), account.balance(now)), (3, 7));
     account.settle(grant, 1, now);
-    assert_eq!(account.balance(&config, now), 9);
-    let all = account.pledge(100, &config, now);
-    assert_eq!((all.retries(), account.balance(&config, now)), (9, 0));
-    let none = account.pledge(1, &config, now);
+    assert_eq!(account.balance(now), 9);
+    let all = account.pledge(100, now);
+    assert_eq!((all.retries(), account.balance(now)), (9, 0));
+    let none = account.pledge(1, now);
     assert_eq!(none.retries(), 0);
     account.settle(none, 0, now);
     account.settle(all, 0, now);
-    assert_eq!(account.balance(&config, now), 9);
+    assert_eq!(account.balance(now), 9);
 }
 
 #[test]
@@ -96,18 +108,15 @@ fn a_pledge_that_nobody_settles_ends_with_its_lease_and_not_before() {
     let mut account = Account::new(&config);
     for start_ms in [60_000, 60_001, 61_499, 100_750] {
         let now = at_ms(start_ms);
-        let grant = account.pledge(10, &config, now);
+        let grant = account.pledge(10, now);
         assert_eq!(grant.retries(), 10, "{start_ms}");
         let lease_ends = now.after(config.lease);
-        assert_eq!(
-            account.balance(&config, Instant::from_ns(lease_ends.as_ns() - 1)),
-            0
-        );
+        assert_eq!(account.balance(Instant::from_ns(lease_ends.as_ns() - 1)), 0);
         let rounded = lease_ends.after(Span::from_ms(1_500));
-        assert_eq!(account.balance(&config, rounded), 10, "{start_ms}");
+        assert_eq!(account.balance(rounded), 10, "{start_ms}");
         // Whoever settles it after that still tells what was used.
         account.settle(grant, 2, rounded);
-        assert_eq!(account.balance(&config, rounded), 8);
+        assert_eq!(account.balance(rounded), 8);
         account = Account::new(&config);
     }
 }
@@ -162,7 +171,7 @@ fn at_every_grant_what_was_retried_and_pledged_is_below_the_credit_of_the_interv
                 }
                 2 => {
                     let wanted = random.between(1, 3) as u32;
-                    let grant = account.pledge(wanted, &config, now);
+                    let grant = account.pledge(wanted, now);
                     let granted = u64::from(grant.retries());
                     exact.pledged += granted;
                     let (credit, debit) = exact.sides(&config, now);
@@ -209,7 +218,7 @@ fn the_onset_of_an_outage_makes_no_more_retries_than_had_been_earned() {
             account.settle(grant, used, now);
         }
         let good = ms < onset_ms;
-        let grant = account.pledge(1, &config, now);
+        let grant = account.pledge(1, now);
         let tries = 1 + u64::from(grant.retries());
         let took = if good { 50 } else { 5_000 * tries };
         let at = under_way.partition_point(|(end, ..)| *end <= ms + took);
@@ -232,17 +241,14 @@ fn nothing_leaks_over_ten_million_requests() {
     let mut now = at_ms(0);
     for _ in 0..10_000_000_u32 {
         now = now.after(Span::from_ns(random.between(0, 2_000_000)));
-        let grant = account.pledge(2, &config, now);
+        let grant = account.pledge(2, now);
         let used = grant.retries().min(u32::from(random.chance(100)));
         account.settle(grant, used, now);
         account.deposit(now);
     }
     let later = now.after(Span::from_secs(60));
-    assert_eq!(account.balance(&config, later), 100);
-    assert_eq!(
-        account.pledges.sum() + account.retries.sum() + account.successes.sum(),
-        0
-    );
+    assert_eq!(account.balance(later), 100);
+    assert_eq!(account.ledger.debit() + account.ledger.successes.sum(), 0);
 }
 
 #[test]
@@ -250,7 +256,7 @@ fn an_account_comes_back_from_its_bytes() {
     let config = config(20, 10);
     let mut account = Account::new(&config);
     account.deposit(at_ms(1_000));
-    let _ = account.pledge(2, &config, at_ms(2_000));
+    let _ = account.pledge(2, at_ms(2_000));
     let mut bytes = Vec::new();
     account.write(&mut bytes);
     assert_eq!(Account::read(&mut Reader::new(&bytes)), Some(account));
@@ -292,7 +298,7 @@ fn the_purses_of_many_workers_never_spend_more_than_the_account_has() {
                     worker.purse.ask(2);
                     let mut grant = worker.purse.grant(2, 4, &account, now);
                     if grant.is_none() {
-                        worker.purse = worker.purse.visit(&mut account, &config, 2, now);
+                        worker.purse = worker.purse.visit(&mut account, 2, now);
                         visits += 1;
                         grant = worker.purse.grant(2, 4, &account, now);
                     }
@@ -318,7 +324,7 @@ fn the_purses_of_many_workers_never_spend_more_than_the_account_has() {
                     worker.purse.settle(grant, used, &account, now);
                 }
                 _ => {
-                    worker.purse = worker.purse.visit(&mut account, &config, 2, now);
+                    worker.purse = worker.purse.visit(&mut account, 2, now);
                 }
             }
         }
@@ -327,12 +333,12 @@ fn the_purses_of_many_workers_never_spend_more_than_the_account_has() {
             for grant in worker.under_way.drain(..) {
                 worker.purse.settle(grant, 0, &account, now);
             }
-            worker.purse = worker.purse.visit(&mut account, &config, 2, now);
-            worker.purse = worker.purse.visit(&mut account, &config, 2, now);
+            worker.purse = worker.purse.visit(&mut account, 2, now);
+            worker.purse = worker.purse.visit(&mut account, 2, now);
             assert!(!worker.purse.has_business());
         }
-        account.turn_to(now);
-        assert_eq!(account.pledges.sum(), 0, "seed {seed}");
+        account.ledger.turn_to(now);
+        assert_eq!(account.ledger.pledges.sum(), 0, "seed {seed}");
     }
     assert!(
         grants > 10_000 && denied > 5_000 && visits > 10_000,
@@ -347,16 +353,16 @@ fn a_purse_leaves_half_for_others_and_gives_back_what_it_does_not_need() {
     let mut account = Account::new(&config);
     let mut purse = Purse::default();
     purse.ask(80);
-    let mut purse = purse.visit(&mut account, &config, 2, now);
-    assert_eq!(account.balance(&config, now), 50);
+    let mut purse = purse.visit(&mut account, 2, now);
+    assert_eq!(account.balance(now), 50);
     let grant = purse.grant(2, 10, &account, now).expect("a grant");
     assert_eq!(grant.retries(), 2);
     // The next look finds nothing asked for: all but what was granted goes back.
-    let mut purse = purse.visit(&mut account, &config, 2, now);
-    assert_eq!(account.balance(&config, now), 98);
+    let mut purse = purse.visit(&mut account, 2, now);
+    assert_eq!(account.balance(now), 98);
     purse.settle(grant, 1, &account, now);
-    let purse = purse.visit(&mut account, &config, 2, now);
-    assert_eq!(account.balance(&config, now), 99);
+    let purse = purse.visit(&mut account, 2, now);
+    assert_eq!(account.balance(now), 99);
     assert!(!purse.has_business());
 }
 
@@ -369,7 +375,7 @@ fn a_grant_is_as_large_as_every_request_under_way_could_have_and_one_at_least() 
         let mut account = Account::new(&config);
         let mut purse = Purse::default();
         purse.ask(wanted);
-        let mut purse = purse.visit(&mut account, &config, wanted, now);
+        let mut purse = purse.visit(&mut account, wanted, now);
         let grant = purse
             .grant(wanted, in_flight, &account, now)
             .expect("a grant");
@@ -384,10 +390,10 @@ fn what_is_held_for_too_long_would_not_last_for_a_request_and_is_not_granted() {
     let mut account = Account::new(&config);
     let mut purse = Purse::default();
     purse.ask(2);
-    let mut purse = purse.visit(&mut account, &config, 2, now);
+    let mut purse = purse.visit(&mut account, 2, now);
     let later = now.after(Span::from_secs(3));
     assert_eq!(purse.grant(2, 1, &account, later), None);
     purse.ask(2);
-    let mut purse = purse.visit(&mut account, &config, 2, later);
+    let mut purse = purse.visit(&mut account, 2, later);
     assert!(purse.grant(2, 1, &account, later).is_some());
 }

@@ -111,12 +111,18 @@ impl<R: Records> Operator<'_, R> {
     /// not move under somebody's hand.
     fn places(&mut self, entry: &Entry, most: usize) -> Vec<u32> {
         let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
-        let mut places: Vec<u32> = census.open().take(most).collect();
-        let room = most.saturating_sub(places.len());
-        let closed = census.taken().filter(|place| !census.is_open(*place));
-        places.extend(closed.take(room));
-        places.sort_unstable();
-        places
+        let open = census.open().take(most).count();
+        let (mut open, mut closed) = (open, most.saturating_sub(open));
+        let fits = |place: &u32| {
+            let room = match census.is_open(*place) {
+                true => &mut open,
+                false => &mut closed,
+            };
+            let fits = *room > 0;
+            *room = room.saturating_sub(1);
+            fits
+        };
+        census.taken().filter(fits).collect()
     }
 
     fn read(&mut self, policy: &str, place: u32) -> Option<Box<Taken>> {
@@ -195,6 +201,7 @@ fn act(circuit: &mut Circuit, action: Action, now: Instant, transitions: &mut Ve
 
 fn view(entry: &Entry, seed: u64, taken: &Taken, now: Instant) -> CircuitView {
     let breaker = &taken.circuit.breaker;
+    let account = taken.circuit.account.clone();
     CircuitView {
         id: keys::hash(seed, &taken.key),
         key: keys::decode(&taken.key),
@@ -207,5 +214,6 @@ fn view(entry: &Entry, seed: u64, taken: &Taken, now: Instant) -> CircuitView {
         consecutive: breaker.consecutive(),
         opens: breaker.opens(),
         probes_out: breaker.probes_out(),
+        retry_budget: account.map(|mut account| account.balance(now)),
     }
 }

@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use crate::breaker::{Moment, Permit, Refusal, StateName};
 use crate::circuit::Circuit;
-use crate::classify::Verdict;
+use crate::classify::{Outcome, Verdict};
 use crate::event::Counter;
-use crate::keys;
-use crate::records::{Place, Records, Seeker};
+use crate::keys::{self, OVERFLOW_KEY};
+use crate::records::{Name, Place, Records, Seeker, Slot, TRIES, write_slot};
 use crate::replica::{Act, Replica, Scope, Undone};
 use crate::time::{Instant, Span};
 
@@ -30,8 +30,9 @@ pub(super) enum Reach {
     Entry(u32),
     /// There is no room for a copy, but its circuit says no.
     Refused(Refusal),
-    /// Nowhere: it shares the overflow, which counts and never rejects.
-    Overflow,
+    /// Nowhere of its own: it shares the overflow, which counts and never rejects. With
+    /// retries there is an entry whose budget it shares.
+    Overflow(Option<u32>),
 }
 
 /// What came of a step.
@@ -58,8 +59,38 @@ impl<R: Records> Engine<R> {
         };
         reach.unwrap_or_else(|| {
             self.count(policy, Counter::KeyOverflowed);
-            Reach::Overflow
+            Reach::Overflow(self.overflow(policy, now))
         })
+    }
+
+    /// The entry from whose budget keys without a place of their own have their retries.
+    /// Nothing is ever deposited there, so these are the minimum rate's.
+    fn overflow(&mut self, policy: usize, now: Instant) -> Option<u32> {
+        let rules = self.policies.get(policy).filter(|it| it.retry.is_some())?;
+        let table = self.tables.get_mut(policy)?;
+        if let Some(at) = table.overflow() {
+            return Some(at);
+        }
+        // Behind the slots that keys can have.
+        let place = self.limits.keys;
+        for _ in 0..TRIES {
+            let fresh = Circuit::new(&rules.breaker, rules.budget(), now, self.loaded_at);
+            let version = match Slot::read(&mut self.records, &rules.name, place) {
+                Slot::Taken(taken) if taken.key == OVERFLOW_KEY => {
+                    let replica = Replica::new(place, taken.circuit, None, now);
+                    return table.insert_overflow(replica);
+                }
+                Slot::Taken(taken) => Some(taken.version),
+                Slot::Damaged(version) => Some(version),
+                Slot::Vacant(version) => version,
+            };
+            write_slot(Some((OVERFLOW_KEY, &fresh)), &mut self.buffer);
+            let name = Name::Slot(&rules.name, place);
+            if self.records.write(name, &self.buffer, version) {
+                return table.insert_overflow(Replica::new(place, fresh, None, now));
+            }
+        }
+        None
     }
 
     fn find_or_place(&mut self, policy: usize, now: Instant) -> Option<Reach> {
@@ -84,13 +115,14 @@ impl<R: Records> Engine<R> {
     /// The entry of a key that this worker did not know.
     fn place_new(&mut self, policy: usize, hash: u64, key: &[u8], now: Instant) -> Option<u32> {
         let rules = self.policies.get(policy)?;
-        let fresh = Circuit::new(&rules.breaker, now, self.loaded_at);
+        let fresh = Circuit::new(&rules.breaker, rules.budget(), now, self.loaded_at);
         let replica = match self.place(policy, hash, key, &fresh, now)? {
             Place::Found {
                 place, mut taken, ..
             } => {
-                let config = &self.policies.get(policy)?.breaker;
-                taken.circuit.adopt(config, self.loaded_at);
+                let rules = self.policies.get(policy)?;
+                let budget = rules.budget();
+                taken.circuit.adopt(&rules.breaker, budget, self.loaded_at);
                 Replica::new(place, taken.circuit, Some(taken.version), now)
             }
             Place::Made(place) => Replica::new(place, fresh, None, now),
@@ -140,7 +172,7 @@ impl<R: Records> Engine<R> {
         let (_, _, replica) = self.tables.get_mut(policy)?.entry(at)?;
         if replica.is_stale(self.interval, now) {
             replica.look_again();
-            if self.share(policy, at, now, &mut |_, _| {}) == Shared::NoPlace {
+            if self.look(policy, at, now) == Shared::NoPlace {
                 return None;
             }
         }
@@ -184,7 +216,7 @@ impl<R: Records> Engine<R> {
         let seed = self.hash_seed;
         let seeker = Seeker {
             policy: &rules.name,
-            capacity: self.capacity,
+            capacity: self.limits.keys,
             config: &rules.breaker,
             key,
             hash,
@@ -240,7 +272,7 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Counts how a request ended.
+    /// Counts how an attempt ended.
     pub(super) fn settle_permit(
         &mut self,
         (policy, at): (usize, u32),
@@ -248,6 +280,13 @@ impl<R: Records> Engine<R> {
         verdict: Verdict,
         now: Instant,
     ) {
+        let table = self.tables.get_mut(policy);
+        let Some((_, _, replica)) = table.and_then(|table| table.entry(at)) else {
+            return;
+        };
+        if verdict.outcome == Outcome::Success {
+            replica.deposit(now);
+        }
         if permit.is_probe() {
             let settled = self.share(policy, at, now, &mut |circuit, moment| {
                 circuit.breaker.settle(permit.again(), verdict, moment);
@@ -256,8 +295,13 @@ impl<R: Records> Engine<R> {
                 // Its lease ends without it.
                 self.count(policy, Counter::MergeGivenUp);
             }
-            return;
+        } else {
+            replica.note(&permit, verdict, now);
         }
+    }
+
+    /// Merges what waits if it is time to, and leaves for the next tick what still does.
+    pub(super) fn merge_or_queue(&mut self, policy: usize, at: u32, now: Instant) {
         let (Some(rules), Some(table)) = (self.policies.get(policy), self.tables.get_mut(policy))
         else {
             return;
@@ -265,11 +309,8 @@ impl<R: Records> Engine<R> {
         let Some((_, _, replica)) = table.entry(at) else {
             return;
         };
-        if !replica.note(&permit, verdict, now) {
-            return;
-        }
         let due = replica.is_due(&rules.breaker, self.interval, now);
-        if !(due && self.merge(policy, at, now)) {
+        if replica.has_pending() && !(due && self.merge(policy, at, now)) {
             self.queue(policy, at, now);
         }
     }
@@ -310,13 +351,20 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Merges what waits; false where it has to wait on.
+    /// Merges what waits; false where something has to wait on.
     fn merge(&mut self, policy: usize, at: u32, now: Instant) -> bool {
-        let merged = self.share(policy, at, now, &mut |_, _| {});
-        if merged == Shared::GivenUp {
+        if self.look(policy, at, now) == Shared::GivenUp {
             self.count(policy, Counter::MergeGivenUp);
+            return false;
         }
-        merged != Shared::GivenUp
+        // Retries that were taken and that nobody asks for are to be given back.
+        let entry = self.tables.get_mut(policy).and_then(|it| it.entry(at));
+        entry.is_none_or(|(_, _, replica)| !replica.has_pending())
+    }
+
+    /// Brings a circuit's copy and the shared one together.
+    pub(super) fn look(&mut self, policy: usize, at: u32, now: Instant) -> Shared {
+        self.share(policy, at, now, &mut |_, _| {})
     }
 
     /// Lets an entry wait for the next tick; it stays in its table until then.
@@ -340,6 +388,7 @@ impl<R: Records> Engine<R> {
             match self.share_once(policy, at, now, &mut *act) {
                 Ok(discarded) => {
                     self.report_changes(policy, at, discarded);
+                    self.tell_balance(policy, at, now);
                     return Shared::Done;
                 }
                 Err(Undone::GivenUp) => return Shared::GivenUp,
@@ -374,6 +423,7 @@ impl<R: Records> Engine<R> {
             records: &mut self.records,
             policy: &rules.name,
             config: &rules.breaker,
+            retry: rules.retry.as_ref(),
             now,
             loaded_at: self.loaded_at,
             random: &mut self.random,
@@ -394,10 +444,13 @@ impl<R: Records> Engine<R> {
     fn place_again(&mut self, policy: usize, at: u32, now: Instant) -> Option<()> {
         let rules = self.policies.get(policy)?;
         let (hash, key, replica) = self.tables.get_mut(policy)?.entry(at)?;
+        if key == OVERFLOW_KEY {
+            return None;
+        }
         let key = key.to_vec();
         let mut fresh = replica.view().clone();
         if !fresh.is_closed() && fresh.is_forgettable(&rules.breaker, now) {
-            fresh = Circuit::new(&rules.breaker, now, self.loaded_at);
+            fresh = Circuit::new(&rules.breaker, rules.budget(), now, self.loaded_at);
         }
         fresh.used_at = now;
         let placed = self.place(policy, hash, &key, &fresh, now)?;

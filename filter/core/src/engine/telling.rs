@@ -53,7 +53,7 @@ impl<R: Records> Engine<R> {
     /// Notes what a slot of a policy of this configuration holds now.
     pub(super) fn note_slot(&mut self, policy: usize, place: u32) {
         let name: Box<str> = self.policy_name(policy).into();
-        self.note_in_census(policy, (&name, self.capacity), place);
+        self.note_in_census(policy, (&name, self.limits.keys), place);
     }
 
     /// Notes what a slot holds now, and sets the gauges. Who changes the same slot at the
@@ -85,14 +85,10 @@ impl<R: Records> Engine<R> {
 
     /// Sets the gauges that have changed.
     pub(super) fn gauges(&mut self, policy: usize, before: Option<Totals>, after: Totals) {
-        let gauges = [Gauge::Keys, Gauge::OpenCircuits];
-        for gauge in gauges {
-            let of = |totals: Totals| match gauge {
-                Gauge::Keys => totals.taken,
-                Gauge::OpenCircuits => totals.open,
-            };
-            let value = of(after);
-            if before.map(of) != Some(value) {
+        let keys = (Gauge::Keys, before.map(|it| it.taken), after.taken);
+        let open = (Gauge::OpenCircuits, before.map(|it| it.open), after.open);
+        for (gauge, before, value) in [keys, open] {
+            if before != Some(value) {
                 self.events.push_back(Event::Gauge {
                     policy,
                     gauge,

@@ -96,7 +96,11 @@ impl Bench {
     }
 
     fn head(&mut self, ticket: &mut Ticket, ending: &Ending) -> Option<Answer> {
-        self.engine.response_headers(ticket, ending, self.now)
+        match self.engine.response_headers(ticket, ending, self.now) {
+            Step::Pass => None,
+            Step::Answer(answer) => Some(answer),
+            Step::Retry(wait) => panic!("a retry after {wait:?}"),
+        }
     }
 
     /// What happened since the last call, a line each.
@@ -119,7 +123,14 @@ impl Bench {
 
 fn shown(event: Event) -> String {
     let (policy, words) = match event {
-        Event::Count { policy, counter } => (policy, counted(counter)),
+        Event::Count {
+            policy,
+            counter,
+            more,
+        } => match more {
+            1 => (policy, counted(counter)),
+            _ => (policy, format!("{} x{more}", counted(counter))),
+        },
         Event::Gauge {
             policy,
             gauge,
@@ -155,6 +166,9 @@ fn counted(counter: Counter) -> String {
         Counter::Probe => "probe".into(),
         Counter::Fallback(on, kind) => format!("fallback {on:?} {}", kind.name()),
         Counter::FallbackTooLate => "too late".into(),
+        Counter::Retries(outcome) => format!("{} retries", outcome.name()),
+        Counter::RetryDenied(denial) => format!("denied by {}", denial.name()),
+        Counter::WouldDenyRetry(denial) => format!("would deny by {}", denial.name()),
         Counter::KeyOverflowed => "overflowed".into(),
         Counter::MergeGivenUp => "merge given up".into(),
         Counter::PermitGivenUp => "permit given up".into(),

@@ -4,9 +4,12 @@
 use alloc::boxed::Box;
 
 use crate::breaker::{Permit, StateName};
+use crate::budget::Grant;
 use crate::classify::{Course, Verdict};
 use crate::fallback::Answer;
+use crate::retry::Denial;
 use crate::select::Request;
+use crate::time::{Instant, Span};
 
 #[cfg(doc)]
 use super::Engine;
@@ -43,6 +46,31 @@ pub enum Decision {
     Probe,
     /// Its upstream's answer was replaced.
     Fallback,
+    /// It was sent again, and has the answer to that.
+    Retry,
+}
+
+/// What becomes of a response.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is handed on.
+    Pass,
+    /// This is the answer in its place.
+    Answer(Answer),
+    /// It is held back: after this time the request is sent again, by
+    /// [`Engine::replay`].
+    Retry(Span),
+}
+
+/// What the host's router has to be told about retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order<'a> {
+    /// Most retries.
+    pub max_retries: u32,
+    /// A header that says what is retried, and its words.
+    pub conditions: Option<(&'static str, &'a str)>,
+    /// How long one attempt may take.
+    pub per_try_timeout: Option<Span>,
 }
 
 impl Decision {
@@ -53,6 +81,7 @@ impl Decision {
             Decision::WouldReject => "would_reject",
             Decision::Probe => "probe",
             Decision::Fallback => "fallback",
+            Decision::Retry => "retry",
         }
     }
 }
@@ -73,6 +102,7 @@ pub struct Ticket {
     pub(super) watches_clock: bool,
     pub(super) watches_response: bool,
     pub(super) echo: Echo,
+    pub(super) plan: Plan,
     /// The verdict by the response's headers, where those were looked at.
     pub(super) seen: Option<Verdict>,
     /// Whether the upstream's answer was replaced.
@@ -83,7 +113,34 @@ pub struct Ticket {
 pub(super) struct Admitted {
     /// Where the key stands in its table.
     pub(super) at: u32,
-    pub(super) permit: Permit,
+    /// By which the outcome counts; absent where it counts for nothing, or did already.
+    pub(super) permit: Option<Permit>,
+}
+
+/// What is done about sending a request again.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// Nothing: the policy has no `retry`.
+    None,
+    /// The host's router does it, at most as often as was granted.
+    Router(Option<Grant>),
+    /// The filter does it.
+    Filter(Box<Series>),
+}
+
+/// A request that the filter may send again.
+#[derive(Debug)]
+pub(super) struct Series {
+    /// Why it cannot be, once that is known.
+    pub(super) spoilt: Option<Denial>,
+    /// Most retries.
+    pub(super) most: u32,
+    /// Those that were made.
+    pub(super) made: u32,
+    /// When all has to be over.
+    pub(super) until: Instant,
+    /// What the next one is paid from.
+    pub(super) grant: Option<Grant>,
 }
 
 /// What an answer may repeat of its request; empty where none does.
@@ -125,11 +182,23 @@ impl Ticket {
         self.watches_response = true;
     }
 
+    /// Whether a copy of the request has to be kept, to be sent again.
+    pub fn wants_copy(&self) -> bool {
+        matches!(&self.plan, Plan::Filter(series) if series.spoilt.is_none())
+    }
+
+    /// Notes that there is no copy of the request that could be sent again.
+    pub fn spoil(&mut self, denial: Denial) {
+        if let Plan::Filter(series) = &mut self.plan {
+            series.spoilt = Some(denial);
+        }
+    }
+
     /// The permit, if the request is a probe.
     pub(super) fn probe(&self) -> Option<(u32, &Permit)> {
-        let admitted = self.admitted.as_ref()?;
-        let probe = admitted.permit.is_probe();
-        probe.then_some((admitted.at, &admitted.permit))
+        let Admitted { at, permit } = self.admitted.as_ref()?;
+        let permit = permit.as_ref().filter(|permit| permit.is_probe())?;
+        Some((*at, permit))
     }
 
     /// What was decided, if that was something else than "pass".

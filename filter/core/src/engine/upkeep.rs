@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::keys;
+use crate::keys::{self, OVERFLOW_KEY};
 use crate::policy::Policy;
 use crate::records::{self, Census, Directory, Entry, Records, Slot, TRIES, Totals};
 use crate::time::Instant;
@@ -60,10 +60,10 @@ impl<R: Records> Engine<R> {
             current: false,
             ..entry.clone()
         });
-        let mut gone: Vec<Entry> = gone.collect();
-        new.policies.append(&mut gone);
-        new.policies
-            .sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let gone: Vec<Entry> = gone.collect();
+        for entry in gone {
+            new.enter(entry);
+        }
         new
     }
 
@@ -78,6 +78,13 @@ impl<R: Records> Engine<R> {
     /// Shares what is still to be shared, and empties the slots of policies that no
     /// configuration has any more, and those that nobody looks into any more.
     pub fn retire(&mut self, now: Instant) {
+        for table in &mut self.tables {
+            for at in table.entries() {
+                if let Some((_, _, replica)) = table.entry(at) {
+                    replica.ask_for_nothing();
+                }
+            }
+        }
         let mut before = usize::MAX;
         while self.pending.len() < before {
             before = self.pending.len();
@@ -163,20 +170,25 @@ impl<R: Records> Engine<R> {
     fn entries(&self) -> Vec<Entry> {
         let entry = |policy: &Policy| Entry {
             name: policy.name.clone(),
-            capacity: self.capacity,
+            capacity: self.limits.keys,
             key_hash: keys::make_of(&policy.key),
             mode: policy.mode,
             current: true,
         };
-        let mut entries: Vec<Entry> = self.policies.iter().map(entry).collect();
-        entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        entries
+        let mut directory = Directory::default();
+        for policy in &self.policies {
+            directory.enter(entry(policy));
+        }
+        directory.policies
     }
 
     /// Empties the slots of a policy. Circuits that are not closed move to where the
     /// policy's keys stand now, if they are made of the same parts.
     fn clear(&mut self, gone: &Entry, now_as: Option<&Entry>) {
         let moves = now_as.is_some_and(|now| now.key_hash == gone.key_hash);
+        let buffer = &mut self.buffer;
+        let (overflow, key) = (gone.capacity, Some(OVERFLOW_KEY));
+        records::vacate(&mut self.records, &gone.name, overflow, key, buffer);
         let census = Census::read(&mut self.records, &gone.name, gone.capacity);
         if census.is_empty() {
             return;

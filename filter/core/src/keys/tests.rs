@@ -14,7 +14,7 @@ use crate::testing::{Asking, at_ms, breaker, policy};
 /// A copy of the circuit in this slot.
 fn replica(place: u32) -> Replica {
     let now = at_ms(1_000);
-    Replica::new(place, Circuit::new(&breaker(""), now, now), None, now)
+    Replica::new(place, Circuit::new(&breaker(""), None, now, now), None, now)
 }
 
 fn insert(table: &mut KeyTable, key: &str) -> Option<u32> {

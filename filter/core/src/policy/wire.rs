@@ -22,6 +22,7 @@ use crate::time::Span;
 mod breaker;
 mod conditions;
 mod fallback;
+mod retry;
 
 /// Longest policy name: it stands in every metric name.
 const NAME_BYTES_MAX: usize = 64;
@@ -30,6 +31,8 @@ const NAME_BYTES_MAX: usize = 64;
 const SYNC_INTERVALS: RangeInclusive<Span> = Span::from_ms(10)..=Span::from_ms(5_000);
 /// Other workers hear of a trip within a tenth of a second.
 const SYNC_INTERVAL: Span = Span::from_ms(100);
+/// Bodies of this size, at a few requests at a time, are a worker's memory already.
+const REPLAY_BYTES_MAX: u32 = 16 * 1_048_576;
 /// Where the admin answers unless another path is asked for.
 const ADMIN_PREFIX: &str = "/spillway";
 
@@ -111,10 +114,15 @@ fn policies(place: &Place<'_>, may_be_empty: bool) -> Vec<Policy> {
 }
 
 fn limits(o: &mut Object<'_>) -> Limits {
-    o.not_supported("replay_body_bytes");
     o.not_supported("stale_bytes");
     Limits {
         keys: o.at("keys").integer(1..=super::KEYS_MAX, 1_000),
+        replay_body_bytes: o
+            .at("replay_body_bytes")
+            .integer(0..=REPLAY_BYTES_MAX, 65_536),
+        replay_answer_bytes: o
+            .at("replay_answer_bytes")
+            .integer(0..=REPLAY_BYTES_MAX, 1_048_576),
     }
 }
 
@@ -145,7 +153,6 @@ fn admin(o: &mut Object<'_>) -> Admin {
 }
 
 fn policy(o: &mut Object<'_>) -> Policy {
-    o.not_supported("retry");
     let name = name(&o.at("name"));
     let modes = Mode::ALL.map(|mode| (mode.name(), mode));
     let mode = o.at("mode").choice_or_first(&modes, Mode::Enforce);
@@ -160,6 +167,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         key_place.conflict("has \"path\", which needs match.paths: the pattern is the key");
     }
     let breaker = o.at("circuit_breaker");
+    let retry = o.at("retry");
     Policy {
         name,
         mode,
@@ -173,6 +181,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         } else {
             breaker.object(breaker::circuit_breaker)
         },
+        retry: (!retry.is_passed_over()).then(|| retry::read(&retry)),
         fallback: o
             .at("fallback")
             .any_list(fallback::fallback)
@@ -205,6 +214,10 @@ fn header_name(place: &Place<'_>) -> Option<Box<str>> {
     if place.is_absent() {
         place.missing();
     }
+    optional_header_name(place)
+}
+
+fn optional_header_name(place: &Place<'_>) -> Option<Box<str>> {
     place.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
     place.text("a header name", |text| {
         text::is_token(text).then(|| lower(text))

@@ -62,13 +62,13 @@ impl Bench {
     }
 
     fn request(&mut self, key: &str) -> Place {
-        let fresh = Circuit::new(&self.config, self.now, self.now);
+        let fresh = Circuit::new(&self.config, None, self.now, self.now);
         self.put(key, &fresh)
     }
 
     /// A circuit that has just opened.
     fn open(&mut self, key: &str) {
-        let mut circuit = Circuit::new(&self.config, self.now, self.now);
+        let mut circuit = Circuit::new(&self.config, None, self.now, self.now);
         let mut moment = Moment {
             config: &self.config,
             now: self.now,
@@ -188,7 +188,7 @@ fn a_half_open_circuit_stays_while_a_probe_is_out() {
     );
     let mut bench = Bench::new(1);
     bench.config = breaker(&patient);
-    let mut circuit = Circuit::new(&bench.config, bench.now, bench.now);
+    let mut circuit = Circuit::new(&bench.config, None, bench.now, bench.now);
     let step = |now: Instant, circuit: &mut Circuit| {
         let mut moment = Moment {
             config: &bench.config,
@@ -215,7 +215,7 @@ fn a_half_open_circuit_stays_while_a_probe_is_out() {
 fn a_forced_circuit_stays_until_the_force_ends() {
     use crate::circuit::{Force, Forced};
     let mut bench = Bench::new(1);
-    let mut forced = Circuit::new(&bench.config, bench.now, bench.now);
+    let mut forced = Circuit::new(&bench.config, None, bench.now, bench.now);
     forced.force = Some(Force {
         to: Forced::Closed,
         until: bench.now.after(Span::from_secs(60)),
@@ -251,7 +251,7 @@ fn who_puts_a_key_where_it_stands_already_gives_way() {
     // Another worker has found another slot for the same key.
     let hash = keys::hash(7, b"k");
     let all: Vec<u32> = places(hash, 3).collect();
-    let circuit = Circuit::new(&bench.config, bench.now, bench.now);
+    let circuit = Circuit::new(&bench.config, None, bench.now, bench.now);
     let mut bytes = Vec::new();
     write_slot(Some((b"k", &circuit)), &mut bytes);
     bench.memory.overwrite(&format!("p/{}", all[2]), &bytes);

@@ -23,7 +23,7 @@ const SHAPES: [&str; 3] = [
 fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
     let mut random = Random::new(seed);
     let mut now = at_ms(5_000);
-    let mut circuit = Circuit::new(config, now, now);
+    let mut circuit = Circuit::new(config, None, now, now);
     let mut permits = Vec::new();
     for _ in 0..100 {
         now = now.after(Span::from_ms(random.between(0, 600)));
@@ -175,7 +175,7 @@ fn fields_that_make_no_sense_are_no_record_and_no_panic() {
 
 #[test]
 fn a_record_of_another_kind_or_version_is_none() {
-    let circuit = record(&Circuit::new(&breaker(""), at_ms(1), at_ms(1)));
+    let circuit = record(&Circuit::new(&breaker(""), None, at_ms(1), at_ms(1)));
     assert!(open(Kind::Circuit, &circuit).is_some());
     assert!(open(Kind::Census, &circuit).is_none());
     let mut newer = circuit[..circuit.len() - CHECKSUM_BYTES].to_vec();
@@ -189,7 +189,8 @@ fn a_record_of_another_kind_or_version_is_none() {
 #[test]
 fn the_layout_of_this_version_is_this() {
     let now = at_ms(2);
-    let mut circuit = Circuit::new(&breaker(""), now, at_ms(1));
+    let budget = crate::testing::policy(r#""retry": {}"#).budget().copied();
+    let mut circuit = Circuit::new(&breaker(""), budget.as_ref(), now, at_ms(1));
     circuit.force = Some(Force {
         to: Forced::Open,
         until: at_ms(3),
@@ -197,12 +198,21 @@ fn the_layout_of_this_version_is_this() {
     let bytes = record(&circuit);
     let fields = &bytes[..bytes.len() - CHECKSUM_BYTES];
     let ms = |ms: u64| (ms * 1_000_000).to_le_bytes();
-    let mut expected = b"spw\x01\x03\x01\x05\x00a key".to_vec();
+    let mut expected = b"spw\x02\x03\x01\x05\x00a key".to_vec();
     for part in [ms(2), ms(1)] {
         expected.extend(part);
     }
     expected.extend([1, 1]);
     expected.extend(ms(3));
+    // An account: percent, interval, minimum and its interval, lease; three rings, each
+    // with its head.
+    expected.push(1);
+    expected.extend(2_000_u32.to_le_bytes());
+    expected.extend(ms(10_000));
+    expected.extend(10_u32.to_le_bytes());
+    expected.extend(ms(1_000));
+    expected.extend(ms(15_000));
+    expected.extend([0; 3 * (8 + 12 * 4)]);
     // Closed; generation, since, healthy since; opens, last open, consecutive.
     expected.push(0);
     for part in [ms(2), ms(2), ms(2)] {

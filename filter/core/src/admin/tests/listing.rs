@@ -23,6 +23,7 @@ fn a_list_says_all_about_each_circuit() {
         consecutive: 4,
         opens: 3,
         probes_out: 1,
+        retry_budget: Some(107),
     };
     let mut held = Held {
         circuits: vec![("q-1", view(u64::MAX)), ("p", whole)],
@@ -40,12 +41,12 @@ fn a_list_says_all_about_each_circuit() {
         r#""since_unix_ms":999000,"until_unix_ms":1002000,"#,
         r#""forced":{"state":"closed","until_unix_ms":1060000},"#,
         r#""window":{"requests":20,"failures":10,"slow":2},"#,
-        r#""consecutive_failures":4,"opens":3,"probes":1},"#,
+        r#""consecutive_failures":4,"opens":3,"probes":1,"retry_budget":107},"#,
         r#"{"policy":"q-1","mode":"enforce","id":"ffffffffffffffff","key":["a",null],"#,
         r#""state":"closed","automatic_state":"closed","#,
         r#""since_unix_ms":997500,"until_unix_ms":null,"forced":null,"#,
         r#""window":{"requests":0,"failures":0,"slow":0},"#,
-        r#""consecutive_failures":0,"opens":0,"probes":0}"#,
+        r#""consecutive_failures":0,"opens":0,"probes":0,"retry_budget":null}"#,
         r#"],"more":false}"#,
     );
     assert_eq!(body(&answer), expected);

@@ -44,6 +44,7 @@ fn defaults() -> Policy {
                 start_bp: 1_000,
             },
         },
+        retry: None,
         fallback: Vec::new(),
     }
 }
@@ -53,7 +54,11 @@ fn the_smallest_useful_file_has_every_default() {
     let parsed = config(r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#);
     let expected = Config {
         policies: alloc::vec![defaults()],
-        limits: Limits { keys: 1_000 },
+        limits: Limits {
+            keys: 1_000,
+            replay_body_bytes: 65_536,
+            replay_answer_bytes: 1_048_576,
+        },
         sync: Sync {
             interval: Span::from_ms(100),
         },

@@ -17,11 +17,11 @@ const REQUESTS_MAX: u32 = 1_000_000;
 /// Ten-fold growth from one opening to the next is more than any service needs.
 const MULTIPLIER_MAX_BP: u32 = 10 * WHOLE_BP;
 
-const fn ms(low: u64, high: u64) -> RangeInclusive<Span> {
+pub(super) const fn ms(low: u64, high: u64) -> RangeInclusive<Span> {
     Span::from_ms(low)..=Span::from_ms(high)
 }
 
-const HOUR_MS: u64 = 3_600_000;
+pub(super) const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// The breaker of a policy without one: its rules are off.
