@@ -64,6 +64,81 @@ fn every_problem_is_told_at_once() {
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
 
+/// Clusters `a`, `b` and `c` that call these paths, and routes to them.
+fn chain(calls: [&str; 3]) -> String {
+    let called = |(name, path): (&str, &str)| match path {
+        "" => format!("  {name}: {{}}\n"),
+        path => format!("  {name}: {{calls: {{path: \"{path}\"}}}}\n"),
+    };
+    let clusters: String = ["a", "b", "c"].into_iter().zip(calls).map(called).collect();
+    let routes: String = ["a", "b", "c"]
+        .map(|name| format!("- {{match: {{prefix: /{name}}}, cluster: {name}}}\n"))
+        .concat();
+    format!(
+        "duration: 1s\nclusters:\n{clusters}routes:\n{routes}\
+         - {{match: {{path: /proxy}}, direct_response: {{status: 200}}}}\n\
+         - {{match: {{path: /lost}}, cluster_header: x-to}}\n\
+         traffic: [{{rate: 10}}]\n"
+    )
+}
+
+#[test]
+fn services_call_somebody_and_not_in_the_end_themselves() {
+    let rows: [([&str; 3], &[&str]); 8] = [
+        (["/b/{n}", "/c", ""], &[]),
+        (["/proxy", "/c", ""], &[]),
+        (
+            ["/x", "", ""],
+            &["s.yaml:3:21: clusters.a.calls.path: is \"/x\", which no route matches"],
+        ),
+        (
+            ["/lost", "", ""],
+            &[
+                "s.yaml:3:21: clusters.a.calls.path: reaches \"\", which is none of the \
+               clusters: a, b, c",
+            ],
+        ),
+        (
+            ["/b", "/b", ""],
+            &["s.yaml:4:14: clusters.b.calls: goes round in a circle: b -> b"],
+        ),
+        (
+            ["/c", "/a", "/b"],
+            &["s.yaml:3:14: clusters.a.calls: goes round in a circle: a -> c -> b -> a"],
+        ),
+        (
+            ["/b", "/c", "/b"],
+            &["s.yaml:4:14: clusters.b.calls: goes round in a circle: b -> c -> b"],
+        ),
+        (
+            ["/{x}", "no", ""],
+            &[
+                "s.yaml:3:14: clusters.a.calls: has \"{x}\", which is no placeholder: {n}, \
+                 {random:1000} and {uuid} are there",
+                "s.yaml:4:21: clusters.b.calls.path: is \"no\", which does not begin with /",
+            ],
+        ),
+    ];
+    for (calls, expected) in rows {
+        let text = chain(calls);
+        match Scenario::parse(&text, Path::new(".")) {
+            Ok(_) => assert!(expected.is_empty(), "accepted: {text}"),
+            Err(_) => assert_eq!(problems(&text), expected, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_played_with_the_attempt_told() {
+    let text = chain(["/b", "/c", ""]) + "include_request_attempt_count: true\n";
+    let text = text.replace("rate: 10", "rate: 10, requests: [{path: /a}]");
+    let run = played(&text);
+    let attempts = run.record.total.clusters.iter().map(|it| it.attempts);
+    let calls = run.record.total.calls;
+    assert_eq!(attempts.collect::<Vec<_>>(), [calls; 3]);
+    assert_eq!(run.record.total.calls_succeeded, calls);
+}
+
 #[test]
 fn json_is_read_like_yaml() {
     let text = r#"{"duration": "1s", "clusters": {"up": {}}, "traffic": [{"rate": 10}]}"#;
@@ -121,6 +196,8 @@ fn the_schema_knows_every_field() {
         "reset_after_headers",
         "amplification",
         "num_retries",
+        "forwards",
+        "include_request_attempt_count",
     ] {
         assert!(schema.contains(word), "{word}");
     }
