@@ -71,6 +71,7 @@ pub fn check(file: &File) -> Problems {
     }
     check_names(file, &mut told);
     check_faults(file, &mut told);
+    check_expectations(file, &mut told);
     problems
 }
 
@@ -236,6 +237,15 @@ fn check_faults(file: &File, told: Told<'_>) {
                 told(&path, format!("is {times} times slower, which is no time"));
             }
             _ => {}
+        }
+    }
+}
+
+/// A typing error in a cluster's name must not become a number that stays 0.
+fn check_expectations(file: &File, told: Told<'_>) {
+    for (number, statement) in file.expect.iter().enumerate() {
+        if let Some(name) = &statement.cluster {
+            check_cluster(file, name, &format!("expect[{number}].cluster"), told);
         }
     }
 }
