@@ -13,6 +13,7 @@ pub mod play;
 use std::path::{Path, PathBuf};
 
 use crate::host::FailurePolicy;
+use crate::model::spec::Route;
 use crate::model::world::Plan;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
@@ -99,25 +100,30 @@ impl Scenario {
 }
 
 fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation]) -> Plan {
-    let mut routes = file.routes;
-    if routes.is_empty() {
-        routes.push(crate::model::spec::Route {
-            name: "default".into(),
-            cluster: file.clusters.keys().next().cloned(),
-            ..crate::model::spec::Route::default()
-        });
-    }
     Plan {
+        routes: routes(&file),
+        include_attempt_count: file.include_request_attempt_count,
         seed: file.seed,
         workers: file.workers as usize,
         duration: file.duration,
         clusters: file.clusters.into_iter().collect(),
-        routes,
         traffic: file.traffic,
         faults: file.faults,
         updates,
         marks: expect::marks(expectations),
     }
+}
+
+/// The routes of a file, or the one to its only cluster.
+fn routes(file: &File) -> Vec<Route> {
+    if !file.routes.is_empty() {
+        return file.routes.clone();
+    }
+    vec![Route {
+        name: "default".into(),
+        cluster: file.clusters.keys().next().cloned(),
+        ..Route::default()
+    }]
 }
 
 fn plugin(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> Option<PluginSpec> {

@@ -113,6 +113,9 @@ fn build(spec: &spec::Answer, key: &Key) -> HeaderMap {
     map
 }
 
+/// gRPC's UNAVAILABLE: what stands for a service that could not be reached, or cannot serve.
+pub const UNAVAILABLE: u32 = 14;
+
 /// An answer of the router itself.
 pub struct Local<'a> {
     pub status: u16,
@@ -164,7 +167,7 @@ pub fn grpc_status(status: u16) -> u32 {
         401 => 16,
         403 => 7,
         404 => 12,
-        429 | 502..=504 => 14,
+        429 | 502..=504 => UNAVAILABLE,
         _ => 2,
     }
 }

@@ -1,4 +1,4 @@
-//! Groups of clients.
+//! Groups of clients, and services that are clients of others.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use crate::headers::HeaderMap;
 use crate::model::distribution::Distribution;
 use crate::model::rate::Pace;
 use crate::model::route::Picked;
-use crate::model::spec::{ClientRetry, Request, Traffic};
+use crate::model::spec::{Calls, ClientRetry, Request, Traffic};
 use crate::model::template::{BadPlaceholder, Template};
 use crate::sim::clock::Time;
 use crate::sim::rng::{Rng, Seed};
@@ -35,7 +35,12 @@ pub struct Source {
 /// How calls come.
 pub enum Kind {
     Open(Pace),
-    Closed { clients: u32, think: Distribution },
+    Closed {
+        clients: u32,
+        think: Distribution,
+    },
+    /// Whenever a service needs another one.
+    Service,
 }
 
 /// One kind of request that a group sends.
@@ -93,11 +98,39 @@ impl Source {
         })
     }
 
+    /// The service of cluster number `place`, which calls others.
+    ///
+    /// # Errors
+    ///
+    /// A placeholder that means nothing.
+    pub fn service(
+        place: usize,
+        name: &str,
+        calls: &Calls,
+        seed: Seed,
+    ) -> Result<Source, BadPlaceholder> {
+        let split = |what| seed.split(&format!("cluster/{name}/calls/{what}"));
+        Ok(Source {
+            name: name.into(),
+            kind: Kind::Service,
+            kinds: vec![RequestKind::new(&calls.into(), 1)?],
+            weights: 1,
+            from: Time::ZERO,
+            to: Time::ZERO,
+            timeout: calls.timeout,
+            retry: None,
+            address: format!("10.2.{place}.1:40000").into(),
+            arrivals: split("arrivals"),
+            contents: split("contents"),
+            backoffs: split("backoffs"),
+        })
+    }
+
     /// When the next call of an open loop comes, if one does.
     pub fn next_arrival(&mut self) -> Option<Time> {
         match &mut self.kind {
             Kind::Open(pace) => pace.next(&mut self.arrivals).filter(|at| *at < self.to),
-            Kind::Closed { .. } => None,
+            Kind::Closed { .. } | Kind::Service => None,
         }
     }
 
@@ -105,7 +138,7 @@ impl Source {
     pub fn think(&mut self) -> Span {
         match &self.kind {
             Kind::Closed { think, .. } => think.draw(&mut self.arrivals),
-            Kind::Open(_) => Span::ZERO,
+            Kind::Open(_) | Kind::Service => Span::ZERO,
         }
     }
 
@@ -125,6 +158,11 @@ impl Source {
         let kind = self.kinds.get(kind);
         let headers = kind.map(|kind| kind.template.headers(number, &mut self.contents));
         headers.unwrap_or_default()
+    }
+
+    /// Draws one of so many workers, which has the connection of the next call.
+    pub fn draw_worker(&mut self, workers: u64) -> usize {
+        self.arrivals.below(workers) as usize
     }
 
     /// How long a client waits before it sends a call for the time `tries` + 1; none if it

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::headers::HeaderMap;
 use crate::host::StreamId;
 use crate::model::retry::Plan;
 use crate::model::route::Picked;
@@ -14,13 +15,15 @@ pub struct Exchange {
     pub stream: StreamId,
     /// Counted from 1 over the run.
     pub request: u64,
-    pub call: CallKey,
+    pub caller: Caller,
     pub grpc: bool,
     /// Whether the answer has no body.
     pub head: bool,
     /// When the router had all of the request.
     pub complete_at: Time,
     pub picked: Option<Picked>,
+    /// Its headers behind the filter, if a service looks at them.
+    pub headers: Option<HeaderMap>,
     pub plan: Option<Plan>,
     pub attempts: u32,
     pub attempt: Option<JobKey>,
@@ -34,22 +37,23 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A request that the client begins to send `now`.
+    /// A request that its caller begins to send `now`.
     pub fn new(
         stream: StreamId,
         request: u64,
-        call: CallKey,
+        caller: Caller,
         now: Time,
         patience: Time,
     ) -> Exchange {
         Exchange {
             stream,
             request,
-            call,
+            caller,
             grpc: false,
             head: false,
             complete_at: now,
             picked: None,
+            headers: None,
             plan: None,
             attempts: 0,
             attempt: None,
@@ -60,6 +64,17 @@ impl Exchange {
             told: None,
         }
     }
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    Client(CallKey),
+    /// A service, which needs it for this job.
+    Service {
+        cluster: usize,
+        job: JobKey,
+    },
 }
 
 /// How far a request is.

@@ -4,12 +4,14 @@
 //! scenario files is derived from these types. That names refer to something and that
 //! numbers fit together is checked by [`crate::scenario`].
 
+mod calls;
 mod cluster;
 mod fault;
 mod number;
 mod route;
 mod traffic;
 
+pub use calls::{ATTEMPT_COUNT, Calls};
 pub use cluster::{Answer, Cluster, Latency, Limits, RetryBudget, Shape, UpstreamProtocol};
 pub use fault::{Fault, FaultKind};
 pub use number::Percent;

@@ -17,9 +17,11 @@ use std::collections::VecDeque;
 
 use slotmap::{SlotMap, new_key_type};
 
+use crate::headers::HeaderMap;
+use crate::model::answers::UNAVAILABLE;
 use crate::model::distribution::Distribution;
 use crate::model::fault::Faults;
-use crate::model::spec::{Cluster, Limits, UpstreamProtocol};
+use crate::model::spec::{Calls, Cluster, Limits, UpstreamProtocol};
 use crate::sim::clock::Time;
 use crate::sim::rng::Rng;
 use crate::sim::span::Span;
@@ -57,6 +59,18 @@ pub struct Answer {
     pub healthy: bool,
 }
 
+impl Answer {
+    /// The answer of a service that cannot serve: 503, or gRPC's word for it.
+    fn unavailable(grpc: bool) -> Answer {
+        Answer {
+            status: if grpc { 200 } else { 503 },
+            grpc: grpc.then_some((UNAVAILABLE, GrpcPlace::Headers)),
+            complete: true,
+            healthy: false,
+        }
+    }
+}
+
 /// Where a gRPC status stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcPlace {
@@ -72,6 +86,15 @@ pub enum Refusal {
     NoHealthyHost,
     /// A limit of the proxy for the cluster.
     Overflow,
+}
+
+/// An attempt on its way to a cluster.
+pub struct Attempt<O> {
+    /// Who waits for what comes of it.
+    pub owner: O,
+    pub grpc: bool,
+    /// Its headers, if the service looks at them: see [`Upstream::call`].
+    pub headers: Option<HeaderMap>,
 }
 
 /// Jobs that are to be woken, each with its time.
@@ -99,6 +122,9 @@ struct Job<O> {
     place: Place,
     reply: Reply,
     grpc: bool,
+    /// What it came with, until the service has called another with it; none for a service
+    /// that calls nobody.
+    headers: Option<HeaderMap>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -156,8 +182,7 @@ impl<O: Copy> Upstream<O> {
     /// Where the proxy does not let the request out.
     pub fn begin(
         &mut self,
-        owner: O,
-        grpc: bool,
+        attempt: Attempt<O>,
         now: Time,
         wakes: &mut Wakes,
     ) -> Result<JobKey, Refusal> {
@@ -174,10 +199,11 @@ impl<O: Copy> Upstream<O> {
             return Err(Refusal::Overflow);
         }
         let job = Job {
-            owner: Some(owner),
+            owner: Some(attempt.owner),
             place: Place::Pool,
             reply: Reply::Reset,
-            grpc,
+            grpc: attempt.grpc,
+            headers: self.calls().map(|_| attempt.headers.unwrap_or_default()),
         };
         // A pool without any connection may always open one, whatever the limit says.
         let full = self.spec.protocol == UpstreamProtocol::Http1
@@ -193,6 +219,33 @@ impl<O: Copy> Upstream<O> {
             self.connect(key, now, wakes);
         }
         Ok(key)
+    }
+
+    /// What the service asks of another, if it does.
+    pub fn calls(&self) -> Option<&Calls> {
+        self.spec.calls.as_ref()
+    }
+
+    /// The time of `key` has come, and the service needs another one to answer it: gives the
+    /// headers that `key` came with. It keeps its worker, and nothing comes of it before
+    /// [`Upstream::called`].
+    pub fn call(&mut self, key: JobKey) -> Option<HeaderMap> {
+        let job = self.jobs.get_mut(key)?;
+        match job.reply {
+            Reply::Answer(answer) if answer.healthy => job.headers.take(),
+            _ => None,
+        }
+    }
+
+    /// What the service asked for `key` went well, or did not: it answers now.
+    pub fn called(&mut self, key: JobKey, well: bool, now: Time, wakes: &mut Wakes) {
+        let Some(job) = self.jobs.get_mut(key) else {
+            return;
+        };
+        if !well {
+            job.reply = Reply::Answer(Answer::unavailable(job.grpc));
+        }
+        wakes.push((now, key));
     }
 
     /// The time of `key` has come: gives what goes to whom, if anybody still waits.
@@ -283,12 +336,7 @@ impl<O: Copy> Upstream<O> {
             self.place(key, Place::Line);
             self.line.push_back(key);
         } else {
-            let answer = Answer {
-                status: 503,
-                grpc: None,
-                complete: true,
-                healthy: false,
-            };
+            let answer = Answer::unavailable(false);
             self.turn_away(key, Reply::Answer(answer), now, wakes);
         }
     }

@@ -7,6 +7,7 @@
 //! headers, which a filter may have answered by then) goes into `feeds`.
 
 mod callouts;
+mod chains;
 mod clients;
 mod own;
 mod router;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use slotmap::{SlotMap, new_key_type};
+use slotmap::{SecondaryMap, SlotMap, new_key_type};
 
 use crate::host::{CallId, ClusterState, Effect, Host, Part, StreamId};
 use crate::model::answers::Answers;
@@ -54,6 +55,8 @@ pub struct Plan {
     /// In the order of their names.
     pub clusters: Vec<(String, spec::Cluster)>,
     pub routes: Vec<spec::Route>,
+    /// Whether the router tells upstreams the number of the attempt.
+    pub include_attempt_count: bool,
     pub traffic: Vec<spec::Traffic>,
     pub faults: Vec<spec::Fault>,
     /// New configurations of the plugin, each with its time.
@@ -99,7 +102,9 @@ pub struct World {
     clusters: Vec<Place>,
     names: Vec<String>,
     routes: Routes,
+    /// The groups of clients, and after them the services that call others.
     sources: Vec<Source>,
+    include_attempt_count: bool,
     faults: Vec<spec::Fault>,
     updates: Vec<Vec<u8>>,
     calls: SlotMap<CallKey, Call>,
@@ -122,6 +127,22 @@ struct Place {
     upstream: Upstream<Owner>,
     answers: Answers,
     address: Rc<str>,
+    /// The service's place among the sources, if it calls others.
+    source: Option<usize>,
+    /// What it has asked for its jobs.
+    inner: SecondaryMap<JobKey, ExchangeKey>,
+}
+
+impl Place {
+    fn new(name: &str, spec: &spec::Cluster, seed: Seed) -> Place {
+        Place {
+            answers: Answers::new(&spec.answer),
+            address: spec.address.as_str().into(),
+            upstream: Upstream::new(spec.clone(), seed.split(&format!("cluster/{name}"))),
+            source: None,
+            inner: SecondaryMap::new(),
+        }
+    }
 }
 
 /// Who waits for an attempt.
@@ -186,11 +207,15 @@ impl World {
         for (place, traffic) in plan.traffic.iter().enumerate() {
             sources.push(Source::new(place, traffic, plan.duration, seed)?);
         }
-        let place = |(name, spec): (String, spec::Cluster)| Place {
-            answers: Answers::new(&spec.answer),
-            address: spec.address.as_str().into(),
-            upstream: Upstream::new(spec, seed.split(&format!("cluster/{name}"))),
-        };
+        let mut clusters = Vec::new();
+        for (number, (name, spec)) in plan.clusters.iter().enumerate() {
+            let mut place = Place::new(name, spec, seed);
+            if let Some(calls) = &spec.calls {
+                place.source = Some(sources.len());
+                sources.push(Source::service(number, name, calls, seed)?);
+            }
+            clusters.push(place);
+        }
         let mut world = World {
             host,
             record: Record::new(shown_names(&plan), plan.duration),
@@ -198,7 +223,8 @@ impl World {
             duration: Time::ZERO + plan.duration,
             queue: Queue::default(),
             routes: Routes::new(&plan.routes, &names),
-            clusters: plan.clusters.into_iter().map(place).collect(),
+            clusters,
+            include_attempt_count: plan.include_attempt_count,
             names,
             sources,
             faults: plan.faults,
@@ -244,7 +270,9 @@ impl World {
     pub fn run(&mut self, watcher: &mut dyn Watcher) -> Result<(), Stopped> {
         self.settle();
         while let Some(next) = self.next_at() {
-            let over = next > self.duration && self.calls.is_empty();
+            // What services still ask of each other belongs to no call, once its client is gone.
+            let idle = self.calls.is_empty() && self.exchanges.is_empty();
+            let over = next > self.duration && idle;
             if over || next > self.duration + GRACE {
                 break;
             }
@@ -328,6 +356,7 @@ impl World {
                     );
                 }
             }
+            Kind::Service => {}
         }
     }
 
@@ -439,6 +468,9 @@ impl World {
         let Some(place) = self.clusters.get_mut(cluster) else {
             return;
         };
+        if let Some(came_with) = place.upstream.call(job) {
+            return self.call_on(cluster, job, &came_with);
+        }
         let told = place.upstream.wake(job, self.now, &mut self.wakes);
         self.flush_wakes(cluster);
         match told {
@@ -506,10 +538,17 @@ impl World {
 fn shown_names(plan: &Plan) -> Names {
     let kind = |request: &spec::Request| format!("{} {}", request.method, request.path);
     let kinds = |traffic: &spec::Traffic| traffic.requests.iter().map(kind).collect();
+    let clients = plan.traffic.iter().map(|it| (it.name.clone(), kinds(it)));
+    let calls = |(name, spec): &(String, spec::Cluster)| {
+        let calls = spec.calls.as_ref()?;
+        Some((name.clone(), vec![kind(&calls.into())]))
+    };
+    let services = plan.clusters.iter().filter_map(calls);
+    let (sources, kinds) = clients.chain(services).unzip();
     Names {
         clusters: plan.clusters.iter().map(|(name, _)| name.clone()).collect(),
-        sources: plan.traffic.iter().map(|it| it.name.clone()).collect(),
-        kinds: plan.traffic.iter().map(kinds).collect(),
+        sources,
+        kinds,
         faults: plan.faults.iter().map(spec::Fault::name).collect(),
     }
 }

@@ -162,9 +162,14 @@ impl Tally {
 
     /// Attempts for each call; 0 without any call.
     pub fn amplification(&self) -> f64 {
+        self.per_call(self.attempts() as f64)
+    }
+
+    /// `number` for each call; 0 without any call.
+    pub fn per_call(&self, number: f64) -> f64 {
         match self.calls {
             0 => 0.0,
-            calls => self.attempts() as f64 / calls as f64,
+            calls => number / calls as f64,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a scenario file says that makes no sense, though its form is right.
 
+mod calls;
+
 use crate::model::retry::Conditions;
-use crate::model::spec::{FaultKind, Latency, Route, Shape, Traffic};
+use crate::model::spec::{FaultKind, Latency, Request, Route, Shape, Traffic};
 use crate::model::template::{BadPlaceholder, Template};
 use crate::scenario::file::File;
 use crate::sim::span::Span;
@@ -63,11 +65,13 @@ pub fn check(file: &File) -> Problems {
         );
     }
     check_routes(file, &mut told);
+    calls::check(file, &mut told);
     for (number, traffic) in file.traffic.iter().enumerate() {
         check_traffic(traffic, &format!("traffic[{number}]"), &mut told);
     }
     check_names(file, &mut told);
     check_faults(file, &mut told);
+    check_expectations(file, &mut told);
     problems
 }
 
@@ -114,15 +118,19 @@ fn check_route(route: &Route, path: &str, told: Told<'_>) {
 
 fn check_cluster(file: &File, name: &str, path: &str, told: Told<'_>) {
     if !file.clusters.contains_key(name) {
-        let known: Vec<_> = file.clusters.keys().map(String::as_str).collect();
         told(
             path,
             format!(
                 "is {name:?}, which is none of the clusters: {}",
-                known.join(", ")
+                known_clusters(file)
             ),
         );
     }
+}
+
+fn known_clusters(file: &File) -> String {
+    let known: Vec<_> = file.clusters.keys().map(String::as_str).collect();
+    known.join(", ")
 }
 
 fn check_traffic(traffic: &Traffic, path: &str, told: Told<'_>) {
@@ -164,18 +172,28 @@ fn check_traffic(traffic: &Traffic, path: &str, told: Told<'_>) {
     }
     for (number, request) in traffic.requests.iter().enumerate() {
         let path = format!("{path}.requests[{number}]");
-        if let Err(BadPlaceholder(text)) = Template::new(request) {
+        check_request(request, &path, told);
+    }
+}
+
+/// Gives the request made ready, if it can be.
+fn check_request(request: &Request, path: &str, told: Told<'_>) -> Option<Template> {
+    let is_path = request.path.starts_with('/');
+    if !is_path {
+        told(
+            &format!("{path}.path"),
+            format!("is {:?}, which does not begin with /", request.path),
+        );
+    }
+    match Template::new(request) {
+        Ok(template) => is_path.then_some(template),
+        Err(BadPlaceholder(text)) => {
             let known = "{n}, {random:1000} and {uuid} are there";
             told(
-                &path,
+                path,
                 format!("has {text:?}, which is no placeholder: {known}"),
             );
-        }
-        if !request.path.starts_with('/') {
-            told(
-                &format!("{path}.path"),
-                format!("is {:?}, which does not begin with /", request.path),
-            );
+            None
         }
     }
 }
@@ -219,6 +237,15 @@ fn check_faults(file: &File, told: Told<'_>) {
                 told(&path, format!("is {times} times slower, which is no time"));
             }
             _ => {}
+        }
+    }
+}
+
+/// A typing error in a cluster's name must not become a number that stays 0.
+fn check_expectations(file: &File, told: Told<'_>) {
+    for (number, statement) in file.expect.iter().enumerate() {
+        if let Some(name) = &statement.cluster {
+            check_cluster(file, name, &format!("expect[{number}].cluster"), told);
         }
     }
 }

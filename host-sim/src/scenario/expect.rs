@@ -47,7 +47,7 @@ pub struct Statement {
     /// plugin by its full name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// With `metric`: this upstream alone.
+    /// With `metric` or `amplification`: this upstream alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// Something that clients see.
@@ -183,7 +183,8 @@ pub enum Subject {
     Plugin(String),
     /// How many names the plugins' shared data has at the end.
     SharedDataNames,
-    Amplification,
+    /// Attempts for each call, at all clusters or at one.
+    Amplification(Option<String>),
 }
 
 /// A number about upstreams.

@@ -42,6 +42,10 @@ pub struct File {
     /// Absent: all requests go to the one cluster.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// Whether the proxy tells services by `x-envoy-attempt-count` which attempt they got, as
+    /// Envoy does if the virtual host says so. It replaces what came with the request.
+    #[serde(default)]
+    pub include_request_attempt_count: bool,
     pub traffic: Vec<Traffic>,
     #[serde(default)]
     pub faults: Vec<Fault>,

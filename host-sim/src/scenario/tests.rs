@@ -46,6 +46,7 @@ fn problems_are_told_with_path_line_and_column() {
         "expect:\n- {circuit: c, state: ajar, at: 5s}\n",
         "expect:\n- {metric: upstream_request, max: 12}\n",
         "expect:\n- {client: p99}\n",
+        "expect:\n- {amplification: max, cluster: down, value: 2}\n",
         "policy: nowhere.json\n",
         "policy: 7\n",
         " : x\n",
@@ -62,6 +63,81 @@ fn every_problem_is_told_at_once() {
     let text = "duration: 0s\nworkers: 0\nclusters: {}\ntraffic: []\n";
     let seen = problems(text);
     assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+/// Clusters `a`, `b` and `c` that call these paths, and routes to them.
+fn chain(calls: [&str; 3]) -> String {
+    let called = |(name, path): (&str, &str)| match path {
+        "" => format!("  {name}: {{}}\n"),
+        path => format!("  {name}: {{calls: {{path: \"{path}\"}}}}\n"),
+    };
+    let clusters: String = ["a", "b", "c"].into_iter().zip(calls).map(called).collect();
+    let routes: String = ["a", "b", "c"]
+        .map(|name| format!("- {{match: {{prefix: /{name}}}, cluster: {name}}}\n"))
+        .concat();
+    format!(
+        "duration: 1s\nclusters:\n{clusters}routes:\n{routes}\
+         - {{match: {{path: /proxy}}, direct_response: {{status: 200}}}}\n\
+         - {{match: {{path: /lost}}, cluster_header: x-to}}\n\
+         traffic: [{{rate: 10}}]\n"
+    )
+}
+
+#[test]
+fn services_call_somebody_and_not_in_the_end_themselves() {
+    let rows: [([&str; 3], &[&str]); 8] = [
+        (["/b/{n}", "/c", ""], &[]),
+        (["/proxy", "/c", ""], &[]),
+        (
+            ["/x", "", ""],
+            &["s.yaml:3:21: clusters.a.calls.path: is \"/x\", which no route matches"],
+        ),
+        (
+            ["/lost", "", ""],
+            &[
+                "s.yaml:3:21: clusters.a.calls.path: reaches \"\", which is none of the \
+               clusters: a, b, c",
+            ],
+        ),
+        (
+            ["/b", "/b", ""],
+            &["s.yaml:4:14: clusters.b.calls: goes round in a circle: b -> b"],
+        ),
+        (
+            ["/c", "/a", "/b"],
+            &["s.yaml:3:14: clusters.a.calls: goes round in a circle: a -> c -> b -> a"],
+        ),
+        (
+            ["/b", "/c", "/b"],
+            &["s.yaml:4:14: clusters.b.calls: goes round in a circle: b -> c -> b"],
+        ),
+        (
+            ["/{x}", "no", ""],
+            &[
+                "s.yaml:3:14: clusters.a.calls: has \"{x}\", which is no placeholder: {n}, \
+                 {random:1000} and {uuid} are there",
+                "s.yaml:4:21: clusters.b.calls.path: is \"no\", which does not begin with /",
+            ],
+        ),
+    ];
+    for (calls, expected) in rows {
+        let text = chain(calls);
+        match Scenario::parse(&text, Path::new(".")) {
+            Ok(_) => assert!(expected.is_empty(), "accepted: {text}"),
+            Err(_) => assert_eq!(problems(&text), expected, "{text}"),
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_played_with_the_attempt_told() {
+    let text = chain(["/b", "/c", ""]) + "include_request_attempt_count: true\n";
+    let text = text.replace("rate: 10", "rate: 10, requests: [{path: /a}]");
+    let run = played(&text);
+    let attempts = run.record.total.clusters.iter().map(|it| it.attempts);
+    let calls = run.record.total.calls;
+    assert_eq!(attempts.collect::<Vec<_>>(), [calls; 3]);
+    assert_eq!(run.record.total.calls_succeeded, calls);
 }
 
 #[test]
@@ -95,6 +171,7 @@ fn expectations_that_hold_and_that_do_not() {
         ("metric: plugin.counter, equals: 0", true),
         ("amplification: max, value: 1.01", true),
         ("amplification: min, value: 1.5", false),
+        ("cluster: up, amplification: min, value: 1", true),
         ("at: 3s, circuit: none, state: closed", true),
         ("at: 3s, circuit: none, state: open", false),
         ("circuit: none, enters: open, equals: 0", true),
@@ -121,6 +198,8 @@ fn the_schema_knows_every_field() {
         "reset_after_headers",
         "amplification",
         "num_retries",
+        "forwards",
+        "include_request_attempt_count",
     ] {
         assert!(schema.contains(word), "{word}");
     }

@@ -45,9 +45,10 @@ fn programs_get_a_document_that_keeps_to_its_schema() {
 fn every_scenario_keeps_to_the_schema_of_scenarios() {
     let schema = host_sim(&["schema", "scenario"]).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let policies = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (policies, retries) = (root.join("policies"), root.join("tests/scenarios/retries"));
     let mut seen = 0;
-    for folder in [crate::folder(), policies] {
+    for folder in [crate::folder(), policies, retries] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if !path.display().to_string().contains(".scenario.") {

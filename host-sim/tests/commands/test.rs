@@ -23,6 +23,16 @@ fn the_shipped_policies_do_what_their_scenarios_expect() {
 }
 
 #[test]
+fn retries_do_what_their_scenarios_expect() {
+    let said = host_sim(&["test", "../../../tests/scenarios"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    for name in ["storm-plain", "storm-envoy-budget", "chain-plain"] {
+        let file = format!("{name}.scenario.yaml");
+        assert!(said.stdout.contains(&file), "{}", said.all());
+    }
+}
+
+#[test]
 fn other_tools_get_the_results_as_junit_has_them() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.xml");

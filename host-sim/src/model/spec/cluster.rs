@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::Percent;
+use super::{Calls, Percent};
 use crate::sim::span::Span;
 
 /// One upstream service.
@@ -26,6 +26,8 @@ pub struct Cluster {
     /// Whether it drops the work for callers that are gone. Most services do not notice, and
     /// finish what nobody waits for.
     pub notices_cancel: bool,
+    /// Another service that it needs for its answers. Absent: none.
+    pub calls: Option<Calls>,
     /// What it answers when all is well.
     pub answer: Answer,
     /// Its address, as log lines and properties show it.
@@ -47,6 +49,7 @@ impl Default for Cluster {
             capacity: None,
             line: LINE,
             notices_cancel: false,
+            calls: None,
             answer: Answer::default(),
             address: "10.0.0.1:8080".into(),
             protocol: UpstreamProtocol::default(),

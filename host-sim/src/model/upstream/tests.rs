@@ -20,7 +20,12 @@ impl Bench {
 
     fn send(&mut self, owner: u32, at_ms: u64) -> Result<JobKey, Refusal> {
         let at = Time::from_ms(at_ms);
-        self.upstream.begin(owner, false, at, &mut self.wakes)
+        let attempt = Attempt {
+            owner,
+            grpc: false,
+            headers: None,
+        };
+        self.upstream.begin(attempt, at, &mut self.wakes)
     }
 
     fn fault(&mut self, fault: FaultKind) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::headers::HeaderMap;
 use crate::host::{self, CallId, CallKind, CallOutcome, Part};
-use crate::model::upstream::{Answer, JobKey, Reply};
+use crate::model::answers::UNAVAILABLE;
+use crate::model::upstream::{Answer, Attempt, JobKey, Reply};
 use crate::model::world::{CalloutKey, Event, Owner, World};
 use crate::record::What;
 
@@ -19,15 +20,13 @@ pub struct Callout {
     begun: Option<Answer>,
 }
 
-/// gRPC's UNAVAILABLE: what stands for a call that did not reach its service.
-const UNAVAILABLE: u32 = 14;
-
 impl World {
     pub(super) fn begin_callout(&mut self, call: host::Call) {
         let host::Call {
             call: id,
             kind,
             cluster,
+            headers,
             timeout,
             ..
         } = call;
@@ -55,9 +54,13 @@ impl World {
             begun,
         });
         self.by_call.insert(id, key);
-        let grpc = kind != CallKind::Http;
+        let attempt = Attempt {
+            owner: Owner::Callout(key),
+            grpc: kind != CallKind::Http,
+            headers: Some(headers),
+        };
         let upstream = &mut self.clusters[place].upstream;
-        let job = upstream.begin(Owner::Callout(key), grpc, self.now, &mut self.wakes);
+        let job = upstream.begin(attempt, self.now, &mut self.wakes);
         self.flush_wakes(place);
         match job {
             Ok(job) => {
@@ -188,6 +191,7 @@ impl World {
             let upstream = &mut self.clusters[callout.cluster].upstream;
             upstream.cancel(job, self.now, &mut self.wakes);
             self.flush_wakes(callout.cluster);
+            self.drop_call_on(callout.cluster, job);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Clients: they call, wait, give up, try again.
+//! Clients: they call, wait, give up, try again. Services that call others send as they do.
 
 use crate::host::Part;
 use crate::model::client::Kind;
-use crate::model::exchange::{Exchange, NEVER, Seen};
+use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
 use crate::model::template::Template;
 use crate::model::world::{CallKey, Event, ExchangeKey, Feed, World};
 use crate::record::{Outcome, What};
@@ -20,6 +20,17 @@ pub struct Call {
     tries: u32,
     /// The worker that has the client's connection.
     worker: usize,
+}
+
+/// What is to be sent by whom.
+pub struct Sending {
+    pub caller: Caller,
+    pub source: usize,
+    pub kind: usize,
+    /// The worker that has the connection.
+    pub worker: usize,
+    /// The client of a closed loop, which keeps its connection.
+    pub client: Option<u32>,
 }
 
 /// How a request ended.
@@ -65,27 +76,42 @@ impl World {
             return;
         };
         call.tries += 1;
+        let sending = Sending {
+            caller: Caller::Client(key),
+            source: call.source,
+            kind: call.kind,
+            worker: call.worker,
+            client: call.client,
+        };
+        self.record.count(self.now, |tally| tally.requests += 1);
+        self.send_request(&sending, &[]);
+    }
+
+    /// Sends a request, with these headers in place of its own.
+    pub(super) fn send_request(&mut self, sending: &Sending, headers: &[(String, Box<[u8]>)]) {
         self.requests += 1;
-        let (request, source) = (self.requests, call.source);
+        let (request, source) = (self.requests, sending.source);
         let sent = What::Sent {
             request,
             source: source as u16,
-            kind: call.kind as u16,
+            kind: sending.kind as u16,
         };
         self.record.note(self.now, sent);
-        self.record.count(self.now, |tally| tally.requests += 1);
         let from = &mut self.sources[source];
-        let map = from.headers(call.kind, request);
-        let Some(kind) = from.kinds.get(call.kind) else {
+        let mut map = from.headers(sending.kind, request);
+        for (name, value) in headers {
+            map.replace(name.as_bytes(), value);
+        }
+        let Some(kind) = from.kinds.get(sending.kind) else {
             return;
         };
         let picked = match &kind.picked {
-            Some(picked) => picked.clone(),
-            None => self.routes.pick(&map, &self.names),
+            Some(picked) if headers.is_empty() => picked.clone(),
+            _ => self.routes.pick(&map, &self.names),
         };
         let stream = self.host.open(StreamInfo {
-            worker: call.worker,
-            connection_id: call.client.map_or(request, u64::from),
+            worker: sending.worker,
+            connection_id: sending.client.map_or(request, u64::from),
             start: self.now,
             route: picked.as_ref().map(|picked| picked.info.clone()),
             downstream_address: Some(from.address.clone()),
@@ -99,9 +125,12 @@ impl World {
             grpc: *grpc,
             head: *head,
             picked,
-            ..Exchange::new(stream, request, key, self.now, patience)
+            ..Exchange::new(stream, request, sending.caller, self.now, patience)
         });
         self.by_stream.insert(stream, exchange);
+        if let Caller::Service { cluster, job } = sending.caller {
+            self.clusters[cluster].inner.insert(job, exchange);
+        }
         let end = body.is_empty();
         if !end {
             let data = Part::Body {
@@ -180,10 +209,12 @@ impl World {
         // The details of an answer are the router's, or else the answer is the filter's.
         let by_filter = exchange.told.as_deref() != Some(&*info.details);
         let outcome = outcome(&exchange, end, by_filter);
-        self.record
-            .reasons
-            .count(info.code, info.flags, &info.details);
-        let Exchange { request, seen, .. } = exchange;
+        let Exchange {
+            request,
+            seen,
+            caller,
+            ..
+        } = exchange;
         let status = if end == End::GaveUp { 0 } else { seen.status };
         self.record.note(
             self.now,
@@ -193,9 +224,18 @@ impl World {
                 status,
             },
         );
+        let call = match caller {
+            Caller::Client(call) => call,
+            Caller::Service { cluster, job } => {
+                return self.end_call_on(cluster, job, outcome.is_good());
+            }
+        };
+        self.record
+            .reasons
+            .count(info.code, info.flags, &info.details);
         self.record
             .count(self.now, |tally| tally.outcomes[outcome as usize] += 1);
-        self.after_request(exchange.call, request, outcome, seen.retry_after);
+        self.after_request(call, request, outcome, seen.retry_after);
     }
 
     fn after_request(

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::host::Part;
 use crate::model::exchange::{Exchange, NEVER, Phase};
 use crate::model::retry::Reset;
-use crate::model::upstream::{Answer, GrpcPlace, Refusal, Reply, service_time_ms};
+use crate::model::spec::ATTEMPT_COUNT;
+use crate::model::upstream::{Answer, Attempt, GrpcPlace, Refusal, Reply, service_time_ms};
 use crate::model::world::own::Own;
 use crate::model::world::{Event, ExchangeKey, Feed, Owner, World};
 use crate::record::{Failure, What};
@@ -33,13 +34,15 @@ impl World {
                 let picked = exchange.picked.as_ref();
                 let route = picked.and_then(|picked| self.routes.at(picked.route));
                 exchange.plan = route.map(|route| route.retry.plan(&map));
-                let has_cluster = picked.is_some_and(|picked| picked.cluster.is_some());
+                let cluster = picked.and_then(|picked| picked.cluster);
+                let calls = |it: usize| self.clusters[it].upstream.calls().is_some();
+                exchange.headers = cluster.is_some_and(calls).then(|| map.clone());
                 if let Some(direct) = route.and_then(|route| route.direct()) {
                     let (status, body) = (direct.status, direct.body.clone());
                     self.answer_directly(key, status, &body);
                 } else if route.is_none() {
                     self.answer_by_itself(key, Own::NoRoute);
-                } else if !has_cluster {
+                } else if cluster.is_none() {
                     self.answer_by_itself(key, Own::NoCluster);
                 } else if end {
                     self.complete_request(key);
@@ -92,10 +95,16 @@ impl World {
             nth: nth as u16,
         };
         self.record.note(self.now, note);
-        let owner = Owner::Exchange(key);
-        let begun = place
-            .upstream
-            .begin(owner, exchange.grpc, self.now, &mut self.wakes);
+        let mut headers = exchange.headers.clone();
+        if let Some(headers) = headers.as_mut().filter(|_| self.include_attempt_count) {
+            headers.replace(ATTEMPT_COUNT.as_bytes(), nth.to_string().as_bytes());
+        }
+        let attempt = Attempt {
+            owner: Owner::Exchange(key),
+            grpc: exchange.grpc,
+            headers,
+        };
+        let begun = place.upstream.begin(attempt, self.now, &mut self.wakes);
         if let Some(info) = self.host.info_mut(exchange.stream) {
             info.attempts = Some(nth.into());
             if begun != Err(Refusal::NoHealthyHost) {
@@ -113,7 +122,9 @@ impl World {
                     exchange.deadlines.per_try = self.now + per_try;
                 }
                 let own = |(_, other): &&(Time, _)| *other == job;
+                // When a service answers that has to ask another first, nobody knows.
                 let known = self.wakes.iter().find(own).map(|(at, _)| *at);
+                let known = known.filter(|_| place.upstream.calls().is_none());
                 self.record.count(self.now, |tally| {
                     tally.clusters[cluster].attempts += 1;
                     tally.clusters[cluster].retries += u64::from(nth > 1);
@@ -352,6 +363,7 @@ impl World {
             let upstream = &mut self.clusters[cluster].upstream;
             upstream.cancel(job, self.now, &mut self.wakes);
             self.flush_wakes(cluster);
+            self.drop_call_on(cluster, job);
         }
     }
 

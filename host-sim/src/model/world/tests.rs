@@ -1,3 +1,5 @@
+mod chains;
+
 use super::*;
 use crate::host::Setup;
 use crate::model::spec::{

@@ -71,7 +71,11 @@ fn subject(statement: &Statement) -> Result<Subject, Wrong> {
         ("key", statement.key.is_some(), circuit.is_some()),
         ("state", statement.state.is_some(), circuit.is_some()),
         ("enters", statement.enters.is_some(), circuit.is_some()),
-        ("cluster", statement.cluster.is_some(), metric.is_some()),
+        (
+            "cluster",
+            statement.cluster.is_some(),
+            metric.is_some() || amplification.is_some(),
+        ),
         ("value", statement.value.is_some(), amplification.is_some()),
     ] {
         if stands && !wanted {
@@ -84,7 +88,8 @@ fn subject(statement: &Statement) -> Result<Subject, Wrong> {
     if let Some(name) = metric {
         return of_metric(name, statement.cluster.clone());
     }
-    Ok(client.map_or(Subject::Amplification, Subject::Client))
+    let amplification = || Subject::Amplification(statement.cluster.clone());
+    Ok(client.map_or_else(amplification, Subject::Client))
 }
 
 fn of_circuit(statement: &Statement, policy: &str) -> Result<Subject, Wrong> {

@@ -120,7 +120,11 @@ impl<'a> Judge<'a> {
                 Some(to as f64 - from as f64)
             }
             Subject::SharedDataNames => Some(world.host.shared_data().names() as f64),
-            Subject::Amplification => Some(tally.amplification()),
+            Subject::Amplification(cluster) => {
+                let metric = UpstreamMetric::Requests;
+                let attempts = upstream(metric, cluster.as_deref(), record, tally);
+                Some(tally.per_call(attempts))
+            }
         }
     }
 }
