@@ -158,9 +158,13 @@ impl KeyTable {
         self.overflow
     }
 
-    /// Requests under way with an entry, and one more where it has something to merge.
-    pub fn uses(&self, at: u32) -> u32 {
-        entry_of(&self.entries, at).map_or(0, |entry| entry.uses)
+    /// Requests under way with an entry.
+    pub fn in_flight(&self, at: u32) -> u32 {
+        entry_of(&self.entries, at).map_or(0, |entry| {
+            let waits = u32::from(entry.replica.is_queued());
+            let pinned = u32::from(self.overflow == Some(at));
+            entry.uses.saturating_sub(waits).saturating_sub(pinned)
+        })
     }
 
     /// The hash, the key and the circuit of an entry.

@@ -187,6 +187,11 @@ impl Replica {
         core::mem::replace(&mut self.queued, queued)
     }
 
+    /// Whether it stands in the queue for the next tick.
+    pub fn is_queued(&self) -> bool {
+        self.queued
+    }
+
     /// Goes on in another slot, which holds this circuit: another worker's, or the one
     /// that this worker has put there, with all that was pending.
     pub fn move_to(&mut self, place: u32, circuit: Circuit, theirs: bool) {

@@ -103,7 +103,7 @@ impl<R: Records> Engine<R> {
         let (policy, at) = (ticket.policy, admitted.ok_or(Denial::Circuit)?.at);
         let (table, interval) = (self.tables.get_mut(policy), self.interval);
         let table = table.ok_or(Denial::Budget)?;
-        let in_flight = table.uses(at);
+        let in_flight = table.in_flight(at);
         let (_, _, replica) = table.entry(at).ok_or(Denial::Budget)?;
         replica.ask(wanted);
         if let Some(grant) = replica.grant(wanted, in_flight, now) {

@@ -13,6 +13,7 @@ mod control;
 mod fallbacks;
 mod modes;
 mod outage;
+mod retries;
 mod workers;
 
 /// One engine, one clock, and what came out.

@@ -49,6 +49,46 @@ fn defaults() -> Policy {
     }
 }
 
+/// What `"retry": {}` means.
+fn default_retry() -> RetryConfig {
+    let mut retry_on = Conditions::default();
+    for row in Condition::ALL {
+        if ["5xx", "reset", "connect-failure", "refused-stream"].contains(&row.0) {
+            retry_on.insert(row);
+        }
+    }
+    RetryConfig {
+        engine: RetryEngine::Router,
+        max_retries: 2,
+        retry_on,
+        grpc_retry_on: "".into(),
+        methods: ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
+            .map(Box::from)
+            .into(),
+        idempotency_header: "idempotency-key".into(),
+        nested: false,
+        per_try_timeout: None,
+        timeout: Span::from_secs(15),
+        backoff: BackoffConfig {
+            base_interval: Span::from_ms(25),
+            max_interval: Span::from_ms(250),
+        },
+        budget: BudgetConfig {
+            percent_bp: 2_000,
+            interval: Span::from_secs(10),
+            min_count: 10,
+            min_interval: Span::from_secs(1),
+            lease: Span::from_secs(15),
+        },
+    }
+}
+
+#[test]
+fn an_empty_retry_has_every_default() {
+    assert_eq!(policy(r#""retry": {}"#).retry, Some(default_retry()));
+    assert_eq!(policy("").retry, None);
+}
+
 #[test]
 fn the_smallest_useful_file_has_every_default() {
     let parsed = config(r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#);
@@ -123,6 +163,7 @@ fn the_full_example_is_read_field_by_field() {
     };
     expected.key.push(KeyPart::Header("x-tenant".into()));
     expected.breaker.slow_threshold = Some(Span::from_secs(2));
+    expected.retry = Some(default_retry());
     expected.fallback = alloc::vec![Respond {
         on: OnSet::default().with(On::Open).with(On::Failure),
         status: 200,
