@@ -79,8 +79,10 @@ impl Http {
         let Some(shared) = &self.shared else {
             return;
         };
-        let ticket = self.ticket.take();
-        let Some(ticket) = ticket.or_else(|| shared.replays.take(self.id)) else {
+        if self.ticket.is_none() {
+            self.ticket = shared.replays.take(self.id);
+        }
+        let Some(ticket) = self.ticket.take() else {
             return;
         };
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {

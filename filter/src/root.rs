@@ -153,7 +153,12 @@ impl Shared {
     /// Each asking starts the host's timer anew, so it is done once.
     pub fn follow_up(&self, engine: &mut Engine) {
         self.reporter.report(engine);
-        let (now, wanted) = (self.tick_ms.get(), self.wanted_ticks(engine));
+        let now = self.tick_ms.get();
+        // Merges alone never need more ticks than there are.
+        if now > 0 && self.replays.tick_ms().is_none() {
+            return;
+        }
+        let wanted = self.wanted_ticks(engine);
         if wanted > 0 && (now == 0 || wanted < now) {
             self.set_ticks(wanted);
         }

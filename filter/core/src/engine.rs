@@ -192,14 +192,16 @@ impl<R: Records> Engine<R> {
                 refusal
             }
         };
-        let mut admission = match refusal {
-            None => Admission::Pass(ticket),
-            Some(refusal) => self.refuse(ticket, refusal, request),
-        };
-        if let (Admission::Pass(ticket), Some(wish)) = (&mut admission, wish) {
-            self.plan(ticket, wish, now);
+        if let Some(refusal) = refusal {
+            let rejection = self.refuse(&mut ticket, refusal, request);
+            if let Some((answer, note)) = rejection {
+                return Admission::Reject(answer, note);
+            }
         }
-        admission
+        if let Some(wish) = wish {
+            self.plan(&mut ticket, wish, now);
+        }
+        Admission::Pass(ticket)
     }
 
     /// Notes that the client has sent its whole request, at `now` where
@@ -262,7 +264,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// Takes a ticket back, with how its request ended.
-    pub fn settle(&mut self, ticket: Ticket, response: &impl Response, now: Instant) {
+    pub fn settle(&mut self, mut ticket: Ticket, response: &impl Response, now: Instant) {
         let Some(policy) = self.policies.get(ticket.policy) else {
             return;
         };
@@ -285,14 +287,14 @@ impl<R: Records> Engine<R> {
             Plan::Router(Some(_)) => response.attempts().map(|all| all.saturating_sub(1)),
             Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
         };
-        self.finish(ticket, verdict, made, now);
+        self.finish(&mut ticket, verdict, made, now);
     }
 
     /// Takes a ticket back where the host never said how its request ended: it is
     /// judged by the response's headers if those were looked at.
-    pub fn abandon(&mut self, ticket: Ticket, now: Instant) {
+    pub fn abandon(&mut self, mut ticket: Ticket, now: Instant) {
         let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
-        self.finish(ticket, verdict, None, now);
+        self.finish(&mut ticket, verdict, None, now);
     }
 
     /// Asks the circuit for admission.
@@ -358,10 +360,10 @@ impl<R: Records> Engine<R> {
     /// Rejects, or where decisions are not applied lets through without a permit.
     fn refuse(
         &mut self,
-        mut ticket: Ticket,
+        ticket: &mut Ticket,
         refusal: Refusal,
         request: &impl Request,
-    ) -> Admission {
+    ) -> Option<(Answer, Note)> {
         let answer = self
             .policies
             .get(ticket.policy)
@@ -382,7 +384,7 @@ impl<R: Records> Engine<R> {
         let Some(answer) = answer else {
             ticket.decision = Some(Decision::WouldReject);
             self.count(ticket.policy, Counter::WouldReject);
-            return Admission::Pass(ticket);
+            return None;
         };
         self.count(ticket.policy, Counter::Rejected);
         self.count(ticket.policy, Counter::Fallback(answer.on, answer.kind));
@@ -391,19 +393,21 @@ impl<R: Records> Engine<R> {
             state: refusal.state,
             decision: Decision::Reject,
         };
-        Admission::Reject(answer, note)
+        Some((answer, note))
     }
 
     /// Every ticket ends here, with how many retries the host's router has made, if it was
     /// granted any and says so.
-    fn finish(&mut self, mut ticket: Ticket, verdict: Verdict, made: Option<u64>, now: Instant) {
+    fn finish(&mut self, ticket: &mut Ticket, verdict: Verdict, made: Option<u64>, now: Instant) {
         self.count(ticket.policy, Counter::Request(verdict.outcome));
         if verdict.slow {
             self.count(ticket.policy, Counter::Slow);
         }
-        let retries = self.settle_retries(&mut ticket, made, now);
-        self.count_many(ticket.policy, Counter::Retries(verdict.outcome), retries);
-        self.settle_attempt(&mut ticket, verdict, now);
+        if !matches!(ticket.plan, Plan::None) {
+            let retries = self.settle_retries(ticket, made, now);
+            self.count_many(ticket.policy, Counter::Retries(verdict.outcome), retries);
+        }
+        self.settle_attempt(ticket, verdict, now);
         if let Some(Admitted { at, .. }) = ticket.admitted
             && let Some(table) = self.tables.get_mut(ticket.policy)
         {
@@ -419,7 +423,7 @@ impl<R: Records> Engine<R> {
         };
         let at = *at;
         if let Some(permit) = permit.take() {
-            self.settle_permit((policy, at), permit, verdict, now);
+            self.settle_permit((policy, at), &permit, verdict, now);
         }
         self.merge_or_queue(policy, at, now);
     }

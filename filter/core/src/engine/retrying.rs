@@ -40,13 +40,15 @@ impl<R: Records> Engine<R> {
     /// What the host's router has to be told about retries of a request that passed;
     /// absent where that is left as it is.
     pub fn order(&self, ticket: &Ticket) -> Option<Order<'_>> {
-        let config = self.retry_config(ticket.policy)?;
         let retries = match &ticket.plan {
-            _ if !ticket.enforced => return None,
             Plan::None => return None,
             Plan::Router(grant) => grant.as_ref().map_or(0, Grant::retries),
             Plan::Filter(_) => 0,
         };
+        let config = self.retry_config(ticket.policy)?;
+        if !ticket.enforced {
+            return None;
+        }
         let conditions = if ticket.course.grpc {
             ("x-envoy-retry-grpc-on", &*config.grpc_retry_on)
         } else {
@@ -60,7 +62,6 @@ impl<R: Records> Engine<R> {
     }
 
     /// Decides about the retries of a request that passes, by what its headers wish.
-    #[inline(never)]
     pub(super) fn plan(&mut self, ticket: &mut Ticket, wish: Wish, now: Instant) {
         let Some(config) = self.retry_config(ticket.policy) else {
             return;

@@ -276,7 +276,7 @@ impl<R: Records> Engine<R> {
     pub(super) fn settle_permit(
         &mut self,
         (policy, at): (usize, u32),
-        permit: Permit,
+        permit: &Permit,
         verdict: Verdict,
         now: Instant,
     ) {
@@ -296,7 +296,7 @@ impl<R: Records> Engine<R> {
                 self.count(policy, Counter::MergeGivenUp);
             }
         } else {
-            replica.note(&permit, verdict, now);
+            replica.note(permit, verdict, now);
         }
     }
 
@@ -309,8 +309,11 @@ impl<R: Records> Engine<R> {
         let Some((_, _, replica)) = table.entry(at) else {
             return;
         };
+        if !replica.has_pending() {
+            return;
+        }
         let due = replica.is_due(&rules.breaker, self.interval, now);
-        if replica.has_pending() && !(due && self.merge(policy, at, now)) {
+        if !(due && self.merge(policy, at, now)) {
             self.queue(policy, at, now);
         }
     }
