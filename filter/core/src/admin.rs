@@ -162,7 +162,7 @@ const GUARDS: [(&str, &str); 5] = [
         "content-security-policy",
         "default-src 'none'; \
          style-src 'sha256-4H9Nt8C3Nk9senR8QflnxKz0wuJY6yiJq2c9V5Tw5Es='; \
-         script-src 'sha256-TS/yiELFnvlz1NsU12xInTjRRbUAE7OQaIm3PAUW+vQ='; \
+         script-src 'sha256-5NQjvekdTc7kaQ/bH2UZakwPUFcswDt81uFDYgCqtmo='; \
          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
     ),

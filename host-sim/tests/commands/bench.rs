@@ -1,3 +1,7 @@
+use std::fs;
+
+use serde_json::Value;
+
 use crate::host_sim;
 
 /// What a request may cost on the steady path: a closed circuit, the default breaker. The
@@ -33,6 +37,53 @@ fn a_request_on_the_steady_path_costs_no_more_than_its_ceilings() {
     let fuel = filter["fuel"].as_f64().unwrap();
     assert!((100.0..FUEL_MAX).contains(&fuel), "{costs}");
     assert_eq!(costs["no filter"]["fuel"], 0.0);
+}
+
+/// What a policy with retries may cost besides: all headers are read in place of one, the
+/// number of retries and what is retried are written, and how many were made is read.
+const RETRY_HOSTCALLS: [(&str, f64); 6] = [
+    ("clock_time_get", 2.0),
+    ("proxy_get_header_map_pairs", 1.0),
+    ("proxy_get_header_map_value", 1.0),
+    ("proxy_get_property", 3.0),
+    ("proxy_replace_header_map_value", 1.0),
+    ("proxy_add_header_map_value", 1.0),
+];
+
+#[test]
+fn retries_cost_three_hostcalls_and_a_time_for_each_try_a_fourth() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = |retry: &str| {
+        let path = folder.path().join("policy.json");
+        let breaker = r#""circuit_breaker": {}"#;
+        let policy = format!(r#"{{"policies": [{{"name": "p", {breaker}, "retry": {retry}}}]}}"#);
+        fs::write(&path, policy).unwrap();
+        let path = path.display().to_string();
+        let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
+        said.json()["spillway"]["hostcalls"].clone()
+    };
+    let plain = calls("{}");
+    for (name, planned) in RETRY_HOSTCALLS {
+        let each = plain[name].as_f64().unwrap();
+        assert!(
+            (planned..=planned + 2.0 * SHARED_MAX).contains(&each),
+            "{plain}"
+        );
+    }
+    let total = |calls: &Value| -> f64 {
+        let calls = calls.as_object().unwrap().values();
+        calls.map(|each| each.as_f64().unwrap()).sum()
+    };
+    let planned: f64 = HOSTCALLS.iter().map(|(_, each)| each).sum();
+    assert!(
+        total(&plain) <= planned + 3.0 + 10.0 * SHARED_MAX,
+        "{plain}"
+    );
+    let timed = calls(r#"{"per_try_timeout": "1s"}"#);
+    assert!(
+        total(&timed) <= planned + 4.0 + 10.0 * SHARED_MAX,
+        "{timed}"
+    );
 }
 
 #[test]

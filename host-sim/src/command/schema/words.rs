@@ -256,6 +256,104 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "Share of requests admitted at the ramp's start, in percent.",
     ),
     (
+        "policies[].retry",
+        "How requests that failed are sent again. Present: on, and the proxy's own retries of \
+         these requests are at most what the budget grants, whatever their route says. Absent: \
+         retries are left as they are.",
+    ),
+    (
+        "policies[].retry.engine",
+        "router: the proxy's own router makes the retries, as many as were granted at the \
+         request's headers. filter: the filter sends the request again, when an answer is a \
+         reason to; gRPC is the router's all the same.",
+    ),
+    (
+        "policies[].retry.replay",
+        "With engine filter: requests are sent again as the filter got them, without rewrites \
+         and headers of the route. Who writes as_received says that none of them matter.",
+    ),
+    (
+        "policies[].retry.max_retries",
+        "Most retries of one request. 0 switches all off, those of the route too.",
+    ),
+    (
+        "policies[].retry.retry_on",
+        "What is retried, in the words of Envoy's retry_on. The conditions of a route stay what \
+         they are beside these.",
+    ),
+    ("policies[].retry.retry_on[]", "One condition."),
+    (
+        "policies[].retry.grpc_retry_on",
+        "What is retried of gRPC, in the words of Envoy's x-envoy-retry-grpc-on: by the status \
+         in an answer's headers.",
+    ),
+    ("policies[].retry.grpc_retry_on[]", "One gRPC status."),
+    (
+        "policies[].retry.methods",
+        "Methods whose requests may be sent twice. Those of gRPC go by grpc_retry_on alone.",
+    ),
+    (
+        "policies[].retry.methods[]",
+        "One method, compared as it is.",
+    ),
+    (
+        "policies[].retry.idempotency_header",
+        "A request with this header may be sent twice, whatever its method.",
+    ),
+    (
+        "policies[].retry.nested",
+        "Whether a request is retried that is a retry already, by x-envoy-attempt-count or \
+         grpc-previous-rpc-attempts: over a chain of services retries multiply.",
+    ),
+    (
+        "policies[].retry.per_try_timeout",
+        "How long one attempt of a request may take that was granted retries; 0s for no such \
+         limit.",
+    ),
+    (
+        "policies[].retry.timeout",
+        "With engine filter how long a request and all its retries may take. With engine router \
+         how long a grant weighs on the budget if nobody says that its request has ended.",
+    ),
+    (
+        "policies[].retry.backoff",
+        "With engine filter how long it waits: a random time up to a limit that doubles with \
+         each retry. A retry-after lengthens it.",
+    ),
+    (
+        "policies[].retry.backoff.base_interval",
+        "The limit of the first wait.",
+    ),
+    (
+        "policies[].retry.backoff.max_interval",
+        "The highest limit. Absent: ten times base_interval.",
+    ),
+    (
+        "policies[].retry.budget",
+        "How many retries there are, per key and proxy: what successes earn and a minimum rate, \
+         less what was retried and what is granted to requests under way.",
+    ),
+    (
+        "policies[].retry.budget.percent",
+        "Retries that the successes of the last interval pay for, in percent of them.",
+    ),
+    (
+        "policies[].retry.budget.interval",
+        "How long successes and retries count.",
+    ),
+    (
+        "policies[].retry.budget.min_retry_rate",
+        "Retries that nobody has to earn, so that a service with little traffic is retried too.",
+    ),
+    (
+        "policies[].retry.budget.min_retry_rate.count",
+        "How many, in each interval of the rate.",
+    ),
+    (
+        "policies[].retry.budget.min_retry_rate.interval",
+        "What the count is per.",
+    ),
+    (
         "policies[].fallback",
         "Answers in place of the upstream's; the first entry that is meant for the occasion \
          answers. Without one a rejected request gets 503 with retry-after, or UNAVAILABLE for \
@@ -303,6 +401,15 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "limits.keys",
         "Key tuples with a circuit of their own, per policy and proxy. When all are in use or \
          not closed, new tuples share a circuit that counts and never rejects.",
+    ),
+    (
+        "limits.replay_body_bytes",
+        "Largest request body of which the filter keeps a copy, to send the request again.",
+    ),
+    (
+        "limits.replay_answer_bytes",
+        "Largest answer to a request that was sent again which the filter hands on. A larger \
+         one is dropped, and the failed answer passes.",
     ),
     (
         "sync",
