@@ -49,6 +49,26 @@ const NEEDED: &[(&str, &str, &str)] = &[
         "\"respond\"",
     ),
     (
+        "policies[].retry.engine",
+        "policies[].retry.replay",
+        "\"as_received\"",
+    ),
+    (
+        "policies[].retry.backoff",
+        "policies[].retry.engine",
+        "\"filter\"",
+    ),
+    (
+        "policies[].retry.backoff",
+        "policies[].retry.replay",
+        "\"as_received\"",
+    ),
+    (
+        "policies[].retry.backoff.max_interval",
+        "policies[].retry.backoff.base_interval",
+        "\"1ms\"",
+    ),
+    (
         "policies[].match.headers[].name",
         "policies[].match.headers[].exact",
         "\"x\"",
@@ -177,7 +197,7 @@ fn the_ends_of_every_range_of_numbers_are_taken_and_what_lies_beyond_is_not() {
             refused(&path, json!(high - 0.001));
         }
     }
-    assert_eq!(ranges, 12);
+    assert_eq!(ranges, 17);
 }
 
 #[test]
@@ -200,7 +220,7 @@ fn the_ends_of_every_duration_are_taken_and_what_lies_beyond_is_not() {
         };
         zero(&path, json!("0s"));
     }
-    assert_eq!(ranges, 8);
+    assert_eq!(ranges, 14);
 }
 
 #[test]
@@ -234,7 +254,7 @@ fn lists_are_empty_where_the_schema_says_so() {
             empty(&path, json!([]));
         }
     }
-    assert_eq!(lists, 12);
+    assert_eq!(lists, 15);
 }
 
 #[test]
@@ -261,8 +281,13 @@ fn a_default_that_is_written_out_changes_nothing() {
             let written = parse(&policy_with(&path, Some(default)));
             let absent = parse(&policy_with(&path, None));
             assert!(written.is_some(), "{path}");
-            // max_duration is the one default that another field moves.
-            if path != "policies[].circuit_breaker.open.duration" {
+            // Two defaults are moved by another field: max_duration, and max_interval by
+            // the base_interval that stands beside it here.
+            let moved = [
+                "policies[].circuit_breaker.open.duration",
+                "policies[].retry.backoff.max_interval",
+            ];
+            if !moved.contains(&path.as_str()) {
                 assert_eq!(written, absent, "{path} {default}");
             }
         }

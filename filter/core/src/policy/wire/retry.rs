@@ -41,7 +41,7 @@ pub(super) fn read(place: &Place<'_>) -> RetryConfig {
         json!({
             "if": {"required": ["engine"], "properties": {"engine": {"const": "filter"}}},
             "then": {"required": ["replay"]},
-            "else": {"properties": {"replay": false, "backoff": false}},
+            "else": {"properties": {"backoff": false}},
         })
     });
     place.object(retry)
@@ -88,18 +88,12 @@ fn engine(o: &mut Object<'_>) -> RetryEngine {
     let engine_place = o.at("engine");
     let engine = engine_place.choice_or_first(&engines, RetryEngine::Router);
     let replay = o.at("replay");
-    let replays = replay.choice(&[("as_received", ())]);
-    match (engine, replays) {
-        (RetryEngine::Filter, None) if replay.is_absent() => {
-            engine_place.conflict(
-                "needs \"replay\": \"as_received\", which says that the route neither rewrites \
-                 requests nor adds headers that matter",
-            );
-        }
-        (RetryEngine::Router, Some(())) if !replay.is_recording() => {
-            replay.conflict("goes with \"engine\": \"filter\"");
-        }
-        _ => {}
+    replay.choice(&[("as_received", ())]);
+    if engine == RetryEngine::Filter && replay.is_absent() {
+        engine_place.conflict(
+            "needs \"replay\": \"as_received\", which says that the route neither rewrites \
+             requests nor adds headers that matter",
+        );
     }
     engine
 }
