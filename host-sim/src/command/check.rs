@@ -24,6 +24,7 @@ mod finding;
 mod overlap;
 mod print;
 mod recovery;
+mod retry;
 mod scope;
 mod sync;
 mod view;
@@ -139,6 +140,7 @@ fn lint(config: &Config, json: &[u8]) -> Vec<Finding> {
         scope::lint(&policy, &mut findings);
         breaker::lint(&policy, &mut findings);
         recovery::lint(&policy, &mut findings);
+        retry::lint(&policy, &mut findings);
         fallback::lint(&policy, &mut findings);
     }
     scope::limits(&file, &mut findings);

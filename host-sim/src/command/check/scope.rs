@@ -60,13 +60,15 @@ fn nothing_enforced(view: &PolicyView<'_>) -> Option<Finding> {
 }
 
 fn only_counts(view: &PolicyView<'_>) -> Option<Finding> {
-    let acts = view.says("circuit_breaker") || !view.policy.fallback.is_empty();
+    let acts = view.says("circuit_breaker")
+        || view.policy.retry.is_some()
+        || !view.policy.fallback.is_empty();
     (!acts && !view.rejects_all()).then(|| {
         Finding::note(
             "only-counts",
             view.path(""),
-            "without circuit_breaker and fallback the policy counts outcomes, and keeps its \
-             requests from later policies"
+            "without circuit_breaker, retry and fallback the policy counts outcomes, and keeps \
+             its requests from later policies"
                 .into(),
             "add circuit_breaker, unless that is meant".into(),
         )

@@ -621,3 +621,36 @@ fn disabled_policies_neither_shadow_nor_are_shadowed() {
         &["warning policy-never-reached policies[1].match"],
     );
 }
+
+#[test]
+fn retries_that_are_never_made_and_budgets_that_limit_nothing_are_found() {
+    let rows: [(&str, &[&str]); 9] = [
+        ("", &[]),
+        (
+            r#""max_retries": 0, "budget": {"percent": 0, "min_retry_rate": {"count": 0}}"#,
+            &["note retry-off retry.max_retries"],
+        ),
+        (
+            r#""budget": {"percent": 0, "min_retry_rate": {"count": 0}}"#,
+            &["warning retry-budget-empty retry.budget"],
+        ),
+        (r#""budget": {"percent": 0}"#, &[]),
+        (r#""budget": {"min_retry_rate": {"count": 0}}"#, &[]),
+        (r#""budget": {"percent": 199.99}"#, &[]),
+        (
+            r#""budget": {"percent": 200}"#,
+            &["note retry-budget-wide retry.budget.percent"],
+        ),
+        (
+            r#""engine": "filter", "replay": "as_received", "timeout": "1s", "per_try_timeout": "1s""#,
+            &["warning retry-try-beyond-timeout retry.per_try_timeout"],
+        ),
+        (
+            r#""replay": "as_received", "timeout": "1s", "per_try_timeout": "1s""#,
+            &["note retry-replay-unused retry.replay"],
+        ),
+    ];
+    for (fields, expected) in rows {
+        expect(&format!("\"retry\": {{{fields}}}"), expected);
+    }
+}
