@@ -208,7 +208,7 @@ impl Account {
     /// An account with nothing on it.
     pub fn new(config: &BudgetConfig) -> Account {
         Account {
-            config: config.clone(),
+            config: *config,
             ledger: Ledger::new(config.interval, config.lease),
         }
     }
@@ -217,7 +217,7 @@ impl Account {
     /// was counted by the same stretches of time.
     pub fn adopt(&mut self, config: &BudgetConfig) {
         if self.ledger.fits(config.interval, config.lease) {
-            self.config = config.clone();
+            self.config = *config;
         } else {
             *self = Account::new(config);
         }

@@ -100,16 +100,15 @@ fn engine(o: &mut Object<'_>) -> RetryEngine {
 
 fn conditions(place: &Place<'_>) -> Conditions {
     place.schema(|| json!({"default": RETRY_ON, "uniqueItems": true}));
-    let mut set = Conditions::default();
     let rows = Condition::ALL.map(|row| (row.0, row));
-    if place
-        .any_list(|item| Some(set.insert(item.choice(&rows)?)))
-        .is_none()
-    {
-        let default = Condition::ALL.iter();
-        default
-            .filter(|(word, _)| RETRY_ON.contains(word))
-            .for_each(|row| set.insert(*row));
+    let found = place.any_list(|item| item.choice(&rows));
+    let found = found.unwrap_or_else(|| {
+        let all = Condition::ALL.into_iter();
+        all.filter(|(word, _)| RETRY_ON.contains(word)).collect()
+    });
+    let mut set = Conditions::default();
+    for row in found {
+        set.insert(row);
     }
     set
 }
