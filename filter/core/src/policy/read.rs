@@ -258,15 +258,18 @@ impl<'a> Place<'a> {
     /// stand beside it can depend on it.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.schema(|| json!({"type": "string", "enum": names}));
+        let (_, choice) = choices.get(self.word(&names)?)?;
+        Some(*choice)
+    }
+
+    /// The place of one of a few words among them.
+    fn word(&self, words: &[&str]) -> Option<usize> {
+        self.schema(|| json!({"type": "string", "enum": words}));
         if self.is_recording() {
-            return choices.first().map(|(_, choice)| *choice);
+            return Some(0);
         }
-        self.text(&names.join(", "), |text| {
-            choices
-                .iter()
-                .find(|(name, _)| *name == text)
-                .map(|(_, choice)| *choice)
+        self.text(&words.join(", "), |text| {
+            words.iter().position(|word| *word == text)
         })
     }
 
@@ -297,42 +300,51 @@ impl<'a> Place<'a> {
         if self.is_recording() {
             read(self.any_below("[]"));
         }
-        match self.node? {
-            Node::List(items) => {
-                let places = items.iter().enumerate().map(|(index, node)| Place {
-                    node: Some(node),
-                    position: below(&self.position, index),
-                    path: format!("{}[{index}]", self.path),
-                    errors: self.errors,
-                });
-                Some(places.filter_map(&mut read).collect())
-            }
-            _ => {
-                self.refuse("a list");
-                None
-            }
+        let mut list = Vec::new();
+        for item in self.items()? {
+            list.extend(read(item));
         }
+        Some(list)
+    }
+
+    fn items(&self) -> Option<Vec<Place<'a>>> {
+        let Node::List(items) = self.node? else {
+            self.refuse("a list");
+            return None;
+        };
+        let place = |(index, node)| Place {
+            node: Some(node),
+            position: below(&self.position, index),
+            path: format!("{}[{index}]", self.path),
+            errors: self.errors,
+        };
+        Some(items.iter().enumerate().map(place).collect())
     }
 
     /// An object read by `read`; where it is absent an empty one, so that the
     /// defaults of its fields have one home.
     pub(super) fn object<T>(&self, read: impl FnOnce(&mut Object<'a>) -> T) -> T {
+        let muted = self.errors.muted.get();
+        let mut object = self.begun();
+        let value = read(&mut object);
+        object.finish();
+        self.errors.muted.set(muted);
+        value
+    }
+
+    fn begun(&self) -> Object<'a> {
         self.schema(|| json!({"type": "object", "additionalProperties": false}));
         let fields = self.fields();
         // What is no object lacks no fields: one mistake, one error.
-        let muted = self.errors.muted.get();
-        self.errors.muted.set(muted || fields.is_none());
-        let mut object = Object {
+        let muted = self.errors.muted.get() || fields.is_none();
+        self.errors.muted.set(muted);
+        Object {
             fields: fields.unwrap_or(&[]),
             known: Vec::new(),
             position: self.position.clone(),
             path: self.path.clone(),
             errors: self.errors,
-        };
-        let value = read(&mut object);
-        object.finish();
-        self.errors.muted.set(muted);
-        value
+        }
     }
 
     /// The fields of an object, none where it is absent; `None`, noted as an error,
