@@ -16,8 +16,8 @@ pub(super) fn describe(path: &str) -> Option<&'static str> {
 pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "",
-        "Circuit breaking and fallback responses, as the Spillway filter takes them for its \
-         plugin configuration.",
+        "Circuit breaking, retry budgets and fallback responses, as the Spillway filter takes \
+         them for its plugin configuration.",
     ),
     ("$schema", "Where an editor finds this schema."),
     (
