@@ -13,7 +13,8 @@
 //! Start reading at [`engine::Engine`], which ties the rest together:
 //! [`select`] finds the policy of a request, [`keys`] the breaker of its key,
 //! [`breaker`] admits or refuses, [`classify`] judges how it ended, and
-//! [`fallback`] writes the answer for those who were refused. [`admin`] shows an
+//! [`fallback`] writes the answer for those who were refused; [`retry`] says what may be
+//! sent again, and [`budget`] how often. [`admin`] shows an
 //! operator the circuits, and forces them.
 
 #![no_std]
