@@ -13,6 +13,7 @@ mod keys;
 mod modes;
 mod module;
 mod prometheus;
+mod replays;
 mod scene;
 mod shipped;
 mod trip;

@@ -207,7 +207,9 @@ impl World {
         self.by_stream.remove(&exchange.stream);
         let info = self.host.close(exchange.stream).unwrap_or_default();
         // The details of an answer are the router's, or else the answer is the filter's.
-        let by_filter = exchange.told.as_deref() != Some(&*info.details);
+        // But what came to a request that the filter sent again is the service's.
+        let by_filter =
+            exchange.told.as_deref() != Some(&*info.details) && &*info.details != HANDED_ON;
         let outcome = outcome(&exchange, end, by_filter);
         let Exchange {
             request,
@@ -276,6 +278,9 @@ impl World {
         }
     }
 }
+
+/// The details of an answer that the filter has called for and handed on.
+const HANDED_ON: &str = "spillway_retry";
 
 fn outcome(exchange: &Exchange, end: End, by_filter: bool) -> Outcome {
     let Seen {
