@@ -163,8 +163,10 @@ impl HttpContext for Http {
         };
         let mut step = engine.response_headers(ticket, &LiveResponse::Begun, now);
         let copy = self.copy.take();
-        if let (Step::Retry(_), None) = (&step, &copy) {
-            step = engine.give_up(ticket, Denial::RequestShape);
+        if let Step::Retry(_) = step
+            && !(copy.is_some() && shared.replays.is_served())
+        {
+            step = engine.give_up(ticket, Denial::Host);
         }
         let action = match (step, copy) {
             (Step::Answer(answer), _) => {

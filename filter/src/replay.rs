@@ -35,8 +35,8 @@ pub struct Replays {
     waits: RefCell<Vec<(Instant, u32)>>,
     /// HTTP contexts by the host's number for the call.
     calls: RefCell<ById<u32>>,
-    /// Whether the host sends requests for plugins; absent before it was asked.
-    host_sends: Cell<Option<bool>>,
+    /// Whether the host can do it; absent before it was asked.
+    is_served: Cell<Option<bool>>,
 }
 
 /// Values by numbers that mostly rise: a list in their order.
@@ -241,6 +241,15 @@ impl Replays {
         (!waits.is_empty()).then_some(TICK_MS)
     }
 
+    /// Whether the host sends requests for plugins, and ticks: without, a response that is
+    /// held back would never go on.
+    pub fn is_served(&self) -> bool {
+        let ask = || host::sends_requests() && host::set_tick_period(TICK_MS).is_ok();
+        let served = self.is_served.get().unwrap_or_else(ask);
+        self.is_served.set(Some(served));
+        served
+    }
+
     /// Takes a request that is to be sent again at `due`.
     pub fn hold(&self, context: u32, replay: Replay, due: Instant) {
         if let Ok(mut streams) = self.streams.try_borrow_mut() {
@@ -287,7 +296,7 @@ impl Replays {
         };
         let step = match engine.replay(&mut replay.ticket, now) {
             Err(step) => step,
-            Ok(timeout) => match self.call(&mut replay.copy, timeout) {
+            Ok(timeout) => match replay.copy.send(timeout) {
                 Some(call) => {
                     engine.replay_sent(&mut replay.ticket, now);
                     if let Ok(mut calls) = self.calls.try_borrow_mut() {
@@ -301,13 +310,6 @@ impl Replays {
         shared.follow_up(&mut engine);
         drop(engine);
         self.go_on(context, replay, step, None, now);
-    }
-
-    fn call(&self, copy: &mut Copy, timeout: Span) -> Option<u32> {
-        let asked = self.host_sends.get();
-        let sends = asked.unwrap_or_else(host::sends_requests);
-        self.host_sends.set(Some(sends));
-        sends.then(|| copy.send(timeout)).flatten()
     }
 
     /// A call has ended, with an answer where it has headers.
