@@ -120,10 +120,7 @@ impl HttpContext for Http {
                 }
                 publish(&engine, ticket.note());
                 if ticket.wants_copy() {
-                    self.copy = Copy::new(request.cluster(), request.pairs()).map(Box::new);
-                    if self.copy.is_none() {
-                        ticket.spoil(Denial::RequestShape);
-                    }
+                    self.copy = copied(&request, &mut ticket);
                 }
                 instruct(&engine, &ticket);
                 self.ticket = Some(ticket);
@@ -178,8 +175,8 @@ impl HttpContext for Http {
                     let replay = Replay {
                         shared: shared.clone(),
                         ticket,
+                        bodiless: end_of_stream || copy.is_head(),
                         copy,
-                        bodiless: end_of_stream,
                     };
                     shared.replays.hold(self.id, replay, now.after(wait));
                 }
@@ -241,6 +238,20 @@ fn administer(
             Action::Continue
         }
     })
+}
+
+/// A copy of a request, to be sent again. Where there can be none the ticket knows why.
+fn copied(request: &LiveRequest<'_>, ticket: &mut Ticket) -> Option<Box<Copy>> {
+    let Some(cluster) = request.cluster() else {
+        // The host would not know where to.
+        ticket.spoil(Denial::Host);
+        return None;
+    };
+    let copy = Copy::new(cluster, request.pairs()).map(Box::new);
+    if copy.is_none() {
+        ticket.spoil(Denial::RequestShape);
+    }
+    copy
 }
 
 /// Tells the host's router what it may do about retries.

@@ -89,7 +89,7 @@ impl Copy {
     /// The copy of a request without its body; absent where something of it is no text, or
     /// it asks for another protocol, which a call cannot.
     pub fn new<'a>(
-        cluster: Option<&[u8]>,
+        cluster: &[u8],
         headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Option<Copy> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.into()).ok();
@@ -109,7 +109,7 @@ impl Copy {
         }
         copied.retain(|(name, _)| !names(&hops, name));
         Some(Copy {
-            cluster: text(cluster?)?,
+            cluster: text(cluster)?,
             headers: copied,
             body: Vec::new(),
             attempts: 1,
@@ -124,6 +124,12 @@ impl Copy {
             self.body.extend_from_slice(piece);
         }
         fits
+    }
+
+    /// Whether it is one to which no answer has a body.
+    pub fn is_head(&self) -> bool {
+        let mut headers = self.headers.iter();
+        headers.any(|(name, value)| name == ":method" && value == "HEAD")
     }
 
     /// Sends it, and returns the host's number for the call.
@@ -149,7 +155,6 @@ fn is_hop(name: &str) -> bool {
     let hop = [
         "keep-alive",
         "proxy-connection",
-        "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
@@ -367,8 +372,11 @@ impl Replays {
             }
             return;
         }
-        // Should the stream be gone, then so is its request here.
-        let _ = host::set_effective_context(context);
+        // Should the stream be gone, then so is its request here; and no other stream may
+        // get what was meant for it.
+        if host::set_effective_context(context).is_err() {
+            return;
+        }
         if let Some(engine) = shared.engine() {
             publish(&engine, replay.ticket.note());
         }
@@ -402,6 +410,7 @@ impl Replays {
 }
 
 fn pass_in(context: u32, shared: &Shared) {
-    let _ = host::set_effective_context(context);
-    pass(shared);
+    if host::set_effective_context(context).is_ok() {
+        pass(shared);
+    }
 }

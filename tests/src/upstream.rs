@@ -1,6 +1,7 @@
 //! A scripted upstream: healthy, failing, slow, silent or rude, as the test wants at that moment.
 //!
-//! What a request gets is decided by its `x-script` header, else by what was set for its path,
+//! What a request gets is decided by its `x-script` header (`x-script-again` where it says that it
+//! is another attempt), else by what was set for its path,
 //! else by the reply for all. The upstream remembers every request, so that a test can tell
 //! what the circuit let through.
 

@@ -13,6 +13,7 @@ mod pause;
 mod plugins;
 mod properties;
 mod proxy;
+mod replay;
 mod replies;
 mod shared;
 mod spillway;

@@ -47,6 +47,7 @@ struct Seen {
 
 fn cases() -> Vec<Case> {
     let open = json!({"duration": "150ms", "jitter": 0, "multiplier": 2});
+    let few = json!({"percent": 0, "min_retry_rate": {"count": 3, "interval": "10s"}});
     let plain = |steps: &[(u64, Does)]| steps.iter().map(|s| Step(s.0, s.1, "")).collect();
     vec![
         Case {
@@ -130,6 +131,34 @@ fn cases() -> Vec<Case> {
             policy: json!({"circuit_breaker": {"consecutive_failures": 1, "open": open,
                 "half_open": {"permits": 1}, "recovery": {"duration": "10s", "start_percent": 0}}}),
             steps: plain(&[(0, Fail), (220, Good), (0, Good)]),
+        },
+        Case {
+            name: "retries of the router until the budget is spent",
+            policy: json!({"retry": {"max_retries": 2, "budget": few}}),
+            steps: plain(&[
+                (0, Good),
+                (250, Fail),
+                (250, Fail),
+                (250, Fail),
+                (250, Good),
+            ]),
+        },
+        Case {
+            name: "retries of the filter until the budget is spent",
+            policy: json!({"retry": {"engine": "filter", "replay": "as_received",
+                "max_retries": 2, "budget": few}}),
+            steps: plain(&[
+                (0, Good),
+                (250, Fail),
+                (250, Fail),
+                (250, Fail),
+                (250, Good),
+            ]),
+        },
+        Case {
+            name: "no retries of what may not be repeated",
+            policy: json!({"retry": {"methods": []}}),
+            steps: plain(&[(0, Fail), (250, Good)]),
         },
     ]
 }
@@ -223,7 +252,8 @@ const NEXT: u64 = 6;
 
 fn plan(steps: &[Step]) -> Plan {
     let (mut at, mut faults, mut traffic) = (1_000, Vec::new(), Vec::new());
-    for Step(wait, does, tenant) in steps {
+    let waits = steps.iter().skip(1).map(|Step(wait, ..)| *wait);
+    for (Step(wait, does, tenant), next) in steps.iter().zip(waits.chain([NEXT])) {
         // In Envoy a step follows the answer before it at once; here times are given.
         at += wait.max(&NEXT);
         traffic.push(once(at, tenant));
@@ -235,7 +265,8 @@ fn plan(steps: &[Step]) -> Plan {
         };
         faults.extend(kind.map(|kind| Fault {
             from: Span::from_ms(at - NEXT / 2),
-            to: Some(Span::from_ms(at + NEXT / 2)),
+            // Until the next request, so that retries meet it too.
+            to: Some(Span::from_ms(at + next.max(NEXT) - NEXT / 2)),
             ..fault("upstream", kind)
         }));
         at += if *does == Slow { SLOW } else { 0 };

@@ -102,11 +102,13 @@ impl Reply {
 
     /// The reply that a request asks for by its `x-script` header: words such as `status=503`,
     /// `delay_ms=100`, `body=text`, `trailer=x-end` (of any value), `retry-after=7` (any other name is
-    /// a header), and one of `reset`, `reset_mid_body`, `hang`, `hang_mid_body`.
+    /// a header), and one of `reset`, `reset_mid_body`, `hang`, `hang_mid_body`. An attempt that says
+    /// it is not the first asks by `x-script-again` instead.
     pub(super) fn scripted<B>(request: &Request<B>) -> Option<Self> {
-        let script = request
-            .headers()
-            .get("x-script")?
+        let headers = request.headers();
+        let again = attempt(headers) > 1;
+        let script = headers
+            .get(if again { "x-script-again" } else { "x-script" })?
             .to_str()
             .expect("a readable script");
         let apply = |reply: Self, word: &str| match word.split_once('=') {
@@ -127,6 +129,13 @@ impl Reply {
         };
         Some(script.split_whitespace().fold(Self::default(), apply))
     }
+}
+
+/// The number of an attempt, where it says so.
+fn attempt(headers: &HeaderMap) -> u32 {
+    let number = headers.get("x-envoy-attempt-count");
+    let number = number.and_then(|it| it.to_str().ok()?.parse().ok());
+    number.unwrap_or(1)
 }
 
 fn append(map: &mut HeaderMap, name: &str, value: &str) {

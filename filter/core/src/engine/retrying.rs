@@ -264,6 +264,10 @@ impl<R: Records> Engine<R> {
     /// There is to be no further attempt.
     pub fn give_up(&mut self, ticket: &mut Ticket, denial: Denial) -> Step {
         self.deny(ticket, denial);
+        // Each attempt that was made has counted, and the one that was not is none.
+        if let Some(admitted) = &mut ticket.admitted {
+            admitted.permit = None;
+        }
         self.conclude(ticket)
     }
 

@@ -1,0 +1,339 @@
+//! Requests that the shipped module sends again: what depends on time, and on what happens
+//! meanwhile.
+
+use host_sim::host::{Call, CallOutcome, Callback, ClusterState, Effect, Part, Plugin, StreamId};
+use host_sim::stream::info::{RouteInfo, StreamInfo};
+
+use crate::proxy::{GET, Proxy, body, built, headers, response, trailers};
+
+/// A policy with these fields of `retry` besides.
+fn policy(fields: &str) -> String {
+    format!(
+        r#"{{"policies": [{{"name": "p", "retry": {{
+            "engine": "filter", "replay": "as_received",
+            "budget": {{"min_retry_rate": {{"count": 1000}}}} {fields}
+        }}}}]}}"#
+    )
+}
+
+fn spillway(fields: &str) -> Proxy {
+    Proxy::start(Plugin::new(built("spillway"), policy(fields)), 1).unwrap()
+}
+
+impl Proxy {
+    /// A GET that has failed, and whose answer is held back.
+    fn failed(&mut self, answer: &[(&str, &str)]) -> StreamId {
+        let stream = self.get();
+        self.fails(stream, answer);
+        stream
+    }
+
+    /// The upstream answers 503 with these headers and a body.
+    fn fails(&mut self, stream: StreamId, answer: &[(&str, &str)]) {
+        let info = self.host.info_mut(stream).unwrap();
+        info.code = Some(503);
+        info.details = "via_upstream".into();
+        info.attempts = Some(1);
+        let pairs = [&[(":status", "503")], answer].concat();
+        self.host.response(stream, headers(false, &pairs));
+        self.host.response(stream, body("first", true));
+    }
+
+    /// The calls until then, with their times in milliseconds.
+    fn calls_until(&mut self, from: u64, to: u64) -> Vec<(u64, Call)> {
+        let mut calls = Vec::new();
+        for ms in from..=to {
+            self.run_to(ms);
+            while let Some(effect) = self.host.next_effect() {
+                if let Effect::Call(call) = effect {
+                    self.calls.push(call.call);
+                    calls.push((ms, call));
+                }
+            }
+        }
+        calls
+    }
+
+    fn denied(&self, reason: &str) -> u64 {
+        let name = format!("spillway.policy.p.reason.{reason}.retries_denied_total");
+        self.host.metrics().value(&name)
+    }
+
+    /// Closes a stream, and asserts that nothing unforeseen has happened.
+    fn over(&mut self, stream: StreamId) {
+        self.host.close(stream);
+        let errors = self.host.metrics().value("spillway.internal_errors_total");
+        assert_eq!(errors, 0, "{:?}", self.log());
+    }
+}
+
+/// What reaches the client of an answer held back once it is let go.
+const FIRST: [&str; 2] = ["client: :status=503", "client: 'first'."];
+
+#[test]
+fn waits_are_spread_from_none_to_a_limit_that_doubles() {
+    let fields = r#", "backoff": {"base_interval": "100ms", "max_interval": "150ms"}"#;
+    let mut proxy = spillway(fields);
+    let mut waits = [Vec::new(), Vec::new()];
+    let mut now = 0;
+    for _ in 0..40 {
+        let stream = proxy.failed(&[]);
+        for waits in &mut waits {
+            let calls = proxy.calls_until(now, now + 160);
+            assert_eq!(calls.len(), 1, "{calls:?}");
+            waits.push(calls[0].0 - now);
+            now += 160;
+            proxy.answer_call(response("503", ""));
+        }
+        proxy.over(stream);
+    }
+    // A tick of five milliseconds may come after the end of a wait.
+    for (waits, limit) in waits.iter().zip([100, 150]) {
+        let (least, most) = (*waits.iter().min().unwrap(), *waits.iter().max().unwrap());
+        assert!(
+            least < limit / 5 && (limit * 4 / 5..=limit + 5).contains(&most),
+            "{waits:?}"
+        );
+    }
+}
+
+/// Each row: what the answer says, and from when on the next attempt is made.
+#[test]
+fn a_retry_is_made_when_the_upstream_asks_for_it() {
+    let rows = [
+        (("retry-after", "2"), 2_000),
+        (("retry-after", "Thu, 01 Jan 2026 00:00:03 GMT"), 3_000),
+        (("grpc-retry-pushback-ms", "700"), 700),
+    ];
+    for (hint, expected) in rows {
+        let mut proxy = spillway("");
+        let stream = proxy.failed(&[hint]);
+        let calls = proxy.calls_until(0, 5_000);
+        assert_eq!(calls.len(), 1, "{hint:?}");
+        assert!(
+            (expected..=expected + 5).contains(&calls[0].0),
+            "{hint:?}: {}",
+            calls[0].0
+        );
+        proxy.answer_call(response("200", "second"));
+        proxy.over(stream);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_in_time_is_not_begun() {
+    for (fields, seconds) in [
+        (r#", "timeout": "2s""#, "2"),
+        (r#", "timeout": "1s""#, "3600"),
+    ] {
+        let mut proxy = spillway(fields);
+        let stream = proxy.failed(&[("retry-after", seconds)]);
+        assert_eq!(proxy.denied("deadline"), 1);
+        assert_eq!(proxy.calls_until(0, 4_000), []);
+        proxy.over(stream);
+    }
+}
+
+#[test]
+fn an_attempt_has_the_time_that_is_left_and_no_more_than_its_own() {
+    let rows = [
+        (r#", "timeout": "3s""#, 1_995..=2_000),
+        (
+            r#", "timeout": "3s", "per_try_timeout": "250ms""#,
+            250..=250,
+        ),
+        (
+            r#", "timeout": "1100ms", "per_try_timeout": "250ms""#,
+            95..=100,
+        ),
+    ];
+    for (fields, expected) in rows {
+        let mut proxy = spillway(fields);
+        let stream = proxy.failed(&[("retry-after", "1")]);
+        let calls = proxy.calls_until(0, 1_010);
+        let timeout = calls[0].1.timeout.unwrap().as_millis();
+        assert!(expected.contains(&timeout), "{fields}: {timeout}");
+        proxy.answer_call(CallOutcome::timed_out());
+        proxy.over(stream);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_retry_along() {
+    let mut proxy = spillway("");
+    let stream = proxy.failed(&[("retry-after", "1")]);
+    proxy.run_to(500);
+    proxy.over(stream);
+    assert_eq!(proxy.calls_until(500, 3_000), []);
+    assert_eq!(again(&mut proxy, 3_000), SECOND);
+}
+
+#[test]
+fn what_comes_for_a_client_that_left_finds_nobody() {
+    for outcome in [
+        response("200", "second"),
+        CallOutcome::Reset,
+        CallOutcome::timed_out(),
+    ] {
+        let mut proxy = spillway("");
+        let stream = proxy.failed(&[]);
+        assert_eq!(proxy.calls_until(0, 100).len(), 1);
+        proxy.over(stream);
+        // Another one in its place waits for its own.
+        let other = proxy.failed(&[("retry-after", "5")]);
+        proxy.effects();
+        proxy.answer_call(outcome);
+        assert_eq!(proxy.effects(), [""; 0]);
+        proxy.over(other);
+        assert_eq!(again(&mut proxy, 1_000), SECOND);
+    }
+}
+
+const SECOND: [&str; 2] = [
+    "client: :status=200 content-length=6 content-type=text/plain",
+    "client: 'second'.",
+];
+
+/// A request that fails at `now`, and what its client gets of the second attempt.
+fn again(proxy: &mut Proxy, now: u64) -> Vec<String> {
+    proxy.run_to(now);
+    let stream = proxy.failed(&[]);
+    assert_eq!(proxy.calls_until(now, now + 100).len(), 1);
+    proxy.answer_call(response("200", "second"));
+    let mut effects = proxy.effects();
+    effects.retain(|effect| effect.starts_with("client"));
+    proxy.over(stream);
+    effects
+}
+
+/// Each row: the request's cluster, and what `up` is like when the wait is over.
+#[test]
+fn what_the_host_does_not_send_leaves_the_first_answer() {
+    for (cluster, state) in [
+        ("up", ClusterState::Refusing),
+        ("nowhere", ClusterState::Ready),
+    ] {
+        let mut proxy = spillway("");
+        let route = RouteInfo {
+            cluster: cluster.into(),
+            ..RouteInfo::default()
+        };
+        let info = StreamInfo {
+            route: Some(route.into()),
+            ..StreamInfo::default()
+        };
+        let stream = proxy.host.open(info);
+        proxy.host.request(stream, headers(true, &GET));
+        proxy.fails(stream, &[]);
+        proxy.effects();
+        proxy.host.cluster("up", state);
+        proxy.run_to(100);
+        assert_eq!(proxy.effects(), FIRST, "{cluster}");
+        assert_eq!(proxy.denied("host"), 1);
+        proxy.over(stream);
+    }
+}
+
+#[test]
+fn a_retry_outlives_a_new_configuration_while_it_waits_and_while_it_is_made() {
+    let mut proxy = spillway("");
+    let waiting = proxy.failed(&[("retry-after", "1")]);
+    proxy.run_to(500);
+    proxy
+        .host
+        .update(br#"{"policies": [{"name": "other"}]}"#.to_vec())
+        .unwrap();
+    assert_eq!(proxy.calls_until(500, 1_100).len(), 1);
+    proxy.host.update(policy("").into_bytes()).unwrap();
+    proxy.answer_call(response("200", "second"));
+    let mut effects = proxy.effects();
+    effects.retain(|effect| effect.starts_with("client"));
+    assert_eq!(effects, SECOND);
+    proxy.over(waiting);
+    let name = "spillway.policy.p.outcome.success.retries_total";
+    assert_eq!(proxy.host.metrics().value(name), 1);
+    assert_eq!(again(&mut proxy, 2_000), SECOND);
+}
+
+#[test]
+fn those_that_wait_together_get_their_own_answers() {
+    let mut proxy = spillway(r#", "backoff": {"base_interval": "1ms", "max_interval": "1ms"}"#);
+    let streams: Vec<StreamId> = (0..4).map(|_| proxy.failed(&[])).collect();
+    let calls = proxy.calls_until(0, 10);
+    assert_eq!(calls.len(), 4);
+    // All wait for the same tick, in which the order of calls is not the streams': each
+    // stream must get exactly one answer, and no two the same.
+    let mut got = Vec::new();
+    for (at, text) in [(3, "d"), (1, "b"), (0, "a"), (2, "c")] {
+        proxy
+            .host
+            .answer_call(calls[at].1.call, response("200", text));
+        while let Some(effect) = proxy.host.next_effect() {
+            if let Effect::ToClient {
+                stream,
+                part: Part::Body { data, .. },
+            } = effect
+            {
+                assert_eq!(&data[..], text.as_bytes());
+                got.push(stream);
+            }
+        }
+    }
+    got.sort();
+    assert_eq!(got, streams);
+    streams.into_iter().for_each(|stream| proxy.over(stream));
+}
+
+/// Each row: whether the request has trailers, and why it is not sent again.
+#[test]
+fn a_request_that_is_not_whole_or_has_trailers_is_not_sent_again() {
+    for (with_trailers, reason) in [(true, "request_shape"), (false, "request_body")] {
+        let mut proxy = spillway("");
+        let stream = put(&mut proxy, &["a"]);
+        if with_trailers {
+            proxy.host.request(stream, trailers(&[("t", "1")]));
+        }
+        proxy.effects();
+        proxy.fails(stream, &[]);
+        assert_eq!(proxy.effects(), FIRST);
+        assert_eq!(proxy.denied(reason), 1);
+        proxy.over(stream);
+    }
+}
+
+#[test]
+fn a_body_that_came_in_pieces_is_sent_in_one() {
+    let mut proxy = spillway("");
+    let stream = put(&mut proxy, &["a", "", "bc"]);
+    proxy.host.request(stream, Part::bare_end());
+    proxy.fails(stream, &[]);
+    let calls = proxy.calls_until(0, 100);
+    assert_eq!(&calls[0].1.body[..], b"abc");
+    proxy.answer_call(response("200", "second"));
+    proxy.over(stream);
+}
+
+/// A PUT with these pieces of its body so far.
+fn put(proxy: &mut Proxy, pieces: &[&'static str]) -> StreamId {
+    let stream = proxy.open_on(0);
+    let pairs = [&[(":method", "PUT")], &GET[1..]].concat();
+    proxy.host.request(stream, headers(false, &pairs));
+    for piece in pieces {
+        proxy.host.request(stream, body(piece, false));
+    }
+    stream
+}
+
+#[test]
+fn ticks_come_quickly_only_while_something_waits() {
+    let mut proxy = spillway("");
+    let stream = proxy.failed(&[("retry-after", "1")]);
+    assert_eq!(proxy.calls_until(0, 1_010).len(), 1);
+    proxy.answer_call(response("200", "second"));
+    proxy.over(stream);
+    proxy.run_to(2_000);
+    let before = proxy.host.counts().callback(Callback::Tick);
+    proxy.run_to(3_000);
+    let after = proxy.host.counts().callback(Callback::Tick);
+    assert!(after - before <= 20, "{before} {after}");
+}

@@ -1,0 +1,79 @@
+//! Requests that the filter itself sends again: what the upstream gets, and what the client.
+//!
+//! The upstream answers first as `x-script` says, and any further attempt as `x-script-again` says,
+//! or as it was told to by the test.
+
+mod answers;
+mod chain;
+mod crowd;
+mod failures;
+mod requests;
+mod rules;
+
+use serde_json::{Value, json};
+use spillway_tests::envoy::Setting;
+use spillway_tests::{Answer, Envoy, Upstream};
+
+use crate::scene::{policy, with};
+
+/// What makes a first attempt fail.
+const FAIL: (&str, &str) = ("x-script", "status=503 body=first");
+
+/// A `retry` of the filter's own engine that waits as little as it can and has budget for all of a
+/// test, with these fields besides.
+fn retry(fields: Value) -> Value {
+    let quick = json!({
+        "engine": "filter",
+        "replay": "as_received",
+        "backoff": {"base_interval": "1ms", "max_interval": "1ms"},
+        "budget": {"min_retry_rate": {"count": 1000}},
+    });
+    with(quick, fields)
+}
+
+/// A healthy upstream, and what is put in front of it: one policy with a [`retry`] of these fields.
+async fn setting(fields: Value) -> (Upstream, Setting) {
+    let upstream = Upstream::start().await;
+    let policy = policy(json!({"retry": retry(fields)}));
+    let setting = Envoy::in_front_of(upstream.address()).policy(policy);
+    (upstream, setting)
+}
+
+/// The same, started.
+async fn scene(fields: Value) -> (Upstream, Envoy) {
+    let (upstream, setting) = setting(fields).await;
+    (upstream, setting.start().await)
+}
+
+/// GET of a path whose attempts are answered by these scripts.
+async fn get(envoy: &Envoy, path: &str, first: &str, again: &str) -> Answer {
+    let headers = [("x-script", first), ("x-script-again", again)];
+    envoy.get_with(path, &headers).await
+}
+
+/// Waits until the policy has counted so many retries, whatever became of them.
+async fn retries_are(envoy: &Envoy, count: u64) {
+    let labels = [("policy", "p")];
+    envoy
+        .expect_metric("spillway_retries_total", &labels, count)
+        .await;
+}
+
+/// Waits until so many retries were denied for this reason, and asserts that none was for another.
+async fn denied_are(envoy: &Envoy, reason: &str, count: u64) {
+    let name = "spillway_retries_denied_total";
+    let labels = [("policy", "p"), ("reason", reason)];
+    envoy.expect_metric(name, &labels, count).await;
+    envoy.expect_metric(name, &[("policy", "p")], count).await;
+}
+
+/// Waits until no request is under way, and asserts that the filter met nothing unforeseen.
+async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
+    upstream.in_flight_reaches(0).await;
+    let active = "envoy_http_downstream_rq_active";
+    let ingress = [("envoy_http_conn_manager_prefix", "ingress")];
+    envoy.expect_metric(active, &ingress, 0).await;
+    let errors = "spillway_internal_errors_total";
+    assert_eq!(envoy.metrics().await.value(errors, &[]), 0);
+    assert_eq!(envoy.log_lines("panicked|Uncaught"), [""; 0]);
+}

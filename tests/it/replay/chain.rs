@@ -1,0 +1,63 @@
+//! Other filters around this one.
+
+use serde_json::{Value, json};
+
+use super::{FAIL, nothing_is_left, setting};
+
+/// A filter that marks requests and answers by headers of this name.
+fn marking(name: &str) -> Value {
+    let code = format!(
+        "function envoy_on_request(handle) handle:headers():add('{name}', 'request') end
+         function envoy_on_response(handle) handle:headers():add('{name}', 'response') end"
+    );
+    json!({
+        "name": format!("envoy.filters.http.lua.{name}"),
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": code},
+        },
+    })
+}
+
+/// A request is sent again as the filter got it: with what filters nearer to the client did to it,
+/// and without what those behind do. An answer that takes another's place goes straight to the
+/// client; one that has no body, in place of one that has none, goes through the chain.
+#[tokio::test]
+async fn an_attempt_has_what_filters_before_did_and_not_what_filters_behind_do() {
+    let (upstream, setting) = setting(json!({})).await;
+    let envoy = setting
+        .before(marking("x-before"))
+        .after(marking("x-behind"))
+        .start()
+        .await;
+    let answer = envoy
+        .get_with("/", &[FAIL, ("x-script-again", "body=second")])
+        .await;
+    assert_eq!((answer.status, answer.text()), (200, "second".into()));
+    let seen = upstream.requests();
+    let mark = |at: usize, name: &str| seen[at].headers.get(name).is_some();
+    assert!(mark(0, "x-before") && mark(0, "x-behind"), "{seen:?}");
+    assert!(mark(1, "x-before") && !mark(1, "x-behind"), "{seen:?}");
+    assert_eq!(
+        ["x-before", "x-behind"].map(|it| answer.header(it)),
+        ["", ""]
+    );
+
+    let bodiless = [
+        ("x-script", "status=503 body="),
+        ("x-script-again", "status=204 body="),
+    ];
+    let answer = envoy.get_with("/bodiless", &bodiless).await;
+    assert_eq!(
+        (answer.status, answer.header("x-before")),
+        (204, "response")
+    );
+    assert_eq!(answer.header("x-behind"), "");
+
+    let answer = envoy.get("/fine").await;
+    assert_eq!(
+        ["x-before", "x-behind"].map(|it| answer.header(it)),
+        ["response"; 2]
+    );
+    nothing_is_left(&upstream, &envoy).await;
+}

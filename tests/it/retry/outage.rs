@@ -1,0 +1,61 @@
+//! A whole outage at constant load, measured: what reaches the upstream.
+
+use std::time::Duration;
+
+use serde_json::json;
+use spillway_tests::Reply;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
+
+use super::scene;
+
+/// Time between two requests.
+const PAUSE: Duration = Duration::from_millis(5);
+const PERCENT: usize = 20;
+const MIN_PER_SECOND: usize = 5;
+
+/// Sends requests at a constant rate for so long, and waits for all answers; how many.
+async fn load(envoy: &spillway_tests::Envoy, time: Duration) -> usize {
+    let mut ticks = interval(PAUSE);
+    let (start, mut sent) = (Instant::now(), JoinSet::new());
+    let mut count = 0;
+    while start.elapsed() < time {
+        ticks.tick().await;
+        sent.spawn(envoy.client().begin("/", &[]).answer());
+        count += 1;
+    }
+    sent.join_all().await;
+    count
+}
+
+#[tokio::test]
+async fn an_outage_sees_the_load_what_was_earned_and_the_minimum_rate() {
+    let (upstream, envoy) = scene(json!({
+        "max_retries": 3,
+        "budget": {
+            "percent": PERCENT,
+            "interval": "2s",
+            "min_retry_rate": {"count": MIN_PER_SECOND, "interval": "1s"},
+        },
+    }))
+    .await;
+    let before = load(&envoy, Duration::from_secs(3)).await;
+    assert_eq!(upstream.hits(), before);
+    upstream.forget();
+    upstream.reply(Reply::status(503));
+    let start = Instant::now();
+    let offered = load(&envoy, Duration::from_secs(6)).await;
+    let seen = upstream.hits();
+    // What the last interval before the outage has earned, and the minimum rate: of an interval
+    // at its begin, and of each second since.
+    let earned = before * PERCENT / 100;
+    let seconds = start.elapsed().as_secs_f64().ceil() as usize;
+    let minimum = MIN_PER_SECOND * (2 + seconds);
+    println!("offered {offered}, seen {seen}, earned {earned} at most, minimum {minimum}");
+    assert!(seen <= offered + earned + minimum, "{seen} of {offered}");
+    // And it did retry: three times each would be four times the load.
+    assert!(
+        seen >= offered + MIN_PER_SECOND * seconds / 2,
+        "{seen} of {offered}"
+    );
+}
