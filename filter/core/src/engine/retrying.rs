@@ -77,8 +77,11 @@ impl<R: Records> Engine<R> {
                 return;
             }
         };
+        let admitted = ticket.admitted.as_ref();
+        let counts = admitted.is_some_and(|admitted| admitted.permit.is_some());
         ticket.watches_response = true;
         ticket.plan = Plan::Filter(Box::new(Series {
+            counts,
             spoilt,
             most,
             made: 0,
@@ -153,16 +156,16 @@ impl<R: Records> Engine<R> {
             (None, Pushback::After(least)) => Ok(wait.max(least)),
             (None, Pushback::None) => Ok(wait),
         };
-        let until = series.until;
+        let (until, counts) = (series.until, series.counts);
         let granted = wait.and_then(|wait| {
             if now.after(wait) >= until {
                 return Err(Denial::Deadline);
             }
             // The failure counts first: it may be the one that opens the circuit.
             self.settle_attempt(ticket, verdict, now);
-            self.is_closed(ticket)
-                .then_some(())
-                .ok_or(Denial::Circuit)?;
+            if counts && !self.is_closed(ticket) {
+                return Err(Denial::Circuit);
+            }
             Ok((wait, self.take(ticket, 1, now)?))
         });
         match granted {
@@ -205,18 +208,26 @@ impl<R: Records> Engine<R> {
         if timeout < Span::from_ms(1) {
             return Err(self.give_up(ticket, Denial::Deadline));
         }
+        if series.counts && !self.readmit(ticket, now) {
+            return Err(self.give_up(ticket, Denial::Circuit));
+        }
+        Ok(timeout)
+    }
+
+    /// Takes a permit for another attempt; false where the circuit is not closed any more.
+    fn readmit(&mut self, ticket: &mut Ticket, now: Instant) -> bool {
         let at = ticket.admitted.as_ref().map(|admitted| admitted.at);
         let permit = match at {
             Some(at) if self.is_closed(ticket) => self.permit(ticket.policy, at, true, now),
             _ => None,
         };
-        let Some(Ok((permit, _))) = permit else {
-            return Err(self.give_up(ticket, Denial::Circuit));
-        };
-        if let Some(admitted) = &mut ticket.admitted {
-            admitted.permit = Some(permit);
+        match (permit, &mut ticket.admitted) {
+            (Some(Ok((permit, _))), Some(admitted)) => {
+                admitted.permit = Some(permit);
+                true
+            }
+            _ => false,
         }
-        Ok(timeout)
     }
 
     /// The attempt of a [`Engine::replay`] is on its way.

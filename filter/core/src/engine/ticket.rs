@@ -131,6 +131,9 @@ pub(super) enum Plan {
 /// A request that the filter may send again.
 #[derive(Debug)]
 pub(super) struct Series {
+    /// Whether its attempts count for the breaker: not where its circuit is forced, nor in
+    /// the overflow.
+    pub(super) counts: bool,
     /// Why it cannot be, once that is known.
     pub(super) spoilt: Option<Denial>,
     /// Most retries.

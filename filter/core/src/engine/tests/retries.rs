@@ -448,6 +448,58 @@ fn each_attempt_is_paid_for() {
 }
 
 #[test]
+fn what_counts_for_no_circuit_is_sent_again_without_counting() {
+    let fields = format!(
+        r#"{}, "circuit_breaker": {{"failure_rate_threshold": 0, "consecutive_failures": 2}}"#,
+        TWO.replace(
+            r#""retry": {"#,
+            r#""retry": {"engine": "filter", "replay": "as_received", "max_retries": 1, "#
+        )
+    );
+    let mut bench = Bench::limited(&[&fields], 1);
+    let asking = |cluster: &str| Asking::cluster(cluster).with(":method", "GET");
+    // The only place is in use: others share the overflow, which never opens.
+    let _own = bench.pass(&asking("a"));
+    for attempts in [true, true, false, false] {
+        let mut shared = bench.pass(&asking("b"));
+        let failed = Ending::status(503);
+        assert_eq!(
+            replayed(&mut bench, &mut shared, &failed).is_some(),
+            attempts
+        );
+        bench.engine.settle(shared, &failed, bench.now);
+    }
+    assert_eq!(bench.count("p0 denied by budget"), 2);
+    bench.wait(2_000);
+    let mut shared = bench.pass(&asking("b"));
+    let failed = Ending::status(503);
+    assert!(replayed(&mut bench, &mut shared, &failed).is_some());
+    bench.engine.settle(shared, &failed, bench.now);
+    assert!(!bench.happened("p0 denied by circuit"));
+}
+
+#[test]
+fn an_attempt_that_the_host_does_not_make_counts_for_nothing() {
+    let mut bench = Bench::new(&[&format!(
+        r#"{REPLAY}, "circuit_breaker": {{"failure_rate_threshold": 0, "consecutive_failures": 2}}"#
+    )]);
+    let mut ticket = bench.pass(&get());
+    let failed = Ending::status(503);
+    let step = bench
+        .engine
+        .response_headers(&mut ticket, &failed, bench.now);
+    assert!(matches!(step, Step::Retry(_)), "{step:?}");
+    bench.wait(300);
+    assert!(bench.engine.replay(&mut ticket, bench.now).is_ok());
+    let step = bench.engine.give_up(&mut ticket, Denial::Host);
+    assert_eq!(step, Step::Pass);
+    bench.engine.settle(ticket, &failed, bench.now);
+    let events = bench.events();
+    assert!(events.contains(&"p0 denied by host".into()), "{events:?}");
+    assert!(!events.contains(&"p0 closed>open".into()), "{events:?}");
+}
+
+#[test]
 fn grpc_is_the_routers_also_where_the_filter_does_the_rest() {
     let fields = REPLAY.replace("}", r#", "grpc_retry_on": ["unavailable"]}"#);
     let mut bench = Bench::new(&[&fields]);
