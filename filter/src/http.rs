@@ -24,6 +24,8 @@ pub struct Http {
     ticket: Option<Ticket>,
     /// There while the request may yet be.
     copy: Option<Box<Copy>>,
+    /// Whether the request is being sent again, or was.
+    replayed: bool,
 }
 
 impl Http {
@@ -34,6 +36,7 @@ impl Http {
             shared,
             ticket: None,
             copy: None,
+            replayed: false,
         }
     }
 
@@ -79,7 +82,7 @@ impl Http {
         let Some(shared) = &self.shared else {
             return;
         };
-        if self.ticket.is_none() {
+        if self.replayed {
             self.ticket = shared.replays.take(self.id);
         }
         let Some(ticket) = self.ticket.take() else {
@@ -178,6 +181,7 @@ impl HttpContext for Http {
                         bodiless: end_of_stream || copy.is_head(),
                         copy,
                     };
+                    self.replayed = true;
                     shared.replays.hold(self.id, replay, now.after(wait));
                 }
                 Action::Pause
