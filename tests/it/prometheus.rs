@@ -9,7 +9,7 @@ use spillway_tests::{Envoy, Upstream};
 use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
 
 /// All there can be, over a life in which everything happens once at least.
-const SERIES: [&str; 27] = [
+const SERIES: [&str; 36] = [
     "spillway_fallbacks_too_late_total{policy=busy}",
     "spillway_fallbacks_total{on=failure,policy=busy,type=respond}",
     "spillway_fallbacks_total{on=open,policy=busy,type=respond}",
@@ -19,16 +19,24 @@ const SERIES: [&str; 27] = [
     "spillway_keys_overflowed_total{policy=busy}",
     "spillway_keys{policy=busy}",
     "spillway_keys{policy=plain-1_A}",
+    "spillway_keys{policy=retries}",
     "spillway_keys{policy=shadow}",
+    "spillway_keys{policy=watched}",
     "spillway_open_circuits{policy=busy}",
     "spillway_open_circuits{policy=shadow}",
     "spillway_probes_total{policy=busy}",
     "spillway_rejected_total{policy=busy}",
     "spillway_rejected_total{policy=plain-1_A}",
     "spillway_requests_total{outcome=failure,policy=busy}",
+    "spillway_requests_total{outcome=failure,policy=retries}",
     "spillway_requests_total{outcome=failure,policy=shadow}",
     "spillway_requests_total{outcome=ignored,policy=busy}",
     "spillway_requests_total{outcome=success,policy=busy}",
+    "spillway_requests_total{outcome=success,policy=watched}",
+    "spillway_retries_denied_total{policy=retries,reason=budget}",
+    "spillway_retries_total{outcome=failure,policy=retries}",
+    "spillway_retry_budget{policy=retries}",
+    "spillway_retry_budget{policy=watched}",
     "spillway_slow_total{policy=busy}",
     "spillway_transitions_total{from=closed,policy=busy,to=open}",
     "spillway_transitions_total{from=closed,policy=shadow,to=open}",
@@ -36,6 +44,7 @@ const SERIES: [&str; 27] = [
     "spillway_transitions_total{from=half_open,policy=busy,to=recovering}",
     "spillway_transitions_total{from=open,policy=busy,to=half_open}",
     "spillway_transitions_total{from=recovering,policy=busy,to=closed}",
+    "spillway_would_deny_retry_total{policy=watched,reason=budget}",
     "spillway_would_reject_total{policy=shadow}",
 ];
 
@@ -49,6 +58,8 @@ async fn every_series_has_its_labels_and_there_are_no_others() {
         .await;
     live(&upstream, &envoy).await;
     outcomes_are(&envoy, "shadow", [0, 2, 0]).await;
+    outcomes_are(&envoy, "retries", [0, 2, 0]).await;
+    outcomes_are(&envoy, "watched", [1, 0, 0]).await;
 
     let metrics = envoy.metrics().await;
     let seen: BTreeSet<String> = metrics
@@ -66,7 +77,8 @@ async fn every_series_has_its_labels_and_there_are_no_others() {
     assert_eq!(seen, expected);
 }
 
-/// `busy` lives through everything, `shadow` would reject, `plain-1_A` has a name of all signs.
+/// `busy` lives through everything, `shadow` would reject, `plain-1_A` has a name of all signs;
+/// `retries` has one retry, and `watched` would have none.
 fn everything() -> Value {
     let named = |name: &str, fields: Value| {
         let matched = json!({"headers": [{"name": "x-policy", "exact": name}]});
@@ -92,7 +104,14 @@ fn everything() -> Value {
             json!({"mode": "shadow", "circuit_breaker": touchy(json!({}))})
         ),
         named("plain-1_A", json!({"mode": "forced_open"})),
+        named("retries", json!({"retry": retries(1)})),
+        named("watched", json!({"mode": "shadow", "retry": retries(0)})),
     ]))
+}
+
+/// So many retries in ten seconds.
+fn retries(count: u32) -> Value {
+    json!({"budget": {"percent": 0, "min_retry_rate": {"count": count, "interval": "10s"}}})
 }
 
 async fn live(upstream: &Upstream, envoy: &Envoy) {
@@ -108,6 +127,10 @@ async fn live(upstream: &Upstream, envoy: &Envoy) {
         ),
         (503, 503)
     );
+
+    assert_eq!(ask("retries", "status=503").await, 503);
+    assert_eq!(ask("retries", "status=503").await, 503);
+    assert_eq!(ask("watched", "status=200").await, 200);
 
     // Success, then open by a failure, rejected, a bad probe by a timeout, a good one.
     assert_eq!(ask("busy", "status=200").await, 200);
