@@ -12,7 +12,7 @@ use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
 use crate::facts::{LiveRequest, LiveResponse};
-use crate::host::{self, Buffer, Map};
+use crate::host::{self, Buffer, Map, Status};
 use crate::replay::{Copy, Replay};
 use crate::root::{Engine, Shared};
 
@@ -234,14 +234,7 @@ fn administer(
         &answer.body,
         None,
     );
-    Some(match sent {
-        Ok(()) => Action::Pause,
-        Err(_) => {
-            let what = "the host refuses the answer";
-            shared.reporter.internal_error(what);
-            Action::Continue
-        }
-    })
+    Some(action(is_taken(shared, sent)))
 }
 
 /// A copy of a request, to be sent again. Where there can be none the ticket knows why.
@@ -308,6 +301,11 @@ pub fn send(shared: &Shared, answer: &Answer) -> bool {
         &answer.body,
         answer.grpc_status,
     );
+    is_taken(shared, sent)
+}
+
+/// Whether the host took an answer; that it did not is counted.
+pub fn is_taken(shared: &Shared, sent: Result<(), Status>) -> bool {
     if sent.is_err() {
         shared
             .reporter

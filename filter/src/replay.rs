@@ -16,7 +16,7 @@ use spillway_core::time::{Instant, Span};
 
 use crate::facts::LiveResponse;
 use crate::host::{self, Buffer, Map};
-use crate::http::{publish, send};
+use crate::http::{is_taken, publish, send};
 use crate::pairs::Pairs;
 use crate::root::Shared;
 
@@ -94,20 +94,17 @@ impl Copy {
     ) -> Option<Copy> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.into()).ok();
         let mut copied = Vec::new();
-        let mut hops = String::new();
+        let mut hops = Hops::default();
         for (name, value) in headers {
             let (name, value) = (text(name)?, text(value)?);
             match &*name {
                 "upgrade" => return None,
-                "connection" => {
-                    hops.push_str(&value);
-                    hops.push(',');
-                }
+                "connection" => hops.add(&value),
                 _ if is_hop(&name) || is_framing(&name) || name.starts_with("x-envoy-") => {}
                 _ => copied.push((name, value)),
             }
         }
-        copied.retain(|(name, _)| !names(&hops, name));
+        copied.retain(|(name, _)| !hops.have(name));
         Some(Copy {
             cluster: text(cluster)?,
             headers: copied,
@@ -167,10 +164,20 @@ fn is_framing(name: &str) -> bool {
     matches!(name, "content-length" | "expect")
 }
 
-/// Whether a list of names, separated by commas, has this one.
-fn names(list: &str, name: &str) -> bool {
-    list.split(',')
-        .any(|it| it.trim().eq_ignore_ascii_case(name))
+/// The headers that a message's `connection` names: they are about one connection too.
+#[derive(Default)]
+struct Hops(String);
+
+impl Hops {
+    fn add(&mut self, names: &str) {
+        self.0.push_str(names);
+        self.0.push(',');
+    }
+
+    fn have(&self, name: &str) -> bool {
+        let mut names = self.0.split(',');
+        names.any(|it| it.trim().eq_ignore_ascii_case(name))
+    }
 }
 
 impl Answered {
@@ -183,20 +190,17 @@ impl Answered {
             headers: Vec::new(),
             body: Vec::new(),
         };
-        let mut hops = String::new();
+        let mut hops = Hops::default();
         for (name, value) in pairs.iter() {
             let name = String::from_utf8_lossy(name);
             match &*name {
                 ":status" => answered.status = std::str::from_utf8(value).ok()?.parse().ok()?,
-                "connection" => {
-                    hops.push_str(&String::from_utf8_lossy(value));
-                    hops.push(',');
-                }
+                "connection" => hops.add(&String::from_utf8_lossy(value)),
                 _ if is_hop(&name) => {}
                 _ => answered.headers.push((name.into(), value.into())),
             }
         }
-        answered.headers.retain(|(name, _)| !names(&hops, name));
+        answered.headers.retain(|(name, _)| !hops.have(name));
         if len > 0 {
             answered.body = host::buffer(Buffer::CallResponseBody, len).ok()?;
         }
@@ -210,21 +214,16 @@ impl Answered {
         if bodiless && self.body.is_empty() {
             let status = self.status.to_string().into_bytes();
             self.headers.insert(0, (String::from(":status"), status));
-            let set = host::set_headers(Map::ResponseHeaders, &self.headers);
-            if set.is_err() {
-                shared
-                    .reporter
-                    .internal_error("the host refuses the answer");
-            }
+            is_taken(
+                shared,
+                host::set_headers(Map::ResponseHeaders, &self.headers),
+            );
             pass(shared);
             return;
         }
         self.headers.retain(|(name, _)| name != "content-length");
         let sent = host::send_local_response(self.status, DETAILS, &self.headers, &self.body, None);
-        if sent.is_err() {
-            shared
-                .reporter
-                .internal_error("the host refuses the answer");
+        if !is_taken(shared, sent) {
             pass(shared);
         }
     }

@@ -9,6 +9,16 @@ use tokio::time::sleep;
 /// How long a [`touchy`] circuit stays open the first time.
 pub const OPEN: Duration = Duration::from_millis(200);
 
+/// Fields of the connection manager by which callers are of the proxy's own network: it believes
+/// what these alone say of their time-outs.
+pub fn own_network() -> Value {
+    let cidr = json!({"address_prefix": "127.0.0.0", "prefix_len": 8});
+    json!({
+        "use_remote_address": true,
+        "internal_address_config": {"cidr_ranges": [cidr]},
+    })
+}
+
 /// Policies as a file.
 pub fn file(policies: Value) -> Value {
     json!({ "policies": policies })

@@ -145,10 +145,21 @@ const REFUSED: &[u8] = b"upstream_reset_before_response_started{remote_refused_s
 /// Whether an answer, or that there is none, is a reason to send the request again: as
 /// Envoy's router decides it.
 pub fn is_wanted(config: &RetryConfig, response: &impl Response) -> bool {
-    let on = |condition| config.retry_on.contains(condition);
-    if response.hint_header("x-envoy-ratelimited").is_some() {
-        return on(Condition::RateLimited);
+    let when_limited = config.retry_on.contains(Condition::RateLimited);
+    let otherwise = is_failure(config, response);
+    // Most answers are no reason either way, and need no further look.
+    if when_limited == otherwise {
+        return otherwise;
     }
+    match response.hint_header("x-envoy-ratelimited") {
+        Some(_) => when_limited,
+        None => otherwise,
+    }
+}
+
+/// Whether an answer is a reason that does not say that it is one of too many.
+fn is_failure(config: &RetryConfig, response: &impl Response) -> bool {
+    let on = |condition| config.retry_on.contains(condition);
     let Some(status) = response.status() else {
         return on(Condition::Reset) || on(Condition::ServerError) || on(Condition::GatewayError);
     };

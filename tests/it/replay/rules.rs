@@ -6,7 +6,7 @@ use serde_json::json;
 use spillway_tests::{Envoy, GrpcClient, GrpcReply, GrpcUpstream, Upstream, grpc::Code};
 
 use super::{FAIL, denied_are, get, nothing_is_left, retries_are, retry, scene};
-use crate::scene::{count_is, outcomes_are, policy, touchy, transitions_are};
+use crate::scene::{count_is, outcomes_are, own_network, policy, touchy, transitions_are};
 
 #[tokio::test]
 async fn there_are_as_many_retries_as_the_policy_says_and_the_last_answer_is_handed_on() {
@@ -134,14 +134,9 @@ async fn nobody_retries_for_a_caller_that_waits_no_more_or_retries_itself() {
         ("x-envoy-attempt-count", "2", "nested"),
         ("grpc-previous-rpc-attempts", "1", "nested"),
     ];
-    let cidr = json!({"address_prefix": "127.0.0.0", "prefix_len": 8});
-    let internal = json!({
-        "use_remote_address": true,
-        "internal_address_config": {"cidr_ranges": [cidr]},
-    });
     for (name, value, reason) in rows {
         let (upstream, setting) = super::setting(json!({})).await;
-        let envoy = setting.manager(internal.clone()).start().await;
+        let envoy = setting.manager(own_network()).start().await;
         let script = "status=503 delay_ms=60";
         let scripts = [("x-script", script), ("x-script-again", script)];
         let headers = [&scripts[..], &[(name, value)]].concat();

@@ -6,7 +6,7 @@ use spillway_tests::{Envoy, Reply, Upstream};
 
 use super::{budget, calm, cased, denied_is, failing, generous, retries_are};
 use crate::scene::{
-    OPEN, all_get, count, count_is, open_time_passes, outcomes_are, policy, touchy,
+    OPEN, all_get, count, count_is, open_time_passes, outcomes_are, own_network, policy, touchy,
     transitions_are, trip,
 };
 
@@ -83,14 +83,8 @@ async fn the_routes_own_policy_does_not_make_what_was_denied() {
         ),
     ];
     let upstream = Upstream::start().await;
-    // The proxy takes what a caller expects from callers of its own network alone.
-    let cidr = json!({"address_prefix": "127.0.0.0", "prefix_len": 8});
-    let internal = json!({
-        "use_remote_address": true,
-        "internal_address_config": {"cidr_ranges": [cidr]},
-    });
     let setting = Envoy::in_front_of(upstream.address())
-        .manager(internal)
+        .manager(own_network())
         .route(generous("/"));
     let cases = rows.iter().map(|row| (row.0, row.1.clone()));
     let envoy = cased(setting, cases).await;

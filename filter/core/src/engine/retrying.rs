@@ -31,12 +31,6 @@ impl<R: Records> Engine<R> {
         self.limits.replay_answer_bytes
     }
 
-    /// Whether some policy has the filter itself send requests again.
-    pub fn replays(&self) -> bool {
-        let mut configs = self.policies.iter().filter_map(|it| it.retry.as_ref());
-        configs.any(|config| config.engine == RetryEngine::Filter)
-    }
-
     /// What the host's router has to be told about retries of a request that passed;
     /// absent where that is left as it is.
     pub fn order(&self, ticket: &Ticket) -> Option<Order<'_>> {

@@ -224,6 +224,13 @@ fn optional_header_name(place: &Place<'_>) -> Option<Box<str>> {
     })
 }
 
+fn method(item: Place<'_>) -> Option<Box<str>> {
+    item.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
+    item.text("a method such as GET", |text| {
+        text::is_token(text).then(|| Box::from(text))
+    })
+}
+
 fn key(place: &Place<'_>) -> Vec<KeyPart> {
     place.schema(|| json!({"default": ["cluster"], "uniqueItems": true}));
     let mut parts: Vec<KeyPart> = Vec::new();

@@ -1,6 +1,5 @@
 //! `match`: which requests a policy is for.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -10,7 +9,7 @@ use super::super::read::{Object, Place, names};
 use super::super::{
     Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern, lower, text,
 };
-use super::header_name;
+use super::{header_name, method};
 
 pub(super) fn matcher(o: &mut Object<'_>) -> Match {
     Match {
@@ -21,15 +20,7 @@ pub(super) fn matcher(o: &mut Object<'_>) -> Match {
             .at("paths")
             .list(|item| item.object(|o| path_pattern(&item, o)))
             .unwrap_or_default(),
-        methods: o
-            .at("methods")
-            .list(|item| {
-                item.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
-                item.text("a method such as GET", |text| {
-                    text::is_token(text).then(|| Box::from(text))
-                })
-            })
-            .unwrap_or_default(),
+        methods: o.at("methods").list(method).unwrap_or_default(),
         headers: o
             .at("headers")
             .list(|item| item.object(|o| header_condition(&item, o)))

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::super::read::{Object, Place};
 use super::super::{
-    BackoffConfig, BudgetConfig, Condition, Conditions, RetryConfig, RetryEngine, WHOLE_BP, text,
+    BackoffConfig, BudgetConfig, Condition, Conditions, RetryConfig, RetryEngine, WHOLE_BP,
 };
 use super::breaker::{HOUR_MS, ms};
-use super::optional_header_name;
+use super::{method, optional_header_name};
 use crate::time::Span;
 
 /// More attempts than eleven are no answer to anything.
@@ -122,13 +122,7 @@ fn grpc_conditions(place: &Place<'_>) -> Box<str> {
 
 fn methods(place: &Place<'_>) -> Vec<Box<str>> {
     place.schema(|| json!({"default": METHODS}));
-    let read = |item: Place<'_>| {
-        item.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
-        item.text("a method such as GET", |text| {
-            text::is_token(text).then(|| Box::from(text))
-        })
-    };
-    let methods = place.any_list(read);
+    let methods = place.any_list(method);
     methods.unwrap_or_else(|| METHODS.map(Box::from).into())
 }
 
