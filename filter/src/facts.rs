@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 
 use spillway_core::classify::Response;
+use spillway_core::headers::Headers;
 use spillway_core::hint;
 use spillway_core::select::Request;
 use spillway_core::time::Span;
@@ -65,6 +66,25 @@ impl<'a> LiveRequest<'a> {
         self.all().iter()
     }
 
+    /// Takes these headers off the request, where a client has sent one. The host may know
+    /// it under another route after that, so that all is read anew.
+    pub fn without(self, names: &[Box<str>]) -> LiveRequest<'a> {
+        let mut taken = false;
+        for name in names {
+            let mut pairs = self.pairs();
+            if pairs.any(|(other, _)| other == name.as_bytes()) {
+                // What it may not do on some host is as it was.
+                let _ = host::remove_header(Map::RequestHeaders, name);
+                taken = true;
+            }
+        }
+        if taken {
+            LiveRequest::new(self.dialect, self.many_headers)
+        } else {
+            self
+        }
+    }
+
     fn all(&self) -> &Pairs {
         self.all
             .get_or_init(|| Pairs::new(host::header_pairs(Map::RequestHeaders).unwrap_or_default()))
@@ -101,6 +121,15 @@ impl Request for LiveRequest<'_> {
             .iter()
             .any(|(other, value)| other == name.as_bytes() && test(value))
     }
+
+    fn copy_headers(&self) -> Headers {
+        self.all().to_headers()
+    }
+}
+
+/// All headers of a response that has begun.
+pub fn response_headers() -> Headers {
+    Pairs::new(host::header_pairs(Map::ResponseHeaders).unwrap_or_default()).to_headers()
 }
 
 /// The answer to the current request.

@@ -30,6 +30,7 @@ pub enum Map {
 #[repr(u32)]
 pub enum Buffer {
     RequestBody = 0,
+    ResponseBody = 1,
     CallResponseBody = 4,
     PluginConfiguration = 7,
 }
@@ -48,7 +49,8 @@ const NOT_FOUND: u32 = 1;
 const CAS_MISMATCH: u32 = 8;
 /// An argument is none, such as a cluster that there is not.
 const BAD_ARGUMENT: u32 = 2;
-/// Of the two directions of a stream, the response's.
+/// The two directions of a stream.
+const REQUEST: u32 = 0;
 const RESPONSE: u32 = 1;
 const NOT_GRPC: i32 = -1;
 
@@ -84,6 +86,7 @@ unsafe extern "C" {
         value: *const u8,
         value_len: usize,
     ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_len: usize) -> u32;
     fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, pairs_len: usize) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
@@ -197,7 +200,8 @@ pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
 }
 
 /// Sets a header in place of all its values.
-pub fn set_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
+pub fn set_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
+    let value = value.as_ref();
     // SAFETY: both texts outlive the call.
     check(unsafe {
         proxy_replace_header_map_value(
@@ -224,11 +228,23 @@ pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
     })
 }
 
+/// Takes a header off, with all its values.
+pub fn remove_header(map: Map, name: &str) -> Result<(), Status> {
+    // SAFETY: `name` outlives the call.
+    check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
 /// Sets a whole map in place of what it was.
 pub fn set_headers(map: Map, headers: &[(String, Vec<u8>)]) -> Result<(), Status> {
     let pairs = pairs::encode(headers);
     // SAFETY: `pairs` outlives the call.
     check(unsafe { proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
+}
+
+/// Lets a request go on that was held back.
+pub fn continue_request() -> Result<(), Status> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { proxy_continue_stream(REQUEST) })
 }
 
 /// Lets a response go on that was held back.

@@ -1,31 +1,34 @@
 //! The HTTP context: one request's way through the filter.
 
+use std::cell::RefMut;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::admin::{self, Clocks};
-use spillway_core::engine::{Admission, Note, Step, Ticket};
-use spillway_core::fallback::Answer;
+use spillway_core::classify::Response;
+use spillway_core::engine::{Admission, Note, Pairs, Step, Ticket};
+use spillway_core::fallback::{Answer, Skip};
 use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
-use crate::facts::{LiveRequest, LiveResponse};
+use crate::copy::Copy;
+use crate::facts::{self, LiveRequest, LiveResponse};
+use crate::held::{Side, Stream};
 use crate::host::{self, Buffer, Map, Status};
-use crate::replay::{Copy, Replay};
 use crate::root::{Engine, Shared};
 
 /// One request.
 pub struct Http {
     id: u32,
     shared: Option<Rc<Shared>>,
-    /// There from admission to settlement, but while the request is being sent again.
+    /// There from admission to settlement, but while the stream is among those held back.
     ticket: Option<Ticket>,
-    /// There while the request may yet be.
+    /// There while the request may yet be sent once more.
     copy: Option<Box<Copy>>,
-    /// Whether the request is being sent again, or was.
-    replayed: bool,
+    /// Whether the stream is among those held back.
+    held: bool,
 }
 
 impl Http {
@@ -36,7 +39,7 @@ impl Http {
             shared,
             ticket: None,
             copy: None,
-            replayed: false,
+            held: false,
         }
     }
 
@@ -48,12 +51,7 @@ impl Http {
         let most = shared
             .engine()
             .map_or(0, |engine| engine.replay_body_bytes());
-        let piece = match u32::try_from(size) {
-            Ok(0) => Ok(Vec::new()),
-            Ok(size) if size > most => Err(()),
-            _ => host::buffer(Buffer::RequestBody, size).map_err(|_| ()),
-        };
-        if !piece.is_ok_and(|piece| copy.push(&piece, most)) {
+        if !copy.take_body(Buffer::RequestBody, size, most) {
             self.spoil(Denial::RequestBody);
         }
     }
@@ -76,14 +74,75 @@ impl Http {
         }
     }
 
+    /// Does what was decided about a request that does not get to its upstream.
+    fn rejected(
+        &mut self,
+        shared: &Rc<Shared>,
+        mut engine: RefMut<'_, Engine>,
+        request: &LiveRequest<'_>,
+        (mut ticket, mut step): (Ticket, Step),
+        now: Instant,
+    ) -> Action {
+        if let Step::Call = step {
+            match copied(request, &mut ticket) {
+                Some(copy) => {
+                    drop(engine);
+                    let is_head = copy.is_head();
+                    let stream =
+                        Stream::new(shared.clone(), ticket, copy, Side::Request { is_head });
+                    self.held = true;
+                    return shared.held.hold(self.id, stream, step, now);
+                }
+                // It stays so for all entries to come.
+                None => step = engine.skip(&mut ticket, Skip::RequestShape, now),
+            }
+        }
+        shared.follow_up(&mut engine);
+        publish(&engine, ticket.note());
+        let answered = match &step {
+            Step::Answer(answer) => send(shared, answer),
+            Step::Divert => {
+                divert(&engine, &ticket);
+                false
+            }
+            _ => false,
+        };
+        self.ticket = Some(ticket);
+        action(answered)
+    }
+
+    /// Takes a piece of the response's body, if that is being kept.
+    fn keep_body(&mut self, size: usize, ends: bool) {
+        let (Some(shared), Some(ticket)) = (&self.shared, &mut self.ticket) else {
+            return;
+        };
+        if !ticket.is_keeping() {
+            return;
+        }
+        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+            return;
+        };
+        if engine.expects(ticket, size) {
+            let piece = match size {
+                0 => Ok(Vec::new()),
+                _ => host::buffer(Buffer::ResponseBody, size),
+            };
+            match piece {
+                Ok(piece) if piece.len() == size => engine.collect(ticket, &piece, ends, now),
+                _ => engine.drop_collection(ticket),
+            }
+        }
+        shared.follow_up(&mut engine);
+    }
+
     /// Gives the ticket back, with the host's word on how the request ended if
     /// there is one.
     fn settle(&mut self, response: Option<LiveResponse>) {
         let Some(shared) = &self.shared else {
             return;
         };
-        if self.replayed {
-            self.ticket = shared.replays.take(self.id);
+        if self.held {
+            self.ticket = shared.held.take(self.id);
         }
         let Some(ticket) = self.ticket.take() else {
             return;
@@ -99,7 +158,13 @@ impl Http {
     }
 }
 
-impl Context for Http {}
+impl Context for Http {
+    fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
+        if let Some(shared) = &self.shared {
+            shared.held.answered(call, headers, body, trailers);
+        }
+    }
+}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
@@ -109,15 +174,16 @@ impl HttpContext for Http {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return Action::Continue;
         };
-        let request = LiveRequest::new(&shared.dialect, engine.wants_many_headers());
+        let request = LiveRequest::new(&shared.dialect, engine.wants_many_headers())
+            .without(engine.reserved_headers());
         if let Some(action) = administer(&shared, &mut engine, &request, now) {
             return action;
         }
         let admission = engine.admit(&request, end_of_stream, now);
-        shared.follow_up(&mut engine);
         match admission {
             Admission::Unmatched => Action::Continue,
             Admission::Pass(mut ticket) => {
+                shared.follow_up(&mut engine);
                 if !shared.host_logs.get() {
                     ticket.watch_response();
                 }
@@ -129,14 +195,18 @@ impl HttpContext for Http {
                 self.ticket = Some(ticket);
                 Action::Continue
             }
-            Admission::Reject(answer, note) => {
-                publish(&engine, Some(note));
-                action(send(&shared, &answer))
+            Admission::Reject(ticket, step) => {
+                self.rejected(&shared, engine, &request, (ticket, step), now)
             }
         }
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if self.held
+            && let Some(shared) = &self.shared
+        {
+            return shared.held.request_body(self.id, size, end_of_stream);
+        }
         self.copy_body(size);
         if end_of_stream {
             self.request_complete();
@@ -145,51 +215,85 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if self.held
+            && let Some(shared) = &self.shared
+        {
+            return shared.held.request_trailers(self.id);
+        }
         self.spoil(Denial::RequestShape);
         self.request_complete();
         Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        // A request that was answered here has no ticket: its own answer passes by.
-        let (Some(shared), Some(ticket)) = (&self.shared, &mut self.ticket) else {
+        let Some(shared) = &self.shared else {
             return Action::Continue;
         };
-        if !ticket.watches_response() {
+        if self.held {
+            shared.held.response_headers(self.id);
             return Action::Continue;
         }
+        // A request that was answered here needs no look: its own answer passes by.
+        let Some(ticket) = self.ticket.as_mut().filter(|it| it.watches_response()) else {
+            return Action::Continue;
+        };
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return Action::Continue;
         };
         let mut step = engine.response_headers(ticket, &LiveResponse::Begun, now);
         let copy = self.copy.take();
         if let Step::Retry(_) = step
-            && !(copy.is_some() && shared.replays.is_served())
+            && !(copy.is_some() && shared.held.is_served())
         {
-            step = engine.give_up(ticket, Denial::Host);
+            step = engine.give_up(ticket, Denial::Host, now);
+        }
+        if let Step::Call = step
+            && copy.is_none()
+        {
+            step = engine.skip(ticket, Skip::Host, now);
         }
         let action = match (step, copy) {
+            (step @ (Step::Retry(_) | Step::Call), Some(copy)) => {
+                drop(engine);
+                let bodiless = end_of_stream || copy.is_head();
+                let Some(ticket) = self.ticket.take() else {
+                    return Action::Continue;
+                };
+                let side = Side::Response { bodiless };
+                let stream = Stream::new(shared.clone(), ticket, copy, side);
+                self.held = true;
+                return shared.held.hold(self.id, stream, step, now);
+            }
             (Step::Answer(answer), _) => {
                 publish(&engine, ticket.note());
                 action(send(shared, &answer))
             }
-            (Step::Retry(wait), Some(copy)) => {
-                if let Some(ticket) = self.ticket.take() {
-                    let replay = Replay {
-                        shared: shared.clone(),
-                        ticket,
-                        bodiless: end_of_stream || copy.is_head(),
-                        copy,
-                    };
-                    self.replayed = true;
-                    shared.replays.hold(self.id, replay, now.after(wait));
-                }
-                Action::Pause
+            (Step::Label(labels), _) => {
+                label(&labels);
+                Action::Continue
             }
-            (Step::Pass | Step::Retry(_), _) => Action::Continue,
+            (Step::Pass, _) if ticket.may_keep() => {
+                let headers = facts::response_headers();
+                let unix_secs = LiveResponse::Begun.unix_secs();
+                engine.keep(ticket, &headers, end_of_stream, unix_secs, now);
+                Action::Continue
+            }
+            _ => Action::Continue,
         };
         shared.follow_up(&mut engine);
         action
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        // Where bodies come while headers are held back, to let one go is to let both go.
+        if self.held
+            && let Some(shared) = &self.shared
+            && shared.held.holds(self.id)
+        {
+            return Action::Pause;
+        }
+        self.keep_body(size, end_of_stream);
+        Action::Continue
     }
 
     fn on_log(&mut self) {
@@ -237,18 +341,30 @@ fn administer(
     Some(action(is_taken(shared, sent)))
 }
 
-/// A copy of a request, to be sent again. Where there can be none the ticket knows why.
+/// A copy of a request, to be sent once more. Where there can be none the ticket knows why.
 fn copied(request: &LiveRequest<'_>, ticket: &mut Ticket) -> Option<Box<Copy>> {
-    let Some(cluster) = request.cluster() else {
-        // The host would not know where to.
-        ticket.spoil(Denial::Host);
-        return None;
-    };
+    let cluster = request.cluster().unwrap_or_default();
     let copy = Copy::new(cluster, request.pairs()).map(Box::new);
     if copy.is_none() {
         ticket.spoil(Denial::RequestShape);
     }
     copy
+}
+
+/// Sends a request elsewhere, by the header that the host's route table goes by.
+pub fn divert(engine: &Engine, ticket: &Ticket) {
+    if let Some(route) = engine.route(ticket) {
+        // A host that refuses has a table that does not see it: the request goes on.
+        let _ = host::set_header(Map::RequestHeaders, &route.name, &*route.value);
+    }
+}
+
+/// Puts headers on a response, in place of any that it has of these names.
+pub fn label(labels: &Pairs) {
+    for (name, value) in labels {
+        // An answer without labels is still one.
+        let _ = host::set_header(Map::ResponseHeaders, name, value);
+    }
 }
 
 /// Tells the host's router what it may do about retries.
@@ -258,7 +374,7 @@ fn instruct(engine: &Engine, ticket: &Ticket) {
     };
     let set = |name, number: u64| {
         // A host without a router has nobody to tell.
-        let _ = host::set_header(Map::RequestHeaders, name, &number.to_string());
+        let _ = host::set_header(Map::RequestHeaders, name, number.to_string());
     };
     set("x-envoy-max-retries", order.max_retries.into());
     if let Some((name, words)) = order.conditions {

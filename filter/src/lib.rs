@@ -13,12 +13,14 @@
     clippy::arithmetic_side_effects
 )]
 
+mod answered;
+mod copy;
 mod facts;
+mod held;
 mod host;
 mod http;
 mod metrics;
 mod pairs;
-mod replay;
 mod report;
 mod root;
 mod shared;

@@ -4,6 +4,8 @@
 //! Read in place: a request's headers cost one copy, made by the host. What does
 //! not fit the encoding ends the map there.
 
+use spillway_core::headers::Headers;
+
 /// A map as the host encodes it.
 #[derive(Default)]
 pub struct Pairs(Vec<u8>);
@@ -28,6 +30,15 @@ impl Pairs {
             let value = take(&mut texts, word(value_len))?;
             Some((name, value))
         })
+    }
+
+    /// The pairs, to be kept.
+    pub fn to_headers(&self) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in self.iter() {
+            headers.push(name, value);
+        }
+        headers
     }
 }
 

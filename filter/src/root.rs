@@ -10,9 +10,9 @@ use spillway_core::policy::Config;
 use spillway_core::time::Instant;
 
 use crate::facts::Dialect;
+use crate::held::Held;
 use crate::host::{self, MetricKind};
 use crate::http::Http;
-use crate::replay::Replays;
 use crate::report::Reporter;
 use crate::shared::Store;
 
@@ -31,8 +31,8 @@ pub struct Shared {
     pub dialect: Dialect,
     /// Where events go.
     pub reporter: Reporter,
-    /// Requests that are being sent again, under whichever configuration.
-    pub replays: Rc<Replays>,
+    /// Streams that are held back, under whichever configuration.
+    pub held: Rc<Held>,
     /// How often ticks come; 0 where none do.
     tick_ms: Cell<u32>,
 }
@@ -51,12 +51,12 @@ enum Clock {
 #[derive(Default)]
 pub struct Root {
     shared: Option<Rc<Shared>>,
-    replays: Rc<Replays>,
+    held: Rc<Held>,
 }
 
 impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
-        self.replays.answered(call, headers, body, trailers);
+        self.held.answered(call, headers, body, trailers);
     }
 }
 
@@ -71,8 +71,8 @@ impl RootContext for Root {
         };
         match Config::parse(&json) {
             Ok(config) => {
-                let replays = self.replays.clone();
-                self.shared = Some(Rc::new(Shared::new(config, replays)));
+                let held = self.held.clone();
+                self.shared = Some(Rc::new(Shared::new(config, held)));
                 true
             }
             Err(errors) => {
@@ -91,7 +91,7 @@ impl RootContext for Root {
         let Some(now) = shared.now() else {
             return;
         };
-        self.replays.tick(now);
+        self.held.tick(now);
         if let Some(mut engine) = shared.engine() {
             // Traffic that goes on has something for each tick: the timer is left alone
             // until one comes for nothing.
@@ -112,7 +112,7 @@ impl RootContext for Root {
 
 impl Shared {
     /// Probes what the host can do, once, and says so.
-    fn new(config: Config, replays: Rc<Replays>) -> Shared {
+    fn new(config: Config, held: Rc<Held>) -> Shared {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
         } else if host::wall_time().is_ok() {
@@ -144,7 +144,7 @@ impl Shared {
             host_logs: Cell::new(false),
             dialect: Dialect::default(),
             reporter,
-            replays,
+            held,
             tick_ms: Cell::new(0),
         }
     }
@@ -155,7 +155,7 @@ impl Shared {
         self.reporter.report(engine);
         let now = self.tick_ms.get();
         // Merges alone never need more ticks than there are.
-        if now > 0 && self.replays.tick_ms().is_none() {
+        if now > 0 && self.held.tick_ms().is_none() {
             return;
         }
         let wanted = self.wanted_ticks(engine);
@@ -176,7 +176,7 @@ impl Shared {
     fn wanted_ticks(&self, engine: &Engine) -> u32 {
         let merging = engine.has_pending().then(|| engine.tick_period().as_ms());
         let merging = merging.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
-        let replaying = self.replays.tick_ms();
+        let replaying = self.held.tick_ms();
         merging.into_iter().chain(replaying).min().unwrap_or(0)
     }
 

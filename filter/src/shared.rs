@@ -1,7 +1,7 @@
 //! The records of circuits, in the host's shared data.
 //!
-//! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`: all of them come from the
-//! configuration, none from a client, since the host can neither list names nor delete
+//! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`, and `.stale` in place of a policy for
+//! kept answers: all of them come from the configuration, none from a client, since the host can neither list names nor delete
 //! one. Plugins of one `vm_id` and one name share their circuits, over all workers and
 //! listeners.
 //!
@@ -15,6 +15,9 @@ use spillway_core::records::{Name, Records, Version};
 use spillway_core::snapshot;
 
 use crate::host;
+
+/// Whatever the number of the last write is.
+const ANY: Version = 0;
 
 /// Records in this module's own memory, with the numbers of their last writes.
 type Own = HashMap<Box<str>, (Box<[u8]>, Version)>;
@@ -62,6 +65,14 @@ impl Store {
             Name::Slot(policy, place) => {
                 write!(self.name, "spillway/{layout}/{plugin}/{policy}/{place}")
             }
+            // No policy's name has a dot.
+            Name::Shard(shard) => write!(self.name, "spillway/{layout}/{plugin}/.stale/{shard}"),
+            Name::Answer(shard, slot) => {
+                write!(
+                    self.name,
+                    "spillway/{layout}/{plugin}/.stale/{shard}/{slot}"
+                )
+            }
         };
     }
 }
@@ -98,5 +109,17 @@ impl Records for Store {
         self.writes = self.writes.wrapping_add(1);
         own.insert(self.name.as_str().into(), (record.into(), self.writes));
         true
+    }
+
+    fn put(&mut self, name: Name<'_>, record: &[u8]) {
+        self.set_name(name);
+        match &mut self.own {
+            // What cannot be written is not found.
+            None => drop(host::set_shared_data(&self.name, record, ANY)),
+            Some(own) => {
+                self.writes = self.writes.wrapping_add(1);
+                own.insert(self.name.as_str().into(), (record.into(), self.writes));
+            }
+        }
     }
 }

@@ -17,16 +17,18 @@ use crate::breaker::{Permit, Refusal, StateName, Transition};
 use crate::circuit::Forced;
 use crate::classify::{self, Course, Outcome, Response, Rules, Verdict};
 use crate::event::{Counter, Event};
-use crate::fallback::{self, Answer, Occasion};
 use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
-use crate::policy::{Admin, Config, Limits, Mode, On, Policy, WHOLE_BP};
+use crate::policy::{Admin, Config, Host, Limits, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
 use crate::records::Records;
 use crate::retry;
 use crate::select::{self, Request, Selector};
+use crate::stale::Shelf;
 use crate::time::{Instant, Span};
 
+mod answering;
 mod control;
+mod keeping;
 mod retrying;
 mod sharing;
 mod telling;
@@ -34,7 +36,7 @@ mod ticket;
 mod upkeep;
 
 pub use control::Operator;
-pub use ticket::{Admission, Decision, Note, Order, Step, Ticket};
+pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
 
 use sharing::Reach;
 use ticket::{Admitted, Echo, Plan};
@@ -51,6 +53,11 @@ pub struct Engine<R> {
     /// Policies that are not of this configuration, which the operator's view has met.
     others: Vec<Box<str>>,
     records: R,
+    /// Where kept answers lie, if a policy gives any.
+    shelf: Option<Shelf>,
+    /// Headers by which requests are sent elsewhere.
+    reserved: Vec<Box<str>>,
+    host: Host,
     limits: Limits,
     interval: Span,
     loaded_at: Instant,
@@ -81,7 +88,12 @@ impl<R: Records> Engine<R> {
         let mut random = Random::new(seed);
         let hash_seed = random.word();
         let table = |_: &Policy| KeyTable::new(config.limits.keys);
+        let keeps = config.policies.iter().any(Policy::keeps_answers);
+        let shelf = keeps.then(|| Shelf::new(config.limits.stale_bytes, config.sync.interval));
         let mut engine = Engine {
+            reserved: reserved(&config.policies),
+            shelf,
+            host: config.host,
             tables: config.policies.iter().map(table).collect(),
             balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
@@ -110,6 +122,13 @@ impl<R: Records> Engine<R> {
     /// had better read them all at once.
     pub fn wants_many_headers(&self) -> bool {
         self.many_headers
+    }
+
+    /// Headers that are the filter's own: what a client sends under these names is to be
+    /// taken off its request before [`Engine::admit`], since the host's route table goes by
+    /// them.
+    pub fn reserved_headers(&self) -> &[Box<str>] {
+        &self.reserved
     }
 
     /// The name of a policy, for metrics and logs; empty for a place that no policy has.
@@ -173,6 +192,11 @@ impl<R: Records> Engine<R> {
             course,
             watches_clock: policy.breaker.slow_threshold.is_some(),
             watches_response: enforced && policy.wants_response(),
+            trouble: None,
+            uncallable: None,
+            may_call: enforced && !course.grpc && policy.asks_cluster_later(),
+            asked: None,
+            keeping: None,
             echo: Echo::wanted(policy.echoes_request_later(), request),
             plan: Plan::None,
             seen: None,
@@ -181,6 +205,9 @@ impl<R: Records> Engine<R> {
         let retry = policy.retry.as_ref();
         let wish = retry.map(|config| retry::wish(config, request, course.grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
+        if fits && policy.keeps_answers() {
+            self.ask(&mut ticket, request, now);
+        }
         let refusal = match self.reach(place, fits, now) {
             Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),
             Reach::Refused(refusal) => Some(refusal),
@@ -193,10 +220,13 @@ impl<R: Records> Engine<R> {
             }
         };
         if let Some(refusal) = refusal {
-            let rejection = self.refuse(&mut ticket, refusal, request);
-            if let Some((answer, note)) = rejection {
-                return Admission::Reject(answer, note);
+            ticket.state = refusal.state;
+            if ticket.enforced {
+                let step = self.refuse(&mut ticket, refusal.retry_after, request, now);
+                return Admission::Reject(ticket, step);
             }
+            ticket.decision = Some(Decision::WouldReject);
+            self.count(place, Counter::WouldReject);
         }
         if let Some(wish) = wish {
             self.plan(&mut ticket, wish, now);
@@ -228,6 +258,9 @@ impl<R: Records> Engine<R> {
         response: &impl Response,
         now: Instant,
     ) -> Step {
+        if ticket.trouble.is_some() {
+            return self.label(ticket);
+        }
         ticket.course.response_start = Some(now);
         let Some(policy) = self.policies.get(ticket.policy) else {
             return Step::Pass;
@@ -242,25 +275,11 @@ impl<R: Records> Engine<R> {
                 circuit.breaker.answered(permit, verdict, moment.now);
             });
         }
+        self.forget(ticket, response, verdict);
         match self.again(ticket, response, verdict, now) {
             Some(wait) => Step::Retry(wait),
-            None => self.conclude(ticket),
+            None => self.conclude(ticket, now),
         }
-    }
-
-    /// The answer in place of what was seen last, if the policy has one.
-    fn conclude(&mut self, ticket: &mut Ticket) -> Step {
-        let policy = self.policies.get(ticket.policy);
-        let answer = policy
-            .zip(ticket.seen)
-            .and_then(|(policy, verdict)| answer_to_failure(policy, ticket, verdict));
-        let Some(answer) = answer else {
-            return Step::Pass;
-        };
-        ticket.replaced = true;
-        ticket.decision = Some(Decision::Fallback);
-        self.count(ticket.policy, Counter::Fallback(answer.on, answer.kind));
-        Step::Answer(answer)
     }
 
     /// Takes a ticket back, with how its request ended.
@@ -273,6 +292,7 @@ impl<R: Records> Engine<R> {
             _ => classify::at_end(&rules(policy), &ticket.course, response, now),
         };
         let too_late = !ticket.replaced
+            && ticket.trouble.is_none()
             && ticket.enforced
             && verdict.outcome == Outcome::Failure
             && policy
@@ -357,48 +377,13 @@ impl<R: Records> Engine<R> {
         })
     }
 
-    /// Rejects, or where decisions are not applied lets through without a permit.
-    fn refuse(
-        &mut self,
-        ticket: &mut Ticket,
-        refusal: Refusal,
-        request: &impl Request,
-    ) -> Option<(Answer, Note)> {
-        let answer = self
-            .policies
-            .get(ticket.policy)
-            .filter(|_| ticket.enforced)
-            .and_then(|policy| {
-                let echo = Echo::wanted(policy.echoes_request(), request);
-                let occasion = Occasion {
-                    on: On::Open,
-                    state: refusal.state,
-                    retry_after: refusal.retry_after,
-                    grpc: ticket.course.grpc,
-                    path: &echo.path,
-                    request_id: &echo.request_id,
-                };
-                fallback::answer(policy, &occasion)
-            });
-        ticket.state = refusal.state;
-        let Some(answer) = answer else {
-            ticket.decision = Some(Decision::WouldReject);
-            self.count(ticket.policy, Counter::WouldReject);
-            return None;
-        };
-        self.count(ticket.policy, Counter::Rejected);
-        self.count(ticket.policy, Counter::Fallback(answer.on, answer.kind));
-        let note = Note {
-            policy: ticket.policy,
-            state: refusal.state,
-            decision: Decision::Reject,
-        };
-        Some((answer, note))
-    }
-
     /// Every ticket ends here, with how many retries the host's router has made, if it was
     /// granted any and says so.
     fn finish(&mut self, ticket: &mut Ticket, verdict: Verdict, made: Option<u64>, now: Instant) {
+        self.drop_collection(ticket);
+        if ticket.is_rejected() {
+            return;
+        }
         self.count(ticket.policy, Counter::Request(verdict.outcome));
         if verdict.slow {
             self.count(ticket.policy, Counter::Slow);
@@ -460,20 +445,16 @@ fn reason(verdict: Verdict) -> On {
     }
 }
 
-/// The answer in place of a failed one, where decisions are applied.
-fn answer_to_failure(policy: &Policy, ticket: &Ticket, verdict: Verdict) -> Option<Answer> {
-    if !ticket.enforced || verdict.outcome != Outcome::Failure {
-        return None;
+/// The headers by which policies send requests elsewhere, those of disabled ones included:
+/// the route table goes by them whatever a policy's mode is.
+fn reserved(policies: &[Policy]) -> Vec<Box<str>> {
+    let mut names: Vec<Box<str>> = Vec::new();
+    for route in policies.iter().flat_map(Policy::routes) {
+        if !names.contains(&route.name) {
+            names.push(route.name.clone());
+        }
     }
-    let occasion = Occasion {
-        on: reason(verdict),
-        state: ticket.state,
-        retry_after: Span::ZERO,
-        grpc: ticket.course.grpc,
-        path: &ticket.echo.path,
-        request_id: &ticket.echo.request_id,
-    };
-    fallback::answer(policy, &occasion)
+    names
 }
 
 #[cfg(test)]

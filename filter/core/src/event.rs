@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::admin::Action;
 use crate::breaker::{StateName, Transition};
 use crate::classify::Outcome;
-use crate::fallback::Kind;
+use crate::fallback::{Kind, Skip};
 use crate::policy::On;
 use crate::retry::Denial;
 
@@ -60,9 +60,9 @@ pub enum Counter {
     Request(Outcome),
     /// It was slow.
     Slow,
-    /// A request was rejected.
+    /// A request was kept from its upstream.
     Rejected,
-    /// A request would have been rejected, but the mode let it through.
+    /// A request would have been, but the mode let it through.
     WouldReject,
     /// A circuit changed its state.
     Transition(StateName, StateName),
@@ -70,6 +70,14 @@ pub enum Counter {
     Probe,
     /// A fallback answered.
     Fallback(On, Kind),
+    /// A fallback that had its turn gave no answer.
+    FallbackSkipped(Kind, Skip),
+    /// An answer was kept.
+    StaleKept,
+    /// A kept answer made room for another.
+    StaleEvicted,
+    /// An answer that might be kept is too large for it.
+    StaleTooLarge,
     /// A failure that a fallback is meant for was known only after the answer had begun.
     FallbackTooLate,
     /// Retries that were made of requests which then ended so.

@@ -1,8 +1,8 @@
-//! The answer for a request that the upstream will not, or could not, answer.
+//! The answers that are made here, for a request that the upstream will not, or could
+//! not, answer.
 //!
-//! The first entry of the policy that is meant for the occasion answers; on a
-//! rejection without such an entry there is a default, and on a failure the
-//! upstream's own answer stands. What callers sent may stand in an answer only
+//! Which entry of a policy has its turn is the engine's to say; this is what a fixed answer,
+//! and the default for rejections, are. What callers sent may stand in an answer only
 //! through a [`Template`], which escapes it for the place where it stands.
 
 use alloc::format;
@@ -10,11 +10,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::breaker::StateName;
-use crate::policy::{On, Policy, Respond};
+use crate::policy::{FallbackType, On, Policy, Respond};
 use crate::time::Span;
 
+mod accept;
+mod details;
 mod template;
 
+pub use accept::Media;
 pub use template::{Escape, Template, Values};
 
 /// An answer to be sent in place of the upstream's.
@@ -39,9 +42,15 @@ pub struct Answer {
 /// How an answer was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// By an entry of the policy.
+    /// It is the fixed one of an entry.
     Respond,
-    /// By the default for rejections.
+    /// It is the last good one.
+    Stale,
+    /// Another cluster gave it.
+    Cluster,
+    /// The request went elsewhere.
+    Route,
+    /// It is the default for rejections.
     Default,
 }
 
@@ -50,7 +59,53 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Respond => "respond",
+            Kind::Stale => "stale",
+            Kind::Cluster => "cluster",
+            Kind::Route => "route",
             Kind::Default => "default",
+        }
+    }
+
+    /// The kind of an entry.
+    pub fn of(entry: &FallbackType) -> Kind {
+        match entry {
+            FallbackType::Respond(_) => Kind::Respond,
+            FallbackType::Stale(_) => Kind::Stale,
+            FallbackType::Cluster(_) => Kind::Cluster,
+            FallbackType::Route(_) => Kind::Route,
+        }
+    }
+}
+
+/// Why an entry that has its turn gives no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Skip {
+    /// Nothing is kept that this request may have.
+    NotKept,
+    /// The request's body is not all there, or there is no copy of it.
+    RequestBody,
+    /// The request has something that a call cannot carry: gRPC, trailers, an upgrade, what
+    /// is no text.
+    RequestShape,
+    /// The answer has something that cannot be handed on: trailers, or more bytes than
+    /// `limits.replay_answer_bytes`.
+    AnswerShape,
+    /// The other cluster failed.
+    Failure,
+    /// The host has no such cluster, nobody in it, or makes no calls.
+    Host,
+}
+
+impl Skip {
+    /// The word for it in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Skip::NotKept => "not_kept",
+            Skip::RequestBody => "request_body",
+            Skip::RequestShape => "request_shape",
+            Skip::AnswerShape => "answer_shape",
+            Skip::Failure => "failure",
+            Skip::Host => "host",
         }
     }
 }
@@ -70,6 +125,8 @@ pub struct Occasion<'a> {
     pub path: &'a [u8],
     /// The request's `x-request-id`; empty where it has none.
     pub request_id: &'a [u8],
+    /// The request's `accept`; empty where it has none.
+    pub accept: &'a [u8],
 }
 
 impl Occasion<'_> {
@@ -78,7 +135,8 @@ impl Occasion<'_> {
         self.retry_after.as_secs_ceil().max(1)
     }
 
-    fn details(&self) -> &'static str {
+    /// What access logs show as response code details.
+    pub fn details(&self) -> &'static str {
         match (self.on, self.state) {
             (On::Failure, _) => "spillway_failure",
             (On::Timeout, _) => "spillway_timeout",
@@ -90,60 +148,63 @@ impl Occasion<'_> {
     }
 }
 
-/// The answer of `policy` for `occasion`; absent where the upstream's stands.
-pub fn answer(policy: &Policy, occasion: &Occasion<'_>) -> Option<Answer> {
-    let entry = policy.fallback.iter().find(|e| e.on.contains(occasion.on));
-    let mut answer = match (entry, occasion.on) {
-        (Some(entry), _) => responded(policy, entry, occasion),
-        (None, On::Open) if occasion.grpc => default_grpc(policy, occasion),
-        (None, On::Open) => default_http(policy, occasion),
-        (None, On::Failure | On::Timeout) => return None,
-    };
-    if policy.label {
-        push(
-            &mut answer.headers,
-            "x-circuit-fallback",
-            answer.kind.name(),
-        );
-        push(
-            &mut answer.headers,
-            "x-circuit-state",
-            occasion.state.name(),
-        );
+/// The default for rejections.
+pub fn default(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
+    if occasion.grpc {
+        default_grpc(policy, occasion)
+    } else {
+        default_http(policy, occasion)
     }
-    Some(answer)
+}
+
+/// The headers by which callers see that an answer is a fallback; none where the policy
+/// wants none.
+pub fn labels(policy: &Policy, kind: Kind, state: StateName) -> Vec<(String, Vec<u8>)> {
+    let mut headers = Vec::new();
+    if policy.label {
+        push(&mut headers, "x-circuit-fallback", kind.name());
+        push(&mut headers, "x-circuit-state", state.name());
+    }
+    headers
 }
 
 fn push(headers: &mut Vec<(String, Vec<u8>)>, name: &str, value: &str) {
     headers.push((name.into(), value.as_bytes().into()));
 }
 
-fn responded(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>) -> Answer {
+/// The fixed answer of an entry.
+pub fn respond(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>) -> Answer {
     let values = Values {
         policy: &policy.name,
         retry_after: occasion.wait_secs(),
         path: occasion.path,
         request_id: occasion.request_id,
     };
-    let fill = |(name, template): &(_, Template)| {
-        let name: &str = <alloc::boxed::Box<str> as AsRef<str>>::as_ref(name);
-        (String::from(name), template.fill(&values))
-    };
+    let mut headers = Vec::new();
+    for (name, template) in &entry.headers {
+        if !occasion.grpc || &**name != "content-type" {
+            headers.push((String::from(&**name), template.fill(&values)));
+        }
+    }
     let body = if occasion.grpc {
-        &entry.grpc_message
+        entry.grpc_message.fill(&values)
+    } else if let Some((media, body)) = accept::choose(&entry.variants, occasion.accept) {
+        push(&mut headers, "content-type", media.content_type());
+        push(&mut headers, "vary", "accept");
+        body.fill(&values)
     } else {
-        &entry.body
+        entry.body.fill(&values)
     };
+    let status = occasion.grpc.then_some(entry.grpc_status);
+    let own = entry.headers.iter().any(|(name, _)| &**name == details::HEADER);
+    if let Some(code) = status.filter(|code| *code != 0 && !own) {
+        details::push(&mut headers, policy, occasion, code, &body);
+    }
     Answer {
         status: entry.status,
-        headers: entry
-            .headers
-            .iter()
-            .filter(|(name, _)| !occasion.grpc || &**name != "content-type")
-            .map(fill)
-            .collect(),
-        body: body.fill(&values),
-        grpc_status: occasion.grpc.then_some(entry.grpc_status),
+        headers,
+        body,
+        grpc_status: status,
         details: occasion.details(),
         on: occasion.on,
         kind: Kind::Respond,

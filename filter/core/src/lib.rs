@@ -43,6 +43,7 @@ pub mod classify;
 pub mod engine;
 pub mod event;
 pub mod fallback;
+pub mod headers;
 pub mod hint;
 pub mod keys;
 pub mod policy;
@@ -52,6 +53,7 @@ pub mod replica;
 pub mod retry;
 pub mod select;
 pub mod snapshot;
+pub mod stale;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::fallback::Template;
+use crate::fallback::{Media, Template};
 use crate::time::Span;
 
 pub mod error;
@@ -39,6 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// How workers share what they know of the circuits.
     pub sync: Sync,
+    /// What the user says of the host.
+    pub host: Host,
     /// Where circuits are shown and forced; absent: nowhere.
     pub admin: Option<Admin>,
 }
@@ -50,8 +52,18 @@ pub struct Limits {
     pub keys: u32,
     /// Largest request body of which a copy is kept, to be sent again.
     pub replay_body_bytes: u32,
-    /// Largest answer to a request that was sent again which is handed on.
+    /// Largest answer to a request that was sent again, or to another cluster, which is
+    /// handed on.
     pub replay_answer_bytes: u32,
+    /// What kept answers may take, for the whole proxy.
+    pub stale_bytes: u32,
+}
+
+/// What the user says of the host, which it does not tell by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Whether a request's body comes while its headers are held back.
+    pub headers_stop_iteration: bool,
 }
 
 /// How workers share what they know of the circuits.
@@ -92,7 +104,7 @@ pub struct Policy {
     /// How failed requests are sent again; absent: not by this policy.
     pub retry: Option<RetryConfig>,
     /// The answers to try, in order.
-    pub fallback: Vec<Respond>,
+    pub fallback: Vec<Fallback>,
 }
 
 /// Whether decisions are made, and applied.
@@ -465,21 +477,72 @@ impl BudgetConfig {
     }
 }
 
+/// One entry of `fallback`: an answer, and what it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fallback {
+    /// What it is given for.
+    pub on: OnSet,
+    /// Where it comes from.
+    pub from: FallbackType,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FallbackType {
+    /// It is fixed.
+    Respond(Respond),
+    /// It is the last good one.
+    Stale(StaleConfig),
+    /// Another cluster gives it.
+    Cluster(ClusterConfig),
+    /// The host's router sends the request elsewhere.
+    Route(RouteConfig),
+}
+
 /// A fixed answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Respond {
-    /// What it is given for.
-    pub on: OnSet,
     /// The status, 200 to 599.
     pub status: u16,
-    /// Names in lower case; `content-type` is among them where there is a body.
+    /// Names in lower case; `content-type` is among them where there is one body.
     pub headers: Vec<(Box<str>, Template)>,
-    /// The body.
+    /// The body; empty where there are variants.
     pub body: Template,
+    /// Bodies of which the request's `accept` chooses one, the first where it has no say.
+    pub variants: Vec<(Media, Template)>,
     /// The status of a gRPC answer.
     pub grpc_status: u8,
     /// The message of a gRPC answer.
     pub grpc_message: Template,
+}
+
+/// The last good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaleConfig {
+    /// How old it may be.
+    pub max_age: Span,
+    /// Whether answers that do not say so are for everybody too.
+    pub shared: bool,
+}
+
+/// The answer of another cluster to the same request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// The host's cluster.
+    pub cluster: Box<str>,
+    /// A path in place of the request's, whose query stays unless this has one.
+    pub path: Option<Box<str>>,
+    /// How long it may take.
+    pub timeout: Span,
+}
+
+/// A header by which the host's route table sends a request elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// The name in lower case.
+    pub name: Box<str>,
+    /// The value.
+    pub value: Box<str>,
 }
 
 /// Why an answer is needed.
@@ -547,17 +610,53 @@ impl Config {
 }
 
 impl Policy {
-    /// Whether some answer repeats the request's path or id.
+    /// Whether some answer depends on what the request says: its path, its id, or what it
+    /// accepts.
     pub fn echoes_request(&self) -> bool {
-        self.fallback.iter().any(Respond::echoes_request)
+        self.responds().any(|(_, it)| it.echoes_request())
     }
 
-    /// Whether some answer to a failure does: then they must be remembered, since
-    /// hosts let go of a request's headers before the response's come.
+    /// Whether some answer to a failure does: then that must be remembered, since hosts let
+    /// go of a request's headers before the response's come.
     pub fn echoes_request_later(&self) -> bool {
-        self.fallback
-            .iter()
-            .any(|entry| entry.on.wants_response() && entry.echoes_request())
+        self.responds()
+            .any(|(on, it)| on.wants_response() && it.echoes_request())
+    }
+
+    fn responds(&self) -> impl Iterator<Item = (OnSet, &Respond)> {
+        self.fallback.iter().filter_map(|entry| match &entry.from {
+            FallbackType::Respond(respond) => Some((entry.on, respond)),
+            _ => None,
+        })
+    }
+
+    /// The entries that give kept answers.
+    pub fn stale(&self) -> impl Iterator<Item = &StaleConfig> {
+        self.fallback.iter().filter_map(|entry| match &entry.from {
+            FallbackType::Stale(stale) => Some(stale),
+            _ => None,
+        })
+    }
+
+    /// Whether good answers are kept. Not in shadow, where nothing would ever be given.
+    pub fn keeps_answers(&self) -> bool {
+        self.mode != Mode::Shadow && self.stale().next().is_some()
+    }
+
+    /// Whether another cluster may be asked in place of an answer that has failed: then a
+    /// copy of the request must be kept.
+    pub fn asks_cluster_later(&self) -> bool {
+        self.fallback.iter().any(|entry| {
+            entry.on.wants_response() && matches!(entry.from, FallbackType::Cluster(_))
+        })
+    }
+
+    /// The headers by which requests are sent elsewhere.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteConfig> {
+        self.fallback.iter().filter_map(|entry| match &entry.from {
+            FallbackType::Route(route) => Some(route),
+            _ => None,
+        })
     }
 
     /// The retry budget of each key.
@@ -574,9 +673,10 @@ impl Policy {
 impl Respond {
     fn echoes_request(&self) -> bool {
         let headers = self.headers.iter().map(|(_, value)| value);
-        headers
+        let echoes = headers
             .chain([&self.body, &self.grpc_message])
-            .any(Template::echoes_request)
+            .any(Template::echoes_request);
+        echoes || !self.variants.is_empty()
     }
 }
 

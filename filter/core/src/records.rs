@@ -40,6 +40,10 @@ pub enum Name<'a> {
     Census(&'a str),
     /// A slot of this policy, by its number.
     Slot(&'a str, u32),
+    /// The account of a shard of kept answers.
+    Shard(u32),
+    /// A slot of a shard, by its number.
+    Answer(u32, u32),
 }
 
 /// Where records are kept.
@@ -50,6 +54,10 @@ pub trait Records {
     /// Writes a record, if its last write has this number still, or where there is no
     /// number if it was never written. Says whether it did.
     fn write(&mut self, name: Name<'_>, record: &[u8], version: Option<Version>) -> bool;
+
+    /// Writes a record over whatever stands there: for what its readers compare with more
+    /// than a number.
+    fn put(&mut self, name: Name<'_>, record: &[u8]);
 }
 
 /// What a slot holds.

@@ -131,6 +131,10 @@ fn grpc_timeout(value: &[u8]) -> Option<Span> {
     Some(Span::from_ns(amount.saturating_mul(unit_ns)))
 }
 
+/// What access logs show as response code details of an answer to a request that was sent
+/// again.
+pub const DETAILS: &str = "spillway_retry";
+
 /// Envoy's response flags that say how an attempt failed without an answer.
 mod flag {
     /// UF: there was no connection.

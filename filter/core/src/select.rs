@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use crate::headers::Headers;
 use crate::policy::{Authority, HeaderTest, KeyPart, Match, Mode, PathKind, PathPattern, Policy};
 
 /// What the host knows of a request. Asked lazily: what no policy needs is not read.
@@ -23,6 +24,8 @@ pub trait Request {
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// Whether any value of a header passes `test`.
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+    /// All headers, to be looked at once the host has let go of them.
+    fn copy_headers(&self) -> Headers;
 }
 
 /// Policies by what they can be found by; the numbers are places in the file.
@@ -253,6 +256,8 @@ fn asks_for_more_than_content_type(policy: &Policy) -> bool {
         !matcher.paths.is_empty(),
         !matcher.methods.is_empty(),
         policy.echoes_request_later(),
+        policy.keeps_answers(),
+        policy.asks_cluster_later(),
         policy.retry.is_some(),
     ];
     let by_header = |name: &str| name != "content-type";

@@ -35,6 +35,10 @@ pub enum Kind {
     Census = 2,
     /// One circuit.
     Circuit = 3,
+    /// Which answers are kept in one shard.
+    Shard = 4,
+    /// One kept answer.
+    Answer = 5,
 }
 
 /// A value with a fixed place for everything in it.
@@ -51,7 +55,6 @@ pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// Fields without a frame around them.
-    #[cfg(test)]
     pub(crate) fn new(fields: &'a [u8]) -> Reader<'a> {
         Reader(fields)
     }
@@ -69,6 +72,17 @@ impl<'a> Reader<'a> {
         self.bytes(usize::from(len))
     }
 
+    /// Takes bytes of any number with their length in front.
+    pub fn long_bytes(&mut self) -> Option<&'a [u8]> {
+        let len = u32::read(self)?;
+        self.bytes(usize::try_from(len).ok()?)
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value, if nothing is left behind it.
     pub fn end<T>(self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
@@ -80,6 +94,13 @@ pub fn write_text(text: &[u8], out: &mut Vec<u8>) {
     let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
     len.write(out);
     out.extend_from_slice(text.get(..usize::from(len)).unwrap_or(text));
+}
+
+/// Appends bytes with their length in front, which a host's memory keeps below 4 GiB.
+pub fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    len.write(out);
+    out.extend_from_slice(bytes);
 }
 
 /// Writes a whole record into `out`, in place of what stood there.

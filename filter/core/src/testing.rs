@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::classify::Response;
+use crate::headers::Headers;
 use crate::policy::{BreakerConfig, Config, Policy};
 use crate::records::{Name, Records, Version};
 use crate::select::Request;
@@ -100,6 +101,14 @@ impl Request for Asking {
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.note(name);
         self.values(name).any(test)
+    }
+
+    fn copy_headers(&self) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in &self.headers {
+            headers.push(name.as_bytes(), value);
+        }
+        headers
     }
 }
 
@@ -242,6 +251,8 @@ fn text(name: Name<'_>) -> String {
         Name::Directory => "directory".into(),
         Name::Census(policy) => format!("{policy}/census"),
         Name::Slot(policy, place) => format!("{policy}/{place}"),
+        Name::Shard(shard) => format!("stale/{shard}"),
+        Name::Answer(shard, slot) => format!("stale/{shard}/{slot}"),
     }
 }
 
@@ -272,5 +283,9 @@ impl Records for Memory {
         let version = inside.writes;
         inside.records.insert(text(name), (record.into(), version));
         true
+    }
+
+    fn put(&mut self, name: Name<'_>, record: &[u8]) {
+        self.overwrite(&text(name), record);
     }
 }

@@ -17,7 +17,7 @@ use crate::retry::{self, Denial, Pushback, Wish};
 use crate::time::{Instant, Span};
 
 use super::sharing::Shared;
-use super::ticket::{Decision, Order, Plan, Series, Step, Ticket};
+use super::ticket::{Decision, Order, Pairs, Plan, Series, Step, Ticket};
 use super::{Engine, rules};
 
 impl<R: Records> Engine<R> {
@@ -200,10 +200,10 @@ impl<R: Records> Engine<R> {
         let timeout = config.per_try_timeout.map_or(left, |each| each.min(left));
         // The host counts in milliseconds, and takes none for no time-out at all.
         if timeout < Span::from_ms(1) {
-            return Err(self.give_up(ticket, Denial::Deadline));
+            return Err(self.give_up(ticket, Denial::Deadline, now));
         }
         if series.counts && !self.readmit(ticket, now) {
-            return Err(self.give_up(ticket, Denial::Circuit));
+            return Err(self.give_up(ticket, Denial::Circuit, now));
         }
         Ok(timeout)
     }
@@ -236,7 +236,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// Looks at the answer to a request that was sent again; `fits` says whether it can be
-    /// handed on. Where it cannot, [`Step::Pass`] means the answer of the first attempt.
+    /// handed on, by [`Step::HandOn`]. [`Step::Pass`] means the answer of the first attempt.
     pub fn replayed(
         &mut self,
         ticket: &mut Ticket,
@@ -258,22 +258,27 @@ impl<R: Records> Engine<R> {
         } else if verdict.outcome != Outcome::Failure {
             self.deny(ticket, Denial::AnswerShape);
         }
-        let step = self.conclude(ticket);
-        if fits && matches!(step, Step::Pass) {
-            ticket.replaced = true;
-            ticket.decision = Some(Decision::Retry);
+        match self.conclude(ticket, now) {
+            Step::Pass if fits => {
+                ticket.replaced = true;
+                ticket.decision = Some(Decision::Retry);
+                Step::HandOn {
+                    labels: Pairs::new(),
+                    details: retry::DETAILS,
+                }
+            }
+            step => step,
         }
-        step
     }
 
     /// There is to be no further attempt.
-    pub fn give_up(&mut self, ticket: &mut Ticket, denial: Denial) -> Step {
+    pub fn give_up(&mut self, ticket: &mut Ticket, denial: Denial, now: Instant) -> Step {
         self.deny(ticket, denial);
         // Each attempt that was made has counted, and the one that was not is none.
         if let Some(admitted) = &mut ticket.admitted {
             admitted.permit = None;
         }
-        self.conclude(ticket)
+        self.conclude(ticket, now)
     }
 
     /// Takes a grant back, of which `used` retries were made.

@@ -6,14 +6,16 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::*;
-use crate::fallback::Kind;
+use crate::fallback::{Answer, Kind};
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
 mod control;
 mod fallbacks;
+mod ladder;
 mod modes;
 mod outage;
 mod retries;
+mod stale;
 mod workers;
 
 /// One engine, one clock, and what came out.
@@ -74,7 +76,11 @@ impl Bench {
     /// The answer to a request that must be rejected.
     fn reject(&mut self, request: &Asking) -> (Answer, Note) {
         match self.admit(request) {
-            Admission::Reject(answer, note) => (answer, note),
+            Admission::Reject(ticket, Step::Answer(answer)) => {
+                let note = ticket.note().expect("a note");
+                self.settle(ticket, &Ending::status(answer.status));
+                (answer, note)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -100,7 +106,7 @@ impl Bench {
         match self.engine.response_headers(ticket, ending, self.now) {
             Step::Pass => None,
             Step::Answer(answer) => Some(answer),
-            Step::Retry(wait) => panic!("a retry after {wait:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -166,6 +172,12 @@ fn counted(counter: Counter) -> String {
         Counter::Transition(from, to) => format!("{}>{}", from.name(), to.name()),
         Counter::Probe => "probe".into(),
         Counter::Fallback(on, kind) => format!("fallback {on:?} {}", kind.name()),
+        Counter::FallbackSkipped(kind, skip) => {
+            format!("skipped {} {}", kind.name(), skip.name())
+        }
+        Counter::StaleKept => "kept".into(),
+        Counter::StaleEvicted => "evicted".into(),
+        Counter::StaleTooLarge => "too large".into(),
         Counter::FallbackTooLate => "too late".into(),
         Counter::Retries(outcome) => format!("{} retries", outcome.name()),
         Counter::RetryDenied(denial) => format!("denied by {}", denial.name()),

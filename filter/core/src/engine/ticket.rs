@@ -2,13 +2,17 @@
 //! for the access log.
 
 use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::breaker::{Permit, StateName};
 use crate::budget::Grant;
-use crate::classify::{Course, Verdict};
-use crate::fallback::Answer;
+use crate::classify::{Course, Outcome, Verdict};
+use crate::fallback::{Answer, Skip};
+use crate::policy::On;
 use crate::retry::Denial;
 use crate::select::Request;
+use crate::stale::{Asked, Collection, Purpose};
 use crate::time::{Instant, Span};
 
 #[cfg(doc)]
@@ -21,8 +25,9 @@ pub enum Admission {
     Unmatched,
     /// It passes; the ticket wants to be settled.
     Pass(Ticket),
-    /// It is answered here.
-    Reject(Answer, Note),
+    /// It does not get to its upstream, and this is what becomes of it. The ticket wants to be
+    /// settled all the same.
+    Reject(Ticket, Step),
 }
 
 /// What was decided about a request, where that was something else than "pass".
@@ -44,22 +49,41 @@ pub enum Decision {
     WouldReject,
     /// It passed as a probe.
     Probe,
+    /// It was rejected, and sent elsewhere.
+    Divert,
     /// Its upstream's answer was replaced.
     Fallback,
     /// It was sent again, and has the answer to that.
     Retry,
 }
 
-/// What becomes of a response.
+/// Headers of an answer: names in lower case, and values without control characters.
+pub type Pairs = Vec<(String, Vec<u8>)>;
+
+/// What becomes of a request that was rejected, or of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is handed on.
+    /// The response is handed on.
     Pass,
-    /// This is the answer in its place.
+    /// The response is handed on with these headers, which it has from nobody else.
+    Label(Pairs),
+    /// This is the answer.
     Answer(Answer),
     /// It is held back: after this time the request is sent again, by
     /// [`Engine::replay`].
     Retry(Span),
+    /// It is held back: the request is sent to where [`Engine::call`] says, and what comes
+    /// of that is for [`Engine::called`].
+    Call,
+    /// The answer of the call that was made is handed on.
+    HandOn {
+        /// Headers that it has from nobody else.
+        labels: Pairs,
+        /// What access logs show as response code details.
+        details: &'static str,
+    },
+    /// The request goes on with the header of [`Engine::route`].
+    Divert,
 }
 
 /// What the host's router has to be told about retries.
@@ -80,6 +104,7 @@ impl Decision {
             Decision::Reject => "reject",
             Decision::WouldReject => "would_reject",
             Decision::Probe => "probe",
+            Decision::Divert => "divert",
             Decision::Fallback => "fallback",
             Decision::Retry => "retry",
         }
@@ -105,8 +130,29 @@ pub struct Ticket {
     pub(super) plan: Plan,
     /// The verdict by the response's headers, where those were looked at.
     pub(super) seen: Option<Verdict>,
-    /// Whether the upstream's answer was replaced.
+    /// Whether the upstream's answer was replaced, or is to be.
     pub(super) replaced: bool,
+    /// Why it needs an answer, if it does.
+    pub(super) trouble: Option<Trouble>,
+    /// Why no other cluster can be asked for one.
+    pub(super) uncallable: Option<Skip>,
+    /// Whether one may be asked in place of a failed answer.
+    pub(super) may_call: bool,
+    /// What it has to do with kept answers, if anything.
+    pub(super) asked: Option<Box<Asked>>,
+    /// Its answer, as far as that is taken down.
+    pub(super) keeping: Option<Box<Collection>>,
+}
+
+/// Why a request needs an answer, and how far that has got.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) on: On,
+    pub(super) retry_after: Span,
+    /// The entry of `fallback` that has its turn next.
+    pub(super) next: usize,
+    /// Whether the request was sent elsewhere.
+    pub(super) diverted: bool,
 }
 
 #[derive(Debug)]
@@ -151,6 +197,7 @@ pub(super) struct Series {
 pub(super) struct Echo {
     pub(super) path: Box<[u8]>,
     pub(super) request_id: Box<[u8]>,
+    pub(super) accept: Box<[u8]>,
 }
 
 impl Echo {
@@ -163,6 +210,7 @@ impl Echo {
         Echo {
             path: value(":path"),
             request_id: value("x-request-id"),
+            accept: value("accept"),
         }
     }
 }
@@ -185,16 +233,46 @@ impl Ticket {
         self.watches_response = true;
     }
 
-    /// Whether a copy of the request has to be kept, to be sent again.
+    /// Whether a copy of the request has to be kept, to be sent again or elsewhere.
     pub fn wants_copy(&self) -> bool {
-        matches!(&self.plan, Plan::Filter(series) if series.spoilt.is_none())
+        let again = matches!(&self.plan, Plan::Filter(series) if series.spoilt.is_none());
+        again || (self.may_call && self.uncallable.is_none())
     }
 
-    /// Notes that there is no copy of the request that could be sent again.
+    /// Notes that there is no copy of the request that could be sent.
     pub fn spoil(&mut self, denial: Denial) {
         if let Plan::Filter(series) = &mut self.plan {
             series.spoilt = Some(denial);
         }
+        self.uncallable = Some(match denial {
+            Denial::RequestBody => Skip::RequestBody,
+            Denial::RequestShape => Skip::RequestShape,
+            _ => Skip::Host,
+        });
+    }
+
+    /// Whether the client has sent its whole request.
+    pub fn is_complete(&self) -> bool {
+        self.course.request_complete
+    }
+
+    /// Whether the filter answers the request, or had it answered elsewhere: then what comes
+    /// back is nothing that was asked of the upstream.
+    pub fn is_rejected(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|it| it.on == On::Open)
+    }
+
+    /// Whether the response's headers are wanted by [`Engine::keep`].
+    pub fn may_keep(&self) -> bool {
+        let asked = self.asked.as_ref();
+        asked.is_some_and(|asked| asked.purpose() == Purpose::Get)
+            && self.trouble.is_none()
+            && self.seen.is_some_and(|seen| seen.outcome == Outcome::Success)
+    }
+
+    /// Whether the response's body is wanted by [`Engine::collect`].
+    pub fn is_keeping(&self) -> bool {
+        self.keeping.is_some()
     }
 
     /// The permit, if the request is a probe.

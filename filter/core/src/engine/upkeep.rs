@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::keys::{self, OVERFLOW_KEY};
 use crate::policy::Policy;
 use crate::records::{self, Census, Directory, Entry, Records, Slot, TRIES, Totals};
+use crate::stale::{self, Shelf};
 use crate::time::Instant;
 
 use super::Engine;
@@ -33,6 +34,8 @@ impl<R: Records> Engine<R> {
             if self.policies.is_empty() {
                 return;
             }
+            let shards = self.shelf.as_ref().map_or(0, Shelf::shards);
+            stale::clear(&mut self.records, shards, &mut self.buffer);
             let new = self.directory_after(&old);
             if new == old || new.write(&mut self.records, version, &mut self.buffer) {
                 for entry in &old.policies {

@@ -36,8 +36,6 @@ pub enum Problem {
     },
     /// The same field stands twice in one object.
     Twice,
-    /// The field is part of the policy language, but this version cannot do it.
-    NotSupported,
     /// The value is fine alone, but not with others.
     Conflict(String),
 }
@@ -60,7 +58,6 @@ impl fmt::Display for PolicyError {
                 nearest: Some(name),
             } => write!(f, "{path} is not known, did you mean {name}?"),
             Problem::Twice => write!(f, "{path} stands there twice"),
-            Problem::NotSupported => write!(f, "{path} is not supported by this version"),
             Problem::Conflict(words) => write!(f, "{path} {words}"),
         }
     }

@@ -402,14 +402,6 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A field of the language that this version cannot serve yet.
-    pub(super) fn not_supported(&mut self, name: &'static str) {
-        let place = self.at(name);
-        if !place.is_absent() {
-            place.wrong(Problem::NotSupported);
-        }
-    }
-
     /// Leaves the fields not asked for unjudged: without the one that says what
     /// the object is, none of them can be called unknown.
     pub(super) fn ignore_rest(&mut self) {

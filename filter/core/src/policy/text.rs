@@ -25,6 +25,10 @@ pub(super) const DURATION_PATTERN: &str =
 pub(super) const STATUS_PATTERN: &str = "^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})?)$";
 /// [`is_token`] as a regular expression.
 pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
+/// The path of a request, with its query.
+pub(super) const REQUEST_PATH_PATTERN: &str = "^/[!\"$-~]*$";
+/// The value of a header, one character or more.
+pub(super) const VISIBLE_PATTERN: &str = "^[!-~]+$";
 /// A path whose segments are plain or one `{name}` each, as a regular expression.
 pub(super) const TEMPLATE_PATTERN: &str = r"^(/(\{[^{}/?#]+\}|[^{}/?#]*))+$";
 
@@ -145,6 +149,16 @@ pub(super) fn is_token(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || special(b))
+}
+
+/// Whether a text is a request's path, and maybe query.
+pub(super) fn is_request_path(text: &str) -> bool {
+    text.starts_with('/') && is_visible(text) && !text.contains('#')
+}
+
+/// Whether a text is one or more visible ASCII characters.
+pub(super) fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A path that stays as it is however a proxy normalises paths: of unreserved

@@ -14,7 +14,7 @@ use super::error::PolicyError;
 use super::json::Node;
 use super::read::{Errors, Object, Place};
 use super::{
-    Admin, Config, GRPC_CODES, KeyPart, Limits, Mode, OutcomeRules, Policy, StatusSet, Sync,
+    Admin, Config, GRPC_CODES, Host, KeyPart, Limits, Mode, OutcomeRules, Policy, StatusSet, Sync,
     WHOLE_BP, lower, text,
 };
 use crate::time::Span;
@@ -22,6 +22,7 @@ use crate::time::Span;
 mod breaker;
 mod conditions;
 mod fallback;
+mod respond;
 mod retry;
 
 /// Longest policy name: it stands in every metric name.
@@ -33,6 +34,8 @@ const SYNC_INTERVALS: RangeInclusive<Span> = Span::from_ms(10)..=Span::from_ms(5
 const SYNC_INTERVAL: Span = Span::from_ms(100);
 /// Bodies of this size, at a few requests at a time, are a worker's memory already.
 const REPLAY_BYTES_MAX: u32 = 16 * 1_048_576;
+/// Kept answers are memory of the whole proxy; with less than this none has room.
+const STALE_BYTES: RangeInclusive<u32> = 4_096..=1_073_741_824;
 /// Where the admin answers unless another path is asked for.
 const ADMIN_PREFIX: &str = "/spillway";
 
@@ -68,13 +71,14 @@ fn file(place: &Place<'_>) -> Config {
 
 fn top(o: &mut Object<'_>) -> Config {
     o.at("$schema").text("a text", Some);
-    o.not_supported("host");
+    let host = o.at("host").object(host);
     let admin_place = o.at("admin");
     let has_admin = !admin_place.is_passed_over();
     Config {
         policies: policies(&o.at("policies"), has_admin),
         limits: o.at("limits").object(limits),
         sync: o.at("sync").object(sync),
+        host,
         admin: has_admin.then(|| admin_place.object(admin)),
     }
 }
@@ -114,7 +118,6 @@ fn policies(place: &Place<'_>, may_be_empty: bool) -> Vec<Policy> {
 }
 
 fn limits(o: &mut Object<'_>) -> Limits {
-    o.not_supported("stale_bytes");
     Limits {
         keys: o.at("keys").integer(1..=super::KEYS_MAX, 1_000),
         replay_body_bytes: o
@@ -123,6 +126,15 @@ fn limits(o: &mut Object<'_>) -> Limits {
         replay_answer_bytes: o
             .at("replay_answer_bytes")
             .integer(0..=REPLAY_BYTES_MAX, 1_048_576),
+        stale_bytes: o.at("stale_bytes").integer(STALE_BYTES, 8_388_608),
+    }
+}
+
+fn host(o: &mut Object<'_>) -> Host {
+    let stops = o.at("headers_stop_iteration");
+    stops.schema(|| json!({"default": false}));
+    Host {
+        headers_stop_iteration: stops.boolean(false),
     }
 }
 

@@ -52,7 +52,9 @@ fn a_force_holds_on_every_worker_until_it_ends() {
     workers.wait(100);
     for worker in 0..3 {
         match workers.admit(worker) {
-            Admission::Reject(_, note) => assert_eq!(note.state, StateName::ForcedOpen),
+            Admission::Reject(ticket, _) => {
+                assert_eq!(ticket.note().map(|note| note.state), Some(StateName::ForcedOpen));
+            }
             other => panic!("{other:?}"),
         }
     }

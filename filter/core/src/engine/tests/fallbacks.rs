@@ -110,6 +110,59 @@ fn a_timeout_has_its_own_occasion_and_is_a_failure_too() {
     }
 }
 
+/// Each row: the entries, what happens, and the status of the answer; 0 where the upstream's own
+/// stands.
+#[test]
+fn the_first_entry_for_the_occasion_answers() {
+    let each = r#"
+        {"type": "respond", "on": ["timeout"], "status": 201},
+        {"type": "respond", "on": ["failure"], "status": 202},
+        {"type": "respond", "on": ["timeout", "open"], "status": 203},
+        {"type": "respond", "on": ["open"], "status": 204}"#;
+    let failure_first = r#"
+        {"type": "respond", "on": ["failure"], "status": 202},
+        {"type": "respond", "on": ["timeout"], "status": 201}"#;
+    let on_open = r#"{"type": "respond", "on": ["open"], "status": 203}"#;
+    let on_timeout = r#"{"type": "respond", "on": ["timeout"], "status": 201}"#;
+    let rows = [
+        (each, On::Open, 203),
+        (each, On::Failure, 202),
+        (each, On::Timeout, 201),
+        // A timeout is a failure too, in the order of the entries.
+        (failure_first, On::Timeout, 202),
+        // A rejection has to be answered by someone.
+        (failure_first, On::Open, 503),
+        ("", On::Open, 503),
+        ("", On::Failure, 0),
+        ("", On::Timeout, 0),
+        (on_open, On::Failure, 0),
+        (on_open, On::Timeout, 0),
+        (on_timeout, On::Failure, 0),
+    ];
+    for (entries, on, status) in rows {
+        let mut bench = Bench::new(&[&with(&format!(r#""fallback": [{entries}]"#))]);
+        let answer = match on {
+            On::Open => {
+                bench.trip(&request());
+                Some(bench.reject(&request()).0)
+            }
+            On::Failure | On::Timeout => {
+                let ending = match on {
+                    On::Timeout => timed_out(),
+                    _ => Ending::status(503),
+                };
+                let mut ticket = bench.pass(&request());
+                let answer = bench.head(&mut ticket, &ending);
+                bench.settle(ticket, &ending);
+                answer
+            }
+        };
+        let found = answer.as_ref().map_or(0, |it| it.status);
+        assert_eq!(found, status, "{entries} {on:?}");
+        assert!(answer.is_none_or(|it| it.on == on), "{entries} {on:?}");
+    }
+}
+
 #[test]
 fn a_failure_that_shows_only_at_the_end_is_too_late_and_counted() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);

@@ -98,10 +98,12 @@ fn the_smallest_useful_file_has_every_default() {
             keys: 1_000,
             replay_body_bytes: 65_536,
             replay_answer_bytes: 1_048_576,
+            stale_bytes: 8_388_608,
         },
         sync: Sync {
             interval: Span::from_ms(100),
         },
+        host: Host::default(),
         admin: None,
     };
     assert_eq!(parsed, expected);
@@ -164,19 +166,58 @@ fn the_full_example_is_read_field_by_field() {
     expected.key.push(KeyPart::Header("x-tenant".into()));
     expected.breaker.slow_threshold = Some(Span::from_secs(2));
     expected.retry = Some(default_retry());
-    expected.fallback = alloc::vec![Respond {
-        on: OnSet::default().with(On::Open).with(On::Failure),
-        status: 200,
-        headers: alloc::vec![("content-type".into(), text("application/json"))],
-        body: Template::new(
-            r#"{"items":[],"degraded":true}"#,
-            crate::fallback::Escape::Json
+    let open = OnSet::default().with(On::Open);
+    let entry = |on, from| Fallback { on, from };
+    expected.fallback = alloc::vec![
+        entry(
+            open.with(On::Failure),
+            FallbackType::Stale(StaleConfig {
+                max_age: Span::from_secs(600),
+                shared: true,
+            }),
         ),
-        grpc_status: 14,
-        grpc_message: Template::default(),
-    }];
+        entry(
+            open,
+            FallbackType::Cluster(ClusterConfig {
+                cluster: "checkout-lite".into(),
+                path: Some("/lite".into()),
+                timeout: Span::from_ms(500),
+            }),
+        ),
+        entry(
+            open,
+            FallbackType::Route(RouteConfig {
+                name: "x-fallback".into(),
+                value: "yes".into(),
+            }),
+        ),
+        entry(
+            open.with(On::Failure),
+            FallbackType::Respond(Respond {
+                status: 200,
+                headers: alloc::vec![("content-type".into(), text("application/json"))],
+                body: Template::new(
+                    r#"{"items":[],"degraded":true}"#,
+                    crate::fallback::Escape::Json
+                ),
+                variants: alloc::vec![],
+                grpc_status: 14,
+                grpc_message: Template::default(),
+            }),
+        ),
+    ];
+    assert_eq!(parsed.limits.stale_bytes, 8_388_608);
+    assert!(parsed.host.headers_stop_iteration);
     assert_eq!(parsed.limits.keys, 1_000, "{path:?}");
     assert_eq!(parsed.policies.remove(0), expected);
+}
+
+/// The first entry, which is a fixed answer.
+fn respond(policy: &Policy) -> &Respond {
+    match &policy.fallback[0].from {
+        FallbackType::Respond(respond) => respond,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A policy, and what one of its fields must have become.
@@ -301,12 +342,46 @@ fn every_other_field_arrives() {
             p.outcome.failure_grpc == 1 << 10
         }),
         (r#""fallback": [{"type": "respond"}]"#, |p| {
-            let entry = &p.fallback[0];
-            entry.status == 503 && entry.on == OnSet::default().with(On::Open)
+            respond(p).status == 503 && p.fallback[0].on == OnSet::default().with(On::Open)
         }),
         (
             r#""fallback": [{"type": "respond", "grpc_status": "OK"}]"#,
-            |p| p.fallback[0].grpc_status == 0,
+            |p| respond(p).grpc_status == 0,
+        ),
+        (
+            r#""fallback": [{"type": "respond", "variants": {"html": "h", "json": 1}}]"#,
+            |p| {
+                let kinds: Vec<Media> = respond(p).variants.iter().map(|it| it.0).collect();
+                kinds == [Media::Json, Media::Html] && respond(p).headers.is_empty()
+            },
+        ),
+        (r#""fallback": [{"type": "stale"}]"#, |p| {
+            let max_age = Span::from_secs(600);
+            let stale = StaleConfig { max_age, shared: false };
+            p.fallback[0].from == FallbackType::Stale(stale)
+        }),
+        (r#""fallback": [{"type": "stale", "max_age": "24h", "shared": true}]"#, |p| {
+            let max_age = Span::from_secs(86_400);
+            let stale = StaleConfig { max_age, shared: true };
+            p.fallback[0].from == FallbackType::Stale(stale)
+        }),
+        (r#""fallback": [{"type": "cluster", "cluster": "b"}]"#, |p| {
+            p.fallback[0].from
+                == FallbackType::Cluster(ClusterConfig {
+                    cluster: "b".into(),
+                    path: None,
+                    timeout: Span::from_ms(1_000),
+                })
+        }),
+        (
+            r#""fallback": [{"type": "route", "header": {"name": "X-To", "value": "b"}}]"#,
+            |p| {
+                p.fallback[0].from
+                    == FallbackType::Route(RouteConfig {
+                        name: "x-to".into(),
+                        value: "b".into(),
+                    })
+            },
         ),
     ];
     for (fields, holds) in rows {
@@ -360,7 +435,7 @@ fn a_body_has_the_content_type_that_goes_with_it() {
     ];
     for (fields, expected) in rows {
         let policy = policy(&format!(r#""fallback": [{{"type": "respond", {fields}}}]"#));
-        let headers = &policy.fallback[0].headers;
+        let headers = &respond(&policy).headers;
         let types: Vec<String> = headers.iter().map(|(_, value)| value.literal()).collect();
         assert_eq!(types.first().map(String::as_str), expected, "{fields}");
         assert!(types.len() <= 1 && headers.iter().all(|(name, _)| &**name == "content-type"));
@@ -405,6 +480,7 @@ fn only_what_is_said_after_the_headers_are_gone_is_remembered() {
         (r#""on": ["failure"], "body": "{path}""#, true),
         (r#""on": ["timeout"], "grpc_message": "{request_id}""#, true),
         (r#""on": ["failure"], "headers": {"x": "{path}"}"#, true),
+        (r#""on": ["failure"], "variants": {"plain": "x"}"#, true),
     ];
     for (fields, expected) in rows {
         let policy = policy(&format!(r#""fallback": [{{"type": "respond", {fields}}}]"#));

@@ -1,82 +1,194 @@
 //! `fallback`: the answers to try, in order.
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::json::Node;
 use super::super::read::{Object, Place};
-use super::super::{GRPC_CODES, On, OnSet, Respond, lower, text};
-use crate::fallback::{Escape, Template};
+use super::super::{
+    ClusterConfig, Fallback, FallbackType, On, OnSet, RouteConfig, StaleConfig, lower, text,
+};
+use super::respond::respond;
+use crate::time::Span;
 
-/// Largest body of a fixed answer, as written in the policy.
-const BODY_BYTES_MAX: usize = 65_536;
+/// An answer that is older than a day is another day's.
+const MAX_AGES: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
+const MAX_AGE: Span = Span::from_secs(600);
 
-/// Kinds of fallback, and whether this version has them.
-const FALLBACK_TYPES: [(&str, bool); 4] = [
-    ("respond", true),
-    ("stale", false),
-    ("cluster", false),
-    ("route", false),
+/// Who asks another cluster has waited already.
+const TIMEOUTS: RangeInclusive<Span> = Span::from_ms(1)..=Span::from_secs(3_600);
+const TIMEOUT: Span = Span::from_ms(1_000);
+
+/// Kinds of fallback, in the words of policies.
+const TYPES: [(&str, Type); 4] = [
+    ("respond", Type::Respond),
+    ("stale", Type::Stale),
+    ("cluster", Type::Cluster),
+    ("route", Type::Route),
 ];
 
-/// Not both a text and a JSON body, and neither where the status allows none.
-fn one_body_or_none() -> serde_json::Value {
-    json!({
-        "not": {"required": ["body", "json"]},
+#[derive(Clone, Copy, PartialEq)]
+enum Type {
+    Respond,
+    Stale,
+    Cluster,
+    Route,
+}
+
+/// What each kind has besides `type`, `on` and `description`, and what it must have.
+const FIELDS: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "respond",
+        &["status", "headers", "variants", "body", "json", "grpc_status", "grpc_message"],
+        &[],
+    ),
+    ("stale", &["max_age", "shared"], &[]),
+    ("cluster", &["cluster", "path", "timeout"], &["cluster"]),
+    ("route", &["header"], &["header"]),
+];
+
+/// One body or none, and to each kind its own fields.
+fn rules() -> Value {
+    let of_type = |name: &str| json!({"required": ["type"], "properties": {"type": {"const": name}}});
+    let mut rules: Vec<Value> = FIELDS
+        .iter()
+        .map(|(name, fields, required)| {
+            let names: Vec<&str> = fields.iter().copied().chain(["type", "on", "description"]).collect();
+            json!({
+                "if": of_type(name),
+                "then": {"propertyNames": {"enum": names}, "required": required},
+            })
+        })
+        .collect();
+    rules.push(json!({
+        "if": of_type("route"),
+        "then": {"properties": {"on": {"items": {"const": "open"}}}},
+    }));
+    rules.push(json!({
         "if": {"required": ["status"], "properties": {"status": {"enum": [204, 205, 304]}}},
-        "then": {"properties": {"body": {"maxLength": 0}, "json": false}},
-    })
+        "then": {"properties": {"body": {"maxLength": 0}, "json": false, "variants": false}},
+    }));
+    let pairs = [["body", "json"], ["body", "variants"], ["json", "variants"]];
+    let twice = pairs.map(|pair| json!({"required": pair}));
+    json!({"allOf": rules, "not": {"anyOf": twice}})
 }
 
 /// Reads one entry.
-pub(super) fn fallback(item: Place<'_>) -> Option<Respond> {
-    item.schema(one_body_or_none);
+pub(super) fn fallback(item: Place<'_>) -> Option<Fallback> {
+    item.schema(rules);
     item.object(entry)
 }
 
-fn entry(o: &mut Object<'_>) -> Option<Respond> {
+fn entry(o: &mut Object<'_>) -> Option<Fallback> {
     let type_place = o.at("type");
     if type_place.is_absent() {
         type_place.missing();
     }
-    let known = type_place.choice(&FALLBACK_TYPES);
-    type_place.schema(|| {
-        let served = FALLBACK_TYPES.iter().filter(|(_, served)| *served);
-        json!({"enum": served.map(|(name, _)| *name).collect::<Vec<_>>()})
-    });
-    if known == Some(false) {
-        type_place.conflict("is not supported by this version, which has respond");
-    }
-    if known != Some(true) {
+    let Some(kind) = type_place.choice(&TYPES) else {
         o.ignore_rest();
         return None;
+    };
+    let on_place = o.at("on");
+    let on = on_set(&on_place);
+    // The language has the fields of all kinds.
+    let is = |this: Type| kind == this || type_place.is_recording();
+    let mut from = None;
+    if is(Type::Route) {
+        if on.wants_response() && !type_place.is_recording() {
+            on_place.conflict("has more than open, and a request can be sent elsewhere only before it was sent");
+        }
+        from = route(o).map(FallbackType::Route);
     }
-    Some(respond(o))
+    if is(Type::Cluster) {
+        from = cluster(o).map(FallbackType::Cluster);
+    }
+    if is(Type::Stale) {
+        from = Some(FallbackType::Stale(stale(o)));
+    }
+    if is(Type::Respond) {
+        from = Some(FallbackType::Respond(respond(o)));
+    }
+    Some(Fallback { on, from: from? })
 }
 
-fn respond(o: &mut Object<'_>) -> Respond {
-    let status_place = o.at("status");
-    let status = u16::try_from(status_place.integer(200..=599, 503)).unwrap_or(503);
-    let mut headers = response_headers(&o.at("headers"));
-    let body = body(o, &mut headers);
-    if matches!(status, 204 | 205 | 304) && !body.is_empty() {
-        status_place.conflict("allows no body");
+fn stale(o: &mut Object<'_>) -> StaleConfig {
+    let shared = o.at("shared");
+    shared.schema(|| json!({"default": false}));
+    StaleConfig {
+        max_age: o.at("max_age").duration(false, MAX_AGES, MAX_AGE),
+        shared: shared.boolean(false),
     }
-    Respond {
-        on: on_set(&o.at("on")),
-        status,
-        headers,
-        body,
-        grpc_status: grpc_code(&o.at("grpc_status")),
-        grpc_message: o
-            .at("grpc_message")
-            .text("a text", Some)
-            .map(|text| Template::new(text, Escape::Line))
-            .unwrap_or_default(),
+}
+
+fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
+    let (name, path) = (o.at("cluster"), o.at("path"));
+    let timeout = o.at("timeout").duration(false, TIMEOUTS, TIMEOUT);
+    needed(&name);
+    name.schema(|| json!({"minLength": 1}));
+    path.schema(|| json!({"pattern": text::REQUEST_PATH_PATTERN}));
+    let allowed = "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
+    let path = path.text(allowed, |text| text::is_request_path(text).then(|| Box::from(text)));
+    let name = name.text("a text that is not empty", |text| {
+        (!text.is_empty()).then(|| Box::from(text))
+    });
+    Some(ClusterConfig {
+        cluster: name?,
+        path,
+        timeout,
+    })
+}
+
+fn route(o: &mut Object<'_>) -> Option<RouteConfig> {
+    let header = o.at("header");
+    needed(&header);
+    if header.is_passed_over() {
+        return None;
+    }
+    header.object(|o| {
+        let name = header_that_routes(&o.at("name"));
+        let value = o.at("value");
+        if value.is_absent() {
+            value.missing();
+        }
+        value.schema(|| json!({"pattern": text::VISIBLE_PATTERN}));
+        let value = value.text("a text of 1 or more visible ASCII characters", |text| {
+            text::is_visible(text).then(|| Box::from(text))
+        });
+        Some(RouteConfig {
+            name: name?,
+            value: value?,
+        })
+    })
+}
+
+/// Headers that are not the filter's to set: they frame the message, or others go by them.
+const OTHERS_HEADERS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn header_that_routes(place: &Place<'_>) -> Option<Box<str>> {
+    place.schema(|| json!({"not": {"enum": OTHERS_HEADERS}}));
+    if place.is_absent() {
+        place.missing();
+    }
+    place.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
+    place.text("the name of a header of your own", |text| {
+        let name = lower(text);
+        (text::is_token(text) && !OTHERS_HEADERS.contains(&&*name)).then_some(name)
+    })
+}
+
+/// A field that this kind of entry has to have; [`rules`] say so for the schema.
+fn needed(place: &Place<'_>) {
+    if place.is_passed_over() {
+        place.missing();
     }
 }
 
@@ -91,98 +203,4 @@ fn on_set(place: &Place<'_>) -> OnSet {
         Some(list) => list.into_iter().fold(OnSet::default(), OnSet::with),
         None => OnSet::default().with(On::Open),
     }
-}
-
-/// UNAVAILABLE: what gRPC itself answers where the server cannot be reached.
-const UNAVAILABLE: u8 = 14;
-
-fn grpc_code(place: &Place<'_>) -> u8 {
-    place.schema(|| json!({"enum": GRPC_CODES, "default": "UNAVAILABLE"}));
-    let code = place.text("the name of a gRPC code", |text| {
-        let code = GRPC_CODES.iter().position(|name| *name == text)?;
-        u8::try_from(code).ok()
-    });
-    code.unwrap_or(UNAVAILABLE)
-}
-
-/// Headers that frame the message, belong to one connection, or are written by the
-/// host or by the filter itself.
-const RESERVED_HEADERS: [&str; 12] = [
-    "connection",
-    "content-length",
-    "grpc-message",
-    "grpc-status",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-circuit-fallback",
-    "x-circuit-state",
-];
-
-fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
-    let mut headers: Vec<(Box<str>, Template)> = Vec::new();
-    place.schema(|| {
-        let names = json!({"pattern": text::TOKEN_PATTERN, "not": {"enum": RESERVED_HEADERS}});
-        json!({"propertyNames": names})
-    });
-    for (name, value) in place.entries() {
-        let lower_name = lower(name);
-        if !text::is_token(name) || RESERVED_HEADERS.contains(&&*lower_name) {
-            value.conflict("is no header that an answer may set");
-            continue;
-        }
-        if headers.iter().any(|(other, _)| *other == lower_name) {
-            value.conflict("stands there twice");
-        }
-        let allowed = "a text of visible characters, spaces and tabs";
-        value.schema(|| json!({"pattern": r"^[^\x00-\x08\x0A-\x1F\x7F-\x9F]*$"}));
-        let visible = |text: &str| text.chars().all(|c| c == '\t' || !c.is_control());
-        if let Some(text) = value.text(allowed, |text| visible(text).then_some(text)) {
-            headers.push((lower_name, Template::new(text, Escape::Header)));
-        }
-    }
-    headers
-}
-
-/// The body, and the `content-type` that goes with it where the user set none.
-fn body(o: &mut Object<'_>, headers: &mut Vec<(Box<str>, Template)>) -> Template {
-    let (body_place, json_place) = (o.at("body"), o.at("json"));
-    let allowed = "a text of at most 65536 bytes";
-    body_place.schema(|| json!({"maxLength": BODY_BYTES_MAX}));
-    let body = body_place.text(allowed, |text| {
-        (text.len() <= BODY_BYTES_MAX).then(|| text.to_owned())
-    });
-    let json = json_place.node().map(Node::to_text);
-    if json
-        .as_ref()
-        .is_some_and(|json| json.len() > BODY_BYTES_MAX)
-    {
-        json_place.conflict("is longer than 65536 bytes");
-    }
-    if !body_place.is_absent() && !json_place.is_absent() {
-        json_place.conflict("stands beside body; one of them is enough");
-    }
-    let own_type = headers
-        .iter()
-        .find(|(name, _)| &**name == "content-type")
-        .map(|(_, value)| value.literal());
-    let (content, default_type) = match (json, body) {
-        (Some(json), _) => (json, "application/json"),
-        (None, Some(body)) => (body, "text/plain; charset=utf-8"),
-        (None, None) => return Template::default(),
-    };
-    let content_type = own_type.unwrap_or_else(|| {
-        let template = Template::new(default_type, Escape::Header);
-        headers.push(("content-type".into(), template));
-        String::from(default_type)
-    });
-    let escape = if json_place.is_absent() {
-        Escape::of_content_type(&content_type)
-    } else {
-        Escape::Json
-    };
-    Template::new(&content, escape)
 }

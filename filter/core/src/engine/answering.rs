@@ -1,0 +1,225 @@
+//! How an engine finds an answer for a request that its upstream will not, or did not,
+//! answer: down the entries of its policy's `fallback`, until one can.
+//!
+//! The way down is the same before and after the upstream was asked. What takes time, the
+//! call to another cluster, interrupts it: the ticket knows where to go on. Whatever comes
+//! of it, nothing of what was counted changes, and nothing is tried twice.
+
+use crate::classify::{Outcome, Response};
+use crate::event::Counter;
+use crate::fallback::{self, Answer, Kind, Occasion, Skip};
+use crate::policy::{ClusterConfig, Fallback, FallbackType, On, RouteConfig};
+use crate::records::Records;
+use crate::select::Request;
+use crate::time::{Instant, Span};
+
+use super::ticket::{Decision, Echo, Pairs, Step, Ticket, Trouble};
+use super::{Engine, reason};
+
+/// The first status with which another cluster has failed too.
+const SERVER_ERROR: u16 = 500;
+
+impl<R: Records> Engine<R> {
+    /// Keeps a request from its upstream.
+    pub(super) fn refuse(
+        &mut self,
+        ticket: &mut Ticket,
+        retry_after: Span,
+        request: &impl Request,
+        now: Instant,
+    ) -> Step {
+        self.count(ticket.policy, Counter::Rejected);
+        ticket.decision = Some(Decision::Reject);
+        let policy = self.policies.get(ticket.policy);
+        let echoes = policy.is_some_and(|policy| policy.echoes_request());
+        ticket.echo = Echo::wanted(echoes, request);
+        self.trouble(ticket, On::Open, retry_after, now)
+    }
+
+    /// The answer in place of what was seen last, if that was a failure and the policy has
+    /// one.
+    pub(super) fn conclude(&mut self, ticket: &mut Ticket, now: Instant) -> Step {
+        match ticket.seen {
+            Some(verdict) if ticket.enforced && verdict.outcome == Outcome::Failure => {
+                self.trouble(ticket, reason(verdict), Span::ZERO, now)
+            }
+            _ => Step::Pass,
+        }
+    }
+
+    fn trouble(&mut self, ticket: &mut Ticket, on: On, retry_after: Span, now: Instant) -> Step {
+        ticket.trouble = Some(Trouble {
+            on,
+            retry_after,
+            next: 0,
+            diverted: false,
+        });
+        self.descend(ticket, now)
+    }
+
+    /// Gives each entry its turn, from the next one on.
+    fn descend(&mut self, ticket: &mut Ticket, now: Instant) -> Step {
+        loop {
+            let (Some(policy), Some(trouble)) =
+                (self.policies.get(ticket.policy), &mut ticket.trouble)
+            else {
+                return Step::Pass;
+            };
+            let (on, next) = (trouble.on, trouble.next);
+            trouble.next = next.saturating_add(1);
+            let Some(entry) = policy.fallback.get(next) else {
+                return match occasion(ticket) {
+                    Some(occasion) if occasion.on == On::Open => {
+                        let answer = fallback::default(policy, &occasion);
+                        self.give(ticket, answer)
+                    }
+                    _ => Step::Pass,
+                };
+            };
+            if !entry.on.contains(on) {
+                continue;
+            }
+            let kind = Kind::of(&entry.from);
+            let tried = match &entry.from {
+                FallbackType::Respond(respond) => occasion(ticket)
+                    .map(|occasion| fallback::respond(policy, respond, &occasion))
+                    .ok_or(Skip::Host),
+                FallbackType::Stale(config) => {
+                    let config = *config;
+                    self.kept(ticket, &config, now)
+                }
+                FallbackType::Cluster(_) => match self.why_not_call(ticket) {
+                    None => {
+                        ticket.replaced = true;
+                        return Step::Call;
+                    }
+                    Some(skip) => Err(skip),
+                },
+                FallbackType::Route(_) => {
+                    trouble.diverted = true;
+                    ticket.watches_response = true;
+                    ticket.decision = Some(Decision::Divert);
+                    self.count(ticket.policy, Counter::Fallback(On::Open, kind));
+                    return Step::Divert;
+                }
+            };
+            match tried {
+                Ok(answer) => return self.give(ticket, answer),
+                Err(skip) => self.count(ticket.policy, Counter::FallbackSkipped(kind, skip)),
+            }
+        }
+    }
+
+    /// Gives an answer that is made here.
+    fn give(&mut self, ticket: &mut Ticket, mut answer: Answer) -> Step {
+        self.note_given(ticket, answer.on, answer.kind);
+        answer.headers.extend(self.labels(ticket, answer.kind));
+        Step::Answer(answer)
+    }
+
+    fn note_given(&mut self, ticket: &mut Ticket, on: On, kind: Kind) {
+        ticket.replaced = true;
+        if on != On::Open {
+            ticket.decision = Some(Decision::Fallback);
+        }
+        self.count(ticket.policy, Counter::Fallback(on, kind));
+    }
+
+    fn labels(&self, ticket: &Ticket, kind: Kind) -> Pairs {
+        let policy = self.policies.get(ticket.policy);
+        policy.map_or_else(Pairs::new, |policy| {
+            fallback::labels(policy, kind, ticket.state)
+        })
+    }
+
+    /// What becomes of the response to a request that is in trouble: one that came from
+    /// elsewhere is told apart, and an answer of the filter's own passes by.
+    pub(super) fn label(&self, ticket: &Ticket) -> Step {
+        match &ticket.trouble {
+            Some(trouble) if trouble.diverted => Step::Label(self.labels(ticket, Kind::Route)),
+            _ => Step::Pass,
+        }
+    }
+
+    /// Why another cluster cannot be asked for a request, if it cannot.
+    fn why_not_call(&self, ticket: &Ticket) -> Option<Skip> {
+        let on_open = ticket.is_rejected();
+        let comes = on_open && self.host.headers_stop_iteration;
+        if ticket.course.grpc {
+            Some(Skip::RequestShape)
+        } else if !ticket.is_complete() && !comes {
+            Some(Skip::RequestBody)
+        } else {
+            ticket.uncallable
+        }
+    }
+
+    /// The entry that had its turn last.
+    fn entry(&self, ticket: &Ticket) -> Option<&Fallback> {
+        let next = ticket.trouble.as_ref()?.next;
+        let policy = self.policies.get(ticket.policy)?;
+        policy.fallback.get(next.checked_sub(1)?)
+    }
+
+    /// Where a request is sent by [`Step::Call`].
+    pub fn call(&self, ticket: &Ticket) -> Option<&ClusterConfig> {
+        match &self.entry(ticket)?.from {
+            FallbackType::Cluster(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// The header that a request gets by [`Step::Divert`].
+    pub fn route(&self, ticket: &Ticket) -> Option<&RouteConfig> {
+        match &self.entry(ticket)?.from {
+            FallbackType::Route(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// Looks at what has come of a [`Step::Call`]; `fits` says whether it can be handed on.
+    pub fn called(
+        &mut self,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        fits: bool,
+        now: Instant,
+    ) -> Step {
+        let answered = response.status().is_some_and(|status| status < SERVER_ERROR);
+        match (&ticket.trouble, answered, fits) {
+            (Some(trouble), true, true) => {
+                let on = trouble.on;
+                self.note_given(ticket, on, Kind::Cluster);
+                Step::HandOn {
+                    labels: self.labels(ticket, Kind::Cluster),
+                    details: occasion(ticket).map_or("", |occasion| occasion.details()),
+                }
+            }
+            (_, true, false) => self.skip(ticket, Skip::AnswerShape, now),
+            _ => self.skip(ticket, Skip::Failure, now),
+        }
+    }
+
+    /// A [`Step::Call`] cannot be made, or came to nothing: the next entry has its turn.
+    pub fn skip(&mut self, ticket: &mut Ticket, skip: Skip, now: Instant) -> Step {
+        if let Some(entry) = self.entry(ticket) {
+            let kind = Kind::of(&entry.from);
+            self.count(ticket.policy, Counter::FallbackSkipped(kind, skip));
+        }
+        self.descend(ticket, now)
+    }
+}
+
+/// Why, and about what, an answer is made.
+pub(super) fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
+    let trouble = ticket.trouble.as_ref()?;
+    Some(Occasion {
+        on: trouble.on,
+        state: ticket.state,
+        retry_after: trouble.retry_after,
+        grpc: ticket.course.grpc,
+        path: &ticket.echo.path,
+        request_id: &ticket.echo.request_id,
+        accept: &ticket.echo.accept,
+    })
+}

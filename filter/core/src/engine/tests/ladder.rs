@@ -1,0 +1,286 @@
+//! The way down the entries of `fallback`, where not each of them can answer.
+
+use super::*;
+use crate::fallback::Skip;
+
+const CLUSTER: &str = r#"{"type": "cluster", "on": ["open", "failure"], "cluster": "other"}"#;
+const STALE: &str = r#"{"type": "stale", "on": ["open", "failure"], "shared": true}"#;
+const ROUTE: &str = r#"{"type": "route", "header": {"name": "x-to", "value": "b"}}"#;
+const RESPOND: &str = r#"{"type": "respond", "on": ["open", "failure"], "status": 299}"#;
+
+fn bench(entries: &[&str]) -> Bench {
+    let entries = entries.join(",");
+    Bench::new(&[&format!(r#"{FRAGILE}, "fallback": [{entries}]"#)])
+}
+
+fn get() -> Asking {
+    Asking::cluster("c").with(":method", "GET").with(":path", "/a")
+}
+
+/// A request that is rejected, and what becomes of it.
+fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Ticket, Step) {
+    bench.trip(request);
+    match bench.engine.admit(request, complete, bench.now) {
+        Admission::Reject(ticket, step) => (ticket, step),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A request that fails, and what becomes of that.
+fn failed(bench: &mut Bench, request: &Asking) -> (Ticket, Step) {
+    let mut ticket = bench.pass(request);
+    bench.events();
+    let failed = Ending::status(503);
+    let step = bench.engine.response_headers(&mut ticket, &failed, bench.now);
+    (ticket, step)
+}
+
+fn status(step: &Step) -> u16 {
+    match step {
+        Step::Answer(answer) => answer.status,
+        _ => 0,
+    }
+}
+
+#[test]
+fn each_entry_that_cannot_answer_is_told_of_and_the_next_has_its_turn() {
+    let mut bench = bench(&[STALE, CLUSTER, RESPOND]);
+    let (mut ticket, step) = rejected(&mut bench, &get(), true);
+    assert_eq!(step, Step::Call);
+    let to = bench.engine.call(&ticket).expect("a call");
+    assert_eq!((&*to.cluster, to.timeout), ("other", Span::from_ms(1_000)));
+    assert_eq!(bench.events(), ["p0 rejected", "p0 skipped stale not_kept"]);
+    let step = bench
+        .engine
+        .called(&mut ticket, &Ending::status(500), true, bench.now);
+    assert_eq!(status(&step), 299);
+    assert_eq!(
+        bench.events(),
+        ["p0 skipped cluster failure", "p0 fallback Open respond"]
+    );
+    let note = ticket.note().expect("a note");
+    assert_eq!((note.decision, note.state), (Decision::Reject, StateName::Open));
+    // Whatever the host says in the end, nothing more is counted.
+    bench.settle(ticket, &Ending::status(200));
+    assert_eq!(bench.events(), [""; 0]);
+}
+
+/// Each row: what came of the call, whether it can be handed on, and why it is not.
+#[test]
+fn the_answer_of_another_cluster_is_handed_on_unless_it_failed_too() {
+    let none = || Ending {
+        status: None,
+        ..Ending::status(0)
+    };
+    let rows = [
+        (Ending::status(200), true, None),
+        (Ending::status(304), true, None),
+        (Ending::status(404), true, None),
+        (Ending::status(499), true, None),
+        (Ending::status(500), true, Some("failure")),
+        (Ending::status(504), true, Some("failure")),
+        (none(), false, Some("failure")),
+        (Ending::status(200), false, Some("answer_shape")),
+        (Ending::status(503), false, Some("failure")),
+    ];
+    for (response, fits, skipped) in rows {
+        for on in ["Open", "Failure"] {
+            let mut bench = bench(&[CLUSTER]);
+            let (mut ticket, step) = match on {
+                "Open" => rejected(&mut bench, &get(), true),
+                _ => failed(&mut bench, &get()),
+            };
+            assert_eq!(step, Step::Call);
+            bench.events();
+            let step = bench.engine.called(&mut ticket, &response, fits, bench.now);
+            let told = bench.events();
+            let row = format!("{response:?} {on}");
+            match skipped {
+                None => {
+                    let state = if on == "Open" { "open" } else { "closed" };
+                    let details = if on == "Open" { "spillway_open" } else { "spillway_failure" };
+                    let labels = [("x-circuit-fallback", "cluster"), ("x-circuit-state", state)];
+                    let labels = labels.map(|(name, value)| (name.into(), value.into())).into();
+                    assert_eq!(step, Step::HandOn { labels, details }, "{row}");
+                    assert_eq!(told, [format!("p0 fallback {on} cluster")], "{row}");
+                }
+                Some(skip) => {
+                    assert_eq!(told[0], format!("p0 skipped cluster {skip}"), "{row}");
+                    // On a failure the upstream's own answer is left; a rejection has a default.
+                    let expected = if on == "Open" { 503 } else { 0 };
+                    assert_eq!(status(&step), expected, "{row}");
+                    assert_eq!(step == Step::Pass, on == "Failure", "{row}");
+                }
+            }
+            bench.settle(ticket, &Ending::status(200));
+            let counted: &[&str] = if on == "Open" { &[] } else { &["p0 failure"] };
+            assert_eq!(bench.events(), counted, "{row}");
+        }
+    }
+}
+
+/// Each row: the request, whether it is complete, whether its body comes while it is held back,
+/// and why another cluster is not asked.
+#[test]
+fn another_cluster_is_asked_only_with_the_whole_request() {
+    let grpc = || get().with("content-type", "application/grpc");
+    let rows = [
+        (get(), true, false, None),
+        (get(), false, false, Some("request_body")),
+        (get(), false, true, None),
+        (grpc(), true, true, Some("request_shape")),
+    ];
+    for (request, complete, comes, skipped) in rows {
+        let mut bench = bench(&[CLUSTER]);
+        bench.engine.host.headers_stop_iteration = comes;
+        let (_ticket, step) = rejected(&mut bench, &request, complete);
+        let told = bench.events();
+        let expected = skipped.map(|skip| format!("p0 skipped cluster {skip}"));
+        assert_eq!(told.get(1).filter(|it| it.contains("skipped")), expected.as_ref());
+        assert_eq!(step == Step::Call, skipped.is_none());
+    }
+}
+
+#[test]
+fn a_failed_request_that_is_not_complete_or_not_copied_asks_nobody() {
+    let spoil: [fn(&mut Ticket); 4] = [
+        |_| {},
+        |ticket| ticket.spoil(retry::Denial::RequestBody),
+        |ticket| ticket.spoil(retry::Denial::RequestShape),
+        |ticket| ticket.course.request_complete = false,
+    ];
+    let expected = [
+        "none",
+        "p0 skipped cluster request_body",
+        "p0 skipped cluster request_shape",
+        "p0 skipped cluster request_body",
+    ];
+    for (spoil, expected) in spoil.into_iter().zip(expected) {
+        let mut bench = bench(&[CLUSTER]);
+        let mut ticket = bench.pass(&get());
+        assert!(ticket.wants_copy());
+        bench.events();
+        spoil(&mut ticket);
+        let failed = Ending::status(503);
+        let step = bench.engine.response_headers(&mut ticket, &failed, bench.now);
+        assert_eq!(step == Step::Call, expected == "none", "{expected}");
+        let told = bench.events();
+        assert_eq!(told.first().map_or("none", |it| it), expected);
+        bench.settle(ticket, &failed);
+        assert_eq!(bench.events(), ["p0 failure"], "{expected}");
+    }
+}
+
+#[test]
+fn a_copy_is_kept_only_where_another_cluster_may_be_asked_later() {
+    let on_open = r#"{"type": "cluster", "cluster": "other"}"#;
+    let grpc = get().with("content-type", "application/grpc");
+    let rows = [
+        (CLUSTER, "", get(), true),
+        (on_open, "", get(), false),
+        (CLUSTER, "", grpc, false),
+        (CLUSTER, r#""mode": "shadow","#, get(), false),
+        (CLUSTER, r#""enforce_percent": 0,"#, get(), false),
+    ];
+    for (entry, more, request, copied) in rows {
+        let mut bench = Bench::new(&[&format!(r#"{more} "fallback": [{entry}]"#)]);
+        let ticket = bench.pass(&request);
+        assert_eq!(ticket.wants_copy(), copied, "{entry} {more} {request:?}");
+        bench.settle(ticket, &Ending::status(200));
+    }
+}
+
+#[test]
+fn a_call_that_cannot_be_made_is_skipped() {
+    let mut bench = bench(&[CLUSTER, CLUSTER, RESPOND]);
+    let (mut ticket, step) = failed(&mut bench, &get());
+    assert_eq!(step, Step::Call);
+    let step = bench.engine.skip(&mut ticket, Skip::Host, bench.now);
+    assert_eq!(step, Step::Call);
+    let step = bench.engine.skip(&mut ticket, Skip::Host, bench.now);
+    assert_eq!(status(&step), 299);
+    let told = bench.events();
+    assert_eq!(told[..2], ["p0 skipped cluster host", "p0 skipped cluster host"]);
+    bench.settle(ticket, &Ending::status(299));
+    assert_eq!(bench.events(), ["p0 failure"]);
+}
+
+#[test]
+fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
+    let gone = Ending {
+        status: None,
+        details: Some("downstream_remote_disconnect"),
+        flags: 0x4000,
+        ..Ending::status(0)
+    };
+    let mut bench = bench(&[CLUSTER]);
+    let (ticket, step) = failed(&mut bench, &get());
+    assert_eq!(step, Step::Call);
+    bench.settle(ticket, &gone);
+    assert_eq!(bench.events(), ["p0 failure"]);
+    let (ticket, step) = failed(&mut bench, &get());
+    assert_eq!(step, Step::Call);
+    bench.engine.abandon(ticket, bench.now);
+    let told = bench.events();
+    assert_eq!(told[..2], ["p0 failure", "p0 closed>open"]);
+    // Of a rejected one nothing is counted but that.
+    let Admission::Reject(ticket, Step::Call) = bench.admit(&get()) else {
+        panic!("it was not rejected");
+    };
+    bench.settle(ticket, &gone);
+    assert_eq!(bench.events(), ["p0 rejected"]);
+}
+
+#[test]
+fn what_is_sent_elsewhere_has_no_outcome_and_no_further_fallback() {
+    let mut bench = bench(&[ROUTE, RESPOND]);
+    assert_eq!(bench.engine.reserved_headers(), ["x-to".into()]);
+    let (mut ticket, step) = rejected(&mut bench, &get(), false);
+    assert_eq!(step, Step::Divert);
+    let route = bench.engine.route(&ticket).expect("a header");
+    assert_eq!((&*route.name, &*route.value), ("x-to", "b"));
+    assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open route"]);
+    assert_eq!(ticket.note().map(|note| note.decision), Some(Decision::Divert));
+    assert!(ticket.watches_response() && !ticket.may_keep() && !ticket.wants_copy());
+    let failed = Ending::status(503);
+    let step = bench.engine.response_headers(&mut ticket, &failed, bench.now);
+    let labels = [("x-circuit-fallback", "route"), ("x-circuit-state", "open")];
+    let labels = labels.map(|(name, value)| (name.into(), value.into())).into();
+    assert_eq!(step, Step::Label(labels));
+    assert!(bench.engine.order(&ticket).is_none());
+    bench.settle(ticket, &failed);
+    assert_eq!(bench.events(), [""; 0]);
+}
+
+#[test]
+fn a_route_answers_no_failure() {
+    let mut bench = bench(&[ROUTE]);
+    let (ticket, step) = failed(&mut bench, &get());
+    assert_eq!(step, Step::Pass);
+    bench.settle(ticket, &Ending::status(503));
+    assert_eq!(bench.events(), ["p0 failure"]);
+}
+
+#[test]
+fn headers_that_route_are_the_filters_own_in_every_mode() {
+    let of = |mode: &str, name: &str| {
+        format!(
+            r#""mode": "{mode}", "fallback": [{{"type": "route", "header": {{"name": "{name}", "value": "1"}}}}]"#
+        )
+    };
+    let policies = [of("enforce", "x-a"), of("shadow", "x-b"), of("disabled", "x-c"), of("enforce", "X-A")];
+    let bench = Bench::new(&policies.each_ref().map(|it| &**it));
+    let names: Vec<&str> = bench.engine.reserved_headers().iter().map(|it| &**it).collect();
+    assert_eq!(names, ["x-a", "x-b", "x-c"]);
+}
+
+#[test]
+fn a_fallback_answers_no_request_that_its_policy_does_not_cover() {
+    let fields = format!(
+        r#""mode": "forced_open", "match": {{"methods": ["GET"]}}, "fallback": [{RESPOND}]"#
+    );
+    let mut bench = Bench::new(&[&fields]);
+    assert!(matches!(bench.admit(&get()), Admission::Reject(..)));
+    let post = Asking::cluster("c").with(":method", "POST").with(":path", "/a");
+    assert!(matches!(bench.admit(&post), Admission::Unmatched));
+}

@@ -1,0 +1,325 @@
+//! Kept answers, from the request that brought one to the one that gets it.
+
+use super::*;
+use crate::headers::Headers;
+
+const SHARED: &str = r#""fallback": [{"type": "stale", "on": ["open", "failure"], "max_age": "10s", "shared": true}]"#;
+
+/// Opens at the second failure in a row.
+const BREAKER: &str =
+    r#""circuit_breaker": {"failure_rate_threshold": 0, "consecutive_failures": 2}"#;
+
+fn bench(fallback: &str) -> Bench {
+    Bench::new(&[&format!(r#"{BREAKER}, {fallback}"#)])
+}
+
+fn request(method: &str, path: &str) -> Asking {
+    Asking::cluster("c")
+        .with(":method", method)
+        .with(":scheme", "https")
+        .with(":authority", "site")
+        .with(":path", path)
+}
+
+fn get() -> Asking {
+    request("GET", "/a")
+}
+
+fn headers(pairs: &[(&str, &str)]) -> Headers {
+    let mut headers = Headers::default();
+    headers.push(b":status", b"200");
+    for (name, value) in pairs {
+        headers.push(name.as_bytes(), value.as_bytes());
+    }
+    headers
+}
+
+/// The upstream answers a request of an engine with these headers and this body.
+fn answered<R: Records>(
+    engine: &mut Engine<R>,
+    now: Instant,
+    request: &Asking,
+    headers: &Headers,
+    body: &str,
+) {
+    let Admission::Pass(mut ticket) = engine.admit(request, true, now) else {
+        panic!("{request:?} was rejected");
+    };
+    let ending = Ending::status(200);
+    let step = engine.response_headers(&mut ticket, &ending, now);
+    assert_eq!(step, Step::Pass);
+    if ticket.may_keep() {
+        engine.keep(&mut ticket, headers, body.is_empty(), 0, now);
+        let (first, rest) = body.split_at(body.len() / 2);
+        for (piece, ends) in [(first, false), (rest, true)] {
+            if ticket.is_keeping() && engine.expects(&mut ticket, piece.len()) {
+                engine.collect(&mut ticket, piece.as_bytes(), ends, now);
+            }
+        }
+    }
+    engine.settle(ticket, &ending, now);
+}
+
+impl Bench {
+    fn good(&mut self, request: &Asking, pairs: &[(&str, &str)], body: &str) {
+        answered(&mut self.engine, self.now, request, &headers(pairs), body);
+    }
+
+    /// The body that a failed request gets in the end; `None` where its own answer stands.
+    fn bad(&mut self, request: &Asking) -> Option<String> {
+        let mut ticket = self.pass(request);
+        let answer = self.head(&mut ticket, &Ending::status(503));
+        self.settle(ticket, &Ending::status(503));
+        answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned())
+    }
+}
+
+#[test]
+fn the_last_good_answer_is_given_for_a_failure_and_for_a_rejection() {
+    let mut bench = bench(SHARED);
+    bench.good(&get(), &[("etag", "\"1\"")], "good");
+    assert!(bench.happened("p0 kept"));
+    bench.wait(5_000);
+    assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
+    assert_eq!(
+        bench.events(),
+        ["p0 fallback Failure stale", "p0 failure"]
+    );
+    assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
+    bench.events();
+    let (answer, note) = bench.reject(&get());
+    assert_eq!((answer.status, &*answer.body), (200, &b"good"[..]));
+    assert_eq!((answer.details, note.decision), ("spillway_open", Decision::Reject));
+    let has = |name: &str, value: &str| answer.headers.contains(&(name.into(), value.into()));
+    assert!(has("age", "5") && has("cache-status", "spillway; hit; ttl=-5"));
+    assert!(has("x-circuit-fallback", "stale") && has("x-circuit-state", "open"));
+    assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open stale"]);
+    // HEAD is answered from the same, whose body the host leaves out.
+    let (answer, _) = bench.reject(&request("HEAD", "/a"));
+    assert_eq!((answer.status, &*answer.body), (200, &b"good"[..]));
+    // Another has none, nor a caller with credentials.
+    for other in [request("GET", "/b"), get().with("cookie", "a=b"), request("POST", "/a")] {
+        let (answer, _) = bench.reject(&other);
+        assert_eq!(answer.kind, Kind::Default, "{other:?}");
+        assert!(bench.happened("p0 skipped stale not_kept"));
+    }
+}
+
+#[test]
+fn a_kept_answer_is_never_given_beyond_its_age() {
+    let mut bench = bench(SHARED);
+    bench.good(&get(), &[("age", "4")], "good");
+    bench.wait(6_000);
+    assert!(bench.bad(&get()).is_some());
+    bench.now = bench.now.after(Span::from_ns(1));
+    assert_eq!(bench.bad(&get()), None);
+}
+
+#[test]
+fn only_good_answers_of_the_upstream_are_kept() {
+    let direct = Ending {
+        details: Some("direct_response"),
+        attempts: Some(0),
+        ..Ending::status(200)
+    };
+    let mut bench = bench(SHARED);
+    for ending in [direct, Ending::status(503), Ending::status(404)] {
+        let mut ticket = bench.pass(&get());
+        let _step = bench.head(&mut ticket, &ending);
+        let keeps = ending.status == Some(404);
+        // Of a good one the headers decide.
+        assert_eq!(ticket.may_keep(), keeps, "{ending:?}");
+        bench.settle(ticket, &ending);
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_come_to_its_end_is_not_kept() {
+    let mut bench = bench(SHARED);
+    let mut ticket = bench.pass(&get());
+    assert!(bench.head(&mut ticket, &Ending::status(200)).is_none());
+    let now = bench.now;
+    bench.engine.keep(&mut ticket, &headers(&[]), false, 0, now);
+    assert!(ticket.is_keeping());
+    bench.engine.collect(&mut ticket, b"half", false, now);
+    bench.settle(ticket, &Ending::status(200));
+    assert_eq!(bench.bad(&get()), None);
+}
+
+#[test]
+fn an_answer_without_a_body_is_kept_too() {
+    let mut bench = bench(SHARED);
+    bench.good(&get(), &[], "");
+    assert_eq!(bench.bad(&get()).as_deref(), Some(""));
+}
+
+#[test]
+fn a_stream_that_outgrows_its_room_is_let_go_and_counted() {
+    let json = format!(
+        r#"{{"policies":[{{"name":"p0",{SHARED}}}],"limits":{{"stale_bytes":4096}}}}"#
+    );
+    let mut bench = bench(SHARED);
+    bench.engine = Engine::new(config(&json), 1, Memory::default(), bench.now);
+    bench.good(&get(), &[], &"b".repeat(9_000));
+    assert_eq!(bench.count("p0 too large"), 1);
+    assert_eq!(bench.bad(&get()), None);
+    bench.good(&request("GET", "/b"), &[("content-length", "9000")], &"b".repeat(9_000));
+    assert_eq!(bench.count("p0 too large"), 1);
+}
+
+/// Each row: what a request does to what is kept, and whether that is still there.
+#[test]
+fn what_was_changed_is_forgotten() {
+    let rows = [
+        ("POST", "/a", 200, false),
+        ("PUT", "/a", 204, false),
+        ("DELETE", "/a", 303, false),
+        ("PATCH", "/a", 400, true),
+        ("POST", "/a", 503, true),
+        ("POST", "/b", 200, true),
+        ("OPTIONS", "/a", 200, true),
+        ("HEAD", "/a", 200, true),
+    ];
+    for (method, path, status, there) in rows {
+        let mut bench = bench(SHARED);
+        bench.good(&get(), &[], "good");
+        let change = request(method, path);
+        let mut ticket = bench.pass(&change);
+        let _step = bench.head(&mut ticket, &Ending::status(status));
+        bench.settle(ticket, &Ending::status(status));
+        assert_eq!(bench.bad(&get()).is_some(), there, "{method} {path} {status}");
+    }
+}
+
+/// Each row: further fields, and whether answers are kept under them.
+#[test]
+fn nothing_is_kept_that_nobody_would_ever_get() {
+    let grpc = get().with("content-type", "application/grpc");
+    let rows = [
+        ("", get(), true),
+        (r#", "mode": "shadow""#, get(), false),
+        (r#", "enforce_percent": 0"#, get(), true),
+        ("", grpc, false),
+        (r#", "key": [{"header": "x-long"}]"#, get().with("x-long", "l".repeat(600)), false),
+    ];
+    for (more, request, keeps) in rows {
+        let mut bench = Bench::new(&[&format!("{SHARED}{more}")]);
+        bench.good(&request, &[], "good");
+        assert_eq!(bench.happened("p0 kept"), keeps, "{more} {request:?}");
+    }
+    let on_open = r#""fallback": [{"type": "respond"}]"#;
+    let mut bench = Bench::new(&[on_open]);
+    let ticket = bench.pass(&get());
+    assert!(ticket.asked.is_none() && !ticket.watches_response());
+    bench.settle(ticket, &Ending::status(200));
+}
+
+#[test]
+fn a_configuration_without_kept_answers_empties_the_shelf() {
+    let memory = Memory::default();
+    let with = |fields: &str| config(&format!(r#"{{"policies":[{{"name":"p"{fields}}}]}}"#));
+    let mut engine = Engine::new(with(&format!(",{SHARED}")), 1, memory.clone(), at_ms(0));
+    answered(&mut engine, at_ms(0), &get(), &headers(&[]), "good");
+    let slots = || memory.names().into_iter().filter(|it| it.matches('/').count() == 2);
+    let lies = || slots().map(|name| memory.bytes(&name).map_or(0, |it| it.len())).sum::<usize>();
+    assert!(lies() > 0);
+    // Nor does one that only shows circuits.
+    let _desk = Engine::new(config(r#"{"policies":[],"admin":{}}"#), 1, memory.clone(), at_ms(1));
+    assert!(lies() > 0);
+    let _other = Engine::new(with(""), 1, memory.clone(), at_ms(2));
+    assert_eq!(lies(), 0);
+}
+
+/// Who asks, and for what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Who {
+    authorization: u64,
+    cookie: u64,
+    tenant: u64,
+    language: u64,
+    authority: u64,
+    path: u64,
+}
+
+impl Who {
+    fn request(&self) -> Asking {
+        let plain = Asking::cluster("c")
+            .with(":method", "GET")
+            .with(":scheme", "https")
+            .with(":authority", format!("site{}", self.authority))
+            .with(":path", format!("/{}", self.path));
+        let more = [
+            ("authorization", self.authorization),
+            ("cookie", self.cookie),
+            ("x-tenant", self.tenant),
+            ("accept-language", self.language),
+        ];
+        // 0 is a caller without.
+        let more = more.into_iter().filter(|(_, value)| *value > 0);
+        more.fold(plain, |request, (name, value)| request.with(name, format!("{name}-{value}")))
+    }
+}
+
+/// An upstream whose answers depend on everything about who asks, three workers in front of it, and
+/// an outage now and then. It says of the language that its answers vary by it; of credentials and
+/// tenants it says nothing, as upstreams forget to.
+#[test]
+fn nobody_ever_gets_an_answer_that_was_made_for_somebody_else() {
+    let json = format!(
+        r#"{{"policies":[{{"name":"p0","key":["cluster",{{"header":"x-tenant"}}],{SHARED}}}],
+            "limits":{{"stale_bytes":65536}}}}"#
+    );
+    let (mut given, mut refused) = (0, 0);
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let mut draw = |below: u64| random.between(0, below - 1);
+        let memory = Memory::default();
+        let mut workers: Vec<Engine<Memory>> = (0..3)
+            .map(|seed| Engine::new(config(&json), seed, memory.clone(), at_ms(0)))
+            .collect();
+        let mut last: Vec<(Who, String, Instant)> = Vec::new();
+        for step in 0..300_u64 {
+            let now = at_ms(step * 70);
+            let who = Who {
+                authorization: draw(4).saturating_sub(1),
+                cookie: draw(4).saturating_sub(1),
+                tenant: draw(3),
+                language: draw(3),
+                authority: draw(2),
+                path: draw(2),
+            };
+            let engine = &mut workers[usize::try_from(draw(3)).expect("small")];
+            let request = who.request();
+            if draw(3) > 0 {
+                let body = format!("{who:?} at {step}");
+                let headers = headers(&[("vary", "accept-language")]);
+                answered(engine, now, &request, &headers, &body);
+                last.push((who, body, now));
+                continue;
+            }
+            let Admission::Pass(mut ticket) = engine.admit(&request, true, now) else {
+                panic!("nothing opens");
+            };
+            let failed = Ending::status(503);
+            match engine.response_headers(&mut ticket, &failed, now) {
+                Step::Answer(answer) => {
+                    let body = String::from_utf8_lossy(&answer.body).into_owned();
+                    let made = last.iter().find(|(_, made, _)| *made == body);
+                    let (whose, _, at) = made.expect("an answer that was made");
+                    assert_eq!(*whose, who, "seed {seed} step {step}: {body}");
+                    assert_eq!((who.authorization, who.cookie), (0, 0));
+                    assert!(now.since(*at) <= Span::from_secs(10), "seed {seed} step {step}");
+                    given += 1;
+                }
+                step => {
+                    assert_eq!(step, Step::Pass);
+                    refused += 1;
+                }
+            }
+            engine.settle(ticket, &failed, now);
+            while engine.next_event().is_some() {}
+        }
+    }
+    // It is no proof where nobody gets anything.
+    assert!(given > 1_000 && refused > 1_000, "{given} {refused}");
+}

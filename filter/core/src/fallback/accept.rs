@@ -1,0 +1,139 @@
+//! Which of several bodies a caller would rather have (RFC 9110, 12.5.1).
+
+use super::Template;
+use crate::headers::list;
+
+/// Forms in which an answer can be written, the first of which is for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// `application/json`
+    Json,
+    /// `text/html`
+    Html,
+    /// `text/plain`
+    Plain,
+}
+
+impl Media {
+    /// What `content-type` says.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Media::Json => "application/json",
+            Media::Html => "text/html; charset=utf-8",
+            Media::Plain => "text/plain; charset=utf-8",
+        }
+    }
+
+    fn range(self) -> (&'static str, &'static str) {
+        match self {
+            Media::Json => ("application", "json"),
+            Media::Html => ("text", "html"),
+            Media::Plain => ("text", "plain"),
+        }
+    }
+
+    /// How much a caller wants it, in thousandths, by the range that names it best.
+    fn quality(self, accept: &[u8]) -> u32 {
+        let (kind, form) = self.range();
+        let mut best = (0, 0);
+        for member in list(accept) {
+            let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let range = parts.next().unwrap_or_default();
+            let mut halves = range.splitn(2, |byte| *byte == b'/');
+            let (left, right) = (halves.next(), halves.next());
+            let is = |half: Option<&[u8]>, word: &str| {
+                half.is_some_and(|half| half.eq_ignore_ascii_case(word.as_bytes()))
+            };
+            let closeness = match (is(left, kind), is(right, form)) {
+                (true, true) => 3,
+                (true, false) if is(right, "*") => 2,
+                _ if is(left, "*") && is(right, "*") => 1,
+                _ => continue,
+            };
+            if closeness > best.0 {
+                best = (closeness, parts.find_map(weight).unwrap_or(1_000));
+            }
+        }
+        best.1
+    }
+}
+
+/// `q=0.75` in thousandths; what is no weight wants nothing.
+fn weight(parameter: &[u8]) -> Option<u32> {
+    let value = parameter
+        .strip_prefix(b"q=")
+        .or_else(|| parameter.strip_prefix(b"Q="))?;
+    let (whole, decimals) = match value.split_first()? {
+        (b'0', rest) => (0, rest),
+        (b'1', _) => return Some(1_000),
+        _ => return Some(0),
+    };
+    let digits = decimals.strip_prefix(b".").unwrap_or_default();
+    let mut thousandths: u32 = whole;
+    for place in 0..3 {
+        let digit = digits.get(place).filter(|digit| digit.is_ascii_digit());
+        let digit = u32::from(digit.map_or(0, |digit| digit.wrapping_sub(b'0')));
+        thousandths = thousandths.saturating_mul(10).saturating_add(digit);
+    }
+    Some(thousandths)
+}
+
+/// The variant that is wanted most; the first of those that are wanted alike, and of all
+/// where none is wanted: a caller with an answer that it did not ask for is better off than
+/// one with another error.
+pub(super) fn choose<'a>(
+    variants: &'a [(Media, Template)],
+    accept: &[u8],
+) -> Option<(Media, &'a Template)> {
+    let mut best: Option<(u32, &(Media, Template))> = None;
+    for variant in variants {
+        let quality = if accept.is_empty() {
+            1_000
+        } else {
+            variant.0.quality(accept)
+        };
+        if best.is_none_or(|(most, _)| quality > most) {
+            best = Some((quality, variant));
+        }
+    }
+    best.map(|(_, (media, body))| (*media, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fallback::Escape;
+
+    #[test]
+    fn the_form_that_is_wanted_most_is_chosen() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let rows = [
+            ("", Media::Json),
+            ("*/*", Media::Json),
+            ("application/json", Media::Json),
+            (browser, Media::Html),
+            ("text/plain", Media::Plain),
+            ("text/*", Media::Html),
+            ("text/*;q=0.5, text/plain", Media::Plain),
+            ("TEXT/HTML ; Q=0.1", Media::Html),
+            ("text/html;level=1;q=0.2, application/json;q=0.3", Media::Json),
+            ("text/html;q=0, */*;q=0.1", Media::Json),
+            ("application/json;q=0, text/html;q=0, */*;q=0.1", Media::Plain),
+            ("application/json;q=0.123, text/plain;q=0.124", Media::Plain),
+            ("application/json;q=0.99999, text/plain;q=1.0", Media::Plain),
+            // Nothing of it can be had, or nothing of it makes sense.
+            ("image/png", Media::Json),
+            ("application/json;q=2", Media::Json),
+            ("application/json;q=-1, text/plain;q=0.001", Media::Plain),
+            (",;/,,html", Media::Json),
+            ("\u{ff}/*", Media::Json),
+        ];
+        let body = |text: &str| Template::new(text, Escape::Line);
+        let variants = [Media::Json, Media::Html, Media::Plain].map(|media| (media, body("x")));
+        for (accept, expected) in rows {
+            let chosen = choose(&variants, accept.as_bytes());
+            assert_eq!(chosen.map(|it| it.0), Some(expected), "{accept}");
+        }
+        assert!(choose(&[], b"*/*").is_none());
+    }
+}

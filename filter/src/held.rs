@@ -1,0 +1,483 @@
+//! Streams that are held back: while the filter waits before it sends their request again,
+//! or asks another cluster for an answer in its place.
+//!
+//! Either way the request, or the response that was no good, stays where it is, and what is
+//! known of it stays here, by its HTTP context, until the stream is over. A wait ends with a
+//! tick, which is a callback of the root context; a call's answer comes to the context that
+//! made the call. The stream may be gone by then, and then so is its entry here: nothing is
+//! done, and no other stream gets what was meant for it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use proxy_wasm::types::Action;
+use spillway_core::engine::{Pairs, Step, Ticket};
+use spillway_core::fallback::Skip;
+use spillway_core::retry::Denial;
+use spillway_core::time::Instant;
+
+use crate::answered::{Answered, Handed};
+use crate::copy::Copy;
+use crate::facts::LiveResponse;
+use crate::host::{self, Buffer, Map};
+use crate::http::{divert, label, publish, send};
+use crate::root::{Engine, Shared};
+
+/// How often waits are looked at: their jitter is coarser than this.
+const TICK_MS: u32 = 5;
+
+/// All streams of one root context that are held back, or were.
+#[derive(Default)]
+pub struct Held {
+    /// By their HTTP contexts.
+    streams: RefCell<ById<Box<Stream>>>,
+    /// The ends of waits with their HTTP contexts, latest first.
+    waits: RefCell<Vec<(Instant, u32)>>,
+    /// HTTP contexts by the host's number for the call.
+    calls: RefCell<ById<u32>>,
+    /// Whether the host can do it; absent before it was asked.
+    is_served: Cell<Option<bool>>,
+}
+
+/// Values by numbers that mostly rise: a list in their order.
+struct ById<T>(Vec<(u32, T)>);
+
+impl<T> ById<T> {
+    fn insert(&mut self, id: u32, value: T) {
+        let at = self.0.partition_point(|(other, _)| *other < id);
+        self.0.insert(at, (id, value));
+    }
+
+    fn remove(&mut self, id: u32) -> Option<T> {
+        let at = self.0.binary_search_by_key(&id, |(other, _)| *other).ok()?;
+        Some(self.0.remove(at).1)
+    }
+}
+
+impl<T> Default for ById<T> {
+    fn default() -> ById<T> {
+        ById(Vec::new())
+    }
+}
+
+/// One stream that is held back, or was.
+pub struct Stream {
+    shared: Rc<Shared>,
+    ticket: Ticket,
+    copy: Box<Copy>,
+    side: Side,
+    waits_for: WaitsFor,
+    /// Headers that the host takes off an answer of the filter's own.
+    bare: Pairs,
+}
+
+/// What of a stream is held back.
+#[derive(Clone, Copy)]
+pub enum Side {
+    /// The request.
+    Request {
+        /// Whether no answer to it has a body.
+        is_head: bool,
+    },
+    /// The response.
+    Response {
+        /// Whether it has no body.
+        bodiless: bool,
+    },
+}
+
+/// What a stream is held back for.
+#[derive(Clone, Copy, PartialEq)]
+enum WaitsFor {
+    /// The time to send its request again.
+    Retry,
+    /// The rest of its request.
+    Body,
+    /// The answer to another attempt.
+    Attempt(u32),
+    /// The answer of another cluster.
+    Call(u32),
+    /// Nothing: it was let go, or answered.
+    Nothing,
+}
+
+/// What became of a stream after a step.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    /// It is held back still, or is answered.
+    Stays,
+    /// It is to be let go.
+    Goes,
+}
+
+impl After {
+    fn action(self) -> Action {
+        match self {
+            After::Stays => Action::Pause,
+            After::Goes => Action::Continue,
+        }
+    }
+}
+
+impl Stream {
+    pub fn new(shared: Rc<Shared>, ticket: Ticket, copy: Box<Copy>, side: Side) -> Stream {
+        Stream {
+            shared,
+            ticket,
+            copy,
+            side,
+            waits_for: WaitsFor::Nothing,
+            bare: Pairs::new(),
+        }
+    }
+
+    /// Lets it go on that is held back.
+    fn go(&self) {
+        let gone = match self.side {
+            Side::Request { .. } => host::continue_request(),
+            Side::Response { .. } => host::continue_response(),
+        };
+        if gone.is_err() {
+            self.shared
+                .reporter
+                .internal_error("the host holds a stream back");
+        }
+    }
+}
+
+impl Held {
+    /// How often ticks have to come; absent where nothing waits for one.
+    pub fn tick_ms(&self) -> Option<u32> {
+        let waits = self.waits.try_borrow().ok()?;
+        (!waits.is_empty()).then_some(TICK_MS)
+    }
+
+    /// Whether the host sends requests for plugins, and ticks: without, what is held back
+    /// would never go on.
+    pub fn is_served(&self) -> bool {
+        let ask = || host::sends_requests() && host::set_tick_period(TICK_MS).is_ok();
+        let served = self.is_served.get().unwrap_or_else(ask);
+        self.is_served.set(Some(served));
+        served
+    }
+
+    /// Takes a stream for which this step was decided, in one of its own callbacks.
+    pub fn hold(&self, context: u32, mut stream: Stream, step: Step, now: Instant) -> Action {
+        let after = if matches!(step, Step::Call) && !stream.ticket.is_complete() {
+            self.wait_for_body(context, &mut stream, now)
+        } else {
+            self.act(context, &mut stream, step, None, now)
+        };
+        self.insert(context, Box::new(stream));
+        after.action()
+    }
+
+    /// The rest of a request is on its way, if the host is what its configuration says. If
+    /// it is not, nothing comes, and the other cluster's time is up with that.
+    fn wait_for_body(&self, context: u32, stream: &mut Stream, now: Instant) -> After {
+        let shared = stream.shared.clone();
+        let Some(mut engine) = shared.engine() else {
+            return After::Goes;
+        };
+        let timeout = engine.call(&stream.ticket).map(|to| to.timeout);
+        stream.waits_for = WaitsFor::Body;
+        self.wait(context, now.after(timeout.unwrap_or_default()));
+        shared.follow_up(&mut engine);
+        After::Stays
+    }
+
+    /// A piece of the request of a stream, `size` bytes of it, has come.
+    pub fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
+        let after = self.with(context, |stream| {
+            if stream.waits_for != WaitsFor::Body {
+                return After::of(stream);
+            }
+            let shared = stream.shared.clone();
+            let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+                return After::Goes;
+            };
+            let taken = stream
+                .copy
+                .take_body(Buffer::RequestBody, size, engine.replay_body_bytes());
+            let step = match (taken, ends) {
+                (true, false) => return After::Stays,
+                (true, true) => {
+                    engine.request_complete(&mut stream.ticket, Some(now));
+                    Step::Call
+                }
+                (false, _) => engine.skip(&mut stream.ticket, Skip::RequestBody, now),
+            };
+            drop(engine);
+            self.end_wait(context);
+            self.act(context, stream, step, None, now)
+        });
+        after.unwrap_or(After::Goes).action()
+    }
+
+    /// The request of a stream has trailers, which no call can carry.
+    pub fn request_trailers(&self, context: u32) -> Action {
+        let after = self.with(context, |stream| {
+            if stream.waits_for != WaitsFor::Body {
+                return After::of(stream);
+            }
+            let shared = stream.shared.clone();
+            let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+                return After::Goes;
+            };
+            let step = engine.skip(&mut stream.ticket, Skip::RequestShape, now);
+            drop(engine);
+            self.end_wait(context);
+            self.act(context, stream, step, None, now)
+        });
+        after.unwrap_or(After::Goes).action()
+    }
+
+    /// Response headers pass by a stream that is here: an answer of the filter's own, or
+    /// what came from where the request was sent instead.
+    pub fn response_headers(&self, context: u32) {
+        self.with(context, |stream| {
+            for (name, value) in std::mem::take(&mut stream.bare) {
+                let _ = host::set_header(Map::ResponseHeaders, &name, &value);
+            }
+            let shared = stream.shared.clone();
+            if let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) {
+                let begun = LiveResponse::Begun;
+                if let Step::Label(labels) =
+                    engine.response_headers(&mut stream.ticket, &begun, now)
+                {
+                    label(&labels);
+                }
+            }
+        });
+    }
+
+    /// Whether a stream is held back just now.
+    pub fn holds(&self, context: u32) -> bool {
+        let after = self.with(context, |stream| After::of(stream));
+        after == Some(After::Stays)
+    }
+
+    fn wait(&self, context: u32, due: Instant) {
+        if let Ok(mut waits) = self.waits.try_borrow_mut() {
+            let at = waits.partition_point(|(other, _)| *other > due);
+            waits.insert(at, (due, context));
+        }
+    }
+
+    fn end_wait(&self, context: u32) {
+        if let Ok(mut waits) = self.waits.try_borrow_mut() {
+            waits.retain(|(_, other)| *other != context);
+        }
+    }
+
+    /// Gives a ticket back: its stream is over. A call that is under way cannot be taken
+    /// back; what it brings will find nobody.
+    pub fn take(&self, context: u32) -> Option<Ticket> {
+        let stream = self.streams.try_borrow_mut().ok()?.remove(context)?;
+        self.end_wait(context);
+        if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for
+            && let Ok(mut calls) = self.calls.try_borrow_mut()
+        {
+            calls.remove(call);
+        }
+        Some(stream.ticket)
+    }
+
+    /// Ends the waits that have been long enough.
+    pub fn tick(&self, now: Instant) {
+        loop {
+            let next = self.waits.try_borrow_mut().ok().and_then(|mut waits| {
+                let (_, context) = waits.pop_if(|(due, _)| *due <= now)?;
+                Some(context)
+            });
+            let Some(context) = next else {
+                return;
+            };
+            self.with(context, |stream| self.waited(context, stream, now));
+        }
+    }
+
+    fn waited(&self, context: u32, stream: &mut Stream, now: Instant) {
+        let shared = stream.shared.clone();
+        let Some(mut engine) = shared.engine() else {
+            return self.let_go(context, stream);
+        };
+        let step = if stream.waits_for == WaitsFor::Body {
+            engine.skip(&mut stream.ticket, Skip::RequestBody, now)
+        } else {
+            match self.send_again(context, stream, &mut engine, now) {
+                Ok(()) => return shared.follow_up(&mut engine),
+                Err(step) => step,
+            }
+        };
+        shared.follow_up(&mut engine);
+        drop(engine);
+        self.go_on(context, stream, step, None, now);
+    }
+
+    fn send_again(
+        &self,
+        context: u32,
+        stream: &mut Stream,
+        engine: &mut Engine,
+        now: Instant,
+    ) -> Result<(), Step> {
+        let timeout = engine.replay(&mut stream.ticket, now)?;
+        let Some(call) = stream.copy.send_again(timeout) else {
+            return Err(engine.give_up(&mut stream.ticket, Denial::Host, now));
+        };
+        engine.replay_sent(&mut stream.ticket, now);
+        stream.waits_for = WaitsFor::Attempt(call);
+        self.note_call(call, context);
+        Ok(())
+    }
+
+    fn note_call(&self, call: u32, context: u32) {
+        if let Ok(mut calls) = self.calls.try_borrow_mut() {
+            calls.insert(call, context);
+        }
+    }
+
+    /// A call has ended, with an answer where it has headers.
+    pub fn answered(&self, call: u32, headers: usize, body: usize, trailers: usize) {
+        let context = self
+            .calls
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut calls| calls.remove(call));
+        if let Some(context) = context {
+            self.with(context, |stream| {
+                self.judge(context, stream, (headers, body, trailers));
+            });
+        }
+    }
+
+    fn judge(&self, context: u32, stream: &mut Stream, sizes: (usize, usize, usize)) {
+        let (headers, body, trailers) = sizes;
+        let shared = stream.shared.clone();
+        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+            return self.let_go(context, stream);
+        };
+        let small = u32::try_from(body).is_ok_and(|len| len <= engine.replay_answer_bytes());
+        let answered = headers > 0;
+        let answer = (answered && small && trailers == 0)
+            .then(|| Answered::read(body))
+            .flatten();
+        let response = LiveResponse::Replayed { answered };
+        let fits = answer.is_some();
+        let ticket = &mut stream.ticket;
+        let step = match stream.waits_for {
+            WaitsFor::Call(_) => engine.called(ticket, &response, fits, now),
+            _ => engine.replayed(ticket, &response, fits, now),
+        };
+        shared.follow_up(&mut engine);
+        drop(engine);
+        self.go_on(context, stream, step, answer, now);
+    }
+
+    /// Does what the core has decided about a stream, outside its own callbacks.
+    fn go_on(
+        &self,
+        context: u32,
+        stream: &mut Stream,
+        step: Step,
+        answer: Option<Answered>,
+        now: Instant,
+    ) {
+        // Should the stream be gone, then so is its entry here; and no other stream may get
+        // what was meant for it.
+        if host::set_effective_context(context).is_ok()
+            && self.act(context, stream, step, answer, now) == After::Goes
+        {
+            stream.go();
+        }
+    }
+
+    fn let_go(&self, context: u32, stream: &mut Stream) {
+        stream.waits_for = WaitsFor::Nothing;
+        if host::set_effective_context(context).is_ok() {
+            stream.go();
+        }
+    }
+
+    /// Does what the core has decided about a stream.
+    fn act(
+        &self,
+        context: u32,
+        stream: &mut Stream,
+        mut step: Step,
+        answer: Option<Answered>,
+        now: Instant,
+    ) -> After {
+        let shared = stream.shared.clone();
+        let Some(mut engine) = shared.engine() else {
+            return After::Goes;
+        };
+        stream.waits_for = WaitsFor::Nothing;
+        while let Step::Call = step {
+            let to = engine.call(&stream.ticket).filter(|_| self.is_served());
+            if let Some(call) = to.and_then(|to| stream.copy.send_to(to)) {
+                stream.waits_for = WaitsFor::Call(call);
+                self.note_call(call, context);
+                break;
+            }
+            step = engine.skip(&mut stream.ticket, Skip::Host, now);
+        }
+        if let Step::Retry(wait) = step {
+            stream.waits_for = WaitsFor::Retry;
+            self.wait(context, now.after(wait));
+        }
+        shared.follow_up(&mut engine);
+        if stream.waits_for != WaitsFor::Nothing {
+            return After::Stays;
+        }
+        publish(&engine, stream.ticket.note());
+        match (step, answer) {
+            (Step::Answer(fallback), _) if send(&shared, &fallback) => After::Stays,
+            (Step::HandOn { labels, details }, Some(answer)) => {
+                match answer.hand_on(&stream.side, labels, details, &shared) {
+                    Handed::Sent => After::Stays,
+                    Handed::Written => After::Goes,
+                    Handed::SentBare(headers) => {
+                        stream.bare = headers;
+                        After::Stays
+                    }
+                }
+            }
+            (Step::Divert, _) => {
+                divert(&engine, &stream.ticket);
+                After::Goes
+            }
+            _ => After::Goes,
+        }
+    }
+
+    fn insert(&self, context: u32, stream: Box<Stream>) {
+        if let Ok(mut streams) = self.streams.try_borrow_mut() {
+            streams.insert(context, stream);
+        }
+    }
+
+    /// Does something to a stream that is still there. It is not in the map meanwhile, so
+    /// that whatever the host calls back for finds the map free.
+    fn with<T>(&self, context: u32, act: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+        let taken = self
+            .streams
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut streams| streams.remove(context));
+        let mut stream = taken?;
+        let value = act(&mut stream);
+        self.insert(context, stream);
+        Some(value)
+    }
+}
+
+impl After {
+    fn of(stream: &Stream) -> After {
+        match stream.waits_for {
+            WaitsFor::Nothing => After::Goes,
+            _ => After::Stays,
+        }
+    }
+}
