@@ -78,7 +78,7 @@ impl Frame {
         let end = Time::ZERO + run.duration;
         let calls = run.record.total.calls as usize;
         let buckets_max = (calls / CALLS_IN_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX);
-        let series = run.record.series.coarser(buckets_max).until(end);
+        let series = run.record.series.until(end).coarser(buckets_max);
         let buckets = series.iter();
         Frame {
             width: series.width(),

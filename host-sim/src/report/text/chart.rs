@@ -26,8 +26,8 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     let series = run
         .record
         .series
-        .coarser(BARS)
-        .until(Time::ZERO + run.duration);
+        .until(Time::ZERO + run.duration)
+        .coarser(BARS);
     writeln!(out, "\n{}", paint.bold(&axis(&series)))?;
     let outcomes = [
         ("good", Outcome::Success, Hue::Good),
