@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod compare;
 mod module;
 mod progress;
 pub mod run;

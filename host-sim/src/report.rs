@@ -1,14 +1,17 @@
 //! What is shown of a run.
 //!
 //! [`text`] for a person at a terminal, [`json`] for programs, [`html`] for a page to
-//! pass on. All three are made from the same [`Run`](crate::scenario::play::Run).
+//! pass on. All three are made from the same [`Run`](crate::scenario::play::Run), or from
+//! the runs of a [`comparison`].
 
+pub mod comparison;
 pub mod html;
 pub mod json;
 pub mod text;
 
 use crate::record::{Circuit, State};
 use crate::sim::clock::Time;
+use crate::sim::span::Span;
 
 /// The worst state that a circuit was in within a stretch of time.
 pub fn worst_state(circuit: &Circuit, from: Time, to: Time) -> State {
@@ -19,6 +22,21 @@ pub fn worst_state(circuit: &Circuit, from: Time, to: Time) -> State {
     });
     let states = within.map(|(_, band)| band.state);
     states.max().unwrap_or_default()
+}
+
+/// What was simulated, in parts of one line: how long, on how many workers, from which seed.
+pub fn simulated(duration: Span, workers: usize, seed: u64) -> [String; 3] {
+    let threads = if workers == 1 { "worker" } else { "workers" };
+    [
+        format!("{duration} simulated"),
+        format!("{workers} {threads}"),
+        format!("seed {seed}"),
+    ]
+}
+
+/// A latency for eyes, `-` if there is none.
+pub fn latency(span: Option<Span>) -> String {
+    span.map_or("-".into(), Span::rounded)
 }
 
 /// A whole number with its thousands apart: `1,234,567`.

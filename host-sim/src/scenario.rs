@@ -2,13 +2,15 @@
 //!
 //! A scenario is one file, YAML or JSON (which is YAML too), read by [`file`](mod@file) into
 //! plain data, checked and made ready here, played by [`play`] and judged by
-//! [`expect`]. Whatever is wrong with a file is told with its path, line and column.
+//! [`expect`]. Whatever is wrong with a file is told with its path, line and column. A
+//! [`Stage`] is a scenario without its policy, on which others are played.
 
 mod check;
 pub mod error;
 pub mod expect;
 pub mod file;
 pub mod play;
+mod stage;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ use crate::sim::span::Span;
 
 pub use error::{Problem, ScenarioError};
 pub use expect::Expectation;
+pub use stage::Stage;
+
 use file::{File, PluginFile};
 
 /// A scenario, ready to be played.
@@ -57,10 +61,18 @@ impl Scenario {
     ///
     /// If the file, or one that it names, cannot be read, or says what makes no sense.
     pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
+        Scenario::read_changed(path, |_| ())
+    }
+
+    /// Reads the file at `path` and makes a scenario of it as `change` leaves it.
+    fn read_changed(
+        path: &Path,
+        change: impl FnOnce(&mut File),
+    ) -> Result<Scenario, ScenarioError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ScenarioError::unreadable(path, &error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        Scenario::parse(&text, folder)
+        Scenario::parse_changed(&text, folder, change)
             .map(|scenario| scenario.named_after(path))
             .map_err(|problems| ScenarioError::new(path, problems))
     }
@@ -71,7 +83,16 @@ impl Scenario {
     ///
     /// All that is wrong with it.
     pub fn parse(text: &str, folder: &Path) -> Result<Scenario, Vec<Problem>> {
-        let file = error::deserialize::<File>(text).map_err(|problem| vec![problem])?;
+        Scenario::parse_changed(text, folder, |_| ())
+    }
+
+    fn parse_changed(
+        text: &str,
+        folder: &Path,
+        change: impl FnOnce(&mut File),
+    ) -> Result<Scenario, Vec<Problem>> {
+        let mut file = error::deserialize::<File>(text).map_err(|problem| vec![problem])?;
+        change(&mut file);
         let mut problems = check::check(&file);
         let mut told = |path: String, text: String| problems.push((path, text));
         let expectations = expect::compile(&file.expect, &mut told);

@@ -4,6 +4,8 @@
 mod bench;
 #[path = "commands/browser.rs"]
 mod browser;
+#[path = "commands/compare.rs"]
+mod compare;
 #[path = "commands/page.rs"]
 mod page;
 #[path = "commands/run.rs"]

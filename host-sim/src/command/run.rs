@@ -1,7 +1,7 @@
 //! `host-sim run`: one scenario, and what came of it.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::command::Failure;
@@ -47,9 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     progress.end();
     let took = began.elapsed();
     if let Some(path) = &arguments.report {
-        std::fs::write(path, html::page(&run)).map_err(|error| {
-            Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
-        })?;
+        write(path, &html::page(&run))?;
     }
     let shown = match arguments.json {
         true => json::report(&run),
@@ -79,6 +77,12 @@ fn verdict(run: &Run) -> Result<(), Failure> {
 pub(super) fn coloured() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stdout().is_terminal() && !unwanted
+}
+
+/// Writes a file beside what is printed.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::Usage(format!("{}: cannot be written: {error}", path.display())))
 }
 
 /// Prints to stdout. A reader that has had enough (`head`) is no failure.

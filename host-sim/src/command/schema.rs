@@ -34,6 +34,7 @@ pub enum Of {
     Policy,
     Scenario,
     Report,
+    Comparison,
 }
 
 /// The dialect, which editors ask for.
@@ -49,6 +50,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Of::Policy => policy_schema(),
         Of::Scenario => crate::scenario::file::schema(),
         Of::Report => crate::report::json::schema(),
+        Of::Comparison => crate::report::json::comparison_schema(),
     };
     Ok(writeln!(out, "{schema:#}")?)
 }

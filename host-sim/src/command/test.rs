@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::command::Failure;
 use crate::command::module::ModuleArgument;
-use crate::command::run::{coloured, print};
+use crate::command::run::{coloured, print, write};
 use crate::report::text::{Hue, Paint, verdict};
 use crate::scenario::expect::Verdict;
 use crate::scenario::play::play;
@@ -54,10 +54,7 @@ pub fn test(arguments: &Arguments) -> Result<(), Failure> {
     }
     print(&shown)?;
     if let Some(path) = &arguments.junit {
-        let text = junit(&results);
-        std::fs::write(path, text).map_err(|error| {
-            Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
-        })?;
+        write(path, &junit(&results))?;
     }
     worst(results)
 }

@@ -162,6 +162,12 @@ impl Circuits {
         self.transitions.iter().filter(counts).count() as u64
     }
 
+    /// How often a circuit opened, as far as changes were kept.
+    pub fn opened(&self) -> u64 {
+        let opens = |it: &&Transition| it.to == State::Open;
+        self.transitions.iter().filter(opens).count() as u64
+    }
+
     fn place(&mut self, policy: &str, key: Vec<String>) -> Option<usize> {
         let known = self
             .all

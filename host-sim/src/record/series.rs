@@ -75,12 +75,21 @@ impl Series {
         self.buckets.iter().enumerate().map(bucket)
     }
 
-    /// Without the buckets that begin at `end` or later.
-    pub fn until(mut self, end: Time) -> Series {
+    /// The buckets that begin before `end`, those in which nothing happened included: runs of the
+    /// same duration have the same buckets.
+    pub fn until(&self, end: Time) -> Series {
         let width_ns = self.width.as_ns().max(1);
-        self.buckets
-            .truncate(end.as_ns().div_ceil(width_ns).max(1) as usize);
-        self
+        let count = end.as_ns().div_ceil(width_ns).max(1) as usize;
+        let kept = self.buckets.iter().take(count).cloned();
+        let mut buckets: Vec<_> = kept.collect();
+        buckets.resize_with(count, || Tally::new(self.clusters, DIGITS));
+        Series {
+            width: self.width,
+            clusters: self.clusters,
+            buckets,
+            place: 0,
+            place_end: Time::ZERO,
+        }
     }
 
     /// The same in fewer buckets, at most `buckets_max` (at least 1) of a nice width.
@@ -138,5 +147,17 @@ mod tests {
         assert_eq!(coarse.width(), Span::from_ms(1_000));
         assert_eq!(calls(&coarse)[0], 4);
         assert_eq!(calls(&coarse).iter().sum::<u64>(), 5);
+    }
+
+    #[test]
+    fn runs_of_one_duration_have_the_same_buckets_wherever_they_ended() {
+        let end = Time::from_ms(10_000);
+        for last_ms in [500, 9_950, 25_000] {
+            let mut series = Series::new(0, Span::from_ms(10_000));
+            series.at(Time::from_ms(last_ms)).calls += 1;
+            assert_eq!(series.until(end).iter().len(), 100, "{last_ms}");
+            let coarse = series.until(end).coarser(40);
+            assert_eq!(coarse.iter().len(), 20, "{last_ms}");
+        }
     }
 }

@@ -5,22 +5,45 @@
 //! numbers from the page itself. Each plot has a title and a description for those who
 //! do not see it, and the numbers stand in a table below.
 
+mod comparison;
 mod plot;
 mod sections;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::report::html::plot::Frame;
-use crate::report::{grouped, percent};
+use crate::report::{grouped, percent, simulated};
 use crate::scenario::play::Run;
-use crate::sim::span::Span;
+
+pub use comparison::page as comparison;
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
 /// The page for a run.
 pub fn page(run: &Run) -> String {
-    let frame = Frame::new(run);
+    let frame = Frame::new(run, run.record.total.calls);
+    let body = html! {
+        (head(run))
+        (sections::tiles(run))
+        (sections::expectations(run))
+        (sections::axis(&frame))
+        section id="plots" {
+            (sections::faults_and_circuits(run, &frame, "states"))
+            (plot::stacked(&frame, &sections::outcomes(run, &frame)))
+            (plot::lines(&frame, &sections::latency(run, &frame)))
+            (sections::upstreams(run, &frame))
+            (sections::retries(run, &frame))
+        }
+        (sections::transitions(run))
+        (sections::reasons(run))
+        (sections::numbers(run, &frame))
+    };
+    document(&run.name, &body)
+}
+
+/// What all pages have around their contents.
+fn document(name: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,25 +53,11 @@ pub fn page(run: &Run) -> String {
                 meta name="color-scheme" content="light dark";
                 // Without one, browsers ask for /favicon.ico.
                 link rel="icon" href="data:,";
-                title { (run.name) " · host-sim" }
+                title { (name) " · host-sim" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
-                    (head(run))
-                    (sections::tiles(run))
-                    (sections::expectations(run))
-                    section id="plots" {
-                        (sections::faults_and_circuits(run, &frame))
-                        (sections::outcomes(run, &frame))
-                        (sections::latency(run, &frame))
-                        (sections::upstreams(run, &frame))
-                        (sections::retries(run, &frame))
-                    }
-                    (sections::transitions(run))
-                    (sections::reasons(run))
-                    (sections::numbers(run, &frame))
-                }
+                main { (body) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -57,28 +66,22 @@ pub fn page(run: &Run) -> String {
 }
 
 fn head(run: &Run) -> Markup {
-    let workers = if run.workers == 1 {
-        "worker"
-    } else {
-        "workers"
-    };
     html! {
         header {
-            h1 { (run.name) }
-            @if !run.description.is_empty() {
-                p.lead { (run.description) }
-            }
+            (title(&run.name, &run.description))
             p.meta {
-                (run.duration) " simulated · " (run.workers) " " (workers) " · seed " (run.seed)
+                (simulated(run.duration, run.workers, run.seed).join(" · "))
                 " · digest " code { (run.digest()) }
             }
         }
     }
 }
 
-/// A latency for eyes, `-` if there is none.
-fn latency(span: Option<Span>) -> String {
-    span.map_or("-".into(), Span::rounded)
+fn title(name: &str, description: &str) -> Markup {
+    html! {
+        h1 { (name) }
+        @if !description.is_empty() { p.lead { (description) } }
+    }
 }
 
 /// A number with its share of a whole.

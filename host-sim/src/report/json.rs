@@ -2,7 +2,9 @@
 //!
 //! Its form is stable: fields are added, not renamed or removed, and `version` is raised
 //! if that has to be broken. Times are seconds, latencies milliseconds, shares percent.
-//! [`schema`] documents it.
+//! [`schema`] documents it. The document of a comparison has the same parts.
+
+mod comparison;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,10 @@ use crate::record::{Bucket, Outcome, Record, State, Tally};
 use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
+
+pub use comparison::{
+    ComparisonDocument, Summary, report as comparison, schema as comparison_schema,
+};
 
 /// One run.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -220,15 +226,19 @@ pub fn document(run: &Run) -> Document {
 
 /// The report as text.
 pub fn report(run: &Run) -> String {
-    // Numbers and strings cannot fail to be written.
-    let mut text = serde_json::to_string_pretty(&document(run)).unwrap_or_default();
-    text.push('\n');
-    text
+    text(&document(run))
 }
 
 /// The JSON Schema of the report.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Document).to_value()
+}
+
+fn text(document: &impl Serialize) -> String {
+    // Numbers and strings cannot fail to be written.
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 fn counts(record: &Record, tally: &Tally) -> Counts {

@@ -1,16 +1,17 @@
 //! The report for a terminal.
 
 mod chart;
+mod comparison;
 mod paint;
 
 use std::fmt::Write as _;
 
 use crate::record::{Outcome, Record, Tally};
-use crate::report::{grouped, percent};
+use crate::report::{grouped, latency, percent, simulated};
 use crate::scenario::expect::Verdict;
 use crate::scenario::play::Run;
-use crate::sim::span::Span;
 
+pub use comparison::report as comparison;
 pub use paint::{Hue, Paint};
 
 /// Transitions that are listed; the chart shows them all.
@@ -45,23 +46,17 @@ fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
 }
 
 fn head(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
-    write!(out, "{}", paint.bold(&run.name))?;
-    if !run.description.is_empty() {
-        write!(out, "  {}", run.description.trim())?;
+    title(&run.name, &run.description, paint, out)?;
+    let simulated = simulated(run.duration, run.workers, run.seed).join(", ");
+    writeln!(out, "\n{simulated}, digest {}\n", run.digest())
+}
+
+fn title(name: &str, description: &str, paint: Paint, out: &mut String) -> std::fmt::Result {
+    write!(out, "{}", paint.bold(name))?;
+    if !description.is_empty() {
+        write!(out, "  {}", description.trim())?;
     }
-    let workers = if run.workers == 1 {
-        "worker"
-    } else {
-        "workers"
-    };
-    writeln!(
-        out,
-        "\n{} simulated, {} {workers}, seed {}, digest {}\n",
-        run.duration,
-        run.workers,
-        run.seed,
-        run.digest(),
-    )
+    Ok(())
 }
 
 fn clients(total: &Tally, paint: Paint, out: &mut String) -> std::fmt::Result {
@@ -76,11 +71,10 @@ fn clients(total: &Tally, paint: Paint, out: &mut String) -> std::fmt::Result {
         write!(row, "{:>10}", percent(total.outcome(outcome), ended))?;
     }
     writeln!(out, "{}\n{row}", paint.bold(&heads))?;
-    let show = |span: Option<Span>| span.map_or("-".into(), Span::rounded);
     let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
     let shown =
-        percentiles.map(|(name, percent)| format!("{name} {}", show(total.percentile(percent))));
-    let slowest = show(total.latency_max());
+        percentiles.map(|(name, percent)| format!("{name} {}", latency(total.percentile(percent))));
+    let slowest = latency(total.latency_max());
     writeln!(
         out,
         "{:<14}  {}  slowest {slowest}\n",

@@ -49,6 +49,9 @@ pub struct Line {
 /// How values are shown in words.
 pub type Unit = fn(f64) -> String;
 
+/// The least and the greatest of values above zero.
+pub type Reach = (f64, f64);
+
 /// How an axis of values is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ticks {
@@ -62,23 +65,26 @@ pub enum Ticks {
 
 /// What a plot is about.
 pub struct Plot<'a> {
-    pub id: &'a str,
+    pub id: String,
     pub title: &'a str,
     /// A sentence for those who do not see it.
     pub description: String,
     pub unit: Unit,
     pub height: f64,
     pub ticks: Ticks,
+    /// What its axis has to hold; the reach of its own values if none. Plots that are compared
+    /// have the same.
+    pub room: Option<Reach>,
     pub lines: Vec<Line>,
 }
 
 impl Frame {
-    /// The axis for a run.
-    pub fn new(run: &Run) -> Frame {
+    /// The axis for a run, fine enough for `calls`: its own, or those of the run with the fewest
+    /// of those that stand beside it.
+    pub fn new(run: &Run, calls: u64) -> Frame {
         let end = Time::ZERO + run.duration;
-        let calls = run.record.total.calls as usize;
-        let buckets_max = (calls / CALLS_IN_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX);
-        let series = run.record.series.coarser(buckets_max).until(end);
+        let buckets_max = (calls as usize / CALLS_IN_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX);
+        let series = run.record.series.until(end).coarser(buckets_max);
         let buckets = series.iter();
         Frame {
             width: series.width(),
@@ -132,6 +138,38 @@ impl Frame {
     }
 }
 
+impl Plot<'_> {
+    /// The reach of its lines.
+    pub fn reach(&self) -> Option<Reach> {
+        let values = self.lines.iter().flat_map(|line| line.values.iter());
+        reach(values.flatten().copied())
+    }
+
+    /// The same of its columns, each of which is all lines on each other.
+    pub fn reach_stacked(&self) -> Option<Reach> {
+        let columns = self.lines.iter().map(|line| line.values.len()).max();
+        reach((0..columns.unwrap_or(0)).map(|place| self.sum(place)))
+    }
+
+    fn sum(&self, place: usize) -> f64 {
+        self.lines.iter().map(|line| line.at(place)).sum()
+    }
+}
+
+impl Line {
+    fn at(&self, place: usize) -> f64 {
+        self.values.get(place).copied().flatten().unwrap_or(0.0)
+    }
+}
+
+fn reach(values: impl Iterator<Item = f64>) -> Option<Reach> {
+    let positive = values.filter(|value| *value > 0.0);
+    positive.fold(None, |reach, value| {
+        let (low, high) = reach.unwrap_or((value, value));
+        Some((value.min(low), value.max(high)))
+    })
+}
+
 /// A time on the axis: `12s`, `1:30`, `1:00:00`.
 pub fn clock(at: Time) -> String {
     let seconds = at.as_ns() / 1_000_000_000;
@@ -144,15 +182,7 @@ pub fn clock(at: Time) -> String {
 
 /// A plot of lines.
 pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Markup {
-    let values = plot
-        .lines
-        .iter()
-        .flat_map(|line| line.values.iter().flatten());
-    let max = values.copied().fold(0.0, f64::max);
-    let scale = match plot.ticks {
-        Ticks::Decades => Scale::logarithmic(&plot.lines, plot.height),
-        ticks => Scale::linear(max, ticks == Ticks::Whole, plot.height),
-    };
+    let scale = Scale::new(plot, plot.reach());
     let half = Span::from_ns(frame.width.as_ns() / 2);
     let points = |line: &Line| {
         let mut path = String::new();
@@ -182,16 +212,7 @@ pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Markup {
 
 /// A plot of columns that stand on each other.
 pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Markup {
-    let value =
-        |line: &Line, place: usize| line.values.get(place).copied().flatten().unwrap_or(0.0);
-    let sum = |place: usize| {
-        plot.lines
-            .iter()
-            .map(|line| value(line, place))
-            .sum::<f64>()
-    };
-    let max = (0..frame.buckets.len()).map(sum).fold(0.0, f64::max);
-    let scale = Scale::linear(max, plot.ticks == Ticks::Whole, plot.height);
+    let scale = Scale::new(plot, plot.reach_stacked());
     let mut columns = Vec::new();
     for (place, (from, _)) in frame.buckets.iter().enumerate() {
         let (left, right) = (frame.x(*from), frame.x(*from + frame.width));
@@ -199,7 +220,7 @@ pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Markup {
         let gap = if right - left > 4.0 { 1.0 } else { 0.0 };
         let mut below = 0.0;
         for line in &plot.lines {
-            let value = value(line, place);
+            let value = line.at(place);
             if value > 0.0 {
                 let (top, bottom) = (scale.y(below + value), scale.y(below));
                 columns.push((line.class, left, top, right - left - gap, bottom - top));
@@ -268,7 +289,7 @@ pub fn bands(
 }
 
 fn figure(frame: &Frame, plot: &Plot<'_>, axis: Markup, marks: Markup) -> Markup {
-    let id = plot.id;
+    let id = &plot.id;
     html! {
         figure {
             figcaption { (plot.title) }

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::plot::{
     self, Frame, Line, Plot, Row, Ticks, axis_data, clock, outcome_class, state_class,
 };
-use super::{latency as show_latency, share};
+use super::share;
 use crate::record::{Outcome, State, Tally};
-use crate::report::{grouped, percent};
+use crate::report::{grouped, latency as show_latency, percent};
 use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
@@ -72,8 +72,13 @@ pub fn expectations(run: &Run) -> Markup {
     }
 }
 
-/// What was wrong, and in which states circuits were.
-pub fn faults_and_circuits(run: &Run, frame: &Frame) -> Markup {
+/// The axis of time, for the script.
+pub fn axis(frame: &Frame) -> Markup {
+    html! { span #axis data-axis=(axis_data(frame)) hidden {} }
+}
+
+/// What was wrong, and in which states circuits were; the plot is called `id`.
+pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Markup {
     let end = Time::ZERO + run.duration;
     let mut rows = Vec::new();
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
@@ -124,9 +129,8 @@ pub fn faults_and_circuits(run: &Run, frame: &Frame) -> Markup {
         }
     };
     html! {
-        span #axis data-axis=(axis_data(frame)) hidden {}
         @if !rows.is_empty() {
-            (plot::bands(frame, "states", "Faults and circuits", &words(run), &rows, &legend))
+            (plot::bands(frame, id, "Faults and circuits", &words(run), &rows, &legend))
         }
     }
 }
@@ -139,8 +143,8 @@ fn words(run: &Run) -> String {
     format!("{faults} faults; {circuits} circuits changed their state {moves} times.")
 }
 
-/// Requests by the way in which they ended.
-pub fn outcomes(run: &Run, frame: &Frame) -> Markup {
+/// Requests by the way in which they ended, to be stacked.
+pub fn outcomes(run: &Run, frame: &Frame) -> Plot<'static> {
     let total = &run.record.total;
     let ended = total.outcomes.iter().sum();
     let there = Outcome::ALL
@@ -154,22 +158,20 @@ pub fn outcomes(run: &Run, frame: &Frame) -> Markup {
     let said = there
         .clone()
         .map(|it| format!("{} {}", it.name(), share(total.outcome(it), ended)));
-    plot::stacked(
-        frame,
-        &Plot {
-            id: "outcomes",
-            title: "Requests by outcome, per second",
-            description: said.collect::<Vec<_>>().join(", "),
-            unit: per_second,
-            height: 220.0,
-            ticks: Ticks::Even,
-            lines: there.map(line).collect(),
-        },
-    )
+    Plot {
+        id: "outcomes".into(),
+        title: "Requests by outcome, per second",
+        description: said.collect::<Vec<_>>().join(", "),
+        unit: per_second,
+        height: 220.0,
+        ticks: Ticks::Even,
+        room: None,
+        lines: there.map(line).collect(),
+    }
 }
 
 /// Percentiles of what calls took.
-pub fn latency(run: &Run, frame: &Frame) -> Markup {
+pub fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
     let percentiles = [
         ("p50", 50.0, "series-1"),
         ("p90", 90.0, "series-2"),
@@ -183,18 +185,16 @@ pub fn latency(run: &Run, frame: &Frame) -> Markup {
     let total = &run.record.total;
     let said = percentiles
         .map(|(name, percent, _)| format!("{name} {}", show_latency(total.percentile(percent))));
-    plot::lines(
-        frame,
-        &Plot {
-            id: "latency",
-            title: "Latency of calls, logarithmic",
-            description: format!("Over the run: {}.", said.join(", ")),
-            unit: millis,
-            height: 200.0,
-            ticks: Ticks::Decades,
-            lines: percentiles.map(line).into(),
-        },
-    )
+    Plot {
+        id: "latency".into(),
+        title: "Latency of calls, logarithmic",
+        description: format!("Over the run: {}.", said.join(", ")),
+        unit: millis,
+        height: 200.0,
+        ticks: Ticks::Decades,
+        room: None,
+        lines: percentiles.map(line).into(),
+    }
 }
 
 /// What reached the upstreams, and what waited there.
@@ -212,12 +212,13 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
     let total = names.iter().zip(&run.record.total.clusters);
     let said = total.map(|(name, it)| format!("{name} {} requests", grouped(it.attempts)));
     let requests = Plot {
-        id: "upstreams",
+        id: "upstreams".into(),
         title: "Requests at upstreams, per second",
         description: said.collect::<Vec<_>>().join(", "),
         unit: per_second,
         height: 180.0,
         ticks: Ticks::Even,
+        room: None,
         lines: of("", &|place| {
             frame.rate(|tally| tally.clusters[place].attempts)
         }),
@@ -244,7 +245,7 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
         lines.extend(of(" waiting", &waiting).into_iter().map(dashed));
     }
     let load = Plot {
-        id: "load",
+        id: "load".into(),
         title: "Load of upstreams: requests at once, the most in each stretch",
         description: format!(
             "At most {} at work and {line_max} waiting.",
@@ -253,6 +254,7 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
         unit: whole,
         height: 160.0,
         ticks: Ticks::Whole,
+        room: None,
         lines,
     };
     html! { (plot::lines(frame, &requests)) (plot::lines(frame, &load)) }
@@ -285,12 +287,13 @@ pub fn retries(run: &Run, frame: &Frame) -> Markup {
     html! {
         @if !lines.is_empty() {
             (plot::lines(frame, &Plot {
-                id: "retries",
+                id: "retries".into(),
                 title: "Retries, per second",
                 description: said,
                 unit: per_second,
                 height: 140.0,
                 ticks: Ticks::Even,
+                room: None,
                 lines,
             }))
         }

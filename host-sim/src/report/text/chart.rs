@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{Bucket, Outcome, Series, State};
+use crate::record::{Bucket, Circuit, Outcome, Series, State};
 use crate::report::text::{Hue, Paint, shortened};
 use crate::report::worst_state;
 use crate::scenario::play::Run;
@@ -23,11 +23,7 @@ const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇',
 
 /// Writes the chart.
 pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
-    let series = run
-        .record
-        .series
-        .coarser(BARS)
-        .until(Time::ZERO + run.duration);
+    let series = series(run);
     writeln!(out, "\n{}", paint.bold(&axis(&series)))?;
     let outcomes = [
         ("good", Outcome::Success, Hue::Good),
@@ -38,22 +34,10 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
         ("broken", Outcome::Broken, Hue::Bad),
     ];
     for (name, outcome, hue) in outcomes {
-        let values = row(&series, |it| per_second(it, it.tally.outcome(outcome)));
+        let values = ended(&series, outcome);
         bars(name, &values, hue, &rate, paint, out)?;
     }
-    let p99 = row(&series, |it| {
-        it.tally
-            .percentile(99.0)
-            .map_or(0.0, |it| it.as_ns() as f64)
-    });
-    bars(
-        "p99",
-        &p99,
-        Hue::Faint,
-        &|ns| Span::from_ns(ns as u64).rounded(),
-        paint,
-        out,
-    )?;
+    bars("p99", &p99(&series), Hue::Faint, &time, paint, out)?;
     for (place, name) in run.record.names.clusters.iter().enumerate() {
         let values = row(&series, |it| {
             per_second(it, it.tally.clusters[place].attempts)
@@ -80,7 +64,30 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     circuits(run, &series, paint, out)
 }
 
-fn rate(value: f64) -> String {
+/// The run in as many buckets as there are bars; runs of the same duration have the same.
+pub fn series(run: &Run) -> Series {
+    let end = Time::ZERO + run.duration;
+    run.record.series.until(end).coarser(BARS)
+}
+
+/// Requests that ended so, per second.
+pub fn ended(series: &Series, outcome: Outcome) -> Vec<f64> {
+    row(series, |it| per_second(it, it.tally.outcome(outcome)))
+}
+
+/// What 99 of 100 calls were faster than, in nanoseconds.
+pub fn p99(series: &Series) -> Vec<f64> {
+    let p99 = |it: &Bucket<'_>| it.tally.percentile(99.0);
+    row(series, |it| p99(it).map_or(0.0, |it| it.as_ns() as f64))
+}
+
+/// Nanoseconds for eyes.
+pub fn time(ns: f64) -> String {
+    Span::from_ns(ns as u64).rounded()
+}
+
+/// A rate for eyes.
+pub fn rate(value: f64) -> String {
     format!("{}/s", whole(value))
 }
 
@@ -105,12 +112,29 @@ fn bars(
     paint: Paint,
     out: &mut String,
 ) -> std::fmt::Result {
-    let max = values.iter().copied().fold(0.0, f64::max);
-    if max == 0.0 {
-        return Ok(());
+    match highest(values) {
+        0.0 => Ok(()),
+        top => bars_below(top, name, values, hue, unit, paint, out),
     }
+}
+
+/// The highest of the values; 0 without any.
+pub fn highest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
+/// One row whose full height is `top`, with its highest value behind it.
+pub fn bars_below(
+    top: f64,
+    name: &str,
+    values: &[f64],
+    hue: Hue,
+    unit: &dyn Fn(f64) -> String,
+    paint: Paint,
+    out: &mut String,
+) -> std::fmt::Result {
     let block = |value: &f64| {
-        let eighths = (value * 8.0 / max).round() as usize;
+        let eighths = (value * 8.0 / top).round() as usize;
         // What is not nothing must be seen.
         let least = usize::from(*value > 0.0);
         BLOCKS.get(eighths.max(least)).copied().unwrap_or('█')
@@ -118,11 +142,16 @@ fn bars(
     let bars: String = values.iter().map(block).collect();
     let name = shortened(name, NAME - 1);
     let name = format!("{name:<NAME$}");
-    writeln!(out, "{name}{} {}", paint.hue(hue, &bars), unit(max))
+    writeln!(
+        out,
+        "{name}{} {}",
+        paint.hue(hue, &bars),
+        unit(highest(values))
+    )
 }
 
 /// Times above the bars.
-fn axis(series: &Series) -> String {
+pub fn axis(series: &Series) -> String {
     /// Room for a time and a gap.
     const STEP: usize = 12;
     let mut line = format!("{:<NAME$}", "time");
@@ -138,7 +167,8 @@ fn axis(series: &Series) -> String {
     line.trim_end().to_owned()
 }
 
-fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
+/// A row for each fault: when it holds.
+pub fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
         let cell = |bucket: Bucket<'_>| {
             let end = bucket.from + bucket.width;
@@ -159,16 +189,7 @@ fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fm
 fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
     let circuits = &run.record.circuits.all;
     for circuit in circuits.iter().take(CIRCUITS_SHOWN) {
-        let state =
-            |bucket: Bucket<'_>| worst_state(circuit, bucket.from, bucket.from + bucket.width);
-        let states: Vec<_> = series.iter().map(state).collect();
-        let mut cells = String::new();
-        for same in states.chunk_by(|a, b| a == b) {
-            let text: String = same.iter().map(|state| glyph(*state)).collect();
-            cells += &paint.state(same[0], &text);
-        }
-        let name = shortened(&circuit.name(), NAME - 1);
-        writeln!(out, "{name:<NAME$}{cells}")?;
+        states(&circuit.name(), &[circuit], series, paint, out)?;
     }
     if circuits.len() > CIRCUITS_SHOWN {
         writeln!(
@@ -179,17 +200,44 @@ fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::
         )?;
     }
     if !circuits.is_empty() {
-        let key = [
-            State::Closed,
-            State::Recovering,
-            State::HalfOpen,
-            State::Open,
-        ];
-        let key =
-            key.map(|it| format!("{} {}", paint.state(it, &glyph(it).to_string()), it.name()));
-        writeln!(out, "{:<NAME$}{}", "", key.join("  "))?;
+        key(paint, out)?;
     }
     Ok(())
+}
+
+/// One row: the worst state that any of the circuits was in.
+pub fn states(
+    name: &str,
+    circuits: &[&Circuit],
+    series: &Series,
+    paint: Paint,
+    out: &mut String,
+) -> std::fmt::Result {
+    let state = |bucket: Bucket<'_>| {
+        let end = bucket.from + bucket.width;
+        let worst = circuits.iter().map(|it| worst_state(it, bucket.from, end));
+        worst.max().unwrap_or_default()
+    };
+    let states: Vec<_> = series.iter().map(state).collect();
+    let mut cells = String::new();
+    for same in states.chunk_by(|a, b| a == b) {
+        let text: String = same.iter().map(|state| glyph(*state)).collect();
+        cells += &paint.state(same[0], &text);
+    }
+    let name = shortened(name, NAME - 1);
+    writeln!(out, "{name:<NAME$}{cells}")
+}
+
+/// What the glyphs of states mean.
+pub fn key(paint: Paint, out: &mut String) -> std::fmt::Result {
+    let key = [
+        State::Closed,
+        State::Recovering,
+        State::HalfOpen,
+        State::Open,
+    ];
+    let key = key.map(|it| format!("{} {}", paint.state(it, &glyph(it).to_string()), it.name()));
+    writeln!(out, "{:<NAME$}{}", "", key.join("  "))
 }
 
 fn glyph(state: State) -> char {

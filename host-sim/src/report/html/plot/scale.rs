@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{ABOVE, BELOW, LEFT, Line, RIGHT, Unit, WIDTH};
+use super::{ABOVE, BELOW, LEFT, Plot, RIGHT, Reach, Ticks, Unit, WIDTH};
 
 /// The vertical axis.
 pub struct Scale {
@@ -13,8 +13,20 @@ pub struct Scale {
 }
 
 impl Scale {
+    /// The axis of a plot whose values have that reach, unless it is given another.
+    pub fn new(plot: &Plot<'_>, reach: Option<Reach>) -> Scale {
+        let reach = plot.room.or(reach);
+        match plot.ticks {
+            Ticks::Decades => Scale::logarithmic(reach.unwrap_or((1.0, 1.0)), plot.height),
+            ticks => {
+                let max = reach.map_or(0.0, |(_, max)| max);
+                Scale::linear(max, ticks == Ticks::Whole, plot.height)
+            }
+        }
+    }
+
     /// From zero to a number above `max`.
-    pub fn linear(max: f64, whole: bool, height: f64) -> Scale {
+    fn linear(max: f64, whole: bool, height: f64) -> Scale {
         let nice = nice_above(max);
         let high = if whole {
             (nice / 4.0).ceil() * 4.0
@@ -30,17 +42,7 @@ impl Scale {
     }
 
     /// Whole powers of ten around the values; one at least.
-    pub fn logarithmic(lines: &[Line], height: f64) -> Scale {
-        let values = || {
-            lines
-                .iter()
-                .flat_map(|line| line.values.iter().flatten().copied())
-        };
-        let low = values()
-            .filter(|value| *value > 0.0)
-            .fold(f64::INFINITY, f64::min);
-        let low = if low.is_finite() { low } else { 1.0 };
-        let high = values().fold(low, f64::max);
+    fn logarithmic((low, high): Reach, height: f64) -> Scale {
         let low = libm::pow(10.0, low.log10().floor());
         let high = libm::pow(10.0, high.log10().ceil()).max(low * 10.0);
         Scale {

@@ -1,0 +1,209 @@
+//! `host-sim compare`: several policies on the same traffic, side by side.
+//!
+//! Each policy is a fresh run of the scenario from the same seed, so that the traffic is
+//! the same but for what its answers make of it: clients that wait for one, or try again.
+//! The scenario's own policy is put aside, and so are its `updates`, which would replace
+//! the policies under comparison, and what it expects: that is about one policy, and a
+//! policy that does worse is no failure here.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::command::Failure;
+use crate::command::module::ModuleArgument;
+use crate::command::progress::Progress;
+use crate::command::run::{coloured, print, write};
+use crate::report::comparison::{Compared, Comparison};
+use crate::report::text::Paint;
+use crate::report::{html, json, text};
+use crate::scenario::play::{PlayError, play};
+use crate::scenario::{Scenario, Stage};
+
+/// What to compare, and what to show.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Policy files, two to six; `none` is a proxy without a plugin (a file of that name is
+    /// ./none)
+    #[arg(required = true, num_args = 2..=6, value_name = "POLICY")]
+    pub policies: Vec<Policy>,
+    /// The scenario file; its own policy and updates are put aside, what it expects is not judged
+    #[arg(long, value_name = "FILE")]
+    pub scenario: PathBuf,
+    #[command(flatten)]
+    pub module: ModuleArgument,
+    /// Where all that is random comes from [default: the scenario's]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with plots, too
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// A policy as it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// No plugin at all.
+    None,
+    /// The policy in a file.
+    File(PathBuf),
+}
+
+impl From<OsString> for Policy {
+    fn from(text: OsString) -> Policy {
+        match text == "none" {
+            true => Policy::None,
+            false => Policy::File(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Policy::None => f.write_str("none"),
+            Policy::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Runs the scenario with each policy and prints what came of them.
+///
+/// # Errors
+///
+/// If a file cannot be read or written, a policy is refused, or one asks for what is not
+/// modelled; the first of them.
+pub fn compare(arguments: &Arguments) -> Result<(), Failure> {
+    let stage = Stage::read(&arguments.scenario)?;
+    let bare = stage.bare();
+    // All files are read before the first run, which may be a long one.
+    let scenarios = arguments.policies.iter().map(|it| staged(&stage, it));
+    let scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
+    let seed = arguments.seed.unwrap_or(bare.plan.seed);
+    let comparison = Comparison {
+        seed,
+        workers: bare.plan.workers,
+        duration: bare.plan.duration,
+        runs: run_all(arguments, &scenarios, seed)?,
+        name: bare.name,
+        description: bare.description,
+    };
+    if let Some(path) = &arguments.report {
+        write(path, &html::comparison(&comparison))?;
+    }
+    print(&match arguments.json {
+        true => json::comparison(&comparison),
+        false => text::comparison(&comparison, Paint::new(coloured())),
+    })
+}
+
+/// The scenario with a policy in its place.
+fn staged(stage: &Stage, policy: &Policy) -> Result<Scenario, Failure> {
+    match policy {
+        Policy::None => Ok(stage.bare()),
+        Policy::File(path) => std::fs::read(path)
+            .map(|bytes| stage.with(bytes))
+            .map_err(|error| Failure::Usage(format!("{policy}: cannot be read: {error}"))),
+    }
+}
+
+fn run_all(
+    arguments: &Arguments,
+    scenarios: &[Scenario],
+    seed: u64,
+) -> Result<Vec<Compared>, Failure> {
+    // One module for all, since compiling it takes longer than most runs.
+    let with_plugin = scenarios.iter().find(|it| it.plugin.is_some());
+    let module = with_plugin.map(|it| arguments.module.for_scenario(it));
+    let module = module.transpose()?.flatten();
+    let mut runs = Vec::new();
+    let titles = titles(&arguments.policies);
+    for ((policy, title), scenario) in arguments.policies.iter().zip(titles).zip(scenarios) {
+        let mut progress = Progress::new(scenario.plan.duration);
+        let run = play(scenario, module.as_ref(), seed, &mut |now| {
+            progress.tell(now)
+        });
+        progress.end();
+        runs.push(Compared {
+            title,
+            policy: policy.to_string(),
+            run: run.map_err(|error| named(policy, error))?,
+        });
+    }
+    Ok(runs)
+}
+
+/// The failure of a run, with the policy if it is the policy's.
+fn named(policy: &Policy, error: PlayError) -> Failure {
+    match Failure::from(error) {
+        Failure::Policy(text) => Failure::Policy(format!("{policy}: {text}")),
+        Failure::Simulator(text) => Failure::Simulator(format!("{policy}: {text}")),
+        other => other,
+    }
+}
+
+/// What reports call the policies: the stems of their files, the whole paths where stems are the
+/// same, and numbers besides where a policy is given twice.
+fn titles(policies: &[Policy]) -> Vec<String> {
+    let stems: Vec<_> = policies.iter().map(stem).collect();
+    let title = |(place, policy): (usize, &Policy)| {
+        let same = policies
+            .iter()
+            .zip(&stems)
+            .filter(|(other, stem)| *other != policy && **stem == stems[place]);
+        let title = match same.count() {
+            0 => stems[place].clone(),
+            _ => policy.to_string(),
+        };
+        match policies[..place].iter().filter(|it| *it == policy).count() {
+            0 => title,
+            before => format!("{title} ({})", before + 1),
+        }
+    };
+    policies.iter().enumerate().map(title).collect()
+}
+
+fn stem(policy: &Policy) -> String {
+    match policy {
+        Policy::None => policy.to_string(),
+        Policy::File(path) => {
+            let stem = path.file_stem().unwrap_or(path.as_os_str());
+            stem.to_string_lossy().into_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_policies_are_called_the_same() {
+        let rows: [(&[&str], &[&str]); 5] = [
+            (&["none", "p/demo.json"], &["none", "demo"]),
+            (
+                &["a/x.json", "b/x.json", "y.json"],
+                &["a/x.json", "b/x.json", "y"],
+            ),
+            (&["x.json", "x.json"], &["x", "x (2)"]),
+            (
+                &["x.json", "a/x.json", "x.json"],
+                &["x.json", "a/x.json", "x.json (2)"],
+            ),
+            (
+                &["none", "none.json", "none"],
+                &["none", "none.json", "none (2)"],
+            ),
+        ];
+        for (given, expected) in rows {
+            let given: Vec<_> = given
+                .iter()
+                .map(|it| Policy::from(OsString::from(it)))
+                .collect();
+            assert_eq!(titles(&given), expected);
+        }
+    }
+}

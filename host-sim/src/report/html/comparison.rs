@@ -1,0 +1,130 @@
+//! The comparison as a page: the measures side by side, then the plots of each policy.
+//!
+//! Plots of one kind have the same axes under all policies, of time and of values, so
+//! that they can be compared by eye; and the cursor reads all of them at one time.
+
+use maud::{Markup, html};
+
+use super::plot::{self, Frame, Plot, Reach};
+use super::{document, sections, title};
+use crate::report::comparison::{Compared, Comparison};
+use crate::report::simulated;
+
+/// Low enough for the plots of two policies to be seen at once.
+const HEIGHT: f64 = 150.0;
+
+/// What is drawn for one policy.
+struct Drawn<'a> {
+    compared: &'a Compared,
+    frame: Frame,
+    outcomes: Plot<'static>,
+    latency: Plot<'static>,
+}
+
+/// The page for a comparison.
+pub fn page(comparison: &Comparison) -> String {
+    let all = drawn(comparison);
+    let body = html! {
+        (head(comparison))
+        (table(comparison))
+        @if let Some(first) = all.first() { (sections::axis(&first.frame)) }
+        @for (number, it) in (1..).zip(&all) { (policy(number, it)) }
+    };
+    document(&comparison.name, &body)
+}
+
+fn head(comparison: &Comparison) -> Markup {
+    let Comparison {
+        duration,
+        workers,
+        seed,
+        ..
+    } = *comparison;
+    html! {
+        header {
+            (title(&comparison.name, &comparison.description))
+            p.meta { (simulated(duration, workers, seed).join(" · ")) }
+        }
+    }
+}
+
+fn table(comparison: &Comparison) -> Markup {
+    html! {
+        table.measures {
+            thead {
+                tr {
+                    th {}
+                    @for (number, it) in (1..).zip(&comparison.runs) {
+                        th.number scope="col" { a href={"#policy-" (number)} { (it.title) } }
+                    }
+                }
+            }
+            tbody {
+                @for measure in comparison.measures() {
+                    tr {
+                        th scope="row" { (measure.name) }
+                        @for value in &measure.values { td.number { (value) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn policy(number: usize, it: &Drawn<'_>) -> Markup {
+    let run = &it.compared.run;
+    html! {
+        section.policy id={"policy-" (number)} {
+            h2 { (it.compared.title) }
+            (plot::stacked(&it.frame, &it.outcomes))
+            (plot::lines(&it.frame, &it.latency))
+            (sections::faults_and_circuits(run, &it.frame, &format!("states-{number}")))
+            (sections::transitions(run))
+            (sections::reasons(run))
+            (sections::numbers(run, &it.frame))
+        }
+    }
+}
+
+/// The plots of all runs, each kind on axes of its own.
+fn drawn(comparison: &Comparison) -> Vec<Drawn<'_>> {
+    let calls = comparison.calls_min();
+    let mut all: Vec<_> = (1..)
+        .zip(&comparison.runs)
+        .map(|(number, it)| draw(number, it, calls))
+        .collect();
+    let outcomes = widest(all.iter().map(|it| it.outcomes.reach_stacked()));
+    let latency = widest(all.iter().map(|it| it.latency.reach()));
+    for it in &mut all {
+        it.outcomes.room = outcomes;
+        it.latency.room = latency;
+    }
+    all
+}
+
+/// The plots of one run, on axes fine enough for `calls`.
+fn draw(number: usize, compared: &Compared, calls: u64) -> Drawn<'_> {
+    let frame = Frame::new(&compared.run, calls);
+    let outcomes = sections::outcomes(&compared.run, &frame);
+    let latency = sections::latency(&compared.run, &frame);
+    Drawn {
+        compared,
+        frame,
+        outcomes: Plot {
+            id: format!("outcomes-{number}"),
+            height: HEIGHT,
+            ..outcomes
+        },
+        latency: Plot {
+            id: format!("latency-{number}"),
+            height: HEIGHT,
+            ..latency
+        },
+    }
+}
+
+/// From the least to the greatest of them all.
+fn widest(reaches: impl Iterator<Item = Option<Reach>>) -> Option<Reach> {
+    let wider = |a: Reach, b: Reach| (a.0.min(b.0), a.1.max(b.1));
+    reaches.flatten().reduce(wider)
+}

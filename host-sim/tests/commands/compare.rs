@@ -1,0 +1,184 @@
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::{Said, browser, host_sim};
+
+const DEMO: &str = "../../../policies/demo.json";
+const CLEAN: &str = "../policies/clean.json";
+
+fn compare(policies: &[&str], scenario: &str, more: &[&str]) -> Said {
+    let arguments = [&["compare"], policies, &["--scenario", scenario], more];
+    host_sim(&arguments.concat())
+}
+
+/// The runs as JSON.
+fn runs(policies: &[&str], scenario: &str) -> Vec<Value> {
+    let document = compare(policies, scenario, &["--json"]).json();
+    document["runs"].as_array().unwrap().clone()
+}
+
+/// The page of a comparison, in a folder of its own.
+fn page(policies: &[&str], scenario: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    let said = compare(policies, scenario, &["--report", file.to_str().unwrap()]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    (folder, file)
+}
+
+#[test]
+fn policies_are_shown_side_by_side_and_beside_none() {
+    let said = compare(&["none", CLEAN, DEMO], "tripped.scenario.yaml", &[]);
+    insta::assert_snapshot!(said.all());
+}
+
+#[test]
+fn the_same_policy_twice_is_the_same_column_twice() {
+    let said = compare(&[DEMO, DEMO], "tripped.scenario.yaml", &[]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    let table = said.stdout.split("\n\n").nth(1).unwrap();
+    let (titles, rows) = table.split_once('\n').unwrap();
+    assert_eq!(titles.trim_start().split("  ").last(), Some("demo (2)"));
+    for row in rows.lines() {
+        // Names of measures have single spaces, columns are further apart.
+        let cells: Vec<_> = row.split("  ").filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells.len(), 3, "{row}");
+        assert_eq!(cells[1].trim(), cells[2].trim(), "{row}");
+    }
+    let runs = runs(&[DEMO, DEMO], "tripped.scenario.yaml");
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn programs_get_a_document_that_keeps_to_its_schema() {
+    let arguments = ["--json", "--seed", "7"];
+    let document = compare(&["none", DEMO], "tripped.scenario.yaml", &arguments).json();
+    let schema = host_sim(&["schema", "comparison"]).json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(&document)
+        .map(|it| it.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["scenario"], "tripped");
+    assert_eq!(document["seed"], 7);
+    assert_eq!(document["duration_s"], 8.0);
+    let (none, demo) = (&document["runs"][0], &document["runs"][1]);
+    assert_eq!(none["policy"], "none");
+    assert_eq!(demo["policy"], DEMO);
+    assert_eq!(none["total"]["calls"], demo["total"]["calls"]);
+    assert_eq!(none["circuits_opened"], 0);
+    assert_eq!(none["metrics"], serde_json::json!({}));
+    assert!(demo["circuits_opened"].as_u64().unwrap() > 0);
+}
+
+/// A column is what `run` would have shown.
+#[test]
+fn a_compared_run_is_the_run_of_a_scenario_with_that_policy() {
+    let alone = host_sim(&["run", "--json", "tripped.scenario.yaml"]).json();
+    let compared = runs(&["none", DEMO], "tripped.scenario.yaml");
+    for field in ["digest", "total", "reasons", "metrics"] {
+        assert_eq!(alone[field], compared[1][field], "{field}");
+    }
+    let alone = host_sim(&["run", "--json", "held.scenario.yaml"]).json();
+    let compared = runs(&[DEMO, "none"], "held.scenario.yaml");
+    assert_eq!(alone["digest"], compared[1]["digest"]);
+    assert_ne!(alone["digest"], compared[0]["digest"]);
+}
+
+/// The scenario's updates switch its policy off, while the circuit is open.
+#[test]
+fn the_scenarios_own_policies_are_put_aside() {
+    let errors = |run: &Value| run["total"]["outcomes"]["error"].as_u64().unwrap();
+    let alone = host_sim(&["run", "--json", "updated.scenario.yaml"]).json();
+    let compared = runs(&[DEMO, "none"], "updated.scenario.yaml");
+    assert!(errors(&alone) > 200 && errors(&compared[0]) < 200);
+    assert!(errors(&compared[1]) > errors(&alone));
+    // What this one refuses to start with, and what the other expects in vain, is of no concern.
+    let said = compare(&[DEMO, "none"], "refused.yaml", &[]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    let said = compare(&[DEMO, "none"], "failed.scenario.json", &[]);
+    assert_eq!(said.code, 0, "{}", said.all());
+}
+
+#[test]
+fn the_page_shows_all_policies_without_an_error_in_the_console() {
+    let (_folder, file) = page(&["none", CLEAN, DEMO], "tripped.scenario.yaml");
+    let shown = browser::load(&file);
+    assert_eq!(shown.console, Vec::<String>::new());
+    for part in [
+        "<h1>tripped</h1>",
+        "<h2>none</h2>",
+        "<h2>clean</h2>",
+        "<h2>demo</h2>",
+        "<a href=\"#policy-3\">demo</a>",
+        "<th scope=\"row\">circuits opened</th>",
+        "id=\"outcomes-1\"",
+        "id=\"latency-2\"",
+        "id=\"states-3\"",
+        "circuit · default [items]",
+        "circuit · demo [items]",
+        "fault · items: refused",
+        "class=\"column fallback\"",
+    ] {
+        assert!(shown.dom.contains(part), "no {part} in the page");
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    for word in ["http://", "https://", "src=", "@import", "url("] {
+        assert!(!text.contains(word), "{word} in the page");
+    }
+    assert_eq!(text.matches("<svg class=\"plot\"").count(), 9);
+    assert_ne!(
+        browser::picture(&file, "light"),
+        browser::picture(&file, "dark")
+    );
+}
+
+#[test]
+fn plots_of_one_kind_have_the_same_axes() {
+    let (_folder, file) = page(&["none", DEMO], "tripped.scenario.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let labels = |id: &str| {
+        let (_, plot) = text.split_once(&format!("id=\"{id}\"")).unwrap();
+        let (plot, _) = plot.split_once("</svg>").unwrap();
+        let labels = plot.split("<text class=\"label\"").skip(1);
+        let label = |it: &str| it.split_once("</text>").unwrap().0.to_owned();
+        labels.map(label).collect::<Vec<_>>()
+    };
+    for kind in ["outcomes", "latency"] {
+        let first = labels(&format!("{kind}-1"));
+        assert!(first.len() > 8, "{first:?}");
+        assert_eq!(first, labels(&format!("{kind}-2")));
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_says_why() {
+    let tripped = "tripped.scenario.yaml";
+    let rows: [(&[&str], &str, &[&str]); 9] = [
+        (&["none", "../policies/wrong.json"], tripped, &[]),
+        (&["../policies/torn.json", DEMO], tripped, &[]),
+        (&["none", "nowhere.json"], tripped, &[]),
+        (&["none", DEMO], "nowhere.yaml", &[]),
+        (&["none", DEMO], "wrong.yaml", &[]),
+        (&["none", DEMO], "no-wasm.yaml", &[]),
+        (&["none", DEMO], tripped, &["--report", "nowhere/page.html"]),
+        (&[DEMO], tripped, &[]),
+        (&["none"; 7], tripped, &[]),
+    ];
+    let mut report = String::new();
+    for (policies, scenario, more) in rows {
+        let said = compare(policies, scenario, more);
+        assert_eq!(said.stdout, "");
+        report += &format!(
+            "$ host-sim compare {} --scenario {scenario} {}\nexit code: {}\n{}\n",
+            policies.join(" "),
+            more.join(" "),
+            said.code,
+            said.stderr
+        );
+    }
+    insta::assert_snapshot!(report.replace(" \n", "\n"));
+}
