@@ -59,7 +59,13 @@ impl Answered {
     }
 
     /// Hands it on with `labels` in place of what is held back on `side`.
-    pub fn hand_on(mut self, side: &Side, labels: Headers, details: &str, shared: &Shared) -> Handed {
+    pub fn hand_on(
+        mut self,
+        side: &Side,
+        labels: Headers,
+        details: &str,
+        shared: &Shared,
+    ) -> Handed {
         for (name, _) in &labels {
             self.headers.retain(|(other, _)| other != name);
         }
@@ -75,15 +81,15 @@ impl Answered {
         }
         let bare = match side {
             Side::Request { is_head } if self.body.is_empty() => {
-                let lost = |name: &str| name == "content-type" || *is_head && name == "content-length";
+                let lost =
+                    |name: &str| name == "content-type" || *is_head && name == "content-length";
                 let headers = self.headers.iter().filter(|(name, _)| lost(name));
                 headers.cloned().collect()
             }
             _ => Headers::new(),
         };
         self.headers.retain(|(name, _)| name != "content-length");
-        let sent =
-            host::send_local_response(self.status, details, &self.headers, &self.body, None);
+        let sent = host::send_local_response(self.status, details, &self.headers, &self.body, None);
         match (is_taken(shared, sent), bare.is_empty()) {
             (false, _) => Handed::Written,
             (true, true) => Handed::Sent,

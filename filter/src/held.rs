@@ -196,9 +196,10 @@ impl Held {
             let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
                 return After::Goes;
             };
-            let taken = stream
-                .copy
-                .take_body(Buffer::RequestBody, size, engine.replay_body_bytes());
+            let taken =
+                stream
+                    .copy
+                    .take_body(Buffer::RequestBody, size, engine.replay_body_bytes());
             let step = match (taken, ends) {
                 (true, false) => return After::Stays,
                 (true, true) => {

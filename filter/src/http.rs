@@ -75,6 +75,7 @@ impl Http {
     }
 
     /// Does what was decided about a request that does not get to its upstream.
+    #[cold]
     fn rejected(
         &mut self,
         shared: &Rc<Shared>,
@@ -112,13 +113,11 @@ impl Http {
     }
 
     /// Takes a piece of the response's body, if that is being kept.
+    #[inline(never)]
     fn keep_body(&mut self, size: usize, ends: bool) {
         let (Some(shared), Some(ticket)) = (&self.shared, &mut self.ticket) else {
             return;
         };
-        if !ticket.is_keeping() {
-            return;
-        }
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return;
         };
@@ -174,8 +173,11 @@ impl HttpContext for Http {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return Action::Continue;
         };
-        let request = LiveRequest::new(&shared.dialect, engine.wants_many_headers())
-            .without(engine.reserved_headers());
+        let mut request = LiveRequest::new(&shared.dialect, engine.wants_many_headers());
+        let reserved = engine.reserved_headers();
+        if !reserved.is_empty() {
+            request = request.without(reserved);
+        }
         if let Some(action) = administer(&shared, &mut engine, &request, now) {
             return action;
         }
@@ -292,7 +294,9 @@ impl HttpContext for Http {
         {
             return Action::Pause;
         }
-        self.keep_body(size, end_of_stream);
+        if self.ticket.as_ref().is_some_and(Ticket::is_keeping) {
+            self.keep_body(size, end_of_stream);
+        }
         Action::Continue
     }
 

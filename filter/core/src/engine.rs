@@ -45,6 +45,8 @@ use ticket::{Admitted, Echo, Plan};
 #[derive(Debug)]
 pub struct Engine<R> {
     policies: Vec<Policy>,
+    /// What the fallbacks of each policy need, found out once.
+    needs: Vec<Needs>,
     tables: Vec<KeyTable>,
     selector: Selector,
     random: Random,
@@ -76,6 +78,30 @@ pub struct Engine<R> {
     events: VecDeque<Event>,
 }
 
+/// What the fallbacks of a policy need of a request that passes.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    /// A look at the response's headers.
+    response: bool,
+    /// What the request says, once the response is there.
+    echo: bool,
+    /// A copy of the request.
+    copy: bool,
+    /// That good answers are kept.
+    keeping: bool,
+}
+
+impl Needs {
+    fn of(policy: &Policy) -> Needs {
+        Needs {
+            response: policy.wants_response(),
+            echo: policy.echoes_request_later(),
+            copy: policy.asks_cluster_later(),
+            keeping: policy.keeps_answers(),
+        }
+    }
+}
+
 /// Longest time between ticks: long intervals let much wait, which is then to be shared
 /// bit by bit.
 const TICK_MAX: Span = Span::from_ms(100);
@@ -98,6 +124,7 @@ impl<R: Records> Engine<R> {
             balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
             many_headers: select::wants_many_headers(&config.policies),
+            needs: config.policies.iter().map(Needs::of).collect(),
             policies: config.policies,
             random,
             admin: config.admin,
@@ -168,7 +195,7 @@ impl<R: Records> Engine<R> {
             return Admission::Unmatched;
         };
         let place = selected.policy;
-        let Some(policy) = self.policies.get(place) else {
+        let (Some(policy), Some(&needs)) = (self.policies.get(place), self.needs.get(place)) else {
             return Admission::Unmatched;
         };
         let (mode, pattern) = (policy.mode, selected.pattern);
@@ -191,13 +218,13 @@ impl<R: Records> Engine<R> {
             decision: None,
             course,
             watches_clock: policy.breaker.slow_threshold.is_some(),
-            watches_response: enforced && policy.wants_response(),
+            watches_response: enforced && needs.response,
             trouble: None,
             uncallable: None,
-            may_call: enforced && !course.grpc && policy.asks_cluster_later(),
+            may_call: enforced && needs.copy && !course.grpc,
             asked: None,
             keeping: None,
-            echo: Echo::wanted(policy.echoes_request_later(), request),
+            echo: needs.echo.then(|| Echo::of(request)),
             plan: Plan::None,
             seen: None,
             replaced: false,
@@ -205,7 +232,7 @@ impl<R: Records> Engine<R> {
         let retry = policy.retry.as_ref();
         let wish = retry.map(|config| retry::wish(config, request, course.grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
-        if fits && policy.keeps_answers() {
+        if fits && needs.keeping {
             self.ask(&mut ticket, request, now);
         }
         let refusal = match self.reach(place, fits, now) {

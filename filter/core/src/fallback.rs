@@ -196,7 +196,10 @@ pub fn respond(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>) -> Ans
         entry.body.fill(&values)
     };
     let status = occasion.grpc.then_some(entry.grpc_status);
-    let own = entry.headers.iter().any(|(name, _)| &**name == details::HEADER);
+    let own = entry
+        .headers
+        .iter()
+        .any(|(name, _)| &**name == details::HEADER);
     if let Some(code) = status.filter(|code| *code != 0 && !own) {
         details::push(&mut headers, policy, occasion, code, &body);
     }

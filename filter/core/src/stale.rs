@@ -74,12 +74,7 @@ pub struct Under<'a> {
 
 impl Asked {
     /// A request that comes now; absent where kept answers have nothing to do with it.
-    pub fn new(
-        request: &impl Request,
-        under: Under<'_>,
-        seed: u64,
-        now: Instant,
-    ) -> Option<Asked> {
+    pub fn new(request: &impl Request, under: Under<'_>, seed: u64, now: Instant) -> Option<Asked> {
         let purpose = match request.header(":method")? {
             b"GET" => Purpose::Get,
             b"HEAD" => Purpose::Head,
@@ -236,7 +231,9 @@ fn fresh_for(said: &CacheControl, headers: &Headers, unix_secs: u64) -> Span {
 fn usable_for(said: &CacheControl, headers: &Headers, unix_secs: u64) -> Option<Span> {
     let fresh_for = fresh_for(said, headers, unix_secs);
     let extra = said.stale_if_error.or(said.s_maxage.map(|_| 0))?;
-    let all = fresh_for.as_ns().saturating_add(Span::from_secs(extra).as_ns());
+    let all = fresh_for
+        .as_ns()
+        .saturating_add(Span::from_secs(extra).as_ns());
     Some(Span::from_ns(all))
 }
 

@@ -141,9 +141,10 @@ fn lint(config: &Config, json: &[u8]) -> Vec<Finding> {
         breaker::lint(&policy, &mut findings);
         recovery::lint(&policy, &mut findings);
         retry::lint(&policy, &mut findings);
-        fallback::lint(&policy, &mut findings);
+        fallback::lint(&file, &policy, &mut findings);
     }
     scope::limits(&file, &mut findings);
+    fallback::unused(&file, &mut findings);
     sync::lint(&file, &mut findings);
     admin::lint(&file, &mut findings);
     findings

@@ -5,6 +5,8 @@
 //! call to another cluster, interrupts it: the ticket knows where to go on. Whatever comes
 //! of it, nothing of what was counted changes, and nothing is tried twice.
 
+use alloc::boxed::Box;
+
 use crate::classify::{Outcome, Response};
 use crate::event::Counter;
 use crate::fallback::{self, Answer, Kind, Occasion, Skip};
@@ -21,6 +23,7 @@ const SERVER_ERROR: u16 = 500;
 
 impl<R: Records> Engine<R> {
     /// Keeps a request from its upstream.
+    #[cold]
     pub(super) fn refuse(
         &mut self,
         ticket: &mut Ticket,
@@ -32,7 +35,7 @@ impl<R: Records> Engine<R> {
         ticket.decision = Some(Decision::Reject);
         let policy = self.policies.get(ticket.policy);
         let echoes = policy.is_some_and(|policy| policy.echoes_request());
-        ticket.echo = Echo::wanted(echoes, request);
+        ticket.echo = echoes.then(|| Echo::of(request));
         self.trouble(ticket, On::Open, retry_after, now)
     }
 
@@ -47,13 +50,14 @@ impl<R: Records> Engine<R> {
         }
     }
 
+    #[cold]
     fn trouble(&mut self, ticket: &mut Ticket, on: On, retry_after: Span, now: Instant) -> Step {
-        ticket.trouble = Some(Trouble {
+        ticket.trouble = Some(Box::new(Trouble {
             on,
             retry_after,
             next: 0,
             diverted: false,
-        });
+        }));
         self.descend(ticket, now)
     }
 
@@ -185,7 +189,9 @@ impl<R: Records> Engine<R> {
         fits: bool,
         now: Instant,
     ) -> Step {
-        let answered = response.status().is_some_and(|status| status < SERVER_ERROR);
+        let answered = response
+            .status()
+            .is_some_and(|status| status < SERVER_ERROR);
         match (&ticket.trouble, answered, fits) {
             (Some(trouble), true, true) => {
                 let on = trouble.on;
@@ -212,14 +218,14 @@ impl<R: Records> Engine<R> {
 
 /// Why, and about what, an answer is made.
 pub(super) fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
-    let trouble = ticket.trouble.as_ref()?;
+    let (trouble, echo) = (ticket.trouble.as_ref()?, ticket.echo.as_ref());
     Some(Occasion {
         on: trouble.on,
         state: ticket.state,
         retry_after: trouble.retry_after,
         grpc: ticket.course.grpc,
-        path: &ticket.echo.path,
-        request_id: &ticket.echo.request_id,
-        accept: &ticket.echo.accept,
+        path: echo.map_or(&[], |echo| &echo.path),
+        request_id: echo.map_or(&[], |echo| &echo.request_id),
+        accept: echo.map_or(&[], |echo| &echo.accept),
     })
 }

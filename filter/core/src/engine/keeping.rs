@@ -13,12 +13,13 @@ use crate::select::Request;
 use crate::stale::{Asked, Collection, Purpose, Under, Unkept};
 use crate::time::Instant;
 
+use super::Engine;
 use super::answering::occasion;
 use super::ticket::Ticket;
-use super::Engine;
 
 impl<R: Records> Engine<R> {
     /// Notes what a request has to do with kept answers; its key stands in `self.key`.
+    #[inline(never)]
     pub(super) fn ask(&self, ticket: &mut Ticket, request: &impl Request, now: Instant) {
         let Some(policy) = self.policies.get(ticket.policy) else {
             return;
@@ -56,6 +57,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// Forgets what is kept of something that a request has changed (RFC 9111, 4.4).
+    #[inline(never)]
     pub(super) fn forget(&mut self, ticket: &Ticket, response: &impl Response, verdict: Verdict) {
         let asked = ticket.asked.as_deref();
         let changes = |asked: &&Asked| asked.purpose() == Purpose::Change;

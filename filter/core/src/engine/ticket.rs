@@ -126,14 +126,14 @@ pub struct Ticket {
     pub(super) course: Course,
     pub(super) watches_clock: bool,
     pub(super) watches_response: bool,
-    pub(super) echo: Echo,
+    pub(super) echo: Option<Box<Echo>>,
     pub(super) plan: Plan,
     /// The verdict by the response's headers, where those were looked at.
     pub(super) seen: Option<Verdict>,
     /// Whether the upstream's answer was replaced, or is to be.
     pub(super) replaced: bool,
     /// Why it needs an answer, if it does.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) trouble: Option<Box<Trouble>>,
     /// Why no other cluster can be asked for one.
     pub(super) uncallable: Option<Skip>,
     /// Whether one may be asked in place of a failed answer.
@@ -201,17 +201,14 @@ pub(super) struct Echo {
 }
 
 impl Echo {
-    /// Reads what answers repeat, if any does.
-    pub(super) fn wanted(wanted: bool, request: &impl Request) -> Echo {
-        if !wanted {
-            return Echo::default();
-        }
+    /// Reads what answers repeat.
+    pub(super) fn of(request: &impl Request) -> Box<Echo> {
         let value = |name| request.header(name).unwrap_or_default().into();
-        Echo {
+        Box::new(Echo {
             path: value(":path"),
             request_id: value("x-request-id"),
             accept: value("accept"),
-        }
+        })
     }
 }
 
@@ -267,7 +264,9 @@ impl Ticket {
         let asked = self.asked.as_ref();
         asked.is_some_and(|asked| asked.purpose() == Purpose::Get)
             && self.trouble.is_none()
-            && self.seen.is_some_and(|seen| seen.outcome == Outcome::Success)
+            && self
+                .seen
+                .is_some_and(|seen| seen.outcome == Outcome::Success)
     }
 
     /// Whether the response's body is wanted by [`Engine::collect`].

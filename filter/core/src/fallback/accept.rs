@@ -116,9 +116,15 @@ mod tests {
             ("text/*", Media::Html),
             ("text/*;q=0.5, text/plain", Media::Plain),
             ("TEXT/HTML ; Q=0.1", Media::Html),
-            ("text/html;level=1;q=0.2, application/json;q=0.3", Media::Json),
+            (
+                "text/html;level=1;q=0.2, application/json;q=0.3",
+                Media::Json,
+            ),
             ("text/html;q=0, */*;q=0.1", Media::Json),
-            ("application/json;q=0, text/html;q=0, */*;q=0.1", Media::Plain),
+            (
+                "application/json;q=0, text/html;q=0, */*;q=0.1",
+                Media::Plain,
+            ),
             ("application/json;q=0.123, text/plain;q=0.124", Media::Plain),
             ("application/json;q=0.99999, text/plain;q=1.0", Media::Plain),
             // Nothing of it can be had, or nothing of it makes sense.

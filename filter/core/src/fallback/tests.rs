@@ -275,7 +275,10 @@ fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
     let answer = answered(&fields, &occasion);
     assert_eq!((answer.status, answer.grpc_status), (200, Some(8)));
     assert_eq!(body(&answer), "p, /a.B/C, id-1");
-    let details = ("grpc-status-details-bin", status_details(8, "p, /a.B/C, id-1"));
+    let details = (
+        "grpc-status-details-bin",
+        status_details(8, "p, /a.B/C, id-1"),
+    );
     assert_eq!(headers(&answer), [("x-a", "1"), (details.0, &*details.1)]);
     let http = answered(&fields, &rejected());
     assert_eq!(http.grpc_status, None);
@@ -287,11 +290,17 @@ fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
 /// googleapis definitions.
 fn status_details(code: u8, message: &str) -> String {
     let field = |number: u8, bytes: &[u8]| {
-        let head = [number << 3 | 2, u8::try_from(bytes.len()).expect("a short field")];
+        let head = [
+            number << 3 | 2,
+            u8::try_from(bytes.len()).expect("a short field"),
+        ];
         [&head[..], bytes].concat()
     };
     let pair = |key: &str, value: &str| {
-        field(3, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat())
+        field(
+            3,
+            &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat(),
+        )
     };
     let any = |name: &str, message: &[u8]| {
         let url = format!("type.googleapis.com/google.rpc.{name}");
@@ -324,8 +333,14 @@ fn a_grpc_answer_has_details_unless_it_is_ok_or_has_its_own() {
         answer.headers.into_iter().map(|(name, _)| name).collect()
     };
     assert_eq!(names(r#""grpc_status": "OK""#), [""; 0]);
-    assert_eq!(names(r#""headers": {"grpc-status-details-bin": "AA"}"#), ["grpc-status-details-bin"]);
-    assert_eq!(names(r#""grpc_status": "ABORTED""#), ["grpc-status-details-bin"]);
+    assert_eq!(
+        names(r#""headers": {"grpc-status-details-bin": "AA"}"#),
+        ["grpc-status-details-bin"]
+    );
+    assert_eq!(
+        names(r#""grpc_status": "ABORTED""#),
+        ["grpc-status-details-bin"]
+    );
 }
 
 #[test]
@@ -336,16 +351,30 @@ fn a_variant_is_chosen_by_what_the_caller_accepts() {
     );
     let rows: [(&[u8], &str, &str); 4] = [
         (b"", "application/json", r#"{"at":"/pay?x=<1>"}"#),
-        (b"text/html", "text/html; charset=utf-8", "<p>/pay?x=&lt;1&gt;</p>"),
+        (
+            b"text/html",
+            "text/html; charset=utf-8",
+            "<p>/pay?x=&lt;1&gt;</p>",
+        ),
         (b"text/plain", "text/plain; charset=utf-8", "at /pay?x=<1>"),
         (b"image/png", "application/json", r#"{"at":"/pay?x=<1>"}"#),
     ];
     for (accept, content_type, expected) in rows {
-        let answer = answered(&fields, &Occasion { accept, ..rejected() });
+        let answer = answered(
+            &fields,
+            &Occasion {
+                accept,
+                ..rejected()
+            },
+        );
         assert_eq!(body(&answer), expected);
         assert_eq!(
             headers(&answer),
-            [("x-a", "1"), ("content-type", content_type), ("vary", "accept")]
+            [
+                ("x-a", "1"),
+                ("content-type", content_type),
+                ("vary", "accept")
+            ]
         );
     }
 }

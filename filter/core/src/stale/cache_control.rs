@@ -195,7 +195,13 @@ mod tests {
         for guard in guards {
             assert!(said(&[guard]).forbids(), "{guard}");
         }
-        for free in ["public", "x=\"private\"", "x=\"a, private, b\"", "privateer", "xprivate"] {
+        for free in [
+            "public",
+            "x=\"private\"",
+            "x=\"a, private, b\"",
+            "privateer",
+            "xprivate",
+        ] {
             assert!(!said(&[free]).forbids(), "{free}");
         }
     }

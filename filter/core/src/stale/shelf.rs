@@ -348,9 +348,7 @@ impl Account {
     fn oldest_but(&self, slot: usize) -> Option<usize> {
         let taken = self.items.iter().enumerate();
         let taken = taken.filter(|(at, item)| *at != slot && item.bytes > 0);
-        taken
-            .min_by_key(|(_, item)| item.used_at)
-            .map(|(at, _)| at)
+        taken.min_by_key(|(_, item)| item.used_at).map(|(at, _)| at)
     }
 
     fn bytes_without(&self, slot: usize) -> usize {

@@ -74,31 +74,111 @@ fn only_what_is_for_everybody_and_needs_no_asking_is_kept() {
         (false, true, &[], &[]),
         (true, true, &[], &["cache-control: public"]),
         (true, true, &[], &["cache-control: s-maxage=5"]),
-        (true, true, &[], &["cache-control: max-age=5", "cache-control: public"]),
+        (
+            true,
+            true,
+            &[],
+            &["cache-control: max-age=5", "cache-control: public"],
+        ),
         (false, true, &[], &["cache-control: max-age=600"]),
-        (false, true, &[], &["expires: Sun, 06 Nov 1994 08:49:37 GMT"]),
+        (
+            false,
+            true,
+            &[],
+            &["expires: Sun, 06 Nov 1994 08:49:37 GMT"],
+        ),
         // What the response says.
         (false, false, &[], &["cache-control: public, no-store"]),
         (false, false, &[], &["cache-control: public, no-cache"]),
-        (false, false, &[], &["cache-control: public, no-cache=\"x-a\""]),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public, no-cache=\"x-a\""],
+        ),
         (false, false, &[], &["cache-control: public, private"]),
-        (false, false, &[], &["cache-control: public, private=\"set-cookie\""]),
-        (false, false, &[], &["cache-control: public, must-revalidate"]),
-        (false, false, &[], &["cache-control: public, proxy-revalidate"]),
-        (false, false, &[], &["cache-control: public", "cache-control: no-store"]),
-        (false, false, &[], &["cache-control: public", "set-cookie: a=b"]),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public, private=\"set-cookie\""],
+        ),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public, must-revalidate"],
+        ),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public, proxy-revalidate"],
+        ),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public", "cache-control: no-store"],
+        ),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public", "set-cookie: a=b"],
+        ),
         (false, false, &[], &["cache-control: public", "vary: *"]),
-        (false, false, &[], &["cache-control: public", "vary: accept, *"]),
+        (
+            false,
+            false,
+            &[],
+            &["cache-control: public", "vary: accept, *"],
+        ),
         (true, true, &[], &["cache-control: public", "vary: accept"]),
         // What the request says.
-        (false, false, &["authorization: Bearer a"], &["cache-control: public"]),
-        (false, false, &["proxy-authorization: a"], &["cache-control: public"]),
+        (
+            false,
+            false,
+            &["authorization: Bearer a"],
+            &["cache-control: public"],
+        ),
+        (
+            false,
+            false,
+            &["proxy-authorization: a"],
+            &["cache-control: public"],
+        ),
         (false, false, &["cookie: a=b"], &["cache-control: public"]),
-        (false, false, &["range: bytes=0-1"], &["cache-control: public"]),
-        (false, false, &["if-match: \"a\""], &["cache-control: public"]),
-        (false, false, &["cache-control: no-store"], &["cache-control: public"]),
-        (true, true, &["cache-control: no-cache, max-age=0"], &["cache-control: public"]),
-        (true, true, &["pragma: no-cache"], &["cache-control: public"]),
+        (
+            false,
+            false,
+            &["range: bytes=0-1"],
+            &["cache-control: public"],
+        ),
+        (
+            false,
+            false,
+            &["if-match: \"a\""],
+            &["cache-control: public"],
+        ),
+        (
+            false,
+            false,
+            &["cache-control: no-store"],
+            &["cache-control: public"],
+        ),
+        (
+            true,
+            true,
+            &["cache-control: no-cache, max-age=0"],
+            &["cache-control: public"],
+        ),
+        (
+            true,
+            true,
+            &["pragma: no-cache"],
+            &["cache-control: public"],
+        ),
     ];
     for (said, vouched, request, response) in rows {
         let kept = [false, true].map(|vouched| kept_of(request, response, vouched).is_some());
@@ -108,7 +188,9 @@ fn only_what_is_for_everybody_and_needs_no_asking_is_kept() {
 
 #[test]
 fn only_an_ordinary_answer_to_get_is_kept() {
-    for status in ["200", "201", "203", "204", "206", "301", "304", "404", "500", ""] {
+    for status in [
+        "200", "201", "203", "204", "206", "301", "304", "404", "500", "",
+    ] {
         let mut response = Headers::default();
         response.push(b":status", status.as_bytes());
         response.push(b"cache-control", b"public");
@@ -154,25 +236,54 @@ fn an_answer_is_given_for_as_long_as_it_and_the_policy_allow() {
         (&["cache-control: public", old, "age: 10"], 940, 1_000),
         (&["cache-control: public", "age: soon"], 1_000, 1_000),
         // stale-if-error, from the end of its freshness.
-        (&["cache-control: public, max-age=5, stale-if-error=10"], 15, 15),
-        (&["cache-control: public, max-age=5, stale-if-error=0"], 5, 5),
+        (
+            &["cache-control: public, max-age=5, stale-if-error=10"],
+            15,
+            15,
+        ),
+        (
+            &["cache-control: public, max-age=5, stale-if-error=0"],
+            5,
+            5,
+        ),
         (&["cache-control: public, stale-if-error=10"], 10, 10),
-        (&["cache-control: public, stale-if-error=86400"], 1_000, 1_000),
-        (&["cache-control: public, max-age=5, stale-if-error=10", "age: 8"], 7, 15),
+        (
+            &["cache-control: public, stale-if-error=86400"],
+            1_000,
+            1_000,
+        ),
+        (
+            &[
+                "cache-control: public, max-age=5, stale-if-error=10",
+                "age: 8",
+            ],
+            7,
+            15,
+        ),
         // Expires, where there is no max-age.
         (
-            &["cache-control: public, stale-if-error=10", date,
-              "expires: Sun, 06 Nov 1994 08:49:57 GMT"],
+            &[
+                "cache-control: public, stale-if-error=10",
+                date,
+                "expires: Sun, 06 Nov 1994 08:49:57 GMT",
+            ],
             30,
             30,
         ),
         (
-            &["cache-control: public, stale-if-error=10, max-age=1", date,
-              "expires: Sun, 06 Nov 1994 08:49:57 GMT"],
+            &[
+                "cache-control: public, stale-if-error=10, max-age=1",
+                date,
+                "expires: Sun, 06 Nov 1994 08:49:57 GMT",
+            ],
             11,
             11,
         ),
-        (&["cache-control: public, stale-if-error=10", "expires: 0"], 10, 10),
+        (
+            &["cache-control: public, stale-if-error=10", "expires: 0"],
+            10,
+            10,
+        ),
         // s-maxage forbids staleness, unless stale-if-error allows it.
         (&["cache-control: s-maxage=20, max-age=500"], 20, 20),
         (&["cache-control: s-maxage=20, stale-if-error=30"], 50, 50),
@@ -193,7 +304,10 @@ fn an_answer_is_given_for_as_long_as_it_and_the_policy_allow() {
             assert!(given(0) && given(last - 1), "{response:?} before {secs} s");
         }
         assert_eq!(kept.age(at(last)), Span::from_secs(*age), "{response:?}");
-        assert!(!kept.may_be_given(&config, at_ms(9_999)), "{response:?} before it came");
+        assert!(
+            !kept.may_be_given(&config, at_ms(9_999)),
+            "{response:?} before it came"
+        );
     }
 }
 
@@ -202,8 +316,8 @@ fn what_was_vouched_for_is_given_only_where_it_still_is() {
     let vouched = kept_of(&[], &[], true).expect("kept");
     let public = kept_of(&[], &["cache-control: public"], true).expect("kept");
     for (kept, expected) in [(vouched, [false, true]), (public, [true, true])] {
-        let given = [false, true]
-            .map(|shared| kept.may_be_given(&config(1_000, shared), at_ms(10_000)));
+        let given =
+            [false, true].map(|shared| kept.may_be_given(&config(1_000, shared), at_ms(10_000)));
         assert_eq!(given, expected);
     }
 }
@@ -214,21 +328,56 @@ fn what_was_vouched_for_is_given_only_where_it_still_is() {
 fn an_answer_is_for_requests_with_the_same_values_of_what_it_varies_by() {
     let rows: &[(&[&str], &[&str], &[&str], bool)] = &[
         (&[], &[], &["accept-language: de"], true),
-        (&["vary: Accept-Language"], &["accept-language: de"], &["accept-language: de"], true),
-        (&["vary: accept-language"], &["accept-language: de"], &["accept-language: en"], false),
-        (&["vary: accept-language"], &["accept-language: de"], &[], false),
-        (&["vary: accept-language"], &[], &["accept-language: "], false),
+        (
+            &["vary: Accept-Language"],
+            &["accept-language: de"],
+            &["accept-language: de"],
+            true,
+        ),
+        (
+            &["vary: accept-language"],
+            &["accept-language: de"],
+            &["accept-language: en"],
+            false,
+        ),
+        (
+            &["vary: accept-language"],
+            &["accept-language: de"],
+            &[],
+            false,
+        ),
+        (
+            &["vary: accept-language"],
+            &[],
+            &["accept-language: "],
+            false,
+        ),
         (&["vary: accept-language"], &[], &[], true),
         (&["vary: a, b"], &["a: 1", "b: 2"], &["b: 2", "a: 1"], true),
-        (&["vary: a", "vary: b"], &["a: 1", "b: 2"], &["a: 1", "b: 3"], false),
+        (
+            &["vary: a", "vary: b"],
+            &["a: 1", "b: 2"],
+            &["a: 1", "b: 3"],
+            false,
+        ),
         (&["vary: a"], &["a: 1", "a: 2"], &["a: 1", "a: 2"], true),
         (&["vary: a"], &["a: 1", "a: 2"], &["a: 2", "a: 1"], false),
         (&["vary: a"], &["a: 1", "a: 2"], &["a: 1"], false),
         (&["vary: a"], &["a: 1, 2"], &["a: 1", "a: 2"], false),
         (&["vary: a,, ,b"], &["a: 1"], &["a: 1", "b: 1"], false),
         // A coding that is not said to vary does.
-        (&["content-encoding: gzip"], &["accept-encoding: gzip"], &["accept-encoding: gzip"], true),
-        (&["content-encoding: gzip"], &["accept-encoding: gzip"], &[], false),
+        (
+            &["content-encoding: gzip"],
+            &["accept-encoding: gzip"],
+            &["accept-encoding: gzip"],
+            true,
+        ),
+        (
+            &["content-encoding: gzip"],
+            &["accept-encoding: gzip"],
+            &[],
+            false,
+        ),
         (
             &["content-encoding: gzip", "vary: accept-encoding"],
             &["accept-encoding: gzip"],
@@ -239,7 +388,11 @@ fn an_answer_is_for_requests_with_the_same_values_of_what_it_varies_by() {
     for (response, first, later, expected) in rows {
         let kept = kept_of(first, response, true).expect("kept");
         let later_asked = asked(later).expect("a GET");
-        assert_eq!(kept.is_for(&later_asked), *expected, "{response:?} {first:?} {later:?}");
+        assert_eq!(
+            kept.is_for(&later_asked),
+            *expected,
+            "{response:?} {first:?} {later:?}"
+        );
     }
 }
 
@@ -277,12 +430,42 @@ fn an_answer_is_for_what_it_was_asked_for_and_nothing_else() {
         (other(":scheme", "http"), UNDER, false),
         (elsewhere, UNDER, false),
         (nowhere, UNDER, false),
-        (plain(), Under { policy: "q", ..UNDER }, false),
+        (
+            plain(),
+            Under {
+                policy: "q",
+                ..UNDER
+            },
+            false,
+        ),
         (plain(), Under { key: b"l", ..UNDER }, false),
-        (plain(), Under { key_make: 2, ..UNDER }, false),
+        (
+            plain(),
+            Under {
+                key_make: 2,
+                ..UNDER
+            },
+            false,
+        ),
         // Parts do not run into each other.
-        (plain(), Under { policy: "pk", key: b"", ..UNDER }, false),
-        (plain(), Under { policy: "", key: b"pk", ..UNDER }, false),
+        (
+            plain(),
+            Under {
+                policy: "pk",
+                key: b"",
+                ..UNDER
+            },
+            false,
+        ),
+        (
+            plain(),
+            Under {
+                policy: "",
+                key: b"pk",
+                ..UNDER
+            },
+            false,
+        ),
     ];
     for (request, under, expected) in rows {
         let asked = Asked::new(&request, under, 7, at_ms(0)).expect("one that may ask");
@@ -374,42 +557,80 @@ fn a_caller_who_has_the_answer_is_told_so() {
         (&["if-none-match: W/\"a\""], &[etag], true),
         (&["if-none-match: \"a\""], &["etag: W/\"a\""], true),
         (&["if-none-match: \"b\", \"a\""], &[etag], true),
-        (&["if-none-match: \"b\"", "if-none-match: \"a\""], &[etag], true),
+        (
+            &["if-none-match: \"b\"", "if-none-match: \"a\""],
+            &[etag],
+            true,
+        ),
         (&["if-none-match: *"], &[etag], true),
         (&["if-none-match: *"], &[], false),
         (&["if-none-match: \"b\""], &[etag], false),
         (&["if-none-match: a"], &[etag], false),
         (&["if-none-match: \"a\""], &[], false),
-        (&["if-modified-since: Sun, 06 Nov 1994 08:00:00 GMT"], &[modified], true),
-        (&["if-modified-since: Sun, 06 Nov 1994 09:00:00 GMT"], &[modified], true),
-        (&["if-modified-since: Sun, 06 Nov 1994 07:59:59 GMT"], &[modified], false),
+        (
+            &["if-modified-since: Sun, 06 Nov 1994 08:00:00 GMT"],
+            &[modified],
+            true,
+        ),
+        (
+            &["if-modified-since: Sun, 06 Nov 1994 09:00:00 GMT"],
+            &[modified],
+            true,
+        ),
+        (
+            &["if-modified-since: Sun, 06 Nov 1994 07:59:59 GMT"],
+            &[modified],
+            false,
+        ),
         (&["if-modified-since: yesterday"], &[modified], false),
-        (&["if-modified-since: Sun, 06 Nov 1994 09:00:00 GMT"], &[], false),
+        (
+            &["if-modified-since: Sun, 06 Nov 1994 09:00:00 GMT"],
+            &[],
+            false,
+        ),
         // A tag is the better word.
         (
-            &["if-none-match: \"b\"", "if-modified-since: Sun, 06 Nov 1994 09:00:00 GMT"],
+            &[
+                "if-none-match: \"b\"",
+                "if-modified-since: Sun, 06 Nov 1994 09:00:00 GMT",
+            ],
             &[etag, modified],
             false,
         ),
     ];
     for (request, response, unchanged) in rows {
-        let described = ["content-type: text/plain", "content-location: /a", "x-own: 1"];
+        let described = [
+            "content-type: text/plain",
+            "content-location: /a",
+            "x-own: 1",
+        ];
         let response = [*response, &described].concat();
         let kept = kept_of(&[], &response, true).expect("kept");
         let asked = asked(request).expect("a GET");
         let answer = kept.answer(&asked, &OCCASION, at_ms(10_000));
         let expected = if *unchanged { (304, 0) } else { (200, 4) };
-        assert_eq!((answer.status, answer.body.len()), expected, "{request:?} {response:?}");
+        assert_eq!(
+            (answer.status, answer.body.len()),
+            expected,
+            "{request:?} {response:?}"
+        );
         let names: Vec<String> = answer.headers.iter().map(|it| it.0.to_string()).collect();
         let has = |name: &str| names.iter().any(|it| it == name);
         assert_eq!(has("content-type"), !unchanged, "{request:?}");
-        assert!(has("content-location") && has("x-own") && has("age"), "{request:?}");
+        assert!(
+            has("content-location") && has("x-own") && has("age"),
+            "{request:?}"
+        );
     }
 }
 
 #[test]
 fn a_record_gives_back_what_was_put_in_and_nothing_where_it_is_damaged() {
-    let response = ["cache-control: public, stale-if-error=5", "vary: a", "x-own: 1"];
+    let response = [
+        "cache-control: public, stale-if-error=5",
+        "vary: a",
+        "x-own: 1",
+    ];
     let kept = kept_of(&["a: 1"], &response, false).expect("kept");
     let asked = asked(&["a: 1"]).expect("a GET");
     let mut record = Vec::new();

@@ -1,18 +1,49 @@
 //! Fallbacks that can never answer, wholly or in part.
 
 use spillway_core::classify::is_grpc;
-use spillway_core::policy::{HeaderTest, On, Policy, WHOLE_BP};
+use spillway_core::policy::{FallbackType, HeaderTest, On, Policy, WHOLE_BP};
 
 use super::Finding;
-use super::view::PolicyView;
+use super::view::{FileView, PolicyView};
 
 const OCCASIONS: [On; 3] = [On::Open, On::Failure, On::Timeout];
 
 /// The lints of `fallback`.
-pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
-    for at in 0..view.policy.fallback.len() {
+pub fn lint(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+    let comes = file.config.host.headers_stop_iteration;
+    for (at, entry) in view.policy.fallback.iter().enumerate() {
         findings.extend(idle(view, at));
-        findings.extend(never_sent(view, at));
+        findings.extend(match &entry.from {
+            FallbackType::Respond(_) => never_sent(view, at),
+            FallbackType::Stale(_) => never_kept(view, at),
+            FallbackType::Cluster(_) => never_called(view, at, comes),
+            FallbackType::Route(_) => None,
+        });
+    }
+}
+
+/// The lints of `limits.stale_bytes` and `host`.
+pub fn unused(file: &FileView<'_>, findings: &mut Vec<Finding>) {
+    let any = |has: fn(&FallbackType) -> bool| {
+        let mut entries = file.policies().flat_map(|view| &view.policy.fallback);
+        entries.any(|entry| has(&entry.from))
+    };
+    if file.says("/limits/stale_bytes") && !any(|from| matches!(from, FallbackType::Stale(_))) {
+        findings.push(Finding::note(
+            "stale-bytes-unused",
+            "limits.stale_bytes".into(),
+            "no policy has a fallback of type stale, so that no answer is kept".into(),
+            "drop it, or add one".into(),
+        ));
+    }
+    let stops = file.config.host.headers_stop_iteration;
+    if stops && !any(|from| matches!(from, FallbackType::Cluster(_))) {
+        findings.push(Finding::note(
+            "host-unused",
+            "host.headers_stop_iteration".into(),
+            "no policy has a fallback of type cluster, which alone waits for bodies".into(),
+            "drop it".into(),
+        ));
     }
 }
 
@@ -49,11 +80,11 @@ fn idle(view: &PolicyView<'_>, at: usize) -> Option<Finding> {
 
 /// Why the entry at `at` never answers on `on`, if it does not.
 fn idle_on(view: &PolicyView<'_>, at: usize, on: On) -> Option<String> {
-    let earlier = view.policy.fallback.iter().take(at);
-    if let Some(before) = earlier
-        .map(|entry| entry.on)
-        .position(|set| set.contains(on))
-    {
+    let mut earlier = view.policy.fallback.iter().take(at);
+    // The others may have nothing to answer with.
+    let always =
+        |from: &FallbackType| matches!(from, FallbackType::Respond(_) | FallbackType::Route(_));
+    if let Some(before) = earlier.position(|entry| entry.on.contains(on) && always(&entry.from)) {
         let name = on.name();
         return Some(format!(
             "on {name}, fallback[{before}] always answers first"
@@ -99,6 +130,63 @@ fn never_sent(view: &PolicyView<'_>, at: usize) -> Option<Finding> {
             )
         }),
     }
+}
+
+/// Kept answers that no request of the policy would leave, or get.
+fn never_kept(view: &PolicyView<'_>, at: usize) -> Option<Finding> {
+    let policy = view.policy;
+    let methods = &policy.matcher.methods;
+    let reads = |method: &str| matches!(method, "GET" | "HEAD");
+    let has = |name: &str| {
+        let mut conditions = policy.matcher.headers.iter();
+        conditions.any(|it| &*it.name == name && it.test != HeaderTest::Present(false))
+    };
+    let reason = if speaks_grpc(policy) == Some(true) {
+        "match takes gRPC requests alone, whose answers are not kept"
+    } else if !methods.is_empty() && !methods.iter().any(|method| reads(method)) {
+        "match takes neither GET nor HEAD, and answers to others are not kept"
+    } else if !methods.is_empty() && !methods.iter().any(|method| &**method == "GET") {
+        "match takes no GET, whose answers alone are kept"
+    } else if has("authorization") || has("cookie") {
+        "match takes requests with credentials alone, whose answers are not kept"
+    } else {
+        return None;
+    };
+    Some(Finding::warning(
+        "stale-never-kept",
+        view.path(&format!("fallback[{at}]")),
+        reason.into(),
+        "drop the entry, or widen match".into(),
+    ))
+}
+
+/// Requests that are not sent to another cluster.
+fn never_called(view: &PolicyView<'_>, at: usize, comes: bool) -> Option<Finding> {
+    let path = view.path(&format!("fallback[{at}]"));
+    if speaks_grpc(view.policy) == Some(true) {
+        return Some(Finding::warning(
+            "cluster-never-called",
+            path,
+            "match takes gRPC requests alone, which a call to another cluster cannot carry".into(),
+            "use type route, which sends them elsewhere as they are".into(),
+        ));
+    }
+    let bodiless = |method: &str| matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "DELETE");
+    let methods = &view.policy.matcher.methods;
+    let all_bodiless = !methods.is_empty() && methods.iter().all(|method| bodiless(method));
+    let on_open = view.policy.fallback[at].on.contains(On::Open);
+    (on_open && !comes && !all_bodiless).then(|| {
+        Finding::note(
+            "cluster-without-bodies",
+            format!("{path}.on"),
+            "on open, requests with a body are passed over: their body does not come while \
+             they are held back"
+                .into(),
+            "set host.headers_stop_iteration, and allow_on_headers_stop_iteration of the plugin \
+             (Envoy 1.35 and later, not in Istio), or use type route"
+                .into(),
+        )
+    })
 }
 
 /// Whether the policy's requests are all gRPC or none is; absent where both may be.

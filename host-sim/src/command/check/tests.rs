@@ -259,6 +259,74 @@ fn a_fallback_behind_one_for_the_same_occasions_never_answers() {
 }
 
 #[test]
+fn a_fallback_behind_one_that_may_have_no_answer_has_its_turn() {
+    let entries = |first: &str| {
+        format!(
+            r#""match": {{"methods": ["GET"]}}, "circuit_breaker": {{}}, "fallback": [{first}, {{"type": "respond"}}]"#
+        )
+    };
+    expect(&entries(r#"{"type": "stale"}"#), &[]);
+    expect(&entries(r#"{"type": "cluster", "cluster": "b"}"#), &[]);
+    expect(
+        &entries(r#"{"type": "route", "header": {"name": "x-a", "value": "b"}}"#),
+        &["warning fallback-never-answers fallback[1]"],
+    );
+}
+
+#[test]
+fn a_fallback_that_no_request_could_get_is_found() {
+    let with = |matcher: &str, entry: &str| {
+        format!(r#""match": {matcher}, "circuit_breaker": {{}}, "fallback": [{entry}]"#)
+    };
+    let grpc = r#"{"headers": [{"name": "content-type", "exact": "application/grpc"}]}"#;
+    let (stale, cluster) = (
+        r#"{"type": "stale"}"#,
+        r#"{"type": "cluster", "cluster": "b"}"#,
+    );
+    let never_kept = ["warning stale-never-kept fallback[0]"];
+    expect(&with(grpc, stale), &never_kept);
+    expect(&with(r#"{"methods": ["POST"]}"#, stale), &never_kept);
+    expect(&with(r#"{"methods": ["HEAD"]}"#, stale), &never_kept);
+    for name in ["authorization", "cookie"] {
+        let with_it = format!(r#"{{"headers": [{{"name": "{name}", "present": true}}]}}"#);
+        expect(&with(&with_it, stale), &never_kept);
+        let without = format!(r#"{{"headers": [{{"name": "{name}", "present": false}}]}}"#);
+        expect(&with(&without, stale), &[]);
+    }
+    expect(&with(r#"{"methods": ["GET", "POST"]}"#, stale), &[]);
+    expect(
+        &with(grpc, cluster),
+        &["warning cluster-never-called fallback[0]"],
+    );
+    let passed_over = ["note cluster-without-bodies fallback[0].on"];
+    expect(&with("{}", cluster), &passed_over);
+    expect(
+        &with(r#"{"methods": ["GET", "PUT"]}"#, cluster),
+        &passed_over,
+    );
+    expect(&with(r#"{"methods": ["GET", "HEAD"]}"#, cluster), &[]);
+    let later = r#"{"type": "cluster", "cluster": "b", "on": ["failure"]}"#;
+    expect(&with("{}", later), &[]);
+}
+
+#[test]
+fn what_only_other_fallbacks_need_is_noted() {
+    let file = |entry: &str| {
+        format!(
+            r#"{{"policies": [{{"name": "p", "circuit_breaker": {{}}, "fallback": [{entry}]}}],
+                "limits": {{"stale_bytes": 100000}}, "host": {{"headers_stop_iteration": true}}}}"#
+        )
+    };
+    let (stale, host) = (
+        "note stale-bytes-unused limits.stale_bytes",
+        "note host-unused host.headers_stop_iteration",
+    );
+    expect_file(&file(r#"{"type": "respond"}"#), &[stale, host]);
+    expect_file(&file(r#"{"type": "stale"}"#), &[host]);
+    expect_file(&file(r#"{"type": "cluster", "cluster": "b"}"#), &[stale]);
+}
+
+#[test]
 fn a_fallback_needs_something_that_rejects_or_fails() {
     expect(
         r#""fallback": [{"type": "respond"}]"#,

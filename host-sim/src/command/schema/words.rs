@@ -355,47 +355,102 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "policies[].fallback",
-        "Answers in place of the upstream's; the first entry that is meant for the occasion \
-         answers. Without one a rejected request gets 503 with retry-after, or UNAVAILABLE for \
-         gRPC, and a failed one the upstream's own answer.",
+        "Answers in place of the upstream's. Of the entries that are meant for the occasion each \
+         has its turn, in order, until one can answer. If none does, a rejected request gets 503 \
+         with retry-after, or UNAVAILABLE for gRPC, and a failed one the upstream's own answer.",
     ),
     ("policies[].fallback[]", "One answer, and what it is for."),
-    ("policies[].fallback[].type", "respond: a fixed answer."),
+    (
+        "policies[].fallback[].type",
+        "respond: a fixed answer. stale: the last good answer to the same request. cluster: the \
+         answer of another cluster. route: the request goes elsewhere, by a header that the \
+         proxy's route table goes by.",
+    ),
     (
         "policies[].fallback[].on",
         "open: the circuit or the mode rejected the request. failure: the final answer is a \
          failure, timeouts included. timeout: the proxy gave up waiting. Once response headers \
-         were forwarded it is too late.",
+         were forwarded it is too late. A route answers on open alone.",
     ),
     (
         "policies[].fallback[].status",
-        "The answer's HTTP status; 204, 205 and 304 allow no body. gRPC requests get grpc_status.",
+        "respond: the answer's HTTP status; 204, 205 and 304 allow no body. gRPC requests get \
+         grpc_status.",
     ),
     (
         "policies[].fallback[].headers",
-        "The answer's headers; their values may hold placeholders, as body may. Those that \
-         frame a message or belong to one connection are the proxy's own. content-type follows \
-         from the body where it is not set.",
+        "respond: the answer's headers; their values may hold placeholders, as body may. Those \
+         that frame a message or belong to one connection are the proxy's own. content-type \
+         follows from the body where it is not set.",
     ),
     ("policies[].fallback[].headers{}", "One value."),
     (
         "policies[].fallback[].body",
-        "The answer's body as a text. The placeholders {policy}, {retry_after}, {path} and \
-         {request_id} are escaped for the content-type.",
+        "respond: the answer's body as a text. The placeholders {policy}, {retry_after}, {path} \
+         and {request_id} are escaped for the content-type.",
     ),
     (
         "policies[].fallback[].json",
-        "The answer's body as JSON, in place of body, with the same placeholders in its texts; \
-         at most 65536 bytes.",
+        "respond: the answer's body as JSON, in place of body, with the same placeholders in its \
+         texts; at most 65536 bytes.",
     ),
     (
+        "policies[].fallback[].variants",
+        "respond: bodies of which the request's accept header chooses one, in place of body and \
+         json: one at least of json, html and plain. Among those that are wanted alike, and where \
+         none is wanted, they go in this order.",
+    ),
+    (
+        "policies[].fallback[].variants.json",
+        "For application/json; at most 65536 bytes.",
+    ),
+    ("policies[].fallback[].variants.html", "For text/html."),
+    ("policies[].fallback[].variants.plain", "For text/plain."),
+    (
         "policies[].fallback[].grpc_status",
-        "The status of an answer to a gRPC request.",
+        "respond: the status of an answer to a gRPC request, which has details in \
+         grpc-status-details-bin: an ErrorInfo and, on open, a RetryInfo.",
     ),
     (
         "policies[].fallback[].grpc_message",
-        "The message of an answer to a gRPC request, with placeholders.",
+        "respond: the message of an answer to a gRPC request, with placeholders.",
     ),
+    (
+        "policies[].fallback[].max_age",
+        "stale: how old an answer may be, the time it had spent in caches before included. What \
+         the answer itself says by stale-if-error or s-maxage can only shorten it.",
+    ),
+    (
+        "policies[].fallback[].shared",
+        "stale: whether you vouch that answers do not depend on who asks, so that they are kept \
+         without saying public or s-maxage. What says no-store, no-cache, private, \
+         must-revalidate or set-cookie is not kept all the same, nor the answer to a request with \
+         authorization, cookie or range.",
+    ),
+    (
+        "policies[].fallback[].cluster",
+        "cluster: the proxy's cluster that is asked. 5xx, no answer in time or one that cannot be \
+         handed on leave it to the next entry.",
+    ),
+    (
+        "policies[].fallback[].path",
+        "cluster: a path in place of the request's. The request's query stays, unless this has \
+         one.",
+    ),
+    (
+        "policies[].fallback[].timeout",
+        "cluster: how long its answer may take.",
+    ),
+    (
+        "policies[].fallback[].header",
+        "route: the header that the request gets. A client's own header of this name is taken off \
+         every request that the filter sees.",
+    ),
+    (
+        "policies[].fallback[].header.name",
+        "Its name; not one that frames messages.",
+    ),
+    ("policies[].fallback[].header.value", "Its value."),
     ("limits", "Bounds on what the filter may hold."),
     (
         "limits.keys",
@@ -404,12 +459,27 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "limits.replay_body_bytes",
-        "Largest request body of which the filter keeps a copy, to send the request again.",
+        "Largest request body of which the filter keeps a copy, to send the request again or to \
+         another cluster.",
     ),
     (
         "limits.replay_answer_bytes",
-        "Largest answer to a request that was sent again which the filter hands on. A larger \
-         one is dropped, and the failed answer passes.",
+        "Largest answer to a request that was sent again, or to another cluster, which the \
+         filter hands on. A larger one is dropped.",
+    ),
+    (
+        "limits.stale_bytes",
+        "What kept answers may take, for the whole proxy. Those that were not asked for the \
+         longest go first. From 2 MiB on it is divided into up to 16 parts of equal size, each \
+         for answers up to that size.",
+    ),
+    ("host", "What the filter cannot find out of its host."),
+    (
+        "host.headers_stop_iteration",
+        "Whether the plugin has allow_on_headers_stop_iteration (Envoy 1.35 and later, not in \
+         Istio's WasmPlugin), so that the body of a request comes while the request is held \
+         back. Then a fallback of type cluster answers requests with a body on open, too. Say it \
+         only where it is so: elsewhere such a request waits for the whole timeout.",
     ),
     (
         "sync",

@@ -53,7 +53,10 @@ fn a_force_holds_on_every_worker_until_it_ends() {
     for worker in 0..3 {
         match workers.admit(worker) {
             Admission::Reject(ticket, _) => {
-                assert_eq!(ticket.note().map(|note| note.state), Some(StateName::ForcedOpen));
+                assert_eq!(
+                    ticket.note().map(|note| note.state),
+                    Some(StateName::ForcedOpen)
+                );
             }
             other => panic!("{other:?}"),
         }

@@ -14,7 +14,9 @@ fn bench(entries: &[&str]) -> Bench {
 }
 
 fn get() -> Asking {
-    Asking::cluster("c").with(":method", "GET").with(":path", "/a")
+    Asking::cluster("c")
+        .with(":method", "GET")
+        .with(":path", "/a")
 }
 
 /// A request that is rejected, and what becomes of it.
@@ -31,7 +33,9 @@ fn failed(bench: &mut Bench, request: &Asking) -> (Ticket, Step) {
     let mut ticket = bench.pass(request);
     bench.events();
     let failed = Ending::status(503);
-    let step = bench.engine.response_headers(&mut ticket, &failed, bench.now);
+    let step = bench
+        .engine
+        .response_headers(&mut ticket, &failed, bench.now);
     (ticket, step)
 }
 
@@ -59,7 +63,10 @@ fn each_entry_that_cannot_answer_is_told_of_and_the_next_has_its_turn() {
         ["p0 skipped cluster failure", "p0 fallback Open respond"]
     );
     let note = ticket.note().expect("a note");
-    assert_eq!((note.decision, note.state), (Decision::Reject, StateName::Open));
+    assert_eq!(
+        (note.decision, note.state),
+        (Decision::Reject, StateName::Open)
+    );
     // Whatever the host says in the end, nothing more is counted.
     bench.settle(ticket, &Ending::status(200));
     assert_eq!(bench.events(), [""; 0]);
@@ -98,9 +105,18 @@ fn the_answer_of_another_cluster_is_handed_on_unless_it_failed_too() {
             match skipped {
                 None => {
                     let state = if on == "Open" { "open" } else { "closed" };
-                    let details = if on == "Open" { "spillway_open" } else { "spillway_failure" };
-                    let labels = [("x-circuit-fallback", "cluster"), ("x-circuit-state", state)];
-                    let labels = labels.map(|(name, value)| (name.into(), value.into())).into();
+                    let details = if on == "Open" {
+                        "spillway_open"
+                    } else {
+                        "spillway_failure"
+                    };
+                    let labels = [
+                        ("x-circuit-fallback", "cluster"),
+                        ("x-circuit-state", state),
+                    ];
+                    let labels = labels
+                        .map(|(name, value)| (name.into(), value.into()))
+                        .into();
                     assert_eq!(step, Step::HandOn { labels, details }, "{row}");
                     assert_eq!(told, [format!("p0 fallback {on} cluster")], "{row}");
                 }
@@ -136,7 +152,10 @@ fn another_cluster_is_asked_only_with_the_whole_request() {
         let (_ticket, step) = rejected(&mut bench, &request, complete);
         let told = bench.events();
         let expected = skipped.map(|skip| format!("p0 skipped cluster {skip}"));
-        assert_eq!(told.get(1).filter(|it| it.contains("skipped")), expected.as_ref());
+        assert_eq!(
+            told.get(1).filter(|it| it.contains("skipped")),
+            expected.as_ref()
+        );
         assert_eq!(step == Step::Call, skipped.is_none());
     }
 }
@@ -162,7 +181,9 @@ fn a_failed_request_that_is_not_complete_or_not_copied_asks_nobody() {
         bench.events();
         spoil(&mut ticket);
         let failed = Ending::status(503);
-        let step = bench.engine.response_headers(&mut ticket, &failed, bench.now);
+        let step = bench
+            .engine
+            .response_headers(&mut ticket, &failed, bench.now);
         assert_eq!(step == Step::Call, expected == "none", "{expected}");
         let told = bench.events();
         assert_eq!(told.first().map_or("none", |it| it), expected);
@@ -200,7 +221,10 @@ fn a_call_that_cannot_be_made_is_skipped() {
     let step = bench.engine.skip(&mut ticket, Skip::Host, bench.now);
     assert_eq!(status(&step), 299);
     let told = bench.events();
-    assert_eq!(told[..2], ["p0 skipped cluster host", "p0 skipped cluster host"]);
+    assert_eq!(
+        told[..2],
+        ["p0 skipped cluster host", "p0 skipped cluster host"]
+    );
     bench.settle(ticket, &Ending::status(299));
     assert_eq!(bench.events(), ["p0 failure"]);
 }
@@ -240,12 +264,19 @@ fn what_is_sent_elsewhere_has_no_outcome_and_no_further_fallback() {
     let route = bench.engine.route(&ticket).expect("a header");
     assert_eq!((&*route.name, &*route.value), ("x-to", "b"));
     assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open route"]);
-    assert_eq!(ticket.note().map(|note| note.decision), Some(Decision::Divert));
+    assert_eq!(
+        ticket.note().map(|note| note.decision),
+        Some(Decision::Divert)
+    );
     assert!(ticket.watches_response() && !ticket.may_keep() && !ticket.wants_copy());
     let failed = Ending::status(503);
-    let step = bench.engine.response_headers(&mut ticket, &failed, bench.now);
+    let step = bench
+        .engine
+        .response_headers(&mut ticket, &failed, bench.now);
     let labels = [("x-circuit-fallback", "route"), ("x-circuit-state", "open")];
-    let labels = labels.map(|(name, value)| (name.into(), value.into())).into();
+    let labels = labels
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
     assert_eq!(step, Step::Label(labels));
     assert!(bench.engine.order(&ticket).is_none());
     bench.settle(ticket, &failed);
@@ -268,9 +299,19 @@ fn headers_that_route_are_the_filters_own_in_every_mode() {
             r#""mode": "{mode}", "fallback": [{{"type": "route", "header": {{"name": "{name}", "value": "1"}}}}]"#
         )
     };
-    let policies = [of("enforce", "x-a"), of("shadow", "x-b"), of("disabled", "x-c"), of("enforce", "X-A")];
+    let policies = [
+        of("enforce", "x-a"),
+        of("shadow", "x-b"),
+        of("disabled", "x-c"),
+        of("enforce", "X-A"),
+    ];
     let bench = Bench::new(&policies.each_ref().map(|it| &**it));
-    let names: Vec<&str> = bench.engine.reserved_headers().iter().map(|it| &**it).collect();
+    let names: Vec<&str> = bench
+        .engine
+        .reserved_headers()
+        .iter()
+        .map(|it| &**it)
+        .collect();
     assert_eq!(names, ["x-a", "x-b", "x-c"]);
 }
 
@@ -281,6 +322,8 @@ fn a_fallback_answers_no_request_that_its_policy_does_not_cover() {
     );
     let mut bench = Bench::new(&[&fields]);
     assert!(matches!(bench.admit(&get()), Admission::Reject(..)));
-    let post = Asking::cluster("c").with(":method", "POST").with(":path", "/a");
+    let post = Asking::cluster("c")
+        .with(":method", "POST")
+        .with(":path", "/a");
     assert!(matches!(bench.admit(&post), Admission::Unmatched));
 }

@@ -81,15 +81,15 @@ fn the_last_good_answer_is_given_for_a_failure_and_for_a_rejection() {
     assert!(bench.happened("p0 kept"));
     bench.wait(5_000);
     assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
-    assert_eq!(
-        bench.events(),
-        ["p0 fallback Failure stale", "p0 failure"]
-    );
+    assert_eq!(bench.events(), ["p0 fallback Failure stale", "p0 failure"]);
     assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
     bench.events();
     let (answer, note) = bench.reject(&get());
     assert_eq!((answer.status, &*answer.body), (200, &b"good"[..]));
-    assert_eq!((answer.details, note.decision), ("spillway_open", Decision::Reject));
+    assert_eq!(
+        (answer.details, note.decision),
+        ("spillway_open", Decision::Reject)
+    );
     let has = |name: &str, value: &str| answer.headers.contains(&(name.into(), value.into()));
     assert!(has("age", "5") && has("cache-status", "spillway; hit; ttl=-5"));
     assert!(has("x-circuit-fallback", "stale") && has("x-circuit-state", "open"));
@@ -98,7 +98,11 @@ fn the_last_good_answer_is_given_for_a_failure_and_for_a_rejection() {
     let (answer, _) = bench.reject(&request("HEAD", "/a"));
     assert_eq!((answer.status, &*answer.body), (200, &b"good"[..]));
     // Another has none, nor a caller with credentials.
-    for other in [request("GET", "/b"), get().with("cookie", "a=b"), request("POST", "/a")] {
+    for other in [
+        request("GET", "/b"),
+        get().with("cookie", "a=b"),
+        request("POST", "/a"),
+    ] {
         let (answer, _) = bench.reject(&other);
         assert_eq!(answer.kind, Kind::Default, "{other:?}");
         assert!(bench.happened("p0 skipped stale not_kept"));
@@ -155,15 +159,18 @@ fn an_answer_without_a_body_is_kept_too() {
 
 #[test]
 fn a_stream_that_outgrows_its_room_is_let_go_and_counted() {
-    let json = format!(
-        r#"{{"policies":[{{"name":"p0",{SHARED}}}],"limits":{{"stale_bytes":4096}}}}"#
-    );
+    let json =
+        format!(r#"{{"policies":[{{"name":"p0",{SHARED}}}],"limits":{{"stale_bytes":4096}}}}"#);
     let mut bench = bench(SHARED);
     bench.engine = Engine::new(config(&json), 1, Memory::default(), bench.now);
     bench.good(&get(), &[], &"b".repeat(9_000));
     assert_eq!(bench.count("p0 too large"), 1);
     assert_eq!(bench.bad(&get()), None);
-    bench.good(&request("GET", "/b"), &[("content-length", "9000")], &"b".repeat(9_000));
+    bench.good(
+        &request("GET", "/b"),
+        &[("content-length", "9000")],
+        &"b".repeat(9_000),
+    );
     assert_eq!(bench.count("p0 too large"), 1);
 }
 
@@ -187,7 +194,11 @@ fn what_was_changed_is_forgotten() {
         let mut ticket = bench.pass(&change);
         let _step = bench.head(&mut ticket, &Ending::status(status));
         bench.settle(ticket, &Ending::status(status));
-        assert_eq!(bench.bad(&get()).is_some(), there, "{method} {path} {status}");
+        assert_eq!(
+            bench.bad(&get()).is_some(),
+            there,
+            "{method} {path} {status}"
+        );
     }
 }
 
@@ -200,7 +211,11 @@ fn nothing_is_kept_that_nobody_would_ever_get() {
         (r#", "mode": "shadow""#, get(), false),
         (r#", "enforce_percent": 0"#, get(), true),
         ("", grpc, false),
-        (r#", "key": [{"header": "x-long"}]"#, get().with("x-long", "l".repeat(600)), false),
+        (
+            r#", "key": [{"header": "x-long"}]"#,
+            get().with("x-long", "l".repeat(600)),
+            false,
+        ),
     ];
     for (more, request, keeps) in rows {
         let mut bench = Bench::new(&[&format!("{SHARED}{more}")]);
@@ -220,11 +235,25 @@ fn a_configuration_without_kept_answers_empties_the_shelf() {
     let with = |fields: &str| config(&format!(r#"{{"policies":[{{"name":"p"{fields}}}]}}"#));
     let mut engine = Engine::new(with(&format!(",{SHARED}")), 1, memory.clone(), at_ms(0));
     answered(&mut engine, at_ms(0), &get(), &headers(&[]), "good");
-    let slots = || memory.names().into_iter().filter(|it| it.matches('/').count() == 2);
-    let lies = || slots().map(|name| memory.bytes(&name).map_or(0, |it| it.len())).sum::<usize>();
+    let slots = || {
+        memory
+            .names()
+            .into_iter()
+            .filter(|it| it.matches('/').count() == 2)
+    };
+    let lies = || {
+        slots()
+            .map(|name| memory.bytes(&name).map_or(0, |it| it.len()))
+            .sum::<usize>()
+    };
     assert!(lies() > 0);
     // Nor does one that only shows circuits.
-    let _desk = Engine::new(config(r#"{"policies":[],"admin":{}}"#), 1, memory.clone(), at_ms(1));
+    let _desk = Engine::new(
+        config(r#"{"policies":[],"admin":{}}"#),
+        1,
+        memory.clone(),
+        at_ms(1),
+    );
     assert!(lies() > 0);
     let _other = Engine::new(with(""), 1, memory.clone(), at_ms(2));
     assert_eq!(lies(), 0);
@@ -256,7 +285,9 @@ impl Who {
         ];
         // 0 is a caller without.
         let more = more.into_iter().filter(|(_, value)| *value > 0);
-        more.fold(plain, |request, (name, value)| request.with(name, format!("{name}-{value}")))
+        more.fold(plain, |request, (name, value)| {
+            request.with(name, format!("{name}-{value}"))
+        })
     }
 }
 
@@ -308,7 +339,10 @@ fn nobody_ever_gets_an_answer_that_was_made_for_somebody_else() {
                     let (whose, _, at) = made.expect("an answer that was made");
                     assert_eq!(*whose, who, "seed {seed} step {step}: {body}");
                     assert_eq!((who.authorization, who.cookie), (0, 0));
-                    assert!(now.since(*at) <= Span::from_secs(10), "seed {seed} step {step}");
+                    assert!(
+                        now.since(*at) <= Span::from_secs(10),
+                        "seed {seed} step {step}"
+                    );
                     given += 1;
                 }
                 step => {

@@ -357,22 +357,34 @@ fn every_other_field_arrives() {
         ),
         (r#""fallback": [{"type": "stale"}]"#, |p| {
             let max_age = Span::from_secs(600);
-            let stale = StaleConfig { max_age, shared: false };
+            let stale = StaleConfig {
+                max_age,
+                shared: false,
+            };
             p.fallback[0].from == FallbackType::Stale(stale)
         }),
-        (r#""fallback": [{"type": "stale", "max_age": "24h", "shared": true}]"#, |p| {
-            let max_age = Span::from_secs(86_400);
-            let stale = StaleConfig { max_age, shared: true };
-            p.fallback[0].from == FallbackType::Stale(stale)
-        }),
-        (r#""fallback": [{"type": "cluster", "cluster": "b"}]"#, |p| {
-            p.fallback[0].from
-                == FallbackType::Cluster(ClusterConfig {
-                    cluster: "b".into(),
-                    path: None,
-                    timeout: Span::from_ms(1_000),
-                })
-        }),
+        (
+            r#""fallback": [{"type": "stale", "max_age": "24h", "shared": true}]"#,
+            |p| {
+                let max_age = Span::from_secs(86_400);
+                let stale = StaleConfig {
+                    max_age,
+                    shared: true,
+                };
+                p.fallback[0].from == FallbackType::Stale(stale)
+            },
+        ),
+        (
+            r#""fallback": [{"type": "cluster", "cluster": "b"}]"#,
+            |p| {
+                p.fallback[0].from
+                    == FallbackType::Cluster(ClusterConfig {
+                        cluster: "b".into(),
+                        path: None,
+                        timeout: Span::from_ms(1_000),
+                    })
+            },
+        ),
         (
             r#""fallback": [{"type": "route", "header": {"name": "X-To", "value": "b"}}]"#,
             |p| {

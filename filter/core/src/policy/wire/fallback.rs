@@ -41,7 +41,15 @@ enum Type {
 const FIELDS: [(&str, &[&str], &[&str]); 4] = [
     (
         "respond",
-        &["status", "headers", "variants", "body", "json", "grpc_status", "grpc_message"],
+        &[
+            "status",
+            "headers",
+            "variants",
+            "body",
+            "json",
+            "grpc_status",
+            "grpc_message",
+        ],
         &[],
     ),
     ("stale", &["max_age", "shared"], &[]),
@@ -51,11 +59,16 @@ const FIELDS: [(&str, &[&str], &[&str]); 4] = [
 
 /// One body or none, and to each kind its own fields.
 fn rules() -> Value {
-    let of_type = |name: &str| json!({"required": ["type"], "properties": {"type": {"const": name}}});
+    let of_type =
+        |name: &str| json!({"required": ["type"], "properties": {"type": {"const": name}}});
     let mut rules: Vec<Value> = FIELDS
         .iter()
         .map(|(name, fields, required)| {
-            let names: Vec<&str> = fields.iter().copied().chain(["type", "on", "description"]).collect();
+            let names: Vec<&str> = fields
+                .iter()
+                .copied()
+                .chain(["type", "on", "description"])
+                .collect();
             json!({
                 "if": of_type(name),
                 "then": {"propertyNames": {"enum": names}, "required": required},
@@ -97,7 +110,9 @@ fn entry(o: &mut Object<'_>) -> Option<Fallback> {
     let mut from = None;
     if is(Type::Route) {
         if on.wants_response() && !type_place.is_recording() {
-            on_place.conflict("has more than open, and a request can be sent elsewhere only before it was sent");
+            on_place.conflict(
+                "has more than open, and a request can be sent elsewhere only before it was sent",
+            );
         }
         from = route(o).map(FallbackType::Route);
     }
@@ -129,7 +144,9 @@ fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
     name.schema(|| json!({"minLength": 1}));
     path.schema(|| json!({"pattern": text::REQUEST_PATH_PATTERN}));
     let allowed = "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
-    let path = path.text(allowed, |text| text::is_request_path(text).then(|| Box::from(text)));
+    let path = path.text(allowed, |text| {
+        text::is_request_path(text).then(|| Box::from(text))
+    });
     let name = name.text("a text that is not empty", |text| {
         (!text.is_empty()).then(|| Box::from(text))
     });

@@ -99,13 +99,19 @@ fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
 }
 
 /// The body, and the `content-type` that goes with it where the user set none.
-fn body(o: &mut Object<'_>, headers: &mut Vec<(Box<str>, Template)>, variants: &Place<'_>) -> Template {
+fn body(
+    o: &mut Object<'_>,
+    headers: &mut Vec<(Box<str>, Template)>,
+    variants: &Place<'_>,
+) -> Template {
     let (body_place, json_place) = (o.at("body"), o.at("json"));
     let (body, json) = (body_text(&body_place), json_text(&json_place));
-    let there = [&body_place, &json_place, variants].map(|place| !place.is_absent());
-    if there.iter().filter(|there| **there).count() > 1 {
-        let last = if there == [true, true, false] { &json_place } else { variants };
-        last.conflict("stands beside another body; one of body, json and variants is enough");
+    let (has_body, has_json) = (!body_place.is_absent(), !json_place.is_absent());
+    if has_body && has_json {
+        json_place.conflict("stands beside body; one of them is enough");
+    }
+    if !variants.is_absent() && (has_body || has_json) {
+        variants.conflict("stands beside body or json; one of the three is enough");
     }
     let own_type = headers
         .iter()

@@ -66,7 +66,9 @@ fn asked(path: &str, now: Instant) -> Asked {
         key_make: 0,
         key: b"",
     };
-    let request = Asking::cluster("c").with(":method", "GET").with(":path", path);
+    let request = Asking::cluster("c")
+        .with(":method", "GET")
+        .with(":path", path);
     Asked::new(&request, under, SEED, now).expect("a GET")
 }
 
@@ -83,7 +85,8 @@ fn lying(memory: &Memory) -> (usize, usize) {
     let slots = names.iter().filter(|name| name.matches('/').count() == 2);
     let lies = slots.map(|name| memory.bytes(name).map_or(0, |it| it.len()));
     let lies = lies.sum();
-    let told = (0..SHARDS_MAX).map(|shard| Account::read(&mut memory, shard).0.bytes_without(SLOTS));
+    let told =
+        (0..SHARDS_MAX).map(|shard| Account::read(&mut memory, shard).0.bytes_without(SLOTS));
     (lies, told.sum())
 }
 
@@ -104,7 +107,10 @@ fn the_newest_of_several_is_found_and_an_old_one_is_replaced() {
     for (at, len) in [(0, 10), (100, 20), (200, 15)] {
         assert_eq!(worker.keep("/a", len, at_ms(at)), Ok(Some(0)));
     }
-    assert_eq!(worker.find("/a", at_ms(300)).map(|it| it.body.len()), Some(15));
+    assert_eq!(
+        worker.find("/a", at_ms(300)).map(|it| it.body.len()),
+        Some(15)
+    );
     assert_eq!(memory.names(), ["stale/0", "stale/0/0"]);
 }
 
@@ -112,7 +118,14 @@ fn the_newest_of_several_is_found_and_an_old_one_is_replaced() {
 fn the_same_answer_is_not_kept_again_at_once() {
     let memory = Memory::default();
     let mut worker = Worker::new(65_536, &memory);
-    let rows = [(0, true), (0, false), (99, false), (100, true), (199, false), (200, true)];
+    let rows = [
+        (0, true),
+        (0, false),
+        (99, false),
+        (100, true),
+        (199, false),
+        (200, true),
+    ];
     for (at, kept) in rows {
         let put = worker.keep("/a", 10, at_ms(at)).expect("room");
         assert_eq!(put.is_some(), kept, "{at}");
@@ -155,13 +168,19 @@ fn what_is_too_large_is_let_go_at_once() {
         assert_eq!(worker.shelf.push(&mut stream, &piece), Ok(()));
     }
     assert!(!worker.shelf.fits(&stream, 1_000));
-    assert_eq!(worker.shelf.push(&mut stream, &piece), Err(Unkept::TooLarge));
+    assert_eq!(
+        worker.shelf.push(&mut stream, &piece),
+        Err(Unkept::TooLarge)
+    );
     worker.shelf.drop_collection(&stream);
     assert_eq!(worker.shelf.collecting, 0);
     // What says so itself is not even begun.
     let mut told = collection("/b", at_ms(0));
     told.length = Some(4_096);
-    assert_eq!(worker.shelf.begin(&mut told, at_ms(0)), Err(Unkept::TooLarge));
+    assert_eq!(
+        worker.shelf.begin(&mut told, at_ms(0)),
+        Err(Unkept::TooLarge)
+    );
     assert_eq!(memory.names(), [""; 0]);
 }
 
@@ -169,14 +188,18 @@ fn what_is_too_large_is_let_go_at_once() {
 fn all_that_is_taken_down_at_once_is_bounded() {
     let memory = Memory::default();
     let mut worker = Worker::new(4_096, &memory);
-    let mut streams: Vec<Collection> = (0..9).map(|n| collection(&format!("/{n}"), at_ms(0))).collect();
+    let mut streams: Vec<Collection> = (0..9)
+        .map(|n| collection(&format!("/{n}"), at_ms(0)))
+        .collect();
     let mut taken = 0;
     for stream in &mut streams {
         assert_eq!(worker.shelf.begin(stream, at_ms(0)), Ok(true));
         taken += usize::from(worker.shelf.push(stream, &[0; 1_000]).is_ok());
     }
     assert_eq!((taken, worker.shelf.collecting), (4, 4_000));
-    streams.iter().for_each(|stream| worker.shelf.drop_collection(stream));
+    streams
+        .iter()
+        .for_each(|stream| worker.shelf.drop_collection(stream));
     assert_eq!(worker.shelf.collecting, 0);
 }
 
@@ -303,13 +326,18 @@ fn what_no_configuration_looks_into_any_more_is_emptied() {
     let memory = Memory::default();
     let mut worker = Worker::new(2_097_152, &memory);
     for number in 0..50 {
-        worker.keep(&format!("/{number}"), 100, at_ms(0)).expect("room");
+        worker
+            .keep(&format!("/{number}"), 100, at_ms(0))
+            .expect("room");
     }
     let before = lying(&memory).0;
     let mut shared = memory.clone();
     clear(&mut shared, 1, &mut Vec::new());
     let after = lying(&memory);
-    assert!(after.0 > 0 && after.0 < before && after.0 == after.1, "{before} {after:?}");
+    assert!(
+        after.0 > 0 && after.0 < before && after.0 == after.1,
+        "{before} {after:?}"
+    );
     clear(&mut shared, 0, &mut Vec::new());
     assert_eq!(lying(&memory), (0, 0));
 }

@@ -1,3 +1,4 @@
+use spillway_core::headers::Headers;
 use spillway_core::policy::Config;
 use spillway_core::select::{Request, Selector};
 
@@ -33,6 +34,10 @@ impl Request for Asking {
 
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.header(name).is_some_and(test)
+    }
+
+    fn copy_headers(&self) -> Headers {
+        Headers::default()
     }
 }
 
