@@ -63,7 +63,7 @@ impl<T> Default for ById<T> {
 /// One stream that is held back, or was.
 pub struct Stream {
     shared: Rc<Shared>,
-    ticket: Ticket,
+    ticket: Box<Ticket>,
     copy: Box<Copy>,
     side: Side,
     waits_for: WaitsFor,
@@ -120,7 +120,7 @@ impl After {
 }
 
 impl Stream {
-    pub fn new(shared: Rc<Shared>, ticket: Ticket, copy: Box<Copy>, side: Side) -> Stream {
+    pub fn new(shared: Rc<Shared>, ticket: Box<Ticket>, copy: Box<Copy>, side: Side) -> Stream {
         Stream {
             shared,
             ticket,
@@ -273,7 +273,7 @@ impl Held {
 
     /// Gives a ticket back: its stream is over. A call that is under way cannot be taken
     /// back; what it brings will find nobody.
-    pub fn take(&self, context: u32) -> Option<Ticket> {
+    pub fn take(&self, context: u32) -> Option<Box<Ticket>> {
         let stream = self.streams.try_borrow_mut().ok()?.remove(context)?;
         self.end_wait(context);
         if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for

@@ -24,7 +24,7 @@ pub struct Http {
     id: u32,
     shared: Option<Rc<Shared>>,
     /// There from admission to settlement, but while the stream is among those held back.
-    ticket: Option<Ticket>,
+    ticket: Option<Box<Ticket>>,
     /// There while the request may yet be sent once more.
     copy: Option<Box<Copy>>,
     /// Whether the stream is among those held back.
@@ -81,7 +81,7 @@ impl Http {
         shared: &Rc<Shared>,
         mut engine: RefMut<'_, Engine>,
         request: &LiveRequest<'_>,
-        (mut ticket, mut step): (Ticket, Step),
+        (mut ticket, mut step): (Box<Ticket>, Step),
         now: Instant,
     ) -> Action {
         if let Step::Call = step {
@@ -294,7 +294,7 @@ impl HttpContext for Http {
         {
             return Action::Pause;
         }
-        if self.ticket.as_ref().is_some_and(Ticket::is_keeping) {
+        if self.ticket.as_ref().is_some_and(|it| it.is_keeping()) {
             self.keep_body(size, end_of_stream);
         }
         Action::Continue

@@ -110,9 +110,9 @@ fn counter_name(counter: Counter) -> String {
             format!("on.{}.type.{}.fallbacks_total", on.name(), kind.name())
         }
         Counter::FallbackSkipped(kind, skip) => format!(
-            "type.{}.reason.{}.fallbacks_skipped_total",
-            kind.name(),
-            skip.name()
+            "reason.{}.type.{}.fallbacks_skipped_total",
+            skip.name(),
+            kind.name()
         ),
         Counter::StaleKept => "stale_kept_total".into(),
         Counter::StaleEvicted => "stale_evicted_total".into(),

@@ -10,6 +10,7 @@ mod half_open;
 mod host_facts;
 mod hostile;
 mod keys;
+mod ladder;
 mod modes;
 mod module;
 mod prometheus;

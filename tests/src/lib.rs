@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod places;
 pub mod raw;
 mod serving;
+pub mod strict;
 mod trap;
 pub mod upstream;
 
@@ -45,4 +46,5 @@ pub use client::{Answer, Client};
 pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use grpc::{GrpcClient, GrpcReply, GrpcUpstream};
+pub use strict::Strict;
 pub use upstream::{Reply, Upstream};

@@ -30,6 +30,17 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> RawAnswer {
     RawAnswer(answer)
 }
 
+/// Sends bytes as they are and reads until the other side closes: for requests that ask it to.
+pub async fn closing(address: SocketAddr, bytes: &[u8]) -> RawAnswer {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(bytes).await.expect("a request sent");
+    let mut answer = Vec::new();
+    let read = timeout(crate::eventually::PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.expect("an end of the connection")
+        .expect("a connection without a reset");
+    RawAnswer(answer)
+}
+
 /// A GET with one header of any bytes, on a connection that ends with the answer.
 pub fn get_with_header(path: &str, name: &str, value: &[u8]) -> Vec<u8> {
     let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{name}: ");

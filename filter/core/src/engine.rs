@@ -210,7 +210,7 @@ impl<R: Records> Engine<R> {
             request_end: complete.then_some(now),
             response_start: None,
         };
-        let mut ticket = Ticket {
+        let mut ticket = Box::new(Ticket {
             policy: place,
             admitted: None,
             enforced,
@@ -228,7 +228,7 @@ impl<R: Records> Engine<R> {
             plan: Plan::None,
             seen: None,
             replaced: false,
-        };
+        });
         let retry = policy.retry.as_ref();
         let wish = retry.map(|config| retry::wish(config, request, course.grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
@@ -310,7 +310,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// Takes a ticket back, with how its request ended.
-    pub fn settle(&mut self, mut ticket: Ticket, response: &impl Response, now: Instant) {
+    pub fn settle(&mut self, mut ticket: Box<Ticket>, response: &impl Response, now: Instant) {
         let Some(policy) = self.policies.get(ticket.policy) else {
             return;
         };
@@ -339,7 +339,7 @@ impl<R: Records> Engine<R> {
 
     /// Takes a ticket back where the host never said how its request ended: it is
     /// judged by the response's headers if those were looked at.
-    pub fn abandon(&mut self, mut ticket: Ticket, now: Instant) {
+    pub fn abandon(&mut self, mut ticket: Box<Ticket>, now: Instant) {
         let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
         self.finish(&mut ticket, verdict, None, now);
     }

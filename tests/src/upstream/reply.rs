@@ -12,6 +12,8 @@ pub struct Reply {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) trailers: HeaderMap,
+    /// Whether the body goes without a length, in chunks.
+    pub(super) chunked: bool,
     pub(super) delay: Duration,
     pub(super) ending: Ending,
 }
@@ -39,6 +41,7 @@ impl Reply {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"ok"),
             trailers: HeaderMap::new(),
+            chunked: false,
             delay: Duration::ZERO,
             ending: Ending::Whole,
         }
@@ -91,6 +94,12 @@ impl Reply {
     /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sends the body of a whole response in chunks, without a length beforehand.
+    pub fn chunked(mut self) -> Self {
+        self.chunked = true;
         self
     }
 

@@ -45,7 +45,7 @@ impl AsyncAnswer<Content> for Answering {
 async fn perform(reply: Reply) -> io::Result<Response<Content>> {
     sleep(reply.delay).await;
     let body = match reply.ending {
-        Ending::Whole => whole(reply.body, reply.trailers),
+        Ending::Whole => whole(reply.body, reply.trailers, reply.chunked),
         Ending::ResetBeforeHeaders => return Err(io::Error::other("a reset was asked for")),
         Ending::Hang => pending().await,
         Ending::ResetMidBody | Ending::HangMidBody => unfinished(reply.body, reply.ending),
@@ -56,9 +56,20 @@ async fn perform(reply: Reply) -> io::Result<Response<Content>> {
     Ok(response)
 }
 
-fn whole(body: Bytes, trailers: HeaderMap) -> Content {
+fn whole(body: Bytes, trailers: HeaderMap, chunked: bool) -> Content {
+    if chunked {
+        // A body that comes from elsewhere has no length beforehand.
+        let (mut sender, channel) = Channel::<Bytes, io::Error>::new(2);
+        tokio::spawn(async move {
+            let half = body.len() / 2;
+            for piece in [body.slice(..half), body.slice(half..)] {
+                let _caller_gone = sender.send_data(piece).await;
+            }
+        });
+        return channel.boxed();
+    }
     let body = Full::new(body);
-    // A body that may have trailers has no length beforehand.
+    // Nor does one that may have trailers.
     if trailers.is_empty() {
         return body.map_err(never).boxed();
     }

@@ -66,7 +66,7 @@ impl Bench {
     }
 
     /// The ticket of a request that must pass.
-    fn pass(&mut self, request: &Asking) -> Ticket {
+    fn pass(&mut self, request: &Asking) -> Box<Ticket> {
         match self.admit(request) {
             Admission::Pass(ticket) => ticket,
             other => panic!("{other:?}"),
@@ -85,7 +85,7 @@ impl Bench {
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, ending: &Ending) {
+    fn settle(&mut self, ticket: Box<Ticket>, ending: &Ending) {
         self.engine.settle(ticket, ending, self.now);
     }
 

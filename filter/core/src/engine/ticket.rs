@@ -24,10 +24,10 @@ pub enum Admission {
     /// No policy is for it: the filter has nothing to do with it.
     Unmatched,
     /// It passes; the ticket wants to be settled.
-    Pass(Ticket),
+    Pass(Box<Ticket>),
     /// It does not get to its upstream, and this is what becomes of it. The ticket wants to be
     /// settled all the same.
-    Reject(Ticket, Step),
+    Reject(Box<Ticket>, Step),
 }
 
 /// What was decided about a request, where that was something else than "pass".

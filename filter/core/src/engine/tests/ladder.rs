@@ -20,7 +20,7 @@ fn get() -> Asking {
 }
 
 /// A request that is rejected, and what becomes of it.
-fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Ticket, Step) {
+fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Box<Ticket>, Step) {
     bench.trip(request);
     match bench.engine.admit(request, complete, bench.now) {
         Admission::Reject(ticket, step) => (ticket, step),
@@ -29,7 +29,7 @@ fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Ticket, Ste
 }
 
 /// A request that fails, and what becomes of that.
-fn failed(bench: &mut Bench, request: &Asking) -> (Ticket, Step) {
+fn failed(bench: &mut Bench, request: &Asking) -> (Box<Ticket>, Step) {
     let mut ticket = bench.pass(request);
     bench.events();
     let failed = Ending::status(503);

@@ -55,7 +55,7 @@ fn what_the_mode_let_through_is_in_no_window() {
     let mut bench = Bench::new(&[&with(r#""mode": "shadow""#)]);
     let request = Asking::cluster("c");
     bench.trip(&request);
-    let mut let_through: Vec<Ticket> = (0..50).map(|_| bench.pass(&request)).collect();
+    let mut let_through: Vec<Box<Ticket>> = (0..50).map(|_| bench.pass(&request)).collect();
     bench.wait(1_000);
     bench.serve(&request, 200);
     bench.events();

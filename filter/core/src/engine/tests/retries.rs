@@ -220,7 +220,7 @@ fn what_is_forced_closed_may_be_retried() {
 #[test]
 fn a_slow_but_healthy_service_is_denied_no_more_than_this() {
     let mut bench = Bench::new(&[r#""retry": {}"#]);
-    let mut under_way: VecDeque<(u64, Ticket)> = VecDeque::new();
+    let mut under_way: VecDeque<(u64, Box<Ticket>)> = VecDeque::new();
     let (mut grants, mut denied) = (0_u32, 0_u32);
     for ms in 0..60_000 {
         while under_way.front().is_some_and(|(end, _)| *end <= ms) {
@@ -522,7 +522,7 @@ fn nothing_leaks_whatever_becomes_of_requests() {
     for (seed, fields) in [(1, TWO), (2, REPLAY), (3, TWO), (4, REPLAY)] {
         let mut random = Random::new(seed);
         let mut bench = Bench::new(&[fields]);
-        let mut under_way: Vec<(Ticket, bool)> = Vec::new();
+        let mut under_way: Vec<(Box<Ticket>, bool)> = Vec::new();
         for _ in 0..20_000 {
             bench.now = bench.now.after(Span::from_ns(random.between(0, 5_000_000)));
             match random.between(0, 4) {

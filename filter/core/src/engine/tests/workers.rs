@@ -58,14 +58,14 @@ impl Workers {
         self.engines[worker].admit(&Asking::cluster("c"), true, self.now)
     }
 
-    pub(super) fn pass(&mut self, worker: usize) -> Ticket {
+    pub(super) fn pass(&mut self, worker: usize) -> Box<Ticket> {
         match self.admit(worker) {
             Admission::Pass(ticket) => ticket,
             other => panic!("{other:?}"),
         }
     }
 
-    pub(super) fn settle(&mut self, worker: usize, ticket: Ticket, status: u16) {
+    pub(super) fn settle(&mut self, worker: usize, ticket: Box<Ticket>, status: u16) {
         self.engines[worker].settle(ticket, &Ending::status(status), self.now);
     }
 
@@ -421,7 +421,7 @@ fn keys_that_come_back_under_an_old_layout_go_with_its_configuration() {
     );
     for next in [json(FIVE_IN_A_ROW, 20), tenants] {
         let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
-        let late: Vec<Ticket> = (0..5).map(|_| workers.pass(0)).collect();
+        let late: Vec<Box<Ticket>> = (0..5).map(|_| workers.pass(0)).collect();
         let newer = workers.another(2, &next);
         workers.engines.push(newer);
         workers.serve(1, 200);
@@ -616,7 +616,7 @@ fn no_two_workers_hold_different_states_of_one_generation() {
         let mut workers = Workers::new(3, &json(fields, 4));
         let other = workers.another(99, &json(fields, 4));
         let other = alloc::rc::Rc::new(core::cell::RefCell::new(other));
-        let mut under_way: Vec<(usize, Ticket)> = Vec::new();
+        let mut under_way: Vec<(usize, Box<Ticket>)> = Vec::new();
         let mut seen = alloc::collections::BTreeMap::new();
         for _ in 0..300 {
             let worker = random.between(0, 2) as usize;

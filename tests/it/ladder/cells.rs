@@ -1,0 +1,325 @@
+//! The table, and what each of its cells must be: worked out here from what the types promise, not
+//! by asking the filter.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::scene::with;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Type {
+    Respond,
+    Stale,
+    Cluster,
+    Route,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum On {
+    Open,
+    Failure,
+    Timeout,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    Get,
+    Head,
+    /// POST with a body.
+    Post,
+    Grpc,
+    /// GET over HTTP/2.
+    Http2,
+    /// GET, where whoever answers well does so in chunks.
+    Chunked,
+    /// GET by a client that has the answer already.
+    NotModified,
+    /// GET by a client that is gone before anybody has answered.
+    Leaves,
+}
+
+const TYPES: [Type; 4] = [Type::Respond, Type::Stale, Type::Cluster, Type::Route];
+const OCCASIONS: [On; 3] = [On::Open, On::Failure, On::Timeout];
+const SHAPES: [Shape; 8] = [
+    Shape::Get,
+    Shape::Head,
+    Shape::Post,
+    Shape::Grpc,
+    Shape::Http2,
+    Shape::Chunked,
+    Shape::NotModified,
+    Shape::Leaves,
+];
+
+/// One cell of the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    pub kind: Type,
+    pub on: On,
+    pub shape: Shape,
+}
+
+/// What the client got; nothing where it had left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    pub status: u16,
+    /// `x-circuit-fallback` and `x-circuit-state`.
+    pub labels: [String; 2],
+    pub content_type: String,
+    /// As the header has it.
+    pub content_length: String,
+    pub body: String,
+    pub grpc_status: String,
+    pub etag: String,
+    /// Whether `age` and `cache-status` are there.
+    pub kept: bool,
+}
+
+/// What everybody says who answers well, and what each type and the last entry answer.
+pub const GOOD: &str = "good";
+pub const OTHER: &str = "other!";
+pub const FIXED: &str = "fixed";
+pub const LAST: &str = "last";
+pub const ETAG: &str = "\"v\"";
+pub const GOOD_TYPE: &str = "text/x-good";
+pub const OTHER_TYPE: &str = "text/x-other";
+
+/// All cells; a route answers only what was not sent yet.
+pub fn all() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for kind in TYPES {
+        for on in OCCASIONS {
+            for shape in SHAPES {
+                if kind != Type::Route || on == On::Open {
+                    cells.push(Cell { kind, on, shape });
+                }
+            }
+        }
+    }
+    cells
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} on {:?} for {:?}", self.kind, self.on, self.shape)
+    }
+}
+
+impl Type {
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::Respond => "respond",
+            Type::Stale => "stale",
+            Type::Cluster => "cluster",
+            Type::Route => "route",
+        }
+    }
+}
+
+impl On {
+    pub fn name(self) -> &'static str {
+        match self {
+            On::Open => "open",
+            On::Failure => "failure",
+            On::Timeout => "timeout",
+        }
+    }
+}
+
+impl Shape {
+    pub fn method(self) -> &'static str {
+        match self {
+            Shape::Head => "HEAD",
+            Shape::Post | Shape::Grpc => "POST",
+            _ => "GET",
+        }
+    }
+
+    pub fn body(self) -> &'static str {
+        match self {
+            Shape::Post => "sent",
+            // One empty message.
+            Shape::Grpc => "\0\0\0\0\0",
+            _ => "",
+        }
+    }
+
+    /// Headers besides the usual ones.
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Shape::Grpc => &[("content-type", "application/grpc"), ("te", "trailers")],
+            Shape::NotModified => &[("if-none-match", "\"u\", W/\"v\"")],
+            _ => &[],
+        }
+    }
+}
+
+/// The policies of the table: one for each type and occasion, whose requests say so.
+pub fn policies() -> Value {
+    let mut policies: Vec<Value> = Vec::new();
+    for cell in all() {
+        if policies.iter().all(|it| it["name"] != *cell.policy()) {
+            policies.push(cell.policy_json());
+        }
+    }
+    json!({ "policies": policies })
+}
+
+impl Cell {
+    /// The name of its policy, which is also what its requests have in `x-case`.
+    pub fn policy(&self) -> String {
+        format!("{}-{}", self.kind.name(), self.on.name())
+    }
+
+    /// Its own circuit and its own resource.
+    pub fn path(&self) -> String {
+        format!("/{}/{:?}", self.policy(), self.shape)
+    }
+
+    fn policy_json(&self) -> Value {
+        let entry = match self.kind {
+            Type::Respond => json!({"status": 298, "body": FIXED, "grpc_status": "NOT_FOUND",
+                "grpc_message": FIXED}),
+            Type::Stale => json!({"max_age": "1h"}),
+            Type::Cluster => json!({"cluster": "other", "timeout": "1s"}),
+            Type::Route => json!({"header": {"name": "x-fallback", "value": "yes"}}),
+        };
+        let on = json!([self.on.name()]);
+        let entry = with(json!({"type": self.kind.name(), "on": on}), entry);
+        let last = json!({"type": "respond", "on": on, "status": 299, "body": LAST,
+            "grpc_status": "ABORTED", "grpc_message": LAST});
+        let breaker = match self.on {
+            On::Open => json!({"failure_rate_threshold": 0, "consecutive_failures": 1,
+                "open": {"duration": "1h", "max_duration": "1h", "jitter": 0}}),
+            On::Failure | On::Timeout => json!({"failure_rate_threshold": 0}),
+        };
+        json!({
+            "name": self.policy(),
+            "match": {"headers": [{"name": "x-case", "exact": self.policy()}]},
+            "key": [{"header": "x-row"}],
+            "circuit_breaker": breaker,
+            "fallback": [entry, last],
+        })
+    }
+
+    /// Whether the entry can answer this shape; else the last one does.
+    fn answers(&self) -> bool {
+        use {Shape as S, Type as T};
+        match (self.kind, self.shape) {
+            (T::Respond | T::Route, _) => true,
+            // Nothing is kept of what is not GET.
+            (T::Stale, S::Post | S::Grpc) => false,
+            // Its body does not come while it is held back.
+            (T::Cluster, S::Post) => self.on != On::Open,
+            // No call can carry it.
+            (T::Cluster, S::Grpc) => false,
+            (T::Stale | T::Cluster, _) => true,
+        }
+    }
+
+    /// Whether somebody is asked who lets the client wait.
+    pub fn waits(&self) -> bool {
+        self.on != On::Open || matches!(self.kind, Type::Cluster | Type::Route)
+    }
+
+    /// What the client must get.
+    pub fn expected(&self) -> Seen {
+        if self.shape == Shape::Leaves {
+            return Seen::default();
+        }
+        let state = if self.on == On::Open {
+            "open"
+        } else {
+            "closed"
+        };
+        let labels = |kind: &str| [kind.to_owned(), state.to_owned()];
+        let mut seen = match (self.answers(), self.kind) {
+            (false, _) | (true, Type::Respond) => {
+                let (status, body, code) = match self.answers() {
+                    true => (298, FIXED, "5"),
+                    false => (299, LAST, "10"),
+                };
+                let content_type = "text/plain; charset=utf-8".into();
+                let mut seen = Seen {
+                    status,
+                    labels: labels("respond"),
+                    content_type,
+                    ..body_of(body)
+                };
+                if self.shape == Shape::Grpc {
+                    seen = Seen {
+                        status: 200,
+                        labels: seen.labels,
+                        content_type: "application/grpc".into(),
+                        grpc_status: code.into(),
+                        ..Seen::default()
+                    };
+                }
+                seen
+            }
+            (true, Type::Stale) => Seen {
+                status: 200,
+                labels: labels("stale"),
+                content_type: GOOD_TYPE.into(),
+                etag: ETAG.into(),
+                kept: true,
+                ..body_of(GOOD)
+            },
+            (true, Type::Cluster | Type::Route) => Seen {
+                status: 200,
+                labels: labels(self.kind.name()),
+                content_type: OTHER_TYPE.into(),
+                etag: ETAG.into(),
+                ..body_of(OTHER)
+            },
+        };
+        match self.shape {
+            Shape::Head => seen.body.clear(),
+            Shape::NotModified if self.answers() && self.kind != Type::Respond => {
+                seen.status = 304;
+                seen.content_type.clear();
+                seen.content_length.clear();
+                seen.body.clear();
+            }
+            // Its length is not known beforehand where it streams.
+            Shape::Chunked if self.kind == Type::Route => seen.content_length.clear(),
+            Shape::Grpc if self.kind == Type::Route => {
+                seen = Seen {
+                    content_type: "application/grpc".into(),
+                    grpc_status: "0".into(),
+                    labels: seen.labels,
+                    status: 200,
+                    ..Seen::default()
+                };
+            }
+            _ => {}
+        }
+        seen
+    }
+
+    /// What is counted of it besides outcomes, as labels and name.
+    pub fn counts(&self) -> Vec<String> {
+        let (kind, on) = (self.kind.name(), self.on.name());
+        let answered = |kind: &str| format!("on.{on}.type.{kind}.fallbacks_total");
+        let skipped = |why: &str| format!("reason.{why}.type.{kind}.fallbacks_skipped_total");
+        match (self.shape, self.kind) {
+            // Gone before anything was decided, or while somebody was asked.
+            (Shape::Leaves, Type::Route) => vec![answered(kind)],
+            (Shape::Leaves, Type::Cluster) => Vec::new(),
+            (Shape::Leaves, _) if self.waits() => Vec::new(),
+            _ if self.answers() => vec![answered(kind)],
+            (_, Type::Stale) => vec![skipped("not_kept"), answered("respond")],
+            (Shape::Post, _) => vec![skipped("request_body"), answered("respond")],
+            _ => vec![skipped("request_shape"), answered("respond")],
+        }
+    }
+}
+
+fn body_of(body: &str) -> Seen {
+    Seen {
+        content_length: body.len().to_string(),
+        body: body.into(),
+        ..Seen::default()
+    }
+}
