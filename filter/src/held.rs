@@ -196,17 +196,17 @@ impl Held {
             let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
                 return After::Goes;
             };
-            let taken =
-                stream
-                    .copy
-                    .take_body(Buffer::RequestBody, size, engine.replay_body_bytes());
-            let step = match (taken, ends) {
-                (true, false) => return After::Stays,
-                (true, true) => {
-                    engine.request_complete(&mut stream.ticket, Some(now));
-                    Step::Call
-                }
-                (false, _) => engine.skip(&mut stream.ticket, Skip::RequestBody, now),
+            // What is held back gathers in the host's buffer: at the end all of it is there.
+            let most = engine.replay_body_bytes();
+            let fits = u32::try_from(size).is_ok_and(|size| size <= most);
+            if fits && !ends {
+                return After::Stays;
+            }
+            let step = if fits && stream.copy.take_body(Buffer::RequestBody, size, most) {
+                engine.request_complete(&mut stream.ticket, Some(now));
+                Step::Call
+            } else {
+                engine.skip(&mut stream.ticket, Skip::RequestBody, now)
             };
             drop(engine);
             self.end_wait(context);

@@ -160,7 +160,11 @@ pub fn seen(status: u16, header: impl Fn(&str) -> String, body: &[u8]) -> Seen {
         status,
         labels: ["x-circuit-fallback", "x-circuit-state"].map(&header),
         content_type: header("content-type"),
-        content_length: if is_grpc { String::new() } else { content_length },
+        content_length: if is_grpc {
+            String::new()
+        } else {
+            content_length
+        },
         body: String::from_utf8_lossy(body).into_owned(),
         grpc_status: header("grpc-status"),
         etag: header("etag"),

@@ -1,1 +1,251 @@
+//! What clients must not get, nor bring about: answers of others, answers beyond their age, and
+//! lines of their own in answers.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use spillway_tests::{Reply, Strict, Upstream, raw};
+
+use super::real::{nothing_is_left, setting};
+use super::simulated::{Asking, Does, Stage, good};
+use crate::scene::policy;
+
+/// A policy that gives kept answers for failures, whoever they were made for if they allow it.
+fn keeping(max_age: &str) -> Value {
+    let ladder = json!([{"type": "stale", "on": ["failure"], "max_age": max_age, "shared": true}]);
+    policy(json!({"key": [{"header": "x-tenant"}], "fallback": ladder}))
+}
+
+/// Each row: what one caller sent, what another does, and whether that one may have the answer that
+/// was made for the first. The upstream says that it varies by language; of the rest it says
+/// nothing.
+#[tokio::test]
+async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_upstream() {
+    type Headers = &'static [(&'static str, &'static str)];
+    let rows: [(Headers, Headers, bool); 11] = [
+        (&[], &[], true),
+        (&[("x-tenant", "a")], &[("x-tenant", "a")], true),
+        (&[("x-tenant", "a")], &[("x-tenant", "b")], false),
+        (&[("x-tenant", "a")], &[], false),
+        (
+            &[("accept-language", "de")],
+            &[("accept-language", "de")],
+            true,
+        ),
+        (
+            &[("accept-language", "de")],
+            &[("accept-language", "en")],
+            false,
+        ),
+        (&[("accept-language", "de")], &[], false),
+        (
+            &[("authorization", "Bearer a")],
+            &[("authorization", "Bearer a")],
+            false,
+        ),
+        (&[], &[("authorization", "Bearer a")], false),
+        (&[("cookie", "a=b")], &[], false),
+        (&[], &[("cookie", "a=b")], false),
+    ];
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    // Whichever worker has kept an answer, all may give it.
+    let envoy = setting(&upstream, &other)
+        .concurrency(4)
+        .balanced()
+        .policy(keeping("1h"))
+        .start()
+        .await;
+    for (number, (first, second, shared)) in rows.into_iter().enumerate() {
+        let path = format!("/{number}");
+        let body = format!("made for {first:?}");
+        let made = Reply::status(200).body(body.clone());
+        upstream.reply_on(&path, made.header("vary", "Accept-Language"));
+        assert_eq!(envoy.get_with(&path, first).await.text(), body);
+        upstream.reply_on(&path, Reply::status(503).body("bad"));
+        for _ in 0..8 {
+            let client = spillway_tests::Client::unpooled(envoy.address());
+            let answer = client.get_with(&path, second).await;
+            let expected = if shared { (200, &*body) } else { (503, "bad") };
+            let row = format!("{first:?} {second:?}");
+            assert_eq!((answer.status, &*answer.text()), expected, "{row}");
+        }
+    }
+    nothing_is_left(&upstream, &envoy).await;
+}
+
+#[tokio::test]
+async fn a_kept_answer_outlives_the_machine_and_not_its_age() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let envoy = setting(&upstream, &other)
+        .policy(keeping("2s"))
+        .listener_on_disk()
+        .start()
+        .await;
+    upstream.reply(Reply::status(200).body("good"));
+    assert_eq!(envoy.get("/").await.text(), "good");
+    upstream.reply(Reply::status(503).body("bad"));
+    let answer = envoy.get("/").await;
+    assert_eq!((answer.status, &*answer.text()), (200, "good"));
+    let kept = (answer.header("age"), answer.header("cache-status"));
+    assert_eq!(kept, ("1", "spillway; fwd=stale; ttl=-1"));
+    tokio::time::sleep(Duration::from_millis(2_050)).await;
+    assert_eq!(envoy.get("/").await.status, 503);
+    // What was old when it came is older now.
+    upstream.reply(Reply::status(200).body("good").header("age", "3"));
+    assert_eq!(envoy.get("/old").await.text(), "good");
+    upstream.reply(Reply::status(503).body("bad"));
+    assert_eq!(envoy.get("/old").await.status, 503);
+    nothing_is_left(&upstream, &envoy).await;
+}
+
+/// To the millisecond, under the simulator's clock.
+#[test]
+fn a_kept_answer_is_given_until_its_age_and_never_behind_it() {
+    let mut stage = Stage::start(&keeping("10s").to_string(), false);
+    let get = || Asking {
+        method: "GET",
+        path: "/",
+        headers: Vec::new(),
+        body: "",
+    };
+    let failed = |_: &_| {
+        let map = [(":status", "503")].into_iter().collect();
+        Does::Answers(vec![host_sim::host::Part::Headers { map, end: true }])
+    };
+    stage.run_to(1_000);
+    stage.ask(&get(), |_| {
+        Does::Answers(good("good", "text/x", false, false))
+    });
+    for (ms, status) in [
+        (1_001, 200),
+        (10_999, 200),
+        (11_000, 200),
+        (11_001, 503),
+        (60_000, 503),
+    ] {
+        stage.run_to(ms);
+        assert_eq!(stage.ask(&get(), failed).status, status, "at {ms} ms");
+    }
+    stage.nothing_is_left();
+}
+
+/// Bytes by which a value could leave the place where it stands.
+const HOSTILE: [&[u8]; 8] = [
+    b"/%0d%0aset-cookie:%20a=b",
+    b"/%0D%0A%0D%0A<script>alert(1)</script>",
+    b"/\"},\"admin\":true,{\"",
+    b"/<img/src=x/onerror=alert(1)>",
+    b"/{policy}{retry_after}",
+    b"/\xc3\xa9\xff\x80",
+    b"/a\tb",
+    b"/%00%1f\\\\u0000",
+];
+
+/// All places of an answer repeat what the client sent; whatever that is, the answer is one answer
+/// with the headers that the policy says, and the body is of its kind.
+#[tokio::test]
+async fn no_client_can_put_a_line_of_its_own_into_an_answer() {
+    let echo = "{path} {request_id}";
+    let ladder = json!([{"type": "respond", "status": 299,
+        "headers": {"x-echo": echo}, "grpc_message": echo,
+        "variants": {"json": {"at": echo}, "html": format!("<p>{echo}</p>"), "plain": echo}}]);
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let envoy = setting(&upstream, &other)
+        .policy(policy(json!({"mode": "forced_open", "fallback": ladder})))
+        .start()
+        .await;
+    let mut answered = 0;
+    for hostile in HOSTILE {
+        for accept in ["application/json", "text/html", "text/plain"] {
+            let head =
+                format!("host: h\r\nconnection: close\r\naccept: {accept}\r\nx-request-id: ");
+            let request = [
+                b"GET ",
+                hostile,
+                b" HTTP/1.1\r\n",
+                head.as_bytes(),
+                hostile,
+                b"\r\n\r\n",
+            ];
+            let answer = raw::closing(envoy.address(), &request.concat()).await;
+            let row = String::from_utf8_lossy(hostile).into_owned();
+            // Some of it is no request for Envoy, which says so itself.
+            if answer.status() == Some(400) {
+                continue;
+            }
+            answered += 1;
+            let strict =
+                Strict::parse("GET", &answer.0).unwrap_or_else(|why| panic!("{row}: {why}"));
+            assert_eq!(strict.status, 299, "{row}");
+            for forbidden in ["set-cookie", "admin"] {
+                assert_eq!(strict.header(forbidden), None, "{row}");
+            }
+            let echoed = strict.header("x-echo").expect("the echo");
+            assert!(
+                echoed
+                    .bytes()
+                    .all(|byte| byte == b' ' || byte.is_ascii_graphic()),
+                "{row}"
+            );
+            let body = String::from_utf8(strict.body.clone()).expect("UTF-8");
+            match accept {
+                "application/json" => {
+                    let json: Value = serde_json::from_str(&body).expect("JSON");
+                    assert_eq!(json.as_object().map(|it| it.len()), Some(1), "{row}");
+                }
+                "text/html" => {
+                    let inside = body
+                        .strip_prefix("<p>")
+                        .and_then(|it| it.strip_suffix("</p>"));
+                    assert!(
+                        inside.is_some_and(|it| !it.contains(['<', '>', '"'])),
+                        "{row}: {body}"
+                    );
+                }
+                _ => assert!(!body.contains(['\r', '\n', '\0']), "{row}: {body:?}"),
+            }
+            let kind = strict.header("content-type").expect("a type");
+            assert!(kind.starts_with(accept), "{row}: {kind}");
+        }
+    }
+    assert!(answered >= 12, "{answered}");
+    nothing_is_left(&upstream, &envoy).await;
+}
+
+/// What an upstream's kept headers hold is handed on as it was, and nothing of it becomes another.
+#[tokio::test]
+async fn kept_headers_stay_what_they_were() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let envoy = setting(&upstream, &other)
+        .policy(keeping("1h"))
+        .start()
+        .await;
+    let long = "l".repeat(20_000);
+    let reply = Reply::status(200).body("good");
+    let reply = reply
+        .header("x-odd", "a: b; \"c\", =")
+        .header("x-long", &long);
+    upstream.reply(
+        reply
+            .header("x-many", "1")
+            .header("x-many", "2")
+            .header("x-empty", ""),
+    );
+    let request = b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let first = raw::closing(envoy.address(), request).await;
+    upstream.reply(Reply::status(503));
+    let second = raw::closing(envoy.address(), request).await;
+    let strict = |answer: &raw::RawAnswer| Strict::parse("GET", &answer.0).expect("an answer");
+    let (first, second) = (strict(&first), strict(&second));
+    assert_eq!((second.status, &second.body), (200, &first.body));
+    let own = |answer: &Strict| -> Vec<(String, String)> {
+        let mut own = answer.headers.clone();
+        own.retain(|(name, _)| name.starts_with("x-") && !name.starts_with("x-circuit"));
+        own.retain(|(name, _)| !name.starts_with("x-envoy"));
+        own.sort();
+        own
+    };
+    assert_eq!(own(&second), own(&first));
+    assert_eq!(own(&second).len(), 5);
+    nothing_is_left(&upstream, &envoy).await;
+}

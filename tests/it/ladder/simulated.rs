@@ -4,9 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use host_sim::headers::HeaderMap;
-use host_sim::host::{
-    Call, CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StreamId,
-};
+use host_sim::host::{CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StreamId};
 use host_sim::sim::clock::Time;
 use host_sim::stream::info::{RouteInfo, StreamInfo, flag};
 use host_sim::vm::Module;
@@ -62,7 +60,7 @@ pub enum Reached {
     /// Another, by its route.
     Route,
     /// A cluster, by a call of the filter.
-    Call(Box<Call>),
+    Call,
 }
 
 /// What the one who is asked does.
@@ -221,7 +219,7 @@ impl Stage {
                 }
                 Effect::Call(call) => {
                     let id = call.call;
-                    match does(&Reached::Call(Box::new(call))) {
+                    match does(&Reached::Call) {
                         Does::Answers(parts) => self.host.answer_call(id, outcome(parts)),
                         Does::TimesOut => self.host.answer_call(id, CallOutcome::timed_out()),
                         Does::Nothing => {}

@@ -31,6 +31,8 @@ pub struct Setting {
     pub(super) policy: Option<String>,
     pub(super) plugin: Value,
     pub(super) manager: Value,
+    /// Headers that the proxy takes off requests before it routes them.
+    pub(super) internal_headers: Vec<String>,
     pub(super) concurrency: usize,
     /// Whether each new connection goes to the worker that has the fewest.
     pub(super) balanced: bool,
@@ -53,6 +55,7 @@ impl Setting {
             policy: None,
             plugin: json!({}),
             manager: json!({}),
+            internal_headers: Vec::new(),
             concurrency: 1,
             balanced: false,
             listener_on_disk: false,
@@ -139,6 +142,12 @@ impl Setting {
     /// Changes fields of the connection manager, such as its timeouts.
     pub fn manager(mut self, fields: Value) -> Self {
         self.manager = fields;
+        self
+    }
+
+    /// Has the proxy take a header off requests from outside before it routes them.
+    pub fn internal_header(mut self, name: &str) -> Self {
+        self.internal_headers.push(name.to_owned());
         self
     }
 
