@@ -163,7 +163,8 @@ impl Held {
 
     /// Takes a stream for which this step was decided, in one of its own callbacks.
     pub fn hold(&self, context: u32, mut stream: Stream, step: Step, now: Instant) -> Action {
-        let after = if matches!(step, Step::Call) && !stream.ticket.is_complete() {
+        let comes = matches!(step, Step::Call) && !stream.ticket.is_complete();
+        let after = if comes && self.is_served() {
             self.wait_for_body(context, &mut stream, now)
         } else {
             self.act(context, &mut stream, step, None, now)
@@ -206,7 +207,7 @@ impl Held {
                 engine.request_complete(&mut stream.ticket, Some(now));
                 Step::Call
             } else {
-                engine.skip(&mut stream.ticket, Skip::RequestBody, now)
+                pass_over(&mut engine, stream, Denial::RequestBody, now)
             };
             drop(engine);
             self.end_wait(context);
@@ -225,7 +226,7 @@ impl Held {
             let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
                 return After::Goes;
             };
-            let step = engine.skip(&mut stream.ticket, Skip::RequestShape, now);
+            let step = pass_over(&mut engine, stream, Denial::RequestShape, now);
             drop(engine);
             self.end_wait(context);
             self.act(context, stream, step, None, now)
@@ -304,7 +305,7 @@ impl Held {
             return self.let_go(context, stream);
         };
         let step = if stream.waits_for == WaitsFor::Body {
-            engine.skip(&mut stream.ticket, Skip::RequestBody, now)
+            pass_over(&mut engine, stream, Denial::RequestBody, now)
         } else {
             match self.send_again(context, stream, &mut engine, now) {
                 Ok(()) => return shared.follow_up(&mut engine),
@@ -416,7 +417,8 @@ impl Held {
         };
         stream.waits_for = WaitsFor::Nothing;
         while let Step::Call = step {
-            let to = engine.call(&stream.ticket).filter(|_| self.is_served());
+            let whole = stream.ticket.is_complete() && self.is_served();
+            let to = engine.call(&stream.ticket).filter(|_| whole);
             if let Some(call) = to.and_then(|to| stream.copy.send_to(to)) {
                 stream.waits_for = WaitsFor::Call(call);
                 self.note_call(call, context);
@@ -472,6 +474,17 @@ impl Held {
         self.insert(context, stream);
         Some(value)
     }
+}
+
+/// No other cluster gets a request that has not come as a whole, or that no call can carry.
+fn pass_over(engine: &mut Engine, stream: &mut Stream, denial: Denial, now: Instant) -> Step {
+    let ticket = &mut stream.ticket;
+    ticket.spoil(denial);
+    let skip = match denial {
+        Denial::RequestShape => Skip::RequestShape,
+        _ => Skip::RequestBody,
+    };
+    engine.skip(ticket, skip, now)
 }
 
 impl After {

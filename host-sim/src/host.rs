@@ -315,6 +315,12 @@ impl Host {
         &mut self.world.shared_data
     }
 
+    /// The linear memory of the worker that has the most, in bytes.
+    pub fn machine_bytes(&self) -> usize {
+        let workers = self.workers.iter().map(Worker::machine_bytes);
+        workers.max().unwrap_or(0)
+    }
+
     /// What was logged since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.world.log)

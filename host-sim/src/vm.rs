@@ -59,6 +59,12 @@ impl Vm {
         self.store.data_mut()
     }
 
+    /// How much linear memory it has.
+    pub fn memory_bytes(&self) -> usize {
+        let memory = self.store.data().memory;
+        memory.map_or(0, |memory| memory.data_size(&self.store))
+    }
+
     /// Whether a callback trapped: from then on the guest is not called any more.
     pub fn has_failed(&self) -> bool {
         self.store.data().failed

@@ -91,6 +91,11 @@ impl Worker {
         }
     }
 
+    /// The linear memory of the machine on this thread.
+    pub fn machine_bytes(&self) -> usize {
+        self.vm.as_ref().map_or(0, Vm::memory_bytes)
+    }
+
     /// Everything that one event needs.
     pub fn flow<'a>(&'a mut self, hosted: Option<&Hosted>, world: &'a mut Box<World>) -> Flow<'a> {
         let plugin = hosted.map(|hosted| &hosted.plugin);

@@ -17,6 +17,15 @@ fn policy_with(path: &str, value: Option<&Value>) -> Value {
             put(&mut policy, beside, serde_json::from_str(needed).unwrap());
         }
     }
+    // What an entry of this type has to have.
+    let own = match value.and_then(Value::as_str) {
+        Some("cluster") => json!({"cluster": "b"}),
+        Some("route") => json!({"header": {"name": "x-a", "value": "b"}}),
+        _ => json!({}),
+    };
+    if path == "policies[].fallback[].type" {
+        put(&mut policy, "policies[].fallback[]", own);
+    }
     match (value, path.rsplit_once('.')) {
         (Some(value), _) => put(&mut policy, path, value.clone()),
         // The object that would hold it, since an absent one may mean another thing.
@@ -47,6 +56,26 @@ const NEEDED: &[(&str, &str, &str)] = &[
         "policies[].fallback[]",
         "policies[].fallback[].type",
         "\"respond\"",
+    ),
+    (
+        "policies[].fallback[].max_age",
+        "policies[].fallback[].type",
+        "\"stale\"",
+    ),
+    (
+        "policies[].fallback[].shared",
+        "policies[].fallback[].type",
+        "\"stale\"",
+    ),
+    (
+        "policies[].fallback[].timeout",
+        "policies[].fallback[].type",
+        "\"cluster\"",
+    ),
+    (
+        "policies[].fallback[].timeout",
+        "policies[].fallback[].cluster",
+        "\"b\"",
     ),
     (
         "policies[].retry.engine",
@@ -197,7 +226,7 @@ fn the_ends_of_every_range_of_numbers_are_taken_and_what_lies_beyond_is_not() {
             refused(&path, json!(high - 0.001));
         }
     }
-    assert_eq!(ranges, 17);
+    assert_eq!(ranges, 18);
 }
 
 #[test]
@@ -220,7 +249,7 @@ fn the_ends_of_every_duration_are_taken_and_what_lies_beyond_is_not() {
         };
         zero(&path, json!("0s"));
     }
-    assert_eq!(ranges, 14);
+    assert_eq!(ranges, 16);
 }
 
 #[test]

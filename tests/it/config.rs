@@ -20,7 +20,7 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
                 },
             },
             {"name": "twin", "mode": "off", "retry": {"max_retries": 11}},
-            {"name": "twin", "key": ["path"], "fallback": [{"type": "stale"}]},
+            {"name": "twin", "key": ["path"], "fallback": [{"type": "stake"}]},
         ],
         "sync": {"interval": "9ms"},
     });
@@ -34,7 +34,7 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
         "policies[1].retry.max_retries is 11, allowed 0 to 10",
         r#"policies[2] has the name "twin", which an earlier policy has too"#,
         r#"policies[2].key has "path", which needs match.paths: the pattern is the key"#,
-        "policies[2].fallback[0].type is not supported by this version, which has respond",
+        r#"policies[2].fallback[0].type is "stake", allowed respond, stale, cluster, route"#,
         r#"sync.interval is "9ms", allowed 10ms to 5s"#,
     ];
     refused(&bad.to_string(), &told).await;
@@ -62,31 +62,6 @@ async fn a_configuration_that_is_no_policy_at_all_is_refused() {
     for (text, told) in rows {
         refused(text, &[told]).await;
     }
-}
-
-#[tokio::test]
-async fn what_this_version_cannot_do_is_refused_and_never_ignored() {
-    let file = json!({
-        "policies": [{
-            "name": "p",
-            "fallback": [
-                {"type": "stale"},
-                {"type": "cluster", "cluster": "lite"},
-                {"type": "route", "header": {"name": "x-fallback", "value": "yes"}},
-            ],
-        }],
-        "limits": {"stale_bytes": 1},
-        "host": {"headers_stop_iteration": false},
-    });
-    let paths = [
-        "policies[0].fallback[0].type",
-        "policies[0].fallback[1].type",
-        "policies[0].fallback[2].type",
-        "limits.stale_bytes",
-        "host",
-    ];
-    let told = paths.map(|path| format!("{path} is not supported by this version"));
-    refused(&file.to_string(), &told.each_ref().map(String::as_str)).await;
 }
 
 #[tokio::test]

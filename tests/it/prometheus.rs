@@ -9,15 +9,21 @@ use spillway_tests::{Envoy, Upstream};
 use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
 
 /// All there can be, over a life in which everything happens once at least.
-const SERIES: [&str; 36] = [
+const SERIES: [&str; 49] = [
+    "spillway_fallbacks_skipped_total{policy=kept,reason=host,type=cluster}",
+    "spillway_fallbacks_skipped_total{policy=kept,reason=not_kept,type=stale}",
     "spillway_fallbacks_too_late_total{policy=busy}",
+    "spillway_fallbacks_total{on=failure,policy=kept,type=stale}",
     "spillway_fallbacks_total{on=failure,policy=busy,type=respond}",
     "spillway_fallbacks_total{on=open,policy=busy,type=respond}",
     "spillway_fallbacks_total{on=open,policy=plain-1_A,type=default}",
+    "spillway_fallbacks_total{on=open,policy=elsewhere,type=route}",
     "spillway_fallbacks_total{on=timeout,policy=busy,type=respond}",
     "spillway_internal_errors_total{}",
     "spillway_keys_overflowed_total{policy=busy}",
     "spillway_keys{policy=busy}",
+    "spillway_keys{policy=elsewhere}",
+    "spillway_keys{policy=kept}",
     "spillway_keys{policy=plain-1_A}",
     "spillway_keys{policy=retries}",
     "spillway_keys{policy=shadow}",
@@ -26,18 +32,24 @@ const SERIES: [&str; 36] = [
     "spillway_open_circuits{policy=shadow}",
     "spillway_probes_total{policy=busy}",
     "spillway_rejected_total{policy=busy}",
+    "spillway_rejected_total{policy=elsewhere}",
     "spillway_rejected_total{policy=plain-1_A}",
     "spillway_requests_total{outcome=failure,policy=busy}",
+    "spillway_requests_total{outcome=failure,policy=kept}",
     "spillway_requests_total{outcome=failure,policy=retries}",
     "spillway_requests_total{outcome=failure,policy=shadow}",
     "spillway_requests_total{outcome=ignored,policy=busy}",
     "spillway_requests_total{outcome=success,policy=busy}",
+    "spillway_requests_total{outcome=success,policy=kept}",
     "spillway_requests_total{outcome=success,policy=watched}",
     "spillway_retries_denied_total{policy=retries,reason=budget}",
     "spillway_retries_total{outcome=failure,policy=retries}",
     "spillway_retry_budget{policy=retries}",
     "spillway_retry_budget{policy=watched}",
     "spillway_slow_total{policy=busy}",
+    "spillway_stale_evicted_total{policy=kept}",
+    "spillway_stale_kept_total{policy=kept}",
+    "spillway_stale_too_large_total{policy=kept}",
     "spillway_transitions_total{from=closed,policy=busy,to=open}",
     "spillway_transitions_total{from=closed,policy=shadow,to=open}",
     "spillway_transitions_total{from=half_open,policy=busy,to=open}",
@@ -77,7 +89,7 @@ async fn every_series_has_its_labels_and_there_are_no_others() {
     assert_eq!(seen, expected);
 }
 
-/// `busy` lives through everything, `shadow` would reject, `plain-1_A` has a name of all signs;
+/// `kept` gives kept answers, and asks a cluster that there is not; `elsewhere` sends on. `busy` lives through everything, `shadow` would reject, `plain-1_A` has a name of all signs;
 /// `retries` has one retry, and `watched` would have none.
 fn everything() -> Value {
     let named = |name: &str, fields: Value| {
@@ -97,7 +109,12 @@ fn everything() -> Value {
         "circuit_breaker": breaker,
         "fallback": fallback,
     });
-    file(json!([
+    let kept = json!([
+        {"type": "stale", "on": ["failure"], "shared": true},
+        {"type": "cluster", "on": ["failure"], "cluster": "unknown"},
+    ]);
+    let route = json!({"type": "route", "header": {"name": "x-fallback", "value": "yes"}});
+    let mut file = file(json!([
         named("busy", busy),
         named(
             "shadow",
@@ -106,7 +123,14 @@ fn everything() -> Value {
         named("plain-1_A", json!({"mode": "forced_open"})),
         named("retries", json!({"retry": retries(1)})),
         named("watched", json!({"mode": "shadow", "retry": retries(0)})),
-    ]))
+        named("kept", json!({"fallback": kept})),
+        named(
+            "elsewhere",
+            json!({"mode": "forced_open", "fallback": [route]})
+        ),
+    ]));
+    file["limits"] = json!({"stale_bytes": 4096});
+    file
 }
 
 /// So many retries in ten seconds.
@@ -131,6 +155,24 @@ async fn live(upstream: &Upstream, envoy: &Envoy) {
     assert_eq!(ask("retries", "status=503").await, 503);
     assert_eq!(ask("retries", "status=503").await, 503);
     assert_eq!(ask("watched", "status=200").await, 200);
+
+    // Kept, then given; another that makes room for a third; a fourth that is too large.
+    let body = format!("body={}", "b".repeat(3_000));
+    for (path, script, status) in [
+        ("/kept", "status=200", 200),
+        ("/kept", "status=503", 200),
+        ("/other", "status=503", 503),
+        ("/third", &*body, 200),
+        ("/fourth", &*format!("{body}{}", &body[5..]), 200),
+    ] {
+        let headers = [("x-policy", "kept"), ("x-script", script)];
+        assert_eq!(
+            envoy.get_with(path, &headers).await.status,
+            status,
+            "{path}"
+        );
+    }
+    assert_eq!(ask("elsewhere", "status=200").await, 200);
 
     // Success, then open by a failure, rejected, a bad probe by a timeout, a good one.
     assert_eq!(ask("busy", "status=200").await, 200);

@@ -33,6 +33,12 @@ impl SharedData {
         self.spaces.values().map(Space::len).sum()
     }
 
+    /// How many bytes the values have, under all VM ids.
+    pub fn bytes(&self) -> usize {
+        let values = self.spaces.values().flat_map(Space::values);
+        values.map(|(value, _)| value.len()).sum()
+    }
+
     /// Writes a value; says whether it did. With a `cas` other than 0 an existing key
     /// must still have that number; a missing one is written whatever `cas` is.
     pub fn set(&mut self, vm_id: &[u8], key: &[u8], value: &[u8], cas: u32) -> bool {
@@ -89,6 +95,6 @@ mod tests {
         assert_eq!(data.keys(b"a").collect::<Vec<_>>(), [b"k"]);
         data.set(b"b", b"k", b"1", 0);
         data.set(b"b", b"l", b"1", 0);
-        assert_eq!(data.names(), 3);
+        assert_eq!((data.names(), data.bytes()), (3, 3));
     }
 }

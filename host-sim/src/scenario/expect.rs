@@ -43,8 +43,9 @@ pub struct Statement {
     pub enters: Option<State>,
     /// A number about the upstreams (`upstream_requests`, `upstream_retries`,
     /// `upstream_failures`, `upstream_overflows`, `callouts`, `serving_max`, `line_max`), the
-    /// names in the plugins' shared data at the end (`shared_data_names`), or a metric of the
-    /// plugin by its full name.
+    /// memory that the plugin takes at the end (names and bytes in the data that workers share:
+    /// `shared_data_names`, `shared_data_bytes`; the largest worker's own: `machine_bytes`), or
+    /// a metric of the plugin by its full name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
     /// With `metric` or `amplification`: this upstream alone.
@@ -181,10 +182,21 @@ pub enum Subject {
     },
     /// A metric of the plugin: how far it moved.
     Plugin(String),
-    /// How many names the plugins' shared data has at the end.
-    SharedDataNames,
+    /// What the plugin takes at the end.
+    Memory(Memory),
     /// Attempts for each call, at all clusters or at one.
     Amplification(Option<String>),
+}
+
+/// What a plugin takes of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Names in the data that workers share.
+    SharedNames,
+    /// Bytes of the values there.
+    SharedBytes,
+    /// The linear memory of the worker that has the most.
+    Machine,
 }
 
 /// A number about upstreams.

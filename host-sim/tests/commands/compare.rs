@@ -182,3 +182,34 @@ fn what_cannot_be_compared_says_why() {
     }
     insta::assert_snapshot!(report.replace(" \n", "\n"));
 }
+
+const OUTAGE: &str = "../../../tests/scenarios/outage";
+
+/// A minute of outage with no filter, with the breaker alone, and with kept answers: what users see
+/// of it.
+#[test]
+fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
+    let file = |name: &str| format!("{OUTAGE}/{name}");
+    let (breaker, stale) = (file("breaker.json"), file("stale.json"));
+    let runs = runs(&["none", &breaker, &stale], &file("outage.yaml"));
+    let succeeded = |run: &Value| {
+        let total = &run["total"];
+        let share = |name: &str| total[name].as_f64().unwrap();
+        share("calls_succeeded") * 100.0 / share("calls_ended")
+    };
+    let p99 = |run: &Value| run["total"]["latency_ms"]["p99"].as_f64().unwrap();
+    let seen: Vec<(f64, f64)> = runs.iter().map(|run| (succeeded(run), p99(run))).collect();
+    let [none, breaker, stale] = seen[..] else {
+        panic!("{seen:?}");
+    };
+    // Half of the time there is an outage, whose callers wait for a second at first.
+    assert!(
+        (45.0..55.0).contains(&none.0) && none.1 >= 1_000.0,
+        "{seen:?}"
+    );
+    assert!(
+        (45.0..55.0).contains(&breaker.0) && breaker.1 < 200.0,
+        "{seen:?}"
+    );
+    assert!(stale.0 > 99.0 && stale.1 < 200.0, "{seen:?}");
+}

@@ -74,11 +74,10 @@ async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_up
 }
 
 #[tokio::test]
-async fn a_kept_answer_outlives_the_machine_and_not_its_age() {
+async fn a_kept_answer_does_not_outlive_its_age() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other)
         .policy(keeping("2s"))
-        .listener_on_disk()
         .start()
         .await;
     upstream.reply(Reply::status(200).body("good"));

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::headers::HeaderMap;
 use crate::host::{self, CallId, CallKind, CallOutcome, Part};
 use crate::model::answers::UNAVAILABLE;
@@ -16,6 +18,8 @@ pub struct Callout {
     kind: CallKind,
     cluster: usize,
     job: Option<JobKey>,
+    /// Whether its answer has no body.
+    is_head: bool,
     /// The answer, when its headers came before its rest.
     begun: Option<Answer>,
 }
@@ -46,11 +50,13 @@ impl World {
             tally.clusters[place].callouts += 1;
         });
         let (cluster, job, begun) = (place, None, None);
+        let is_head = headers.text(":method") == Some("HEAD");
         let key = self.callouts.insert(Callout {
             call: id,
             kind,
             cluster,
             job,
+            is_head,
             begun,
         });
         self.by_call.insert(id, key);
@@ -129,8 +135,12 @@ impl World {
             return;
         };
         let (kind, cluster, id) = (callout.kind, callout.cluster, callout.call);
+        let is_head = callout.is_head;
         let answers = &mut self.clusters[cluster].answers;
-        let body = answers.body().clone();
+        let body = match is_head {
+            true => Bytes::new(),
+            false => answers.body().clone(),
+        };
         let Part::Headers { map, .. } = answers.headers(&answer, 0, false) else {
             return;
         };

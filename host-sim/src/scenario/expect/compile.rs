@@ -1,6 +1,6 @@
 //! From statements to expectations: which fields go together.
 
-use super::{Amount, Bounds, Expectation, Limit, Statement, Subject, UpstreamMetric};
+use super::{Amount, Bounds, Expectation, Limit, Memory, Statement, Subject, UpstreamMetric};
 use crate::scenario::time;
 
 /// Tells of a problem at a path.
@@ -115,12 +115,19 @@ fn of_metric(name: &str, cluster: Option<String>) -> Result<Subject, Wrong> {
         "callouts" => UpstreamMetric::Callouts,
         "serving_max" => UpstreamMetric::ServingMax,
         "line_max" => UpstreamMetric::LineMax,
-        "shared_data_names" if cluster.is_none() => return Ok(Subject::SharedDataNames),
+        "shared_data_names" if cluster.is_none() => {
+            return Ok(Subject::Memory(Memory::SharedNames));
+        }
+        "shared_data_bytes" if cluster.is_none() => {
+            return Ok(Subject::Memory(Memory::SharedBytes));
+        }
+        "machine_bytes" if cluster.is_none() => return Ok(Subject::Memory(Memory::Machine)),
         // What plugins define is known only at run time, but has a dot as a rule; a typing
         // error must not become a metric that stays 0.
         _ if !name.contains('.') => {
             let known = "upstream_requests, upstream_retries, upstream_failures, \
-                         upstream_overflows, callouts, serving_max, line_max, shared_data_names";
+                         upstream_overflows, callouts, serving_max, line_max, shared_data_names, \
+                         shared_data_bytes, machine_bytes";
             let text = format!("is {name:?}; there are {known}, and the plugin's own, with a dot");
             return Err(("metric", text));
         }

@@ -1,6 +1,6 @@
 //! Whether what was expected came true, and if not, what came instead.
 
-use super::{Bounds, ClientMeasure, Expectation, Subject, UpstreamMetric};
+use super::{Bounds, ClientMeasure, Expectation, Memory, Subject, UpstreamMetric};
 use crate::model::world::{Watcher, World};
 use crate::record::{ClusterTally, Outcome, Record, State, Tally};
 use crate::scenario::expect::around::{events, rows};
@@ -119,7 +119,9 @@ impl<'a> Judge<'a> {
                 let to = to.unwrap_or_else(|| world.host.metrics().value(name));
                 Some(to as f64 - from as f64)
             }
-            Subject::SharedDataNames => Some(world.host.shared_data().names() as f64),
+            Subject::Memory(Memory::SharedNames) => Some(world.host.shared_data().names() as f64),
+            Subject::Memory(Memory::SharedBytes) => Some(world.host.shared_data().bytes() as f64),
+            Subject::Memory(Memory::Machine) => Some(world.host.machine_bytes() as f64),
             Subject::Amplification(cluster) => {
                 let metric = UpstreamMetric::Requests;
                 let attempts = upstream(metric, cluster.as_deref(), record, tally);

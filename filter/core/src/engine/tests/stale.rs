@@ -229,6 +229,37 @@ fn nothing_is_kept_that_nobody_would_ever_get() {
     bench.settle(ticket, &Ending::status(200));
 }
 
+/// Each row: how the policy is written when its configuration comes again, and whether what was
+/// kept under it is still given.
+#[test]
+fn what_was_kept_outlives_its_configuration_where_it_means_the_same() {
+    let not_shared = SHARED.replace(r#", "shared": true"#, "");
+    let by_method = format!(r#"{SHARED}, "key": ["method"]"#);
+    let renamed = ("q", SHARED);
+    let rows = [
+        (("p", SHARED), true),
+        (("p", &*not_shared), false),
+        (("p", &*by_method), false),
+        (renamed, false),
+    ];
+    for ((name, fields), given) in rows {
+        let memory = Memory::default();
+        let of = |name: &str, fields: &str| {
+            config(&format!(r#"{{"policies":[{{"name":"{name}",{fields}}}]}}"#))
+        };
+        let mut old = Engine::new(of("p", SHARED), 1, memory.clone(), at_ms(0));
+        answered(&mut old, at_ms(0), &get(), &headers(&[]), "good");
+        let mut new = Engine::new(of(name, fields), 2, memory.clone(), at_ms(1));
+        old.retire(at_ms(2));
+        let Admission::Pass(mut ticket) = new.admit(&get(), true, at_ms(3)) else {
+            panic!("nothing opens");
+        };
+        let step = new.response_headers(&mut ticket, &Ending::status(503), at_ms(3));
+        assert_eq!(matches!(step, Step::Answer(_)), given, "{name} {fields}");
+        new.settle(ticket, &Ending::status(503), at_ms(3));
+    }
+}
+
 #[test]
 fn a_configuration_without_kept_answers_empties_the_shelf() {
     let memory = Memory::default();
