@@ -60,6 +60,11 @@ impl<T> Default for ById<T> {
     }
 }
 
+/// Takes a value out of a map; no call is made while one is borrowed.
+fn taken<T>(from: &RefCell<ById<T>>, id: u32) -> Option<T> {
+    from.try_borrow_mut().ok()?.remove(id)
+}
+
 /// One stream that is held back, or was.
 pub struct Stream {
     shared: Rc<Shared>,
@@ -275,12 +280,10 @@ impl Held {
     /// Gives a ticket back: its stream is over. A call that is under way cannot be taken
     /// back; what it brings will find nobody.
     pub fn take(&self, context: u32) -> Option<Box<Ticket>> {
-        let stream = self.streams.try_borrow_mut().ok()?.remove(context)?;
+        let stream = taken(&self.streams, context)?;
         self.end_wait(context);
-        if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for
-            && let Ok(mut calls) = self.calls.try_borrow_mut()
-        {
-            calls.remove(call);
+        if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for {
+            taken(&self.calls, call);
         }
         Some(stream.ticket)
     }
@@ -342,12 +345,7 @@ impl Held {
 
     /// A call has ended, with an answer where it has headers.
     pub fn answered(&self, call: u32, headers: usize, body: usize, trailers: usize) {
-        let context = self
-            .calls
-            .try_borrow_mut()
-            .ok()
-            .and_then(|mut calls| calls.remove(call));
-        if let Some(context) = context {
+        if let Some(context) = taken(&self.calls, call) {
             self.with(context, |stream| {
                 self.judge(context, stream, (headers, body, trailers));
             });
@@ -464,12 +462,7 @@ impl Held {
     /// Does something to a stream that is still there. It is not in the map meanwhile, so
     /// that whatever the host calls back for finds the map free.
     fn with<T>(&self, context: u32, act: impl FnOnce(&mut Stream) -> T) -> Option<T> {
-        let taken = self
-            .streams
-            .try_borrow_mut()
-            .ok()
-            .and_then(|mut streams| streams.remove(context));
-        let mut stream = taken?;
+        let mut stream = taken(&self.streams, context)?;
         let value = act(&mut stream);
         self.insert(context, stream);
         Some(value)

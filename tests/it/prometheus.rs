@@ -9,7 +9,7 @@ use spillway_tests::{Envoy, Upstream};
 use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
 
 /// All there can be, over a life in which everything happens once at least.
-const SERIES: [&str; 49] = [
+const SERIES: [&str; 48] = [
     "spillway_fallbacks_skipped_total{policy=kept,reason=host,type=cluster}",
     "spillway_fallbacks_skipped_total{policy=kept,reason=not_kept,type=stale}",
     "spillway_fallbacks_too_late_total{policy=busy}",
@@ -163,6 +163,7 @@ async fn live(upstream: &Upstream, envoy: &Envoy) {
         ("/kept", "status=503", 200),
         ("/other", "status=503", 503),
         ("/third", &*body, 200),
+        ("/more", &*body, 200),
         ("/fourth", &*format!("{body}{}", &body[5..]), 200),
     ] {
         let headers = [("x-policy", "kept"), ("x-script", script)];

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use spillway_tests::envoy::Setting;
 use spillway_tests::{Answer, Envoy, Upstream};
 
+pub use crate::scene::nothing_is_left;
 use crate::scene::{policy, with};
 
 /// What makes a first attempt fail.
@@ -65,15 +66,4 @@ async fn denied_are(envoy: &Envoy, reason: &str, count: u64) {
     let labels = [("policy", "p"), ("reason", reason)];
     envoy.expect_metric(name, &labels, count).await;
     envoy.expect_metric(name, &[("policy", "p")], count).await;
-}
-
-/// Waits until no request is under way, and asserts that the filter met nothing unforeseen.
-async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
-    upstream.in_flight_reaches(0).await;
-    let active = "envoy_http_downstream_rq_active";
-    let ingress = [("envoy_http_conn_manager_prefix", "ingress")];
-    envoy.expect_metric(active, &ingress, 0).await;
-    let errors = "spillway_internal_errors_total";
-    assert_eq!(envoy.metrics().await.value(errors, &[]), 0);
-    assert_eq!(envoy.log_lines("panicked|Uncaught"), [""; 0]);
 }

@@ -135,3 +135,33 @@ pub fn untouched(answer: &Answer) {
         assert_eq!(answer.header(mark), "", "{mark}");
     }
 }
+
+/// A filter that marks requests and answers by headers of this name.
+pub fn marking(name: &str) -> Value {
+    let code = format!(
+        "function envoy_on_request(handle) handle:headers():add('{name}', 'request') end
+         function envoy_on_response(handle) handle:headers():add('{name}', 'response') end"
+    );
+    json!({
+        "name": format!("envoy.filters.http.lua.{name}"),
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": code},
+        },
+    })
+}
+
+/// Waits until no request is under way, and asserts that the filter met nothing unforeseen.
+pub async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
+    upstream.in_flight_reaches(0).await;
+    let ingress = [("envoy_http_conn_manager_prefix", "ingress")];
+    envoy
+        .expect_metric("envoy_http_downstream_rq_active", &ingress, 0)
+        .await;
+    let errors = envoy
+        .metrics()
+        .await
+        .value("spillway_internal_errors_total", &[]);
+    assert_eq!(errors, 0, "{}", envoy.log());
+    assert_eq!(envoy.log_lines("panicked|Uncaught"), [""; 0]);
+}

@@ -5,27 +5,12 @@ use serde_json::{Value, json};
 use spillway_tests::grpc::Code;
 use spillway_tests::{Envoy, GrpcClient, GrpcReply, GrpcUpstream, Reply, Upstream};
 
-use super::real::{nothing_is_left, setting};
-use crate::scene::{count_is, file, policy, touchy, with};
+use super::real::setting;
+use crate::scene::{count_is, file, marking, nothing_is_left, policy, touchy, with};
 
 /// A policy that rejects everything, with this ladder.
 fn closed_off(ladder: Value) -> Value {
     policy(json!({"mode": "forced_open", "fallback": ladder}))
-}
-
-/// A filter that marks requests and answers by headers of this name.
-fn marking(name: &str) -> Value {
-    let code = format!(
-        "function envoy_on_request(handle) handle:headers():add('{name}', 'request') end
-         function envoy_on_response(handle) handle:headers():add('{name}', 'response') end"
-    );
-    json!({
-        "name": format!("envoy.filters.http.lua.{name}"),
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": code},
-        },
-    })
 }
 
 fn to_other() -> Value {

@@ -10,6 +10,7 @@ use super::cells::{
     Cell, ETAG, GOOD, GOOD_TYPE, OTHER, OTHER_TYPE, On, Seen, Shape, Type, policies,
 };
 use super::counted;
+use crate::scene::nothing_is_left;
 
 /// How long the proxy waits for an upstream that says nothing.
 const TIMEOUT: &str = "0.3s";
@@ -189,21 +190,6 @@ async fn leave(
     } else {
         drop(request.answer().await);
     }
-}
-
-/// Waits until no request is under way, and asserts that the filter met nothing unforeseen.
-pub async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
-    upstream.in_flight_reaches(0).await;
-    let ingress = [("envoy_http_conn_manager_prefix", "ingress")];
-    envoy
-        .expect_metric("envoy_http_downstream_rq_active", &ingress, 0)
-        .await;
-    let errors = envoy
-        .metrics()
-        .await
-        .value("spillway_internal_errors_total", &[]);
-    assert_eq!(errors, 0, "{}", envoy.log());
-    assert_eq!(envoy.log_lines("panicked|Uncaught"), [""; 0]);
 }
 
 /// Asserts that each policy has counted its fallbacks, and its outcomes as if it had none.

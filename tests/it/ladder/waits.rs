@@ -9,9 +9,9 @@ use spillway_tests::{Envoy, Reply, Strict, Upstream, raw};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::real::{nothing_is_left, setting};
+use super::real::setting;
 use super::simulated::{Does, Stage};
-use crate::scene::{count_is, policy, with};
+use crate::scene::{count_is, nothing_is_left, policy, with};
 
 /// A policy that rejects everything, asks another cluster in half a second, and knows a last answer.
 fn rejecting(stops_iteration: bool) -> Value {

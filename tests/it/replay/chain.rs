@@ -1,23 +1,9 @@
 //! Other filters around this one.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{FAIL, nothing_is_left, setting};
-
-/// A filter that marks requests and answers by headers of this name.
-fn marking(name: &str) -> Value {
-    let code = format!(
-        "function envoy_on_request(handle) handle:headers():add('{name}', 'request') end
-         function envoy_on_response(handle) handle:headers():add('{name}', 'response') end"
-    );
-    json!({
-        "name": format!("envoy.filters.http.lua.{name}"),
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": code},
-        },
-    })
-}
+use super::{FAIL, setting};
+use crate::scene::{marking, nothing_is_left};
 
 /// A request is sent again as the filter got it: with what filters nearer to the client did to it,
 /// and without what those behind do. An answer that takes another's place goes straight to the

@@ -33,7 +33,7 @@ const SLOTS: usize = 256;
 /// How old the note of an answer's last use may get, so that not every use is a write.
 const USE_NOTED_EACH: Span = Span::from_secs(1);
 
-/// How many answers are remembered as kept just now.
+/// How many answers are remembered as kept just now: a power of two.
 const RECENT: usize = 64;
 
 /// The shelf as one worker knows it.
@@ -87,8 +87,9 @@ impl Shelf {
     pub fn begin(&mut self, collection: &mut Collection, now: Instant) -> Result<bool, Unkept> {
         let (resource, variant) = collection.place;
         let key = resource ^ variant.rotate_left(1);
-        let at = usize::try_from(key % RECENT as u64).unwrap_or(0);
-        let Some(recent) = self.recent.get_mut(at) else {
+        let at = key & (RECENT as u64).saturating_sub(1);
+        let at = usize::try_from(at).ok();
+        let Some(recent) = at.and_then(|at| self.recent.get_mut(at)) else {
             return Ok(false);
         };
         let (known, since) = *recent;

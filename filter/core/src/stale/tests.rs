@@ -13,6 +13,9 @@ use crate::testing::{Asking, at_ms};
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const UNIX_SECS: u64 = 784_111_777;
 
+/// Header lines.
+type Lines = &'static [&'static str];
+
 /// A header line as `name: value`.
 fn line(text: &str) -> (&str, &str) {
     text.split_once(": ").expect("a header line")
@@ -326,7 +329,8 @@ fn what_was_vouched_for_is_given_only_where_it_still_is() {
 /// that asks later; whether that may have it.
 #[test]
 fn an_answer_is_for_requests_with_the_same_values_of_what_it_varies_by() {
-    let rows: &[(&[&str], &[&str], &[&str], bool)] = &[
+    type Row = (Lines, Lines, Lines, bool);
+    let rows: &[Row] = &[
         (&[], &[], &["accept-language: de"], true),
         (
             &["vary: Accept-Language"],
