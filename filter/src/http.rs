@@ -87,6 +87,7 @@ impl Http {
         if let Step::Call = step {
             match copied(request, &mut ticket) {
                 Some(copy) => {
+                    publish(&engine, ticket.note());
                     drop(engine);
                     let is_head = copy.is_head();
                     let stream =

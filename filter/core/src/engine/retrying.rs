@@ -249,6 +249,7 @@ impl<R: Records> Engine<R> {
         };
         ticket.course.response_start = Some(now);
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
+        self.forget(ticket, response, verdict);
         if let Some(wait) = self.again(ticket, response, verdict, now) {
             return Step::Retry(wait);
         }

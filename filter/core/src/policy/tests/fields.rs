@@ -1,6 +1,7 @@
 //! What each field becomes.
 
 use super::*;
+use crate::fallback::{Media, Template};
 
 /// Every default, as the table of fields in the documentation has it.
 fn defaults() -> Policy {
