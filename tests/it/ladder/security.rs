@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use spillway_tests::{Reply, Strict, Upstream, raw};
+use spillway_tests::{Client, Reply, Strict, Upstream, eventually, raw};
 
 use super::real::setting;
 use super::simulated::{Asking, Does, Stage, good};
@@ -63,7 +63,7 @@ async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_up
         assert_eq!(envoy.get_with(&path, first).await.text(), body);
         upstream.reply_on(&path, Reply::status(503).body("bad"));
         for _ in 0..8 {
-            let client = spillway_tests::Client::unpooled(envoy.address());
+            let client = Client::unpooled(envoy.address());
             let answer = client.get_with(&path, second).await;
             let expected = if shared { (200, &*body) } else { (503, "bad") };
             let row = format!("{first:?} {second:?}");
@@ -98,6 +98,31 @@ async fn a_kept_answer_does_not_outlive_its_age() {
     upstream.reply(Reply::status(503).body("bad"));
     assert_eq!(envoy.get("/old").await.status, 503);
     nothing_is_left(&upstream, &envoy).await;
+}
+
+#[tokio::test]
+async fn a_kept_answer_outlives_the_machine() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let envoy = setting(&upstream, &other)
+        .http2_upstream()
+        .policy(keeping("1h"))
+        .trap_in("proxy_on_response_trailers")
+        .start()
+        .await;
+    upstream.reply_on("/kept", Reply::status(200).body("good"));
+    assert_eq!(envoy.get("/kept").await.text(), "good");
+    upstream.reply_on("/kept", Reply::status(503).body("bad"));
+    let trailers = [("x-script", "trailer=x-end")];
+    // The stream of the trap may end with its connection.
+    let client = Client::unpooled(envoy.address());
+    drop(client.get_with("/trap", &trailers).await);
+    let trap = "proxy_on_response_trailers failed";
+    eventually(trap, async || !envoy.log_lines(trap).is_empty()).await;
+    eventually("a machine that is loaded again", async || {
+        client.get("/kept").await.text() == "good"
+    })
+    .await;
+    assert_eq!(envoy.stat("wasm.spillway.vm_reload_success").await, 1);
 }
 
 /// To the millisecond, under the simulator's clock.
