@@ -192,37 +192,37 @@ impl Held {
         After::Stays
     }
 
-    /// A piece of the request of a stream, `size` bytes of it, has come.
+    /// A piece of the request of a stream has come; with it `size` bytes are in the host's
+    /// buffer, where what is held back gathers: at the end all of it is there.
     pub fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
-        let after = self.with(context, |stream| {
-            if stream.waits_for != WaitsFor::Body {
-                return After::of(stream);
-            }
-            let shared = stream.shared.clone();
-            let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
-                return After::Goes;
-            };
-            // What is held back gathers in the host's buffer: at the end all of it is there.
+        self.request_part(context, |engine, stream, now| {
             let most = engine.replay_body_bytes();
             let fits = u32::try_from(size).is_ok_and(|size| size <= most);
             if fits && !ends {
-                return After::Stays;
+                return None;
             }
-            let step = if fits && stream.copy.take_body(Buffer::RequestBody, size, most) {
+            if fits && stream.copy.take_body(Buffer::RequestBody, size, most) {
                 engine.request_complete(&mut stream.ticket, Some(now));
-                Step::Call
-            } else {
-                pass_over(&mut engine, stream, Denial::RequestBody, now)
-            };
-            drop(engine);
-            self.end_wait(context);
-            self.act(context, stream, step, None, now)
-        });
-        after.unwrap_or(After::Goes).action()
+                return Some(Step::Call);
+            }
+            Some(pass_over(engine, stream, Denial::RequestBody, now))
+        })
     }
 
     /// The request of a stream has trailers, which no call can carry.
     pub fn request_trailers(&self, context: u32) -> Action {
+        self.request_part(context, |engine, stream, now| {
+            Some(pass_over(engine, stream, Denial::RequestShape, now))
+        })
+    }
+
+    /// A part of the request of a stream has come. If the stream waits for it, `decide` says
+    /// what is done, or nothing where the wait goes on.
+    fn request_part(
+        &self,
+        context: u32,
+        decide: impl FnOnce(&mut Engine, &mut Stream, Instant) -> Option<Step>,
+    ) -> Action {
         let after = self.with(context, |stream| {
             if stream.waits_for != WaitsFor::Body {
                 return After::of(stream);
@@ -231,7 +231,9 @@ impl Held {
             let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
                 return After::Goes;
             };
-            let step = pass_over(&mut engine, stream, Denial::RequestShape, now);
+            let Some(step) = decide(&mut engine, stream, now) else {
+                return After::Stays;
+            };
             drop(engine);
             self.end_wait(context);
             self.act(context, stream, step, None, now)
@@ -471,13 +473,8 @@ impl Held {
 
 /// No other cluster gets a request that has not come as a whole, or that no call can carry.
 fn pass_over(engine: &mut Engine, stream: &mut Stream, denial: Denial, now: Instant) -> Step {
-    let ticket = &mut stream.ticket;
-    ticket.spoil(denial);
-    let skip = match denial {
-        Denial::RequestShape => Skip::RequestShape,
-        _ => Skip::RequestBody,
-    };
-    engine.skip(ticket, skip, now)
+    stream.ticket.spoil(denial);
+    engine.skip(&mut stream.ticket, Skip::without_copy(denial), now)
 }
 
 impl After {

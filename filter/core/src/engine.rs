@@ -87,8 +87,8 @@ struct Needs {
     echo: bool,
     /// A copy of the request.
     copy: bool,
-    /// That good answers are kept.
-    keeping: bool,
+    /// That good answers are kept, under keys that are made of these parts, as a hash.
+    keeping: Option<u64>,
 }
 
 impl Needs {
@@ -97,7 +97,7 @@ impl Needs {
             response: policy.wants_response(),
             echo: policy.echoes_request_later(),
             copy: policy.asks_cluster_later(),
-            keeping: policy.keeps_answers(),
+            keeping: policy.keeps_answers().then(|| keys::make_of(&policy.key)),
         }
     }
 }
@@ -114,7 +114,8 @@ impl<R: Records> Engine<R> {
         let mut random = Random::new(seed);
         let hash_seed = random.word();
         let table = |_: &Policy| KeyTable::new(config.limits.keys);
-        let keeps = config.policies.iter().any(Policy::keeps_answers);
+        let needs: Vec<Needs> = config.policies.iter().map(Needs::of).collect();
+        let keeps = needs.iter().any(|needs| needs.keeping.is_some());
         let shelf = keeps.then(|| Shelf::new(config.limits.stale_bytes, config.sync.interval));
         let mut engine = Engine {
             reserved: reserved(&config.policies),
@@ -124,7 +125,7 @@ impl<R: Records> Engine<R> {
             balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
             many_headers: select::wants_many_headers(&config.policies),
-            needs: config.policies.iter().map(Needs::of).collect(),
+            needs,
             policies: config.policies,
             random,
             admin: config.admin,
@@ -232,8 +233,10 @@ impl<R: Records> Engine<R> {
         let retry = policy.retry.as_ref();
         let wish = retry.map(|config| retry::wish(config, request, course.grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
-        if fits && needs.keeping {
-            self.ask(&mut ticket, request, now);
+        if let Some(key_make) = needs.keeping
+            && fits
+        {
+            self.ask(&mut ticket, key_make, request, now);
         }
         let refusal = match self.reach(place, fits, now) {
             Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),

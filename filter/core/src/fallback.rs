@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use crate::breaker::StateName;
 use crate::policy::{FallbackType, On, Policy, Respond};
+use crate::retry::Denial;
 use crate::time::Span;
 
 mod accept;
@@ -97,6 +98,15 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// Why no other cluster is asked for a request of which there is no copy for this reason.
+    pub fn without_copy(denial: Denial) -> Skip {
+        match denial {
+            Denial::RequestBody => Skip::RequestBody,
+            Denial::RequestShape => Skip::RequestShape,
+            _ => Skip::Host,
+        }
+    }
+
     /// The word for it in metrics.
     pub fn name(self) -> &'static str {
         match self {

@@ -156,6 +156,7 @@ impl Collection {
             return None;
         }
         let variant = variant(asked, headers)?;
+        let fresh_for = fresh_for(&said, headers, unix_secs);
         let length = headers.first("content-length").and_then(hint::number);
         Some(Collection {
             place: (asked.hash, keys::hash(seed, &variant)),
@@ -167,8 +168,8 @@ impl Collection {
                 for_all,
                 at: asked.at,
                 age: age(headers, unix_secs),
-                fresh_for: fresh_for(&said, headers, unix_secs),
-                usable_for: usable_for(&said, headers, unix_secs),
+                fresh_for,
+                usable_for: usable_for(&said, fresh_for),
                 headers: end_to_end(headers),
                 body: Vec::new(),
             },
@@ -228,8 +229,7 @@ fn fresh_for(said: &CacheControl, headers: &Headers, unix_secs: u64) -> Span {
 ///
 /// `stale-if-error` says how long it may be used past its freshness (RFC 5861, 4). Without,
 /// `s-maxage` means what `proxy-revalidate` does: not at all (RFC 9111, 5.2.2.10).
-fn usable_for(said: &CacheControl, headers: &Headers, unix_secs: u64) -> Option<Span> {
-    let fresh_for = fresh_for(said, headers, unix_secs);
+fn usable_for(said: &CacheControl, fresh_for: Span) -> Option<Span> {
     let extra = said.stale_if_error.or(said.s_maxage.map(|_| 0))?;
     let all = fresh_for
         .as_ns()

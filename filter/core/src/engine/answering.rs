@@ -34,8 +34,10 @@ impl<R: Records> Engine<R> {
         self.count(ticket.policy, Counter::Rejected);
         ticket.decision = Some(Decision::Reject);
         let policy = self.policies.get(ticket.policy);
-        let echoes = policy.is_some_and(|policy| policy.echoes_request());
-        ticket.echo = echoes.then(|| Echo::of(request));
+        // It may have been read already, for an answer to a failure.
+        if ticket.echo.is_none() && policy.is_some_and(|policy| policy.echoes_request()) {
+            ticket.echo = Some(Echo::of(request));
+        }
         self.trouble(ticket, On::Open, retry_after, now)
     }
 
@@ -69,28 +71,27 @@ impl<R: Records> Engine<R> {
             else {
                 return Step::Pass;
             };
-            let (on, next) = (trouble.on, trouble.next);
+            let next = trouble.next;
             trouble.next = next.saturating_add(1);
-            let Some(entry) = policy.fallback.get(next) else {
-                return match occasion(ticket) {
-                    Some(occasion) if occasion.on == On::Open => {
-                        let answer = fallback::default(policy, &occasion);
-                        self.give(ticket, answer)
-                    }
-                    _ => Step::Pass,
-                };
+            let Some(occasion) = occasion(ticket) else {
+                return Step::Pass;
             };
-            if !entry.on.contains(on) {
+            let Some(entry) = policy.fallback.get(next) else {
+                if occasion.on != On::Open {
+                    return Step::Pass;
+                }
+                let answer = fallback::default(policy, &occasion);
+                return self.give(ticket, answer);
+            };
+            if !entry.on.contains(occasion.on) {
                 continue;
             }
             let kind = Kind::of(&entry.from);
             let tried = match &entry.from {
-                FallbackType::Respond(respond) => occasion(ticket)
-                    .map(|occasion| fallback::respond(policy, respond, &occasion))
-                    .ok_or(Skip::Host),
+                FallbackType::Respond(entry) => Ok(fallback::respond(policy, entry, &occasion)),
                 FallbackType::Stale(config) => {
                     let config = *config;
-                    self.kept(ticket, &config, now)
+                    self.kept(ticket.asked.as_deref(), &config, &occasion, now)
                 }
                 FallbackType::Cluster(_) => match self.why_not_call(ticket) {
                     None => {
@@ -99,19 +100,24 @@ impl<R: Records> Engine<R> {
                     }
                     Some(skip) => Err(skip),
                 },
-                FallbackType::Route(_) => {
-                    trouble.diverted = true;
-                    ticket.watches_response = true;
-                    ticket.decision = Some(Decision::Divert);
-                    self.count(ticket.policy, Counter::Fallback(On::Open, kind));
-                    return Step::Divert;
-                }
+                FallbackType::Route(_) => return self.divert(ticket),
             };
             match tried {
                 Ok(answer) => return self.give(ticket, answer),
                 Err(skip) => self.count(ticket.policy, Counter::FallbackSkipped(kind, skip)),
             }
         }
+    }
+
+    /// Sends a rejected request elsewhere.
+    fn divert(&mut self, ticket: &mut Ticket) -> Step {
+        if let Some(trouble) = &mut ticket.trouble {
+            trouble.diverted = true;
+        }
+        ticket.watches_response = true;
+        ticket.decision = Some(Decision::Divert);
+        self.count(ticket.policy, Counter::Fallback(On::Open, Kind::Route));
+        Step::Divert
     }
 
     /// Gives an answer that is made here.
@@ -217,7 +223,7 @@ impl<R: Records> Engine<R> {
 }
 
 /// Why, and about what, an answer is made.
-pub(super) fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
+fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
     let (trouble, echo) = (ticket.trouble.as_ref()?, ticket.echo.as_ref());
     Some(Occasion {
         on: trouble.on,

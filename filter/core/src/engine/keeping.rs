@@ -4,9 +4,8 @@ use alloc::boxed::Box;
 
 use crate::classify::{Outcome, Response, Verdict};
 use crate::event::Counter;
-use crate::fallback::{Answer, Skip};
+use crate::fallback::{Answer, Occasion, Skip};
 use crate::headers::Headers;
-use crate::keys;
 use crate::policy::StaleConfig;
 use crate::records::Records;
 use crate::select::Request;
@@ -14,13 +13,18 @@ use crate::stale::{Asked, Collection, Purpose, Under, Unkept};
 use crate::time::Instant;
 
 use super::Engine;
-use super::answering::occasion;
 use super::ticket::Ticket;
 
 impl<R: Records> Engine<R> {
     /// Notes what a request has to do with kept answers; its key stands in `self.key`.
     #[inline(never)]
-    pub(super) fn ask(&self, ticket: &mut Ticket, request: &impl Request, now: Instant) {
+    pub(super) fn ask(
+        &self,
+        ticket: &mut Ticket,
+        key_make: u64,
+        request: &impl Request,
+        now: Instant,
+    ) {
         let Some(policy) = self.policies.get(ticket.policy) else {
             return;
         };
@@ -29,7 +33,7 @@ impl<R: Records> Engine<R> {
         }
         let under = Under {
             policy: &policy.name,
-            key_make: keys::make_of(&policy.key),
+            key_make,
             key: &self.key,
         };
         let asked = Asked::new(request, under, self.hash_seed, now);
@@ -42,17 +46,17 @@ impl<R: Records> Engine<R> {
     /// The kept answer for a request that an entry may give.
     pub(super) fn kept(
         &mut self,
-        ticket: &Ticket,
+        asked: Option<&Asked>,
         config: &StaleConfig,
+        occasion: &Occasion<'_>,
         now: Instant,
     ) -> Result<Answer, Skip> {
-        let asked = ticket.asked.as_deref().filter(|asked| asked.may_get());
-        let (asked, occasion) = asked.zip(occasion(ticket)).ok_or(Skip::NotKept)?;
+        let asked = asked.filter(|asked| asked.may_get()).ok_or(Skip::NotKept)?;
         let shelf = self.shelf.as_ref().ok_or(Skip::NotKept)?;
         shelf
             .find(&mut self.records, asked, now, &mut self.buffer)
             .filter(|kept| kept.may_be_given(config, now))
-            .map(|kept| kept.answer(asked, &occasion, now))
+            .map(|kept| kept.answer(asked, occasion, now))
             .ok_or(Skip::NotKept)
     }
 

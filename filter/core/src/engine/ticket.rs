@@ -111,7 +111,7 @@ impl Decision {
     }
 }
 
-/// A request that passed, and what is known of it so far.
+/// A request that passed or was rejected, and what is known of it so far.
 ///
 /// To be given to [`Engine::settle`], or to [`Engine::abandon`] where the host says
 /// nothing of how the request ended.
@@ -241,11 +241,7 @@ impl Ticket {
         if let Plan::Filter(series) = &mut self.plan {
             series.spoilt = Some(denial);
         }
-        self.uncallable = Some(match denial {
-            Denial::RequestBody => Skip::RequestBody,
-            Denial::RequestShape => Skip::RequestShape,
-            _ => Skip::Host,
-        });
+        self.uncallable = Some(Skip::without_copy(denial));
     }
 
     /// Whether the client has sent its whole request.

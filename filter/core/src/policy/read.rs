@@ -460,14 +460,15 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// A list of names, each one or more characters.
+/// A list of names.
 pub(super) fn names(place: &Place<'_>) -> Vec<Box<str>> {
-    place
-        .list(|item| {
-            item.schema(|| json!({"minLength": 1}));
-            item.text("a text that is not empty", |text| {
-                (!text.is_empty()).then(|| Box::from(text))
-            })
-        })
-        .unwrap_or_default()
+    place.list(|item| name(&item)).unwrap_or_default()
+}
+
+/// A name of one or more characters.
+pub(super) fn name(place: &Place<'_>) -> Option<Box<str>> {
+    place.schema(|| json!({"minLength": 1}));
+    place.text("a text that is not empty", |text| {
+        (!text.is_empty()).then(|| Box::from(text))
+    })
 }

@@ -113,12 +113,11 @@ impl Shelf {
     /// Where it has no room, or those that are being taken down have none together.
     pub fn push(&mut self, collection: &mut Collection, piece: &[u8]) -> Result<(), Unkept> {
         let all = self.collecting.saturating_add(piece.len());
-        let body = &mut collection.kept.body;
-        if body.len().saturating_add(piece.len()) > collection.most || all > self.collecting_max {
+        if !self.fits(collection, piece.len()) || all > self.collecting_max {
             return Err(Unkept::TooLarge);
         }
         self.collecting = all;
-        body.extend_from_slice(piece);
+        collection.kept.body.extend_from_slice(piece);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::super::read::{Object, Place};
+use super::super::read::{self, Object, Place};
 use super::super::{
     ClusterConfig, Fallback, FallbackType, On, OnSet, RouteConfig, StaleConfig, lower, text,
 };
@@ -138,20 +138,16 @@ fn stale(o: &mut Object<'_>) -> StaleConfig {
 }
 
 fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
-    let (name, path) = (o.at("cluster"), o.at("path"));
+    let (cluster, path) = (o.at("cluster"), o.at("path"));
     let timeout = o.at("timeout").duration(false, TIMEOUTS, TIMEOUT);
-    needed(&name);
-    name.schema(|| json!({"minLength": 1}));
+    needed(&cluster);
     path.schema(|| json!({"pattern": text::REQUEST_PATH_PATTERN}));
     let allowed = "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
     let path = path.text(allowed, |text| {
         text::is_request_path(text).then(|| Box::from(text))
     });
-    let name = name.text("a text that is not empty", |text| {
-        (!text.is_empty()).then(|| Box::from(text))
-    });
     Some(ClusterConfig {
-        cluster: name?,
+        cluster: read::name(&cluster)?,
         path,
         timeout,
     })
