@@ -45,6 +45,8 @@ pub struct Record {
 pub struct Window {
     pub from: Time,
     pub to: Time,
+    /// The group of clients that it is about; all if missing.
+    pub source: Option<usize>,
     pub tally: Tally,
 }
 
@@ -73,10 +75,15 @@ impl Record {
         }
     }
 
-    /// Adds a stretch of time to tally.
-    pub fn window(&mut self, from: Time, to: Time) {
+    /// Adds a stretch of time to tally, for all clients or for one group of them.
+    pub fn window(&mut self, from: Time, to: Time, source: Option<usize>) {
         let tally = Tally::new(self.names.clusters.len(), DIGITS);
-        self.windows.push(Window { from, to, tally });
+        self.windows.push(Window {
+            from,
+            to,
+            source,
+            tally,
+        });
     }
 
     /// Something happened.
@@ -86,11 +93,25 @@ impl Record {
     }
 
     /// Counts at `at`, wherever it belongs.
-    pub fn count(&mut self, at: Time, mut count: impl FnMut(&mut Tally)) {
+    pub fn count(&mut self, at: Time, count: impl FnMut(&mut Tally)) {
+        self.count_where(at, |of| of.is_none(), count);
+    }
+
+    /// Counts at `at` what a client of the group at `source` did or got.
+    pub fn count_of(&mut self, at: Time, source: usize, count: impl FnMut(&mut Tally)) {
+        self.count_where(at, |of| of.is_none_or(|it| it == source), count);
+    }
+
+    fn count_where(
+        &mut self,
+        at: Time,
+        wanted: impl Fn(Option<usize>) -> bool,
+        mut count: impl FnMut(&mut Tally),
+    ) {
         count(&mut self.total);
         count(self.series.at(at));
         for window in &mut self.windows {
-            if window.from <= at && at < window.to {
+            if window.from <= at && at < window.to && wanted(window.source) {
                 count(&mut window.tally);
             }
         }

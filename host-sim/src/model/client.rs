@@ -48,6 +48,8 @@ pub struct RequestKind {
     pub template: Template,
     /// The route that all of them take, if they are all alike; outer none: look it up.
     pub picked: Option<Option<Picked>>,
+    /// How long its client waits, if not as the others of its group.
+    pub timeout: Option<Span>,
     /// The sum of the weights up to this one.
     upto: u64,
 }
@@ -186,6 +188,7 @@ impl RequestKind {
         Ok(RequestKind {
             template: Template::new(spec)?,
             picked: None,
+            timeout: spec.timeout,
             upto,
         })
     }

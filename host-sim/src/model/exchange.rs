@@ -16,6 +16,9 @@ pub struct Exchange {
     /// Counted from 1 over the run.
     pub request: u64,
     pub caller: Caller,
+    /// Who sends it, and which of its kinds it is.
+    pub source: usize,
+    pub kind: usize,
     pub grpc: bool,
     /// Whether the answer has no body.
     pub head: bool,
@@ -32,6 +35,8 @@ pub struct Exchange {
     pub phase: Phase,
     pub deadlines: Deadlines,
     pub seen: Seen,
+    /// Chunks of the body that the client has yet to send.
+    pub chunks_left: u32,
     /// The details that the router gave its answer; an answer with others is the filter's.
     pub told: Option<Rc<str>>,
 }
@@ -49,6 +54,8 @@ impl Exchange {
             stream,
             request,
             caller,
+            source: 0,
+            kind: 0,
             grpc: false,
             head: false,
             complete_at: now,
@@ -61,6 +68,7 @@ impl Exchange {
             phase: Phase::Filter,
             deadlines: Deadlines::new(patience),
             seen: Seen::default(),
+            chunks_left: 0,
             told: None,
         }
     }

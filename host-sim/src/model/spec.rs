@@ -16,4 +16,4 @@ pub use cluster::{Answer, Cluster, Latency, Limits, RetryBudget, Shape, Upstream
 pub use fault::{Fault, FaultKind};
 pub use number::Percent;
 pub use route::{Direct, HeaderMatch, Match, RetryPolicy, Route};
-pub use traffic::{Arrivals, Backoff, ClientRetry, Request, Step, Traffic};
+pub use traffic::{Arrivals, Backoff, ClientRetry, Request, Step, Traffic, Upload};

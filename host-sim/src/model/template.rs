@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::model::spec::Request;
+use crate::model::spec::{Request, Upload};
 use crate::sim::rng::Rng;
 
 /// One kind of request, ready to be sent.
@@ -16,6 +16,10 @@ pub struct Template {
     constant: HeaderMap,
     drawn: Vec<(Box<[u8]>, Pattern)>,
     pub body: Bytes,
+    /// How the body is sent; all at once if missing.
+    pub upload: Option<Upload>,
+    /// Trailers behind the body.
+    pub trailers: Option<HeaderMap>,
     pub grpc: bool,
     /// Whether the answer has no body, whatever its headers say.
     pub head: bool,
@@ -61,7 +65,8 @@ impl Template {
             add("content-type", "application/grpc");
             add("te", "trailers");
         }
-        if spec.body_bytes > 0 && !spec.grpc {
+        let whole = spec.upload.is_none() && spec.trailers.is_empty();
+        if spec.body_bytes > 0 && !spec.grpc && whole {
             add("content-length", &spec.body_bytes.to_string());
         }
         add("x-forwarded-proto", "http");
@@ -79,6 +84,8 @@ impl Template {
             constant: pairs.iter().map(|(name, value)| (name, value)).collect(),
             drawn,
             body: vec![0; spec.body_bytes.max(least) as usize].into(),
+            upload: spec.upload.clone(),
+            trailers: (!spec.trailers.is_empty()).then(|| spec.trailers.iter().collect()),
             grpc: spec.grpc,
             head: method == "HEAD",
         })

@@ -171,6 +171,8 @@ enum Event {
         cluster: u32,
         job: JobKey,
     },
+    /// A client sends the next chunk of a body.
+    Chunk(ExchangeKey),
     /// A deadline of a request may have come.
     Deadline(ExchangeKey),
     /// A plugin's call times out.
@@ -376,6 +378,7 @@ impl World {
             Event::Thought { source, client } => self.begin_call(source as usize, Some(client)),
             Event::Resend(call) => self.send(call),
             Event::Job { cluster, job } => self.wake_job(cluster as usize, job),
+            Event::Chunk(exchange) => self.send_chunk(exchange),
             Event::Deadline(exchange) => self.meet_deadline(exchange),
             Event::CalloutDeadline(callout) => self.time_out_callout(callout),
             Event::Fault { number, begins } => self.change_fault(number as usize, begins),

@@ -17,6 +17,9 @@ const WORKERS_MAX: u32 = 256;
 /// A day; the clock of a run ends much later.
 const DURATION_MAX: Span = Span::from_ms(86_400_000);
 
+/// More chunks than a slow upload needs.
+const CHUNKS_MAX: u32 = 10_000;
+
 /// More calls a second than anybody waits for.
 const RATE_MAX: f64 = 1e6;
 
@@ -185,6 +188,12 @@ fn check_request(request: &Request, path: &str, told: Told<'_>) -> Option<Templa
             format!("is {:?}, which does not begin with /", request.path),
         );
     }
+    if let Some(upload) = &request.upload
+        && !(1..=CHUNKS_MAX).contains(&upload.chunks)
+    {
+        let text = format!("is {}, allowed 1 to {CHUNKS_MAX}", upload.chunks);
+        told(&format!("{path}.upload.chunks"), text);
+    }
     match Template::new(request) {
         Ok(template) => is_path.then_some(template),
         Err(BadPlaceholder(text)) => {
@@ -246,6 +255,14 @@ fn check_expectations(file: &File, told: Told<'_>) {
     for (number, statement) in file.expect.iter().enumerate() {
         if let Some(name) = &statement.cluster {
             check_cluster(file, name, &format!("expect[{number}].cluster"), told);
+        }
+        if let Some(name) = &statement.source {
+            let mut names = file.traffic.iter().map(|it| &it.name);
+            if !names.clone().any(|known| known == name) {
+                let known: Vec<_> = names.by_ref().map(String::as_str).collect();
+                let text = format!("is {name:?}, unknown traffic; known: {}", known.join(", "));
+                told(&format!("expect[{number}].source"), text);
+            }
         }
     }
 }

@@ -54,6 +54,9 @@ pub struct Statement {
     /// Something that clients see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientMeasure>,
+    /// With `client`: the group of clients with this name alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Attempts at upstreams for each call of a client: at most or at least `value`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amplification: Option<Limit>,
@@ -156,6 +159,8 @@ pub struct Expectation {
     pub subject: Subject,
     /// From and to; none for the whole run.
     pub window: Option<(Time, Time)>,
+    /// The group of clients that it is about; all if missing.
+    pub source: Option<String>,
     pub bounds: Bounds,
 }
 

@@ -66,6 +66,7 @@ impl From<&Calls> for Request {
             headers: calls.headers.clone(),
             body_bytes: calls.body_bytes,
             grpc: calls.grpc,
+            ..Request::default()
         }
     }
 }

@@ -94,6 +94,12 @@ pub struct Request {
     pub authority: String,
     pub headers: BTreeMap<String, String>,
     pub body_bytes: u32,
+    /// How the body is sent; all at once if missing.
+    pub upload: Option<Upload>,
+    /// Trailers behind the body.
+    pub trailers: BTreeMap<String, String>,
+    /// How long the client waits before it leaves; the group's `timeout` if missing.
+    pub timeout: Option<Span>,
     /// A gRPC call: sets the content type, and is judged by its gRPC status.
     pub grpc: bool,
 }
@@ -107,7 +113,32 @@ impl Default for Request {
             authority: "example.com".into(),
             headers: BTreeMap::new(),
             body_bytes: 0,
+            upload: None,
+            trailers: BTreeMap::new(),
+            timeout: None,
             grpc: false,
+        }
+    }
+}
+
+/// A body that is sent in chunks.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upload {
+    /// Number of equal chunks.
+    pub chunks: u32,
+    /// Time from the headers to the first chunk, and between chunks.
+    pub interval: Span,
+    /// Whether the client never ends the body after the last chunk.
+    pub unfinished: bool,
+}
+
+impl Default for Upload {
+    fn default() -> Upload {
+        Upload {
+            chunks: 1,
+            interval: Span::ZERO,
+            unfinished: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Clients: they call, wait, give up, try again. Services that call others send as they do.
 
+use crate::headers::HeaderMap;
 use crate::host::Part;
 use crate::model::client::Kind;
 use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
@@ -66,7 +67,8 @@ impl World {
             tries: 0,
             worker: worker as usize,
         });
-        self.record.count(self.now, |tally| tally.calls += 1);
+        self.record
+            .count_of(self.now, source, |tally| tally.calls += 1);
         self.send(call);
     }
 
@@ -83,7 +85,9 @@ impl World {
             worker: call.worker,
             client: call.client,
         };
-        self.record.count(self.now, |tally| tally.requests += 1);
+        let source = call.source;
+        self.record
+            .count_of(self.now, source, |tally| tally.requests += 1);
         self.send_request(&sending, &[]);
     }
 
@@ -117,27 +121,39 @@ impl World {
             downstream_address: Some(from.address.clone()),
             ..StreamInfo::default()
         });
-        let patience = from.timeout.map_or(NEVER, |timeout| self.now + timeout);
+        let patience = kind.timeout.or(from.timeout);
+        let patience = patience.map_or(NEVER, |timeout| self.now + timeout);
         let Template {
-            body, grpc, head, ..
+            body,
+            upload,
+            trailers,
+            grpc,
+            head,
+            ..
         } = &kind.template;
         let exchange = self.exchanges.insert(Exchange {
             grpc: *grpc,
             head: *head,
             picked,
+            chunks_left: upload.as_ref().map_or(0, |upload| upload.chunks),
+            source,
+            kind: sending.kind,
             ..Exchange::new(stream, request, sending.caller, self.now, patience)
         });
         self.by_stream.insert(stream, exchange);
         if let Caller::Service { cluster, job } = sending.caller {
             self.clusters[cluster].inner.insert(job, exchange);
         }
-        let end = body.is_empty();
-        if !end {
+        let end = body.is_empty() && upload.is_none() && trailers.is_none();
+        if let Some(upload) = upload {
+            let at = self.now + upload.interval;
+            self.queue.push(at, Event::Chunk(exchange));
+        } else if !end {
             let data = Part::Body {
                 data: body.clone(),
                 end: false,
             };
-            for part in [data, Part::bare_end()] {
+            for part in [data, last_part(trailers.as_ref())] {
                 self.feeds.push_back(Feed {
                     exchange,
                     part,
@@ -147,6 +163,43 @@ impl World {
         }
         self.host.request(stream, Part::Headers { map, end });
         self.settle_and_arm(exchange);
+    }
+
+    /// The next chunk of a body, and after the last one its end, if it has one.
+    pub(super) fn send_chunk(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let template = self.sources[exchange.source]
+            .kinds
+            .get(exchange.kind)
+            .map(|kind| &kind.template);
+        let Some((template, upload)) =
+            template.and_then(|template| Some((template, template.upload.as_ref()?)))
+        else {
+            return;
+        };
+        let mut parts = Vec::new();
+        if exchange.chunks_left > 0 {
+            exchange.chunks_left -= 1;
+            let len = template.body.len() / upload.chunks.max(1) as usize;
+            let data = template.body.slice(..len);
+            parts.push(Part::Body { data, end: false });
+        }
+        if exchange.chunks_left > 0 {
+            let at = self.now + upload.interval;
+            self.queue.push(at, Event::Chunk(key));
+        } else if !upload.unfinished {
+            parts.push(last_part(template.trailers.as_ref()));
+        }
+        for part in parts {
+            self.feeds.push_back(Feed {
+                exchange: key,
+                part,
+                upwards: true,
+            });
+        }
+        self.settle_and_arm(key);
     }
 
     /// Lets the moment play out, and watches the clock over what is left waiting.
@@ -215,6 +268,7 @@ impl World {
             request,
             seen,
             caller,
+            source,
             ..
         } = exchange;
         let status = if end == End::GaveUp { 0 } else { seen.status };
@@ -235,8 +289,9 @@ impl World {
         self.record
             .reasons
             .count(info.code, info.flags, &info.details);
-        self.record
-            .count(self.now, |tally| tally.outcomes[outcome as usize] += 1);
+        self.record.count_of(self.now, source, |tally| {
+            tally.outcomes[outcome as usize] += 1;
+        });
         self.after_request(call, request, outcome, seen.retry_after);
     }
 
@@ -260,10 +315,12 @@ impl World {
             return;
         }
         let took = Span::between(call.began, self.now);
-        let client = call.client.map(|client| (call.source, client));
+        let source = call.source;
+        let client = call.client.map(|client| (source, client));
         self.calls.remove(key);
-        self.record
-            .count(self.now, |tally| tally.end_call(outcome.is_good(), took));
+        self.record.count_of(self.now, source, |tally| {
+            tally.end_call(outcome.is_good(), took);
+        });
         if let Some((place, client)) = client {
             self.think(place, client);
         }
@@ -277,6 +334,11 @@ impl World {
             self.queue.push(at, Event::Thought { source, client });
         }
     }
+}
+
+/// What ends a body.
+fn last_part(trailers: Option<&HeaderMap>) -> Part {
+    trailers.map_or_else(Part::bare_end, |map| Part::Trailers { map: map.clone() })
 }
 
 /// The details of an answer that the filter has called for and handed on.

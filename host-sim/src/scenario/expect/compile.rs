@@ -43,6 +43,7 @@ fn one(statement: &Statement) -> Result<Expectation, Wrong> {
     let bounds = bounds(statement, &subject)?;
     Ok(Expectation {
         text: text(statement),
+        source: statement.source.clone(),
         window: statement.between.map(|(from, to)| (time(from), time(to))),
         subject,
         bounds,
@@ -76,6 +77,7 @@ fn subject(statement: &Statement) -> Result<Subject, Wrong> {
             statement.cluster.is_some(),
             metric.is_some() || amplification.is_some(),
         ),
+        ("source", statement.source.is_some(), client.is_some()),
         ("value", statement.value.is_some(), amplification.is_some()),
     ] {
         if stands && !wanted {
@@ -203,7 +205,7 @@ fn text(statement: &Statement) -> String {
         return String::new();
     };
     // The order of the struct, which reads as a sentence; a map of JSON has its own.
-    const ORDER: [&str; 15] = [
+    const ORDER: [&str; 16] = [
         "at",
         "between",
         "circuit",
@@ -213,6 +215,7 @@ fn text(statement: &Statement) -> String {
         "metric",
         "cluster",
         "client",
+        "source",
         "amplification",
         "value",
         "min",

@@ -50,8 +50,12 @@ impl<'a> Judge<'a> {
 
     /// Opens windows in the record for the stretches of time; before the run.
     pub fn prepare(&self, record: &mut Record) {
-        for (from, to) in self.expectations.iter().filter_map(|it| it.window) {
-            record.window(from, to);
+        for it in self.expectations {
+            let source = source_of(it, record);
+            if it.window.is_some() || source.is_some() {
+                let (from, to) = it.window.unwrap_or(WHOLE_RUN);
+                record.window(from, to, source);
+            }
         }
     }
 
@@ -91,20 +95,22 @@ impl<'a> Judge<'a> {
 
     fn value(&self, number: usize, it: &Expectation, world: &World) -> Option<f64> {
         let record = &world.record;
-        let tally = match it.window {
-            None => &record.total,
-            Some((from, to)) => {
+        let source = source_of(it, record);
+        let tally = match (it.window, source) {
+            (None, None) => &record.total,
+            (window, source) => {
+                let (from, to) = window.unwrap_or(WHOLE_RUN);
                 let found = record
                     .windows
                     .iter()
-                    .find(|it| it.from == from && it.to == to);
+                    .find(|it| it.from == from && it.to == to && it.source == source);
                 &found?.tally
             }
         };
         match &it.subject {
             Subject::State { .. } => None,
             Subject::Enters { policy, key, state } => {
-                let (from, to) = it.window.unwrap_or((Time::ZERO, Time::from_ns(u64::MAX)));
+                let (from, to) = it.window.unwrap_or(WHOLE_RUN);
                 let entered = record
                     .circuits
                     .entered(policy, key.as_deref(), *state, from, to);
@@ -129,6 +135,15 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// From the first moment to the last.
+const WHOLE_RUN: (Time, Time) = (Time::ZERO, Time::from_ns(u64::MAX));
+
+/// The place of the group of clients that an expectation is about.
+fn source_of(it: &Expectation, record: &Record) -> Option<usize> {
+    let name = it.source.as_ref()?;
+    record.names.sources.iter().position(|other| other == name)
 }
 
 impl Watcher for Judge<'_> {
