@@ -26,6 +26,7 @@ pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     findings.extend(nothing_enforced(view));
     findings.extend(only_counts(view));
     findings.extend(constant_keys(view));
+    findings.extend(shared_clusters(view));
     findings.extend(no_failure_status(view));
 }
 
@@ -94,6 +95,46 @@ fn constant_keys(view: &PolicyView<'_>) -> Vec<Finding> {
         _ => None,
     })
     .collect()
+}
+
+/// Clusters that stand for many services, by a part of their names: Istio's for destinations that
+/// no service entry knows, those of dynamic forward proxies, and those that go wherever the client
+/// went.
+const SHARED: [&str; 4] = [
+    "passthrough",
+    "dynamic_forward_proxy",
+    "original_dst",
+    "original-dst",
+];
+
+/// Clusters that stand for many services, under a key that does not tell these apart.
+fn shared_clusters(view: &PolicyView<'_>) -> Vec<Finding> {
+    let apart = |part: &KeyPart| match part {
+        KeyPart::Authority => true,
+        KeyPart::Header(name) => **name == *":authority",
+        _ => false,
+    };
+    if view.policy.key.iter().any(apart) {
+        return Vec::new();
+    }
+    let clusters = view.policy.matcher.clusters.iter().enumerate();
+    let shared = clusters.filter(|(_, name)| {
+        let name = name.to_ascii_lowercase();
+        SHARED.iter().any(|part| name.contains(part))
+    });
+    shared
+        .map(|(at, name)| {
+            Finding::warning(
+                "shared-cluster",
+                view.path(&format!("match.clusters[{at}]")),
+                format!(
+                    "{name} stands for many services, which share one circuit under this key: an \
+                     outage of one rejects requests to all"
+                ),
+                "add \"authority\" to key".into(),
+            )
+        })
+        .collect()
 }
 
 fn no_failure_status(view: &PolicyView<'_>) -> Option<Finding> {

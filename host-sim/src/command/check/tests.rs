@@ -722,3 +722,24 @@ fn retries_that_are_never_made_and_budgets_that_limit_nothing_are_found() {
         expect(&format!("\"retry\": {{{fields}}}"), expected);
     }
 }
+
+#[test]
+fn a_cluster_that_stands_for_many_services_needs_the_authority_in_the_key() {
+    let shared = ["warning shared-cluster match.clusters[1]"];
+    let rows: [(&str, &str, &[&str]); 8] = [
+        ("PassthroughCluster", r#"["cluster"]"#, &shared),
+        ("InboundPassthroughCluster", r#"["cluster"]"#, &shared),
+        ("dynamic_forward_proxy_cluster", r#"["route"]"#, &shared),
+        ("original-dst", r#"["cluster"]"#, &shared),
+        ("PassthroughCluster", r#"["cluster", "method"]"#, &shared),
+        ("PassthroughCluster", r#"["cluster", "authority"]"#, &[]),
+        ("PassthroughCluster", r#"["authority"]"#, &[]),
+        ("outbound|80||shop.svc", r#"["cluster"]"#, &[]),
+    ];
+    for (name, key, expected) in rows {
+        let fields = format!(
+            r#""match": {{"clusters": ["a", "{name}"]}}, "key": {key}, "circuit_breaker": {{}}"#
+        );
+        expect(&fields, expected);
+    }
+}
