@@ -31,6 +31,7 @@ use crate::headers::HeaderMap;
 use crate::sim::clock::Time;
 use crate::stream::half::Side;
 use crate::stream::info::StreamInfo;
+pub(crate) use crate::stream::reply::LocalReply;
 use crate::stream::{Filter, Stream};
 use crate::worker::{Hosted, Worker};
 use timers::Task;
@@ -209,6 +210,14 @@ impl Host {
         }
         if let Some(mut flow) = self.stream_flow(stream) {
             flow.reset(stream);
+        }
+    }
+
+    /// The proxy answers in place of whatever else would come, as a time limit of a stream does.
+    /// If headers are with the client, the stream breaks off.
+    pub(crate) fn answer_instead(&mut self, stream: StreamId, reply: &LocalReply) {
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.local_reply(stream, reply);
         }
     }
 

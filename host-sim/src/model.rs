@@ -15,5 +15,6 @@ pub mod retry;
 pub mod route;
 pub mod spec;
 pub mod template;
+pub mod timeouts;
 pub mod upstream;
 pub mod world;

@@ -124,6 +124,7 @@ fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation])
     Plan {
         routes: routes(&file),
         include_attempt_count: file.include_request_attempt_count,
+        suppress_envoy_headers: file.suppress_envoy_headers,
         seed: file.seed,
         workers: file.workers as usize,
         duration: file.duration,

@@ -26,7 +26,7 @@ struct Key {
     grpc: Option<(u32, bool)>,
     healthy: bool,
     complete: bool,
-    service_ms: u64,
+    service_ms: Option<u64>,
 }
 
 /// Maps that are kept; service times scatter, and most differ by milliseconds.
@@ -43,9 +43,9 @@ impl Answers {
         }
     }
 
-    /// The headers. `service_ms` is the time that the upstream took, which the router tells;
+    /// The headers. `service_ms` is the time that the upstream took, if the router tells it;
     /// `bare`: no body will come.
-    pub fn headers(&mut self, answer: &Answer, service_ms: u64, bare: bool) -> Part {
+    pub fn headers(&mut self, answer: &Answer, service_ms: Option<u64>, bare: bool) -> Part {
         let only_headers = matches!(answer.grpc, Some((_, GrpcPlace::Headers)));
         let grpc = answer.grpc.map(|(status, _)| (status, only_headers));
         let (status, healthy, complete) = (answer.status, answer.healthy, answer.complete);
@@ -68,13 +68,26 @@ impl Answers {
         }
     }
 
-    /// The body and what follows it: trailers, or the bare end, which Envoy's codec hears
-    /// of only after the last byte.
-    pub fn rest(&self, answer_grpc: Option<u32>) -> [Part; 2] {
-        let body = Part::Body {
-            data: self.body.clone(),
-            end: false,
+    /// One of the equal chunks of the body; the last of them takes the remainder.
+    pub fn chunk(&self, number: u32) -> Bytes {
+        let chunks = self.spec.body_chunks.max(1) as usize;
+        let (len, number) = (self.body.len() / chunks, number as usize);
+        let end = match number + 1 < chunks {
+            true => len * (number + 1),
+            false => self.body.len(),
         };
+        self.body.slice((len * number).min(end)..end)
+    }
+
+    /// The last of the equal chunks.
+    pub fn last_chunk(&self) -> Bytes {
+        self.chunk(self.spec.body_chunks.max(1) - 1)
+    }
+
+    /// The body, or its last chunk, and what follows it: trailers, or the bare end, which Envoy's
+    /// codec hears of only after the last byte.
+    pub fn rest(&self, data: Bytes, answer_grpc: Option<u32>) -> [Part; 2] {
+        let body = Part::Body { data, end: false };
         let last = match answer_grpc {
             None => Part::bare_end(),
             Some(status) => Part::Trailers {
@@ -106,10 +119,10 @@ fn build(spec: &spec::Answer, key: &Key) -> HeaderMap {
             map.replace(name.to_ascii_lowercase().as_bytes(), value.as_bytes());
         }
     }
-    map.add(
-        b"x-envoy-upstream-service-time",
-        key.service_ms.to_string().as_bytes(),
-    );
+    if let Some(service_ms) = key.service_ms {
+        let text = service_ms.to_string();
+        map.replace(b"x-envoy-upstream-service-time", text.as_bytes());
+    }
     map
 }
 

@@ -6,6 +6,7 @@ use crate::headers::HeaderMap;
 use crate::host::StreamId;
 use crate::model::retry::Plan;
 use crate::model::route::Picked;
+use crate::model::timeouts::StreamLimits;
 use crate::model::upstream::JobKey;
 use crate::model::world::CallKey;
 use crate::sim::clock::Time;
@@ -20,10 +21,18 @@ pub struct Exchange {
     pub source: usize,
     pub kind: usize,
     pub grpc: bool,
+    /// Whether its headers say that it is a gRPC call.
+    pub claims_grpc: bool,
     /// Whether the answer has no body.
     pub head: bool,
-    /// When the router had all of the request.
-    pub complete_at: Time,
+    /// Whether the client has sent all of the request.
+    pub sent: bool,
+    /// When the router had all of the request; none before.
+    pub complete_at: Option<Time>,
+    /// Limits of the whole stream.
+    pub limits: StreamLimits,
+    /// When it began.
+    pub began: Time,
     pub picked: Option<Picked>,
     /// Its headers behind the filter, if a service looks at them.
     pub headers: Option<HeaderMap>,
@@ -57,8 +66,12 @@ impl Exchange {
             source: 0,
             kind: 0,
             grpc: false,
+            claims_grpc: false,
             head: false,
-            complete_at: now,
+            sent: false,
+            complete_at: None,
+            limits: StreamLimits::default(),
+            began: now,
             picked: None,
             headers: None,
             plan: None,
@@ -90,9 +103,7 @@ pub enum Caller {
 pub enum Phase {
     /// The filter has it.
     Filter,
-    /// The router has its headers, not yet all of it.
-    Upload,
-    /// An attempt is on its way.
+    /// An attempt is on its way, perhaps before all of the request has come.
     Trying,
     /// The next attempt waits.
     BackingOff,
@@ -120,10 +131,17 @@ pub struct Seen {
 /// time-outs that it never meets.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
+    /// `max_stream_duration` of the route, or `grpc-timeout`.
+    pub duration: Time,
+    pub idle: Time,
     pub route: Time,
     pub per_try: Time,
+    /// `max_stream_duration` of the cluster.
+    pub attempt: Time,
     pub backoff: Time,
     pub patience: Time,
+    /// When something comes from the upstream, if that is known.
+    pub known: Time,
     /// The earliest that is in the queue.
     pub armed: Time,
 }
@@ -135,32 +153,45 @@ impl Deadlines {
     /// None yet but the client's patience.
     pub fn new(patience: Time) -> Deadlines {
         Deadlines {
+            duration: NEVER,
+            idle: NEVER,
             route: NEVER,
             per_try: NEVER,
+            attempt: NEVER,
             backoff: NEVER,
             patience,
+            known: NEVER,
             armed: NEVER,
         }
     }
 
     /// The earliest of them.
     pub fn earliest(&self) -> Time {
-        let router = self.route.min(self.per_try).min(self.backoff);
-        router.min(self.patience)
+        let attempt = self.per_try.min(self.attempt);
+        let router = self.route.min(attempt).min(self.backoff);
+        let stream = self.duration.min(self.idle);
+        router.min(stream).min(self.patience)
     }
 
     /// The router is done.
     pub fn drop_router(&mut self) {
         self.route = NEVER;
-        self.per_try = NEVER;
         self.backoff = NEVER;
+        self.drop_attempt();
+    }
+
+    /// The attempt is over.
+    pub fn drop_attempt(&mut self) {
+        self.per_try = NEVER;
+        self.attempt = NEVER;
+        self.known = NEVER;
     }
 
     /// The time at which an event is to be put into the queue, if one is to be: the earliest
-    /// deadline, unless something `known` comes before it or there is already one.
-    pub fn arm(&mut self, known: Option<Time>) -> Option<Time> {
+    /// deadline, unless something known comes before it or there is already one.
+    pub fn arm(&mut self) -> Option<Time> {
         let earliest = self.earliest();
-        let needed = earliest < self.armed && known.is_none_or(|known| earliest < known);
+        let needed = earliest < self.armed && earliest < self.known;
         if !needed {
             return None;
         }
@@ -177,12 +208,15 @@ mod tests {
     fn only_an_earlier_deadline_is_armed_again() {
         let at = Time::from_ms;
         let mut deadlines = Deadlines::new(at(100));
-        assert_eq!(deadlines.arm(Some(at(20))), None);
-        assert_eq!(deadlines.arm(None), Some(at(100)));
-        assert_eq!(deadlines.arm(None), None);
+        deadlines.known = at(20);
+        assert_eq!(deadlines.arm(), None);
+        deadlines.known = NEVER;
+        assert_eq!(deadlines.arm(), Some(at(100)));
+        assert_eq!(deadlines.arm(), None);
         deadlines.route = at(50);
-        assert_eq!(deadlines.arm(Some(at(60))), Some(at(50)));
+        deadlines.known = at(60);
+        assert_eq!(deadlines.arm(), Some(at(50)));
         deadlines.drop_router();
-        assert_eq!(deadlines.arm(None), None);
+        assert_eq!(deadlines.arm(), None);
     }
 }

@@ -21,6 +21,9 @@ struct Active {
 #[derive(Clone, Copy, Debug)]
 enum Effect {
     Refuse,
+    Unreachable,
+    Unresolved,
+    CutUpload,
     Unhealthy,
     Capacity(u32),
     Latency(Distribution),
@@ -64,6 +67,12 @@ impl Faults {
         self.0.iter().any(unhealthy)
     }
 
+    /// Whether its name cannot be resolved.
+    pub fn unresolved(&self) -> bool {
+        let unresolved = |active: &Active| matches!(active.effect, Effect::Unresolved);
+        self.0.iter().any(unresolved)
+    }
+
     /// How many requests it works on at once, where a fault says so.
     pub fn capacity(&self) -> Option<u32> {
         let limit = |active: &Active| match active.effect {
@@ -75,11 +84,22 @@ impl Faults {
 
     /// Draws whether a connection is refused.
     pub fn refuses(&self, rng: &mut Rng) -> bool {
-        let refusing = |active: &&Active| matches!(active.effect, Effect::Refuse);
-        self.0
-            .iter()
-            .filter(refusing)
-            .any(|active| active.befalls(rng))
+        self.draws(rng, |effect| matches!(effect, Effect::Refuse))
+    }
+
+    /// Draws whether no connection is made.
+    pub fn unreachable(&self, rng: &mut Rng) -> bool {
+        self.draws(rng, |effect| matches!(effect, Effect::Unreachable))
+    }
+
+    /// Draws whether an upload is cut.
+    pub fn cuts_upload(&self, rng: &mut Rng) -> bool {
+        self.draws(rng, |effect| matches!(effect, Effect::CutUpload))
+    }
+
+    fn draws(&self, rng: &mut Rng, wanted: impl Fn(Effect) -> bool) -> bool {
+        let mut active = self.0.iter().filter(|active| wanted(active.effect));
+        active.any(|active| active.befalls(rng))
     }
 
     /// Draws how long a request takes; `usual` without a fault.
@@ -162,6 +182,9 @@ impl From<&FaultKind> for Effect {
             FaultKind::ResetAfterHeaders => Effect::Fail(Failure::Break),
             FaultKind::Hang => Effect::Fail(Failure::Hang),
             FaultKind::Refused => Effect::Refuse,
+            FaultKind::Unreachable => Effect::Unreachable,
+            FaultKind::Unresolved => Effect::Unresolved,
+            FaultKind::CutUpload => Effect::CutUpload,
             FaultKind::Unhealthy => Effect::Unhealthy,
             FaultKind::Latency(latency) => Effect::Latency(latency.into()),
             FaultKind::Slower(times) => Effect::Slower(times),

@@ -88,7 +88,10 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 pub enum Reset {
     ConnectionFailure,
     ConnectionTermination,
+    ConnectionTimeout,
     PerTryTimeout,
+    /// `max_stream_duration` of the cluster.
+    MaxDuration,
     Overflow,
 }
 
@@ -111,8 +114,8 @@ pub struct Plan {
     statuses: Rc<[u16]>,
     /// Zero for none.
     pub per_try: Span,
-    /// What the request says of the route's time-out.
-    pub timeout: Option<Span>,
+    /// From the end of the request to the end of the answer; zero for none.
+    pub timeout: Span,
     next_ms: u64,
     max_ms: u64,
 }
@@ -135,14 +138,14 @@ impl Policy {
         }
     }
 
-    /// The policy for one request, merged with what its headers say.
-    pub fn plan(&self, headers: &HeaderMap) -> Plan {
+    /// The policy for one request, merged with what its headers say. `timeout` is the route's.
+    pub fn plan(&self, headers: &HeaderMap, timeout: Span) -> Plan {
         let mut plan = Plan {
             conditions: self.conditions,
             left: self.retries,
             statuses: self.statuses.clone(),
             per_try: self.per_try,
-            timeout: None,
+            timeout,
             next_ms: self.base_ms,
             max_ms: self.max_ms,
         };
@@ -162,7 +165,9 @@ impl Policy {
                 b"upstream-rq-per-try-timeout-ms" => {
                     plan.per_try = value.parse().map_or(plan.per_try, Span::from_ms);
                 }
-                b"upstream-rq-timeout-ms" => plan.timeout = value.parse().ok().map(Span::from_ms),
+                b"upstream-rq-timeout-ms" => {
+                    plan.timeout = value.parse().map_or(plan.timeout, Span::from_ms);
+                }
                 _ => {}
             }
         }
@@ -170,6 +175,10 @@ impl Policy {
             && plan.conditions != Conditions::default()
         {
             plan.left = retries;
+        }
+        // Envoy ignores a time for one try that is no shorter than that for all.
+        if plan.timeout > Span::ZERO && plan.per_try >= plan.timeout {
+            plan.per_try = Span::ZERO;
         }
         plan
     }
@@ -205,10 +214,10 @@ impl Plan {
         let on = self.conditions;
         match reset {
             Reset::Overflow => false,
-            Reset::ConnectionFailure => {
+            Reset::ConnectionFailure | Reset::ConnectionTimeout => {
                 on.has(FIVE_XX | GATEWAY_ERROR | RESET | CONNECT_FAILURE | RESET_BEFORE_REQUEST)
             }
-            Reset::ConnectionTermination | Reset::PerTryTimeout => {
+            Reset::ConnectionTermination | Reset::PerTryTimeout | Reset::MaxDuration => {
                 on.has(FIVE_XX | GATEWAY_ERROR | RESET)
             }
         }
@@ -240,7 +249,7 @@ mod tests {
             num_retries,
             ..spec::RetryPolicy::default()
         });
-        policy.plan(&headers.iter().copied().collect())
+        policy.plan(&headers.iter().copied().collect(), Span::ZERO)
     }
 
     fn tries(mut plan: Plan, status: u16) -> u32 {

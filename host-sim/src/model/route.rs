@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use crate::headers::HeaderMap;
-use crate::model::retry::Policy;
+use crate::model::retry::{Plan, Policy};
 use crate::model::spec::{self, Direct};
+use crate::model::timeouts::route_timeout;
 use crate::stream::info::RouteInfo;
 
 /// All routes, in the order in which they are tried.
@@ -14,7 +15,7 @@ pub struct Routes(Vec<Route>);
 pub struct Route {
     spec: spec::Route,
     target: Target,
-    pub retry: Policy,
+    retry: Policy,
 }
 
 enum Target {
@@ -80,7 +81,12 @@ impl Route {
         self.spec.direct_response.as_ref()
     }
 
-    /// The time-out of the route, zero for none.
+    /// Retries and times of a request with these headers.
+    pub fn plan(&self, headers: &HeaderMap) -> Plan {
+        self.retry.plan(headers, route_timeout(&self.spec, headers))
+    }
+
+    /// What it was made of.
     pub fn spec(&self) -> &spec::Route {
         &self.spec
     }

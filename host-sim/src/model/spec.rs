@@ -15,5 +15,5 @@ pub use calls::{ATTEMPT_COUNT, Calls};
 pub use cluster::{Answer, Cluster, Latency, Limits, RetryBudget, Shape, UpstreamProtocol};
 pub use fault::{Fault, FaultKind};
 pub use number::Percent;
-pub use route::{Direct, HeaderMatch, Match, RetryPolicy, Route};
+pub use route::{Direct, HeaderMatch, Match, MaxStreamDuration, RetryPolicy, Route};
 pub use traffic::{Arrivals, Backoff, ClientRetry, Request, Step, Traffic, Upload};

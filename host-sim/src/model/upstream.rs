@@ -36,12 +36,16 @@ new_key_type! {
 pub enum Reply {
     /// An answer.
     Answer(Answer),
+    /// A chunk of an answer whose headers came earlier, by its number from 0.
+    Chunk(u32),
     /// The rest of an answer whose headers came earlier.
     Rest,
     /// The connection ended within an answer whose headers came earlier.
     Break,
     /// The connection was refused.
     Refused,
+    /// The connection was not made in time.
+    Unreachable,
     /// The connection ended before an answer.
     Reset,
 }
@@ -84,7 +88,9 @@ pub enum GrpcPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     NoHealthyHost,
-    /// A limit of the proxy for the cluster.
+    /// The proxy's limit of requests that wait for a connection.
+    PendingOverflow,
+    /// The proxy's limit of requests.
     Overflow,
 }
 
@@ -93,6 +99,8 @@ pub struct Attempt<O> {
     /// Who waits for what comes of it.
     pub owner: O,
     pub grpc: bool,
+    /// Whether all of the request is there; else [`Upstream::complete`] follows.
+    pub whole: bool,
     /// Its headers, if the service looks at them: see [`Upstream::call`].
     pub headers: Option<HeaderMap>,
 }
@@ -122,6 +130,9 @@ struct Job<O> {
     place: Place,
     reply: Reply,
     grpc: bool,
+    whole: bool,
+    /// Chunks of the answer's body that have come.
+    chunks: u32,
     /// What it came with, until the service has called another with it; none for a service
     /// that calls nobody.
     headers: Option<HeaderMap>,
@@ -131,6 +142,10 @@ struct Job<O> {
 enum Place {
     /// Waits in the proxy for a connection.
     Pool,
+    /// Its body is still on its way.
+    Receiving,
+    /// The same, and the service will end the connection.
+    Cut,
     /// Waits in the service.
     Line,
     /// Is worked on.
@@ -186,7 +201,7 @@ impl<O: Copy> Upstream<O> {
         now: Time,
         wakes: &mut Wakes,
     ) -> Result<JobKey, Refusal> {
-        if self.faults.unhealthy() {
+        if self.faults.unhealthy() || self.faults.unresolved() {
             return Err(Refusal::NoHealthyHost);
         }
         let Limits {
@@ -195,6 +210,10 @@ impl<O: Copy> Upstream<O> {
             max_requests,
             ..
         } = self.spec.limits;
+        // A request without a connection waits for one, be it for no time.
+        if max_pending_requests == 0 {
+            return Err(Refusal::PendingOverflow);
+        }
         if self.connected >= max_requests {
             return Err(Refusal::Overflow);
         }
@@ -203,13 +222,15 @@ impl<O: Copy> Upstream<O> {
             place: Place::Pool,
             reply: Reply::Reset,
             grpc: attempt.grpc,
+            whole: attempt.whole,
+            chunks: 0,
             headers: self.calls().map(|_| attempt.headers.unwrap_or_default()),
         };
         // A pool without any connection may always open one, whatever the limit says.
         let full = self.spec.protocol == UpstreamProtocol::Http1
             && self.connected >= max_connections.max(1);
         if full && self.pending >= max_pending_requests {
-            return Err(Refusal::Overflow);
+            return Err(Refusal::PendingOverflow);
         }
         let key = self.jobs.insert(job);
         if full {
@@ -219,6 +240,17 @@ impl<O: Copy> Upstream<O> {
             self.connect(key, now, wakes);
         }
         Ok(key)
+    }
+
+    /// All of the request of `key` has come.
+    pub fn complete(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
+        let Some(job) = self.jobs.get_mut(key) else {
+            return;
+        };
+        job.whole = true;
+        if job.place == Place::Receiving {
+            self.admit(key, now, wakes);
+        }
     }
 
     /// What the service asks of another, if it does.
@@ -251,17 +283,31 @@ impl<O: Copy> Upstream<O> {
     /// The time of `key` has come: gives what goes to whom, if anybody still waits.
     pub fn wake(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) -> Option<(O, Reply)> {
         let job = self.jobs.get_mut(key)?;
+        if job.place == Place::Cut && job.whole {
+            self.admit(key, now, wakes);
+            return None;
+        }
         let told = job.owner.map(|owner| (owner, job.reply));
-        if let Reply::Answer(answer) = &job.reply
-            && !answer.complete
-        {
-            job.reply = if answer.healthy {
-                Reply::Rest
-            } else {
-                Reply::Break
+        let spec = &self.spec.answer;
+        let healthy = match job.reply {
+            Reply::Answer(answer) if !answer.complete => Some(answer.healthy),
+            Reply::Chunk(_) => Some(true),
+            _ => None,
+        };
+        if let Some(healthy) = healthy {
+            let chunks = spec.body_chunks.max(1);
+            let last = job.chunks + 1 >= chunks;
+            // What was upgraded ends with its connection.
+            let ends_well = healthy && spec.status != SWITCHING;
+            job.reply = match (last || !healthy, ends_well) {
+                (false, _) => Reply::Chunk(job.chunks),
+                (true, true) => Reply::Rest,
+                (true, false) => Reply::Break,
             };
+            job.chunks += 1;
             job.place = Place::Streaming;
-            wakes.push((now + self.spec.answer.body_time, key));
+            let parts = if healthy { u64::from(chunks) } else { 1 };
+            wakes.push((now + Span::from_ns(spec.body_time.as_ns() / parts), key));
             return told;
         }
         self.remove(key, now, wakes);
@@ -289,7 +335,12 @@ impl<O: Copy> Upstream<O> {
                 self.line.retain(|other| *other != key);
                 self.remove(key, now, wakes);
             }
-            Place::Served | Place::Streaming | Place::Hung | Place::TurnedAway => {
+            Place::Served
+            | Place::Streaming
+            | Place::Hung
+            | Place::TurnedAway
+            | Place::Receiving
+            | Place::Cut => {
                 self.remove(key, now, wakes);
             }
         }
@@ -327,10 +378,27 @@ impl<O: Copy> Upstream<O> {
 
     fn connect(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
         self.connected += 1;
-        let capacity = self.capacity();
+        let whole = self.jobs.get(key).is_none_or(|job| job.whole);
         if self.faults.refuses(&mut self.rng) {
             self.turn_away(key, Reply::Refused, now, wakes);
-        } else if self.serving < capacity {
+        } else if self.faults.unreachable(&mut self.rng) {
+            let until = now + self.spec.connect_timeout;
+            self.turn_away(key, Reply::Unreachable, until, wakes);
+        } else if whole || self.spec.answers_early {
+            self.admit(key, now, wakes);
+        } else if self.faults.cuts_upload(&mut self.rng) {
+            self.place(key, Place::Cut);
+            let took = self.faults.latency(self.latency, &mut self.rng);
+            wakes.push((now + took, key));
+        } else {
+            self.place(key, Place::Receiving);
+        }
+    }
+
+    /// The service has the request, and takes it up if it can.
+    fn admit(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
+        let capacity = self.capacity();
+        if self.serving < capacity {
             self.serve(key, now, wakes);
         } else if self.line.len() < self.spec.line as usize {
             self.place(key, Place::Line);
@@ -414,10 +482,8 @@ impl<O: Copy> Upstream<O> {
     }
 }
 
-/// Time from the end of a request to its answer, in the proxy's own header for it.
-pub fn service_time_ms(from: Time, to: Time) -> u64 {
-    Span::between(from, to).as_ms()
-}
+/// The status of an answer that makes the connection a stream of its own.
+pub const SWITCHING: u16 = 101;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 mod callouts;
 mod chains;
 mod clients;
+mod deadlines;
 mod own;
 mod router;
 
@@ -57,6 +58,8 @@ pub struct Plan {
     pub routes: Vec<spec::Route>,
     /// Whether the router tells upstreams the number of the attempt.
     pub include_attempt_count: bool,
+    /// Whether the router leaves out its own `x-envoy-` headers of responses.
+    pub suppress_envoy_headers: bool,
     pub traffic: Vec<spec::Traffic>,
     pub faults: Vec<spec::Fault>,
     /// New configurations of the plugin, each with its time.
@@ -105,6 +108,7 @@ pub struct World {
     /// The groups of clients, and after them the services that call others.
     sources: Vec<Source>,
     include_attempt_count: bool,
+    suppress_envoy_headers: bool,
     faults: Vec<spec::Fault>,
     updates: Vec<Vec<u8>>,
     calls: SlotMap<CallKey, Call>,
@@ -193,8 +197,9 @@ struct Feed {
     upwards: bool,
 }
 
-/// How long after the end of the traffic requests may still take.
-const GRACE: Span = Span::from_ms(60_000);
+/// How long after the end of the traffic requests may still take: a little longer than Envoy's
+/// default for a silent stream.
+const GRACE: Span = Span::from_ms(360_000);
 
 impl World {
     /// A world before its first moment.
@@ -227,6 +232,7 @@ impl World {
             routes: Routes::new(&plan.routes, &names),
             clusters,
             include_attempt_count: plan.include_attempt_count,
+            suppress_envoy_headers: plan.suppress_envoy_headers,
             names,
             sources,
             faults: plan.faults,
@@ -446,9 +452,11 @@ impl World {
     }
 
     fn feed(&mut self, feed: Feed) {
-        let Some(exchange) = self.exchanges.get(feed.exchange) else {
+        self.touch(feed.exchange);
+        let Some(exchange) = self.exchanges.get_mut(feed.exchange) else {
             return;
         };
+        exchange.sent |= feed.upwards && feed.part.is_end();
         // What was to follow an answer that the filter has replaced is not wanted.
         if exchange.phase == Phase::Overruled {
             return;
@@ -457,11 +465,13 @@ impl World {
         if feed.upwards {
             return self.host.request(stream, feed.part);
         }
-        let took = Span::between(exchange.complete_at, self.now);
+        let complete_at = exchange.complete_at;
         if feed.part.is_end()
+            && let Some(from) = complete_at
             && let Some(info) = self.host.info_mut(stream)
             && info.details == self.texts.via_upstream
         {
+            let took = Span::between(from, self.now);
             info.backend_latency = Some(Duration::from_nanos(took.as_ns()));
         }
         self.host.response(stream, feed.part);
@@ -520,7 +530,8 @@ impl World {
             false => upstream.faults.end(number),
         }
         upstream.refresh(self.now, &mut self.wakes);
-        let state = match upstream.faults.unhealthy() {
+        let unreachable = upstream.faults.unhealthy() || upstream.faults.unresolved();
+        let state = match unreachable {
             true => ClusterState::Refusing,
             false => ClusterState::Ready,
         };

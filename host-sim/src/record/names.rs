@@ -23,6 +23,10 @@ impl Failure {
             Failure::RouteTimeout => "route time-out",
             Failure::NoHealthyHost => "no healthy host",
             Failure::Overflow => "over the proxy's limits",
+            Failure::ConnectTimeout => "connection timeout",
+            Failure::Unresolved => "name not resolved",
+            Failure::MaxDuration => "longest duration of an attempt",
+            Failure::StreamTimeout => "stream timeout",
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Reasons {
 const KEPT: usize = 64;
 
 /// Letters of the flags, as `%RESPONSE_FLAGS%` shows them.
-const FLAGS: [(u64, &str); 15] = [
+const FLAGS: [(u64, &str); 17] = [
     (0x2, "UH"),
     (0x4, "UT"),
     (0x8, "LR"),
@@ -38,10 +38,12 @@ const FLAGS: [(u64, &str); 15] = [
     (0x400, "FI"),
     (0x4000, "DC"),
     (0x8000, "URX"),
+    (0x1_0000, "SI"),
     (0x4_0000, "DPE"),
     (0x8_0000, "UMSDR"),
     (0x80_0000, "UPE"),
     (0x100_0000, "NC"),
+    (0x400_0000, "DF"),
 ];
 
 impl Reasons {

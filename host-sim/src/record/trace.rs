@@ -76,6 +76,12 @@ pub enum Failure {
     RouteTimeout,
     NoHealthyHost,
     Overflow,
+    ConnectTimeout,
+    Unresolved,
+    /// `max_stream_duration` of the cluster.
+    MaxDuration,
+    /// The proxy's limit for the whole stream, or for its silence.
+    StreamTimeout,
 }
 
 /// The last events, and the digest of all.

@@ -3,8 +3,9 @@
 mod calls;
 
 use crate::model::retry::Conditions;
-use crate::model::spec::{FaultKind, Latency, Request, Route, Shape, Traffic};
+use crate::model::spec::{Answer, FaultKind, Latency, Request, Route, Shape, Traffic};
 use crate::model::template::{BadPlaceholder, Template};
+use crate::model::upstream::SWITCHING;
 use crate::scenario::file::File;
 use crate::sim::span::Span;
 
@@ -17,7 +18,7 @@ const WORKERS_MAX: u32 = 256;
 /// A day; the clock of a run ends much later.
 const DURATION_MAX: Span = Span::from_ms(86_400_000);
 
-/// More chunks than a slow upload needs.
+/// More chunks than a body needs.
 const CHUNKS_MAX: u32 = 10_000;
 
 /// More calls a second than anybody waits for.
@@ -61,9 +62,9 @@ pub fn check(file: &File) -> Problems {
             &format!("clusters.{name}.latency"),
             &mut told,
         );
-        check_status(
-            cluster.answer.status,
-            &format!("clusters.{name}.answer.status"),
+        check_answer(
+            &cluster.answer,
+            &format!("clusters.{name}.answer"),
             &mut told,
         );
     }
@@ -276,6 +277,19 @@ fn check_latency(latency: Latency, path: &str, told: Told<'_>) {
             told(path, format!("has median {median} above p99 {p99}"));
         }
         _ => {}
+    }
+}
+
+fn check_answer(answer: &Answer, path: &str, told: Told<'_>) {
+    if answer.status != SWITCHING {
+        check_status(answer.status, &format!("{path}.status"), told);
+    } else if answer.body_time == Span::ZERO {
+        let text = "is 0s; the connection that status 101 hands over needs some time";
+        told(&format!("{path}.body_time"), text.into());
+    }
+    if !(1..=CHUNKS_MAX).contains(&answer.body_chunks) {
+        let text = format!("is {}, allowed 1 to {CHUNKS_MAX}", answer.body_chunks);
+        told(&format!("{path}.body_chunks"), text);
     }
 }
 

@@ -46,6 +46,10 @@ pub struct File {
     /// Envoy does if the virtual host says so. It replaces what came with the request.
     #[serde(default)]
     pub include_request_attempt_count: bool,
+    /// Whether the router leaves out its own headers of responses, such as
+    /// `x-envoy-upstream-service-time` (Envoy's option of that name, which Envoy Gateway sets).
+    #[serde(default)]
+    pub suppress_envoy_headers: bool,
     pub traffic: Vec<Traffic>,
     #[serde(default)]
     pub faults: Vec<Fault>,

@@ -122,4 +122,6 @@ pub mod flag {
     pub const UPSTREAM_PROTOCOL_ERROR: u64 = 0x80_0000;
     /// NC
     pub const NO_CLUSTER: u64 = 0x100_0000;
+    /// DF
+    pub const DNS_FAILURE: u64 = 0x400_0000;
 }

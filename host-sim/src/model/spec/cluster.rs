@@ -30,6 +30,14 @@ pub struct Cluster {
     pub calls: Option<Calls>,
     /// What it answers when all is well.
     pub answer: Answer,
+    /// Whether it responds without waiting for the end of the request, as a service that refuses
+    /// an upload does, or one that streams in both directions.
+    pub answers_early: bool,
+    /// Longest duration of one attempt (`max_stream_duration` in the cluster's HTTP options);
+    /// `0s`: no limit.
+    pub max_stream_duration: Span,
+    /// How long the proxy waits for a connection.
+    pub connect_timeout: Span,
     /// Its address, as log lines and properties show it.
     pub address: String,
     /// How the proxy talks to it. HTTP/1.1 takes a connection for each request, so that
@@ -38,6 +46,9 @@ pub struct Cluster {
     /// The proxy's own limits for it (Envoy's `circuit_breakers` of a cluster).
     pub limits: Limits,
 }
+
+/// Envoy's default for clusters.
+const CONNECT_TIMEOUT: Span = Span::from_ms(5_000);
 
 /// The usual backlog of a listening socket.
 const LINE: u32 = 4_096;
@@ -51,6 +62,9 @@ impl Default for Cluster {
             notices_cancel: false,
             calls: None,
             answer: Answer::default(),
+            answers_early: false,
+            max_stream_duration: Span::ZERO,
+            connect_timeout: CONNECT_TIMEOUT,
             address: "10.0.0.1:8080".into(),
             protocol: UpstreamProtocol::default(),
             limits: Limits::default(),
@@ -80,6 +94,8 @@ pub struct Answer {
     pub body_bytes: u32,
     /// From the answer's headers to its end.
     pub body_time: Span,
+    /// Number of equal chunks of the body, spread evenly over `body_time`.
+    pub body_chunks: u32,
 }
 
 impl Default for Answer {
@@ -90,6 +106,7 @@ impl Default for Answer {
             headers: BTreeMap::new(),
             body_bytes: 16,
             body_time: Span::ZERO,
+            body_chunks: 1,
         }
     }
 }
@@ -100,7 +117,8 @@ impl Default for Answer {
 pub struct Limits {
     /// Requests at once over HTTP/1.1; more wait for a connection.
     pub max_connections: u32,
-    /// Requests that wait for a connection; one more is answered 503 (flag UO).
+    /// Requests that wait for a connection; one more is answered 503 (flag UO). Since a request
+    /// also waits while its connection is made, 0 turns all away.
     pub max_pending_requests: u32,
     /// Requests at once.
     pub max_requests: u32,

@@ -21,7 +21,8 @@ pub struct Fault {
     /// When it is over; never if absent.
     #[serde(default)]
     pub to: Option<Span>,
-    /// The share of requests that it befalls. Means nothing to `unhealthy` and `capacity`.
+    /// The share of requests that it befalls. Means nothing to `unhealthy`,
+    /// `unresolved` and `capacity`.
     #[serde(default = "all")]
     pub share: Percent,
     /// What happens.
@@ -32,7 +33,8 @@ impl Fault {
     /// What reports call it: `checkout: 50 % answer 503`.
     pub fn name(&self) -> String {
         let share = match (&self.fault, self.share) {
-            (FaultKind::Unhealthy | FaultKind::Capacity(_), _) | (_, Percent::ALL) => String::new(),
+            (FaultKind::Unhealthy | FaultKind::Unresolved | FaultKind::Capacity(_), _)
+            | (_, Percent::ALL) => String::new(),
             (_, share) => format!("{share} "),
         };
         format!("{}: {share}{}", self.cluster, self.fault.name())
@@ -50,6 +52,9 @@ impl FaultKind {
             FaultKind::ResetAfterHeaders => "break off".into(),
             FaultKind::Hang => "hang".into(),
             FaultKind::Refused => "refused".into(),
+            FaultKind::Unreachable => "unreachable".into(),
+            FaultKind::Unresolved => "no address".into(),
+            FaultKind::CutUpload => "cut uploads".into(),
             FaultKind::Unhealthy => "no healthy endpoint".into(),
             FaultKind::Latency(latency) => format!("take {latency}"),
             FaultKind::Slower(times) => format!("{times} x slower"),
@@ -80,6 +85,13 @@ pub enum FaultKind {
     Hang,
     /// The connection is refused.
     Refused,
+    /// No connection is made until the cluster's `connect_timeout`.
+    Unreachable,
+    /// The name of the host cannot be resolved, in a dynamic forward proxy. A cluster of another
+    /// type then has no endpoint, which is `unhealthy`.
+    Unresolved,
+    /// The connection ends while the request's body is still on its way.
+    CutUpload,
     /// The cluster has no healthy endpoint.
     Unhealthy,
     /// Requests take this long instead.

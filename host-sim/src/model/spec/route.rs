@@ -6,33 +6,74 @@ use serde::{Deserialize, Serialize};
 use crate::sim::span::Span;
 
 /// A route; the first whose `match` holds is a request's.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+///
+/// The defaults are Envoy's.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Route {
     /// What properties and log lines call it.
-    #[serde(default)]
     pub name: String,
-    #[serde(default, rename = "match")]
+    #[serde(rename = "match")]
     pub matches: Match,
     /// Where its requests go. Exactly one of `cluster`, `cluster_header` and `direct_response`.
-    #[serde(default)]
     pub cluster: Option<String>,
     /// The request header that names the cluster.
-    #[serde(default)]
     pub cluster_header: Option<String>,
     /// The proxy answers itself.
-    #[serde(default)]
     pub direct_response: Option<Direct>,
     /// From the end of the request to the end of the answer, retries included; `0s`: no limit.
-    #[serde(default = "fifteen_seconds")]
+    /// Like Envoy, a route with `max_stream_duration` ignores it.
     pub timeout: Span,
+    /// Longest time in which nothing is sent in either direction (the connection manager's
+    /// `stream_idle_timeout`, or the route's `idle_timeout`); `0s`: no limit.
+    pub idle_timeout: Span,
+    /// Limits the whole stream, from its first byte on.
+    pub max_stream_duration: Option<MaxStreamDuration>,
+    /// Longest timeout that a gRPC request may ask for by `grpc-timeout`; `0s`: any. If missing,
+    /// the header is not read. The header takes the place of `timeout`.
+    pub max_grpc_timeout: Option<Span>,
+    /// Subtracted from a longer `grpc-timeout`.
+    pub grpc_timeout_offset: Option<Span>,
     /// Absent: none but what request headers ask for.
-    #[serde(default)]
     pub retry: RetryPolicy,
 }
 
-fn fifteen_seconds() -> Span {
-    Span::from_ms(15_000)
+/// Envoy's default for routes.
+const TIMEOUT: Span = Span::from_ms(15_000);
+
+/// Envoy's default for connection managers.
+const IDLE_TIMEOUT: Span = Span::from_ms(300_000);
+
+impl Default for Route {
+    fn default() -> Route {
+        Route {
+            name: String::new(),
+            matches: Match::default(),
+            cluster: None,
+            cluster_header: None,
+            direct_response: None,
+            timeout: TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            max_stream_duration: None,
+            max_grpc_timeout: None,
+            grpc_timeout_offset: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// Envoy's `max_stream_duration` of a route.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaxStreamDuration {
+    /// Longest duration of a stream; `0s` or missing: no limit.
+    pub max_stream_duration: Option<Span>,
+    /// Longest duration that a request may ask for by `grpc-timeout`, whatever its content type;
+    /// `0s`: any. If missing, the header is not read. The header takes the place of
+    /// `max_stream_duration`.
+    pub grpc_timeout_header_max: Option<Span>,
+    /// Subtracted from a longer `grpc-timeout`.
+    pub grpc_timeout_header_offset: Option<Span>,
 }
 
 /// What a request has to be like; all of it must hold.

@@ -23,6 +23,7 @@ impl Bench {
         let attempt = Attempt {
             owner,
             grpc: false,
+            whole: true,
             headers: None,
         };
         self.upstream.begin(attempt, at, &mut self.wakes)
@@ -63,9 +64,11 @@ fn name(reply: Reply) -> &'static str {
     match reply {
         Reply::Answer(Answer { status: 200, .. }) => "200",
         Reply::Answer(_) => "503",
+        Reply::Chunk(_) => "chunk",
         Reply::Rest => "rest",
         Reply::Break => "break",
         Reply::Refused => "refused",
+        Reply::Unreachable => "unreachable",
         Reply::Reset => "reset",
     }
 }
@@ -140,7 +143,7 @@ fn a_request_without_a_connection_waits_and_one_too_many_overflows() {
     let mut bench = Bench::new(spec);
     bench.send(1, 0).unwrap();
     bench.send(2, 0).unwrap();
-    assert_eq!(bench.send(3, 0), Err(Refusal::Overflow));
+    assert_eq!(bench.send(3, 0), Err(Refusal::PendingOverflow));
     assert_eq!(bench.run(), [(10, 1, "200"), (20, 2, "200")]);
 }
 

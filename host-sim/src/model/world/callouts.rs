@@ -63,6 +63,7 @@ impl World {
         let attempt = Attempt {
             owner: Owner::Callout(key),
             grpc: kind != CallKind::Http,
+            whole: true,
             headers: Some(headers),
         };
         let upstream = &mut self.clusters[place].upstream;
@@ -109,6 +110,9 @@ impl World {
             return;
         };
         let kind = callout.kind;
+        if let Reply::Chunk(_) = reply {
+            return;
+        }
         let answer = match (reply, callout.begun) {
             (Reply::Answer(answer), _) if !answer.complete => {
                 callout.begun = Some(answer);
@@ -141,7 +145,7 @@ impl World {
             true => Bytes::new(),
             false => answers.body().clone(),
         };
-        let Part::Headers { map, .. } = answers.headers(&answer, 0, false) else {
+        let Part::Headers { map, .. } = answers.headers(&answer, Some(0), false) else {
             return;
         };
         if kind == CallKind::Http {

@@ -5,6 +5,7 @@ use crate::host::Part;
 use crate::model::client::Kind;
 use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
 use crate::model::template::Template;
+use crate::model::timeouts::StreamLimits;
 use crate::model::world::{CallKey, Event, ExchangeKey, Feed, World};
 use crate::record::{Outcome, What};
 use crate::sim::clock::Time;
@@ -113,6 +114,8 @@ impl World {
             Some(picked) if headers.is_empty() => picked.clone(),
             _ => self.routes.pick(&map, &self.names),
         };
+        let route = picked.as_ref().and_then(|it| self.routes.at(it.route));
+        let limits = route.map(|route| StreamLimits::new(route.spec(), &map));
         let stream = self.host.open(StreamInfo {
             worker: sending.worker,
             connection_id: sending.client.map_or(request, u64::from),
@@ -134,6 +137,7 @@ impl World {
         let exchange = self.exchanges.insert(Exchange {
             grpc: *grpc,
             head: *head,
+            sent: body.is_empty(),
             picked,
             chunks_left: upload.as_ref().map_or(0, |upload| upload.chunks),
             source,
@@ -160,6 +164,9 @@ impl World {
                     upwards: true,
                 });
             }
+        }
+        if let Some(limits) = limits {
+            self.limit_stream(exchange, limits);
         }
         self.host.request(stream, Part::Headers { map, end });
         self.settle_and_arm(exchange);
@@ -205,7 +212,7 @@ impl World {
     /// Lets the moment play out, and watches the clock over what is left waiting.
     pub(super) fn settle_and_arm(&mut self, key: ExchangeKey) {
         self.settle();
-        self.arm(key, None);
+        self.arm(key);
     }
 
     /// A part of an answer reaches the client.

@@ -22,6 +22,12 @@ pub struct Texts {
     pub route_timeout: Rc<str>,
     try_timeout: Rc<str>,
     refused_transport: Rc<str>,
+    pub closed: Rc<str>,
+    connect_timeout: Rc<str>,
+    unresolved: Rc<str>,
+    max_duration: Rc<str>,
+    duration: Rc<str>,
+    idle: Rc<str>,
 }
 
 impl Default for Texts {
@@ -43,11 +49,21 @@ impl Default for Texts {
             route_timeout: "response_timeout".into(),
             try_timeout: "upstream_per_try_timeout".into(),
             refused_transport: "delayed connect error: Connection refused".into(),
+            closed: "upstream_reset_after_response_started{connection_termination}".into(),
+            connect_timeout: "upstream_reset_before_response_started{connection_timeout}".into(),
+            unresolved: "dns_resolution_failure{cares_failure:Could_not_contact_DNS_servers}"
+                .into(),
+            max_duration: "upstream_max_stream_duration_reached".into(),
+            duration: "max_duration_timeout".into(),
+            idle: "stream_idle_timeout".into(),
         }
     }
 }
 
-/// Why the router answers by itself.
+/// gRPC's DEADLINE_EXCEEDED.
+const DEADLINE_EXCEEDED: u32 = 4;
+
+/// Why the proxy answers by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Own {
     NoRoute,
@@ -58,6 +74,38 @@ pub enum Own {
     Terminated,
     RouteTimeout,
     TryTimeout,
+    ConnectTimeout,
+    /// A dynamic forward proxy has no address for the host.
+    Unresolved,
+    /// `max_stream_duration` of the cluster.
+    MaxDuration,
+    /// `max_stream_duration` of the route, or `grpc-timeout`.
+    Duration,
+    /// Nothing was sent for too long.
+    Idle,
+}
+
+impl Texts {
+    /// Response flags and details of such an answer.
+    pub fn flags_and_details(&self, own: Own) -> (u64, Rc<str>) {
+        let (flags, details) = match own {
+            Own::NoRoute => (flag::NO_ROUTE, &self.no_route),
+            Own::NoCluster => (flag::NO_CLUSTER, &self.no_cluster),
+            Own::NoHealthyHost => (flag::NO_HEALTHY_UPSTREAM, &self.no_healthy),
+            Own::Overflow => (flag::UPSTREAM_OVERFLOW, &self.overflow),
+            Own::Refused => (flag::UPSTREAM_CONNECTION_FAILURE, &self.refused),
+            Own::ConnectTimeout => (flag::UPSTREAM_CONNECTION_FAILURE, &self.connect_timeout),
+            Own::Terminated => (flag::UPSTREAM_CONNECTION_TERMINATION, &self.terminated),
+            Own::RouteTimeout => (flag::UPSTREAM_TIMEOUT, &self.route_timeout),
+            Own::TryTimeout => (flag::UPSTREAM_TIMEOUT, &self.try_timeout),
+            Own::Unresolved => (flag::DNS_FAILURE, &self.unresolved),
+            Own::MaxDuration => (flag::MAX_STREAM_DURATION, &self.max_duration),
+            // Envoy has a flag for it, DT, and sets it for connections alone.
+            Own::Duration => (0, &self.duration),
+            Own::Idle => (flag::STREAM_IDLE_TIMEOUT, &self.idle),
+        };
+        (flags, details.clone())
+    }
 }
 
 impl World {
@@ -75,22 +123,8 @@ impl World {
         let Some(exchange) = self.exchanges.get(key) else {
             return;
         };
-        let texts = &self.texts;
-        let (status, flags, details) = match own {
-            Own::NoRoute => (404, flag::NO_ROUTE, &texts.no_route),
-            Own::NoCluster => (503, flag::NO_CLUSTER, &texts.no_cluster),
-            Own::NoHealthyHost => (503, flag::NO_HEALTHY_UPSTREAM, &texts.no_healthy),
-            Own::Overflow => (503, flag::UPSTREAM_OVERFLOW, &texts.overflow),
-            Own::Refused => (503, flag::UPSTREAM_CONNECTION_FAILURE, &texts.refused),
-            Own::Terminated => (
-                503,
-                flag::UPSTREAM_CONNECTION_TERMINATION,
-                &texts.terminated,
-            ),
-            Own::RouteTimeout => (504, flag::UPSTREAM_TIMEOUT, &texts.route_timeout),
-            Own::TryTimeout => (504, flag::UPSTREAM_TIMEOUT, &texts.try_timeout),
-        };
-        let details = details.clone();
+        let status = own.status(exchange.complete_at.is_some());
+        let (flags, details) = self.texts.flags_and_details(own);
         if own == Own::Refused
             && let Some(info) = self.host.info_mut(exchange.stream)
         {
@@ -117,7 +151,7 @@ impl World {
         };
         exchange.phase = Phase::Answered;
         exchange.deadlines.drop_router();
-        let (headers, body) = local.parts(exchange.grpc);
+        let (headers, body) = local.parts(exchange.claims_grpc);
         let stream = exchange.stream;
         if let Some(part) = body.filter(|_| !exchange.head) {
             let exchange = key;
@@ -132,11 +166,34 @@ impl World {
 }
 
 impl Own {
-    fn body(self, retried: bool) -> String {
+    /// The status; `complete`: the proxy has all of the request.
+    pub fn status(self, complete: bool) -> u16 {
+        match self {
+            Own::NoRoute => 404,
+            Own::MaxDuration | Own::Duration | Own::Idle if !complete => 408,
+            Own::RouteTimeout | Own::TryTimeout | Own::MaxDuration | Own::Duration | Own::Idle => {
+                504
+            }
+            _ => 503,
+        }
+    }
+
+    /// The gRPC status, where it is not the one that stands for the HTTP status.
+    pub fn grpc_status(self) -> Option<u32> {
+        (self == Own::Duration).then_some(DEADLINE_EXCEEDED)
+    }
+
+    /// The body; `retried`: this was not the first attempt.
+    pub fn body(self, retried: bool) -> String {
         let reason = match self {
             Own::NoRoute | Own::NoCluster => return String::new(),
             Own::NoHealthyHost => return "no healthy upstream".into(),
             Own::RouteTimeout | Own::TryTimeout => return "upstream request timeout".into(),
+            Own::Unresolved => return "DNS resolution failure".into(),
+            Own::MaxDuration => return "upstream max stream duration reached".into(),
+            Own::Duration => return "downstream duration timeout".into(),
+            Own::Idle => return "stream timeout".into(),
+            Own::ConnectTimeout => "connection timeout",
             Own::Overflow => "overflow",
             Own::Refused => "remote connection failure",
             Own::Terminated => "connection termination",

@@ -1,15 +1,19 @@
-//! The router: routes, attempts, time-outs, and answers of its own.
+//! The router: routes, attempts, and what comes of them.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
 use crate::host::Part;
 use crate::model::exchange::{Exchange, NEVER, Phase};
 use crate::model::retry::Reset;
 use crate::model::spec::ATTEMPT_COUNT;
-use crate::model::upstream::{Answer, Attempt, GrpcPlace, Refusal, Reply, service_time_ms};
+use crate::model::timeouts::{StreamLimits, is_grpc};
+use crate::model::upstream::{Answer, Attempt, GrpcPlace, JobKey, Refusal, Reply, SWITCHING};
 use crate::model::world::own::Own;
-use crate::model::world::{Event, ExchangeKey, Feed, Owner, World};
+use crate::model::world::{ExchangeKey, Feed, Owner, World};
 use crate::record::{Failure, What};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
@@ -25,32 +29,65 @@ impl World {
         match (exchange.phase, part) {
             (Phase::Filter, Part::Headers { map, .. }) => {
                 if rerouted {
-                    exchange.picked = self.routes.pick(&map, &self.names);
-                    if let Some(info) = self.host.info_mut(exchange.stream) {
-                        info.route = exchange.picked.as_ref().map(|picked| picked.info.clone());
-                    }
+                    self.route_again(key, &map);
                 }
-                exchange.phase = Phase::Upload;
-                let picked = exchange.picked.as_ref();
-                let route = picked.and_then(|picked| self.routes.at(picked.route));
-                exchange.plan = route.map(|route| route.retry.plan(&map));
-                let cluster = picked.and_then(|picked| picked.cluster);
-                let calls = |it: usize| self.clusters[it].upstream.calls().is_some();
-                exchange.headers = cluster.is_some_and(calls).then(|| map.clone());
-                if let Some(direct) = route.and_then(|route| route.direct()) {
-                    let (status, body) = (direct.status, direct.body.clone());
-                    self.answer_directly(key, status, &body);
-                } else if route.is_none() {
-                    self.answer_by_itself(key, Own::NoRoute);
-                } else if cluster.is_none() {
-                    self.answer_by_itself(key, Own::NoCluster);
-                } else if end {
-                    self.complete_request(key);
-                }
+                self.begin_request(key, map, end);
             }
-            (Phase::Upload, _) if end => self.complete_request(key),
+            (Phase::Trying | Phase::BackingOff | Phase::Answering, _) if end => {
+                self.complete_request(key);
+                self.complete_upload(key);
+            }
             _ => {}
         }
+    }
+
+    /// The filter has changed the headers that the route goes by.
+    fn route_again(&mut self, key: ExchangeKey, map: &HeaderMap) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.picked = self.routes.pick(map, &self.names);
+        let picked = exchange.picked.as_ref();
+        if let Some(info) = self.host.info_mut(exchange.stream) {
+            info.route = picked.map(|picked| picked.info.clone());
+        }
+        if let Some(route) = picked.and_then(|picked| self.routes.at(picked.route)) {
+            let limits = StreamLimits::new(route.spec(), map);
+            self.limit_stream(key, limits);
+        }
+    }
+
+    /// The router has the headers, and `end`: all of the request.
+    fn begin_request(&mut self, key: ExchangeKey, map: HeaderMap, end: bool) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.phase = Phase::Trying;
+        exchange.claims_grpc = is_grpc(&map);
+        let picked = exchange.picked.as_ref();
+        let route = picked.and_then(|picked| self.routes.at(picked.route));
+        exchange.plan = route.map(|route| route.plan(&map));
+        let cluster = picked.and_then(|picked| picked.cluster);
+        if let Some(direct) = route.and_then(|route| route.direct()) {
+            let (status, body) = (direct.status, direct.body.clone());
+            return self.answer_directly(key, status, &body);
+        }
+        if route.is_none() {
+            return self.answer_by_itself(key, Own::NoRoute);
+        }
+        let Some(cluster) = cluster else {
+            return self.answer_by_itself(key, Own::NoCluster);
+        };
+        let upstream = &self.clusters[cluster].upstream;
+        exchange.headers = upstream.calls().map(|_| map);
+        if upstream.faults.unresolved() {
+            self.note_failure(key, cluster, Failure::Unresolved);
+            return self.answer_by_itself(key, Own::Unresolved);
+        }
+        if end {
+            self.complete_request(key);
+        }
+        self.attempt(key);
     }
 
     /// The router has all of the request: the route's time begins.
@@ -58,26 +95,45 @@ impl World {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
-        let (Some(plan), Some(picked)) = (&mut exchange.plan, &exchange.picked) else {
+        exchange.complete_at = Some(self.now);
+        let Some(plan) = &exchange.plan else {
             return;
         };
-        let route = self
-            .routes
-            .at(picked.route)
-            .map(|route| route.spec().timeout);
-        let timeout = plan.timeout.or(route).unwrap_or(Span::ZERO);
-        exchange.complete_at = self.now;
-        if timeout > Span::ZERO {
-            exchange.deadlines.route = self.now + timeout;
-            // Envoy ignores a time for one try that is no shorter than that for all.
-            if plan.per_try >= timeout {
-                plan.per_try = Span::ZERO;
-            }
+        if plan.timeout > Span::ZERO {
+            exchange.deadlines.route = self.now + plan.timeout;
         }
-        self.attempt(key);
+        if exchange.attempt.is_some() && plan.per_try > Span::ZERO {
+            exchange.deadlines.per_try = self.now + plan.per_try;
+        }
     }
 
-    fn attempt(&mut self, key: ExchangeKey) {
+    /// The service has all of the request.
+    fn complete_upload(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get(key) else {
+            return;
+        };
+        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
+        if let (Some(job), Some(cluster)) = (exchange.attempt, cluster) {
+            let upstream = &mut self.clusters[cluster].upstream;
+            upstream.complete(job, self.now, &mut self.wakes);
+            self.expect_reply(key, cluster, job);
+            self.flush_wakes(cluster);
+        }
+        self.arm(key);
+    }
+
+    /// Notes when something comes of the job, if that is known.
+    fn expect_reply(&mut self, key: ExchangeKey, cluster: usize, job: JobKey) {
+        let own = |(_, other): &&(Time, _)| *other == job;
+        let known = self.wakes.iter().find(own).map(|(at, _)| *at);
+        // When a service answers that has to ask another first, nobody knows.
+        let known = known.filter(|_| self.clusters[cluster].upstream.calls().is_none());
+        if let (Some(exchange), Some(known)) = (self.exchanges.get_mut(key), known) {
+            exchange.deadlines.known = known;
+        }
+    }
+
+    pub(super) fn attempt(&mut self, key: ExchangeKey) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -102,12 +158,13 @@ impl World {
         let attempt = Attempt {
             owner: Owner::Exchange(key),
             grpc: exchange.grpc,
+            whole: exchange.complete_at.is_some(),
             headers,
         };
         let begun = place.upstream.begin(attempt, self.now, &mut self.wakes);
         if let Some(info) = self.host.info_mut(exchange.stream) {
             info.attempts = Some(nth.into());
-            if begun != Err(Refusal::NoHealthyHost) {
+            if matches!(begun, Ok(_) | Err(Refusal::Overflow)) {
                 info.upstream_address = Some(place.address.clone());
             }
         }
@@ -118,25 +175,26 @@ impl World {
                     .plan
                     .as_ref()
                     .map_or(Span::ZERO, |plan| plan.per_try);
-                if per_try > Span::ZERO {
+                if per_try > Span::ZERO && exchange.complete_at.is_some() {
                     exchange.deadlines.per_try = self.now + per_try;
                 }
-                let own = |(_, other): &&(Time, _)| *other == job;
-                // When a service answers that has to ask another first, nobody knows.
-                let known = self.wakes.iter().find(own).map(|(at, _)| *at);
-                let known = known.filter(|_| place.upstream.calls().is_none());
+                let longest = place.upstream.spec().max_stream_duration;
+                if longest > Span::ZERO {
+                    exchange.deadlines.attempt = self.now + longest;
+                }
+                self.expect_reply(key, cluster, job);
                 self.record.count(self.now, |tally| {
                     tally.clusters[cluster].attempts += 1;
                     tally.clusters[cluster].retries += u64::from(nth > 1);
                 });
                 self.flush_wakes(cluster);
-                self.arm(key, known);
+                self.arm(key);
             }
             Err(Refusal::NoHealthyHost) => {
                 self.note_failure(key, cluster, Failure::NoHealthyHost);
                 self.answer_by_itself(key, Own::NoHealthyHost);
             }
-            Err(Refusal::Overflow) => {
+            Err(Refusal::Overflow | Refusal::PendingOverflow) => {
                 self.record
                     .count(self.now, |tally| tally.clusters[cluster].overflows += 1);
                 self.fail_attempt(key, cluster, Reset::Overflow);
@@ -148,8 +206,10 @@ impl World {
     pub(super) fn hear(&mut self, key: ExchangeKey, cluster: usize, reply: Reply) {
         match reply {
             Reply::Answer(answer) => self.hear_answer(key, cluster, answer),
+            Reply::Chunk(number) => self.hear_chunk(key, cluster, number),
             Reply::Rest => self.hear_rest(key, cluster),
             Reply::Break => self.hear_break(key, cluster),
+            Reply::Unreachable => self.fail_attempt(key, cluster, Reset::ConnectionTimeout),
             Reply::Refused => self.fail_attempt(key, cluster, Reset::ConnectionFailure),
             Reply::Reset => self.fail_attempt(key, cluster, Reset::ConnectionTermination),
         }
@@ -183,6 +243,7 @@ impl World {
             exchange.attempt = None;
         }
         exchange.deadlines.per_try = NEVER;
+        exchange.deadlines.known = NEVER;
         let answers = &mut self.clusters[cluster].answers;
         let rate_limited = healthy && answers.rate_limited;
         let in_headers = match grpc {
@@ -192,7 +253,10 @@ impl World {
         let plan = exchange.plan.as_ref();
         let wanted =
             plan.is_some_and(|plan| plan.wants_after_answer(status, in_headers, rate_limited));
-        let service_ms = service_time_ms(exchange.complete_at, self.now);
+        let service_ms = exchange
+            .complete_at
+            .filter(|_| !self.suppress_envoy_headers);
+        let service_ms = service_ms.map(|from| Span::between(from, self.now).as_ms());
         let bare = head || matches!(status, 204 | 304);
         let headers = answers.headers(&answer, service_ms, bare);
         if self.retried(key, cluster, wanted) {
@@ -212,6 +276,7 @@ impl World {
             exchange.deadlines.drop_router();
         }
         let stream = exchange.stream;
+        self.touch(key);
         if let Some(info) = self.host.info_mut(stream) {
             // Connections are there at once.
             info.pool_ready = Some(Duration::ZERO);
@@ -219,7 +284,8 @@ impl World {
         self.host.response(stream, headers);
         if !ends && complete {
             let trailer = grpc.map(|(status, _)| status);
-            self.feed_rest(key, cluster, trailer);
+            let data = self.clusters[cluster].answers.body().clone();
+            self.feed_rest(key, cluster, data, trailer);
         }
     }
 
@@ -232,11 +298,22 @@ impl World {
         exchange.deadlines.drop_router();
         let grpc = exchange.grpc;
         let status = self.clusters[cluster].upstream.spec().answer.grpc_status;
-        self.feed_rest(key, cluster, grpc.then_some(status));
+        let data = self.clusters[cluster].answers.last_chunk();
+        self.feed_rest(key, cluster, data, grpc.then_some(status));
     }
 
-    fn feed_rest(&mut self, exchange: ExchangeKey, cluster: usize, grpc: Option<u32>) {
-        for part in self.clusters[cluster].answers.rest(grpc) {
+    fn hear_chunk(&mut self, key: ExchangeKey, cluster: usize, number: u32) {
+        let data = self.clusters[cluster].answers.chunk(number);
+        let part = Part::Body { data, end: false };
+        self.feeds.push_back(Feed {
+            exchange: key,
+            part,
+            upwards: false,
+        });
+    }
+
+    fn feed_rest(&mut self, exchange: ExchangeKey, cluster: usize, data: Bytes, grpc: Option<u32>) {
+        for part in self.clusters[cluster].answers.rest(data, grpc) {
             self.feeds.push_back(Feed {
                 exchange,
                 part,
@@ -246,8 +323,21 @@ impl World {
     }
 
     fn hear_break(&mut self, key: ExchangeKey, cluster: usize) {
-        let details = self.texts.broken.clone();
-        let flags = flag::UPSTREAM_PROTOCOL_ERROR;
+        // Of an upgraded connection no codec can miss the end.
+        let upgraded = self.clusters[cluster].upstream.spec().answer.status == SWITCHING;
+        let answers = &self.clusters[cluster].answers;
+        let (details, flags, data) = match upgraded {
+            true => (
+                self.texts.closed.clone(),
+                flag::UPSTREAM_CONNECTION_TERMINATION,
+                answers.last_chunk(),
+            ),
+            false => (
+                self.texts.broken.clone(),
+                flag::UPSTREAM_PROTOCOL_ERROR,
+                answers.body().clone(),
+            ),
+        };
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -260,20 +350,19 @@ impl World {
             info.flags |= flags;
             info.details = details;
         }
-        let begun = Part::Body {
-            data: self.clusters[cluster].answers.body().clone(),
-            end: false,
-        };
+        let begun = Part::Body { data, end: false };
         self.host.response(stream, begun);
         self.host.upstream_reset_after_headers(stream);
     }
 
     /// An attempt ended without an answer.
-    fn fail_attempt(&mut self, key: ExchangeKey, cluster: usize, reset: Reset) {
+    pub(super) fn fail_attempt(&mut self, key: ExchangeKey, cluster: usize, reset: Reset) {
         let (failure, own) = match reset {
             Reset::ConnectionFailure => (Failure::Refused, Own::Refused),
             Reset::ConnectionTermination => (Failure::Reset, Own::Terminated),
+            Reset::ConnectionTimeout => (Failure::ConnectTimeout, Own::ConnectTimeout),
             Reset::PerTryTimeout => (Failure::TryTimeout, Own::TryTimeout),
+            Reset::MaxDuration => (Failure::MaxDuration, Own::MaxDuration),
             Reset::Overflow => (Failure::Overflow, Own::Overflow),
         };
         self.abandon_attempt_only(key);
@@ -281,7 +370,6 @@ impl World {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
-        exchange.deadlines.per_try = NEVER;
         let plan = exchange.plan.as_ref();
         let wanted = plan.is_some_and(|plan| plan.wants_after_reset(reset));
         if !self.retried(key, cluster, wanted) {
@@ -289,7 +377,7 @@ impl World {
         }
     }
 
-    fn note_failure(&mut self, key: ExchangeKey, cluster: usize, why: Failure) {
+    pub(super) fn note_failure(&mut self, key: ExchangeKey, cluster: usize, why: Failure) {
         if let Some(exchange) = self.exchanges.get(key) {
             let request = exchange.request;
             let what = What::Failed {
@@ -337,7 +425,7 @@ impl World {
         let request = exchange.request;
         self.abandon_attempt_only(key);
         self.record.note(self.now, What::Backoff { request, wait });
-        self.arm(key, None);
+        self.arm(key);
         true
     }
 
@@ -358,6 +446,7 @@ impl World {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
+        exchange.deadlines.drop_attempt();
         let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
         if let (Some(job), Some(cluster)) = (exchange.attempt.take(), cluster) {
             let upstream = &mut self.clusters[cluster].upstream;
@@ -382,60 +471,6 @@ impl World {
         }
     }
 
-    /// A deadline has come, or had come and was put off.
-    pub(super) fn meet_deadline(&mut self, key: ExchangeKey) {
-        let Some(exchange) = self.exchanges.get_mut(key) else {
-            return;
-        };
-        let due = exchange.deadlines;
-        exchange.deadlines.armed = NEVER;
-        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
-        if due.patience <= self.now {
-            self.give_up(key);
-        } else if due.route <= self.now {
-            exchange.deadlines.route = NEVER;
-            self.time_out(key, cluster);
-        } else if due.per_try <= self.now {
-            exchange.deadlines.per_try = NEVER;
-            if let (Some(cluster), Phase::Trying) = (cluster, exchange.phase) {
-                self.fail_attempt(key, cluster, Reset::PerTryTimeout);
-            }
-        } else if due.backoff <= self.now {
-            self.attempt(key);
-        }
-        self.settle_and_arm(key);
-    }
-
-    fn time_out(&mut self, key: ExchangeKey, cluster: Option<usize>) {
-        let Some(exchange) = self.exchanges.get(key) else {
-            return;
-        };
-        // An answer whose headers are with the client cannot be replaced any more.
-        let begun = exchange.phase == Phase::Answering && exchange.seen.status != 0;
-        if let Some(cluster) = cluster {
-            self.note_failure(key, cluster, Failure::RouteTimeout);
-        }
-        self.abandon_attempt(key);
-        match begun {
-            true => self.cut_off(key),
-            false => self.answer_by_itself(key, Own::RouteTimeout),
-        }
-    }
-
-    fn cut_off(&mut self, key: ExchangeKey) {
-        let details = self.texts.route_timeout.clone();
-        let Some(exchange) = self.exchanges.get_mut(key) else {
-            return;
-        };
-        exchange.told = Some(details.clone());
-        let stream = exchange.stream;
-        if let Some(info) = self.host.info_mut(stream) {
-            info.flags |= flag::UPSTREAM_TIMEOUT;
-            info.details = details;
-        }
-        self.host.upstream_reset_after_headers(stream);
-    }
-
     /// Writes down how the answer came about.
     pub(super) fn tell(
         &mut self,
@@ -452,15 +487,5 @@ impl World {
             info.details = details;
         }
         Some(exchange)
-    }
-
-    /// Puts the earliest deadline into the queue, unless something `known` comes first.
-    pub(super) fn arm(&mut self, key: ExchangeKey, known: Option<Time>) {
-        let Some(exchange) = self.exchanges.get_mut(key) else {
-            return;
-        };
-        if let Some(at) = exchange.deadlines.arm(known) {
-            self.queue.push(at, Event::Deadline(key));
-        }
     }
 }

@@ -3,8 +3,8 @@ mod chains;
 use super::*;
 use crate::host::Setup;
 use crate::model::spec::{
-    Arrivals, ClientRetry, Cluster, Direct, Fault, FaultKind, Latency, Percent, Request,
-    RetryPolicy, Route, Shape, Traffic,
+    Arrivals, ClientRetry, Cluster, Direct, Fault, FaultKind, Latency, MaxStreamDuration, Percent,
+    Request, RetryPolicy, Route, Shape, Traffic,
 };
 use crate::record::Outcome;
 
@@ -143,6 +143,45 @@ fn requests_end_with_the_code_flags_and_details_that_envoy_gives_them() {
             ),
         ),
         (
+            "unreachable",
+            faulty(FaultKind::Unreachable),
+            (504, "UT", "response_timeout".into(), 1),
+        ),
+        (
+            "unreachable for long",
+            with_cluster(faulty(FaultKind::Unreachable), |it| {
+                it.connect_timeout = ms(500);
+            }),
+            (503, "UF", format!("{before}{{connection_timeout}}"), 1),
+        ),
+        (
+            "unresolved",
+            faulty(FaultKind::Unresolved),
+            (
+                503,
+                "DF",
+                "dns_resolution_failure{cares_failure:Could_not_contact_DNS_servers}".into(),
+                0,
+            ),
+        ),
+        (
+            "nobody may wait for a connection",
+            with_cluster(plan(), |it| it.limits.max_pending_requests = 0),
+            (503, "UO", format!("{before}{{overflow}}"), 0),
+        ),
+        (
+            "attempts that last too long",
+            with_cluster(retrying(FaultKind::Hang, "5xx"), |it| {
+                it.max_stream_duration = ms(100);
+            }),
+            (
+                504,
+                "URX,UMSDR",
+                "upstream_max_stream_duration_reached".into(),
+                3,
+            ),
+        ),
+        (
             "retried",
             retrying(FaultKind::Status(503), "5xx"),
             (503, "URX", "via_upstream".into(), 3),
@@ -170,6 +209,85 @@ fn requests_end_with_the_code_flags_and_details_that_envoy_gives_them() {
             "{name}"
         );
     }
+}
+
+/// The plan with its cluster changed.
+fn with_cluster(mut plan: Plan, change: impl FnOnce(&mut Cluster)) -> Plan {
+    change(&mut plan.clusters[0].1);
+    plan
+}
+
+#[test]
+fn a_hang_ends_after_the_fifteen_seconds_that_a_route_has_by_default() {
+    let mut plan = faulty(FaultKind::Hang);
+    plan.routes[0] = Route {
+        cluster: Some("up".into()),
+        ..Route::default()
+    };
+    let world = run(plan.clone());
+    let total = &world.record.total;
+    let took = total.percentile(100.0).map(Span::as_ms);
+    assert!((15_000..15_100).contains(&took.unwrap_or(0)), "{took:?}");
+    let expected = (504, "UT".into(), "response_timeout".into(), 1);
+    assert_eq!(ending(plan), expected);
+}
+
+#[test]
+fn a_hang_without_a_route_timeout_ends_after_five_minutes_of_silence() {
+    let mut plan = faulty(FaultKind::Hang);
+    plan.routes[0].timeout = Span::ZERO;
+    let world = run(plan.clone());
+    let total = &world.record.total;
+    let took = total.percentile(100.0).map(Span::as_ms);
+    assert!((300_000..301_000).contains(&took.unwrap_or(0)), "{took:?}");
+    let expected = (504, "SI".into(), "stream_idle_timeout".into(), 1);
+    assert_eq!(ending(plan), expected);
+}
+
+#[test]
+fn a_body_that_trickles_keeps_a_stream_from_being_silent() {
+    let streaming = |chunks| {
+        let mut plan = with_cluster(plan(), |it| {
+            it.answer.body_time = ms(900);
+            it.answer.body_chunks = chunks;
+        });
+        plan.routes[0].idle_timeout = ms(300);
+        ending(plan)
+    };
+    let silent = (200, "SI".into(), "stream_idle_timeout".into(), 1);
+    assert_eq!(streaming(1), silent);
+    assert_eq!(streaming(9), (200, "-".into(), "via_upstream".into(), 1));
+}
+
+#[test]
+fn an_upgraded_connection_ends_with_a_termination() {
+    let plan = with_cluster(plan(), |it| {
+        it.answer.status = 101;
+        it.answer.body_time = ms(200);
+    });
+    let details = "upstream_reset_after_response_started{connection_termination}";
+    assert_eq!(ending(plan), (101, "UC".into(), details.into(), 1));
+}
+
+#[test]
+fn a_stream_ends_with_the_duration_of_its_route_and_not_with_its_timeout() {
+    let limited = |mut plan: Plan| {
+        plan.routes[0].timeout = ms(100);
+        plan.routes[0].max_stream_duration = Some(MaxStreamDuration {
+            max_stream_duration: Some(ms(300)),
+            ..MaxStreamDuration::default()
+        });
+        let took = run(plan.clone()).record.total.percentile(100.0);
+        assert_eq!(took.map(Span::as_ms), Some(300));
+        ending(plan)
+    };
+    let details = "max_duration_timeout";
+    assert_eq!(
+        limited(faulty(FaultKind::Hang)),
+        (504, "-".into(), details.into(), 1)
+    );
+    let streaming = with_cluster(plan(), |it| it.answer.body_time = ms(900));
+    assert_eq!(limited(streaming), (200, "-".into(), details.into(), 1));
 }
 
 #[test]

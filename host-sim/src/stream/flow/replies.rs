@@ -14,7 +14,7 @@ use crate::stream::reply::PreparedReply;
 
 impl Flow<'_> {
     /// `sendLocalReply`
-    pub(super) fn local_reply(&mut self, id: StreamId, reply: &LocalReply) {
+    pub(crate) fn local_reply(&mut self, id: StreamId, reply: &LocalReply) {
         let Some(stream) = self
             .stream(id)
             .filter(|stream| !stream.finished && !stream.logging)
