@@ -8,7 +8,10 @@ mod rows;
 mod sim;
 mod view;
 
-use rows::ROWS;
+use host_sim::model::world::Plan;
+use rows::{ROWS, Row, SUPPRESSED};
+use serde_json::json;
+use spillway_tests::envoy::Setting;
 
 /// Rows in which the simulator is known to differ; FIDELITY.md says how. One that no longer does
 /// fails the test too.
@@ -16,8 +19,23 @@ const KNOWN: &[&str] = &["length-left-in-place", "local-resh", "close"];
 
 #[tokio::test]
 async fn the_simulator_answers_as_envoy_does() {
-    let real = envoy::run(ROWS).await;
-    let simulated = sim::run(ROWS);
+    agree(ROWS, |setting| setting, |_| {}).await;
+}
+
+#[tokio::test]
+async fn the_simulator_leaves_out_the_routers_headers_as_envoy_does() {
+    let silent = json!({"suppress_envoy_headers": true});
+    let change = |setting: Setting| setting.router(silent);
+    agree(SUPPRESSED, change, |plan| {
+        plan.suppress_envoy_headers = true
+    })
+    .await;
+}
+
+/// Plays the rows in both, each with a change of its own.
+async fn agree(rows: &[Row], envoy: impl FnOnce(Setting) -> Setting, plan: impl Fn(&mut Plan)) {
+    let real = envoy::run(rows, envoy).await;
+    let simulated = sim::run(rows, plan);
     let mut different = Vec::new();
     for (real, simulated) in real.iter().zip(&simulated) {
         let same = real == simulated;
@@ -25,7 +43,7 @@ async fn the_simulator_answers_as_envoy_does() {
             different.push(format!("--- Envoy\n{real}--- host-sim\n{simulated}"));
         }
     }
-    let (count, all) = (different.len(), ROWS.len());
+    let (count, all) = (different.len(), rows.len());
     assert!(
         different.is_empty(),
         "{count} of {all} rows:\n{}",

@@ -16,6 +16,8 @@ pub struct Row {
     pub probe: &'static str,
     /// Whether the client goes away after a while instead of waiting.
     pub leaves: bool,
+    /// Whether the client never ends the body.
+    pub unfinished: bool,
 }
 
 const GET: Row = Row {
@@ -27,6 +29,7 @@ const GET: Row = Row {
     body: "",
     probe: "",
     leaves: false,
+    unfinished: false,
 };
 
 const POST: Row = Row {
@@ -49,6 +52,31 @@ macro_rules! ending {
          done prop response.code;done get 0 :path;done get 2 :status"
     };
 }
+
+/// What makes a request a gRPC call that has to end within 50 ms.
+const GRPC: &[(&str, &str)] = &[
+    ("content-type", "application/grpc"),
+    ("grpc-timeout", "50m"),
+];
+
+/// What makes a request a gRPC call without a deadline.
+pub const GRPC_STREAM: &[(&str, &str)] =
+    &[("content-type", "application/grpc"), ("te", "trailers")];
+
+/// A gRPC response that takes its time.
+const CALL: &str = "trickle content-type=application/grpc trailer=grpc-status:0";
+
+/// A caller of the proxy's own network, whose deadline is believed.
+const DEADLINE: &[(&str, &str)] = &[
+    ("x-forwarded-for", "10.1.1.1"),
+    ("x-envoy-upstream-rq-timeout-ms", "50"),
+];
+
+/// The same for each attempt.
+const TRY_DEADLINE: &[(&str, &str)] = &[
+    ("x-forwarded-for", "10.1.1.1"),
+    ("x-envoy-upstream-rq-per-try-timeout-ms", "50"),
+];
 
 /// Which maps there are in a phase.
 macro_rules! maps {
@@ -527,6 +555,178 @@ pub const ROWS: &[Row] = &[
         leaves: true,
         ..GET
     },
+    // Time limits, before and after the response's headers.
+    Row {
+        name: "end-duration",
+        to: "lasting",
+        upstream: "hang",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-duration-mid-body",
+        to: "lasting",
+        upstream: "hang_mid_body body=",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-duration-of-attempt",
+        to: "brief",
+        upstream: "hang",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-duration-of-attempt-mid-body",
+        to: "brief",
+        upstream: "hang_mid_body body=",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-duration-of-attempts",
+        to: "brief-again",
+        upstream: "hang",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-idle",
+        to: "quiet",
+        upstream: "hang",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-idle-mid-body",
+        to: "quiet",
+        upstream: "hang_mid_body body=",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-route-timeout-mid-body",
+        to: "hurried",
+        upstream: "hang_mid_body body=",
+        probe: ending!(),
+        ..GET
+    },
+    // Deadlines of callers.
+    Row {
+        name: "deadline-grpc",
+        to: "grpc",
+        upstream: "hang",
+        headers: GRPC,
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "deadline-grpc-of-stream",
+        to: "grpc-stream",
+        upstream: "hang",
+        headers: GRPC,
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "deadline-grpc-of-stream-without-grpc",
+        to: "grpc-stream",
+        upstream: "hang",
+        headers: &[("grpc-timeout", "50m")],
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "deadline-grpc-unheeded",
+        to: "hurried",
+        upstream: "hang",
+        headers: &[
+            ("content-type", "application/grpc"),
+            ("grpc-timeout", "10m"),
+        ],
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "deadline",
+        upstream: "hang",
+        headers: DEADLINE,
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "deadline-of-try",
+        upstream: "hang",
+        headers: TRY_DEADLINE,
+        probe: ending!(),
+        ..GET
+    },
+    // What keeps a request from an upstream.
+    Row {
+        name: "end-unresolved",
+        to: "forward",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-silent",
+        to: "silent",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-overflow",
+        to: "crowded",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "end-overflow-pending",
+        to: "unqueued",
+        probe: ending!(),
+        ..GET
+    },
+    // Streams that the server ends; rotation and clients that leave are above.
+    Row {
+        name: "stream-server-ends",
+        upstream: "trickle",
+        probe: ending!(),
+        ..GET
+    },
+    Row {
+        name: "grpc-server-ends",
+        to: "http2",
+        upstream: CALL,
+        headers: GRPC_STREAM,
+        probe: ending!(),
+        ..POST
+    },
+    Row {
+        name: "grpc-server-ends-badly",
+        to: "http2",
+        upstream: "trickle content-type=application/grpc trailer=grpc-status:13",
+        headers: GRPC_STREAM,
+        probe: ending!(),
+        ..POST
+    },
+    Row {
+        name: "grpc-client-leaves",
+        to: "http2",
+        upstream: "hang_mid_body content-type=application/grpc body=",
+        headers: GRPC_STREAM,
+        probe: ending!(),
+        leaves: true,
+        ..POST
+    },
+    Row {
+        name: "grpc-rotated",
+        to: "http2-lasting",
+        upstream: "hang_mid_body content-type=application/grpc body=",
+        headers: GRPC_STREAM,
+        probe: ending!(),
+        ..POST
+    },
     // The router's retries.
     Row {
         name: "retry-asked-for",
@@ -608,6 +808,21 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "streams",
         probe: "reqh resume 0;reqh resume 3;reqh resume 9",
+        ..GET
+    },
+];
+
+/// What is different if the router adds no headers of its own.
+pub const SUPPRESSED: &[Row] = &[
+    Row {
+        name: "service-time-of-nobody",
+        probe: "resh get 2 x-envoy-upstream-service-time",
+        ..GET
+    },
+    Row {
+        name: "service-time-of-the-upstream",
+        upstream: "x-envoy-upstream-service-time=4000",
+        probe: "resh get 2 x-envoy-upstream-service-time",
         ..GET
     },
 ];

@@ -6,8 +6,8 @@ use std::fs;
 
 use host_sim::host::{Host, Part, Plugin, Setup};
 use host_sim::model::spec::{
-    Answer, Arrivals, Cluster, Direct, Fault, FaultKind, HeaderMatch, Latency, Match, Percent,
-    Request, RetryPolicy, Route, Shape, Traffic,
+    Answer, Arrivals, Cluster, Direct, Fault, FaultKind, HeaderMatch, Latency, Match,
+    MaxStreamDuration, Percent, Request, RetryPolicy, Route, Shape, Traffic, UpstreamProtocol,
 };
 use host_sim::model::world::{Plan, Watcher, World};
 use host_sim::sim::clock::Time;
@@ -15,17 +15,24 @@ use host_sim::sim::span::Span;
 use host_sim::vm::Module;
 use spillway_tests::places;
 
-use super::rows::Row;
+use super::rows::{GRPC_STREAM, Row};
 use super::view::{Got, View};
 
-/// Plays the rows one after another.
-pub fn run(rows: &[Row]) -> Vec<View> {
+/// Plays the rows one after another, each in a changed plan.
+pub fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
     let bytes = fs::read(places::witness()).expect("the witness");
     let module = Module::from_bytes(&bytes).expect("a module");
-    rows.iter().map(|row| play(row, &module)).collect()
+    let plan = |row| {
+        let mut plan = plan(row);
+        change(&mut plan);
+        plan
+    };
+    rows.iter()
+        .map(|row| play(row, plan(row), &module))
+        .collect()
 }
 
-fn play(row: &Row, module: &Module) -> View {
+fn play(row: &Row, plan: Plan, module: &Module) -> View {
     let plugin = Plugin {
         name: "spillway".into(),
         vm_id: "witness".into(),
@@ -36,7 +43,7 @@ fn play(row: &Row, module: &Module) -> View {
         ..Setup::default()
     };
     let host = Host::start(setup, Time::ZERO).expect("a host");
-    let mut world = World::new(plan(row), host).expect("a world");
+    let mut world = World::new(plan, host).expect("a world");
     world.listen();
     let ran = world.run(&mut Nobody);
     ran.unwrap_or_else(|stopped| panic!("{}: {stopped:?}", row.name));
@@ -86,58 +93,81 @@ pub fn got(parts: &[Part], broken: bool) -> Option<Got> {
 }
 
 fn plan(row: &Row) -> Plan {
-    let names = [
-        "gone",
-        "empty",
-        "hung",
-        "other",
-        "resetting",
-        "breaking",
-        "upstream",
-    ];
-    let mut clusters: Vec<(String, Cluster)> = names
-        .iter()
-        .map(|name| ((*name).to_owned(), cluster(Answer::default())))
-        .collect();
     let mut faults = vec![
         fault("gone", FaultKind::Refused),
         fault("empty", FaultKind::Unhealthy),
         fault("hung", FaultKind::Hang),
         fault("resetting", FaultKind::Reset),
         fault("breaking", FaultKind::ResetAfterHeaders),
+        fault("forward", FaultKind::Unresolved),
+        fault("silent", FaultKind::Unreachable),
     ];
+    let mut early = false;
     let mut answer = Answer {
         body_bytes: 2,
         ..Answer::default()
     };
     for word in row.upstream.split_whitespace() {
         match word.split_once('=') {
+            Some(("trailer", trailer)) => {
+                let status = trailer.strip_prefix("grpc-status:").expect("a status");
+                answer.grpc_status = status.parse().expect("a number");
+            }
             Some(("status", status)) => answer.status = status.parse().expect("a status"),
             Some(("body", text)) => answer.body_bytes = text.len() as u32,
             Some((name, value)) => {
                 answer.headers.insert(name.to_owned(), value.to_owned());
             }
             None if word == "hang_mid_body" => answer.body_time = Span::from_ms(60_000),
-            None => faults.push(fault("upstream", ending(word))),
+            None if word == "early" => early = true,
+            None if word == "trickle" => {
+                answer.body_time = Span::from_ms(60);
+                answer.body_chunks = 2;
+            }
+            None => {
+                for name in ["upstream", "brief"] {
+                    faults.push(fault(name, ending(word, early)));
+                }
+            }
         }
     }
     // The rest of a body that hangs, which never comes.
-    if answer.body_time > Span::ZERO {
+    if answer.body_time > Span::from_ms(1_000) {
         answer.body_bytes = 1;
     }
-    clusters.retain(|(name, _)| name != "upstream" && name != "other");
-    clusters.push(("other".into(), cluster(answer.clone())));
-    clusters.push(("upstream".into(), cluster(answer)));
-    clusters.sort_by(|a, b| a.0.cmp(&b.0));
     Plan {
         workers: 1,
         duration: Span::from_ms(1_500),
-        clusters,
+        clusters: clusters(&answer, early),
         routes: routes(),
         traffic: vec![traffic(row)],
         faults,
         ..Plan::default()
     }
+}
+
+/// All clusters, in the order of their names.
+fn clusters(answer: &Answer, answers_early: bool) -> Vec<(String, Cluster)> {
+    let other = |name: &str| (name.to_owned(), cluster(Answer::default()));
+    let names = ["gone", "empty", "hung", "resetting", "breaking", "forward"];
+    let mut clusters: Vec<_> = names.into_iter().map(other).collect();
+    let mut add = |name: &str, change: fn(&mut Cluster)| {
+        let mut cluster = Cluster {
+            answers_early,
+            ..cluster(answer.clone())
+        };
+        change(&mut cluster);
+        clusters.push((name.to_owned(), cluster));
+    };
+    add("upstream", |_| {});
+    add("other", |_| {});
+    add("http2", |it| it.protocol = UpstreamProtocol::Http2);
+    add("brief", |it| it.max_stream_duration = Span::from_ms(50));
+    add("crowded", |it| it.limits.max_requests = 0);
+    add("unqueued", |it| it.limits.max_pending_requests = 0);
+    add("silent", |it| it.connect_timeout = Span::from_ms(100));
+    clusters.sort_by(|a, b| a.0.cmp(&b.0));
+    clusters
 }
 
 /// A cluster that answers so within a millisecond.
@@ -150,8 +180,9 @@ pub fn cluster(answer: Answer) -> Cluster {
     }
 }
 
-fn ending(word: &str) -> FaultKind {
+fn ending(word: &str, early: bool) -> FaultKind {
     match word {
+        "reset" if early => FaultKind::CutUpload,
         "reset" => FaultKind::Reset,
         "reset_mid_body" => FaultKind::ResetAfterHeaders,
         "hang" => FaultKind::Hang,
@@ -182,11 +213,66 @@ fn routes() -> Vec<Route> {
             ..Match::default()
         },
         cluster: Some(name.to_owned()),
-        timeout: Span::from_ms(15_000),
         ..Route::default()
     };
     let upstream = || Some("upstream".to_owned());
+    let lasting = |limits| Route {
+        cluster: upstream(),
+        timeout: Span::from_ms(20),
+        max_stream_duration: Some(limits),
+        ..Route::default()
+    };
     vec![
+        to("brief"),
+        to("http2"),
+        Route {
+            name: "http2-lasting".into(),
+            matches: to("http2-lasting").matches,
+            cluster: Some("http2".into()),
+            ..lasting(MaxStreamDuration {
+                max_stream_duration: Some(Span::from_ms(50)),
+                ..MaxStreamDuration::default()
+            })
+        },
+        to("crowded"),
+        to("unqueued"),
+        to("silent"),
+        to("forward"),
+        Route {
+            name: "lasting".into(),
+            matches: to("lasting").matches,
+            ..lasting(MaxStreamDuration {
+                max_stream_duration: Some(Span::from_ms(50)),
+                ..MaxStreamDuration::default()
+            })
+        },
+        Route {
+            name: "grpc-stream".into(),
+            matches: to("grpc-stream").matches,
+            ..lasting(MaxStreamDuration {
+                grpc_timeout_header_max: Some(Span::ZERO),
+                ..MaxStreamDuration::default()
+            })
+        },
+        Route {
+            cluster: upstream(),
+            idle_timeout: Span::from_ms(50),
+            ..to("quiet")
+        },
+        Route {
+            cluster: upstream(),
+            max_grpc_timeout: Some(Span::ZERO),
+            ..to("grpc")
+        },
+        Route {
+            cluster: Some("brief".into()),
+            retry: RetryPolicy {
+                retry_on: "5xx".into(),
+                num_retries: 1,
+                ..RetryPolicy::default()
+            },
+            ..to("brief-again")
+        },
         to("other"),
         to("gone"),
         to("empty"),
@@ -236,7 +322,6 @@ fn routes() -> Vec<Route> {
 pub fn to_upstream() -> Route {
     Route {
         cluster: Some("upstream".into()),
-        timeout: Span::from_ms(15_000),
         ..Route::default()
     }
 }
@@ -252,9 +337,11 @@ fn traffic(row: &Row) -> Traffic {
     add("x-witness", row.probe);
     add("x-to", row.to);
     add("x-script", "..");
-    row.headers
-        .iter()
-        .for_each(|(name, value)| add(name, value));
+    let grpc = row.headers == GRPC_STREAM;
+    // The simulator's gRPC requests have these of their own.
+    for (name, value) in row.headers.iter().filter(|_| !grpc) {
+        add(name, value);
+    }
     Traffic {
         // One request: the next would come after the end.
         rate: Some(1.0),
@@ -265,6 +352,7 @@ fn traffic(row: &Row) -> Traffic {
             authority: "127.0.0.1:10000".to_owned(),
             headers,
             body_bytes: row.body.len() as u32,
+            grpc,
             ..Request::default()
         }],
         timeout: row.leaves.then(|| Span::from_ms(60)),

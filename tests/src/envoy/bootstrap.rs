@@ -106,7 +106,8 @@ pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
 }
 
 fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
-    let (mut spillway, router) = (shipped[0].take(), shipped[1].take());
+    let (mut spillway, mut router) = (shipped[0].take(), shipped[1].take());
+    overwrite(&mut router["typed_config"], &setting.router);
     let mut chain = setting.before.clone();
     if let Some(policy) = &setting.policy {
         let config = &mut spillway["typed_config"]["config"];

@@ -1,11 +1,11 @@
 //! What a test asks of an Envoy before it starts.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::bootstrap::{cluster, overwrite};
 use super::{Envoy, Refusal};
@@ -31,6 +31,7 @@ pub struct Setting {
     pub(super) policy: Option<String>,
     pub(super) plugin: Value,
     pub(super) manager: Value,
+    pub(super) router: Value,
     /// Headers that the proxy takes off requests before it routes them.
     pub(super) internal_headers: Vec<String>,
     pub(super) concurrency: usize,
@@ -42,6 +43,7 @@ pub struct Setting {
     /// Further listeners, each with the setting that it is made from.
     pub(super) listeners: Vec<(String, Setting)>,
     refused: Vec<Arc<TcpSocket>>,
+    silent: Vec<Arc<Silent>>,
 }
 
 impl Setting {
@@ -55,6 +57,7 @@ impl Setting {
             policy: None,
             plugin: json!({}),
             manager: json!({}),
+            router: json!({}),
             internal_headers: Vec::new(),
             concurrency: 1,
             balanced: false,
@@ -62,6 +65,7 @@ impl Setting {
             trap_in: None,
             listeners: Vec::new(),
             refused: Vec::new(),
+            silent: Vec::new(),
         }
     }
 
@@ -120,11 +124,27 @@ impl Setting {
         }))
     }
 
+    /// Adds a cluster of any kind, without a route to it.
+    pub fn clusters(mut self, cluster: Value) -> Self {
+        self.clusters.push(cluster);
+        self
+    }
+
     /// Adds a cluster whose port refuses connections, and a route as [`Setting::cluster`] does.
     pub fn refused_cluster(mut self, name: &str) -> Self {
         let (address, socket) = refused_port();
         self.refused.push(socket);
         self.cluster(name, address)
+    }
+
+    /// Adds a cluster whose port answers no attempt to connect, which Envoy gives up after
+    /// `connect_timeout`, and a route as [`Setting::cluster`] does.
+    pub fn silent_cluster(mut self, name: &str, connect_timeout: &str) -> Self {
+        let silent = Silent::new();
+        let address = silent.listener.local_addr().expect("a bound port");
+        self.silent.push(Arc::new(silent));
+        self.cluster(name, address)
+            .cluster_fields(name, json!({"connect_timeout": connect_timeout}))
     }
 
     /// Changes fields of a cluster, such as its limits or its endpoints.
@@ -142,6 +162,12 @@ impl Setting {
     /// Changes fields of the connection manager, such as its timeouts.
     pub fn manager(mut self, fields: Value) -> Self {
         self.manager = fields;
+        self
+    }
+
+    /// Changes fields of the router, such as `suppress_envoy_headers`.
+    pub fn router(mut self, fields: Value) -> Self {
+        self.router = fields;
         self
     }
 
@@ -221,6 +247,36 @@ impl Setting {
     /// Starts Envoy, or returns what it wrote when it refused its configuration.
     pub async fn try_start(self) -> Result<Envoy, Refusal> {
         Envoy::launch(self).await
+    }
+}
+
+/// A port whose queue of new connections is full, so that the system drops further attempts.
+#[derive(Debug)]
+struct Silent {
+    listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+/// More connections than a queue for one takes.
+const QUEUE: usize = 4;
+
+/// How long an attempt to connect may take that is not dropped.
+const CONNECT: Duration = Duration::from_millis(50);
+
+impl Silent {
+    fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .expect("a free port");
+        let listener = socket.listen(0).expect("a listening port");
+        let address = listener.local_addr().expect("a bound port");
+        let connect = |_| TcpStream::connect_timeout(&address, CONNECT).ok();
+        let queue = (0..QUEUE).filter_map(connect).collect();
+        Self {
+            listener,
+            _queue: queue,
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Reply {
     /// Whether the body goes without a length, in chunks.
     pub(super) chunked: bool,
     pub(super) delay: Duration,
+    /// Whether the request's body is not waited for.
+    pub(super) early: bool,
     pub(super) ending: Ending,
 }
 
@@ -25,6 +27,8 @@ pub(super) enum Ending {
     ResetMidBody,
     Hang,
     HangMidBody,
+    /// Two chunks with a pause before each.
+    Trickle,
 }
 
 impl Default for Reply {
@@ -43,6 +47,7 @@ impl Reply {
             trailers: HeaderMap::new(),
             chunked: false,
             delay: Duration::ZERO,
+            early: false,
             ending: Ending::Whole,
         }
     }
@@ -110,9 +115,10 @@ impl Reply {
     }
 
     /// The reply that a request asks for by its `x-script` header: words such as `status=503`,
-    /// `delay_ms=100`, `body=text`, `trailer=x-end` (of any value), `retry-after=7` (any other name is
-    /// a header), and one of `reset`, `reset_mid_body`, `hang`, `hang_mid_body`. An attempt that says
-    /// it is not the first asks by `x-script-again` instead.
+    /// `delay_ms=100`, `body=text`, `trailer=grpc-status:0`, `retry-after=7` (any other name is
+    /// a header), `early`, which does not wait for the request's body, and one of `reset`,
+    /// `reset_mid_body`, `hang`, `hang_mid_body` and `trickle`, whose body comes in two chunks with
+    /// pauses. An attempt that says it is not the first asks by `x-script-again` instead.
     pub(super) fn scripted<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let again = attempt(headers) > 1;
@@ -129,8 +135,15 @@ impl Reply {
                 reply.after(Duration::from_millis(ms.parse().expect("milliseconds")))
             }
             Some(("body", text)) => reply.body(text.to_owned()),
-            Some(("trailer", name)) => reply.trailer(name, "yes"),
+            Some(("trailer", trailer)) => {
+                let (name, value) = trailer.split_once(':').unwrap_or((trailer, "yes"));
+                reply.trailer(name, value)
+            }
             Some((name, value)) => reply.header(name, value),
+            None if word == "early" => Self {
+                early: true,
+                ..reply
+            },
             None => Self {
                 ending: ending(word),
                 ..reply
@@ -158,6 +171,7 @@ fn ending(word: &str) -> Ending {
         "reset_mid_body" => Ending::ResetMidBody,
         "hang" => Ending::Hang,
         "hang_mid_body" => Ending::HangMidBody,
+        "trickle" => Ending::Trickle,
         _ => panic!("x-script has no word {word}"),
     }
 }

@@ -32,12 +32,15 @@ impl AsyncAnswer<Content> for Answering {
         let stage = &self.0;
         let (number, _underway) = stage.arrived(&request);
         let (head, body) = request.into_parts();
+        let scripted = Reply::scripted(&Request::from_parts(head.clone(), ()));
+        if let Some(early) = scripted.clone().filter(|reply| reply.early) {
+            return perform(early).await;
+        }
         stage.body_arrived(
             number,
             body.collect().await.map_err(io::Error::other)?.to_bytes(),
         );
         stage.pass_gate().await;
-        let scripted = Reply::scripted(&Request::from_parts(head.clone(), ()));
         perform(scripted.unwrap_or_else(|| stage.reply_for(head.uri.path()))).await
     }
 }
@@ -48,6 +51,7 @@ async fn perform(reply: Reply) -> io::Result<Response<Content>> {
         Ending::Whole => whole(reply.body, reply.trailers, reply.chunked),
         Ending::ResetBeforeHeaders => return Err(io::Error::other("a reset was asked for")),
         Ending::Hang => pending().await,
+        Ending::Trickle => trickle(reply.body, reply.trailers),
         Ending::ResetMidBody | Ending::HangMidBody => unfinished(reply.body, reply.ending),
     };
     let mut response = Response::new(body);
@@ -77,6 +81,24 @@ fn whole(body: Bytes, trailers: HeaderMap, chunked: bool) -> Content {
     body.with_trailers(trailers).map_err(never).boxed()
 }
 
+/// The pause before each chunk of a body that trickles.
+const PAUSE: Duration = Duration::from_millis(30);
+
+fn trickle(body: Bytes, trailers: HeaderMap) -> Content {
+    let (mut sender, channel) = Channel::<Bytes, io::Error>::new(1);
+    tokio::spawn(async move {
+        let half = body.len() / 2;
+        for chunk in [body.slice(..half), body.slice(half..)] {
+            sleep(PAUSE).await;
+            let _caller_gone = sender.send_data(chunk).await;
+        }
+        if !trailers.is_empty() {
+            let _caller_gone = sender.send_trailers(trailers).await;
+        }
+    });
+    channel.boxed()
+}
+
 fn unfinished(body: Bytes, ending: Ending) -> Content {
     let (sender, channel) = Channel::<Bytes, io::Error>::new(1);
     tokio::spawn(stop_short(sender, body, ending));
@@ -84,7 +106,10 @@ fn unfinished(body: Bytes, ending: Ending) -> Content {
 }
 
 async fn stop_short(mut sender: Sender<Bytes, io::Error>, body: Bytes, ending: Ending) {
-    let _caller_gone = sender.send_data(body).await;
+    // HTTP/2 would send a frame of nothing.
+    if !body.is_empty() {
+        let _caller_gone = sender.send_data(body).await;
+    }
     if ending == Ending::HangMidBody {
         pending::<()>().await;
     }
