@@ -2,6 +2,7 @@
 //!
 //! One binary with a module for each subject, so that the harness is linked once.
 
+mod chain;
 mod config;
 mod differential;
 mod endings;
