@@ -53,6 +53,12 @@ macro_rules! ending {
     };
 }
 
+/// A request whose body never ends.
+const UPLOAD: Row = Row {
+    unfinished: true,
+    ..POST
+};
+
 /// What makes a request a gRPC call that has to end within 50 ms.
 const GRPC: &[(&str, &str)] = &[
     ("content-type", "application/grpc"),
@@ -686,6 +692,43 @@ pub const ROWS: &[Row] = &[
         to: "unqueued",
         probe: ending!(),
         ..GET
+    },
+    // Uploads that never end.
+    Row {
+        name: "upload-answered-early",
+        upstream: "early status=401",
+        probe: ending!(),
+        ..UPLOAD
+    },
+    Row {
+        name: "upload-cut",
+        upstream: "early reset",
+        probe: ending!(),
+        ..UPLOAD
+    },
+    Row {
+        name: "upload-idle",
+        to: "quiet",
+        probe: ending!(),
+        ..UPLOAD
+    },
+    Row {
+        name: "upload-duration",
+        to: "lasting",
+        probe: ending!(),
+        ..UPLOAD
+    },
+    Row {
+        name: "upload-duration-of-attempt",
+        to: "brief",
+        probe: ending!(),
+        ..UPLOAD
+    },
+    Row {
+        name: "upload-client-leaves",
+        probe: ending!(),
+        leaves: true,
+        ..UPLOAD
     },
     // Streams that the server ends; rotation and clients that leave are above.
     Row {

@@ -7,7 +7,8 @@ use std::fs;
 use host_sim::host::{Host, Part, Plugin, Setup};
 use host_sim::model::spec::{
     Answer, Arrivals, Cluster, Direct, Fault, FaultKind, HeaderMatch, Latency, Match,
-    MaxStreamDuration, Percent, Request, RetryPolicy, Route, Shape, Traffic, UpstreamProtocol,
+    MaxStreamDuration, Percent, Request, RetryPolicy, Route, Shape, Traffic, Upload,
+    UpstreamProtocol,
 };
 use host_sim::model::world::{Plan, Watcher, World};
 use host_sim::sim::clock::Time;
@@ -352,6 +353,10 @@ fn traffic(row: &Row) -> Traffic {
             authority: "127.0.0.1:10000".to_owned(),
             headers,
             body_bytes: row.body.len() as u32,
+            upload: row.unfinished.then(|| Upload {
+                unfinished: true,
+                ..Upload::default()
+            }),
             grpc,
             ..Request::default()
         }],

@@ -137,7 +137,7 @@ impl World {
         let exchange = self.exchanges.insert(Exchange {
             grpc: *grpc,
             head: *head,
-            sent: body.is_empty(),
+            sent: body.is_empty() && upload.is_none() && trailers.is_none(),
             picked,
             chunks_left: upload.as_ref().map_or(0, |upload| upload.chunks),
             source,
@@ -148,22 +148,14 @@ impl World {
         if let Caller::Service { cluster, job } = sending.caller {
             self.clusters[cluster].inner.insert(job, exchange);
         }
-        let end = body.is_empty() && upload.is_none() && trailers.is_none();
+        let end = self.exchanges.get(exchange).is_none_or(|it| it.sent);
         if let Some(upload) = upload {
             let at = self.now + upload.interval;
             self.queue.push(at, Event::Chunk(exchange));
         } else if !end {
-            let data = Part::Body {
-                data: body.clone(),
-                end: false,
-            };
-            for part in [data, last_part(trailers.as_ref())] {
-                self.feeds.push_back(Feed {
-                    exchange,
-                    part,
-                    upwards: true,
-                });
-            }
+            let (data, end) = (body.clone(), false);
+            let parts = [Part::Body { data, end }, last_part(trailers.as_ref())];
+            self.feed_upwards(exchange, parts);
         }
         if let Some(limits) = limits {
             self.limit_stream(exchange, limits);
@@ -199,14 +191,17 @@ impl World {
         } else if !upload.unfinished {
             parts.push(last_part(template.trailers.as_ref()));
         }
-        for part in parts {
-            self.feeds.push_back(Feed {
-                exchange: key,
-                part,
-                upwards: true,
-            });
-        }
+        self.feed_upwards(key, parts);
         self.settle_and_arm(key);
+    }
+
+    fn feed_upwards(&mut self, exchange: ExchangeKey, parts: impl IntoIterator<Item = Part>) {
+        let feed = |part| Feed {
+            exchange,
+            part,
+            upwards: true,
+        };
+        self.feeds.extend(parts.into_iter().map(feed));
     }
 
     /// Lets the moment play out, and watches the clock over what is left waiting.

@@ -109,9 +109,11 @@ impl World {
 
     /// The service has all of the request.
     fn complete_upload(&mut self, key: ExchangeKey) {
-        let Some(exchange) = self.exchanges.get(key) else {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
+        // A connection that was to be cut is not any more.
+        exchange.deadlines.known = NEVER;
         let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
         if let (Some(job), Some(cluster)) = (exchange.attempt, cluster) {
             let upstream = &mut self.clusters[cluster].upstream;

@@ -4,7 +4,7 @@ use super::*;
 use crate::host::Setup;
 use crate::model::spec::{
     Arrivals, ClientRetry, Cluster, Direct, Fault, FaultKind, Latency, MaxStreamDuration, Percent,
-    Request, RetryPolicy, Route, Shape, Traffic,
+    Request, RetryPolicy, Route, Shape, Traffic, Upload,
 };
 use crate::record::Outcome;
 
@@ -257,6 +257,41 @@ fn a_body_that_trickles_keeps_a_stream_from_being_silent() {
     let silent = (200, "SI".into(), "stream_idle_timeout".into(), 1);
     assert_eq!(streaming(1), silent);
     assert_eq!(streaming(9), (200, "-".into(), "via_upstream".into(), 1));
+}
+
+#[test]
+fn an_upload_that_never_ends_is_answered_early_or_cut_or_ends_in_silence() {
+    let upload = |mut plan: Plan| {
+        plan.routes[0].idle_timeout = ms(300);
+        plan.traffic[0].requests = vec![Request {
+            method: "POST".into(),
+            body_bytes: 8,
+            upload: Some(Upload {
+                unfinished: true,
+                ..Upload::default()
+            }),
+            ..Request::default()
+        }];
+        ending(plan)
+    };
+    let silent = (408, "SI".into(), "stream_idle_timeout".into(), 1);
+    assert_eq!(upload(plan()), silent);
+    let early = with_cluster(plan(), |it| it.answers_early = true);
+    assert_eq!(upload(early), (200, "-".into(), "via_upstream".into(), 1));
+    let details = "upstream_reset_before_response_started{connection_termination}";
+    let cut = upload(faulty(FaultKind::CutUpload));
+    assert_eq!(cut, (503, "UC".into(), details.into(), 1));
+}
+
+#[test]
+fn an_upload_that_is_whole_in_time_is_not_cut() {
+    let mut plan = faulty(FaultKind::CutUpload);
+    plan.traffic[0].requests = vec![Request {
+        method: "POST".into(),
+        body_bytes: 8,
+        ..Request::default()
+    }];
+    assert_eq!(ending(plan), (200, "-".into(), "via_upstream".into(), 1));
 }
 
 #[test]
