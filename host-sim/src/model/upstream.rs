@@ -384,12 +384,12 @@ impl<O: Copy> Upstream<O> {
         } else if self.faults.unreachable(&mut self.rng) {
             let until = now + self.spec.connect_timeout;
             self.turn_away(key, Reply::Unreachable, until, wakes);
-        } else if whole || self.spec.answers_early {
-            self.admit(key, now, wakes);
-        } else if self.faults.cuts_upload(&mut self.rng) {
+        } else if !whole && self.faults.cuts_upload(&mut self.rng) {
             self.place(key, Place::Cut);
             let took = self.faults.latency(self.latency, &mut self.rng);
             wakes.push((now + took, key));
+        } else if whole || self.spec.answers_early {
+            self.admit(key, now, wakes);
         } else {
             self.place(key, Place::Receiving);
         }

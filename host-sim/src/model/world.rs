@@ -467,11 +467,11 @@ impl World {
         }
         let complete_at = exchange.complete_at;
         if feed.part.is_end()
-            && let Some(from) = complete_at
             && let Some(info) = self.host.info_mut(stream)
             && info.details == self.texts.via_upstream
         {
-            let took = Span::between(from, self.now);
+            // Envoy stops an upload that was answered early, and measures from there.
+            let took = complete_at.map_or(Span::ZERO, |from| Span::between(from, self.now));
             info.backend_latency = Some(Duration::from_nanos(took.as_ns()));
         }
         self.host.response(stream, feed.part);

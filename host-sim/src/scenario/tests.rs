@@ -59,6 +59,37 @@ fn problems_are_told_with_path_line_and_column() {
 }
 
 #[test]
+fn a_response_that_cannot_come_is_refused() {
+    let answers = |fields| {
+        problems(&format!(
+            "duration: 1s\nclusters:\n  up: {{answer: {{{fields}}}}}\ntraffic: [{{rate: 10}}]\n"
+        ))
+    };
+    let rows: [(&str, &[&str]); 5] = [
+        ("body_chunks: 2, body_time: 1s", &[]),
+        ("status: 101, body_time: 1s", &[]),
+        (
+            "body_chunks: 0",
+            &["s.yaml:3:31: clusters.up.answer.body_chunks: is 0, allowed 1 to 10000"],
+        ),
+        (
+            "status: 101",
+            &[
+                "s.yaml:3:8: clusters.up.answer.body_time: is 0s; the connection that status 101 \
+               hands over needs some time",
+            ],
+        ),
+        (
+            "status: 100",
+            &["s.yaml:3:24: clusters.up.answer.status: is 100, allowed 200 to 599"],
+        ),
+    ];
+    for (fields, expected) in rows {
+        assert_eq!(answers(fields), expected, "{fields}");
+    }
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let text = "duration: 0s\nworkers: 0\nclusters: {}\ntraffic: []\n";
     let seen = problems(text);
