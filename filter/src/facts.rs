@@ -122,8 +122,14 @@ impl Request for LiveRequest<'_> {
             .any(|(other, value)| other == name.as_bytes() && test(value))
     }
 
-    fn copy_headers(&self) -> Headers {
-        self.all().to_headers()
+    fn each_header<'r>(&'r self, mut look: impl FnMut(&'r [u8], &'r [u8])) {
+        for (name, value) in self.all().iter() {
+            look(name, value);
+        }
+    }
+
+    fn copy_headers(&self) -> Pairs {
+        self.all().clone()
     }
 }
 

@@ -196,6 +196,9 @@ impl Held {
     /// buffer, where what is held back gathers: at the end all of it is there.
     pub fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
         self.request_part(context, |engine, stream, now| {
+            if size > 0 {
+                stream.ticket.body_came();
+            }
             let most = engine.replay_body_bytes();
             let fits = u32::try_from(size).is_ok_and(|size| size <= most);
             if fits && !ends {
@@ -212,6 +215,7 @@ impl Held {
     /// The request of a stream has trailers, which no call can carry.
     pub fn request_trailers(&self, context: u32) -> Action {
         self.request_part(context, |engine, stream, now| {
+            stream.ticket.body_came();
             Some(pass_over(engine, stream, Denial::RequestShape, now))
         })
     }

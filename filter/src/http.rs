@@ -122,7 +122,7 @@ impl Http {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return;
         };
-        if engine.expects(ticket, size) {
+        if engine.expects(ticket, size, now) {
             let piece = match size {
                 0 => Ok(Vec::new()),
                 _ => host::buffer(Buffer::ResponseBody, size),
@@ -211,6 +211,11 @@ impl HttpContext for Http {
             return shared.held.request_body(self.id, size, end_of_stream);
         }
         self.copy_body(size);
+        if size > 0
+            && let Some(ticket) = &mut self.ticket
+        {
+            ticket.body_came();
+        }
         if end_of_stream {
             self.request_complete();
         }
@@ -224,6 +229,9 @@ impl HttpContext for Http {
             return shared.held.request_trailers(self.id);
         }
         self.spoil(Denial::RequestShape);
+        if let Some(ticket) = &mut self.ticket {
+            ticket.body_came();
+        }
         self.request_complete();
         Action::Continue
     }
@@ -275,7 +283,7 @@ impl HttpContext for Http {
                 label(&labels);
                 Action::Continue
             }
-            (Step::Pass, _) if ticket.may_keep() => {
+            (Step::Pass, _) if engine.wants_headers(ticket, now) => {
                 let headers = facts::response_headers();
                 let unix_secs = LiveResponse::Begun.unix_secs();
                 engine.keep(ticket, &headers, end_of_stream, unix_secs, now);

@@ -117,6 +117,7 @@ fn counter_name(counter: Counter) -> String {
         Counter::StaleKept => "stale_kept_total".into(),
         Counter::StaleEvicted => "stale_evicted_total".into(),
         Counter::StaleTooLarge => "stale_too_large_total".into(),
+        Counter::StaleOverflowed => "stale_overflowed_total".into(),
         Counter::FallbackTooLate => "fallbacks_too_late_total".into(),
         Counter::Retries(outcome) => format!("outcome.{}.retries_total", outcome.name()),
         Counter::RetryDenied(why) => format!("reason.{}.retries_denied_total", why.name()),

@@ -8,6 +8,7 @@ mod cells;
 mod others;
 mod real;
 mod security;
+mod sharing;
 mod simulated;
 mod waits;
 

@@ -9,7 +9,7 @@ use spillway_tests::{Envoy, Upstream};
 use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
 
 /// All there can be, over a life in which everything happens once at least.
-const SERIES: [&str; 48] = [
+const SERIES: [&str; 49] = [
     "spillway_fallbacks_skipped_total{policy=kept,reason=host,type=cluster}",
     "spillway_fallbacks_skipped_total{policy=kept,reason=not_kept,type=stale}",
     "spillway_fallbacks_too_late_total{policy=busy}",
@@ -49,6 +49,7 @@ const SERIES: [&str; 48] = [
     "spillway_slow_total{policy=busy}",
     "spillway_stale_evicted_total{policy=kept}",
     "spillway_stale_kept_total{policy=kept}",
+    "spillway_stale_overflowed_total{policy=kept}",
     "spillway_stale_too_large_total{policy=kept}",
     "spillway_transitions_total{from=closed,policy=busy,to=open}",
     "spillway_transitions_total{from=closed,policy=shadow,to=open}",
@@ -129,7 +130,7 @@ fn everything() -> Value {
             json!({"mode": "forced_open", "fallback": [route]})
         ),
     ]));
-    file["limits"] = json!({"stale_bytes": 4096});
+    file["limits"] = json!({"stale_bytes": 4096, "recording_bytes": 10_000});
     file
 }
 
@@ -173,6 +174,10 @@ async fn live(upstream: &Upstream, envoy: &Envoy) {
             "{path}"
         );
     }
+    // One whose headers alone are more than may be held.
+    let long = "l".repeat(12_000);
+    let headers = [("x-policy", "kept"), ("x-long", &*long)];
+    assert_eq!(envoy.get_with("/long", &headers).await.status, 200);
     assert_eq!(ask("elsewhere", "status=200").await, 200);
 
     // Success, then open by a failure, rejected, a bad probe by a timeout, a good one.

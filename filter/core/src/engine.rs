@@ -23,7 +23,7 @@ use crate::random::Random;
 use crate::records::Records;
 use crate::retry;
 use crate::select::{self, Request, Selector};
-use crate::stale::Shelf;
+use crate::stale::{Bounds, Shelf};
 use crate::time::{Instant, Span};
 
 mod answering;
@@ -39,7 +39,7 @@ pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
 
 use sharing::Reach;
-use ticket::{Admitted, Echo, Plan};
+use ticket::{Admitted, Echo, Plan, Storing};
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
@@ -87,8 +87,17 @@ struct Needs {
     echo: bool,
     /// A copy of the request.
     copy: bool,
-    /// That good answers are kept, under keys that are made of these parts, as a hash.
-    keeping: Option<u64>,
+    /// That responses are stored.
+    storing: Option<Stores>,
+}
+
+/// What a policy does with stored responses.
+#[derive(Clone, Copy, Debug)]
+struct Stores {
+    /// Its name and what its keys are made of, as a hash.
+    policy: u64,
+    /// Whether it may give one to a request that passed, or was not let through.
+    gives_later: bool,
 }
 
 impl Needs {
@@ -97,7 +106,10 @@ impl Needs {
             response: policy.wants_response(),
             echo: policy.echoes_request_later(),
             copy: policy.asks_cluster_later(),
-            keeping: policy.keeps_answers().then(|| keys::make_of(&policy.key)),
+            storing: policy.keeps_answers().then(|| Stores {
+                policy: keys::hash(keys::make_of(&policy.key), policy.name.as_bytes()),
+                gives_later: policy.gives_stale_later(),
+            }),
         }
     }
 }
@@ -115,8 +127,13 @@ impl<R: Records> Engine<R> {
         let hash_seed = random.word();
         let table = |_: &Policy| KeyTable::new(config.limits.keys);
         let needs: Vec<Needs> = config.policies.iter().map(Needs::of).collect();
-        let keeps = needs.iter().any(|needs| needs.keeping.is_some());
-        let shelf = keeps.then(|| Shelf::new(config.limits.stale_bytes, config.sync.interval));
+        let keeps = needs.iter().any(|needs| needs.storing.is_some());
+        let bounds = Bounds {
+            stale_bytes: config.limits.stale_bytes,
+            recording_bytes: config.limits.recording_bytes,
+            interval: config.sync.interval,
+        };
+        let shelf = keeps.then(|| Shelf::new(bounds));
         let mut engine = Engine {
             reserved: reserved(&config.policies),
             shelf,
@@ -143,7 +160,16 @@ impl<R: Records> Engine<R> {
             events: VecDeque::new(),
         };
         engine.enter_directory();
+        engine.hash_by(engine.hash_seed);
         engine
+    }
+
+    /// Hashes as the other workers do: by the seed in the directory.
+    fn hash_by(&mut self, seed: u64) {
+        self.hash_seed = seed;
+        if let Some(shelf) = &mut self.shelf {
+            shelf.hash_by(seed);
+        }
     }
 
     /// Whether a request may be asked for more than one header, so that the host
@@ -223,8 +249,8 @@ impl<R: Records> Engine<R> {
             trouble: None,
             uncallable: None,
             may_call: enforced && needs.copy && !course.grpc,
-            asked: None,
-            keeping: None,
+            storing: Storing::None,
+            has_body: false,
             echo: needs.echo.then(|| Echo::of(request)),
             plan: Plan::None,
             seen: None,
@@ -233,11 +259,6 @@ impl<R: Records> Engine<R> {
         let retry = policy.retry.as_ref();
         let wish = retry.map(|config| retry::wish(config, request, course.grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
-        if let Some(key_make) = needs.keeping
-            && fits
-        {
-            self.ask(&mut ticket, key_make, request, now);
-        }
         let refusal = match self.reach(place, fits, now) {
             Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),
             Reach::Refused(refusal) => Some(refusal),
@@ -249,6 +270,13 @@ impl<R: Records> Engine<R> {
                 refusal
             }
         };
+        if self.shelf.is_some() {
+            let mut storing = needs.storing.filter(|_| fits);
+            if let Some(storing) = &mut storing {
+                storing.gives_later = enforced && (storing.gives_later || refusal.is_some());
+            }
+            self.ask(&mut ticket, storing, request, now);
+        }
         if let Some(refusal) = refusal {
             ticket.state = refusal.state;
             if ticket.enforced {
@@ -410,7 +438,7 @@ impl<R: Records> Engine<R> {
     /// Every ticket ends here, with how many retries the host's router has made, if it was
     /// granted any and says so.
     fn finish(&mut self, ticket: &mut Ticket, verdict: Verdict, made: Option<u64>, now: Instant) {
-        self.drop_collection(ticket);
+        self.forget_request(ticket);
         if ticket.is_rejected() {
             return;
         }

@@ -78,6 +78,8 @@ pub enum Counter {
     StaleEvicted,
     /// An answer that might be kept is too large for it.
     StaleTooLarge,
+    /// A response could not be recorded, since too much was.
+    StaleOverflowed,
     /// A failure that a fallback is meant for was known only after the answer had begun.
     FallbackTooLate,
     /// Retries that were made of requests which then ended so.

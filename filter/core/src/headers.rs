@@ -8,6 +8,10 @@ use alloc::vec::Vec;
 
 use crate::snapshot::{Layout, Reader, write_bytes};
 
+mod map;
+
+pub use map::{Map, encode};
+
 /// Names in lower case and values, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Vec<u8>);

@@ -60,6 +60,8 @@ pub struct Limits {
     pub replay_answer_bytes: u32,
     /// What kept answers may take, for the whole proxy.
     pub stale_bytes: u32,
+    /// What responses may take while they are recorded, per VM and over all policies.
+    pub recording_bytes: u32,
 }
 
 /// What the user says of the host, which it does not tell by itself.

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
-use crate::headers::Headers;
+use crate::headers::Map;
 use crate::policy::{Authority, HeaderTest, KeyPart, Match, Mode, PathKind, PathPattern, Policy};
 
 /// What the host knows of a request. Asked lazily: what no policy needs is not read.
@@ -24,8 +24,10 @@ pub trait Request {
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// Whether any value of a header passes `test`.
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+    /// Looks at each header once, in their order.
+    fn each_header<'r>(&'r self, look: impl FnMut(&'r [u8], &'r [u8]));
     /// All headers, to be looked at once the host has let go of them.
-    fn copy_headers(&self) -> Headers;
+    fn copy_headers(&self) -> Map;
 }
 
 /// Policies by what they can be found by; the numbers are places in the file.
@@ -196,7 +198,8 @@ fn authority_holds(pattern: &Authority, authority: &[u8]) -> bool {
 }
 
 /// `host:80` and `[::1]:80` without the port; `::1` as it is.
-fn without_port(authority: &[u8]) -> &[u8] {
+#[inline]
+pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
     let Some(colon) = authority.iter().rposition(|b| *b == b':') else {
         return authority;
     };

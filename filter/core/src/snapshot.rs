@@ -24,7 +24,8 @@ use crate::time::{Instant, Span};
 pub const VERSION: u8 = 2;
 
 const MAGIC: [u8; 3] = *b"spw";
-const CHECKSUM_BYTES: usize = 8;
+/// Bytes behind the fields of a record.
+pub const CHECKSUM_BYTES: usize = 8;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +106,21 @@ pub fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Writes a whole record into `out`, in place of what stood there.
 pub fn seal(kind: Kind, out: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
+    begin(kind, out);
+    fields(out);
+    finish(out);
+}
+
+/// Begins a record in `out`, in place of what stood there: its fields are appended, and
+/// [`finish`] is called at their end.
+pub fn begin(kind: Kind, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[VERSION, kind as u8]);
-    fields(out);
+}
+
+/// Appends the checksum.
+pub fn finish(out: &mut Vec<u8>) {
     let sum = checksum(out);
     sum.write(out);
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::classify::Response;
-use crate::headers::Headers;
+use crate::headers::{self, Map};
 use crate::policy::{BreakerConfig, Config, Policy};
 use crate::records::{Name, Records, Version};
 use crate::select::Request;
@@ -103,12 +103,14 @@ impl Request for Asking {
         self.values(name).any(test)
     }
 
-    fn copy_headers(&self) -> Headers {
-        let mut headers = Headers::default();
+    fn each_header<'r>(&'r self, mut look: impl FnMut(&'r [u8], &'r [u8])) {
         for (name, value) in &self.headers {
-            headers.push(name.as_bytes(), value);
+            look(name.as_bytes(), value);
         }
-        headers
+    }
+
+    fn copy_headers(&self) -> Map {
+        Map::new(headers::encode(&self.headers))
     }
 }
 

@@ -123,3 +123,46 @@ fn the_cost_is_shown_as_a_table() {
         assert!(said.stdout.contains(word), "{}", said.all());
     }
 }
+
+/// Wasm instructions of a request whose response may be stored and was stored just now: where
+/// only an open circuit gives it, and where a failure does, so that the response's headers
+/// are looked at.
+const STALE: [(&str, f64); 2] = [
+    (r#"["open"]"#, 12_000.0),
+    (r#"["open", "failure"]"#, 15_500.0),
+];
+
+#[test]
+fn a_response_that_was_stored_just_now_costs_little_more_than_no_storing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (on, fuel_max) in STALE {
+        let path = folder.path().join("policy.json");
+        let stale = format!(r#"{{"type": "stale", "on": {on}, "shared": true}}"#);
+        // Nothing is stored anew while it is measured.
+        let policy = format!(
+            r#"{{"policies": [{{"name": "p", "circuit_breaker": {{}}, "fallback": [{stale}]}}],
+                "sync": {{"interval": "5s"}}}}"#
+        );
+        fs::write(&path, policy).unwrap();
+        let path = path.display().to_string();
+        let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
+        let costs = &said.json()["spillway"];
+        let fuel = costs["fuel"].as_f64().unwrap();
+        assert!((100.0..fuel_max).contains(&fuel), "{on}: {costs}");
+        // The cluster, the route, and how the response came about, at its headers and its end.
+        let looks = if on.contains("failure") { 2.0 } else { 1.0 };
+        let calls = &costs["hostcalls"];
+        for (name, planned) in [
+            ("proxy_get_header_map_pairs", 1.0),
+            ("proxy_get_header_map_value", looks),
+            ("proxy_get_property", 2.0 + looks),
+        ] {
+            let each = calls[name].as_f64().unwrap();
+            assert!((planned..=planned + SHARED_MAX).contains(&each), "{on}: {costs}");
+        }
+        for name in ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_get_buffer_bytes"] {
+            let each = calls[name].as_f64().unwrap_or(0.0);
+            assert!(each <= SHARED_MAX, "{on}: {costs}");
+        }
+    }
+}

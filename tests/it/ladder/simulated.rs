@@ -98,6 +98,15 @@ impl Stage {
         self.host.advance_to(end);
     }
 
+    /// The upstream answers a stream well.
+    pub fn succeeds(&mut self, stream: StreamId) {
+        if let Some(info) = self.host.info_mut(stream) {
+            info.code = Some(200);
+            info.details = "via_upstream".into();
+            info.attempts = Some(1);
+        }
+    }
+
     pub fn nothing_is_left(&mut self) {
         let errors = self.host.metrics().value("spillway.internal_errors_total");
         let log: Vec<String> = self

@@ -91,7 +91,7 @@ impl<R: Records> Engine<R> {
                 FallbackType::Respond(entry) => Ok(fallback::respond(policy, entry, &occasion)),
                 FallbackType::Stale(config) => {
                     let config = *config;
-                    self.kept(ticket.asked.as_deref(), &config, &occasion, now)
+                    self.kept(ticket, &config, &occasion, now)
                 }
                 FallbackType::Cluster(_) => match self.why_not_call(ticket) {
                     None => {

@@ -98,7 +98,7 @@ impl<R: Records> Operator<'_, R> {
             }
             return Directory::default();
         };
-        self.engine.hash_seed = directory.seed;
+        self.engine.hash_by(directory.seed);
         directory
     }
 

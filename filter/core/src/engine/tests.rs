@@ -178,6 +178,7 @@ fn counted(counter: Counter) -> String {
         Counter::StaleKept => "kept".into(),
         Counter::StaleEvicted => "evicted".into(),
         Counter::StaleTooLarge => "too large".into(),
+        Counter::StaleOverflowed => "not recorded".into(),
         Counter::FallbackTooLate => "too late".into(),
         Counter::Retries(outcome) => format!("{} retries", outcome.name()),
         Counter::RetryDenied(denial) => format!("denied by {}", denial.name()),

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use crate::breaker::{Permit, StateName};
 use crate::budget::Grant;
-use crate::classify::{Course, Outcome, Verdict};
+use crate::classify::{Course, Verdict};
 use crate::fallback::{Answer, Skip};
 use crate::policy::On;
 use crate::retry::Denial;
 use crate::select::Request;
-use crate::stale::{Asked, Collection, Purpose};
+use crate::stale::{Handle, Purpose};
 use crate::time::{Instant, Span};
 
 #[cfg(doc)]
@@ -138,10 +138,33 @@ pub struct Ticket {
     pub(super) uncallable: Option<Skip>,
     /// Whether one may be asked in place of a failed answer.
     pub(super) may_call: bool,
-    /// What it has to do with kept answers, if anything.
-    pub(super) asked: Option<Box<Asked>>,
-    /// Its answer, as far as that is taken down.
-    pub(super) keeping: Option<Box<Collection>>,
+    /// What it has to do with stored responses, if anything.
+    pub(super) storing: Storing,
+    /// Whether some of its body has come, or trailers.
+    pub(super) has_body: bool,
+}
+
+/// What a request has to do with stored responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storing {
+    /// Nothing.
+    None,
+    /// It may get one, and leave one if it is a GET.
+    Asked(Handle, Purpose),
+    /// Its response is being recorded.
+    Recording(Handle),
+    /// It changes what this URI names.
+    Change(u64),
+}
+
+impl Storing {
+    /// The request, for the store.
+    pub(super) fn handle(self) -> Option<Handle> {
+        match self {
+            Storing::Asked(handle, _) | Storing::Recording(handle) => Some(handle),
+            Storing::None | Storing::Change(_) => None,
+        }
+    }
 }
 
 /// Why a request needs an answer, and how far that has got.
@@ -255,19 +278,20 @@ impl Ticket {
         self.trouble.as_ref().is_some_and(|it| it.on == On::Open)
     }
 
-    /// Whether the response's headers are wanted by [`Engine::keep`].
-    pub fn may_keep(&self) -> bool {
-        let asked = self.asked.as_ref();
-        asked.is_some_and(|asked| asked.purpose() == Purpose::Get)
-            && self.trouble.is_none()
-            && self
-                .seen
-                .is_some_and(|seen| seen.outcome == Outcome::Success)
+    /// Notes that some of the request's body has come, or trailers: its response is for no
+    /// other request.
+    pub fn body_came(&mut self) {
+        self.has_body = true;
+    }
+
+    /// Whether it is known to have no body.
+    pub(super) fn is_bodiless(&self) -> bool {
+        self.course.request_complete && !self.has_body
     }
 
     /// Whether the response's body is wanted by [`Engine::collect`].
     pub fn is_keeping(&self) -> bool {
-        self.keeping.is_some()
+        matches!(self.storing, Storing::Recording(_))
     }
 
     /// The permit, if the request is a probe.

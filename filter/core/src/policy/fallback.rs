@@ -153,6 +153,13 @@ impl Policy {
         self.mode != Mode::Shadow && self.stale().next().is_some()
     }
 
+    /// Whether a stored response may be given in place of one that has failed.
+    pub fn gives_stale_later(&self) -> bool {
+        self.fallback
+            .iter()
+            .any(|entry| entry.on.wants_response() && matches!(entry.from, FallbackType::Stale(_)))
+    }
+
     /// Whether another cluster may be asked in place of an answer that has failed: then a
     /// copy of the request must be kept.
     pub fn asks_cluster_later(&self) -> bool {

@@ -127,6 +127,7 @@ fn limits(o: &mut Object<'_>) -> Limits {
             .at("replay_answer_bytes")
             .integer(0..=REPLAY_BYTES_MAX, 1_048_576),
         stale_bytes: o.at("stale_bytes").integer(STALE_BYTES, 8_388_608),
+        recording_bytes: o.at("recording_bytes").integer(STALE_BYTES, 8_388_608),
     }
 }
 

@@ -4,9 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Asked, Purpose};
+use super::Asked;
 use crate::fallback::{Answer, Kind, Occasion};
-use crate::headers::{Headers, list};
+use crate::headers::{Headers, Map, list};
 use crate::hint;
 use crate::policy::{On, StaleConfig};
 use crate::snapshot::{self, Layout, Reader, write_bytes};
@@ -55,13 +55,6 @@ impl Kept {
         self.at
     }
 
-    /// About how many bytes it takes, but for the body.
-    pub(super) fn frame_len(&self) -> usize {
-        const NUMBERS: usize = 96;
-        let texts = [self.resource.len(), self.variant.len(), self.headers.len()];
-        texts.into_iter().fold(NUMBERS, usize::saturating_add)
-    }
-
     /// Whether it answers this request.
     pub fn is_for(&self, asked: &Asked) -> bool {
         self.resource == asked.resource && self.varies_alike(asked).is_some()
@@ -72,7 +65,7 @@ impl Kept {
         while !varying.is_empty() {
             let name = varying.long_bytes()?;
             let values = Headers::read(&mut varying)?;
-            if !asked.has_values(name, values.values(b"")) {
+            if !asked.headers.values(name).eq(values.values(b"")) {
                 return None;
             }
         }
@@ -136,7 +129,7 @@ impl Kept {
 }
 
 /// Whether a request's caller has this very answer already (RFC 9110, 13.1; RFC 9111, 4.3.2).
-fn is_unchanged(answer: &Headers, request: &Headers) -> bool {
+fn is_unchanged(answer: &Headers, request: &Map) -> bool {
     let mut wanted = request.values(b"if-none-match").peekable();
     if wanted.peek().is_some() {
         let tag = answer.first("etag").map(opaque);
@@ -152,36 +145,27 @@ fn is_unchanged(answer: &Headers, request: &Headers) -> bool {
 }
 
 /// An entity tag without the mark of a weak one: for reading both are as good.
-fn opaque(tag: &[u8]) -> &[u8] {
+pub(super) fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
-}
-
-impl Asked {
-    /// Whether it may get a kept answer.
-    pub fn may_get(&self) -> bool {
-        matches!(self.purpose, Purpose::Get | Purpose::Head)
-    }
 }
 
 /// A record of a kept answer.
 impl Kept {
-    /// Its bytes, into `out`.
-    pub(super) fn seal(&self, out: &mut Vec<u8>) {
-        snapshot::seal(snapshot::Kind::Answer, out, |out| {
-            for bytes in [&self.resource, &self.variant] {
-                write_bytes(bytes, out);
-            }
-            self.for_all.write(out);
-            self.at.write(out);
-            self.age.write(out);
-            self.fresh_for.write(out);
-            self.usable_for.write(out);
-            self.headers.write(out);
-            write_bytes(&self.body, out);
-        });
+    /// Writes its record into `out`, except for the body and what follows that.
+    pub(super) fn write_frame(&self, out: &mut Vec<u8>) {
+        snapshot::begin(snapshot::Kind::Answer, out);
+        for bytes in [&self.resource, &self.variant] {
+            write_bytes(bytes, out);
+        }
+        self.for_all.write(out);
+        self.at.write(out);
+        self.age.write(out);
+        self.fresh_for.write(out);
+        self.usable_for.write(out);
+        self.headers.write(out);
     }
 
-    /// Out of its bytes; absent where they are none, or of an answer to another request.
+    /// Out of its bytes; `None` if they are no record, or one for another request.
     pub(super) fn open(record: &[u8], asked: &Asked) -> Option<Kept> {
         let mut from = snapshot::open(snapshot::Kind::Answer, record)?;
         let resource = from.long_bytes()?;

@@ -1,77 +1,107 @@
-//! Where kept answers lie: a bounded number of bytes in records that all workers share.
+//! Where stored responses are: a bounded number of bytes in records that all workers share.
 //!
-//! Hosts can neither list records nor delete them, so no name comes from a client: answers
-//! lie in numbered slots, so many to a shard, and each shard has a record that says what is
-//! in its slots. The shard's record is the account: a worker enters what it is about to
-//! write, by compare-and-swap, then writes it. Whoever has to make room empties slots first
-//! and takes them off the account then. So what lies in a shard is at no time more than its
-//! account says, nor that more than its share; a worker that dies on the way leaves the
-//! account too high, never too low. Slots themselves are written without comparing: what a
-//! reader finds there is compared with its request as a whole, and with the account by who
-//! wrote it.
+//! Hosts can neither list records nor delete them, so no name comes from a client: responses
+//! are in numbered slots, so many to a shard, and each shard has an index record that says
+//! what is in its slots. The index is the account: a worker enters what it is about to write,
+//! by compare-and-swap, then writes it. To make room, it empties slots first, then subtracts
+//! them from the index. So the slots of a shard never hold more bytes than its index says, nor
+//! does that say more than the shard's share; a worker that dies in between leaves the index
+//! too high, never too low. Slots themselves are written without comparing: what a reader
+//! finds there is compared with its request as a whole, and with the index by who wrote it.
 //!
-//! What was not asked for the longest goes first. Shards keep a write from having to read
-//! the account of all: a byte more or less in each does not matter, and sixteen workers
-//! seldom meet in one.
+//! All that is stored of a URI is in one shard, so that a change finds it whatever policies
+//! and keys it was stored under. The index tells the variants of a resource apart, so that a
+//! look-up reads two records, however many there are.
+//!
+//! The least recently used response is evicted first. Shards keep a write from having to read
+//! the index of all: a byte more or less in each does not matter, and sixteen workers seldom
+//! meet in one.
 
 use alloc::vec::Vec;
 
-use super::{Asked, Collection, Kept};
-use crate::records::{Name, Records, TRIES, Version};
-use crate::snapshot::{self, Layout, Reader};
+use super::collection::{self, Collection};
+use super::index::{Index, Item};
+use super::pending::{Handle, Pending};
+use super::recent::Recent;
+use super::recording::Recording;
+use super::{Asked, Kept, Outline, Purpose, Resource, Under};
+use crate::headers::{Headers, Map};
+use crate::records::{Name, Records, TRIES};
+use crate::select::Request;
 use crate::time::{Instant, Span};
 
 /// Most shards.
 pub const SHARDS_MAX: u32 = 16;
 
-/// Least bytes of a shard, where there are several: answers of this size have room.
+/// Least bytes of a shard, where there are several: responses of this size have room.
 const SHARD_BYTES_MIN: u32 = 1_048_576;
 
-/// Slots of a shard: with the usual answer of some kilobytes its bytes are used up first.
-const SLOTS: usize = 256;
-
-/// How old the note of an answer's last use may get, so that not every use is a write.
+/// How old the note of a response's last use may get, so that not every use is a write.
 const USE_NOTED_EACH: Span = Span::from_secs(1);
 
-/// How many answers are remembered as kept just now: a power of two.
-const RECENT: usize = 64;
-
-/// The shelf as one worker knows it.
+/// The store as one worker knows it.
 #[derive(Debug)]
 pub struct Shelf {
     shards: u32,
     shard_bytes: usize,
-    /// What all collections of this worker hold, and the most that they may.
-    collecting: usize,
-    collecting_max: usize,
-    /// Answers that this worker has begun to keep, by a hash, and when.
-    recent: [(u64, Instant); RECENT],
-    /// How soon an answer is kept again.
-    interval: Span,
+    seed: u64,
+    pending: Pending,
+    recent: Recent,
+    /// What the request asks for that was looked at last.
+    resource: Resource,
 }
 
-/// Why an answer is not kept.
+/// What bounds a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of stored responses, for the whole proxy.
+    pub stale_bytes: u32,
+    /// Bytes of what is recorded, and held of requests for that, in this VM.
+    pub recording_bytes: u32,
+    /// How soon the same response is stored again.
+    pub interval: Span,
+}
+
+/// Why a response is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unkept {
     /// There is no room for one of its size.
     TooLarge,
-    /// Other workers came first in every try.
+    /// Too much is being recorded.
+    Full,
+    /// Other workers came first in every try, or it is not wanted any more.
     GivenUp,
 }
 
+/// What a policy and the host say for a response that may be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Whether the policy's owner vouches that responses do not depend on who asks.
+    pub vouched: bool,
+    /// Seconds since 1970.
+    pub unix_secs: u64,
+    /// The time.
+    pub now: Instant,
+}
+
 impl Shelf {
-    /// A shelf for `stale_bytes`, on which the same answer is laid each `interval` at most.
-    pub fn new(stale_bytes: u32, interval: Span) -> Shelf {
-        let shards = (stale_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+    /// A store, before it knows by which seed all workers hash.
+    pub fn new(bounds: Bounds) -> Shelf {
+        let shards = (bounds.stale_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
         let size = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
         Shelf {
             shards,
-            shard_bytes: size(stale_bytes.checked_div(shards).unwrap_or(0)),
-            collecting: 0,
-            collecting_max: size(stale_bytes),
-            recent: [(0, Instant::default()); RECENT],
-            interval,
+            shard_bytes: size(bounds.stale_bytes.checked_div(shards).unwrap_or(0)),
+            seed: 0,
+            pending: Pending::new(size(bounds.recording_bytes)),
+            recent: Recent::new(bounds.interval),
+            resource: Resource::default(),
         }
+    }
+
+    /// Sets the seed of all hashes.
+    pub fn hash_by(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// How many shards it has.
@@ -79,108 +109,217 @@ impl Shelf {
         self.shards
     }
 
-    /// Whether an answer is to be taken down now: not if that was just done.
+    /// Looks at what a request asks for; false if that is too long. What is said of "the
+    /// request" then is about this one, until the next.
+    pub fn ask(&mut self, request: &impl Request, outline: &Outline<'_>, under: Under<'_>) -> bool {
+        self.resource.set(request, outline, under, self.seed)
+    }
+
+    /// Whether the response to the request may be stored, as far as is known by now.
+    pub fn may_be_due(&self, request: &impl Request, now: Instant) -> bool {
+        let hash = self.resource.hash;
+        let vary = self.recent.vary(hash);
+        let variant = match vary.is_empty() {
+            true => 0,
+            false => self.variant(&request.copy_headers(), vary),
+        };
+        self.recent.is_due(hash, variant, now)
+    }
+
+    /// Takes the request in, with its headers; `None` if there is no room for it.
+    pub fn enter(
+        &mut self,
+        policy: usize,
+        purpose: Purpose,
+        headers: Map,
+        now: Instant,
+    ) -> Option<Handle> {
+        let asked = Asked::new(purpose, &self.resource, headers, now);
+        self.pending.insert(policy, asked)
+    }
+
+    /// Lets go of a request.
+    pub fn leave(&mut self, handle: Handle) {
+        self.pending.remove(handle);
+    }
+
+    /// The policy of a request that was dropped to make room, and is not counted yet.
+    pub fn next_dropped(&mut self) -> Option<usize> {
+        self.pending.next_dropped()
+    }
+
+    /// Whether the response to a request may be stored now: not if that was just done. So it
+    /// is known before its headers are read.
+    pub fn is_due(&self, handle: Handle, now: Instant) -> bool {
+        let exchange = self.pending.get(handle);
+        exchange.is_some_and(|it| {
+            let variant = self.usual_variant(&it.asked);
+            self.recent.is_due(it.asked.hash, variant, now)
+        })
+    }
+
+    /// The variant of a request under the names that the last response varied by.
+    fn usual_variant(&self, asked: &Asked) -> u64 {
+        self.variant(&asked.headers, self.recent.vary(asked.hash))
+    }
+
+    fn variant(&self, headers: &Map, vary: &[u8]) -> u64 {
+        let variant = collection::variant(vary, headers);
+        collection::variant_hash(self.seed, &variant)
+    }
+
+    /// Begins to record a response, by its headers. False if it may not be stored, or was just
+    /// now.
     ///
     /// # Errors
     ///
-    /// Where it has no room.
-    pub fn begin(&mut self, collection: &mut Collection, now: Instant) -> Result<bool, Unkept> {
-        let (resource, variant) = collection.place;
-        let key = resource ^ variant.rotate_left(1);
-        let at = key & (RECENT as u64).saturating_sub(1);
-        let at = usize::try_from(at).ok();
-        let Some(recent) = at.and_then(|at| self.recent.get_mut(at)) else {
+    /// If it has no room.
+    pub fn begin(
+        &mut self,
+        handle: Handle,
+        headers: &Headers,
+        terms: Terms,
+    ) -> Result<bool, Unkept> {
+        let Some(exchange) = self.pending.get(handle) else {
             return Ok(false);
         };
-        let (known, since) = *recent;
-        if known == key && now >= since && now.since(since) < self.interval {
-            return Ok(false);
+        let (asked, Terms { now, .. }) = (&exchange.asked, terms);
+        let collection = Collection::new(asked, headers, terms.vouched, terms.unix_secs, self.seed);
+        match collection {
+            Some(it) if self.recent.is_due(asked.hash, it.variant, now) => {
+                let place = (asked.hash, it.variant, asked.uri(self.seed));
+                let recording = Recording::new(it, place.2, self.shard_bytes);
+                if let Err(Unkept::TooLarge) = recording {
+                    // Nor will the next one fit.
+                    self.recent.note(place, &[], now);
+                }
+                self.pending.record(handle, recording?)?;
+                Ok(true)
+            }
+            _ => Ok(false),
         }
-        let frame_len = collection.kept.frame_len();
-        let room = self.shard_bytes.checked_sub(frame_len);
-        collection.most = room.ok_or(Unkept::TooLarge)?;
-        if collection.length.is_some_and(|len| len > collection.most) {
-            return Err(Unkept::TooLarge);
-        }
-        *recent = (key, now);
-        Ok(true)
     }
 
-    /// Takes a piece of an answer's body down.
+    /// Records a chunk of a response's body.
     ///
     /// # Errors
     ///
-    /// Where it has no room, or those that are being taken down have none together.
-    pub fn push(&mut self, collection: &mut Collection, piece: &[u8]) -> Result<(), Unkept> {
-        let all = self.collecting.saturating_add(piece.len());
-        if !self.fits(collection, piece.len()) || all > self.collecting_max {
-            return Err(Unkept::TooLarge);
+    /// If it has no room; what was recorded is dropped then.
+    pub fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), Unkept> {
+        let pushed = self.pending.push(handle, chunk);
+        if pushed.is_err() {
+            self.stop(handle);
         }
-        self.collecting = all;
-        collection.kept.body.extend_from_slice(piece);
-        Ok(())
+        pushed
     }
 
-    /// Whether a piece of this size would have room.
-    pub fn fits(&self, collection: &Collection, len: usize) -> bool {
-        collection.kept.body.len().saturating_add(len) <= collection.most
+    /// Whether a chunk of this size would fit into its record; `None` if nothing is recorded
+    /// any more.
+    pub fn fits(&self, handle: Handle, len: usize) -> Option<bool> {
+        let recording = self.pending.get(handle)?.recording.as_ref()?;
+        Some(recording.fits(len))
     }
 
-    /// Lets go of what was taken down.
-    pub fn drop_collection(&mut self, collection: &Collection) {
-        let len = collection.kept.body.len();
-        self.collecting = self.collecting.saturating_sub(len);
+    /// Lets go of what is recorded of a response that has outgrown its record: the next one
+    /// would too, and is not recorded at once.
+    pub fn outgrown(&mut self, handle: Handle, now: Instant) {
+        let recording = self.pending.take_recording(handle);
+        if let (Some(it), Some(exchange)) = (recording, self.pending.get(handle)) {
+            let place = (exchange.asked.hash, it.variant, it.uri);
+            self.recent.note(place, &it.vary, now);
+        }
     }
 
-    /// Keeps an answer that has come to its end, and says how many others went for it.
+    /// Lets go of what is recorded of a response.
+    pub fn stop(&mut self, handle: Handle) {
+        self.pending.take_recording(handle);
+    }
+
+    /// Stores a response that has come to its end, and returns how many others were evicted
+    /// for it; `None` if it is not whole, or the same was stored meanwhile.
     ///
     /// # Errors
     ///
-    /// Where it is not kept.
+    /// If it is not stored.
     pub fn put(
         &mut self,
         records: &mut impl Records,
-        collection: &Collection,
+        handle: Handle,
+        now: Instant,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<u32>, Unkept> {
+        let recording = self.pending.take_recording(handle);
+        let (Some(recording), Some(exchange)) = (recording, self.pending.get(handle)) else {
+            return Ok(None);
+        };
+        let place = (exchange.asked.hash, recording.variant, recording.uri);
+        let vary = recording.vary.clone();
+        if !self.recent.is_due(place.0, place.1, now) {
+            return Ok(None);
+        }
+        let Some(record) = recording.end() else {
+            return Ok(None);
+        };
+        self.recent.note(place, &vary, now);
+        let stored = self.store(records, &record, place, &vary, now, buffer);
+        stored.map(Some)
+    }
+
+    fn store(
+        &self,
+        records: &mut impl Records,
+        record: &[u8],
+        (resource, variant, uri): (u64, u64, u64),
+        vary: &[u8],
         now: Instant,
         buffer: &mut Vec<u8>,
     ) -> Result<u32, Unkept> {
-        let (resource, variant) = collection.place;
-        let shard = self.shard(resource);
-        let mut record = Vec::new();
-        collection.kept.seal(&mut record);
+        let shard = self.shard(uri);
         let bytes = u32::try_from(record.len()).map_err(|_| Unkept::TooLarge)?;
         if record.len() > self.shard_bytes {
             return Err(Unkept::TooLarge);
         }
-        let item = Item {
+        let mut item = Item {
             resource,
             variant,
+            uri: short(uri),
             bytes,
+            vary: 0,
+            stored_at: now,
             used_at: now,
         };
         let mut evicted: u32 = 0;
         for _ in 0..TRIES {
-            let (mut account, version) = Account::read(records, shard);
-            let slot = account.slot_for(&item);
-            while account.bytes_without(slot).saturating_add(record.len()) > self.shard_bytes {
-                let Some(oldest) = account.oldest_but(slot) else {
+            let (mut index, version) = Index::read(records, shard);
+            while let Some(oldest) = index.oldest_but(usize::MAX) {
+                if let Some(list) = index.vary(vary) {
+                    item.vary = list;
+                    break;
+                }
+                index.vacate(records, shard, oldest);
+                evicted = evicted.saturating_add(1);
+            }
+            item.vary = index.vary(vary).ok_or(Unkept::GivenUp)?;
+            let slot = index.slot_for(&item);
+            while index.bytes_without(slot).saturating_add(record.len()) > self.shard_bytes {
+                let Some(oldest) = index.oldest_but(slot) else {
                     break;
                 };
-                account.vacate(records, shard, oldest);
+                index.vacate(records, shard, oldest);
                 evicted = evicted.saturating_add(1);
             }
-            if account.replaces_another(slot, &item) {
-                account.vacate(records, shard, slot);
+            if index.replaces_another(slot, &item) {
+                index.vacate(records, shard, slot);
                 evicted = evicted.saturating_add(1);
             }
-            account.set(slot, item);
-            if !account.write(records, shard, version, buffer) {
+            index.set(slot, item);
+            if !index.write(records, shard, version, buffer) {
                 continue;
             }
             let name = slot_name(shard, slot);
-            records.put(name, &record);
+            records.put(name, record);
             // Another worker may have given the slot away before this one wrote there.
-            let (after, _) = Account::read(records, shard);
+            let (after, _) = Index::read(records, shard);
             if after.items.get(slot) != Some(&item) {
                 records.put(name, &[]);
             }
@@ -189,216 +328,117 @@ impl Shelf {
         Err(Unkept::GivenUp)
     }
 
-    /// The newest answer to a request.
+    /// The newest response to a request.
     pub fn find(
         &self,
         records: &mut impl Records,
-        asked: &Asked,
+        handle: Handle,
         now: Instant,
         buffer: &mut Vec<u8>,
-    ) -> Option<Kept> {
-        let shard = self.shard(asked.hash);
-        let (mut account, version) = Account::read(records, shard);
-        let mut best: Option<(usize, Kept)> = None;
-        for (slot, item) in account.items.iter().enumerate() {
-            if item.bytes == 0 || item.resource != asked.hash {
-                continue;
-            }
-            let record = records.read(slot_name(shard, slot));
-            let kept = record.and_then(|(record, _)| Kept::open(&record, asked));
-            let newer = |kept: &Kept| best.as_ref().is_none_or(|(_, it)| it.at < kept.at);
-            if let Some(kept) = kept.filter(newer) {
-                best = Some((slot, kept));
-            }
-        }
-        let (slot, kept) = best?;
-        if let Some(item) = account.items.get_mut(slot)
+    ) -> Option<(Kept, &Asked)> {
+        let asked = &self.pending.get(handle)?.asked;
+        let shard = self.shard(asked.uri(self.seed));
+        let (mut index, version) = Index::read(records, shard);
+        let (slot, _) = index.newest(asked.hash, |vary| self.variant(&asked.headers, vary))?;
+        let (record, _) = records.read(slot_name(shard, slot))?;
+        let kept = Kept::open(&record, asked)?;
+        if let Some(item) = index.items.get_mut(slot)
             && now.since(item.used_at) >= USE_NOTED_EACH
         {
             item.used_at = now;
-            // Who comes first has noted another use of this shard: one is as good.
-            account.write(records, shard, version, buffer);
+            // The first writer wins: it has noted another use of this shard, which is as good.
+            index.write(records, shard, version, buffer);
         }
-        Some(kept)
+        Some((kept, asked))
     }
 
-    /// Forgets what is kept of a resource.
-    pub fn forget(&mut self, records: &mut impl Records, asked: &Asked, buffer: &mut Vec<u8>) {
-        let shard = self.shard(asked.hash);
-        self.recent = [(0, Instant::default()); RECENT];
+    /// Stores the response that a 304 has confirmed, with the headers of that; `None` if there
+    /// is none, or it was stored just now.
+    ///
+    /// # Errors
+    ///
+    /// If it is not stored.
+    pub fn refresh(
+        &mut self,
+        records: &mut impl Records,
+        handle: Handle,
+        headers: &Headers,
+        terms: Terms,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<u32>, Unkept> {
+        let Some(exchange) = self.pending.get(handle) else {
+            return Ok(None);
+        };
+        let (resource, variant) = (exchange.asked.hash, self.usual_variant(&exchange.asked));
+        if !self.recent.looks(resource, variant, terms.now) {
+            return Ok(None);
+        }
+        let Some((kept, asked)) = self.find(records, handle, terms.now, buffer) else {
+            return Ok(None);
+        };
+        let (vouched, unix_secs) = (terms.vouched, terms.unix_secs);
+        let newer = Collection::refreshed(asked, &kept, headers, vouched, unix_secs, self.seed);
+        let Some(newer) = newer else {
+            return Ok(None);
+        };
+        let recording = Recording::new(newer, asked.uri(self.seed), self.shard_bytes)?;
+        self.pending.record(handle, recording)?;
+        self.push(handle, &kept.body)?;
+        self.put(records, handle, terms.now, buffer)
+    }
+
+    /// Forgets what is stored of a URI, whatever it was stored under.
+    pub fn forget(&mut self, records: &mut impl Records, uri: u64, buffer: &mut Vec<u8>) {
+        let shard = self.shard(uri);
+        self.recent.forget(uri);
+        self.pending.forget(uri);
         for _ in 0..TRIES {
-            let (mut account, version) = Account::read(records, shard);
+            let (mut index, version) = Index::read(records, shard);
             let mut found = false;
-            for slot in 0..account.items.len() {
-                let item = account.items.get(slot);
-                if item.is_some_and(|it| it.bytes > 0 && it.resource == asked.hash) {
-                    account.vacate(records, shard, slot);
+            for slot in 0..index.items.len() {
+                let item = index.items.get(slot);
+                if item.is_some_and(|it| it.bytes > 0 && it.uri == short(uri)) {
+                    index.vacate(records, shard, slot);
                     found = true;
                 }
             }
-            if !found || account.write(records, shard, version, buffer) {
+            if !found || index.write(records, shard, version, buffer) {
                 return;
             }
         }
     }
 
-    fn shard(&self, resource: u64) -> u32 {
-        let shard = resource.checked_rem(u64::from(self.shards)).unwrap_or(0);
+    fn shard(&self, uri: u64) -> u32 {
+        let shard = uri.checked_rem(u64::from(self.shards)).unwrap_or(0);
         u32::try_from(shard).unwrap_or(0)
     }
+}
+
+/// The part of a URI's hash that the index has.
+fn short(uri: u64) -> u32 {
+    u32::try_from(uri >> 32).unwrap_or(0)
 }
 
 /// Empties all shards from this one on, which no configuration looks into any more.
 pub fn clear(records: &mut impl Records, from: u32, buffer: &mut Vec<u8>) {
     for shard in from..SHARDS_MAX {
         for _ in 0..TRIES {
-            let (mut account, version) = Account::read(records, shard);
-            if account.items.iter().all(|item| item.bytes == 0) {
+            let (mut index, version) = Index::read(records, shard);
+            if index.items.iter().all(|item| item.bytes == 0) {
                 break;
             }
-            for slot in 0..account.items.len() {
-                account.vacate(records, shard, slot);
+            for slot in 0..index.items.len() {
+                index.vacate(records, shard, slot);
             }
-            if account.write(records, shard, version, buffer) {
+            if index.write(records, shard, version, buffer) {
                 break;
             }
         }
     }
 }
 
-fn slot_name(shard: u32, slot: usize) -> Name<'static> {
+pub(super) fn slot_name(shard: u32, slot: usize) -> Name<'static> {
     Name::Answer(shard, u32::try_from(slot).unwrap_or(u32::MAX))
-}
-
-/// What lies in the slots of one shard.
-#[derive(Debug, Default)]
-struct Account {
-    items: Vec<Item>,
-}
-
-/// What lies in one slot; nothing where it has no bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Item {
-    resource: u64,
-    variant: u64,
-    bytes: u32,
-    used_at: Instant,
-}
-
-impl Account {
-    /// Reads the account of a shard. Where it is damaged nobody knows what lies in the
-    /// slots, so they are emptied.
-    fn read(records: &mut impl Records, shard: u32) -> (Account, Option<Version>) {
-        let Some((record, version)) = records.read(Name::Shard(shard)) else {
-            return (Account::default(), None);
-        };
-        let account = Account::parse(&record).unwrap_or_else(|| {
-            for slot in 0..SLOTS {
-                if records.read(slot_name(shard, slot)).is_some() {
-                    records.put(slot_name(shard, slot), &[]);
-                }
-            }
-            Account::default()
-        });
-        (account, Some(version))
-    }
-
-    fn parse(record: &[u8]) -> Option<Account> {
-        let mut from = snapshot::open(snapshot::Kind::Shard, record)?;
-        let mut account = Account::default();
-        while !from.is_empty() && account.items.len() < SLOTS {
-            account.items.push(Item::read(&mut from)?);
-        }
-        from.end(account)
-    }
-
-    fn write(
-        &self,
-        records: &mut impl Records,
-        shard: u32,
-        version: Option<Version>,
-        buffer: &mut Vec<u8>,
-    ) -> bool {
-        snapshot::seal(snapshot::Kind::Shard, buffer, |out| {
-            self.items.iter().for_each(|item| item.write(out));
-        });
-        records.write(Name::Shard(shard), buffer, version)
-    }
-
-    /// The slot for an answer: that of the one which it replaces, one that is vacant, a new
-    /// one, or that of the one that was not used for the longest time.
-    fn slot_for(&self, item: &Item) -> usize {
-        let same = |it: &Item| it.bytes > 0 && it.is_of(item);
-        let vacant = |it: &Item| it.bytes == 0;
-        let items = &self.items;
-        items
-            .iter()
-            .position(same)
-            .or_else(|| items.iter().position(vacant))
-            .or_else(|| (items.len() < SLOTS).then_some(items.len()))
-            .or_else(|| self.oldest_but(usize::MAX))
-            .unwrap_or(0)
-    }
-
-    fn replaces_another(&self, slot: usize, item: &Item) -> bool {
-        let there = self.items.get(slot);
-        there.is_some_and(|it| it.bytes > 0 && !it.is_of(item))
-    }
-
-    fn oldest_but(&self, slot: usize) -> Option<usize> {
-        let taken = self.items.iter().enumerate();
-        let taken = taken.filter(|(at, item)| *at != slot && item.bytes > 0);
-        taken.min_by_key(|(_, item)| item.used_at).map(|(at, _)| at)
-    }
-
-    fn bytes_without(&self, slot: usize) -> usize {
-        let others = self.items.iter().enumerate().filter(|(at, _)| *at != slot);
-        others.fold(0, |sum, (_, item)| {
-            sum.saturating_add(usize::try_from(item.bytes).unwrap_or(usize::MAX))
-        })
-    }
-
-    /// Empties a slot, and takes it off the account.
-    fn vacate(&mut self, records: &mut impl Records, shard: u32, slot: usize) {
-        if let Some(item) = self.items.get_mut(slot)
-            && item.bytes > 0
-        {
-            records.put(slot_name(shard, slot), &[]);
-            *item = Item::default();
-        }
-    }
-
-    fn set(&mut self, slot: usize, item: Item) {
-        if slot >= self.items.len() {
-            self.items.push(item);
-        } else if let Some(there) = self.items.get_mut(slot) {
-            *there = item;
-        }
-    }
-}
-
-impl Item {
-    fn is_of(&self, other: &Item) -> bool {
-        (self.resource, self.variant) == (other.resource, other.variant)
-    }
-}
-
-impl Layout for Item {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.resource.write(out);
-        self.variant.write(out);
-        self.bytes.write(out);
-        self.used_at.write(out);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Option<Item> {
-        Some(Item {
-            resource: u64::read(from)?,
-            variant: u64::read(from)?,
-            bytes: u32::read(from)?,
-            used_at: Instant::read(from)?,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! What may be kept, who gets it, and until when.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use alloc::{format, vec};
 
+use super::recording::Recording;
 use super::*;
 use crate::breaker::StateName;
 use crate::fallback::{Answer, Occasion};
+use crate::headers::Headers;
 use crate::policy::{On, StaleConfig};
+use crate::select::Request;
 use crate::testing::{Asking, at_ms};
+use crate::time::{Instant, Span};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const UNIX_SECS: u64 = 784_111_777;
@@ -44,13 +48,20 @@ fn request(method: &str, lines: &[&str]) -> Asking {
 }
 
 const UNDER: Under<'_> = Under {
-    policy: "p",
-    key_make: 1,
+    policy: 1,
     key: b"k",
 };
 
+fn ask(request: &Asking, under: Under<'_>, now: Instant) -> Option<Asked> {
+    let outline = Outline::of(request);
+    let purpose = outline.purpose().filter(|it| *it != Purpose::Change)?;
+    let mut resource = Resource::default();
+    let whole = resource.set(request, &outline, under, 7);
+    whole.then(|| Asked::new(purpose, &resource, request.copy_headers(), now))
+}
+
 fn asked(lines: &[&str]) -> Option<Asked> {
-    Asked::new(&request("GET", lines), UNDER, 7, at_ms(10_000))
+    ask(&request("GET", lines), UNDER, at_ms(10_000))
 }
 
 fn kept_of(request: &[&str], response: &[&str], vouched: bool) -> Option<Kept> {
@@ -208,13 +219,19 @@ fn only_an_ordinary_answer_to_get_is_kept() {
         ("PUT", Some(Purpose::Change), false),
         ("DELETE", Some(Purpose::Change), false),
         ("get", Some(Purpose::Change), false),
+        ("M-SEARCH", Some(Purpose::Change), false),
         ("OPTIONS", None, false),
         ("TRACE", None, false),
         ("CONNECT", None, false),
+        ("PROPFIND", None, false),
+        ("REPORT", None, false),
+        ("SEARCH", None, false),
+        ("QUERY", None, false),
     ];
     for (method, purpose, keeps) in rows {
-        let asked = Asked::new(&request(method, &[]), UNDER, 7, at_ms(0));
-        assert_eq!(asked.as_ref().map(Asked::purpose), purpose, "{method}");
+        let request = request(method, &[]);
+        assert_eq!(Outline::of(&request).purpose(), purpose, "{method}");
+        let asked = ask(&request, UNDER, at_ms(0));
         let response = headers(&["cache-control: public"]);
         let kept = asked.and_then(|asked| Collection::new(&asked, &response, true, UNIX_SECS, 7));
         assert_eq!(kept.is_some(), keeps, "{method}");
@@ -434,45 +451,19 @@ fn an_answer_is_for_what_it_was_asked_for_and_nothing_else() {
         (other(":scheme", "http"), UNDER, false),
         (elsewhere, UNDER, false),
         (nowhere, UNDER, false),
-        (
-            plain(),
-            Under {
-                policy: "q",
-                ..UNDER
-            },
-            false,
-        ),
+        (plain().with_route("r"), UNDER, false),
+        (plain().with_route(""), UNDER, false),
+        (plain(), Under { policy: 2, ..UNDER }, false),
         (plain(), Under { key: b"l", ..UNDER }, false),
-        (
-            plain(),
-            Under {
-                key_make: 2,
-                ..UNDER
-            },
-            false,
-        ),
         // Parts do not run into each other.
         (
-            plain(),
-            Under {
-                policy: "pk",
-                key: b"",
-                ..UNDER
-            },
-            false,
-        ),
-        (
-            plain(),
-            Under {
-                policy: "",
-                key: b"pk",
-                ..UNDER
-            },
+            plain().with_route("r"),
+            Under { key: b"kr", ..UNDER },
             false,
         ),
     ];
     for (request, under, expected) in rows {
-        let asked = Asked::new(&request, under, 7, at_ms(0)).expect("one that may ask");
+        let asked = ask(&request, under, at_ms(0)).expect("one that may ask");
         assert_eq!(kept.is_for(&asked), expected, "{request:?} {under:?}");
     }
 }
@@ -637,8 +628,11 @@ fn a_record_gives_back_what_was_put_in_and_nothing_where_it_is_damaged() {
     ];
     let kept = kept_of(&["a: 1"], &response, false).expect("kept");
     let asked = asked(&["a: 1"]).expect("a GET");
-    let mut record = Vec::new();
-    kept.seal(&mut record);
+    let collection = Collection::new(&asked, &headers(&response), false, UNIX_SECS, 7);
+    let mut recording = Recording::new(collection.expect("one to keep"), 0, 4_096).expect("room");
+    recording.push(b"bo");
+    recording.push(b"dy");
+    let record = recording.end().expect("a whole one");
     assert_eq!(Kept::open(&record, &asked), Some(kept));
     for at in 0..record.len() {
         let mut damaged = record.clone();
@@ -661,8 +655,190 @@ fn an_answer_that_is_not_as_long_as_it_says_is_not_whole() {
     for (response, whole) in rows {
         let asked = asked(&[]).expect("a GET");
         let collection = Collection::new(&asked, &headers(response), true, UNIX_SECS, 7);
-        let mut collection = collection.expect("one to keep");
-        collection.kept.body = vec![0; 4];
-        assert_eq!(collection.is_whole(), whole, "{response:?}");
+        let recording = Recording::new(collection.expect("one to keep"), 0, 4_096);
+        let mut recording = recording.expect("room");
+        recording.push(&[0; 4]);
+        assert_eq!(recording.end().is_some(), whole, "{response:?}");
     }
+}
+
+/// Each row: headers of a request that tell it apart from a plain one.
+#[test]
+fn a_body_or_a_trick_keeps_a_request_from_sharing() {
+    for line in [
+        "content-length: 5",
+        "transfer-encoding: chunked",
+        "x-http-method-override: DELETE",
+        "x-http-method: DELETE",
+        "x-method-override: DELETE",
+    ] {
+        for method in ["GET", "HEAD"] {
+            assert_eq!(
+                Outline::of(&request(method, &[line])).purpose(),
+                None,
+                "{line}"
+            );
+        }
+    }
+    assert!(asked(&["content-length: 0"]).is_some());
+    let kept = kept_of(&[], &[], true).expect("kept");
+    for line in [
+        "x-original-url: /b",
+        "x-rewrite-url: /b",
+        "x-forwarded-host: other",
+        "x-forwarded-prefix: /b",
+    ] {
+        let asked = asked(&[line]).expect("a GET");
+        assert!(!kept.is_for(&asked), "{line}");
+        let its = kept_of(&[line], &[], true).expect("kept");
+        assert!(its.is_for(&asked), "{line}");
+    }
+    assert_eq!(
+        asked(&["x-forwarded-host: a", "x-forwarded-host: b"]).map(|it| it.hash),
+        None
+    );
+}
+
+/// Each row: a request, and whether a change there changes what `GET https://site/a?b` names.
+#[test]
+fn a_uri_is_the_same_whatever_it_is_asked_under() {
+    let plain = || request("GET", &[]);
+    let with = |name: &str, value: &str| {
+        let mut other = plain();
+        let header = other.headers.iter_mut().find(|(it, _)| it == name);
+        header.expect("a header").1 = value.into();
+        other
+    };
+    let elsewhere = Asking {
+        cluster: Some(b"d".to_vec()),
+        ..plain()
+    };
+    let uri = |request: &Asking| Outline::of(request).uri(request.cluster.as_deref(), 7);
+    for (request, same) in [
+        (
+            request("PUT", &["content-length: 5", "authorization: a"]),
+            true,
+        ),
+        (with(":scheme", "http"), true),
+        (with(":authority", "SITE:8443"), true),
+        (plain().with_route("r"), true),
+        (with(":path", "/a"), false),
+        (with(":authority", "other"), false),
+        (elsewhere, false),
+    ] {
+        assert_eq!(uri(&request) == uri(&plain()), same, "{request:?}");
+    }
+    let routed = plain().with_route("r");
+    for under in [
+        UNDER,
+        Under { policy: 3, key: b"" },
+    ] {
+        let asked = ask(&routed, under, at_ms(0)).expect("a GET");
+        assert_eq!(asked.uri(7), uri(&plain()));
+    }
+}
+
+/// Each row: what the request knows, what is stored, what the 304 says, and whether that
+/// refreshes it.
+#[test]
+fn a_304_refreshes_only_what_it_is_about() {
+    let date = "last-modified: Sun, 06 Nov 1994 08:00:00 GMT";
+    let since = "if-modified-since: Sun, 06 Nov 1994 08:00:00 GMT";
+    let (known, tag, weak) = ("if-none-match: \"a\"", "etag: \"a\"", "etag: W/\"a\"");
+    let rows: &[(&[&str], &[&str], &[&str], bool)] = &[
+        (&[known], &[tag], &[tag], true),
+        (&[known], &[tag], &[], true),
+        (&[known], &[tag], &[weak], true),
+        (&[known], &[weak], &[tag], false),
+        (&[known], &["etag: \"b\""], &[tag], false),
+        (&[known], &["etag: \"b\""], &[], false),
+        (&[known], &[], &[tag], false),
+        (&["if-none-match: \"a\", \"b\""], &[tag], &[], false),
+        (
+            &["if-none-match: \"a\", \"b\"", since],
+            &[tag, date],
+            &[],
+            false,
+        ),
+        (
+            &["if-none-match: \"a\", \"b\""],
+            &[tag, date],
+            &[date],
+            true,
+        ),
+        (&[since], &[date], &[], true),
+        (&[since], &[date], &[date], true),
+        (&[since], &[], &[], false),
+        (&[], &[date], &[date], true),
+        (&[], &[], &[], false),
+        // It says more.
+        (&[known], &[tag], &[tag, "cache-control: no-store"], false),
+        (&[known], &[tag], &[tag, "set-cookie: a=b"], false),
+        (&[known, "cache-control: no-store"], &[tag], &[tag], false),
+        (&[known], &[tag], &[tag, "vary: accept"], false),
+    ];
+    for (request, stored, said, expected) in rows {
+        let kept = kept_of(&[], stored, true).expect("kept");
+        let later = ask(&self::request("GET", request), UNDER, at_ms(20_000));
+        let headers = headers(said);
+        let newer =
+            Collection::refreshed(&later.expect("a GET"), &kept, &headers, true, UNIX_SECS, 7);
+        assert_eq!(
+            newer.is_some(),
+            *expected,
+            "{request:?} {stored:?} {said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_304_brings_its_headers_and_leaves_those_of_the_body() {
+    let stored = [
+        "etag: \"a\"",
+        "content-type: text/plain",
+        "cache-control: public, max-age=5",
+        "x-old: 1",
+        "x-both: 1",
+        "date: Sun, 06 Nov 1994 08:00:00 GMT",
+    ];
+    let said = headers(&[
+        "etag: \"a\"",
+        "content-type: text/odd",
+        "content-length: 0",
+        "cache-control: public, max-age=60",
+        "x-both: 2",
+        "age: 3",
+        "connection: close",
+        "date: Sun, 06 Nov 1994 08:49:37 GMT",
+    ]);
+    let kept = kept_of(&[], &stored, false).expect("kept");
+    let asked = ask(
+        &request("GET", &["if-none-match: \"a\""]),
+        UNDER,
+        at_ms(20_000),
+    );
+    let asked = asked.expect("a GET");
+    let newer = Collection::refreshed(&asked, &kept, &said, false, UNIX_SECS, 7);
+    let newer = newer.expect("a newer one");
+    let kept = newer.kept;
+    assert_eq!(
+        (newer.length, kept.at, kept.age(at_ms(21_000))),
+        (None, at_ms(20_000), Span::from_secs(4))
+    );
+    assert_eq!(kept.fresh_for, Span::from_secs(60));
+    let pairs = kept.headers.iter();
+    let lines: Vec<String> = pairs
+        .map(|(name, value)| [name, value].map(String::from_utf8_lossy).join(": "))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "content-type: text/plain",
+            "x-old: 1",
+            "etag: \"a\"",
+            "cache-control: public, max-age=60",
+            "x-both: 2",
+            "date: Sun, 06 Nov 1994 08:49:37 GMT",
+        ]
+    );
 }

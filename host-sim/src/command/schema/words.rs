@@ -473,6 +473,12 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          longest go first. From 2 MiB on it is divided into up to 16 parts of equal size, each \
          for answers up to that size.",
     ),
+    (
+        "limits.recording_bytes",
+        "What responses may take while they are recorded for the stale cache, and what is held of \
+         their requests for that, per VM and over all policies. When it is used up, the requests \
+         that were quiet the longest are no longer recorded.",
+    ),
     ("host", "What the filter cannot find out of its host."),
     (
         "host.headers_stop_iteration",

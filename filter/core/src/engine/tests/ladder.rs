@@ -268,7 +268,11 @@ fn what_is_sent_elsewhere_has_no_outcome_and_no_further_fallback() {
         ticket.note().map(|note| note.decision),
         Some(Decision::Divert)
     );
-    assert!(ticket.watches_response() && !ticket.may_keep() && !ticket.wants_copy());
+    assert!(
+        ticket.watches_response()
+            && !bench.engine.wants_headers(&ticket, bench.now)
+            && !ticket.wants_copy()
+    );
     let failed = Ending::status(503);
     let step = bench
         .engine

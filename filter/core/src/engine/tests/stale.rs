@@ -1,5 +1,8 @@
 //! Kept answers, from the request that brought one to the one that gets it.
 
+use alloc::vec;
+
+use super::ticket::Storing;
 use super::*;
 use crate::headers::Headers;
 
@@ -48,11 +51,11 @@ fn answered<R: Records>(
     let ending = Ending::status(200);
     let step = engine.response_headers(&mut ticket, &ending, now);
     assert_eq!(step, Step::Pass);
-    if ticket.may_keep() {
+    if engine.wants_headers(&ticket, now) {
         engine.keep(&mut ticket, headers, body.is_empty(), 0, now);
         let (first, rest) = body.split_at(body.len() / 2);
         for (piece, ends) in [(first, false), (rest, true)] {
-            if ticket.is_keeping() && engine.expects(&mut ticket, piece.len()) {
+            if ticket.is_keeping() && engine.expects(&mut ticket, piece.len(), now) {
                 engine.collect(&mut ticket, piece.as_bytes(), ends, now);
             }
         }
@@ -132,7 +135,11 @@ fn only_good_answers_of_the_upstream_are_kept() {
         let _step = bench.head(&mut ticket, &ending);
         let keeps = ending.status == Some(404);
         // Of a good one the headers decide.
-        assert_eq!(ticket.may_keep(), keeps, "{ending:?}");
+        assert_eq!(
+            bench.engine.wants_headers(&ticket, bench.now),
+            keeps,
+            "{ending:?}"
+        );
         bench.settle(ticket, &ending);
     }
 }
@@ -185,6 +192,9 @@ fn what_was_changed_is_forgotten() {
         ("POST", "/a", 503, true),
         ("POST", "/b", 200, true),
         ("OPTIONS", "/a", 200, true),
+        ("PROPFIND", "/a", 207, true),
+        ("REPORT", "/a", 207, true),
+        ("SEARCH", "/a", 200, true),
         ("HEAD", "/a", 200, true),
     ];
     for (method, path, status, there) in rows {
@@ -200,6 +210,201 @@ fn what_was_changed_is_forgotten() {
             "{method} {path} {status}"
         );
     }
+}
+
+/// Each row: the key of the policy that stores, another policy before it, what each request has
+/// besides, and whether a PUT to the same URL makes the response forgotten.
+#[test]
+fn a_change_is_found_whatever_the_response_was_stored_under() {
+    let other = r#""match": {"methods": ["PUT"]}"#;
+    let rows: [(&str, Option<&str>, &[(&str, &str)], bool); 8] = [
+        (r#""key": ["cluster", "method"]"#, None, &[], true),
+        (
+            r#""key": [{"header": "x-tenant"}]"#,
+            None,
+            &[("x-tenant", "b")],
+            true,
+        ),
+        (r#""key": ["route"]"#, None, &[], true),
+        (
+            r#""match": {"methods": ["GET"]}"#,
+            Some(r#""mode": "shadow""#),
+            &[],
+            true,
+        ),
+        (r#""key": ["cluster"]"#, Some(other), &[], true),
+        (
+            r#""key": ["cluster"]"#,
+            Some(other),
+            &[("content-type", "application/grpc")],
+            false,
+        ),
+        // No policy is for it.
+        (r#""match": {"methods": ["GET"]}"#, None, &[], false),
+        // Too long for a key.
+        (
+            r#""key": [{"header": "x-tenant"}]"#,
+            None,
+            &[("x-tenant", "LONG")],
+            true,
+        ),
+    ];
+    for (fields, another, more, forgotten) in rows {
+        let storing = format!("{SHARED}, {fields}");
+        let policies = match another {
+            Some(other) if other.contains("PUT") => vec![other, &*storing],
+            Some(other) => vec![&*storing, other],
+            None => vec![&*storing],
+        };
+        let mut bench = Bench::new(&policies);
+        let get = get().with("x-tenant", "a").with_route("r");
+        bench.good(&get, &[], "good");
+        let long = "l".repeat(600);
+        let put = more.iter().fold(request("PUT", "/a"), |it, (name, value)| {
+            it.with(name, if *value == "LONG" { &*long } else { value })
+        });
+        if let Admission::Pass(mut ticket) = bench.admit(&put) {
+            let _step = bench.head(&mut ticket, &Ending::status(200));
+            bench.settle(ticket, &Ending::status(200));
+        }
+        assert_eq!(
+            bench.bad(&get).is_none(),
+            forgotten,
+            "{fields} {another:?} {more:?}"
+        );
+    }
+}
+
+/// Each row: whether the request is complete with its headers, what comes of its body, and
+/// whether its response is shared.
+#[test]
+fn a_get_with_a_body_shares_nothing() {
+    type Rest = Option<(bool, bool)>;
+    let with_length = |length| get().with("content-length", length);
+    let rows: [(Asking, bool, Rest, bool); 8] = [
+        (get(), true, None, true),
+        (get(), false, Some((false, true)), true),
+        (get(), false, Some((true, true)), false),
+        (get(), false, Some((true, false)), false),
+        (get(), false, None, false),
+        (with_length("5"), false, Some((true, true)), false),
+        (with_length("5"), true, None, false),
+        (with_length("0"), true, None, true),
+    ];
+    for (request, complete, rest, shares) in rows {
+        let play = |bench: &mut Bench, stores: bool| {
+            let now = bench.now;
+            let Admission::Pass(mut ticket) = bench.engine.admit(&request, complete, now) else {
+                panic!("nothing opens");
+            };
+            if let Some((body, ends)) = rest {
+                if body {
+                    ticket.body_came();
+                }
+                if ends {
+                    bench.engine.request_complete(&mut ticket, Some(now));
+                }
+            }
+            let ending = Ending::status(if stores { 200 } else { 503 });
+            let answer = bench.head(&mut ticket, &ending);
+            if stores && bench.engine.wants_headers(&ticket, now) {
+                bench.engine.keep(&mut ticket, &headers(&[]), true, 0, now);
+            }
+            bench.settle(ticket, &ending);
+            answer.is_some()
+        };
+        let row = format!("{request:?} {complete} {rest:?}");
+        let mut stores = bench(SHARED);
+        play(&mut stores, true);
+        assert_eq!(stores.bad(&get()).is_some(), shares, "{row}");
+        let mut gives = bench(SHARED);
+        gives.good(&get(), &[], "");
+        assert_eq!(play(&mut gives, false), shares, "{row}");
+    }
+    // Nor on open, where no body has come yet.
+    let mut bench = Bench::new(&[&format!(r#"{SHARED}, "mode": "forced_open""#)]);
+    let now = bench.now;
+    for complete in [true, false] {
+        let Admission::Reject(ticket, _) = bench.engine.admit(&get(), complete, now) else {
+            panic!("it is open");
+        };
+        assert_eq!(ticket.is_bodiless(), complete);
+        bench.settle(ticket, &Ending::status(503));
+    }
+}
+
+#[test]
+fn the_route_is_part_of_what_a_response_is_stored_under() {
+    let v1 = || get().with_route("v1");
+    for (other, given) in [
+        (get().with_route("v2"), None),
+        (get(), None),
+        (v1(), Some("one")),
+    ] {
+        let mut bench = bench(SHARED);
+        bench.good(&v1(), &[], "one");
+        assert_eq!(bench.bad(&other).as_deref(), given, "{other:?}");
+    }
+}
+
+#[test]
+fn a_304_makes_the_stored_response_young_again() {
+    let mut bench = bench(SHARED);
+    bench.good(&get(), &[("etag", "\"1\"")], "good");
+    assert_eq!(bench.count("p0 kept"), 1);
+    bench.wait(9_000);
+    let mut not_modified = Headers::default();
+    not_modified.push(b":status", b"304");
+    not_modified.push(b"etag", b"\"1\"");
+    let asks = get().with("if-none-match", "\"1\"");
+    for (waits, stored) in [(0, 1), (0, 0), (1_000, 1)] {
+        bench.wait(waits);
+        let mut ticket = bench.pass(&asks);
+        let now = bench.now;
+        assert!(bench.head(&mut ticket, &Ending::status(304)).is_none());
+        if bench.engine.wants_headers(&ticket, now) {
+            bench.engine.keep(&mut ticket, &not_modified, true, 0, now);
+        }
+        assert!(!ticket.is_keeping());
+        bench.settle(ticket, &Ending::status(304));
+        assert_eq!(bench.count("p0 kept"), stored);
+    }
+    bench.wait(9_000);
+    assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
+}
+
+/// However many requests wait with however long headers, and whatever they download.
+#[test]
+fn what_is_held_for_storing_has_a_total() {
+    let limits = r#""limits":{"stale_bytes":1073741824,"recording_bytes":1048576}"#;
+    let json = format!(r#"{{"policies":[{{"name":"p0",{SHARED}}}],{limits}}}"#);
+    let mut bench = bench(SHARED);
+    bench.engine = Engine::new(config(&json), 1, Memory::default(), bench.now);
+    let mut tickets = Vec::new();
+    for n in 0..100 {
+        let request = request("GET", &format!("/{n}")).with("x-long", "l".repeat(50_000));
+        tickets.push(bench.pass(&request));
+    }
+    let dropped = bench.count("p0 not recorded");
+    assert!((80..95).contains(&dropped), "{dropped}");
+    let now = bench.now;
+    for ticket in &mut tickets {
+        assert!(bench.head(ticket, &Ending::status(200)).is_none());
+        bench.engine.keep(ticket, &headers(&[]), false, 0, now);
+        for _ in 0..20 {
+            if bench.engine.expects(ticket, 50_000, now) {
+                bench.engine.collect(ticket, &[b'b'; 50_000], false, now);
+            }
+        }
+    }
+    let dropped = dropped + bench.count("p0 not recorded");
+    assert!((99..=100).contains(&dropped), "{dropped}");
+    for ticket in tickets {
+        bench.settle(ticket, &Ending::status(200));
+    }
+    // Then others have room.
+    bench.good(&get(), &[], "good");
+    assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
 }
 
 /// Each row: further fields, and whether answers are kept under them.
@@ -225,7 +430,7 @@ fn nothing_is_kept_that_nobody_would_ever_get() {
     let on_open = r#""fallback": [{"type": "respond"}]"#;
     let mut bench = Bench::new(&[on_open]);
     let ticket = bench.pass(&get());
-    assert!(ticket.asked.is_none() && !ticket.watches_response());
+    assert!(ticket.storing == Storing::None && !ticket.watches_response());
     bench.settle(ticket, &Ending::status(200));
 }
 

@@ -100,6 +100,7 @@ fn the_smallest_useful_file_has_every_default() {
             replay_body_bytes: 65_536,
             replay_answer_bytes: 1_048_576,
             stale_bytes: 8_388_608,
+            recording_bytes: 8_388_608,
         },
         sync: Sync {
             interval: Span::from_ms(100),

@@ -1,0 +1,278 @@
+//! Requests under way whose response may be stored, or which may get a stored one.
+//!
+//! What is held for them has a total per VM, and no client can hold all of it: if a request
+//! or a chunk has no room, the requests that were quiet the longest are dropped, and go on
+//! without. So a slow download, or one that its client leaves hanging, makes room first.
+
+use alloc::vec::Vec;
+
+use super::recording::Recording;
+use super::{Asked, Unkept};
+
+/// A request under way; it stays with its ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    at: u32,
+    generation: u32,
+}
+
+/// A request, and its response as far as that is recorded.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) policy: usize,
+    pub(super) asked: Asked,
+    pub(super) recording: Option<Recording>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Rises when the entry is reused, so that old handles find nothing.
+    generation: u32,
+    exchange: Option<Exchange>,
+    before: Option<u32>,
+    after: Option<u32>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Pending {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    /// The one that was quiet the longest, and the one that was heard of last.
+    first: Option<u32>,
+    last: Option<u32>,
+    /// The bytes that they take, and the most that they may.
+    bytes: usize,
+    bytes_max: usize,
+    /// Policies of those that were dropped, until somebody counts them.
+    dropped: Vec<usize>,
+}
+
+/// What an entry takes besides what it points to: itself and its place among the free ones.
+const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<u32>();
+
+impl Exchange {
+    fn capacity(&self) -> usize {
+        let recorded = self.recording.as_ref().map_or(0, Recording::capacity);
+        [self.asked.capacity(), recorded]
+            .into_iter()
+            .fold(ENTRY_BYTES, usize::saturating_add)
+    }
+}
+
+impl Pending {
+    /// None, and room for so many bytes.
+    pub(super) fn new(bytes_max: usize) -> Pending {
+        Pending {
+            entries: Vec::new(),
+            free: Vec::new(),
+            first: None,
+            last: None,
+            bytes: 0,
+            bytes_max,
+            dropped: Vec::new(),
+        }
+    }
+
+    /// The bytes that they take.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes a request in; `None` if it is larger than the total.
+    #[inline]
+    pub(super) fn insert(&mut self, policy: usize, asked: Asked) -> Option<Handle> {
+        let exchange = Exchange {
+            policy,
+            asked,
+            recording: None,
+        };
+        let bytes = exchange.capacity();
+        if !self.make_room(bytes, None) {
+            self.dropped.push(policy);
+            return None;
+        }
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.entries.push(Entry::default());
+                u32::try_from(self.entries.len().checked_sub(1)?).ok()?
+            }
+        };
+        self.bytes = self.bytes.saturating_add(bytes);
+        let entry = self.entry_mut(at)?;
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.exchange = Some(exchange);
+        let generation = entry.generation;
+        self.link_last(at);
+        Some(Handle { at, generation })
+    }
+
+    /// A request, unless it was dropped.
+    #[inline]
+    pub(super) fn get(&self, handle: Handle) -> Option<&Exchange> {
+        let entry = self.entries.get(usize::try_from(handle.at).ok()?)?;
+        let exchange = entry.exchange.as_ref();
+        exchange.filter(|_| entry.generation == handle.generation)
+    }
+
+    /// Lets go of a request.
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<Exchange> {
+        self.get(handle)?;
+        self.take(handle.at)
+    }
+
+    /// Records a response from here on.
+    ///
+    /// # Errors
+    ///
+    /// If it has no room, or the request was dropped.
+    pub(super) fn record(&mut self, handle: Handle, recording: Recording) -> Result<(), Unkept> {
+        self.get(handle).ok_or(Unkept::GivenUp)?;
+        self.take_recording(handle);
+        let more = recording.capacity();
+        self.touch(handle.at);
+        if !self.make_room(more, Some(handle.at)) {
+            return Err(Unkept::Full);
+        }
+        self.bytes = self.bytes.saturating_add(more);
+        if let Some(exchange) = self.exchange_mut(handle.at) {
+            exchange.recording = Some(recording);
+        }
+        Ok(())
+    }
+
+    /// Appends a chunk to what is recorded.
+    ///
+    /// # Errors
+    ///
+    /// If it has no room, or nothing is recorded any more.
+    pub(super) fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), Unkept> {
+        let exchange = self.get(handle).ok_or(Unkept::GivenUp)?;
+        let recording = exchange.recording.as_ref().ok_or(Unkept::GivenUp)?;
+        if !recording.fits(chunk.len()) {
+            return Err(Unkept::TooLarge);
+        }
+        let (before, grown) = (recording.capacity(), recording.grown(chunk.len()));
+        self.touch(handle.at);
+        // While it is copied, both the old and the new one are there.
+        if grown.is_some_and(|grown| !self.make_room(grown, Some(handle.at))) {
+            return Err(Unkept::Full);
+        }
+        let Some(recording) = self
+            .exchange_mut(handle.at)
+            .and_then(|exchange| exchange.recording.as_mut())
+        else {
+            return Err(Unkept::GivenUp);
+        };
+        if let Some(grown) = grown {
+            recording.grow(grown);
+        }
+        recording.push(chunk);
+        let after = recording.capacity();
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
+        Ok(())
+    }
+
+    /// Lets go of what is recorded of a response.
+    pub(super) fn take_recording(&mut self, handle: Handle) -> Option<Recording> {
+        self.get(handle)?;
+        let recording = self.exchange_mut(handle.at)?.recording.take()?;
+        self.bytes = self.bytes.saturating_sub(recording.capacity());
+        Some(recording)
+    }
+
+    /// Lets go of what is recorded of a URI: it may be from before a change.
+    pub(super) fn forget(&mut self, uri: u64) {
+        for exchange in self
+            .entries
+            .iter_mut()
+            .filter_map(|it| it.exchange.as_mut())
+        {
+            let is_of_it = exchange.recording.as_ref().is_some_and(|it| it.uri == uri);
+            if is_of_it && let Some(recording) = exchange.recording.take() {
+                self.bytes = self.bytes.saturating_sub(recording.capacity());
+            }
+        }
+    }
+
+    /// The policy of one that was dropped and is not counted yet.
+    pub(super) fn next_dropped(&mut self) -> Option<usize> {
+        self.dropped.pop()
+    }
+
+    /// Drops the quietest until there is room for `more` bytes, but never this one. False if
+    /// that would not be enough; then none is dropped.
+    fn make_room(&mut self, more: usize, keep: Option<u32>) -> bool {
+        let kept = keep
+            .and_then(|at| self.exchange_mut(at))
+            .map_or(0, |it| it.capacity());
+        if kept.saturating_add(more) > self.bytes_max {
+            return false;
+        }
+        while self.bytes.saturating_add(more) > self.bytes_max {
+            let Some(first) = self.first.filter(|first| Some(*first) != keep) else {
+                return false;
+            };
+            let Some(exchange) = self.take(first) else {
+                return false;
+            };
+            self.dropped.push(exchange.policy);
+        }
+        true
+    }
+
+    #[inline]
+    fn take(&mut self, at: u32) -> Option<Exchange> {
+        let exchange = self.entry_mut(at)?.exchange.take()?;
+        self.unlink(at);
+        self.free.push(at);
+        self.bytes = self.bytes.saturating_sub(exchange.capacity());
+        Some(exchange)
+    }
+
+    fn touch(&mut self, at: u32) {
+        if self.last != Some(at) {
+            self.unlink(at);
+            self.link_last(at);
+        }
+    }
+
+    #[inline]
+    fn link_last(&mut self, at: u32) {
+        let before = self.last.replace(at);
+        match before.and_then(|before| self.entry_mut(before)) {
+            None => self.first = Some(at),
+            Some(entry) => entry.after = Some(at),
+        }
+        if let Some(entry) = self.entry_mut(at) {
+            (entry.before, entry.after) = (before, None);
+        }
+    }
+
+    #[inline]
+    fn unlink(&mut self, at: u32) {
+        let Some(Entry { before, after, .. }) = self.entry_mut(at) else {
+            return;
+        };
+        let (before, after) = (*before, *after);
+        match before.and_then(|before| self.entry_mut(before)) {
+            None => self.first = after,
+            Some(entry) => entry.after = after,
+        }
+        match after.and_then(|after| self.entry_mut(after)) {
+            None => self.last = before,
+            Some(entry) => entry.before = before,
+        }
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, at: u32) -> Option<&mut Entry> {
+        self.entries.get_mut(usize::try_from(at).ok()?)
+    }
+
+    fn exchange_mut(&mut self, at: u32) -> Option<&mut Exchange> {
+        self.entry_mut(at)?.exchange.as_mut()
+    }
+}
