@@ -6,7 +6,6 @@ use spillway_core::classify::Response;
 use spillway_core::headers::Headers;
 use spillway_core::hint;
 use spillway_core::select::Request;
-use spillway_core::time::Span;
 
 use crate::host::{self, Map};
 use crate::pairs::Pairs;
@@ -41,23 +40,18 @@ pub struct LiveRequest<'a> {
     dialect: &'a Dialect,
     cluster: OnceCell<Option<Vec<u8>>>,
     route: OnceCell<Option<Vec<u8>>>,
-    /// The first header asked for, where only one is expected.
-    one: OnceCell<(String, Option<Vec<u8>>)>,
+    /// Reading all headers at once costs less than reading two of them one by one.
     all: OnceCell<Pairs>,
-    many_headers: bool,
 }
 
 impl<'a> LiveRequest<'a> {
-    /// The current request. With `many_headers` all headers are read at the first
-    /// question, else only at the second: reading all costs less than reading two.
-    pub fn new(dialect: &'a Dialect, many_headers: bool) -> LiveRequest<'a> {
+    /// The current request.
+    pub fn new(dialect: &'a Dialect) -> LiveRequest<'a> {
         LiveRequest {
             dialect,
             cluster: OnceCell::new(),
             route: OnceCell::new(),
-            one: OnceCell::new(),
             all: OnceCell::new(),
-            many_headers,
         }
     }
 
@@ -79,7 +73,7 @@ impl<'a> LiveRequest<'a> {
             }
         }
         if taken {
-            LiveRequest::new(self.dialect, self.many_headers)
+            LiveRequest::new(self.dialect)
         } else {
             self
         }
@@ -103,17 +97,14 @@ impl Request for LiveRequest<'_> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        if !self.many_headers && self.all.get().is_none() {
-            let read = || (name.into(), host::header(Map::RequestHeaders, name).ok());
-            let (read_name, value) = self.one.get_or_init(read);
-            if read_name == name {
-                return value.as_deref();
-            }
-        }
         let mut pairs = self.all().iter();
         pairs
             .find(|(other, _)| *other == name.as_bytes())
             .map(|(_, value)| value)
+    }
+
+    fn headers<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
+        self.all().firsts(names)
     }
 
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
@@ -165,7 +156,7 @@ const RESET_FLAG: u64 = 0x10;
 const RESET_DETAILS: &str = "upstream_reset_before_response_started";
 
 impl LiveResponse {
-    fn header(self, name: &str) -> Option<Vec<u8>> {
+    fn only_header(self, name: &str) -> Option<Vec<u8>> {
         match self {
             LiveResponse::Begun | LiveResponse::Ended => response_header(name),
             LiveResponse::Replayed { .. } => host::header(Map::CallResponseHeaders, name).ok(),
@@ -179,7 +170,7 @@ fn header_number(value: Option<Vec<u8>>) -> Option<u64> {
 
 impl Response for LiveResponse {
     fn status(&self) -> Option<u16> {
-        let status = header_number(self.header(":status"))?;
+        let status = header_number(self.only_header(":status"))?;
         u16::try_from(status).ok()
     }
 
@@ -218,7 +209,7 @@ impl Response for LiveResponse {
         // that has not ended, so only a status among the headers counts then.
         let status = match self {
             LiveResponse::Begun | LiveResponse::Replayed { .. } => {
-                header_number(self.header("grpc-status"))
+                header_number(self.only_header("grpc-status"))
             }
             LiveResponse::Ended => host::property_u64("response\0grpc_status")
                 .or_else(|| header_number(header_or_trailer("grpc-status"))),
@@ -226,14 +217,10 @@ impl Response for LiveResponse {
         u32::try_from(status?).ok()
     }
 
-    fn service_time(&self) -> Option<Span> {
-        header_number(self.header("x-envoy-upstream-service-time")).map(Span::from_ms)
-    }
-
-    fn hint_header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
+    fn header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
         match self {
             LiveResponse::Ended => header_or_trailer(name),
-            LiveResponse::Begun | LiveResponse::Replayed { .. } => self.header(name),
+            LiveResponse::Begun | LiveResponse::Replayed { .. } => self.only_header(name),
         }
     }
 

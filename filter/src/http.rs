@@ -174,7 +174,7 @@ impl HttpContext for Http {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return Action::Continue;
         };
-        let mut request = LiveRequest::new(&shared.dialect, engine.wants_many_headers());
+        let mut request = LiveRequest::new(&shared.dialect);
         let reserved = engine.reserved_headers();
         if !reserved.is_empty() {
             request = request.without(reserved);

@@ -4,7 +4,11 @@
 //! ending and a test can say exactly what was counted: so many successes, failures, ignored ones.
 
 mod client;
+mod deadlines;
+mod dns;
 mod replaced;
+mod streams;
+mod uploads;
 
 use std::time::Duration;
 
@@ -44,18 +48,20 @@ async fn an_upstream_that_cannot_be_reached_or_breaks_off_has_failed() {
 }
 
 #[tokio::test]
-async fn a_timeout_of_the_host_is_a_failure_before_and_after_headers() {
+async fn a_timeout_of_the_host_is_a_failure_but_for_the_rotation_of_a_response_that_began_well() {
     let rows = "
         route              x-script:  hang           504  response_timeout          failure
         route_mid_body     x-script:  hang_mid_body  200  response_timeout          failure
         try                x-script:  hang           504  upstream_per_try_timeout  failure
         idle               x-script:  hang           504  stream_idle_timeout       failure
-        idle_mid_body      x-script:  hang_mid_body  200  stream_idle_timeout       failure
-        cluster            x-to:      brief          504  upstream_max_stream  failure
+        idle_mid_body      x-script:  hang_mid_body  200  stream_idle_timeout       success
+        cluster            x-to:      brief          504  upstream_max_stream       failure
+        cluster_mid_body   x-to:      brief          200  upstream_max_stream       success
         duration           x-script:  hang           504  max_duration_timeout      failure
-        duration_mid_body  x-script:  hang_mid_body  200  max_duration_timeout      failure";
+        duration_mid_body  x-script:  hang_mid_body  200  max_duration_timeout      success";
     let upstream = Upstream::start().await;
     upstream.reply_on("/cluster", Reply::hang());
+    upstream.reply_on("/cluster_mid_body", Reply::hang_mid_body());
     let brief = json!({"max_stream_duration": "0.3s"});
     let mut setting = Envoy::in_front_of(upstream.address())
         .cluster("brief", upstream.address())
@@ -157,13 +163,15 @@ async fn under_the_hosts_own_retries_the_last_attempt_counts_once() {
 }
 
 #[tokio::test]
-async fn the_overflow_of_a_connection_pool_is_ignored() {
+async fn the_overflow_of_a_connection_pool_is_what_the_policy_says() {
     let one = json!({"max_connections": 1, "max_pending_requests": 1});
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address())
         .cluster("narrow", upstream.address())
         .cluster_fields("narrow", json!({"circuit_breakers": {"thresholds": [one]}}));
-    let envoy = cased(setting, &["narrow"]).await;
+    let failing = json!({"outcome": {"overflow": "failure"}});
+    let policies = [policy_of("narrow"), with(policy_of("counted"), failing)];
+    let envoy = setting.policy(file(json!(policies))).start().await;
     upstream.close_gate();
     let headers = [("x-case", "narrow"), ("x-to", "narrow")];
     let active = envoy.client().begin("/active", &headers);
@@ -183,6 +191,9 @@ async fn the_overflow_of_a_connection_pool_is_ignored() {
         "upstream_reset_before_response_started{overflow}"
     );
     outcomes_are(&envoy, "narrow", IGNORED).await;
+    let counted = [("x-case", "counted"), ("x-to", "narrow")];
+    assert_eq!(envoy.get_with("/counted", &counted).await.status, 503);
+    outcomes_are(&envoy, "counted", FAILURE).await;
     upstream.open_gate();
     assert_eq!(
         (active.answer().await.status, pending.answer().await.status),

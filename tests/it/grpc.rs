@@ -211,6 +211,22 @@ async fn a_pushback_of_the_service_lengthens_the_open_time() {
     }
 }
 
+#[tokio::test]
+async fn one_header_of_a_client_does_not_open_a_healthy_circuit() {
+    let upstream = Upstream::start().await;
+    let breaker = json!({"circuit_breaker": {"minimum_requests": 5}});
+    let envoy = Envoy::in_front_of(upstream.address())
+        .policy(policy(breaker))
+        .start()
+        .await;
+    for _ in 0..20 {
+        let claim = [("content-type", "application/grpc")];
+        assert_eq!(envoy.get_with("/", &claim).await.status, 200);
+    }
+    assert_eq!(envoy.get("/").await.status, 200);
+    outcomes_are(&envoy, "p", [21, 0, 0]).await;
+}
+
 /// Answers that no gRPC server would give, but proxies and dying servers do. Each row: a case, the
 /// answer, and what is counted.
 #[tokio::test]

@@ -135,6 +135,29 @@ async fn with_slow_until_end_a_body_that_takes_long_is_slow() {
 }
 
 #[tokio::test]
+async fn an_upstream_cannot_say_how_slow_it_was() {
+    let breaker = json!({"slow_threshold": "200ms"});
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .policy(policy(json!({"circuit_breaker": breaker})))
+        .router(json!({"suppress_envoy_headers": true}))
+        .start()
+        .await;
+    let said = |ms: &str, delay: u64| {
+        let reply = Reply::status(200).header("x-envoy-upstream-service-time", ms);
+        reply.after(Duration::from_millis(delay))
+    };
+    upstream.reply(said("4000", 0));
+    let answer = envoy.get("/").await;
+    assert_eq!(answer.header("x-envoy-upstream-service-time"), "4000");
+    outcomes_are(&envoy, "p", [1, 0, 0]).await;
+    assert_eq!(count(&envoy, "spillway_slow_total").await, 0);
+    upstream.reply(said("3", 300));
+    assert_eq!(envoy.get("/").await.status, 200);
+    count_is(&envoy, "spillway_slow_total", 1).await;
+}
+
+#[tokio::test]
 async fn failures_in_a_row_open_the_circuit_whatever_the_volume() {
     let breaker = json!({"consecutive_failures": 3, "minimum_requests": 1000});
     let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;

@@ -8,7 +8,7 @@ mod service;
 
 use std::time::Duration;
 
-pub use client::{GrpcClient, Streamed};
+pub use client::{Conversation, GrpcClient, Streamed};
 pub use service::GrpcUpstream;
 pub use tonic::{Code, Status};
 

@@ -5,12 +5,19 @@
 //! happened are its flags and its count of attempts looked at. Each question may
 //! cost the host a copy into the guest, so [`Response`] is asked lazily.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::OnceCell;
+use core::ops::RangeInclusive;
 
 use crate::hint;
 use crate::policy::{OutcomeRules, SlowUntil};
 use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
+
+mod deadlines;
+
+pub use deadlines::{CLAIMS, Deadlines, grpc_timeout};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,10 +86,10 @@ impl Layout for Verdict {
     }
 }
 
-/// What the host knows of the answer. Every answer may be absent, on hosts that
+/// What the host knows of the response. Each value may be missing, on hosts that
 /// do not have it.
 pub trait Response {
-    /// The HTTP status, absent where there was no answer at all.
+    /// The HTTP status, None if there was no response at all.
     fn status(&self) -> Option<u16>;
     /// Envoy's `response.code_details`.
     fn details(&self) -> Option<impl AsRef<[u8]>>;
@@ -90,43 +97,58 @@ pub trait Response {
     fn flags(&self) -> u64;
     /// Tries at the upstream, as far as the host counts them.
     fn attempts(&self) -> Option<u64>;
-    /// The gRPC status of the whole answer, or of its headers while it goes on.
+    /// The gRPC status of the whole response, or of its headers while it goes on. Hosts
+    /// derive a missing one from the HTTP status, so it does not show that a response is gRPC.
     fn grpc_status(&self) -> Option<u32>;
-    /// The host's own measure from the end of the request to the response's headers.
-    fn service_time(&self) -> Option<Span>;
-    /// A response header or, for gRPC, trailer.
-    fn hint_header(&self, name: &str) -> Option<impl AsRef<[u8]>>;
+    /// A response header or, once the response has ended, a trailer.
+    fn header(&self, name: &str) -> Option<impl AsRef<[u8]>>;
     /// Seconds since 1970, for hints that are dates.
     fn unix_secs(&self) -> u64;
 }
 
 /// What was noted about a request on its way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Course {
-    /// Whether it speaks gRPC.
+    /// Whether it claims to be gRPC. The response decides whether it is.
     pub grpc: bool,
     /// Whether the client has sent all of it.
     pub request_complete: bool,
-    /// When that was; absent where nobody looked at the clock.
+    /// When its headers came.
+    pub started: Instant,
+    /// When it was complete; None if nobody looked at the clock.
     pub request_end: Option<Instant>,
-    /// When the response's headers came; absent if they did not, or if nobody looked.
+    /// When the response's headers came; None if they did not, or if nobody looked.
     pub response_start: Option<Instant>,
+    /// The deadlines that its caller set, if any.
+    pub deadlines: Option<Box<Deadlines>>,
 }
 
 /// Envoy's response flags (`response.flags`, the legacy bit mask) that matter here.
 mod flag {
-    /// UT and UMSDR: the host's clocks over the upstream ran out.
+    /// DF: the name of the upstream could not be resolved.
+    pub const DNS_FAILED: u64 = 0x400_0000;
+    /// LH, UH, UF, DF: the upstream was never reached.
+    pub const NOT_REACHED: u64 = 0x1 | 0x2 | 0x20 | DNS_FAILED;
+    /// UT and UMSDR: the host's timeouts of the upstream expired.
     pub const TIMEOUT: u64 = 0x4 | 0x8_0000;
-    /// LH, UH, UT, LR, UR, UF, UC, UMSDR, UPE, DF: the upstream was at fault.
-    pub const UPSTREAM_FAILED: u64 =
-        TIMEOUT | 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80_0000 | 0x400_0000;
+    /// Those and LR, UR, UC, UPE: the upstream was at fault.
+    pub const UPSTREAM_FAILED: u64 = NOT_REACHED | TIMEOUT | 0x8 | 0x10 | 0x40 | 0x80_0000;
+    /// DPE: the client broke its protocol.
+    pub const CLIENT_PROTOCOL: u64 = 0x4_0000;
     /// DC, DPE and DR: the client was gone, broke its protocol, or reset its stream.
-    pub const CLIENT_GONE: u64 = 0x4000 | 0x4_0000 | 0x1000_0000;
+    pub const CLIENT_GONE: u64 = CLIENT_PROTOCOL | 0x4000 | 0x1000_0000;
     pub const STREAM_IDLE: u64 = 0x1_0000;
 }
 
-/// Envoy's words for its clocks over a whole stream that set no flag.
-const STREAM_CLOCKS: [&[u8]; 2] = [b"max_duration_timeout", b"request_overall_timeout"];
+/// Envoy's details of the timeouts by which it rotates streams, however well they do.
+const ROTATIONS: [&[u8]; 4] = [
+    MAX_DURATION,
+    b"request_overall_timeout",
+    b"upstream_max_stream_duration_reached",
+    b"upstream_per_try_idle_timeout",
+];
+const MAX_DURATION: &[u8] = b"max_duration_timeout";
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// Judges a request that has ended, at `now`.
 pub fn at_end(
@@ -135,7 +157,7 @@ pub fn at_end(
     response: &impl Response,
     now: Instant,
 ) -> Verdict {
-    judge(rules, course, response, now, true)
+    Case::new(rules, course, response, now, true).judge()
 }
 
 /// Judges a request by the response's headers, which came at `now`. For gRPC a
@@ -146,13 +168,13 @@ pub fn at_headers(
     response: &impl Response,
     now: Instant,
 ) -> Verdict {
-    judge(rules, course, response, now, false)
+    Case::new(rules, course, response, now, false).judge()
 }
 
 /// The part of a policy that judges.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Which answers are failures.
+    /// Which responses are failures.
     pub outcome: &'a OutcomeRules,
     /// Strictly longer than this is slow.
     pub slow_threshold: Option<Span>,
@@ -162,74 +184,242 @@ pub struct Rules<'a> {
     pub hints: bool,
 }
 
-fn judge(
-    rules: &Rules<'_>,
-    course: &Course,
-    response: &impl Response,
+/// One request, and how far its judge has come in asking the host.
+struct Case<'a, R> {
+    rules: &'a Rules<'a>,
+    course: &'a Course,
+    response: &'a R,
     now: Instant,
     ended: bool,
-) -> Verdict {
-    let status = response.status();
-    let (outcome, timeout) = outcome(rules, course, response, status, ended);
-    let mut verdict = Verdict {
-        timeout,
-        ..Verdict::of(outcome.unwrap_or(Outcome::Ignored))
-    };
-    // A client that had sent all lost patience with an upstream that had all it needed.
-    let client_waited = outcome.is_none() && course.request_complete;
-    if verdict.outcome != Outcome::Ignored || client_waited {
-        verdict.slow = is_slow(rules, course, response, status, now, ended);
-    }
-    if client_waited && verdict.slow {
-        verdict.outcome = Outcome::Success;
-    }
-    if verdict.outcome == Outcome::Failure && rules.hints {
-        verdict.hint = hint::read(course.grpc, status, response);
-    }
-    verdict
+    status: OnceCell<Option<u16>>,
+    grpc: OnceCell<bool>,
 }
 
-/// The outcome, absent where the client went away, and whether the host gave up waiting.
-fn outcome(
-    rules: &Rules<'_>,
-    course: &Course,
-    response: &impl Response,
-    status: Option<u16>,
-    ended: bool,
-) -> (Option<Outcome>, bool) {
-    let details = response.details();
-    let details = details.as_ref().map(AsRef::as_ref);
-    let by_status = || answered(rules, course, response, status, ended);
-    match details {
-        None | Some(b"via_upstream") => return (Some(by_status()), false),
-        Some(details) if is_overflow(details) => return (Some(Outcome::Ignored), false),
-        Some(_) => {}
+impl<'a, R: Response> Case<'a, R> {
+    fn new(
+        rules: &'a Rules<'a>,
+        course: &'a Course,
+        response: &'a R,
+        now: Instant,
+        ended: bool,
+    ) -> Case<'a, R> {
+        Case {
+            rules,
+            course,
+            response,
+            now,
+            ended,
+            status: OnceCell::new(),
+            grpc: OnceCell::new(),
+        }
     }
-    if response.attempts() == Some(0) {
-        return (Some(Outcome::Ignored), false);
+
+    fn judge(&self) -> Verdict {
+        let (outcome, timeout) = self.outcome();
+        let mut verdict = Verdict {
+            timeout,
+            ..Verdict::of(outcome.unwrap_or(Outcome::Ignored))
+        };
+        // A client that had sent all lost patience with an upstream that had all it needed.
+        let client_waited = outcome.is_none() && self.course.request_complete;
+        if verdict.outcome != Outcome::Ignored || client_waited {
+            verdict.slow = self.is_slow();
+        }
+        if client_waited && verdict.slow {
+            verdict.outcome = Outcome::Success;
+        }
+        if verdict.outcome == Outcome::Failure && self.rules.hints {
+            verdict.hint = hint::read(self.is_grpc(), self.status(), self.response);
+        }
+        verdict
     }
-    let flags = response.flags();
-    let timeout = flags & flag::TIMEOUT != 0;
-    if flags & flag::CLIENT_GONE != 0 || details.is_some_and(|d| d.starts_with(b"downstream_")) {
-        // A status that had already said failure stands, whatever the client did after.
-        let failed = !course.grpc && status.is_some() && by_status() == Outcome::Failure;
-        return (failed.then_some(Outcome::Failure), false);
+
+    /// The outcome, None if the client gave up waiting, and whether the host did.
+    fn outcome(&self) -> (Option<Outcome>, bool) {
+        let details = self.response.details();
+        let details = match details.as_ref().map(AsRef::as_ref) {
+            None | Some(b"via_upstream") => return (self.by_response(), false),
+            Some(details) if is_overflow(details) => {
+                return (Some(self.rules.outcome.overflow), false);
+            }
+            Some(details) => details,
+        };
+        let attempts = self.response.attempts();
+        let flags = self.response.flags();
+        if attempts == Some(0) {
+            let outcome = match flags & flag::DNS_FAILED {
+                0 => Outcome::Ignored,
+                _ => Outcome::Failure,
+            };
+            return (Some(outcome), false);
+        }
+        if flags & flag::CLIENT_GONE != 0 || details.starts_with(b"downstream_") {
+            // To a client that broke its protocol the proxy itself has responded.
+            let own = match flags & flag::CLIENT_PROTOCOL {
+                0 => &[][..],
+                _ => &[400..=599],
+            };
+            return (self.by_begun(own), false);
+        }
+        self.by_flags(details, flags)
     }
-    if flags & flag::UPSTREAM_FAILED != 0 {
-        return (Some(Outcome::Failure), timeout);
+
+    /// The outcome of a request that the host ended, or that the upstream broke off.
+    fn by_flags(&self, details: &[u8], flags: u64) -> (Option<Outcome>, bool) {
+        let complete = self.course.request_complete;
+        let rotated = ROTATIONS.contains(&details) || flags & flag::STREAM_IDLE != 0;
+        let callers = self.is_callers(details);
+        if rotated || callers {
+            // With these statuses the proxy itself has responded.
+            let begun = self.by_begun(&[408..=408, 504..=504]);
+            return match begun {
+                Some(_) => (begun, false),
+                None if callers => (None, false),
+                // Whose silence it was shows in whether the client had still to send.
+                None if complete => (Some(Outcome::Failure), true),
+                None => (Some(Outcome::Ignored), false),
+            };
+        }
+        if flags & flag::UPSTREAM_FAILED == 0 {
+            return (self.by_response(), false);
+        }
+        if flags & flag::NOT_REACHED == 0 && !complete {
+            // Either side may close an upgraded connection; a server is the first to
+            // (RFC 6455, 7.1.1). Else the upstream may have refused that very upload.
+            let upgraded = self.status() == Some(SWITCHING_PROTOCOLS);
+            let outcome = match upgraded {
+                true => self.by_begun(&[]),
+                false => Some(Outcome::Ignored),
+            };
+            return (outcome, false);
+        }
+        (Some(Outcome::Failure), flags & flag::TIMEOUT != 0)
     }
-    let clock = details.is_some_and(|d| STREAM_CLOCKS.contains(&d));
-    if clock || flags & flag::STREAM_IDLE != 0 {
-        // Whose silence it was shows in whether the client had still to send.
-        let upstream = course.request_complete;
-        let outcome = if upstream {
+
+    /// The outcome of the response's headers alone, which is that of a response that the
+    /// upstream has not ended; None if there was none, or the proxy's `own`.
+    fn by_begun(&self, own: &[RangeInclusive<u16>]) -> Option<Outcome> {
+        let status = self.status()?;
+        if own.iter().any(|own| own.contains(&status)) {
+            return None;
+        }
+        if !self.is_grpc() {
+            return Some(self.by_status(status));
+        }
+        match self.grpc_status_sent() {
+            // The proxy's own response to a gRPC request is a status without a body.
+            Some(_) if !own.is_empty() => None,
+            Some(code) => Some(self.by_code(code)),
+            None => Some(self.by_headers(status)),
+        }
+    }
+
+    /// The outcome of a response that came from the upstream, or of whose origin the host
+    /// says nothing. None if the service ended it at the caller's deadline.
+    fn by_response(&self) -> Option<Outcome> {
+        if !self.is_grpc() {
+            let status = self.status();
+            return Some(status.map_or(Outcome::Ignored, |status| self.by_status(status)));
+        }
+        let Some(code) = self.response.grpc_status() else {
+            let Some(status) = self.status() else {
+                return Some(Outcome::Ignored);
+            };
+            return Some(match self.ended {
+                true => self.by_code(grpc_from_http(status)),
+                false => self.by_headers(status),
+            });
+        };
+        let outcome = self.by_code(code);
+        let timely = code != GRPC_DEADLINE_EXCEEDED || outcome != Outcome::Failure;
+        (timely || !self.has_passed(|deadlines| deadlines.grpc)).then_some(outcome)
+    }
+
+    fn by_status(&self, status: u16) -> Outcome {
+        let rules = self.rules.outcome;
+        if rules.ignore_status.contains(status) {
+            Outcome::Ignored
+        } else if rules.failure_status.contains(status) {
             Outcome::Failure
         } else {
-            Outcome::Ignored
-        };
-        return (Some(outcome), upstream);
+            Outcome::Success
+        }
     }
-    (Some(by_status()), false)
+
+    fn by_code(&self, code: u32) -> Outcome {
+        // gRPC reads a code it does not know as UNKNOWN.
+        let code = if code > 16 { GRPC_UNKNOWN } else { code };
+        if code == GRPC_CANCELLED {
+            Outcome::Ignored
+        } else if self.rules.outcome.failure_grpc & 1_u32.wrapping_shl(code) != 0 {
+            Outcome::Failure
+        } else {
+            Outcome::Success
+        }
+    }
+
+    /// The outcome of the headers of a gRPC response whose status is still to come. A good
+    /// one always begins with 200.
+    fn by_headers(&self, status: u16) -> Outcome {
+        match status {
+            200 => Outcome::Success,
+            _ => self.by_code(grpc_from_http(status)),
+        }
+    }
+
+    fn status(&self) -> Option<u16> {
+        *self.status.get_or_init(|| self.response.status())
+    }
+
+    /// Whether the call is gRPC: what its request claims, its response has to confirm.
+    fn is_grpc(&self) -> bool {
+        let confirmed = || {
+            let content_type = self.response.header("content-type");
+            is_grpc(content_type.as_ref().map(AsRef::as_ref)) || self.grpc_status_sent().is_some()
+        };
+        self.course.grpc && *self.grpc.get_or_init(confirmed)
+    }
+
+    fn grpc_status_sent(&self) -> Option<u32> {
+        let code = hint::number(self.response.header("grpc-status")?.as_ref())?;
+        u32::try_from(code).ok()
+    }
+
+    /// Whether the deadline that expired, by the host's details, is one that the caller set:
+    /// in place of the route's timeouts, or, for gRPC, as a bound on them.
+    fn is_callers(&self, details: &[u8]) -> bool {
+        match details {
+            b"response_timeout" => self.has_passed(|it| it.whole.or(it.grpc)),
+            b"upstream_per_try_timeout" => self.has_passed(|it| it.each),
+            MAX_DURATION => self.has_passed(|it| it.grpc),
+            _ => false,
+        }
+    }
+
+    /// Whether a deadline of the caller is over, or all but over: timers of others began later,
+    /// and a service that knows its deadline may give up before.
+    fn has_passed(&self, deadline: impl Fn(&Deadlines) -> Option<Span>) -> bool {
+        let deadline = self.course.deadlines.as_deref().and_then(deadline);
+        let taken = self.now.since(self.course.started).as_ns();
+        deadline.is_some_and(|it| taken.saturating_add(taken / 8) >= it.as_ns())
+    }
+
+    /// Whether more than the threshold passed between the end of the request and the
+    /// response's headers, or its end where the policy says so. A request whose end
+    /// was not seen is not slow: a slow upload is not a slow service. The filter's own
+    /// clock measures it: a header that says so may be the upstream's.
+    fn is_slow(&self) -> bool {
+        let (Some(threshold), Some(start)) = (self.rules.slow_threshold, self.course.request_end)
+        else {
+            return false;
+        };
+        let end = match self.rules.slow_until {
+            SlowUntil::End if self.ended => self.now,
+            SlowUntil::End => return false,
+            SlowUntil::Headers => self.course.response_start.unwrap_or(self.now),
+        };
+        end.since(start) > threshold
+    }
 }
 
 /// The host's own connection limits refused the request.
@@ -237,51 +427,11 @@ fn is_overflow(details: &[u8]) -> bool {
     details.starts_with(b"upstream_reset_before_response_started{overflow")
 }
 
-/// An answer came from the upstream, or the host says nothing of where it came from.
-fn answered(
-    rules: &Rules<'_>,
-    course: &Course,
-    response: &impl Response,
-    status: Option<u16>,
-    ended: bool,
-) -> Outcome {
-    let Some(status) = status else {
-        return Outcome::Ignored;
-    };
-    if course.grpc {
-        let known = response.grpc_status();
-        // A gRPC answer whose status is still to come is always a 200.
-        let final_status = ended || status != 200;
-        return match known.or_else(|| final_status.then(|| grpc_from_http(status))) {
-            None => Outcome::Success,
-            Some(code) => grpc_outcome(rules.outcome, code),
-        };
-    }
-    if rules.outcome.ignore_status.contains(status) {
-        Outcome::Ignored
-    } else if rules.outcome.failure_status.contains(status) {
-        Outcome::Failure
-    } else {
-        Outcome::Success
-    }
-}
-
 const GRPC_CANCELLED: u32 = 1;
 const GRPC_UNKNOWN: u32 = 2;
+const GRPC_DEADLINE_EXCEEDED: u32 = 4;
 
-fn grpc_outcome(rules: &OutcomeRules, code: u32) -> Outcome {
-    // gRPC reads a code it does not know as UNKNOWN.
-    let code = if code > 16 { GRPC_UNKNOWN } else { code };
-    if code == GRPC_CANCELLED {
-        Outcome::Ignored
-    } else if rules.failure_grpc & 1_u32.wrapping_shl(code) != 0 {
-        Outcome::Failure
-    } else {
-        Outcome::Success
-    }
-}
-
-/// gRPC's own mapping for an answer without a `grpc-status`
+/// gRPC's own mapping for a response without a `grpc-status`
 /// (grpc/doc/http-grpc-status-mapping.md).
 fn grpc_from_http(status: u16) -> u32 {
     match status {
@@ -292,32 +442,6 @@ fn grpc_from_http(status: u16) -> u32 {
         429 | 502..=504 => 14,
         _ => GRPC_UNKNOWN,
     }
-}
-
-/// Whether more than the threshold passed between the end of the request and the
-/// response's headers, or its end where the policy says so. A request whose end
-/// was not seen is not slow: a slow upload is not a slow service.
-fn is_slow(
-    rules: &Rules<'_>,
-    course: &Course,
-    response: &impl Response,
-    status: Option<u16>,
-    now: Instant,
-    ended: bool,
-) -> bool {
-    let Some(threshold) = rules.slow_threshold else {
-        return false;
-    };
-    let measured = |end: Instant| course.request_end.map(|start| end.since(start));
-    let taken = match rules.slow_until {
-        SlowUntil::End if ended => measured(now),
-        SlowUntil::End => None,
-        SlowUntil::Headers => {
-            let host = status.and_then(|_| response.service_time());
-            host.or_else(|| measured(course.response_start.unwrap_or(now)))
-        }
-    };
-    taken.is_some_and(|taken| taken > threshold)
 }
 
 /// Whether a request's content type is gRPC's; gRPC-Web is not, its answers are HTTP.

@@ -15,14 +15,14 @@ use alloc::vec::Vec;
 
 use crate::breaker::{Permit, Refusal, StateName, Transition};
 use crate::circuit::Forced;
-use crate::classify::{self, Course, Outcome, Response, Rules, Verdict};
+use crate::classify::{self, Course, Deadlines, Outcome, Response, Rules, Verdict};
 use crate::event::{Counter, Event};
 use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
 use crate::policy::{Admin, Config, Host, Limits, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
 use crate::records::Records;
 use crate::retry;
-use crate::select::{self, Request, Selector};
+use crate::select::{Request, Selector};
 use crate::stale::{Bounds, Shelf};
 use crate::time::{Instant, Span};
 
@@ -50,7 +50,6 @@ pub struct Engine<R> {
     tables: Vec<KeyTable>,
     selector: Selector,
     random: Random,
-    many_headers: bool,
     admin: Option<Admin>,
     /// Policies that are not of this configuration, which the operator's view has met.
     others: Vec<Box<str>>,
@@ -141,7 +140,6 @@ impl<R: Records> Engine<R> {
             tables: config.policies.iter().map(table).collect(),
             balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
-            many_headers: select::wants_many_headers(&config.policies),
             needs,
             policies: config.policies,
             random,
@@ -170,12 +168,6 @@ impl<R: Records> Engine<R> {
         if let Some(shelf) = &mut self.shelf {
             shelf.hash_by(seed);
         }
-    }
-
-    /// Whether a request may be asked for more than one header, so that the host
-    /// had better read them all at once.
-    pub fn wants_many_headers(&self) -> bool {
-        self.many_headers
     }
 
     /// Headers that are the filter's own: what a client sends under these names is to be
@@ -231,11 +223,15 @@ impl<R: Records> Engine<R> {
             (_, WHOLE_BP) => true,
             (_, share_bp) => self.random.chance(share_bp),
         };
+        let [content_type, deadlines @ ..] = request.headers(&classify::CLAIMS);
+        let grpc = classify::is_grpc(content_type);
         let course = Course {
-            grpc: classify::is_grpc(request.header("content-type")),
+            grpc,
             request_complete: complete,
+            started: now,
             request_end: complete.then_some(now),
             response_start: None,
+            deadlines: Deadlines::read(deadlines),
         };
         let mut ticket = Box::new(Ticket {
             policy: place,
@@ -245,19 +241,20 @@ impl<R: Records> Engine<R> {
             decision: None,
             course,
             watches_clock: policy.breaker.slow_threshold.is_some(),
-            watches_response: enforced && needs.response,
+            watches_response: enforced && needs.response || policy.judges_at_headers(),
             trouble: None,
             uncallable: None,
-            may_call: enforced && needs.copy && !course.grpc,
+            may_call: enforced && needs.copy && !grpc,
             storing: Storing::None,
             has_body: false,
             echo: needs.echo.then(|| Echo::of(request)),
             plan: Plan::None,
+            counted: false,
             seen: None,
             replaced: false,
         });
         let retry = policy.retry.as_ref();
-        let wish = retry.map(|config| retry::wish(config, request, course.grpc));
+        let wish = retry.map(|config| retry::wish(config, request, grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
         let refusal = match self.reach(place, fits, now) {
             Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),
@@ -288,6 +285,7 @@ impl<R: Records> Engine<R> {
         }
         if let Some(wish) = wish {
             self.plan(&mut ticket, wish, now);
+            self.override_deadlines(&mut ticket);
         }
         Admission::Pass(ticket)
     }
@@ -328,16 +326,21 @@ impl<R: Records> Engine<R> {
         }
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
-        if let Some((at, permit)) = ticket.probe() {
+        let settles = policy.judges_at_headers();
+        if let Some((at, permit)) = ticket.probe().filter(|_| !settles) {
             self.share(ticket.policy, at, now, &mut |circuit, moment| {
                 circuit.breaker.answered(permit, verdict, moment.now);
             });
         }
         self.forget(ticket, response, verdict);
-        match self.again(ticket, response, verdict, now) {
-            Some(wait) => Step::Retry(wait),
-            None => self.conclude(ticket, now),
+        if let Some(wait) = self.again(ticket, response, verdict, now) {
+            return Step::Retry(wait);
         }
+        if settles {
+            self.count_outcome(ticket, verdict);
+            self.settle_attempt(ticket, verdict, now);
+        }
+        self.conclude(ticket, now)
     }
 
     /// Takes a ticket back, with how its request ended.
@@ -346,7 +349,7 @@ impl<R: Records> Engine<R> {
             return;
         };
         let verdict = match ticket.seen {
-            Some(seen) if ticket.replaced => seen,
+            Some(seen) if ticket.replaced || policy.judges_at_headers() => seen,
             _ => classify::at_end(&rules(policy), &ticket.course, response, now),
         };
         let too_late = !ticket.replaced
@@ -442,10 +445,7 @@ impl<R: Records> Engine<R> {
         if ticket.is_rejected() {
             return;
         }
-        self.count(ticket.policy, Counter::Request(verdict.outcome));
-        if verdict.slow {
-            self.count(ticket.policy, Counter::Slow);
-        }
+        self.count_outcome(ticket, verdict);
         if !matches!(ticket.plan, Plan::None) {
             let retries = self.settle_retries(ticket, made, now);
             self.count_many(ticket.policy, Counter::Retries(verdict.outcome), retries);

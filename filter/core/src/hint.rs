@@ -9,13 +9,13 @@ use crate::time::Span;
 /// The hint of an answer; absent where it gives none.
 pub fn read(grpc: bool, status: Option<u16>, response: &impl Response) -> Option<Span> {
     if grpc {
-        let value = response.hint_header("grpc-retry-pushback-ms")?;
+        let value = response.header("grpc-retry-pushback-ms")?;
         return number(value.as_ref()).map(Span::from_ms);
     }
     if !matches!(status, Some(429 | 503)) {
         return None;
     }
-    let value = response.hint_header("retry-after")?;
+    let value = response.header("retry-after")?;
     let value = value.as_ref().trim_ascii();
     number(value).map(Span::from_secs).or_else(|| {
         let seconds = date(value)?.saturating_sub(response.unix_secs());

@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::classify::Outcome;
 use crate::time::Span;
 
 pub mod error;
@@ -237,6 +238,20 @@ pub struct OutcomeRules {
     pub ignore_status: StatusSet,
     /// gRPC codes that are failures, one bit each.
     pub failure_grpc: u32,
+    /// When a request is judged.
+    pub judge_at: JudgeAt,
+    /// What a request counts as that the cluster's own limits turned away: ignored, or a
+    /// failure.
+    pub overflow: Outcome,
+}
+
+/// When a request is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgeAt {
+    /// When it has ended.
+    End,
+    /// When the response's headers come, whatever happens to the response later.
+    Headers,
 }
 
 /// A set of HTTP statuses, 0 to 999.

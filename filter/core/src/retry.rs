@@ -5,7 +5,7 @@
 //! requests of one), and what cannot be done in the time that is left is not begun. How
 //! many retries there are at all is the [budget](crate::budget)'s business.
 
-use crate::classify::Response;
+use crate::classify::{Response, grpc_timeout};
 use crate::hint;
 use crate::policy::{BackoffConfig, Condition, RetryConfig};
 use crate::random::Random;
@@ -115,22 +115,6 @@ fn time_left(request: &impl Request) -> Option<Span> {
     expected.into_iter().chain(deadline).min()
 }
 
-/// At most eight digits and a unit (gRPC over HTTP/2, "Timeout").
-fn grpc_timeout(value: &[u8]) -> Option<Span> {
-    let (unit, digits) = value.split_last()?;
-    let amount = hint::number(digits).filter(|_| digits.len() <= 8)?;
-    let unit_ns: u64 = match unit {
-        b'H' => 3_600_000_000_000,
-        b'M' => 60_000_000_000,
-        b'S' => 1_000_000_000,
-        b'm' => 1_000_000,
-        b'u' => 1_000,
-        b'n' => 1,
-        _ => return None,
-    };
-    Some(Span::from_ns(amount.saturating_mul(unit_ns)))
-}
-
 /// What access logs show as response code details of an answer to a request that was sent
 /// again.
 pub const DETAILS: &str = "spillway_retry";
@@ -155,7 +139,7 @@ pub fn is_wanted(config: &RetryConfig, response: &impl Response) -> bool {
     if when_limited == otherwise {
         return otherwise;
     }
-    match response.hint_header("x-envoy-ratelimited") {
+    match response.header("x-envoy-ratelimited") {
         Some(_) => when_limited,
         None => otherwise,
     }
@@ -202,7 +186,7 @@ pub enum Pushback {
 /// What an answer says about sending its request again: `grpc-retry-pushback-ms` as gRFC
 /// A6 has it, where anything but a number means never; else `retry-after`.
 pub fn pushback(response: &impl Response) -> Pushback {
-    if let Some(value) = response.hint_header("grpc-retry-pushback-ms") {
+    if let Some(value) = response.header("grpc-retry-pushback-ms") {
         let wait = hint::number(value.as_ref()).map(Span::from_ms);
         return wait.map_or(Pushback::Never, Pushback::After);
     }

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 
 use crate::headers::Map;
-use crate::policy::{Authority, HeaderTest, KeyPart, Match, Mode, PathKind, PathPattern, Policy};
+use crate::policy::{Authority, HeaderTest, Match, Mode, PathKind, PathPattern, Policy};
 
 /// What the host knows of a request. Asked lazily: what no policy needs is not read.
 pub trait Request {
@@ -22,6 +22,10 @@ pub trait Request {
     fn route(&self) -> Option<&[u8]>;
     /// The first value of a header, by its name in lower case.
     fn header(&self, name: &str) -> Option<&[u8]>;
+    /// The first value of each of these headers.
+    fn headers<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
+        names.map(|name| self.header(name))
+    }
     /// Whether any value of a header passes `test`.
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
     /// Looks at each header once, in their order.
@@ -242,36 +246,6 @@ fn path_holds(pattern: &PathPattern, path: &[u8]) -> bool {
             all && segments.next().is_none()
         }
     }
-}
-
-/// Whether a request may be asked for more than one header: then a host reads them all
-/// at once cheaper than one by one.
-pub fn wants_many_headers(policies: &[Policy]) -> bool {
-    let policies = policies.iter().filter(|it| it.mode != Mode::Disabled);
-    // Whether a request speaks gRPC decides how it is judged, and is always asked.
-    policies.into_iter().any(asks_for_more_than_content_type)
-}
-
-fn asks_for_more_than_content_type(policy: &Policy) -> bool {
-    let matcher = &policy.matcher;
-    let lists = [
-        !matcher.authorities.is_empty(),
-        !matcher.paths.is_empty(),
-        !matcher.methods.is_empty(),
-        policy.echoes_request_later(),
-        policy.keeps_answers(),
-        policy.asks_cluster_later(),
-        policy.retry.is_some(),
-    ];
-    let by_header = |name: &str| name != "content-type";
-    let in_key = |part: &KeyPart| match part {
-        KeyPart::Authority | KeyPart::Method => true,
-        KeyPart::Header(name) => by_header(name),
-        KeyPart::Cluster | KeyPart::Route | KeyPart::Path => false,
-    };
-    lists.contains(&true)
-        || matcher.headers.iter().any(|it| by_header(&it.name))
-        || policy.key.iter().any(in_key)
 }
 
 #[cfg(test)]

@@ -122,7 +122,9 @@ pub(crate) struct Ending {
     pub flags: u64,
     pub attempts: Option<u64>,
     pub grpc_status: Option<u32>,
-    pub service_time: Option<Span>,
+    /// The header or trailer itself, which `grpc_status` may be without.
+    pub grpc_status_sent: Option<u32>,
+    pub content_type: Option<&'static str>,
     pub hints: Vec<(&'static str, &'static str)>,
     pub unix_secs: u64,
     pub asked: RefCell<Vec<&'static str>>,
@@ -170,15 +172,19 @@ impl Response for Ending {
         self.grpc_status
     }
 
-    fn service_time(&self) -> Option<Span> {
-        self.note("service_time");
-        self.service_time
-    }
-
-    fn hint_header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
-        self.note("hint_header");
-        let found = self.hints.iter().find(|(n, _)| *n == name);
-        found.map(|(_, value)| *value)
+    fn header(&self, name: &str) -> Option<impl AsRef<[u8]>> {
+        let own = ["content-type", "grpc-status"]
+            .into_iter()
+            .find(|own| *own == name);
+        self.note(own.unwrap_or("hint"));
+        match own {
+            Some("content-type") => self.content_type.map(String::from),
+            Some(_) => self.grpc_status_sent.map(|code| code.to_string()),
+            None => {
+                let found = self.hints.iter().find(|(n, _)| *n == name);
+                found.map(|(_, value)| (*value).into())
+            }
+        }
     }
 
     fn unix_secs(&self) -> u64 {

@@ -5,11 +5,12 @@ use serde_json::Value;
 use crate::host_sim;
 
 /// What a request may cost on the steady path: a closed circuit, the default breaker. The
-/// hostcalls are the plan of the filter: two looks at the clock, the cluster and the content
-/// type, the status and what the host says of it, and one count.
-const HOSTCALLS: [(&str, f64); 4] = [
+/// hostcalls are the plan of the filter: two looks at the clock, the cluster and the headers of
+/// the request, the status and what the host says of it, and one count.
+const HOSTCALLS: [(&str, f64); 5] = [
     ("clock_time_get", 2.0),
-    ("proxy_get_header_map_value", 2.0),
+    ("proxy_get_header_map_pairs", 1.0),
+    ("proxy_get_header_map_value", 1.0),
     ("proxy_get_property", 2.0),
     ("proxy_increment_metric", 1.0),
 ];

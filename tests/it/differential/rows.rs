@@ -84,6 +84,15 @@ const TRY_DEADLINE: &[(&str, &str)] = &[
     ("x-envoy-upstream-rq-per-try-timeout-ms", "50"),
 ];
 
+/// By what a filter tells whether a response is gRPC.
+macro_rules! grpc {
+    () => {
+        "resh get 2 content-type;resh get 2 grpc-status;log get 2 content-type;\
+         log get 2 grpc-status;log get 3 grpc-status;log prop response.grpc_status;\
+         log get 2 :status;log prop response.code_details"
+    };
+}
+
 /// Which maps there are in a phase.
 macro_rules! maps {
     ($phase:literal) => {
@@ -769,6 +778,36 @@ pub const ROWS: &[Row] = &[
         headers: GRPC_STREAM,
         probe: ending!(),
         ..POST
+    },
+    // What tells a gRPC response from one that is none, and whose deadline it was.
+    Row {
+        name: "grpc-claimed",
+        headers: &[("content-type", "application/grpc")],
+        probe: grpc!(),
+        ..GET
+    },
+    Row {
+        name: "grpc-answered",
+        upstream: "content-type=application/grpc grpc-status=14",
+        headers: &[("content-type", "application/grpc")],
+        probe: grpc!(),
+        ..GET
+    },
+    Row {
+        name: "grpc-claimed-client-leaves",
+        upstream: "hang_mid_body body= content-type=application/grpc",
+        headers: &[("content-type", "application/grpc")],
+        probe: grpc!(),
+        leaves: true,
+        ..GET
+    },
+    Row {
+        name: "deadline-in-on-log",
+        upstream: "hang",
+        headers: &[("grpc-timeout", "5S")],
+        probe: "reqh set 0 x-envoy-upstream-rq-timeout-ms 50;log get 0 grpc-timeout;\
+        log get 0 x-envoy-upstream-rq-timeout-ms;log prop response.code_details",
+        ..GET
     },
     // The router's retries.
     Row {

@@ -107,7 +107,6 @@ pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
 
 fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
     let (mut spillway, mut router) = (shipped[0].take(), shipped[1].take());
-    overwrite(&mut router["typed_config"], &setting.router);
     let mut chain = setting.before.clone();
     if let Some(policy) = &setting.policy {
         let config = &mut spillway["typed_config"]["config"];
@@ -117,6 +116,7 @@ fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
         chain.push(spillway);
     }
     chain.extend(setting.after.iter().cloned());
+    overwrite(&mut router["typed_config"], &setting.router);
     chain.push(router);
     json!(chain)
 }

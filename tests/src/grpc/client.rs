@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use http::uri::PathAndQuery;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::{PATH, Said};
@@ -23,6 +25,23 @@ pub struct Streamed {
     pub messages: Vec<String>,
     /// How the call ended; OK where nothing else was told.
     pub code: Code,
+}
+
+/// A call in both directions, which neither side has ended.
+pub struct Conversation {
+    messages: Streaming<Said>,
+    _sender: mpsc::Sender<Said>,
+}
+
+impl Conversation {
+    /// Waits for the next message; None after the last one.
+    ///
+    /// # Errors
+    ///
+    /// The status with which the call ended.
+    pub async fn message(&mut self) -> Result<Option<String>, Status> {
+        Ok(self.messages.message().await?.map(|said| said.text))
+    }
 }
 
 impl GrpcClient {
@@ -84,6 +103,33 @@ impl GrpcClient {
                 }
             }
         }
+    }
+
+    /// A call whose messages go both ways, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The status, if it came in the headers.
+    pub async fn converse(
+        &self,
+        text: &str,
+        metadata: &[(&'static str, &str)],
+    ) -> Result<Conversation, Status> {
+        let codec = ProstCodec::<Said, Said>::default();
+        let (sender, messages) = mpsc::channel(1);
+        let first = ask(text, metadata);
+        let (metadata, extensions, said) = first.into_parts();
+        let _held_back = sender.send(said).await;
+        let request = Request::from_parts(metadata, extensions, ReceiverStream::new(messages));
+        let response = self
+            .ready()
+            .await?
+            .streaming(request, path(), codec)
+            .await?;
+        Ok(Conversation {
+            messages: response.into_inner(),
+            _sender: sender,
+        })
     }
 
     async fn ready(&self) -> Result<Grpc<Channel>, Status> {

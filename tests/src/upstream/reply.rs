@@ -15,7 +15,7 @@ pub struct Reply {
     /// Whether the body goes without a length, in chunks.
     pub(super) chunked: bool,
     pub(super) delay: Duration,
-    /// Whether the request's body is not waited for.
+    /// Whether it does not wait for the end of the request.
     pub(super) early: bool,
     pub(super) ending: Ending,
 }
@@ -108,6 +108,12 @@ impl Reply {
         self
     }
 
+    /// Responds while the request may still be on its way, as both sides of a stream do.
+    pub fn early(mut self) -> Self {
+        self.early = true;
+        self
+    }
+
     /// Sets how long the upstream thinks before it does anything.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -140,10 +146,6 @@ impl Reply {
                 reply.trailer(name, value)
             }
             Some((name, value)) => reply.header(name, value),
-            None if word == "early" => Self {
-                early: true,
-                ..reply
-            },
             None => Self {
                 ending: ending(word),
                 ..reply

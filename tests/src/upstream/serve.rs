@@ -32,16 +32,21 @@ impl AsyncAnswer<Content> for Answering {
         let stage = &self.0;
         let (number, _underway) = stage.arrived(&request);
         let (head, body) = request.into_parts();
-        let scripted = Reply::scripted(&Request::from_parts(head.clone(), ()));
-        if let Some(early) = scripted.clone().filter(|reply| reply.early) {
-            return perform(early).await;
+        let reply = || {
+            let scripted = Reply::scripted(&Request::from_parts(head.clone(), ()));
+            scripted.unwrap_or_else(|| stage.reply_for(head.uri.path()))
+        };
+        if reply().early {
+            // The server would refuse what still comes if nobody held the body.
+            tokio::spawn(body.collect());
+            return perform(reply()).await;
         }
         stage.body_arrived(
             number,
             body.collect().await.map_err(io::Error::other)?.to_bytes(),
         );
         stage.pass_gate().await;
-        perform(scripted.unwrap_or_else(|| stage.reply_for(head.uri.path()))).await
+        perform(reply()).await
     }
 }
 

@@ -6,8 +6,11 @@ use super::*;
 use crate::policy::{GRPC_CODES, Policy};
 use crate::testing::{Ending, at_ms, policy};
 
+mod cut;
+mod deadlines;
 mod endings;
 mod grpc;
+mod hints;
 mod slowness;
 
 /// Failures are those of the defaults; more than a second is slow.

@@ -55,6 +55,16 @@ impl<R: Records> Engine<R> {
         })
     }
 
+    /// Forgets the caller's timeout of each attempt if the policy sets its own in its place.
+    pub(super) fn override_deadlines(&self, ticket: &mut Ticket) {
+        let order = self.order(ticket);
+        if order.is_some_and(|order| order.per_try_timeout.is_some())
+            && let Some(deadlines) = &mut ticket.course.deadlines
+        {
+            deadlines.each = None;
+        }
+    }
+
     /// Decides about the retries of a request that passes, by what its headers wish.
     pub(super) fn plan(&mut self, ticket: &mut Ticket, wish: Wish, now: Instant) {
         let Some(config) = self.retry_config(ticket.policy) else {

@@ -4,15 +4,28 @@
 use alloc::boxed::Box;
 
 use crate::breaker::Transition;
+use crate::classify::Verdict;
 use crate::event::{Counter, Event, Gauge};
 use crate::records::{Census, Records, Slot, TRIES, Totals};
 
 use super::Engine;
+use super::ticket::Ticket;
 
 /// Most slots that wait to be noted in a census: more are noted by their next change.
 const UNNOTED_MAX: usize = 1_000;
 
 impl<R: Records> Engine<R> {
+    /// Counts how a request ended, once.
+    pub(super) fn count_outcome(&mut self, ticket: &mut Ticket, verdict: Verdict) {
+        if core::mem::replace(&mut ticket.counted, true) {
+            return;
+        }
+        self.count(ticket.policy, Counter::Request(verdict.outcome));
+        if verdict.slow {
+            self.count(ticket.policy, Counter::Slow);
+        }
+    }
+
     /// Tells what a step has changed, and that it found a record damaged.
     pub(super) fn report_changes(&mut self, policy: usize, at: u32, discarded: u32) {
         self.discarded(discarded);

@@ -16,6 +16,7 @@ mod modes;
 mod outage;
 mod retries;
 mod stale;
+mod streams;
 mod workers;
 
 /// One engine, one clock, and what came out.

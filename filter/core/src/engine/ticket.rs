@@ -128,6 +128,8 @@ pub struct Ticket {
     pub(super) watches_response: bool,
     pub(super) echo: Option<Box<Echo>>,
     pub(super) plan: Plan,
+    /// Whether its outcome is in the metrics.
+    pub(super) counted: bool,
     /// The verdict by the response's headers, where those were looked at.
     pub(super) seen: Option<Verdict>,
     /// Whether the upstream's answer was replaced, or is to be.

@@ -50,6 +50,35 @@ impl Map {
             .map(|(_, value)| value)
     }
 
+    /// The first value of each of these names. The lengths alone rule nearly all pairs out, so
+    /// a request costs one look at each of them.
+    pub fn firsts<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
+        let mut values = [None; N];
+        let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
+        let lengths_len = word(count).saturating_mul(WORD_PAIR);
+        let (lengths, texts) = rest.split_at_checked(lengths_len).unwrap_or_default();
+        let mut at: usize = 0;
+        for lengths in lengths.chunks_exact(WORD_PAIR) {
+            let Some((name_len, value_len)) = lengths.split_at_checked(WORD) else {
+                break;
+            };
+            let (name_len, value_len) = (word(name_len), word(value_len));
+            let name_end = at.saturating_add(name_len);
+            let value_at = name_end.saturating_add(1);
+            let value_end = value_at.saturating_add(value_len);
+            for (name, value) in names.iter().zip(&mut values) {
+                if name.len() == name_len
+                    && value.is_none()
+                    && texts.get(at..name_end) == Some(name.as_bytes())
+                {
+                    *value = texts.get(value_at..value_end);
+                }
+            }
+            at = value_end.saturating_add(1);
+        }
+        values
+    }
+
     /// The pairs as [`Headers`].
     pub fn to_headers(&self) -> Headers {
         let mut headers = Headers::default();

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Mode, Policy};
+use super::{JudgeAt, Mode, Policy};
 use crate::fallback::{Media, Template};
 use crate::time::Span;
 
@@ -120,6 +120,11 @@ impl OnSet {
 }
 
 impl Policy {
+    /// Whether the response's headers alone decide the outcome.
+    pub fn judges_at_headers(&self) -> bool {
+        self.outcome.judge_at == JudgeAt::Headers
+    }
+
     /// Whether some answer depends on what the request says: its path, its id, or what it
     /// accepts.
     pub fn echoes_request(&self) -> bool {

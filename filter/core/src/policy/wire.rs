@@ -14,9 +14,10 @@ use super::error::PolicyError;
 use super::json::Node;
 use super::read::{Errors, Object, Place};
 use super::{
-    Admin, Config, GRPC_CODES, Host, KeyPart, Limits, Mode, OutcomeRules, Policy, StatusSet, Sync,
-    WHOLE_BP, lower, text,
+    Admin, Config, GRPC_CODES, Host, JudgeAt, KeyPart, Limits, Mode, OutcomeRules, Policy,
+    StatusSet, Sync, WHOLE_BP, lower, text,
 };
+use crate::classify::Outcome;
 use crate::time::Span;
 
 mod breaker;
@@ -289,10 +290,16 @@ fn outcome(o: &mut Object<'_>) -> OutcomeRules {
     let (failure, ignore) = (o.at("failure_status"), o.at("ignore_status"));
     failure.schema(|| json!({"default": ["5xx"]}));
     ignore.schema(|| json!({"default": []}));
+    let moments = [("end", JudgeAt::End), ("headers", JudgeAt::Headers)];
+    let overflows = [("ignore", Outcome::Ignored), ("failure", Outcome::Failure)];
     OutcomeRules {
         failure_status: statuses(&failure).unwrap_or(server_errors),
         ignore_status: statuses(&ignore).unwrap_or_default(),
         failure_grpc: grpc_statuses(&o.at("failure_grpc_status")),
+        judge_at: o.at("judge_at").choice_or_first(&moments, JudgeAt::End),
+        overflow: o
+            .at("overflow")
+            .choice_or_first(&overflows, Outcome::Ignored),
     }
 }
 

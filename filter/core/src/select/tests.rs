@@ -433,34 +433,3 @@ fn what_no_policy_needs_is_not_asked_for() {
         assert_eq!(asked, *expected, "{fields}");
     }
 }
-
-#[test]
-fn hosts_read_headers_at_once_where_more_than_one_may_be_asked_for() {
-    let respond = r#""fallback": [{"type": "respond", "on": ["failure"], "body": "{path}"}]"#;
-    let rows = [
-        ("", false),
-        (r#""key": ["cluster", "route"]"#, false),
-        (r#""match": {"clusters": ["c"], "routes": ["r"]}"#, false),
-        (
-            r#""mode": "disabled", "key": ["method", "authority"]"#,
-            false,
-        ),
-        (r#""key": [{"header": "content-type"}]"#, false),
-        (r#""key": [{"header": "x-tenant"}]"#, true),
-        (r#""key": ["method"]"#, true),
-        (r#""key": ["authority"]"#, true),
-        (r#""match": {"methods": ["GET"]}"#, true),
-        (r#""match": {"authorities": ["a"]}"#, true),
-        (r#""match": {"paths": [{"exact": "/"}]}"#, true),
-        (
-            r#""match": {"headers": [{"name": "a", "present": true}]}"#,
-            true,
-        ),
-        (respond, true),
-    ];
-    for (fields, expected) in rows {
-        let policy = crate::testing::policy(fields);
-        assert_eq!(wants_many_headers(&[policy]), expected, "{fields}");
-    }
-    assert!(!wants_many_headers(&[]));
-}

@@ -139,6 +139,15 @@ fn slowness(view: &PolicyView<'_>) -> Vec<Finding> {
             "set slow_threshold, or drop this".into(),
         ));
     }
+    let at_headers = view.policy.judges_at_headers();
+    if breaker.slow_threshold.is_some() && breaker.slow_until == SlowUntil::End && at_headers {
+        found.push(Finding::warning(
+            "slow-until-after-judgement",
+            view.path("circuit_breaker.slow_until"),
+            "outcome.judge_at is headers, so a request is settled before its end is timed".into(),
+            "drop this, or set outcome.judge_at to end".into(),
+        ));
+    }
     if breaker.slow_threshold.is_some() && breaker.slow_rate_bp == 0 {
         found.push(Finding::note(
             "slow-without-rate",

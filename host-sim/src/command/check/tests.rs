@@ -415,6 +415,17 @@ fn keys_and_outcomes_that_settle_nothing_are_found() {
         r#""circuit_breaker": {}, "outcome": {"ignore_status": ["501"]}"#,
         &[],
     );
+    let until_end = |judge_at: &str| {
+        format!(
+            r#""circuit_breaker": {{"slow_threshold": "1s", "slow_until": "end"}},
+               "outcome": {{"judge_at": "{judge_at}"}}"#
+        )
+    };
+    expect(
+        &until_end("headers"),
+        &["warning slow-until-after-judgement circuit_breaker.slow_until"],
+    );
+    expect(&until_end("end"), &[]);
     expect(
         r#""circuit_breaker": {}, "outcome": {"failure_status": [], "ignore_status": ["5xx"]}"#,
         &[],

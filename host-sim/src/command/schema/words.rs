@@ -126,9 +126,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "policies[].outcome",
-        "Which answers are failures. Connect failures, resets, the proxy's timeouts and a \
-         cluster without healthy hosts always are; what the proxy or another filter answered \
-         without trying the upstream never counts.",
+        "Which responses are failures. Connect and DNS failures, resets, the proxy's timeouts and \
+         a cluster without healthy hosts always are. Responses that the proxy or another filter \
+         gave without trying the upstream, deadlines of the caller, and uploads that the upstream \
+         cut off never count.",
     ),
     (
         "policies[].outcome.failure_status",
@@ -148,8 +149,18 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "policies[].outcome.failure_grpc_status",
-        "gRPC codes that are failures, for requests whose content-type begins with \
-         application/grpc. CANCELLED is always ignored.",
+        "gRPC codes that are failures, if the content-type of the request is application/grpc \
+         and the response is gRPC too. CANCELLED is always ignored.",
+    ),
+    (
+        "policies[].outcome.judge_at",
+        "When a request is judged: at its end, or at the response's headers, whatever happens to \
+         the response later. Use headers for services that stream.",
+    ),
+    (
+        "policies[].outcome.overflow",
+        "What a request counts as that the cluster's own connection or request limits turned \
+         away.",
     ),
     (
         "policies[].circuit_breaker",

@@ -12,6 +12,8 @@ fn grpc() -> Course {
 fn answered(status: u16, grpc_status: Option<u32>) -> Ending {
     Ending {
         grpc_status,
+        grpc_status_sent: grpc_status,
+        content_type: Some("application/grpc+proto"),
         ..Ending::status(status)
     }
 }
@@ -139,14 +141,63 @@ fn an_upstream_that_could_not_be_reached_is_a_failure_whatever_the_codes() {
 }
 
 #[test]
-fn a_client_that_left_is_ignored_whatever_the_headers_said() {
-    for status in [200, 503] {
+fn a_call_that_its_client_ends_is_judged_by_its_headers() {
+    // The host derives a status from the HTTP status where there is none.
+    let rows = [
+        (200, None, Some(2), "success"),
+        (503, None, Some(14), "failure"),
+        (200, Some(14), Some(14), "failure"),
+        (200, Some(0), Some(0), "success"),
+    ];
+    for (status, sent, derived, expected) in rows {
         let left = Ending {
             details: Some("downstream_remote_disconnect"),
             flags: 0x4000,
+            grpc_status: derived,
+            grpc_status_sent: sent,
             ..answered(status, None)
         };
-        check("", &grpc(), &left, 5, "ignored");
+        for complete in [true, false] {
+            let course = Course {
+                request_complete: complete,
+                ..grpc()
+            };
+            check("", &course, &left, 5, expected);
+        }
+    }
+}
+
+#[test]
+fn rotation_ends_a_good_call_and_fails_one_that_never_began() {
+    let rotated = |sent| Ending {
+        details: Some("max_duration_timeout"),
+        grpc_status_sent: sent,
+        ..answered(200, sent)
+    };
+    check("", &grpc(), &rotated(None), 5, "success");
+    // The proxy's own response is a status without a body.
+    check("", &grpc(), &rotated(Some(4)), 5, "failure timeout");
+}
+
+#[test]
+fn a_request_that_claims_grpc_is_judged_by_http_if_its_response_is_not_grpc() {
+    for (content_type, sent, status, expected) in [
+        (Some("application/json"), None, 200, "success"),
+        (Some("application/json"), None, 404, "success"),
+        (Some("application/json"), None, 429, "success"),
+        (Some("application/json"), None, 503, "failure"),
+        (None, None, 200, "success"),
+        (None, Some(14), 200, "failure"),
+        (Some("application/grpc"), None, 200, "failure"),
+    ] {
+        let ending = Ending {
+            content_type,
+            grpc_status_sent: sent,
+            // What the host derives.
+            grpc_status: sent.or(Some(if status == 200 { 2 } else { 14 })),
+            ..Ending::status(status)
+        };
+        check("", &grpc(), &ending, 5, expected);
     }
 }
 

@@ -188,6 +188,7 @@ fn a_grpc_failure_in_the_headers_is_replaced_and_one_in_the_trailers_is_too_late
     let call = request().with("content-type", "application/grpc");
     let status = |code| Ending {
         grpc_status: code,
+        content_type: Some("application/grpc"),
         ..Ending::status(200)
     };
     let fallback = r#""fallback": [{"type": "respond", "on": ["failure"],

@@ -1,6 +1,7 @@
 //! What each field becomes.
 
 use super::*;
+use crate::classify::Outcome;
 use crate::fallback::{Media, Template};
 
 /// Every default, as the table of fields in the documentation has it.
@@ -18,6 +19,8 @@ fn defaults() -> Policy {
             failure_status: server_errors,
             ignore_status: StatusSet::default(),
             failure_grpc: 0b1110_0000_0001_0100,
+            judge_at: JudgeAt::End,
+            overflow: Outcome::Ignored,
         },
         breaker: BreakerConfig {
             window: WindowShape::Time {
@@ -224,6 +227,24 @@ fn respond(policy: &Policy) -> &Respond {
 
 /// A policy, and what one of its fields must have become.
 type Row = (&'static str, fn(&Policy) -> bool);
+
+#[test]
+fn every_word_of_the_outcome_arrives() {
+    let rows: &[Row] = &[
+        (r#""judge_at": "end""#, |p| !p.judges_at_headers()),
+        (r#""judge_at": "headers""#, Policy::judges_at_headers),
+        (r#""overflow": "ignore""#, |p| {
+            p.outcome.overflow == Outcome::Ignored
+        }),
+        (r#""overflow": "failure""#, |p| {
+            p.outcome.overflow == Outcome::Failure
+        }),
+    ];
+    for (fields, holds) in rows {
+        let policy = policy(&format!(r#""outcome": {{{fields}}}"#));
+        assert!(holds(&policy), "{fields}: {policy:?}");
+    }
+}
 
 #[test]
 fn every_field_of_the_breaker_arrives() {

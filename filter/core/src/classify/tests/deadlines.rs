@@ -1,0 +1,112 @@
+//! Whose timeout it was: the caller's own deadline says nothing of the upstream.
+
+use super::*;
+
+const UT: u64 = 0x4;
+
+fn with(values: [Option<&str>; 3]) -> Course {
+    Course {
+        deadlines: Deadlines::read(values.map(|value| value.map(str::as_bytes))),
+        ..course()
+    }
+}
+
+fn timeout(status: u16, details: &'static str) -> Ending {
+    Ending {
+        details: Some(details),
+        flags: UT,
+        ..Ending::status(status)
+    }
+}
+
+#[test]
+fn an_expired_deadline_of_the_caller_is_ignored_or_shows_a_slow_upstream() {
+    let whole = || with([Some("300"), None, None]);
+    let each = || with([None, Some("300"), None]);
+    let grpc = || with([None, None, Some("300m")]);
+    let rows = [
+        (whole(), "response_timeout", 301, "ignored"),
+        (whole(), "response_timeout", 299, "ignored"),
+        (whole(), "response_timeout", 1_001, "success slow"),
+        (each(), "upstream_per_try_timeout", 301, "ignored"),
+        (grpc(), "response_timeout", 301, "ignored"),
+        (grpc(), "max_duration_timeout", 301, "ignored"),
+        // The route's own timeouts expired first.
+        (whole(), "response_timeout", 200, "failure timeout"),
+        (grpc(), "response_timeout", 200, "failure timeout"),
+        (grpc(), "max_duration_timeout", 200, "failure timeout"),
+        (each(), "response_timeout", 301, "failure timeout"),
+        (whole(), "upstream_per_try_timeout", 301, "failure timeout"),
+        (course(), "response_timeout", 301, "failure timeout"),
+        // The caller's timeout stands in place of the route's, so that of gRPC decides nothing.
+        (
+            with([Some("9000"), None, Some("300m")]),
+            "response_timeout",
+            301,
+            "failure timeout",
+        ),
+    ];
+    for (course, details, ms, expected) in rows {
+        check(SLOW, &course, &timeout(504, details), ms, expected);
+    }
+}
+
+#[test]
+fn a_deadline_that_ends_a_good_response_is_the_callers_end_of_it() {
+    let course = with([Some("300"), None, None]);
+    check(
+        "",
+        &course,
+        &timeout(200, "response_timeout"),
+        301,
+        "success",
+    );
+    check(
+        "",
+        &course,
+        &timeout(503, "response_timeout"),
+        301,
+        "failure",
+    );
+    check(
+        "",
+        &super::course(),
+        &timeout(200, "response_timeout"),
+        301,
+        "failure timeout",
+    );
+}
+
+#[test]
+fn a_service_that_obeys_the_deadline_of_its_caller_has_not_failed() {
+    let exceeded = Ending {
+        grpc_status: Some(4),
+        content_type: Some("application/grpc"),
+        ..Ending::status(200)
+    };
+    let called = |deadline| Course {
+        grpc: true,
+        ..with([None, None, deadline])
+    };
+    let rows = [
+        (Some("300m"), 300, "ignored"),
+        (Some("300m"), 290, "ignored"),
+        (Some("300m"), 200, "failure"),
+        (Some("300m"), 1_001, "success slow"),
+        (None, 300, "failure"),
+        (Some("soon"), 300, "failure"),
+    ];
+    for (deadline, ms, expected) in rows {
+        check(SLOW, &called(deadline), &exceeded, ms, expected);
+    }
+}
+
+#[test]
+fn what_is_no_deadline_is_none() {
+    for value in ["", "0", "-1", "1.5", "soon"] {
+        let read = [Some(value.as_bytes()), Some(value.as_bytes()), None];
+        assert_eq!(Deadlines::read(read), None, "{value}");
+    }
+    assert_eq!(Deadlines::read([None; 3]), None);
+    assert_eq!(Deadlines::read([None, None, Some(b"5x")]), None);
+}

@@ -1,0 +1,82 @@
+//! What a failing upstream says about when to come back.
+
+use super::*;
+
+/// The hint in an answer with this one header, where hints are obeyed, in milliseconds.
+fn hint_ms(course: &Course, ending: Ending, header: (&'static str, &'static str)) -> Option<u64> {
+    let policy = policy("");
+    let ending = Ending {
+        hints: alloc::vec![header],
+        content_type: course.grpc.then_some("application/grpc"),
+        // 37 seconds before the date below.
+        unix_secs: 784_111_740,
+        ..ending
+    };
+    let deaf = Rules {
+        hints: false,
+        ..rules(&policy)
+    };
+    assert_eq!(at_end(&deaf, course, &ending, at_ms(5)).hint, None);
+    let verdict = at_end(&rules(&policy), course, &ending, at_ms(5));
+    verdict.hint.map(Span::as_ms)
+}
+
+#[test]
+fn a_failing_503_may_say_when_to_come_back() {
+    let rows = [
+        ("retry-after", "7", Some(7_000)),
+        ("retry-after", " 7 ", Some(7_000)),
+        ("retry-after", "0", Some(0)),
+        ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT", Some(37_000)),
+        ("retry-after", "Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
+        ("retry-after", "soon", None),
+        ("retry-after", "-5", None),
+        ("retry-after", "1.5", None),
+        ("grpc-retry-pushback-ms", "70", None),
+    ];
+    for (name, value, expected) in rows {
+        let found = hint_ms(&course(), Ending::status(503), (name, value));
+        assert_eq!(found, expected, "{name}: {value}");
+    }
+    // Not the status for it, or no failure at all.
+    for status in [200, 429, 500, 504] {
+        let found = hint_ms(&course(), Ending::status(status), ("retry-after", "7"));
+        assert_eq!(found, None, "{status}");
+    }
+}
+
+#[test]
+fn a_failing_grpc_call_may_push_back() {
+    let grpc = Course {
+        grpc: true,
+        ..course()
+    };
+    let rows = [
+        (14, "grpc-retry-pushback-ms", "70", Some(70)),
+        (14, "grpc-retry-pushback-ms", "-1", None),
+        (14, "retry-after", "7", None),
+        (0, "grpc-retry-pushback-ms", "70", None),
+    ];
+    for (code, name, value, expected) in rows {
+        let ending = Ending {
+            grpc_status: Some(code),
+            ..Ending::status(200)
+        };
+        assert_eq!(
+            hint_ms(&grpc, ending, (name, value)),
+            expected,
+            "{code} {name}"
+        );
+    }
+}
+
+#[test]
+fn a_hint_on_429_counts_where_429_is_a_failure() {
+    let policy = policy(r#""outcome": {"failure_status": ["429"]}"#);
+    let ending = Ending {
+        hints: alloc::vec![("retry-after", "7")],
+        ..Ending::status(429)
+    };
+    let verdict = at_end(&rules(&policy), &course(), &ending, at_ms(5));
+    assert_eq!(verdict.hint, Some(Span::from_secs(7)));
+}
