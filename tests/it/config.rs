@@ -76,6 +76,45 @@ async fn the_smallest_useful_file_is_accepted() {
     assert_eq!(upstream.hits(), 20);
 }
 
+/// How many policies a mesh may have.
+const MANY: usize = 10_000;
+
+#[tokio::test]
+async fn ten_thousand_policies_load_and_the_last_one_works() {
+    let breaker = touchy(json!({"open": {"duration": "60s"}}));
+    let named = |n: usize| {
+        let cluster = match n + 1 == MANY {
+            true => "upstream".into(),
+            false => format!("outbound|8080||service-{n}.shop.svc.cluster.local"),
+        };
+        let found = json!({"clusters": [cluster]});
+        json!({"name": format!("p{n}"), "match": found, "circuit_breaker": breaker})
+    };
+    let file =
+        |count: usize| json!({"policies": (MANY - count..MANY).map(named).collect::<Vec<_>>()});
+    let (upstream, mut envoy) = serving(&file(MANY).to_string()).await;
+    upstream.reply(Reply::status(503));
+    untouched(&envoy.get("/").await);
+    upstream.reply(Reply::status(200));
+    rejected(&envoy.get("/").await, "open");
+
+    // An update finds the circuit as it was, and what is gone goes.
+    let client = Client::unpooled(envoy.address());
+    for count in [MANY - 1, 10, MANY] {
+        let next = file(count);
+        let update = envoy.update(|setting| setting.policy(next)).await;
+        assert_eq!(update, Update::Accepted);
+        envoy.old_connections_end().await;
+        rejected(&client.get("/").await, "open");
+    }
+    assert_eq!(upstream.hits(), 1);
+    let internal = envoy
+        .metrics()
+        .await
+        .value("spillway_internal_errors_total", &[]);
+    assert_eq!(internal, 0);
+}
+
 /// An Envoy that can be updated, whose circuit is open.
 async fn open_and_updatable() -> (Upstream, Envoy, Client) {
     let (upstream, envoy) = serving(&lasting("p").to_string()).await;

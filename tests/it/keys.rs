@@ -102,6 +102,26 @@ async fn a_key_is_made_of_what_the_policy_names() {
 }
 
 #[tokio::test]
+async fn a_client_that_names_other_ports_meets_the_circuit_of_the_host() {
+    let (upstream, envoy) = scene(keyed(json!(["authority"]))).await;
+    envoy
+        .get_with("/", &[("host", "api:8080"), ("x-script", "status=503")])
+        .await;
+    for port in 1..=50 {
+        let host = format!("{}:{port}", if port % 2 == 0 { "api" } else { "API" });
+        rejected(&envoy.get_with("/", &[("host", &host)]).await, "open");
+    }
+    rejected(&envoy.get_with("/", &[("host", "api")]).await, "open");
+    untouched(&envoy.get_with("/", &[("host", "other:8080")]).await);
+    let literal = [("host", "[::1]:8080"), ("x-script", "status=503")];
+    untouched(&envoy.get_with("/", &literal).await);
+    rejected(&envoy.get_with("/", &[("host", "[::1]:1")]).await, "open");
+    assert_eq!(upstream.hits(), 3);
+    assert_eq!(envoy.transitions()[0]["key"], json!(["api"]));
+    count_is(&envoy, "spillway_keys", 3).await;
+}
+
+#[tokio::test]
 async fn the_key_of_a_path_is_the_pattern_that_matched() {
     let fields = with(
         keyed(json!(["path"])),

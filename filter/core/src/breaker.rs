@@ -151,6 +151,8 @@ pub enum Why {
     Recovered,
     /// An operator said so.
     Reset,
+    /// The policy has no breaker any more.
+    SwitchedOff,
 }
 
 impl Why {
@@ -166,6 +168,7 @@ impl Why {
             Why::ProbesSucceeded => "probes_succeeded",
             Why::Recovered => "recovered",
             Why::Reset => "reset",
+            Why::SwitchedOff => "switched_off",
         }
     }
 }
@@ -243,6 +246,7 @@ impl Breaker {
         now: Instant,
     ) -> bool {
         let busy_until = match &self.state {
+            _ if !config.enabled => return true,
             State::Closed => return true,
             State::Open { until } => idle_since.max(*until),
             State::HalfOpen(probes) => idle_since.max(probes.last_deadline()),
@@ -258,6 +262,8 @@ impl Breaker {
     /// A [`Refusal`] where the state, or the ramp's draw, says no.
     pub fn answer(&self, moment: &mut Moment<'_>) -> Option<Result<Permit, Refusal>> {
         let wait = match &self.state {
+            // Requests do not wait until the state is put right, see `catch_up`.
+            _ if !moment.config.enabled => None,
             State::Closed => None,
             State::Recovering if self.ramp_is_done(moment) => return None,
             State::Recovering => (!self.ramp_admits(moment)).then_some(Span::ZERO),
@@ -367,9 +373,12 @@ impl Breaker {
         }
     }
 
-    /// Does what time, and what was counted, have brought about.
+    /// Does what time, what was counted, and a breaker that was switched off have brought
+    /// about.
     pub fn catch_up(&mut self, moment: &mut Moment<'_>) {
-        if let State::HalfOpen(probes) = &mut self.state {
+        if !moment.config.enabled {
+            self.switch_off(moment);
+        } else if let State::HalfOpen(probes) = &mut self.state {
             probes.expire(moment.now);
             self.judge_probes(moment);
         } else if matches!(self.state, State::Recovering) && self.ramp_is_done(moment) {
@@ -393,10 +402,39 @@ impl Breaker {
         self.last_open = Span::ZERO;
     }
 
-    /// Gives the window this shape; what it held in another one is lost.
-    pub fn reshape(&mut self, shape: &WindowShape) {
-        if self.window.shape() != *shape {
-            self.window = Window::new(shape);
+    /// Closes the circuit and forgets what was counted, so that nothing acts from before
+    /// when the breaker is switched on again.
+    fn switch_off(&mut self, moment: &mut Moment<'_>) {
+        if !matches!(self.state, State::Closed) {
+            self.change(State::Closed, Why::SwitchedOff, moment);
+        }
+        self.window.clear();
+        self.consecutive = 0;
+        self.opens = 0;
+        self.last_open = Span::ZERO;
+    }
+
+    /// Admits a request to which the breaker's state could not be asked, unless it is open.
+    pub fn admit_unasked(&self) -> Option<Permit> {
+        (!self.is_open()).then(|| self.permit(None))
+    }
+
+    /// Fits the breaker to a configuration that was loaded at `loaded_at`, later than the
+    /// one that wrote it: what its window held in another shape is lost, and neither the
+    /// open time nor a lease is longer than this configuration allows.
+    pub fn adopt(&mut self, config: &BreakerConfig, loaded_at: Instant) {
+        if self.window.shape() != config.window {
+            self.window = Window::new(&config.window);
+        }
+        match &mut self.state {
+            State::Open { until } => {
+                *until = (*until).min(self.since.after(open_time::longest(&config.open)));
+            }
+            State::HalfOpen(probes) => {
+                let latest = self.since.max(loaded_at).after(config.half_open.lease);
+                probes.shorten_leases(latest);
+            }
+            State::Closed | State::Recovering => {}
         }
     }
 

@@ -21,6 +21,7 @@
 //! The sum of all grants is thus under the account's limit at every moment, however many
 //! workers there are, and nobody has to know how many.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::policy::{BudgetConfig, WHOLE_BP};
@@ -151,6 +152,11 @@ impl Grant {
     /// How many retries may be made.
     pub fn retries(&self) -> u32 {
         self.retries
+    }
+
+    /// Whether the pledge outlasts a request that begins now.
+    fn lasts(&self, account: &Account, now: Instant) -> bool {
+        self.ends >= stretch(account.ledger.lease, now).saturating_add(STRETCHES)
     }
 }
 
@@ -302,7 +308,7 @@ pub struct Purse {
     demand: u32,
     /// When the account was last found empty.
     dry_at: Option<Instant>,
-    dues: Option<Dues>,
+    dues: Option<Box<Dues>>,
 }
 
 impl Purse {
@@ -317,9 +323,10 @@ impl Purse {
         self.dry_at.is_some_and(|at| now.since(at) < interval)
     }
 
-    /// Retries that are held and granted to nobody.
-    pub fn held(&self) -> u32 {
-        self.held.as_ref().map_or(0, |held| held.retries)
+    /// Retries that are held and can still be granted.
+    pub fn held(&self, account: &Account, now: Instant) -> u32 {
+        let held = self.held.as_ref().filter(|held| held.lasts(account, now));
+        held.map_or(0, |held| held.retries)
     }
 
     /// Notes that `wanted` retries are asked for.
@@ -343,8 +350,7 @@ impl Purse {
         now: Instant,
     ) -> Option<Grant> {
         let held = self.held.as_mut()?;
-        let lasts = held.ends >= stretch(account.ledger.lease, now).saturating_add(STRETCHES);
-        if held.retries == 0 || !lasts {
+        if held.retries == 0 || !held.lasts(account, now) {
             return None;
         }
         let balance = held.retries.saturating_add(self.beside);
@@ -401,7 +407,8 @@ impl Purse {
         let Ledger {
             interval, lease, ..
         } = account.ledger;
-        self.dues.get_or_insert(Dues(Ledger::new(interval, lease)))
+        let none = || Box::new(Dues(Ledger::new(interval, lease)));
+        self.dues.get_or_insert_with(none)
     }
 }
 

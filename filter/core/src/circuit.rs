@@ -17,8 +17,8 @@ pub struct Circuit {
     pub breaker: Breaker,
     /// What its retries are paid from; absent where there are none.
     pub account: Option<Box<Account>>,
-    /// What an operator has set in place of that.
-    pub force: Option<Force>,
+    /// What an operator has set in place of that. It expires: see [`Circuit::force`].
+    force: Option<Force>,
     /// When it was last written, which is about when it was last used.
     pub used_at: Instant,
     /// When the newest configuration that wrote it was loaded: while an old and a new
@@ -84,9 +84,27 @@ impl Circuit {
         self.force.filter(|force| now < force.until)
     }
 
+    /// Sets what an operator wants, or lets the breaker decide again.
+    pub fn set_force(&mut self, force: Option<Force>) {
+        self.force = force;
+    }
+
+    /// Drops what is over by now, so that it is not written down.
+    pub fn drop_expired(&mut self, now: Instant) {
+        self.force = self.force(now);
+    }
+
     /// Whether it is as a new one would be, but for what it has counted.
-    pub fn is_closed(&self) -> bool {
-        self.force.is_none() && self.breaker.state() == StateName::Closed
+    pub fn is_closed(&self, now: Instant) -> bool {
+        self.force(now).is_none() && self.breaker.state() == StateName::Closed
+    }
+
+    /// Whether retries may be granted: the breaker is closed or off, and no operator keeps
+    /// requests from passing.
+    pub fn admits_retries(&self, config: &BreakerConfig, now: Instant) -> bool {
+        let forced_open = self.force(now).is_some_and(|it| it.to == Forced::Open);
+        let closed = !config.enabled || self.breaker.state() == StateName::Closed;
+        closed && !forced_open
     }
 
     /// Whether nothing is lost by forgetting it: it is closed, or has been idle for the
@@ -95,21 +113,24 @@ impl Circuit {
         self.force(now).is_none() && self.breaker.is_forgettable(config, self.used_at, now)
     }
 
-    /// Fits the window and the account to a configuration that is newer than the one which
-    /// wrote them.
+    /// Fits the circuit to a configuration. What both it and a newer one have is left as
+    /// the newer one wrote it; an account that is missing is opened in any case, since
+    /// without one no retry is ever granted.
     pub fn adopt(
         &mut self,
         config: &BreakerConfig,
         budget: Option<&BudgetConfig>,
         loaded_at: Instant,
     ) {
-        if loaded_at <= self.loaded_at {
-            return;
+        let newer = loaded_at > self.loaded_at;
+        if newer {
+            self.breaker.adopt(config, loaded_at);
         }
-        self.breaker.reshape(&config.window);
         match (&mut self.account, budget) {
-            (Some(account), Some(budget)) => account.adopt(budget),
-            (account, budget) => *account = budget.map(|budget| Box::new(Account::new(budget))),
+            (Some(account), Some(budget)) if newer => account.adopt(budget),
+            (account @ Some(_), None) if newer => *account = None,
+            (account @ None, Some(budget)) => *account = Some(Box::new(Account::new(budget))),
+            _ => {}
         }
     }
 }

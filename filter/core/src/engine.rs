@@ -29,8 +29,10 @@ use crate::time::{Instant, Span};
 mod answering;
 mod control;
 mod keeping;
+mod order;
 mod retrying;
 mod sharing;
+mod slots;
 mod telling;
 mod ticket;
 mod upkeep;
@@ -39,15 +41,18 @@ pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
 
 use sharing::Reach;
+use slots::SlotShare;
 use ticket::{Admitted, Echo, Plan, Storing};
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
 pub struct Engine<R> {
     policies: Vec<Policy>,
-    /// What the fallbacks of each policy need, found out once.
+    /// Their places, in the order of their names.
+    by_name: Vec<usize>,
+    /// What each policy needs, found out once.
     needs: Vec<Needs>,
-    tables: Vec<KeyTable>,
+    table: KeyTable,
     selector: Selector,
     random: Random,
     admin: Option<Admin>,
@@ -77,7 +82,7 @@ pub struct Engine<R> {
     events: VecDeque<Event>,
 }
 
-/// What the fallbacks of a policy need of a request that passes.
+/// What a policy needs of a request that passes, and what it is given.
 #[derive(Clone, Copy, Debug)]
 struct Needs {
     /// A look at the response's headers.
@@ -88,6 +93,8 @@ struct Needs {
     copy: bool,
     /// That responses are stored.
     storing: Option<Stores>,
+    /// How many slots it has for keys.
+    capacity: u32,
 }
 
 /// What a policy does with stored responses.
@@ -100,8 +107,9 @@ struct Stores {
 }
 
 impl Needs {
-    fn of(policy: &Policy) -> Needs {
+    fn of(policy: &Policy, capacity: u32) -> Needs {
         Needs {
+            capacity,
             response: policy.wants_response(),
             echo: policy.echoes_request_later(),
             copy: policy.asks_cluster_later(),
@@ -124,8 +132,10 @@ impl<R: Records> Engine<R> {
     pub fn new(config: Config, seed: u64, records: R, now: Instant) -> Engine<R> {
         let mut random = Random::new(seed);
         let hash_seed = random.word();
-        let table = |_: &Policy| KeyTable::new(config.limits.keys);
-        let needs: Vec<Needs> = config.policies.iter().map(Needs::of).collect();
+        let slots = SlotShare::of(&config);
+        let needs = |policy: &Policy| Needs::of(policy, slots.of_policy(policy));
+        let needs: Vec<Needs> = config.policies.iter().map(needs).collect();
+        let capacities = needs.iter().map(|needs| needs.capacity);
         let keeps = needs.iter().any(|needs| needs.storing.is_some());
         let bounds = Bounds {
             stale_bytes: config.limits.stale_bytes,
@@ -137,10 +147,11 @@ impl<R: Records> Engine<R> {
             reserved: reserved(&config.policies),
             shelf,
             host: config.host,
-            tables: config.policies.iter().map(table).collect(),
+            table: KeyTable::new(config.limits.keys_total, capacities),
             balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
             needs,
+            by_name: order::by_name(&config.policies),
             policies: config.policies,
             random,
             admin: config.admin,
@@ -157,7 +168,7 @@ impl<R: Records> Engine<R> {
             transitions: Vec::new(),
             events: VecDeque::new(),
         };
-        engine.enter_directory();
+        engine.enter_directory(now);
         engine.hash_by(engine.hash_seed);
         engine
     }
@@ -172,7 +183,7 @@ impl<R: Records> Engine<R> {
 
     /// Headers that are the filter's own: what a client sends under these names is to be
     /// taken off its request before [`Engine::admit`], since the host's route table goes by
-    /// them.
+    /// them. They are in their order, each once.
     pub fn reserved_headers(&self) -> &[Box<str>] {
         &self.reserved
     }
@@ -387,7 +398,7 @@ impl<R: Records> Engine<R> {
         now: Instant,
     ) -> Option<Refusal> {
         let place = ticket.policy;
-        let force = self.tables.get_mut(place)?.entry(at)?.2.view().force(now);
+        let force = self.table.entry(at)?.2.view().force(now);
         let refusal = match force.map(|force| (force.to, force.until)) {
             Some((Forced::Closed, _)) => {
                 ticket.state = StateName::ForcedClosed;
@@ -411,15 +422,13 @@ impl<R: Records> Engine<R> {
                 Err(refusal) => refusal,
             },
         };
-        self.tables.get_mut(place)?.touch(at);
+        self.table.touch(at);
         Some(refusal)
     }
 
     /// Admits a request, by a permit where its outcome is to count.
     fn enter(&mut self, ticket: &mut Ticket, at: u32, permit: Option<Permit>) {
-        if let Some(table) = self.tables.get_mut(ticket.policy) {
-            table.enter(at);
-        }
+        self.table.enter(at);
         if permit.as_ref().is_some_and(Permit::is_probe) {
             ticket.decision = Some(Decision::Probe);
             ticket.watches_clock = true;
@@ -451,10 +460,8 @@ impl<R: Records> Engine<R> {
             self.count_many(ticket.policy, Counter::Retries(verdict.outcome), retries);
         }
         self.settle_attempt(ticket, verdict, now);
-        if let Some(Admitted { at, .. }) = ticket.admitted
-            && let Some(table) = self.tables.get_mut(ticket.policy)
-        {
-            table.leave(at);
+        if let Some(Admitted { at, .. }) = ticket.admitted {
+            self.table.leave(at);
         }
     }
 
@@ -504,12 +511,12 @@ fn reason(verdict: Verdict) -> On {
 }
 
 /// The headers by which policies send requests elsewhere, those of disabled ones included:
-/// the route table goes by them whatever a policy's mode is.
+/// the route table goes by them whatever a policy's mode is. In their order.
 fn reserved(policies: &[Policy]) -> Vec<Box<str>> {
     let mut names: Vec<Box<str>> = Vec::new();
     for route in policies.iter().flat_map(Policy::routes) {
-        if !names.contains(&route.name) {
-            names.push(route.name.clone());
+        if let Err(at) = names.binary_search(&route.name) {
+            names.insert(at, route.name.clone());
         }
     }
     names

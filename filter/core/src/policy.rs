@@ -28,7 +28,7 @@ pub use fallback::{
 /// One hundred percent. Shares are held in basis points: hundredths of a percent.
 pub const WHOLE_BP: u32 = 10_000;
 
-/// Most key tuples of one policy: a full table of them is some 50 MB.
+/// Most key tuples of one policy.
 pub const KEYS_MAX: u32 = 100_000;
 
 /// Most probes of one half-open time: each lease is remembered.
@@ -54,6 +54,8 @@ pub struct Config {
 pub struct Limits {
     /// Key tuples with a breaker of their own, per policy.
     pub keys: u32,
+    /// Key tuples that one worker holds, over all policies.
+    pub keys_total: u32,
     /// Largest request body of which a copy is kept, to be sent again.
     pub replay_body_bytes: u32,
     /// Largest answer to a request that was sent again, or to another cluster, which is
@@ -219,7 +221,7 @@ pub enum KeyPart {
     Cluster,
     /// The host's route.
     Route,
-    /// The host name of the request, in lower case.
+    /// The host name of the request, in lower case and without its port.
     Authority,
     /// The method.
     Method,
@@ -276,9 +278,12 @@ impl StatusSet {
     }
 }
 
-/// The numbers of a circuit breaker. With the three trip rules off it never opens.
+/// The numbers of a circuit breaker. With the three trip rules off it never opens by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerConfig {
+    /// Whether the policy has a breaker. Without one every request passes and nothing is
+    /// counted, whatever state an earlier configuration has left behind.
+    pub enabled: bool,
     /// What the rates are taken over.
     pub window: WindowShape,
     /// Outcomes that must be in the window before a rate can trip; with a count

@@ -13,6 +13,7 @@
 //! Concurrency Control", ACM TODS 6(2), 1981): the step is pure, so losing costs
 //! nothing but its repetition.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::breaker::{Moment, Pending, Permit, Transition};
@@ -29,7 +30,8 @@ use crate::time::{Instant, Span};
 pub struct Replica {
     /// The circuit as it was read last, with what this worker has counted since.
     view: Circuit,
-    pending: Option<Pending>,
+    /// Boxed, since most copies have none at most times.
+    pending: Option<Box<Pending>>,
     /// What this worker has to do with the circuit's account.
     purse: Purse,
     /// The slot of the record.
@@ -122,7 +124,9 @@ impl Replica {
             return false;
         }
         let breaker = &self.view.breaker;
-        let pending = self.pending.get_or_insert_with(|| Pending::new(breaker));
+        let pending = self
+            .pending
+            .get_or_insert_with(|| Box::new(Pending::new(breaker)));
         pending.note(verdict, now);
         true
     }
@@ -178,7 +182,8 @@ impl Replica {
     /// How many retries can be granted, as far as this worker knows.
     pub fn balance(&mut self, now: Instant) -> Option<u32> {
         let account = self.view.account.as_mut()?;
-        Some(account.balance(now).saturating_add(self.purse.held()))
+        let held = self.purse.held(account, now);
+        Some(account.balance(now).saturating_add(held))
     }
 
     /// Notes whether the copy stands in the queue for the next tick; returns whether it
@@ -337,6 +342,7 @@ fn write<R: Records>(
     circuit: &mut Circuit,
     scope: &mut Scope<'_, R>,
 ) -> bool {
+    circuit.drop_expired(scope.now);
     circuit.used_at = scope.now;
     circuit.loaded_at = circuit.loaded_at.max(scope.loaded_at);
     records::write_slot(Some((key, circuit)), scope.buffer);

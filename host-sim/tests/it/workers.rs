@@ -8,6 +8,7 @@ mod configurations;
 mod damage;
 mod history;
 mod keys;
+mod many;
 mod operators;
 mod probes;
 mod scope;

@@ -83,6 +83,37 @@ async fn an_open_circuit_outlives_new_thresholds_and_windows_which_hold_from_the
     .await;
 }
 
+/// How many requests pass a breaker that was taken away.
+const PASSING: usize = 2_000;
+
+#[tokio::test]
+async fn a_breaker_that_was_taken_away_rejects_nobody() {
+    let (upstream, mut envoy) = updatable(one("p", lasting(json!({})))).await;
+    let workers = envoy.client_per_worker().await;
+    fail(&upstream, &workers[0], "/").await;
+    count_is(&envoy, "spillway_open_circuits", 1).await;
+    every_worker_rejects(&upstream, &workers, "/", "open").await;
+    upstream.forget();
+
+    let key = json!([{"header": "x-tenant"}]);
+    let without = file(json!([{"name": "p", "key": key, "retry": {}}]));
+    let workers = updated(&mut envoy, without).await;
+    upstream.reply(Reply::status(503));
+    for worker in workers.iter().cycle().take(PASSING) {
+        // No retry repeats a request of this method.
+        let answer = worker.post("/", &[], "").await;
+        untouched(&answer);
+        assert_eq!(answer.status, 503);
+    }
+    assert_eq!(upstream.hits(), PASSING);
+    count_is(&envoy, "spillway_open_circuits", 0).await;
+
+    // Switched on again, it begins anew.
+    let workers = updated(&mut envoy, one("p", lasting(json!({})))).await;
+    upstream.reply(Reply::status(200));
+    every_worker_passes(&workers, "/").await;
+}
+
 #[tokio::test]
 async fn the_circuits_of_a_policy_go_with_it() {
     let (upstream, mut envoy) = updatable(one("p", lasting(json!({})))).await;

@@ -34,6 +34,14 @@ pub(super) fn choose(
     own.max(hinted)
 }
 
+/// The longest open time that [`choose`] can return.
+pub(super) fn longest(config: &OpenConfig) -> Span {
+    let hint = config.retry_after_max;
+    let jitter = hint.scale(u64::from(config.jitter_bp), u64::from(WHOLE_BP));
+    let hinted = hint.as_ns().saturating_add(jitter.as_ns());
+    config.max_duration.max(Span::from_ns(hinted))
+}
+
 fn between(low_ns: u64, high_ns: u64, random: &mut Random) -> Span {
     Span::from_ns(random.between(low_ns, high_ns))
 }

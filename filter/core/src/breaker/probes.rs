@@ -72,6 +72,13 @@ impl Probes {
         deadlines.max().unwrap_or_default()
     }
 
+    /// Ends all leases at `latest` if they would last longer.
+    pub(super) fn shorten_leases(&mut self, latest: Instant) {
+        for probe in &mut self.live {
+            probe.deadline = probe.deadline.min(latest);
+        }
+    }
+
     /// Whether a lease is over.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.live.iter().any(|probe| now >= probe.deadline)

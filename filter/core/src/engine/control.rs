@@ -94,7 +94,7 @@ impl<R: Records> Operator<'_, R> {
         let (found, version) = Directory::read(&mut self.engine.records);
         let Some(directory) = found else {
             if version.is_some() {
-                self.engine.enter_directory();
+                self.engine.enter_directory(self.now);
             }
             return Directory::default();
         };
@@ -186,13 +186,13 @@ impl<R: Records> Operator<'_, R> {
 }
 
 fn act(circuit: &mut Circuit, action: Action, now: Instant, transitions: &mut Vec<Transition>) {
-    circuit.force = match action {
+    circuit.set_force(match action {
         Action::Force(to, span) => Some(Force {
             to,
             until: now.after(span),
         }),
         Action::Reset | Action::Automatic => None,
-    };
+    });
     if action == Action::Reset {
         circuit.breaker.reset(now, transitions);
     }

@@ -109,10 +109,8 @@ impl<R: Records> Engine<R> {
         let closed = matches!(ticket.state, StateName::Closed | StateName::ForcedClosed);
         let admitted = ticket.admitted.as_ref().filter(|_| closed);
         let (policy, at) = (ticket.policy, admitted.ok_or(Denial::Circuit)?.at);
-        let (table, interval) = (self.tables.get_mut(policy), self.interval);
-        let table = table.ok_or(Denial::Budget)?;
-        let in_flight = table.in_flight(at);
-        let (_, _, replica) = table.entry(at).ok_or(Denial::Budget)?;
+        let (interval, in_flight) = (self.interval, self.table.in_flight(at));
+        let (_, _, replica) = self.table.entry(at).ok_or(Denial::Budget)?;
         replica.ask(wanted);
         if let Some(grant) = replica.grant(wanted, in_flight, now) {
             return Ok(grant);
@@ -120,7 +118,7 @@ impl<R: Records> Engine<R> {
         if replica.is_dry(interval, now) || self.look(policy, at, now) != Shared::Done {
             return Err(Denial::Budget);
         }
-        let entry = self.tables.get_mut(policy).and_then(|it| it.entry(at));
+        let entry = self.table.entry(at);
         entry
             .and_then(|(_, _, replica)| replica.grant(wanted, in_flight, now))
             .ok_or(Denial::Budget)
@@ -167,7 +165,7 @@ impl<R: Records> Engine<R> {
             }
             // The failure counts first: it may be the one that opens the circuit.
             self.settle_attempt(ticket, verdict, now);
-            if counts && !self.is_closed(ticket) {
+            if counts && !self.admits_retries(ticket, now) {
                 return Err(Denial::Circuit);
             }
             Ok((wait, self.take(ticket, 1, now)?))
@@ -186,14 +184,14 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Whether the circuit of a request is closed, as far as this worker knows.
-    fn is_closed(&mut self, ticket: &Ticket) -> bool {
-        let Some(admitted) = &ticket.admitted else {
+    /// Whether the circuit of a request admits retries, as far as this worker knows.
+    fn admits_retries(&mut self, ticket: &Ticket, now: Instant) -> bool {
+        let (Some(admitted), Some(rules)) = (&ticket.admitted, self.policies.get(ticket.policy))
+        else {
             return false;
         };
-        let table = self.tables.get_mut(ticket.policy);
-        let entry = table.and_then(|table| table.entry(admitted.at));
-        entry.is_some_and(|(_, _, replica)| replica.view().is_closed())
+        let entry = self.table.entry(admitted.at);
+        entry.is_some_and(|(_, _, replica)| replica.view().admits_retries(&rules.breaker, now))
     }
 
     /// The wait of a [`Step::Retry`] is over: how long the next attempt may take.
@@ -222,7 +220,9 @@ impl<R: Records> Engine<R> {
     fn readmit(&mut self, ticket: &mut Ticket, now: Instant) -> bool {
         let at = ticket.admitted.as_ref().map(|admitted| admitted.at);
         let permit = match at {
-            Some(at) if self.is_closed(ticket) => self.permit(ticket.policy, at, true, now),
+            Some(at) if self.admits_retries(ticket, now) => {
+                self.permit(ticket.policy, at, true, now)
+            }
             _ => None,
         };
         match (permit, &mut ticket.admitted) {
@@ -294,10 +294,8 @@ impl<R: Records> Engine<R> {
 
     /// Takes a grant back, of which `used` retries were made.
     pub(super) fn settle_grant(&mut self, ticket: &Ticket, grant: Grant, used: u32, now: Instant) {
-        let entry = ticket.admitted.as_ref().and_then(|admitted| {
-            let table = self.tables.get_mut(ticket.policy)?;
-            table.entry(admitted.at)
-        });
+        let admitted = ticket.admitted.as_ref();
+        let entry = admitted.and_then(|admitted| self.table.entry(admitted.at));
         if let Some((_, _, replica)) = entry {
             replica.settle_grant(grant, used, now);
         }
@@ -337,7 +335,7 @@ impl<R: Records> Engine<R> {
 
     /// Sets the gauge of a budget, if it has another value now.
     pub(super) fn tell_balance(&mut self, policy: usize, at: u32, now: Instant) {
-        let entry = self.tables.get_mut(policy).and_then(|it| it.entry(at));
+        let entry = self.table.entry(at);
         let balance = entry.and_then(|(_, _, replica)| replica.balance(now));
         let told = self.balances.get_mut(policy);
         if let (Some(balance), Some(told)) = (balance, told)

@@ -67,18 +67,19 @@ impl<R: Records> Engine<R> {
     /// Nothing is ever deposited there, so these are the minimum rate's.
     fn overflow(&mut self, policy: usize, now: Instant) -> Option<u32> {
         let rules = self.policies.get(policy).filter(|it| it.retry.is_some())?;
-        let table = self.tables.get_mut(policy)?;
-        if let Some(at) = table.overflow() {
+        if let Some(at) = self.table.overflow(policy) {
             return Some(at);
         }
         // Behind the slots that keys can have.
-        let place = self.limits.keys;
+        let place = self.needs.get(policy)?.capacity;
         for _ in 0..TRIES {
             let fresh = Circuit::new(&rules.breaker, rules.budget(), now, self.loaded_at);
             let version = match Slot::read(&mut self.records, &rules.name, place) {
-                Slot::Taken(taken) if taken.key == OVERFLOW_KEY => {
+                Slot::Taken(mut taken) if taken.key == OVERFLOW_KEY => {
+                    let (breaker, budget) = (&rules.breaker, rules.budget());
+                    taken.circuit.adopt(breaker, budget, self.loaded_at);
                     let replica = Replica::new(place, taken.circuit, None, now);
-                    return table.insert_overflow(replica);
+                    return self.table.insert_overflow(policy, replica);
                 }
                 Slot::Taken(taken) => Some(taken.version),
                 Slot::Damaged(version) => Some(version),
@@ -87,22 +88,22 @@ impl<R: Records> Engine<R> {
             write_slot(Some((OVERFLOW_KEY, &fresh)), &mut self.buffer);
             let name = Name::Slot(&rules.name, place);
             if self.records.write(name, &self.buffer, version) {
-                return table.insert_overflow(Replica::new(place, fresh, None, now));
+                let replica = Replica::new(place, fresh, None, now);
+                return self.table.insert_overflow(policy, replica);
             }
         }
         None
     }
 
     fn find_or_place(&mut self, policy: usize, now: Instant) -> Option<Reach> {
-        let table = self.tables.get_mut(policy)?;
-        if let Some(at) = table.find_recent(&self.key) {
+        if let Some(at) = self.table.find_recent(policy, &self.key) {
             return self.refresh(policy, at, now);
         }
         let hash = keys::hash(self.hash_seed, &self.key);
-        if let Some(at) = table.find(hash, &self.key) {
+        if let Some(at) = self.table.find(policy, hash, &self.key) {
             return self.refresh(policy, at, now);
         }
-        let has_room = table.has_room();
+        let has_room = self.table.make_room(policy);
         let key = core::mem::take(&mut self.key);
         let reach = match has_room {
             true => self.place_new(policy, hash, &key, now).map(Reach::Entry),
@@ -116,6 +117,7 @@ impl<R: Records> Engine<R> {
     fn place_new(&mut self, policy: usize, hash: u64, key: &[u8], now: Instant) -> Option<u32> {
         let rules = self.policies.get(policy)?;
         let fresh = Circuit::new(&rules.breaker, rules.budget(), now, self.loaded_at);
+        let mut left_open = false;
         let replica = match self.place(policy, hash, key, &fresh, now)? {
             Place::Found {
                 place, mut taken, ..
@@ -123,12 +125,18 @@ impl<R: Records> Engine<R> {
                 let rules = self.policies.get(policy)?;
                 let budget = rules.budget();
                 taken.circuit.adopt(&rules.breaker, budget, self.loaded_at);
+                left_open = !rules.breaker.enabled && taken.circuit.breaker.is_open();
                 Replica::new(place, taken.circuit, Some(taken.version), now)
             }
             Place::Made(place) => Replica::new(place, fresh, None, now),
             Place::None => return None,
         };
-        self.tables.get_mut(policy)?.insert(hash, key, replica)
+        let at = self.table.insert(policy, hash, key, replica)?;
+        // Gauges and operators are told at once that it is not open any more.
+        if left_open {
+            self.look(policy, at, now);
+        }
+        Some(at)
     }
 
     /// What the circuit of a key says that there is no room for here, if it says no: a
@@ -156,20 +164,20 @@ impl<R: Records> Engine<R> {
             random: &mut self.random,
             transitions: &mut self.transitions,
         };
-        let answer = circuit.breaker.answer(&mut moment);
         // A probe would need room for what becomes of it.
         let state = circuit.breaker.state();
         let retry_after = Span::ZERO;
-        answer
-            .unwrap_or(Err(Refusal { state, retry_after }))
-            .err()
-            .filter(|refusal| refusal.state != StateName::Closed)
+        match circuit.breaker.answer(&mut moment) {
+            Some(answer) => answer.err(),
+            None if circuit.breaker.is_open() => Some(Refusal { state, retry_after }),
+            None => None,
+        }
     }
 
     /// The entry, with a copy of its circuit that is fresh; absent where its circuit has
     /// lost its place.
     fn refresh(&mut self, policy: usize, at: u32, now: Instant) -> Option<Reach> {
-        let (_, _, replica) = self.tables.get_mut(policy)?.entry(at)?;
+        let (_, _, replica) = self.table.entry(at)?;
         if replica.is_stale(self.interval, now) {
             replica.look_again();
             if self.look(policy, at, now) == Shared::NoPlace {
@@ -212,16 +220,16 @@ impl<R: Records> Engine<R> {
         now: Instant,
         seek: impl FnOnce(&Seeker<'_>, &mut R, &mut Vec<u8>) -> T,
     ) -> Option<T> {
-        let (rules, table) = (self.policies.get(policy)?, self.tables.get(policy)?);
+        let (rules, table) = (self.policies.get(policy)?, &self.table);
         let seed = self.hash_seed;
         let seeker = Seeker {
             policy: &rules.name,
-            capacity: self.limits.keys,
+            capacity: self.needs.get(policy)?.capacity,
             config: &rules.breaker,
             key,
             hash,
             now,
-            in_use: &|other| table.in_use(keys::hash(seed, other), other),
+            in_use: &|other| table.in_use(policy, keys::hash(seed, other), other),
         };
         Some(seek(&seeker, &mut self.records, &mut self.buffer))
     }
@@ -236,9 +244,12 @@ impl<R: Records> Engine<R> {
         now: Instant,
     ) -> Option<Result<(Permit, StateName), Refusal>> {
         let config = &self.policies.get(policy)?.breaker;
-        let (_, _, replica) = self.tables.get_mut(policy)?.entry(at)?;
+        let (_, _, replica) = self.table.entry(at)?;
         let breaker = &replica.view().breaker;
-        let state = breaker.state();
+        let state = match config.enabled {
+            true => breaker.state(),
+            false => StateName::Closed,
+        };
         let mut moment = Moment {
             config,
             now,
@@ -248,6 +259,7 @@ impl<R: Records> Engine<R> {
         if let Some(answer) = breaker.answer(&mut moment) {
             return Some(answer.map(|permit| (permit, state)));
         }
+        let unasked = breaker.admit_unasked();
         let mut answer = None;
         let shared = self.share(policy, at, now, &mut |circuit, moment| {
             let permit = circuit.breaker.try_acquire(moment);
@@ -263,7 +275,8 @@ impl<R: Records> Engine<R> {
             Shared::GivenUp => {
                 self.count(policy, Counter::PermitGivenUp);
                 let retry_after = Span::ZERO;
-                Some(Err(Refusal { state, retry_after }))
+                let refusal = Refusal { state, retry_after };
+                Some(unasked.map(|permit| (permit, state)).ok_or(refusal))
             }
             Shared::NoPlace => {
                 self.count(policy, Counter::KeyOverflowed);
@@ -280,12 +293,15 @@ impl<R: Records> Engine<R> {
         verdict: Verdict,
         now: Instant,
     ) {
-        let table = self.tables.get_mut(policy);
-        let Some((_, _, replica)) = table.and_then(|table| table.entry(at)) else {
+        let rules = self.policies.get(policy);
+        let Some((_, _, replica)) = self.table.entry(at) else {
             return;
         };
         if verdict.outcome == Outcome::Success {
             replica.deposit(now);
+        }
+        if rules.is_none_or(|rules| !rules.breaker.enabled) {
+            return;
         }
         if permit.is_probe() {
             let settled = self.share(policy, at, now, &mut |circuit, moment| {
@@ -302,11 +318,9 @@ impl<R: Records> Engine<R> {
 
     /// Merges what waits if it is time to, and leaves for the next tick what still does.
     pub(super) fn merge_or_queue(&mut self, policy: usize, at: u32, now: Instant) {
-        let (Some(rules), Some(table)) = (self.policies.get(policy), self.tables.get_mut(policy))
+        let (Some(rules), Some((_, _, replica))) =
+            (self.policies.get(policy), self.table.entry(at))
         else {
-            return;
-        };
-        let Some((_, _, replica)) = table.entry(at) else {
             return;
         };
         if !replica.has_pending() {
@@ -340,11 +354,8 @@ impl<R: Records> Engine<R> {
             let Some((policy, at, _)) = self.pending.pop_front() else {
                 return;
             };
-            let Some(table) = self.tables.get_mut(policy) else {
-                continue;
-            };
-            table.leave(at);
-            let waits = table.entry(at).is_some_and(|(_, _, replica)| {
+            self.table.leave(at);
+            let waits = self.table.entry(at).is_some_and(|(_, _, replica)| {
                 replica.set_queued(false);
                 replica.has_pending()
             });
@@ -361,7 +372,7 @@ impl<R: Records> Engine<R> {
             return false;
         }
         // Retries that were taken and that nobody asks for are to be given back.
-        let entry = self.tables.get_mut(policy).and_then(|it| it.entry(at));
+        let entry = self.table.entry(at);
         entry.is_none_or(|(_, _, replica)| !replica.has_pending())
     }
 
@@ -372,14 +383,9 @@ impl<R: Records> Engine<R> {
 
     /// Lets an entry wait for the next tick; it stays in its table until then.
     fn queue(&mut self, policy: usize, at: u32, now: Instant) {
-        let Some(table) = self.tables.get_mut(policy) else {
-            return;
-        };
-        let queued = table
-            .entry(at)
-            .is_none_or(|(_, _, replica)| replica.set_queued(true));
-        if !queued {
-            table.enter(at);
+        let entry = self.table.entry(at);
+        if !entry.is_none_or(|(_, _, replica)| replica.set_queued(true)) {
+            self.table.enter(at);
             self.pending.push_back((policy, at, now));
         }
     }
@@ -401,7 +407,7 @@ impl<R: Records> Engine<R> {
                 break;
             }
         }
-        if let Some((_, _, replica)) = self.tables.get_mut(policy).and_then(|it| it.entry(at)) {
+        if let Some((_, _, replica)) = self.table.entry(at) {
             replica.drop_pending();
         }
         Shared::NoPlace
@@ -414,11 +420,9 @@ impl<R: Records> Engine<R> {
         now: Instant,
         act: Act<'_>,
     ) -> Result<u32, Undone> {
-        let (Some(rules), Some(table)) = (self.policies.get(policy), self.tables.get_mut(policy))
+        let (Some(rules), Some((_, key, replica))) =
+            (self.policies.get(policy), self.table.entry(at))
         else {
-            return Err(Undone::GivenUp);
-        };
-        let Some((_, key, replica)) = table.entry(at) else {
             return Err(Undone::GivenUp);
         };
         let mut discarded = 0;
@@ -446,18 +450,18 @@ impl<R: Records> Engine<R> {
     /// because nobody had asked for it for long.
     fn place_again(&mut self, policy: usize, at: u32, now: Instant) -> Option<()> {
         let rules = self.policies.get(policy)?;
-        let (hash, key, replica) = self.tables.get_mut(policy)?.entry(at)?;
+        let (hash, key, replica) = self.table.entry(at)?;
         if key == OVERFLOW_KEY {
             return None;
         }
         let key = key.to_vec();
         let mut fresh = replica.view().clone();
-        if !fresh.is_closed() && fresh.is_forgettable(&rules.breaker, now) {
+        if !fresh.is_closed(now) && fresh.is_forgettable(&rules.breaker, now) {
             fresh = Circuit::new(&rules.breaker, rules.budget(), now, self.loaded_at);
         }
         fresh.used_at = now;
         let placed = self.place(policy, hash, &key, &fresh, now)?;
-        let (_, _, replica) = self.tables.get_mut(policy)?.entry(at)?;
+        let (_, _, replica) = self.table.entry(at)?;
         match placed {
             Place::Found { place, taken, .. } => replica.move_to(place, taken.circuit, true),
             Place::Made(place) => replica.move_to(place, fresh, false),

@@ -32,11 +32,8 @@ impl<R: Records> Engine<R> {
         if self.transitions.is_empty() && discarded == 0 {
             return;
         }
-        let Some(table) = self.tables.get_mut(policy) else {
-            return;
-        };
-        let key = table.parts(at);
-        let place = table.entry(at).map(|(_, _, replica)| replica.place());
+        let key = self.table.parts(at);
+        let place = self.table.entry(at).map(|(_, _, replica)| replica.place());
         let transitions = core::mem::take(&mut self.transitions);
         self.tell_transitions(policy, &key, &transitions);
         self.transitions = transitions;
@@ -66,7 +63,8 @@ impl<R: Records> Engine<R> {
     /// Notes what a slot of a policy of this configuration holds now.
     pub(super) fn note_slot(&mut self, policy: usize, place: u32) {
         let name: Box<str> = self.policy_name(policy).into();
-        self.note_in_census(policy, (&name, self.limits.keys), place);
+        let capacity = self.needs.get(policy).map_or(0, |needs| needs.capacity);
+        self.note_in_census(policy, (&name, capacity), place);
     }
 
     /// Notes what a slot holds now, and sets the gauges. Who changes the same slot at the

@@ -17,6 +17,7 @@ mod outage;
 mod retries;
 mod stale;
 mod streams;
+mod switches;
 mod workers;
 
 /// One engine, one clock, and what came out.

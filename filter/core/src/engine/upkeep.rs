@@ -8,8 +8,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::keys::{self, OVERFLOW_KEY};
-use crate::policy::Policy;
+use crate::keys::{self, KeyTable, OVERFLOW_KEY};
+use crate::policy::Mode;
 use crate::records::{self, Census, Directory, Entry, Records, Slot, TRIES, Totals};
 use crate::stale::{self, Shelf};
 use crate::time::Instant;
@@ -19,7 +19,7 @@ use super::Engine;
 impl<R: Records> Engine<R> {
     /// Enters the policies into the directory and takes over its seed. Circuits whose keys
     /// stand elsewhere now move there. A configuration without policies only looks on.
-    pub(super) fn enter_directory(&mut self) {
+    pub(super) fn enter_directory(&mut self, now: Instant) {
         for _ in 0..TRIES {
             let (found, version) = Directory::read(&mut self.records);
             if found.is_none() && version.is_some() {
@@ -40,8 +40,8 @@ impl<R: Records> Engine<R> {
             if new == old || new.write(&mut self.records, version, &mut self.buffer) {
                 for entry in &old.policies {
                     let same = new.find(&entry.name);
-                    if same.is_some_and(|now| !now.has_slots_of(entry)) {
-                        self.clear(entry, same);
+                    if same.is_some_and(|same| !same.has_slots_of(entry)) {
+                        self.clear(entry, same, now);
                     }
                 }
                 return;
@@ -63,10 +63,8 @@ impl<R: Records> Engine<R> {
             current: false,
             ..entry.clone()
         });
-        let gone: Vec<Entry> = gone.collect();
-        for entry in gone {
-            new.enter(entry);
-        }
+        let gone = gone.collect();
+        new.join(gone);
         new
     }
 
@@ -81,11 +79,9 @@ impl<R: Records> Engine<R> {
     /// Shares what is still to be shared, and empties the slots of policies that no
     /// configuration has any more, and those that nobody looks into any more.
     pub fn retire(&mut self, now: Instant) {
-        for table in &mut self.tables {
-            for at in table.entries() {
-                if let Some((_, _, replica)) = table.entry(at) {
-                    replica.ask_for_nothing();
-                }
+        for at in self.table.entries() {
+            if let Some((_, _, replica)) = self.table.entry(at) {
+                replica.ask_for_nothing();
             }
         }
         let mut before = usize::MAX;
@@ -97,18 +93,20 @@ impl<R: Records> Engine<R> {
             return;
         };
         let mut gone = Vec::new();
-        for entry in self.entries() {
+        let own = self.entries();
+        self.leave(&own, &directory);
+        for entry in own {
             match directory.find(&entry.name) {
-                Some(now) if !now.has_slots_of(&entry) => self.leave(&entry, now),
-                Some(now) if now.current => {}
+                Some(listed) if !listed.has_slots_of(&entry) => {}
+                Some(listed) if listed.current => {}
                 _ => {
-                    self.clear(&entry, None);
+                    self.clear(&entry, None, now);
                     gone.push(entry.name);
                 }
             }
         }
         self.strike_out(&gone);
-        self.tables.clear();
+        self.table = KeyTable::new(0, core::iter::empty());
     }
 
     /// Takes policies, which are in order, out of the directory, if no configuration has
@@ -132,28 +130,39 @@ impl<R: Records> Engine<R> {
 
     /// Empties the slots in which requests that ended late have put their keys again,
     /// where keys now stand elsewhere.
-    fn leave(&mut self, mine: &Entry, now: &Entry) {
-        let policy = self.index_of(&mine.name);
-        let Some(table) = self.tables.get_mut(policy) else {
-            return;
-        };
-        let mut places = Vec::new();
-        for at in table.entries() {
-            if let Some((hash, key, replica)) = table.entry(at) {
-                places.push((replica.place(), hash, key.to_vec()));
+    fn leave(&mut self, own: &[Entry], listed: &Directory) {
+        for at in self.table.entries() {
+            let name = self
+                .table
+                .policy_of(at)
+                .and_then(|at| self.policies.get(at));
+            let name = name.map(|policy| &policy.name);
+            let mine = name.and_then(|name| {
+                let at = own.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+                own.get(at)
+            });
+            let now = name.and_then(|name| listed.find(name));
+            if let (Some(mine), Some(now)) = (mine, now)
+                && !now.has_slots_of(mine)
+                && let Some((hash, key, replica)) = self.table.entry(at)
+            {
+                let (place, key) = (replica.place(), key.to_vec());
+                self.leave_slot(mine, now, (hash, &key), place);
             }
         }
-        for (place, hash, key) in places {
-            if now.key_hash == mine.key_hash && self.is_found_at(now, hash, &key, place) {
-                continue;
-            }
-            // A newer configuration may have put the same key there for its own.
-            let slot = Slot::read(&mut self.records, &mine.name, place);
-            let newer = matches!(slot, Slot::Taken(it) if it.circuit.loaded_at > self.loaded_at);
-            let buffer = &mut self.buffer;
-            if !newer && records::vacate(&mut self.records, &mine.name, place, Some(&key), buffer) {
-                self.note_in_census(policy, (&mine.name, now.capacity), place);
-            }
+    }
+
+    fn leave_slot(&mut self, mine: &Entry, now: &Entry, (hash, key): (u64, &[u8]), place: u32) {
+        if now.key_hash == mine.key_hash && self.is_found_at(now, hash, key, place) {
+            return;
+        }
+        // A newer configuration may have put the same key there for its own.
+        let slot = Slot::read(&mut self.records, &mine.name, place);
+        let newer = matches!(slot, Slot::Taken(it) if it.circuit.loaded_at > self.loaded_at);
+        let buffer = &mut self.buffer;
+        if !newer && records::vacate(&mut self.records, &mine.name, place, Some(key), buffer) {
+            let policy = self.index_of(&mine.name);
+            self.note_in_census(policy, (&mine.name, now.capacity), place);
         }
     }
 
@@ -169,25 +178,25 @@ impl<R: Records> Engine<R> {
             && !places.filter(|other| *other != place).any(holds)
     }
 
-    /// The policies as the directory lists them.
+    /// The policies as the directory lists them. A disabled one is as if it were missing:
+    /// what it has counted goes.
     fn entries(&self) -> Vec<Entry> {
-        let entry = |policy: &Policy| Entry {
-            name: policy.name.clone(),
-            capacity: self.limits.keys,
-            key_hash: keys::make_of(&policy.key),
-            mode: policy.mode,
-            current: true,
+        let entry = |at: &usize| {
+            let policy = self.policies.get(*at)?;
+            (policy.mode != Mode::Disabled).then(|| Entry {
+                name: policy.name.clone(),
+                capacity: self.needs.get(*at).map_or(0, |needs| needs.capacity),
+                key_hash: keys::make_of(&policy.key),
+                mode: policy.mode,
+                current: true,
+            })
         };
-        let mut directory = Directory::default();
-        for policy in &self.policies {
-            directory.enter(entry(policy));
-        }
-        directory.policies
+        self.by_name.iter().filter_map(entry).collect()
     }
 
     /// Empties the slots of a policy. Circuits that are not closed move to where the
     /// policy's keys stand now, if they are made of the same parts.
-    fn clear(&mut self, gone: &Entry, now_as: Option<&Entry>) {
+    fn clear(&mut self, gone: &Entry, now_as: Option<&Entry>, now: Instant) {
         let moves = now_as.is_some_and(|now| now.key_hash == gone.key_hash);
         let buffer = &mut self.buffer;
         let (overflow, key) = (gone.capacity, Some(OVERFLOW_KEY));
@@ -200,7 +209,7 @@ impl<R: Records> Engine<R> {
         for place in census.taken() {
             if moves
                 && let Slot::Taken(taken) = Slot::read(&mut self.records, &gone.name, place)
-                && !taken.circuit.is_closed()
+                && !taken.circuit.is_closed(now)
             {
                 moving.push(taken);
             }
@@ -217,7 +226,6 @@ impl<R: Records> Engine<R> {
         self.gauges(policy, Some(census.totals()), Totals::default());
         for taken in moving {
             let hash = keys::hash(self.hash_seed, &taken.key);
-            let now = self.loaded_at;
             self.place(policy, hash, &taken.key, &taken.circuit, now);
         }
     }
@@ -225,8 +233,11 @@ impl<R: Records> Engine<R> {
     /// The place of a policy of this name, whether it is one of this configuration or
     /// not.
     pub(super) fn index_of(&mut self, name: &str) -> usize {
-        let mut own = self.policies.iter();
-        let own = own.position(|policy| *policy.name == *name);
+        let of_place = |at: &usize| self.policies.get(*at).map(|policy| &*policy.name);
+        let found = self
+            .by_name
+            .binary_search_by(|at| of_place(at).cmp(&Some(name)));
+        let own = found.ok().and_then(|at| self.by_name.get(at)).copied();
         own.unwrap_or_else(|| {
             let mut others = self.others.iter();
             let place = others

@@ -3,6 +3,8 @@
 //! The links live in the entries, so that moving an entry to the end allocates
 //! nothing and takes the same time however many there are.
 
+use alloc::boxed::Box;
+
 use super::{Entry, entry_of, entry_of_mut};
 
 /// First and last entry of a queue.
@@ -25,7 +27,7 @@ impl List {
     }
 
     /// Appends an entry that is in no queue.
-    pub(super) fn push_back(&mut self, at: u32, entries: &mut [Entry]) {
+    pub(super) fn push_back(&mut self, at: u32, entries: &mut [Box<Entry>]) {
         let before = self.last.replace(at);
         match before {
             None => self.first = Some(at),
@@ -40,7 +42,7 @@ impl List {
     }
 
     /// Takes out an entry that is in this queue.
-    pub(super) fn remove(&mut self, at: u32, entries: &mut [Entry]) {
+    pub(super) fn remove(&mut self, at: u32, entries: &mut [Box<Entry>]) {
         let Some(Links { before, after }) = entry_of(entries, at).map(|entry| entry.links) else {
             return;
         };
@@ -55,7 +57,7 @@ impl List {
     }
 }
 
-fn set(entries: &mut [Entry], at: u32, change: impl FnOnce(&mut Links)) {
+fn set(entries: &mut [Box<Entry>], at: u32, change: impl FnOnce(&mut Links)) {
     if let Some(entry) = entry_of_mut(entries, at) {
         change(&mut entry.links);
     }

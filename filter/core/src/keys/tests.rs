@@ -17,20 +17,35 @@ fn replica(place: u32) -> Replica {
     Replica::new(place, Circuit::new(&breaker(""), None, now, now), None, now)
 }
 
+/// A table with room for so many keys of one policy.
+fn table(capacity: u32) -> KeyTable {
+    KeyTable::new(1_000, core::iter::once(capacity))
+}
+
 fn insert(table: &mut KeyTable, key: &str) -> Option<u32> {
-    table.insert(hash(7, key.as_bytes()), key.as_bytes(), replica(0))
+    insert_for(table, 0, key)
+}
+
+fn insert_for(table: &mut KeyTable, policy: usize, key: &str) -> Option<u32> {
+    let hash = hash(7, key.as_bytes());
+    table.insert(policy, hash, key.as_bytes(), replica(0))
 }
 
 fn find(table: &mut KeyTable, key: &str) -> Option<u32> {
-    table.find(hash(7, key.as_bytes()), key.as_bytes())
+    find_for(table, 0, key)
+}
+
+fn find_for(table: &mut KeyTable, policy: usize, key: &str) -> Option<u32> {
+    table.find(policy, hash(7, key.as_bytes()), key.as_bytes())
 }
 
 #[test]
 fn a_key_keeps_its_place_and_its_circuit() {
-    let mut table = KeyTable::new(3);
-    assert!(table.is_empty() && table.has_room());
+    let mut table = table(3);
+    assert!(table.is_empty() && table.make_room(0));
     for (place, key) in ["a", "b", ""].into_iter().enumerate() {
         let at = table.insert(
+            0,
             hash(7, key.as_bytes()),
             key.as_bytes(),
             replica(place as u32 + 10),
@@ -47,40 +62,40 @@ fn a_key_keeps_its_place_and_its_circuit() {
 
 #[test]
 fn the_key_that_was_found_last_is_found_without_its_hash() {
-    let mut table = KeyTable::new(2);
-    assert_eq!(table.find_recent(b""), None);
+    let mut table = table(2);
+    assert_eq!(table.find_recent(0, b""), None);
     for key in ["a", "b"] {
         insert(&mut table, key);
     }
     for (found, key, expected) in [("b", "b", Some(1)), ("a", "b", None), ("a", "a", Some(0))] {
         find(&mut table, found);
-        assert_eq!(table.find_recent(key.as_bytes()), expected);
+        assert_eq!(table.find_recent(0, key.as_bytes()), expected);
     }
     // Its place is another key's now.
     insert(&mut table, "c");
-    assert_eq!(table.find_recent(b"a"), None);
+    assert_eq!(table.find_recent(0, b"a"), None);
 }
 
 #[test]
 fn where_all_keys_are_in_use_there_is_no_room() {
-    let mut table = KeyTable::new(2);
+    let mut table = table(2);
     for key in ["a", "b"] {
         let at = insert(&mut table, key).expect("room");
         table.enter(at);
     }
     table.enter(0);
-    assert!(!table.has_room());
+    assert!(!table.make_room(0));
     assert_eq!(insert(&mut table, "c"), None);
     table.leave(0);
-    assert!(!table.has_room(), "a is in use twice");
+    assert!(!table.make_room(0), "a is in use twice");
     table.leave(0);
     assert_eq!(insert(&mut table, "c"), Some(0));
-    assert!(!table.in_use(hash(7, b"a"), b"a") && table.in_use(hash(7, b"b"), b"b"));
+    assert!(!table.in_use(0, hash(7, b"a"), b"a") && table.in_use(0, hash(7, b"b"), b"b"));
 }
 
 #[test]
 fn a_place_that_is_not_there_is_nobodys() {
-    let mut table = KeyTable::new(1);
+    let mut table = table(1);
     for at in [0, 7, u32::MAX] {
         table.enter(at);
         table.touch(at);
@@ -124,13 +139,13 @@ fn the_table_equals_a_naive_list_under_random_histories() {
     for seed in 0..200 {
         let mut random = Random::new(seed);
         let capacity = 1 + (seed % 5) as usize;
-        let (mut table, mut naive) = (KeyTable::new(capacity as u32), Naive::default());
+        let (mut table, mut naive) = (table(capacity as u32), Naive::default());
         for step in 0..500 {
             let key = random.between(0, 7).to_string();
             let at = find(&mut table, &key);
             assert_eq!(at.is_some(), naive.find(&key).is_some(), "{seed} {step}");
             let Some(at) = at else {
-                let room = table.has_room();
+                let room = table.make_room(0);
                 assert_eq!(insert(&mut table, &key).is_some(), room);
                 assert_eq!(naive.insert(&key, capacity), room, "{seed} {step}");
                 continue;
@@ -151,6 +166,83 @@ fn the_table_equals_a_naive_list_under_random_histories() {
             }
         }
     }
+}
+
+/// Seven keys in all, four of a policy.
+fn three_policies() -> KeyTable {
+    KeyTable::new(7, [4, 4, 4].into_iter())
+}
+
+#[test]
+fn one_key_under_two_policies_is_two() {
+    let mut table = three_policies();
+    let places = [0, 1].map(|policy| insert_for(&mut table, policy, "a"));
+    assert_eq!(places, [Some(0), Some(1)]);
+    for policy in [0, 1, 2, 3] {
+        let at = find_for(&mut table, policy, "a");
+        assert_eq!(at, places.get(policy).copied().flatten());
+        assert_eq!(table.find_recent(policy, b"a"), at);
+        assert_eq!(at.and_then(|at| table.policy_of(at)), at.map(|_| policy));
+    }
+}
+
+#[test]
+fn beyond_the_total_what_was_not_used_lately_goes_whosever_it_is() {
+    let mut table = three_policies();
+    for n in 0..1_000 {
+        for policy in 0..3 {
+            assert!(insert_for(&mut table, policy, &n.to_string()).is_some());
+            // Asked for again and again, as a caller does who is served.
+            if find_for(&mut table, 2, "regular").is_none() {
+                assert!(n == 0, "{n}");
+                insert_for(&mut table, 2, "regular").expect("room");
+            }
+            let at = find_for(&mut table, 2, "regular").expect("held");
+            table.enter(at);
+            table.leave(at);
+        }
+        assert!(table.len() <= 7);
+    }
+    assert!(table.entries().count() <= 7);
+}
+
+#[test]
+fn who_keeps_all_keys_in_use_leaves_each_policy_one() {
+    let mut table = three_policies();
+    let names = ["a", "b", "c", "d"];
+    for policy in 0..2 {
+        for name in names {
+            if let Some(at) = insert_for(&mut table, policy, name) {
+                table.enter(at);
+            }
+        }
+    }
+    assert_eq!((table.len(), insert_for(&mut table, 1, "e")), (7, None));
+    let own = insert_for(&mut table, 2, "own").expect("a place of its own");
+    table.enter(own);
+    assert_eq!(insert_for(&mut table, 2, "more"), None);
+    assert_eq!(find_for(&mut table, 2, "own"), Some(own));
+    // What is over goes first.
+    table.leave(0);
+    assert_eq!(insert_for(&mut table, 0, "e"), Some(0));
+    assert_eq!(table.len(), 8);
+}
+
+#[test]
+fn an_overflow_is_besides_all_keys_and_never_evicted() {
+    let mut table = KeyTable::new(1, [1].into_iter());
+    let overflow = table.insert_overflow(0, replica(9));
+    for n in 0..10 {
+        assert!(insert(&mut table, &n.to_string()).is_some());
+    }
+    assert_eq!((table.len(), table.overflow(0)), (1, overflow));
+    assert_eq!(overflow.map(|at| table.in_flight(at)), Some(0));
+}
+
+/// A whole table at its default total, with keys of a usual length.
+#[test]
+fn an_entry_takes_less_than_half_a_kilobyte() {
+    assert!(size_of::<Entry>() <= 480, "{}", size_of::<Entry>());
 }
 
 #[test]
@@ -187,7 +279,7 @@ fn every_part_of_a_key_comes_back() {
     let expected: [Option<&[u8]>; 8] = [
         Some(b"c"),
         Some(b"r"),
-        Some(b"shop.example:80"),
+        Some(b"shop.example"),
         Some(b"GET"),
         Some(b"/p/{x}"),
         Some(b"First"),
@@ -196,6 +288,34 @@ fn every_part_of_a_key_comes_back() {
     ];
     let decoded: Vec<Option<&[u8]>> = decoded.iter().map(Option::as_deref).collect();
     assert_eq!(decoded, expected);
+}
+
+/// Each row: authorities of one key. They are compared as `match.authorities` compares them.
+#[test]
+fn an_authority_in_a_key_is_compared_as_in_a_match() {
+    let rows: [&[&str]; 8] = [
+        &["api", "API", "api:1", "Api:65536", "api:00"],
+        &["10.0.0.1", "10.0.0.1:80"],
+        &["[::1]", "[::1]:80", "[::1]:443"],
+        // Without brackets the last group is no port.
+        &["::1"],
+        &["::1:80"],
+        // What is no port is part of the name, as is the dot at its end.
+        &["api:"],
+        &["api:http"],
+        &["api.", "API.:80"],
+    ];
+    let mut keys = BTreeSet::new();
+    for row in rows {
+        let mut of_row = BTreeSet::new();
+        for authority in row {
+            let request = Asking::default().with(":authority", authority);
+            of_row.insert(encoded(r#"["authority"]"#, &request).expect("a key"));
+        }
+        assert_eq!(of_row.len(), 1, "{row:?}");
+        keys.append(&mut of_row);
+    }
+    assert_eq!(keys.len(), rows.len());
 }
 
 #[test]

@@ -5,10 +5,15 @@
 //! with errors is thrown away whole, so the stand-in is never used. Each object
 //! remembers the names it was asked for: what is left over is unknown, and the
 //! names asked for are what a slip is compared with.
+//!
+//! Where a value stands is written out only for an error. Most fields of a file with
+//! thousands of policies are absent, and a path for each would be most of the time that
+//! reading takes.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -50,13 +55,15 @@ impl Errors {
         self.record.into_notes()
     }
 
-    pub(super) fn add(&self, position: &[usize], path: String, problem: Problem) {
+    #[cold]
+    fn add(&self, way: &Way<'_>, problem: Problem) {
         // Never borrowed across a call, so the borrow cannot fail.
         if let Ok(mut found) = self.found.try_borrow_mut()
             && !self.muted.get()
         {
-            let at = found.partition_point(|(other, _)| other.as_slice() <= position);
-            found.insert(at, (position.to_vec(), PolicyError { path, problem }));
+            let (position, path) = (way.position(), way.path());
+            let at = found.partition_point(|(other, _)| *other <= position);
+            found.insert(at, (position, PolicyError { path, problem }));
         }
     }
 
@@ -70,8 +77,7 @@ impl Errors {
 #[derive(Clone)]
 pub(super) struct Place<'a> {
     node: Option<&'a Node>,
-    position: Position,
-    path: String,
+    way: Way<'a>,
     errors: &'a Errors,
 }
 
@@ -79,9 +85,60 @@ pub(super) struct Place<'a> {
 pub(super) struct Object<'a> {
     fields: &'a [(String, Node)],
     known: Vec<&'static str>,
-    position: Position,
-    path: String,
+    above: Rc<Way<'a>>,
     errors: &'a Errors,
+}
+
+/// How to come to a place from the top: by the last step, behind those above.
+#[derive(Clone)]
+struct Way<'a> {
+    above: Option<Rc<Way<'a>>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// None: this is the top.
+    Top,
+    /// To a field, by its index and name.
+    Field(usize, &'a str),
+    /// To an item of a list.
+    Item(usize),
+    /// To a value under a name that the user has chosen.
+    Entry(usize, &'a str),
+    /// To what stands for all items or values, while recording.
+    Any(&'static str),
+}
+
+impl<'a> Way<'a> {
+    fn below(above: &Rc<Way<'a>>, step: Step<'a>) -> Way<'a> {
+        let above = Some(above.clone());
+        Way { above, step }
+    }
+
+    fn position(&self) -> Position {
+        let above = self.above.as_ref();
+        let mut position = above.map_or_else(Vec::new, |above| above.position());
+        match self.step {
+            Step::Top | Step::Any(_) => {}
+            Step::Field(index, _) | Step::Item(index) | Step::Entry(index, _) => {
+                position.push(index);
+            }
+        }
+        position
+    }
+
+    fn path(&self) -> String {
+        let above = self.above.as_ref();
+        let path = above.map_or_else(String::new, |above| above.path());
+        match self.step {
+            Step::Top => path,
+            Step::Field(_, name) => join(&path, name),
+            Step::Item(index) => format!("{path}[{index}]"),
+            Step::Entry(_, name) => format!("{path}[{name:?}]"),
+            Step::Any(mark) => format!("{path}{mark}"),
+        }
+    }
 }
 
 impl<'a> Place<'a> {
@@ -89,8 +146,10 @@ impl<'a> Place<'a> {
     pub(super) fn top(node: Option<&'a Node>, errors: &'a Errors) -> Place<'a> {
         Place {
             node,
-            position: Vec::new(),
-            path: String::new(),
+            way: Way {
+                above: None,
+                step: Step::Top,
+            },
             errors,
         }
     }
@@ -111,7 +170,9 @@ impl<'a> Place<'a> {
 
     /// Says for the schema what no getter knows: a pattern, a default of a list.
     pub(super) fn schema(&self, fragment: impl FnOnce() -> Value) {
-        self.errors.record.note(&self.path, fragment);
+        if self.is_recording() {
+            self.errors.record.note(&self.way.path(), fragment);
+        }
     }
 
     /// Notes that a value other than the one found should stand here.
@@ -133,7 +194,7 @@ impl<'a> Place<'a> {
     }
 
     fn wrong(&self, problem: Problem) {
-        self.errors.add(&self.position, self.path.clone(), problem);
+        self.errors.add(&self.way, problem);
     }
 
     /// Any value, as it stands.
@@ -243,34 +304,44 @@ impl<'a> Place<'a> {
                 "x-zero": zero,
             })
         });
-        let (low, high) = (
-            text::show_span(*range.start()),
-            text::show_span(*range.end()),
-        );
-        let or_zero = if zero { "0s or " } else { "" };
-        self.text(&format!("{or_zero}{low} to {high}"), |text| {
-            text::duration(text)
-                .filter(|span| range.contains(span) || (zero && *span == Span::ZERO))
-        })
+        let read = |text| {
+            let span = text::duration(text)?;
+            (range.contains(&span) || (zero && span == Span::ZERO)).then_some(span)
+        };
+        let allowed = || {
+            let low = text::show_span(*range.start());
+            let high = text::show_span(*range.end());
+            let or_zero = if zero { "0s or " } else { "" };
+            format!("{or_zero}{low} to {high}")
+        };
+        self.schema(|| json!({"type": "string", ALLOWED: allowed()}));
+        let value = match self.node? {
+            Node::Text(text) => read(text),
+            _ => None,
+        };
+        if value.is_none() {
+            self.refuse(allowed());
+        }
+        value
     }
 
     /// One of a few words. While recording it is the first, since what else may
     /// stand beside it can depend on it.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let (_, choice) = choices.get(self.word(&names)?)?;
-        Some(*choice)
-    }
-
-    /// The place of one of a few words among them.
-    fn word(&self, words: &[&str]) -> Option<usize> {
-        self.schema(|| json!({"type": "string", "enum": words}));
+        let names = || -> Vec<&str> { choices.iter().map(|(name, _)| *name).collect() };
+        self.schema(|| json!({"type": "string", "enum": names()}));
         if self.is_recording() {
-            return Some(0);
+            return choices.first().map(|(_, choice)| *choice);
         }
-        self.text(&words.join(", "), |text| {
-            words.iter().position(|word| *word == text)
-        })
+        let node = self.node?;
+        let found = match node {
+            Node::Text(text) => choices.iter().find(|(name, _)| text == name),
+            _ => None,
+        };
+        if found.is_none() {
+            self.refuse(names().join(", "));
+        }
+        found.map(|(_, choice)| *choice)
     }
 
     /// One of a few words, the first of which is the default.
@@ -300,25 +371,20 @@ impl<'a> Place<'a> {
         if self.is_recording() {
             read(self.any_below("[]"));
         }
-        let mut list = Vec::new();
-        for item in self.items()? {
-            list.extend(read(item));
-        }
-        Some(list)
-    }
-
-    fn items(&self) -> Option<Vec<Place<'a>>> {
         let Node::List(items) = self.node? else {
             self.refuse("a list");
             return None;
         };
-        let place = |(index, node)| Place {
-            node: Some(node),
-            position: below(&self.position, index),
-            path: format!("{}[{index}]", self.path),
-            errors: self.errors,
-        };
-        Some(items.iter().enumerate().map(place).collect())
+        let above = Rc::new(self.way.clone());
+        let mut list = Vec::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            list.extend(read(Place {
+                node: Some(node),
+                way: Way::below(&above, Step::Item(index)),
+                errors: self.errors,
+            }));
+        }
+        Some(list)
     }
 
     /// An object read by `read`; where it is absent an empty one, so that the
@@ -341,8 +407,7 @@ impl<'a> Place<'a> {
         Object {
             fields: fields.unwrap_or(&[]),
             known: Vec::new(),
-            position: self.position.clone(),
-            path: self.path.clone(),
+            above: Rc::new(self.way.clone()),
             errors: self.errors,
         }
     }
@@ -367,11 +432,11 @@ impl<'a> Place<'a> {
             return alloc::vec![("name", self.any_below("{}"))];
         }
         let fields = self.fields().unwrap_or(&[]);
+        let above = Rc::new(self.way.clone());
         let entry = |(index, (name, node)): (usize, &'a (String, Node))| {
             let place = Place {
                 node: Some(node),
-                position: below(&self.position, index),
-                path: format!("{}[{name:?}]", self.path),
+                way: Way::below(&above, Step::Entry(index, name)),
                 errors: self.errors,
             };
             (name.as_str(), place)
@@ -380,9 +445,10 @@ impl<'a> Place<'a> {
     }
 
     /// What stands for every item or value below, while recording.
-    fn any_below(&self, mark: &str) -> Place<'a> {
+    fn any_below(&self, mark: &'static str) -> Place<'a> {
+        let above = Rc::new(self.way.clone());
         Place {
-            path: format!("{}{mark}", self.path),
+            way: Way::below(&above, Step::Any(mark)),
             ..self.clone()
         }
     }
@@ -391,13 +457,16 @@ impl<'a> Place<'a> {
 impl<'a> Object<'a> {
     /// The field `name`, there or not.
     pub(super) fn at(&mut self, name: &'static str) -> Place<'a> {
-        self.known.push(name);
+        // Where there are no fields none is unknown.
+        if !self.fields.is_empty() {
+            self.known.push(name);
+        }
         let index = self.fields.iter().position(|(n, _)| n == name);
         let field = index.and_then(|index| self.fields.get(index));
+        let index = index.unwrap_or(self.fields.len());
         Place {
             node: field.map(|(_, node)| node),
-            position: below(&self.position, index.unwrap_or(self.fields.len())),
-            path: join(&self.path, name),
+            way: Way::below(&self.above, Step::Field(index, name)),
             errors: self.errors,
         }
     }
@@ -412,9 +481,9 @@ impl<'a> Object<'a> {
     fn finish(&mut self) {
         let description = self.at("description");
         description.text("a text", Some);
-        let mut seen: Vec<&str> = Vec::new();
         for (index, (name, _)) in self.fields.iter().enumerate() {
-            let problem = if seen.contains(&name.as_str()) {
+            let before = self.fields.get(..index).unwrap_or_default();
+            let problem = if before.iter().any(|(other, _)| other == name) {
                 Some(Problem::Twice)
             } else if !self.known.contains(&name.as_str()) {
                 let nearest = text::nearest(name, &self.known);
@@ -423,10 +492,9 @@ impl<'a> Object<'a> {
                 None
             };
             if let Some(problem) = problem {
-                let position = below(&self.position, index);
-                self.errors.add(&position, join(&self.path, name), problem);
+                let way = Way::below(&self.above, Step::Field(index, name));
+                self.errors.add(&way, problem);
             }
-            seen.push(name);
         }
     }
 }
@@ -438,12 +506,6 @@ fn whole_or_decimal(hundredths: u32) -> Value {
     } else {
         json!(f64::from(hundredths) / 100.0)
     }
-}
-
-fn below(position: &[usize], index: usize) -> Position {
-    let mut below = position.to_vec();
-    below.push(index);
-    below
 }
 
 /// `path.name`, with names that are no plain words in quotes.

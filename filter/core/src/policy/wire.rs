@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
+use hashbrown::HashMap;
 use serde_json::json;
 
 use super::error::PolicyError;
@@ -35,6 +36,8 @@ const SYNC_INTERVALS: RangeInclusive<Span> = Span::from_ms(10)..=Span::from_ms(5
 const SYNC_INTERVAL: Span = Span::from_ms(100);
 /// Bodies of this size, at a few requests at a time, are a worker's memory already.
 const REPLAY_BYTES_MAX: u32 = 16 * 1_048_576;
+/// More keys than this are a quarter of what a virtual machine may have.
+const KEYS_TOTAL_MAX: u32 = 262_144;
 /// Kept answers are memory of the whole proxy; with less than this none has room.
 const STALE_BYTES: RangeInclusive<u32> = 4_096..=1_073_741_824;
 /// Where the admin answers unless another path is asked for.
@@ -89,7 +92,8 @@ fn policies(place: &Place<'_>, may_be_empty: bool) -> Vec<Policy> {
     if place.is_absent() {
         place.missing();
     }
-    let mut taken: Vec<Box<str>> = Vec::new();
+    // The type of the selector's files, so that it costs the module nothing.
+    let mut taken: HashMap<Box<[u8]>, Vec<usize>> = HashMap::new();
     let read = |item: Place<'_>| {
         item.schema(|| {
             let by_path = json!({"key": {"contains": {"const": "path"}}});
@@ -100,13 +104,14 @@ fn policies(place: &Place<'_>, may_be_empty: bool) -> Vec<Policy> {
             })
         });
         let policy = item.object(policy);
-        if taken.contains(&policy.name) {
+        let earlier = taken.entry(policy.name.as_bytes().into()).or_default();
+        if !earlier.is_empty() {
             item.conflict(&format!(
                 "has the name {:?}, which an earlier policy has too",
                 policy.name
             ));
         } else if !policy.name.is_empty() {
-            taken.push(policy.name.clone());
+            earlier.push(0);
         }
         Some(policy)
     };
@@ -121,6 +126,7 @@ fn policies(place: &Place<'_>, may_be_empty: bool) -> Vec<Policy> {
 fn limits(o: &mut Object<'_>) -> Limits {
     Limits {
         keys: o.at("keys").integer(1..=super::KEYS_MAX, 1_000),
+        keys_total: o.at("keys_total").integer(1..=KEYS_TOTAL_MAX, 16_384),
         replay_body_bytes: o
             .at("replay_body_bytes")
             .integer(0..=REPLAY_BYTES_MAX, 65_536),
@@ -191,7 +197,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         key,
         outcome: o.at("outcome").object(outcome),
         breaker: if breaker.is_absent() {
-            breaker::never_trips(&breaker)
+            breaker::switched_off(&breaker)
         } else {
             breaker.object(breaker::circuit_breaker)
         },

@@ -57,12 +57,18 @@ impl Directory {
         (directory, Some(version))
     }
 
-    /// Enters a policy that is not listed yet, in its place. Not by sorting all, which would
-    /// be five kilobytes of the module for what happens once.
-    pub fn enter(&mut self, entry: Entry) {
-        let before = |other: &Entry| other.name < entry.name;
-        let at = self.policies.partition_point(before);
-        self.policies.insert(at, entry);
+    /// Enters policies, which are in the order of their names and not listed yet.
+    pub fn join(&mut self, more: Vec<Entry>) {
+        let mut joined = Vec::with_capacity(self.policies.len().saturating_add(more.len()));
+        let mut own = core::mem::take(&mut self.policies).into_iter().peekable();
+        for entry in more {
+            while let Some(before) = own.next_if(|own| own.name < entry.name) {
+                joined.push(before);
+            }
+            joined.push(entry);
+        }
+        joined.extend(own);
+        self.policies = joined;
     }
 
     /// Writes it over the one of this version.

@@ -216,10 +216,10 @@ fn a_forced_circuit_stays_until_the_force_ends() {
     use crate::circuit::{Force, Forced};
     let mut bench = Bench::new(1);
     let mut forced = Circuit::new(&bench.config, None, bench.now, bench.now);
-    forced.force = Some(Force {
+    forced.set_force(Some(Force {
         to: Forced::Closed,
         until: bench.now.after(Span::from_secs(60)),
-    });
+    }));
     bench.put("a", &forced);
     bench.wait(59_000);
     assert!(matches!(bench.request("b"), Place::None));

@@ -67,7 +67,7 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
             Forced::Closed
         };
         let until = now.after(Span::from_secs(60));
-        circuit.force = random.chance(1_000).then_some(Force { to, until });
+        circuit.set_force(random.chance(1_000).then_some(Force { to, until }));
         circuit.used_at = now;
         each(&circuit);
     }
@@ -191,10 +191,10 @@ fn the_layout_of_this_version_is_this() {
     let now = at_ms(2);
     let budget = crate::testing::policy(r#""retry": {}"#).budget().copied();
     let mut circuit = Circuit::new(&breaker(""), budget.as_ref(), now, at_ms(1));
-    circuit.force = Some(Force {
+    circuit.set_force(Some(Force {
         to: Forced::Open,
         until: at_ms(3),
-    });
+    }));
     let bytes = record(&circuit);
     let fields = &bytes[..bytes.len() - CHECKSUM_BYTES];
     let ms = |ms: u64| (ms * 1_000_000).to_le_bytes();

@@ -469,6 +469,14 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          not closed, new tuples share a circuit that counts and never rejects.",
     ),
     (
+        "limits.keys_total",
+        "Key tuples that one worker holds, over all policies. Beyond that the ones that were not \
+         used lately go, and where all are in use new ones share a circuit that counts and never \
+         rejects. The proxy has eight times as many slots: where policies whose keys callers can \
+         invent would have more by limits.keys, they share these evenly, but have at least 16 \
+         each.",
+    ),
+    (
         "limits.replay_body_bytes",
         "Largest request body of which the filter keeps a copy, to send the request again or to \
          another cluster.",

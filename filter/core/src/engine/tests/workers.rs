@@ -267,7 +267,7 @@ fn an_older_configuration_goes_on_counting_in_the_newer_ones_window() {
         workers.serve(1, 200);
     }
     let view = |engine: &mut Engine<Memory>| {
-        let (_, _, replica) = engine.tables[0].entry(0).expect("an entry");
+        let (_, _, replica) = engine.table.entry(0).expect("an entry");
         let breaker = &replica.view().breaker;
         (breaker.shape(), breaker.counts().requests)
     };
@@ -648,7 +648,7 @@ fn no_two_workers_hold_different_states_of_one_generation() {
             }
             let other = &mut *other.borrow_mut();
             for engine in workers.engines.iter_mut().chain([other]) {
-                let Some((_, _, replica)) = engine.tables[0].entry(0) else {
+                let Some((_, _, replica)) = engine.table.entry(0) else {
                     continue;
                 };
                 let breaker = &replica.view().breaker;

@@ -23,6 +23,7 @@ fn defaults() -> Policy {
             overflow: Outcome::Ignored,
         },
         breaker: BreakerConfig {
+            enabled: true,
             window: WindowShape::Time {
                 duration: Span::from_secs(10),
             },
@@ -100,6 +101,7 @@ fn the_smallest_useful_file_has_every_default() {
         policies: alloc::vec![defaults()],
         limits: Limits {
             keys: 1_000,
+            keys_total: 16_384,
             replay_body_bytes: 65_536,
             replay_answer_bytes: 1_048_576,
             stale_bytes: 8_388_608,
@@ -118,6 +120,7 @@ fn the_smallest_useful_file_has_every_default() {
 fn without_a_circuit_breaker_nothing_can_open() {
     let mut expected = defaults();
     expected.name = "p".into();
+    expected.breaker.enabled = false;
     expected.breaker.failure_rate_bp = 0;
     expected.breaker.slow_rate_bp = 0;
     assert_eq!(policy(""), expected);

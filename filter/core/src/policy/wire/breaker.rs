@@ -24,9 +24,10 @@ pub(super) const fn ms(low: u64, high: u64) -> RangeInclusive<Span> {
 pub(super) const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// The breaker of a policy without one: its rules are off.
-pub(super) fn never_trips(absent: &Place<'_>) -> BreakerConfig {
+/// The breaker of a policy without one.
+pub(super) fn switched_off(absent: &Place<'_>) -> BreakerConfig {
     BreakerConfig {
+        enabled: false,
         failure_rate_bp: 0,
         slow_rate_bp: 0,
         consecutive_failures: 0,
@@ -45,6 +46,7 @@ pub(super) fn circuit_breaker(o: &mut Object<'_>) -> BreakerConfig {
         })
     });
     BreakerConfig {
+        enabled: true,
         window: window_place.object(window),
         minimum_requests: o.at("minimum_requests").integer(1..=REQUESTS_MAX, 20),
         failure_rate_bp: o.at("failure_rate_threshold").percent(WHOLE_BP / 2),
