@@ -5,68 +5,73 @@ use std::time::Duration;
 use proxy_wasm::hostcalls;
 use spillway_core::headers::{Hops, is_hop};
 use spillway_core::policy::ClusterConfig;
+use spillway_core::retry::Denial;
 use spillway_core::time::Span;
 
-use crate::host::{self, Buffer};
+use crate::body::Body;
+use crate::copies::Share;
+
+/// What an allocation takes besides its bytes.
+const ALLOCATION_BYTES: usize = 8;
+/// What a header takes besides its bytes.
+const HEADER_BYTES: usize = size_of::<(String, String)>() + 2 * ALLOCATION_BYTES;
 
 /// A copy of a request.
 pub struct Copy {
     /// Where the request goes by itself; empty where the host does not say.
     cluster: String,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    /// Its body, as far as it has come.
+    pub body: Body,
     /// How often it was sent there, the first time included.
     attempts: u32,
+    /// What it takes of the total, without its body.
+    _share: Share,
 }
 
 impl Copy {
-    /// The copy of a request without its body; absent where something of it is no text, or
-    /// it asks for another protocol, which a call cannot.
+    /// The copy of a request without its body.
+    ///
+    /// # Errors
+    ///
+    /// If something of it is no text, or it asks for another protocol, which a call cannot,
+    /// or `total` bytes are taken.
     pub fn new<'a>(
         cluster: &[u8],
         headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> Option<Copy> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.into()).ok();
+        total: u32,
+    ) -> Result<Copy, Denial> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.into()).map_err(|_| Denial::RequestShape);
+        let mut bytes = size_of::<Copy>().saturating_add(cluster.len());
         let mut copied = Vec::new();
         let mut hops = Hops::default();
         for (name, value) in headers {
             match name {
-                b"upgrade" => return None,
+                b"upgrade" => return Err(Denial::RequestShape),
                 b"connection" => hops.add(value),
                 // About how the body is sent, or for the router of this proxy.
                 b"content-length" | b"expect" => {}
                 _ if is_hop(name) || name.starts_with(b"x-envoy-") => {}
-                _ => copied.push((text(name)?, text(value)?)),
+                _ => {
+                    let own = name.len().saturating_add(value.len());
+                    bytes = bytes.saturating_add(own).saturating_add(HEADER_BYTES);
+                    copied.push((text(name)?, text(value)?));
+                }
             }
         }
         copied.retain(|(name, _)| !hops.have(name.as_bytes()));
-        Some(Copy {
+        copied.shrink_to_fit();
+        let mut share = Share::default();
+        if !share.grow(bytes, total) {
+            return Err(Denial::CopiesFull);
+        }
+        Ok(Copy {
             cluster: text(cluster)?,
             headers: copied,
-            body: Vec::new(),
+            body: Body::default(),
             attempts: 1,
+            _share: share,
         })
-    }
-
-    /// Keeps a piece of the body; false where the copy would be larger than `most`.
-    fn push(&mut self, piece: &[u8], most: u32) -> bool {
-        let len = self.body.len().saturating_add(piece.len());
-        let fits = u32::try_from(len).is_ok_and(|len| len <= most);
-        if fits {
-            self.body.extend_from_slice(piece);
-        }
-        fits
-    }
-
-    /// Keeps a piece of the body, `size` bytes in the host's buffer; false as [`Copy::push`].
-    /// What is too large is not even read.
-    pub fn take_body(&mut self, from: Buffer, size: usize, most: u32) -> bool {
-        let piece = match u32::try_from(size) {
-            Ok(0) => Ok(Vec::new()),
-            Ok(size) if size > most => return false,
-            _ => host::buffer(from, size),
-        };
-        piece.is_ok_and(|piece| piece.len() == size && self.push(&piece, most))
     }
 
     /// Whether it is one to which no answer has a body.
@@ -108,7 +113,7 @@ impl Copy {
         }
         headers.extend(more);
         let timeout = Duration::from_millis(timeout.as_ms());
-        let body = Some(&*self.body).filter(|body| !body.is_empty());
+        let body = Some(self.body.bytes()).filter(|body| !body.is_empty());
         // By the SDK, which hands on answers only to calls that it has made.
         hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
     }

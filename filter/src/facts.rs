@@ -131,6 +131,11 @@ pub fn response_headers() -> Headers {
     Pairs::new(host::header_pairs(Map::ResponseHeaders).unwrap_or_default()).to_headers()
 }
 
+/// The length that a response says its body has.
+pub fn response_length() -> Option<u64> {
+    header_number(response_header("content-length"))
+}
+
 /// The answer to the current request.
 #[derive(Clone, Copy)]
 pub enum LiveResponse {

@@ -8,23 +8,25 @@
 //! done, and no other stream gets what was meant for it.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use proxy_wasm::types::Action;
-use spillway_core::engine::{Pairs, Step, Ticket};
+use spillway_core::engine::{Step, Ticket};
 use spillway_core::fallback::Skip;
 use spillway_core::retry::Denial;
 use spillway_core::time::Instant;
 
 use crate::answered::{Answered, Handed};
-use crate::copy::Copy;
+use crate::copies::Share;
 use crate::facts::LiveResponse;
 use crate::host::{self, Buffer, Map};
-use crate::http::{divert, label, publish, send};
-use crate::root::{Engine, Shared};
+use crate::http::{copy_limits, divert, label, publish, send};
+use crate::root::Engine;
+use crate::ticker::Ticker;
 
-/// How often waits are looked at: their jitter is coarser than this.
-const TICK_MS: u32 = 5;
+mod stream;
+
+use stream::{After, WaitsFor};
+pub use stream::{Side, Stream};
 
 /// All streams of one root context that are held back, or were.
 #[derive(Default)]
@@ -37,6 +39,8 @@ pub struct Held {
     calls: RefCell<ById<u32>>,
     /// Whether the host can do it; absent before it was asked.
     is_served: Cell<Option<bool>>,
+    /// The timer, which streams that are held back share with the circuits.
+    pub ticker: Ticker,
 }
 
 /// Values by numbers that mostly rise: a list in their order.
@@ -65,102 +69,17 @@ fn taken<T>(from: &RefCell<ById<T>>, id: u32) -> Option<T> {
     from.try_borrow_mut().ok()?.remove(id)
 }
 
-/// One stream that is held back, or was.
-pub struct Stream {
-    shared: Rc<Shared>,
-    ticket: Box<Ticket>,
-    copy: Box<Copy>,
-    side: Side,
-    waits_for: WaitsFor,
-    /// Headers that the host takes off an answer of the filter's own.
-    bare: Pairs,
-}
-
-/// What of a stream is held back.
-#[derive(Clone, Copy)]
-pub enum Side {
-    /// The request.
-    Request {
-        /// Whether no answer to it has a body.
-        is_head: bool,
-    },
-    /// The response.
-    Response {
-        /// Whether it has no body.
-        bodiless: bool,
-    },
-}
-
-/// What a stream is held back for.
-#[derive(Clone, Copy, PartialEq)]
-enum WaitsFor {
-    /// The time to send its request again.
-    Retry,
-    /// The rest of its request.
-    Body,
-    /// The answer to another attempt.
-    Attempt(u32),
-    /// The answer of another cluster.
-    Call(u32),
-    /// Nothing: it was let go, or answered.
-    Nothing,
-}
-
-/// What became of a stream after a step.
-#[derive(Clone, Copy, PartialEq)]
-enum After {
-    /// It is held back still, or is answered.
-    Stays,
-    /// It is to be let go.
-    Goes,
-}
-
-impl After {
-    fn action(self) -> Action {
-        match self {
-            After::Stays => Action::Pause,
-            After::Goes => Action::Continue,
-        }
-    }
-}
-
-impl Stream {
-    pub fn new(shared: Rc<Shared>, ticket: Box<Ticket>, copy: Box<Copy>, side: Side) -> Stream {
-        Stream {
-            shared,
-            ticket,
-            copy,
-            side,
-            waits_for: WaitsFor::Nothing,
-            bare: Pairs::new(),
-        }
-    }
-
-    /// Lets it go on that is held back.
-    fn go(&self) {
-        let gone = match self.side {
-            Side::Request { .. } => host::continue_request(),
-            Side::Response { .. } => host::continue_response(),
-        };
-        if gone.is_err() {
-            self.shared
-                .reporter
-                .internal_error("the host holds a stream back");
-        }
-    }
-}
-
 impl Held {
-    /// How often ticks have to come; absent where nothing waits for one.
-    pub fn tick_ms(&self) -> Option<u32> {
+    /// When the first wait ends; `None` if nothing waits.
+    pub fn next_due(&self) -> Option<Instant> {
         let waits = self.waits.try_borrow().ok()?;
-        (!waits.is_empty()).then_some(TICK_MS)
+        waits.last().map(|(due, _)| *due)
     }
 
     /// Whether the host sends requests for plugins, and ticks: without, what is held back
     /// would never go on.
     pub fn is_served(&self) -> bool {
-        let ask = || host::sends_requests() && host::set_tick_period(TICK_MS).is_ok();
+        let ask = || host::sends_requests() && self.ticker.works();
         let served = self.is_served.get().unwrap_or_else(ask);
         self.is_served.set(Some(served));
         served
@@ -187,28 +106,37 @@ impl Held {
         };
         let timeout = engine.call(&stream.ticket).map(|to| to.timeout);
         stream.waits_for = WaitsFor::Body;
-        self.wait(context, now.after(timeout.unwrap_or_default()));
-        shared.follow_up(&mut engine);
+        self.wait(context, now.after(timeout.unwrap_or_default()), now);
+        shared.follow_up(&mut engine, now);
         After::Stays
     }
 
     /// A piece of the request of a stream has come; with it `size` bytes are in the host's
-    /// buffer, where what is held back gathers: at the end all of it is there.
+    /// buffer.
     pub fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
         self.request_part(context, |engine, stream, now| {
             if size > 0 {
                 stream.ticket.body_came();
             }
-            let most = engine.replay_body_bytes();
-            let fits = u32::try_from(size).is_ok_and(|size| size <= most);
-            if fits && !ends {
-                return None;
+            let limits = copy_limits(engine);
+            let (body, from) = (&mut stream.copy.body, Buffer::RequestBody);
+            let taken = if !engine.may_divert(&stream.ticket) {
+                body.take(from, size, ends, limits)
+            } else if !engine.fits_buffer(size, ends) {
+                Err(Denial::RequestBody)
+            } else if ends {
+                body.copy(from, size, limits)
+            } else {
+                Ok(())
+            };
+            match taken {
+                Ok(()) if !ends => None,
+                Ok(()) => {
+                    engine.request_complete(&mut stream.ticket, Some(now));
+                    Some(Step::Call)
+                }
+                Err(denial) => Some(pass_over(engine, stream, denial, now)),
             }
-            if fits && stream.copy.take_body(Buffer::RequestBody, size, most) {
-                engine.request_complete(&mut stream.ticket, Some(now));
-                return Some(Step::Call);
-            }
-            Some(pass_over(engine, stream, Denial::RequestBody, now))
         })
     }
 
@@ -233,7 +161,7 @@ impl Held {
             }
             let shared = stream.shared.clone();
             let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
-                return After::Goes;
+                return stream.goes();
             };
             let Some(step) = decide(&mut engine, stream, now) else {
                 return After::Stays;
@@ -264,13 +192,57 @@ impl Held {
         });
     }
 
+    /// A piece of the response of a stream has come, with which `size` bytes are in the host's
+    /// buffer; `None` if the stream is not paused.
+    pub fn response_body(&self, context: u32, size: usize, ends: bool) -> Option<Action> {
+        let after = self.with(context, |stream| {
+            if stream.waits_for == WaitsFor::Nothing {
+                return None;
+            }
+            let shared = stream.shared.clone();
+            let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+                return Some(After::Goes);
+            };
+            if engine.fits_buffer(size, ends) {
+                return Some(After::Stays);
+            }
+            let step = self.cut_short(context, stream, &mut engine, now);
+            drop(engine);
+            Some(self.act(context, stream, step, None, now))
+        });
+        after.flatten().map(After::action)
+    }
+
+    /// Ends the wait of a stream whose failed response has no room in the host's buffer: that
+    /// has to go on, or make way for what needs no wait.
+    fn cut_short(
+        &self,
+        context: u32,
+        stream: &mut Stream,
+        engine: &mut Engine,
+        now: Instant,
+    ) -> Step {
+        self.end_wait(context);
+        if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for {
+            taken(&self.calls, call);
+        }
+        match stream.waits_for {
+            WaitsFor::Call(_) => pass_over(engine, stream, Denial::AnswerShape, now),
+            _ => {
+                stream.ticket.spoil(Denial::AnswerShape);
+                engine.give_up(&mut stream.ticket, Denial::AnswerShape, now)
+            }
+        }
+    }
+
     /// Whether a stream is held back just now.
     pub fn holds(&self, context: u32) -> bool {
         let after = self.with(context, |stream| After::of(stream));
         after == Some(After::Stays)
     }
 
-    fn wait(&self, context: u32, due: Instant) {
+    fn wait(&self, context: u32, due: Instant, now: Instant) {
+        self.ticker.ask(due, now);
         if let Ok(mut waits) = self.waits.try_borrow_mut() {
             let at = waits.partition_point(|(other, _)| *other > due);
             waits.insert(at, (due, context));
@@ -317,11 +289,11 @@ impl Held {
             pass_over(&mut engine, stream, Denial::RequestBody, now)
         } else {
             match self.send_again(context, stream, &mut engine, now) {
-                Ok(()) => return shared.follow_up(&mut engine),
+                Ok(()) => return shared.follow_up(&mut engine, now),
                 Err(step) => step,
             }
         };
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
         drop(engine);
         self.go_on(context, stream, step, None, now);
     }
@@ -366,7 +338,10 @@ impl Held {
         };
         let small = u32::try_from(body).is_ok_and(|len| len <= engine.replay_answer_bytes());
         let answered = headers > 0;
-        let answer = (answered && small && trailers == 0)
+        // While it is handed on it is here as well as in the host.
+        let mut share = Share::default();
+        let fits = small && share.grow(body, engine.copies_bytes());
+        let answer = (answered && fits && trailers == 0)
             .then(|| Answered::read(body))
             .flatten();
         let response = LiveResponse::Replayed { answered };
@@ -376,7 +351,7 @@ impl Held {
             WaitsFor::Call(_) => engine.called(ticket, &response, fits, now),
             _ => engine.replayed(ticket, &response, fits, now),
         };
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
         drop(engine);
         self.go_on(context, stream, step, answer, now);
     }
@@ -401,13 +376,28 @@ impl Held {
 
     fn let_go(&self, context: u32, stream: &mut Stream) {
         stream.waits_for = WaitsFor::Nothing;
-        if host::set_effective_context(context).is_ok() {
+        if host::set_effective_context(context).is_ok() && stream.goes() == After::Goes {
             stream.go();
         }
     }
 
     /// Does what the core has decided about a stream.
     fn act(
+        &self,
+        context: u32,
+        stream: &mut Stream,
+        step: Step,
+        answer: Option<Answered>,
+        now: Instant,
+    ) -> After {
+        let after = self.take_step(context, stream, step, answer, now);
+        match after {
+            After::Goes => stream.goes(),
+            After::Stays => After::Stays,
+        }
+    }
+
+    fn take_step(
         &self,
         context: u32,
         stream: &mut Stream,
@@ -432,9 +422,9 @@ impl Held {
         }
         if let Step::Retry(wait) = step {
             stream.waits_for = WaitsFor::Retry;
-            self.wait(context, now.after(wait));
+            self.wait(context, now.after(wait), now);
         }
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
         if stream.waits_for != WaitsFor::Nothing {
             return After::Stays;
         }
@@ -479,13 +469,4 @@ impl Held {
 fn pass_over(engine: &mut Engine, stream: &mut Stream, denial: Denial, now: Instant) -> Step {
     stream.ticket.spoil(denial);
     engine.skip(&mut stream.ticket, Skip::without_copy(denial), now)
-}
-
-impl After {
-    fn of(stream: &Stream) -> After {
-        match stream.waits_for {
-            WaitsFor::Nothing => After::Goes,
-            _ => After::Stays,
-        }
-    }
 }

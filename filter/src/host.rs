@@ -64,6 +64,13 @@ unsafe extern "C" {
         data: *mut *mut u8,
         len: *mut usize,
     ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        len: usize,
+        data: *const u8,
+        data_len: usize,
+    ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -183,6 +190,12 @@ pub fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
 pub fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, size) })
+}
+
+/// Replaces the first `len` bytes of a body, while it is paused.
+pub fn set_front(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<(), Status> {
+    // SAFETY: `bytes` outlives the call.
+    check(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, len, bytes.as_ptr(), bytes.len()) })
 }
 
 /// All pairs of a map, in the host's encoding: see [`pairs`].

@@ -13,6 +13,7 @@ use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
+use crate::copies;
 use crate::copy::Copy;
 use crate::facts::{self, LiveRequest, LiveResponse};
 use crate::held::{Side, Stream};
@@ -25,8 +26,8 @@ pub struct Http {
     shared: Option<Rc<Shared>>,
     /// There from admission to settlement, but while the stream is among those held back.
     ticket: Option<Box<Ticket>>,
-    /// There while the request may yet be sent once more.
-    copy: Option<Box<Copy>>,
+    /// Whether a copy of the request was made, since it may yet be sent once more.
+    copied: bool,
     /// Whether the stream is among those held back.
     held: bool,
 }
@@ -38,29 +39,28 @@ impl Http {
             id,
             shared,
             ticket: None,
-            copy: None,
+            copied: false,
             held: false,
         }
     }
 
     /// Keeps a piece of the request's body for as long as there is a copy.
     fn copy_body(&mut self, size: usize) {
-        let (Some(shared), Some(copy)) = (&self.shared, &mut self.copy) else {
+        let (Some(shared), true) = (&self.shared, self.copied) else {
             return;
         };
-        let most = shared
-            .engine()
-            .map_or(0, |engine| engine.replay_body_bytes());
-        if !copy.take_body(Buffer::RequestBody, size, most) {
-            self.spoil(Denial::RequestBody);
+        let limits = shared.engine().map(|engine| copy_limits(&engine));
+        if let Some(Err(denial)) = limits.map(|limits| copies::add_body(self.id, size, limits)) {
+            self.spoil(denial);
         }
     }
 
     fn spoil(&mut self, denial: Denial) {
-        if self.copy.take().is_some()
-            && let Some(ticket) = &mut self.ticket
-        {
-            ticket.spoil(denial);
+        if core::mem::take(&mut self.copied) {
+            copies::take(self.id);
+            if let Some(ticket) = &mut self.ticket {
+                ticket.spoil(denial);
+            }
         }
     }
 
@@ -85,8 +85,8 @@ impl Http {
         now: Instant,
     ) -> Action {
         if let Step::Call = step {
-            match copied(request, &mut ticket) {
-                Some(copy) => {
+            match copied(request, &engine) {
+                Ok(copy) => {
                     publish(&engine, ticket.note());
                     drop(engine);
                     let is_head = copy.is_head();
@@ -96,10 +96,13 @@ impl Http {
                     return shared.held.hold(self.id, stream, step, now);
                 }
                 // It stays so for all entries to come.
-                None => step = engine.skip(&mut ticket, Skip::RequestShape, now),
+                Err(denial) => {
+                    ticket.spoil(denial);
+                    step = engine.skip(&mut ticket, Skip::without_copy(denial), now);
+                }
             }
         }
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
         publish(&engine, ticket.note());
         let answered = match &step {
             Step::Answer(answer) => send(shared, answer),
@@ -132,7 +135,7 @@ impl Http {
                 _ => engine.drop_collection(ticket),
             }
         }
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
     }
 
     /// Gives the ticket back, with the host's word on how the request ended if
@@ -144,6 +147,9 @@ impl Http {
         if self.held {
             self.ticket = shared.held.take(self.id);
         }
+        if core::mem::take(&mut self.copied) {
+            copies::take(self.id);
+        }
         let Some(ticket) = self.ticket.take() else {
             return;
         };
@@ -154,7 +160,7 @@ impl Http {
             Some(response) => engine.settle(ticket, &response, now),
             None => engine.abandon(ticket, now),
         }
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
     }
 }
 
@@ -186,13 +192,19 @@ impl HttpContext for Http {
         match admission {
             Admission::Unmatched => Action::Continue,
             Admission::Pass(mut ticket) => {
-                shared.follow_up(&mut engine);
+                shared.follow_up(&mut engine, now);
                 if !shared.host_logs.get() {
                     ticket.watch_response();
                 }
                 publish(&engine, ticket.note());
                 if ticket.wants_copy() {
-                    self.copy = copied(&request, &mut ticket);
+                    match copied(&request, &engine) {
+                        Ok(copy) => {
+                            copies::keep(self.id, copy);
+                            self.copied = true;
+                        }
+                        Err(denial) => ticket.spoil(denial),
+                    }
                 }
                 instruct(&engine, &ticket);
                 self.ticket = Some(ticket);
@@ -251,8 +263,14 @@ impl HttpContext for Http {
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
             return Action::Continue;
         };
+        let mut copy = None;
+        if core::mem::take(&mut self.copied) {
+            copy = copies::take(self.id);
+            if copy.is_none() {
+                ticket.spoil(Denial::CopiesFull);
+            }
+        }
         let mut step = engine.response_headers(ticket, &LiveResponse::Begun, now);
-        let copy = self.copy.take();
         if let Step::Retry(_) = step
             && !(copy.is_some() && shared.held.is_served())
         {
@@ -262,6 +280,9 @@ impl HttpContext for Http {
             && copy.is_none()
         {
             step = engine.skip(ticket, Skip::Host, now);
+        }
+        if !end_of_stream {
+            step = engine.pass_long_response(ticket, step, facts::response_length, now);
         }
         let action = match (step, copy) {
             (step @ (Step::Retry(_) | Step::Call), Some(copy)) => {
@@ -291,22 +312,30 @@ impl HttpContext for Http {
             }
             _ => Action::Continue,
         };
-        shared.follow_up(&mut engine);
+        shared.follow_up(&mut engine, now);
         action
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        // Where bodies come while headers are held back, to let one go is to let both go.
         if self.held
             && let Some(shared) = &self.shared
-            && shared.held.holds(self.id)
+            && let Some(action) = shared.held.response_body(self.id, size, end_of_stream)
         {
-            return Action::Pause;
+            return action;
         }
         if self.ticket.as_ref().is_some_and(|it| it.is_keeping()) {
             self.keep_body(size, end_of_stream);
         }
         Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        let paused = self.held
+            && self
+                .shared
+                .as_ref()
+                .is_some_and(|it| it.held.holds(self.id));
+        action(paused)
     }
 
     fn on_log(&mut self) {
@@ -343,7 +372,7 @@ fn administer(
         unix_ms: host::wall_time().map_or(0, |since_1970| since_1970.as_ms()),
     };
     let answer = admin::answer(&prefix, request, clocks, &mut engine.operator(now))?;
-    shared.follow_up(engine);
+    shared.follow_up(engine, now);
     let sent = host::send_local_response(
         answer.status,
         admin::DETAILS,
@@ -354,14 +383,18 @@ fn administer(
     Some(action(is_taken(shared, sent)))
 }
 
-/// A copy of a request, to be sent once more. Where there can be none the ticket knows why.
-fn copied(request: &LiveRequest<'_>, ticket: &mut Ticket) -> Option<Box<Copy>> {
+/// A copy of a request, to be sent once more.
+fn copied(request: &LiveRequest<'_>, engine: &Engine) -> Result<Box<Copy>, Denial> {
     let cluster = request.cluster().unwrap_or_default();
-    let copy = Copy::new(cluster, request.pairs()).map(Box::new);
-    if copy.is_none() {
-        ticket.spoil(Denial::RequestShape);
+    Copy::new(cluster, request.pairs(), engine.copies_bytes()).map(Box::new)
+}
+
+/// What copies may take under this configuration.
+pub fn copy_limits(engine: &Engine) -> copies::Limits {
+    copies::Limits {
+        body: engine.replay_body_bytes(),
+        total: engine.copies_bytes(),
     }
-    copy
 }
 
 /// Sends a request elsewhere, by the header that the host's route table goes by.
@@ -412,8 +445,8 @@ pub fn publish(engine: &Engine, note: Option<Note>) {
     }
 }
 
-fn action(answered: bool) -> Action {
-    if answered {
+fn action(paused: bool) -> Action {
+    if paused {
         Action::Pause
     } else {
         Action::Continue

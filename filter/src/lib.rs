@@ -14,6 +14,8 @@
 )]
 
 mod answered;
+mod body;
+mod copies;
 mod copy;
 mod facts;
 mod held;
@@ -24,6 +26,7 @@ mod pairs;
 mod report;
 mod root;
 mod shared;
+mod ticker;
 
 use proxy_wasm::types::LogLevel;
 

@@ -1,7 +1,7 @@
 //! The root context: configuration in, HTTP contexts out.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
@@ -33,8 +33,6 @@ pub struct Shared {
     pub reporter: Reporter,
     /// Streams that are held back, under whichever configuration.
     pub held: Rc<Held>,
-    /// How often ticks come; 0 where none do.
-    tick_ms: Cell<u32>,
 }
 
 /// The clock that the host has.
@@ -51,6 +49,8 @@ enum Clock {
 #[derive(Default)]
 pub struct Root {
     shared: Option<Rc<Shared>>,
+    /// Earlier configurations, as long as requests that began under them go on.
+    earlier: Vec<Weak<Shared>>,
     held: Rc<Held>,
 }
 
@@ -72,7 +72,9 @@ impl RootContext for Root {
         match Config::parse(&json) {
             Ok(config) => {
                 let held = self.held.clone();
-                self.shared = Some(Rc::new(Shared::new(config, held)));
+                let shared = Rc::new(Shared::new(config, held));
+                let earlier = self.shared.replace(shared);
+                self.earlier.extend(earlier.as_ref().map(Rc::downgrade));
                 true
             }
             Err(errors) => {
@@ -85,20 +87,20 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(shared) = &self.shared else {
+        let Some(shared) = self.shared.clone() else {
             return;
         };
         let Some(now) = shared.now() else {
             return;
         };
         self.held.tick(now);
-        if let Some(mut engine) = shared.engine() {
-            // Traffic that goes on has something for each tick: the timer is left alone
-            // until one comes for nothing.
-            shared.slow_down(&engine);
-            engine.tick(now);
-            shared.reporter.report(&mut engine);
-        }
+        self.earlier.retain(|earlier| earlier.strong_count() > 0);
+        let earlier = self.earlier.iter().filter_map(Weak::upgrade);
+        let wanted = earlier
+            .chain([shared])
+            .filter_map(|shared| shared.tick(now));
+        let due = wanted.chain(self.held.next_due()).min();
+        self.held.ticker.ticked(due, now);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -145,45 +147,23 @@ impl Shared {
             dialect: Dialect::default(),
             reporter,
             held,
-            tick_ms: Cell::new(0),
         }
     }
 
-    /// Hands on what a call has brought about, and asks for ticks if some of it can wait.
-    /// Each asking starts the host's timer anew, so it is done once.
-    pub fn follow_up(&self, engine: &mut Engine) {
+    /// Hands on what a call has brought about, and asks for a tick if some of it can wait.
+    pub fn follow_up(&self, engine: &mut Engine, now: Instant) {
         self.reporter.report(engine);
-        let now = self.tick_ms.get();
-        // Merges alone never need more ticks than there are.
-        if now > 0 && self.held.tick_ms().is_none() {
-            return;
-        }
-        let wanted = self.wanted_ticks(engine);
-        if wanted > 0 && (now == 0 || wanted < now) {
-            self.set_ticks(wanted);
+        if let Some(due) = engine.next_tick(now) {
+            self.held.ticker.ask(due, now);
         }
     }
 
-    /// Asks for fewer ticks, if fewer would do.
-    fn slow_down(&self, engine: &Engine) {
-        let wanted = self.wanted_ticks(engine);
-        if wanted == 0 || wanted > self.tick_ms.get() {
-            self.set_ticks(wanted);
-        }
-    }
-
-    /// How often ticks have to come, in milliseconds; 0 where none has to.
-    fn wanted_ticks(&self, engine: &Engine) -> u32 {
-        let merging = engine.has_pending().then(|| engine.tick_period().as_ms());
-        let merging = merging.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
-        let replaying = self.held.tick_ms();
-        merging.into_iter().chain(replaying).min().unwrap_or(0)
-    }
-
-    fn set_ticks(&self, period_ms: u32) {
-        // A host without ticks is served by the next request.
-        let _ = host::set_tick_period(period_ms);
-        self.tick_ms.set(period_ms);
+    /// Does what has waited for a tick, and returns when the next one is needed.
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        let mut engine = self.engine()?;
+        engine.tick(now);
+        self.reporter.report(&mut engine);
+        engine.next_tick(now)
     }
 
     /// The engine; absent if it is in use, which no callback should find.

@@ -64,6 +64,44 @@ async fn a_configuration_that_is_no_policy_at_all_is_refused() {
     }
 }
 
+/// Envoy hands a message of any other type over in protobuf's encoding.
+#[tokio::test]
+async fn a_configuration_in_a_struct_is_refused_with_the_remedy() {
+    let policy = json!({
+        "policies": [{"name": "p", "circuit_breaker": {"minimum_requests": 20}}],
+    });
+    let configuration = json!({
+        "@type": "type.googleapis.com/google.protobuf.Struct",
+        "value": policy,
+    });
+    let upstream = Upstream::start().await;
+    let setting = Envoy::in_front_of(upstream.address())
+        .policy(policy)
+        .plugin(json!({ "configuration": configuration }));
+    let Err(refusal) = setting.try_start().await else {
+        panic!("accepted");
+    };
+    let told = "the policy is a google.protobuf.Struct, which the host does not turn into JSON: \
+                give it as text, in a google.protobuf.StringValue";
+    assert!(refusal.log.contains(told), "{}", refusal.log);
+}
+
+/// JSON has one kind of number: `20.0` is 20.
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_point() {
+    let (upstream, envoy) = serving(
+        r#"{"policies": [{"name": "p", "circuit_breaker":
+            {"minimum_requests": 2.0, "half_open": {"permits": 3.0}}}],
+            "limits": {"keys": 1e3}}"#,
+    )
+    .await;
+    upstream.reply(Reply::status(503));
+    for _ in 0..2 {
+        untouched(&envoy.get("/").await);
+    }
+    rejected(&envoy.get("/").await, "open");
+}
+
 #[tokio::test]
 async fn the_smallest_useful_file_is_accepted() {
     let (upstream, envoy) =

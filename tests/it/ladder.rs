@@ -4,12 +4,15 @@
 //! Each entry under test stands before a fixed answer, so that it shows where one that cannot
 //! answer leaves it to the next.
 
+mod buffers;
 mod cells;
+mod memory;
 mod others;
 mod real;
 mod security;
 mod sharing;
 mod simulated;
+mod ticks;
 mod waits;
 
 use cells::{Cell, all};

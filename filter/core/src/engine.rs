@@ -7,7 +7,7 @@
 //!
 //! Each worker has an engine; their circuits are one, by way of [`Records`]. What an
 //! engine has counted and not shared yet it shares in [`Engine::tick`], which wants to
-//! be called now and then while [`Engine::has_pending`].
+//! be called when [`Engine::next_tick`] says so.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -71,6 +71,9 @@ pub struct Engine<R> {
     /// Entries with outcomes that wait to be merged: the policy, the place in its table,
     /// and since when.
     pending: VecDeque<(usize, u32, Instant)>,
+    /// When the next tick is to merge them. Set while something waits, and until a tick finds
+    /// that nothing did: under steady traffic these ticks are evenly spaced.
+    merge_at: Option<Instant>,
     /// Slots that are to be noted in the census again: the policy, and how many slots it
     /// has.
     unnoted: VecDeque<(usize, u32, u32)>,
@@ -162,6 +165,7 @@ impl<R: Records> Engine<R> {
             loaded_at: now,
             hash_seed,
             pending: VecDeque::new(),
+            merge_at: None,
             unnoted: VecDeque::new(),
             key: Vec::with_capacity(KEY_BYTES_MAX),
             buffer: Vec::new(),
@@ -198,13 +202,20 @@ impl<R: Records> Engine<R> {
         own.or_else(other).unwrap_or_default()
     }
 
-    /// How often [`Engine::tick`] wants to be called while [`Engine::has_pending`].
-    pub fn tick_period(&self) -> Span {
+    /// When [`Engine::tick`] wants to be called next; `None` if nothing waits for it. A call
+    /// that comes earlier does no harm and costs little.
+    pub fn next_tick(&self, now: Instant) -> Option<Instant> {
+        let unnoted = || (!self.unnoted.is_empty()).then(|| now.after(self.tick_period()));
+        self.merge_at.or_else(unnoted)
+    }
+
+    /// Time between two ticks that merge.
+    fn tick_period(&self) -> Span {
         self.interval.min(TICK_MAX)
     }
 
     /// Whether something waits to be shared.
-    pub fn has_pending(&self) -> bool {
+    fn has_pending(&self) -> bool {
         !self.pending.is_empty() || !self.unnoted.is_empty()
     }
 

@@ -85,6 +85,8 @@ pub enum Skip {
     NotKept,
     /// The request's body is not all there, or there is no copy of it.
     RequestBody,
+    /// There is no copy of the request: all copies together take `limits.copies_bytes`.
+    CopiesFull,
     /// The request has something that a call cannot carry: gRPC, trailers, an upgrade, what
     /// is no text.
     RequestShape,
@@ -102,6 +104,8 @@ impl Skip {
     pub fn without_copy(denial: Denial) -> Skip {
         match denial {
             Denial::RequestBody => Skip::RequestBody,
+            Denial::CopiesFull => Skip::CopiesFull,
+            Denial::AnswerShape => Skip::AnswerShape,
             Denial::RequestShape => Skip::RequestShape,
             _ => Skip::Host,
         }
@@ -112,6 +116,7 @@ impl Skip {
         match self {
             Skip::NotKept => "not_kept",
             Skip::RequestBody => "request_body",
+            Skip::CopiesFull => "copies_full",
             Skip::RequestShape => "request_shape",
             Skip::AnswerShape => "answer_shape",
             Skip::Failure => "failure",

@@ -31,6 +31,9 @@ pub const WHOLE_BP: u32 = 10_000;
 /// Most key tuples of one policy.
 pub const KEYS_MAX: u32 = 100_000;
 
+/// What Envoy buffers unless a listener says otherwise.
+pub const BUFFER_LIMIT_BYTES: u32 = 1_048_576;
+
 /// Most probes of one half-open time: each lease is remembered.
 pub const PERMITS_MAX: u32 = 100;
 
@@ -58,6 +61,8 @@ pub struct Limits {
     pub keys_total: u32,
     /// Largest request body of which a copy is kept, to be sent again.
     pub replay_body_bytes: u32,
+    /// What copies of requests may take together in a VM, over all policies.
+    pub copies_bytes: u32,
     /// Largest answer to a request that was sent again, or to another cluster, which is
     /// handed on.
     pub replay_answer_bytes: u32,
@@ -68,10 +73,21 @@ pub struct Limits {
 }
 
 /// What the user says of the host, which it does not tell by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
     /// Whether a request's body comes while its headers are held back.
     pub headers_stop_iteration: bool,
+    /// What the host buffers of a paused message before it answers by itself.
+    pub buffer_limit_bytes: u32,
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host {
+            headers_stop_iteration: false,
+            buffer_limit_bytes: BUFFER_LIMIT_BYTES,
+        }
+    }
 }
 
 /// How workers share what they know of the circuits.

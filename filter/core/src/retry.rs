@@ -27,6 +27,8 @@ pub enum Denial {
     Pushback,
     /// There is no whole copy of the request: its body is too large or was not all there.
     RequestBody,
+    /// There is no copy of the request: all copies together take `limits.copies_bytes`.
+    CopiesFull,
     /// The request has what a copy cannot have: trailers, or a header that is no text.
     RequestShape,
     /// The answer is too large, or has trailers.
@@ -45,6 +47,7 @@ impl Denial {
             Denial::Deadline => "deadline",
             Denial::Pushback => "pushback",
             Denial::RequestBody => "request_body",
+            Denial::CopiesFull => "copies_full",
             Denial::RequestShape => "request_shape",
             Denial::AnswerShape => "answer_shape",
             Denial::Host => "host",

@@ -19,6 +19,7 @@ use super::{Failure, schema};
 
 mod admin;
 mod breaker;
+mod copies;
 mod fallback;
 mod finding;
 mod overlap;
@@ -145,6 +146,7 @@ fn lint(config: &Config, json: &[u8]) -> Vec<Finding> {
     }
     scope::limits(&file, &mut findings);
     fallback::unused(&file, &mut findings);
+    copies::lint(&file, &mut findings);
     sync::lint(&file, &mut findings);
     admin::lint(&file, &mut findings);
     findings

@@ -196,6 +196,19 @@ impl Stage {
         got
     }
 
+    /// Sends a GET, whose stream stays.
+    pub fn send(&mut self, path: &str) -> StreamId {
+        let stream = self.open();
+        let map = HeaderMap::from([
+            (":method", "GET"),
+            (":path", path),
+            (":scheme", "http"),
+            (":authority", "site"),
+        ]);
+        self.host.request(stream, Part::Headers { map, end: true });
+        stream
+    }
+
     pub fn open(&mut self) -> StreamId {
         let route = RouteInfo {
             name: "default".into(),
@@ -308,7 +321,8 @@ pub fn good(text: &'static str, kind: &str, chunked: bool, bare: bool) -> Vec<Pa
     vec![head, piece(first), piece(rest), Part::bare_end()]
 }
 
-fn failed(bare: bool) -> Vec<Part> {
+/// A bad answer, with a body unless it is `bare`.
+pub fn failed(bare: bool) -> Vec<Part> {
     let map = HeaderMap::from([(":status", "503"), ("content-length", "3")]);
     if bare {
         return vec![Part::Headers { map, end: true }];
@@ -321,7 +335,7 @@ fn failed(bare: bool) -> Vec<Part> {
 }
 
 /// What the filter sees of an answer to a call.
-fn outcome(parts: Vec<Part>) -> CallOutcome {
+pub fn outcome(parts: Vec<Part>) -> CallOutcome {
     let (mut headers, mut body) = (HeaderMap::default(), Vec::new());
     for part in parts {
         match part {

@@ -61,6 +61,9 @@ fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     if setting.balanced {
         listener["connection_balance_config"] = json!({"exact_balance": {}});
     }
+    if let Some(bytes) = setting.buffer_limit {
+        listener["per_connection_buffer_limit_bytes"] = json!(bytes);
+    }
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
     http["max_request_headers_kb"] = json!(REQUEST_HEADERS_KB_MAX);
     http["delayed_close_timeout"] = json!(DELAYED_CLOSE);

@@ -37,6 +37,8 @@ pub struct Setting {
     pub(super) concurrency: usize,
     /// Whether each new connection goes to the worker that has the fewest.
     pub(super) balanced: bool,
+    /// How much of a message is buffered; Envoy's default is 1 MiB.
+    pub(super) buffer_limit: Option<u32>,
     pub(super) listener_on_disk: bool,
     /// The callback in which the filter traps.
     pub(super) trap_in: Option<String>,
@@ -61,6 +63,7 @@ impl Setting {
             internal_headers: Vec::new(),
             concurrency: 1,
             balanced: false,
+            buffer_limit: None,
             listener_on_disk: false,
             trap_in: None,
             listeners: Vec::new(),
@@ -199,6 +202,12 @@ impl Setting {
     /// open spread evenly; see [`Envoy::client_per_worker`].
     pub fn balanced(mut self) -> Self {
         self.balanced = true;
+        self
+    }
+
+    /// Sets the listener's `per_connection_buffer_limit_bytes`.
+    pub fn buffer_limit(mut self, bytes: u32) -> Self {
+        self.buffer_limit = Some(bytes);
         self
     }
 

@@ -10,13 +10,19 @@ use alloc::boxed::Box;
 use crate::classify::{Outcome, Response};
 use crate::event::Counter;
 use crate::fallback::{self, Answer, Kind, Occasion, Skip};
+use crate::hint;
 use crate::policy::{ClusterConfig, Fallback, FallbackType, On, RouteConfig};
 use crate::records::Records;
+use crate::retry::Denial;
 use crate::select::Request;
 use crate::time::{Instant, Span};
 
 use super::ticket::{Decision, Echo, Pairs, Step, Ticket, Trouble};
 use super::{Engine, reason};
+
+/// The largest chunk that follows another, usually: what HTTP/2 sends in a frame, and what one
+/// read from a connection takes.
+const CHUNK_BYTES: u32 = 16_384;
 
 /// The first status with which another cluster has failed too.
 const SERVER_ERROR: u16 = 500;
@@ -38,7 +44,69 @@ impl<R: Records> Engine<R> {
         if ticket.echo.is_none() && policy.is_some_and(|policy| policy.echoes_request()) {
             ticket.echo = Some(Echo::of(request));
         }
+        if !ticket.is_complete() && self.is_too_long(ticket, request) {
+            ticket.uncallable = Some(Skip::RequestBody);
+        }
         self.trouble(ticket, On::Open, retry_after, now)
+    }
+
+    /// Whether a request says that its body is longer than any that is copied: it need not be
+    /// paused until it has come.
+    fn is_too_long(&self, ticket: &Ticket, request: &impl Request) -> bool {
+        if !self.host.headers_stop_iteration {
+            return false;
+        }
+        let mut most = self.limits.replay_body_bytes;
+        if self.may_divert(ticket) {
+            most = most.min(self.host.buffer_limit_bytes);
+        }
+        let length = request.header("content-length").and_then(hint::number);
+        length.is_some_and(|length| length > most.into())
+    }
+
+    /// Whether a rejected request may yet go on, with its body, to another route.
+    pub fn may_divert(&self, ticket: &Ticket) -> bool {
+        let next = ticket.trouble.as_ref().map_or(0, |trouble| trouble.next);
+        let policy = self.policies.get(ticket.policy);
+        let rest = policy.and_then(|policy| policy.fallback.get(next..));
+        rest.unwrap_or_default()
+            .iter()
+            .any(|entry| matches!(entry.from, FallbackType::Route(_)))
+    }
+
+    /// Whether a paused message with so many bytes can go on being paused. If more follow,
+    /// there has to be room for one more chunk: a host whose buffer overflows answers by
+    /// itself, and does not ask before.
+    pub fn fits_buffer(&self, size: usize, ends: bool) -> bool {
+        let most = self.host.buffer_limit_bytes;
+        let most = if ends {
+            most
+        } else {
+            most.saturating_sub(CHUNK_BYTES)
+        };
+        u32::try_from(size).is_ok_and(|size| size <= most)
+    }
+
+    /// Notes that a failed response is not paused, if its body comes meanwhile and has no room
+    /// in the host's buffer: it goes on, or makes way for what needs no wait.
+    pub fn pass_long_response(
+        &mut self,
+        ticket: &mut Ticket,
+        step: Step,
+        length: impl FnOnce() -> Option<u64>,
+        now: Instant,
+    ) -> Step {
+        let waits = matches!(step, Step::Retry(_) | Step::Call);
+        let most = self.host.buffer_limit_bytes.into();
+        let has_room = || length().is_none_or(|length| length <= most);
+        if !waits || !self.host.headers_stop_iteration || has_room() {
+            return step;
+        }
+        ticket.spoil(Denial::AnswerShape);
+        match step {
+            Step::Retry(_) => self.give_up(ticket, Denial::AnswerShape, now),
+            _ => self.skip(ticket, Skip::AnswerShape, now),
+        }
     }
 
     /// The answer in place of what was seen last, if that was a failure and the policy has

@@ -26,6 +26,11 @@ impl<R: Records> Engine<R> {
         self.limits.replay_body_bytes
     }
 
+    /// What copies of requests may take in total, per VM.
+    pub fn copies_bytes(&self) -> u32 {
+        self.limits.copies_bytes
+    }
+
     /// Largest answer to a request that was sent again which is handed on.
     pub fn replay_answer_bytes(&self) -> u32 {
         self.limits.replay_answer_bytes

@@ -333,7 +333,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// Merges what would have waited for longer than the interval by the next tick, as far
-    /// as one call may.
+    /// as one call may. Ticks that come for something else merge nothing.
     pub fn tick(&mut self, now: Instant) {
         for _ in 0..self.unnoted.len() {
             if let Some((policy, capacity, place)) = self.unnoted.pop_front() {
@@ -341,7 +341,19 @@ impl<R: Records> Engine<R> {
                 self.note_in_census(policy, (&name, capacity), place);
             }
         }
-        self.merge_due(now.after(self.tick_period()), now);
+        let period = self.tick_period();
+        if self.is_merge_tick(period, now) {
+            self.merge_at = self.has_pending().then(|| now.after(period));
+            self.merge_due(now.after(period), now);
+        }
+    }
+
+    /// Whether a tick at `now` is one that merges. Timers may be a little early; and after a
+    /// step back of the clock the time set for it is too far away.
+    fn is_merge_tick(&self, period: Span, now: Instant) -> bool {
+        let early = now.after(period.scale(1, 10));
+        self.merge_at
+            .is_some_and(|at| at <= early || at > now.after(period))
     }
 
     /// Merges what will have waited for an interval by `time`, as far as one call may.
@@ -387,6 +399,8 @@ impl<R: Records> Engine<R> {
         if !entry.is_none_or(|(_, _, replica)| replica.set_queued(true)) {
             self.table.enter(at);
             self.pending.push_back((policy, at, now));
+            let period = self.tick_period();
+            self.merge_at.get_or_insert(now.after(period));
         }
     }
 

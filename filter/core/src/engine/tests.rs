@@ -53,8 +53,12 @@ impl Bench {
             r#"{{"policies":[{}],"limits":{{"keys":{keys}}}}}"#,
             policies.join(",")
         );
+        Bench::of_file(&json, seed)
+    }
+
+    fn of_file(json: &str, seed: u64) -> Bench {
         Bench {
-            engine: Engine::new(config(&json), seed, Memory::default(), at_ms(5_000)),
+            engine: Engine::new(config(json), seed, Memory::default(), at_ms(5_000)),
             now: at_ms(5_000),
         }
     }

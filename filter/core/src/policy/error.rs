@@ -20,6 +20,8 @@ pub struct PolicyError {
 pub enum Problem {
     /// The file is no JSON; the parser's words, with line and column.
     Syntax(String),
+    /// The file is a `google.protobuf.Struct` in protobuf's encoding, as Envoy hands it over.
+    Struct,
     /// The value is not one of those allowed.
     NotAllowed {
         /// The value as it stands in the file, shortened.
@@ -49,6 +51,11 @@ impl fmt::Display for PolicyError {
         };
         match &self.problem {
             Problem::Syntax(words) => write!(f, "{path} is no JSON: {words}"),
+            Problem::Struct => write!(
+                f,
+                "{path} is a google.protobuf.Struct, which the host does not turn into JSON: \
+                 give it as text, in a google.protobuf.StringValue"
+            ),
             Problem::NotAllowed { found, allowed } => {
                 write!(f, "{path} is {found}, allowed {allowed}")
             }

@@ -29,8 +29,37 @@ pub(super) enum Node {
 pub(super) fn parse(json: &[u8]) -> Result<Node, PolicyError> {
     serde_json::from_slice(json).map_err(|error| PolicyError {
         path: String::new(),
-        problem: Problem::Syntax(error.to_string()),
+        problem: match is_struct(json) {
+            Some(()) => Problem::Struct,
+            None => Problem::Syntax(error.to_string()),
+        },
     })
+}
+
+/// Whether bytes begin as a `google.protobuf.Struct` does: with an entry of a map, which has
+/// the field's name and then its value.
+fn is_struct(bytes: &[u8]) -> Option<()> {
+    let rest = length_of(bytes, 0x0a)?.1;
+    let (len, rest) = length_of(rest, 0x0a)?;
+    let (name, rest) = rest.split_at_checked(len)?;
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    (is_name && rest.first() == Some(&0x12)).then_some(())
+}
+
+/// The length of a protobuf field that begins with this tag, and what follows it.
+fn length_of(bytes: &[u8], tag: u8) -> Option<(usize, &[u8])> {
+    let (first, mut rest) = bytes.split_first()?;
+    let mut len = 0;
+    // Base 128, least significant digits first; nobody's policy needs more than four.
+    for shift in [0, 7, 14, 21] {
+        let (digit, after) = rest.split_first()?;
+        rest = after;
+        len |= usize::from(digit & 0x7f) << shift;
+        if digit & 0x80 == 0 {
+            return (*first == tag).then_some((len, rest));
+        }
+    }
+    None
 }
 
 impl<'de> Deserialize<'de> for Node {

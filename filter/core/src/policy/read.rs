@@ -242,7 +242,7 @@ impl<'a> Place<'a> {
             return default;
         };
         if let Node::Number(number) = node
-            && let Some(value) = number.as_u64().and_then(|n| u32::try_from(n).ok())
+            && let Some(value) = text::whole(number)
             && range.contains(&value)
         {
             return value;

@@ -110,6 +110,16 @@ pub(super) fn show_percent(bp: u32) -> String {
     }
 }
 
+/// A whole number, however it is written: `20.0` and `2e1` are 20.
+pub(super) fn whole(number: &serde_json::Number) -> Option<u32> {
+    if let Some(whole) = number.as_u64() {
+        return u32::try_from(whole).ok();
+    }
+    let float = number.as_f64()?;
+    let whole = float as u32;
+    (f64::from(whole) == float).then_some(whole)
+}
+
 /// A number with at most two decimals, in hundredths.
 pub(super) fn hundredths(number: &serde_json::Number) -> Option<u32> {
     if let Some(whole) = number.as_u64() {
@@ -244,6 +254,27 @@ mod tests {
             assert_eq!(show_span(duration(text).unwrap()), text);
         }
         assert_eq!(show_span(Span::ZERO), "0s");
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point() {
+        let rows: &[(&str, Option<u32>)] = &[
+            ("20", Some(20)),
+            ("20.0", Some(20)),
+            ("2e1", Some(20)),
+            ("0.0", Some(0)),
+            ("4294967295.0", Some(u32::MAX)),
+            ("4294967296.0", None),
+            ("4294967296", None),
+            ("20.5", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("1e300", None),
+        ];
+        for (text, expected) in rows {
+            let number = serde_json::from_str(text).unwrap();
+            assert_eq!(whole(&number), *expected, "{text}");
+        }
     }
 
     #[test]

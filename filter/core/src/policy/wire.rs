@@ -38,6 +38,10 @@ const SYNC_INTERVAL: Span = Span::from_ms(100);
 const REPLAY_BYTES_MAX: u32 = 16 * 1_048_576;
 /// More keys than this are a quarter of what a virtual machine may have.
 const KEYS_TOTAL_MAX: u32 = 262_144;
+/// A VM has room for little more than this in all.
+const COPIES_BYTES_MAX: u32 = 512 * 1_048_576;
+/// `per_connection_buffer_limit_bytes`: with less than the least, no two chunks have room.
+const BUFFER_LIMITS: RangeInclusive<u32> = 4_096..=1_073_741_824;
 /// Kept answers are memory of the whole proxy; with less than this none has room.
 const STALE_BYTES: RangeInclusive<u32> = 4_096..=1_073_741_824;
 /// Where the admin answers unless another path is asked for.
@@ -130,6 +134,9 @@ fn limits(o: &mut Object<'_>) -> Limits {
         replay_body_bytes: o
             .at("replay_body_bytes")
             .integer(0..=REPLAY_BYTES_MAX, 65_536),
+        copies_bytes: o
+            .at("copies_bytes")
+            .integer(0..=COPIES_BYTES_MAX, 16 * 1_048_576),
         replay_answer_bytes: o
             .at("replay_answer_bytes")
             .integer(0..=REPLAY_BYTES_MAX, 1_048_576),
@@ -143,6 +150,9 @@ fn host(o: &mut Object<'_>) -> Host {
     stops.schema(|| json!({"default": false}));
     Host {
         headers_stop_iteration: stops.boolean(false),
+        buffer_limit_bytes: o
+            .at("buffer_limit_bytes")
+            .integer(BUFFER_LIMITS, super::BUFFER_LIMIT_BYTES),
     }
 }
 

@@ -37,6 +37,25 @@ pub fn unused(file: &FileView<'_>, findings: &mut Vec<Finding>) {
         ));
     }
     let stops = file.config.host.headers_stop_iteration;
+    let told = file.says("/host/buffer_limit_bytes");
+    let limit = String::from("host.buffer_limit_bytes");
+    if told && !stops {
+        findings.push(Finding::note(
+            "buffer-limit-unused",
+            limit,
+            "without host.headers_stop_iteration no body comes while its message is paused".into(),
+            "drop it".into(),
+        ));
+    } else if stops && !told && any(|from| matches!(from, FallbackType::Cluster(_))) {
+        findings.push(Finding::note(
+            "buffer-limit-assumed",
+            limit,
+            "Envoy's default of 1 MiB is assumed: with a lower \
+             per_connection_buffer_limit_bytes, Envoy answers 413 or 500 for what is larger"
+                .into(),
+            "set it to the listener's per_connection_buffer_limit_bytes".into(),
+        ));
+    }
     if stops && !any(|from| matches!(from, FallbackType::Cluster(_))) {
         findings.push(Finding::note(
             "host-unused",

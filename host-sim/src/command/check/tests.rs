@@ -323,7 +323,11 @@ fn what_only_other_fallbacks_need_is_noted() {
     );
     expect_file(&file(r#"{"type": "respond"}"#), &[stale, host]);
     expect_file(&file(r#"{"type": "stale"}"#), &[host]);
-    expect_file(&file(r#"{"type": "cluster", "cluster": "b"}"#), &[stale]);
+    let limit = "note buffer-limit-assumed host.buffer_limit_bytes";
+    expect_file(
+        &file(r#"{"type": "cluster", "cluster": "b"}"#),
+        &[stale, limit],
+    );
 }
 
 #[test]
@@ -752,5 +756,66 @@ fn a_cluster_that_stands_for_many_services_needs_the_authority_in_the_key() {
             r#""match": {{"clusters": ["a", "{name}"]}}, "key": {key}, "circuit_breaker": {{}}"#
         );
         expect(&fields, expected);
+    }
+}
+
+#[test]
+fn saved_requests_that_have_no_room_are_found() {
+    let saves = r#""retry": {"engine": "filter", "replay": "as_received"}"#;
+    let calls = r#""circuit_breaker": {}, "fallback": [{"type": "cluster", "on": ["failure"], "cluster": "b"}]"#;
+    let rows: [(&str, &str, &[&str]); 6] = [
+        (saves, r#""copies_bytes": 16777216"#, &[]),
+        (
+            r#""retry": {}"#,
+            r#""copies_bytes": 16777216"#,
+            &["note copies-unused limits.copies_bytes"],
+        ),
+        (
+            saves,
+            r#""copies_bytes": 65536"#,
+            &["warning copies-too-small limits.copies_bytes"],
+        ),
+        (
+            calls,
+            r#""replay_body_bytes": 16777216"#,
+            &["warning copies-too-small limits.copies_bytes"],
+        ),
+        (
+            calls,
+            r#""replay_body_bytes": 4000000"#,
+            &["note copies-few limits.copies_bytes"],
+        ),
+        (calls, r#""replay_body_bytes": 2000000"#, &[]),
+    ];
+    for (fields, limits, expected) in rows {
+        let file =
+            format!(r#"{{"policies": [{{"name": "a", {fields}}}], "limits": {{{limits}}}}}"#);
+        expect_file(&file, expected);
+    }
+}
+
+#[test]
+fn a_buffer_limit_that_is_assumed_or_of_no_use_is_found() {
+    let rows: [(&str, &[&str]); 3] = [
+        (
+            r#""headers_stop_iteration": true"#,
+            &["note buffer-limit-assumed host.buffer_limit_bytes"],
+        ),
+        (
+            r#""headers_stop_iteration": true, "buffer_limit_bytes": 32768"#,
+            &[],
+        ),
+        (
+            r#""buffer_limit_bytes": 32768"#,
+            &["note buffer-limit-unused host.buffer_limit_bytes"],
+        ),
+    ];
+    for (host, expected) in rows {
+        let file = format!(
+            r#"{{"policies": [{{"name": "a", "circuit_breaker": {{}}, "fallback":
+                [{{"type": "cluster", "on": ["failure"], "cluster": "b"}}]}}],
+                "host": {{{host}}}}}"#
+        );
+        expect_file(&file, expected);
     }
 }

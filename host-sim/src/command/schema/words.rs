@@ -482,6 +482,13 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          another cluster.",
     ),
     (
+        "limits.copies_bytes",
+        "What saved requests, with their headers, may take together in each worker, over all \
+         policies. Beyond that the oldest copies are dropped: their requests are neither sent \
+         again nor to another cluster, which is counted. The bodies of paused responses, and \
+         responses while they are handed on, are in this total too.",
+    ),
+    (
         "limits.replay_answer_bytes",
         "Largest answer to a request that was sent again, or to another cluster, which the \
          filter hands on. A larger one is dropped.",
@@ -505,6 +512,12 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          Istio's WasmPlugin), so that the body of a request comes while the request is held \
          back. Then a fallback of type cluster answers requests with a body on open, too. Say it \
          only where it is so: elsewhere such a request waits for the whole timeout.",
+    ),
+    (
+        "host.buffer_limit_bytes",
+        "The listener's per_connection_buffer_limit_bytes, 1 MiB in Envoy unless it is set. With \
+         headers_stop_iteration, a failed response that is larger is not paused, nor is a request \
+         that a fallback of type route may yet send elsewhere: Envoy would answer 500 or 413.",
     ),
     (
         "sync",

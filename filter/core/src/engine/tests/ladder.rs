@@ -331,3 +331,54 @@ fn a_fallback_answers_no_request_that_its_policy_does_not_cover() {
         .with(":path", "/a");
     assert!(matches!(bench.admit(&post), Admission::Unmatched));
 }
+
+/// Each row: the entry behind that of the cluster, the length that the request says, and whether
+/// it is paused until its body has come.
+#[test]
+fn a_request_whose_body_has_no_room_is_not_paused() {
+    let rows = [
+        (RESPOND, "8000", true),
+        (RESPOND, "8001", false),
+        // What may yet go on stays in the host's buffer.
+        (ROUTE, "4096", true),
+        (ROUTE, "4097", false),
+        (RESPOND, "", true),
+        (RESPOND, "x", true),
+    ];
+    for (last, length, waits) in rows {
+        let file = format!(
+            r#"{{"policies": [{{"name": "p0", {FRAGILE}, "fallback": [{CLUSTER}, {last}]}}],
+                "limits": {{"replay_body_bytes": 8000}},
+                "host": {{"headers_stop_iteration": true, "buffer_limit_bytes": 4096}}}}"#
+        );
+        let mut bench = Bench::of_file(&file, 1);
+        let mut request = get();
+        if !length.is_empty() {
+            request = request.with("content-length", length);
+        }
+        let (ticket, step) = rejected(&mut bench, &request, false);
+        assert_eq!(step == Step::Call, waits, "{last} {length}");
+        assert_eq!(bench.engine.may_divert(&ticket), waits && last == ROUTE);
+    }
+}
+
+/// Each row: the size of the response as it is told, and whether the wait for another cluster
+/// begins.
+#[test]
+fn a_failed_response_that_has_no_room_is_not_paused() {
+    for (length, waits) in [(None, true), (Some(20_000), true), (Some(20_001), false)] {
+        let file = format!(
+            r#"{{"policies": [{{"name": "p0", {FRAGILE}, "fallback": [{CLUSTER}, {RESPOND}]}}],
+                "host": {{"headers_stop_iteration": true, "buffer_limit_bytes": 20000}}}}"#
+        );
+        let mut bench = Bench::of_file(&file, 1);
+        let (mut ticket, step) = failed(&mut bench, &get());
+        let now = bench.now;
+        let engine = &mut bench.engine;
+        let step = engine.pass_long_response(&mut ticket, step, || length, now);
+        assert_eq!(step == Step::Call, waits, "{length:?}");
+        assert_eq!(status(&step), if waits { 0 } else { 299 });
+        assert!(engine.fits_buffer(3_616, false) && !engine.fits_buffer(3_617, false));
+        assert!(engine.fits_buffer(20_000, true) && !engine.fits_buffer(20_001, true));
+    }
+}

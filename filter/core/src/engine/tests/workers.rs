@@ -667,3 +667,40 @@ fn no_two_workers_hold_different_states_of_one_generation() {
     }
     assert!(trips > 1_000, "{trips}");
 }
+
+/// Others need ticks too, such as paused streams: merges come no more often for that.
+#[test]
+fn ticks_that_come_for_others_merge_nothing() {
+    let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
+    workers.serve(0, 200);
+    let before = workers.memory.calls();
+    for _ in 0..200 {
+        workers.serve(0, 200);
+        workers.wait(5);
+        workers.tick();
+    }
+    let after = workers.memory.calls();
+    let (reads, writes) = (after.0 - before.0, after.1 - before.1);
+    assert!(reads <= 12 && writes <= 12, "{reads} {writes}");
+    // The last tick of all is one for which nothing has waited.
+    let mut ticks = 0;
+    while let Some(at) = workers.engines[0].next_tick(workers.now) {
+        workers.wait(at.since(workers.now).as_ms());
+        workers.tick();
+        ticks += 1;
+    }
+    assert!(ticks <= 3, "{ticks}");
+}
+
+#[test]
+fn a_clock_that_steps_back_does_not_stop_merges() {
+    let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
+    workers.wait(60_000);
+    workers.serve(0, 200);
+    workers.serve(0, 200);
+    assert!(workers.engines[0].has_pending());
+    workers.now = Instant::from_ns(workers.now.as_ns() - 30_000_000_000);
+    workers.tick();
+    let next = workers.engines[0].next_tick(workers.now).unwrap();
+    assert!(next <= workers.now.after(Span::from_ms(100)));
+}

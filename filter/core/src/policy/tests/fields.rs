@@ -103,6 +103,7 @@ fn the_smallest_useful_file_has_every_default() {
             keys: 1_000,
             keys_total: 16_384,
             replay_body_bytes: 65_536,
+            copies_bytes: 16_777_216,
             replay_answer_bytes: 1_048_576,
             stale_bytes: 8_388_608,
             recording_bytes: 8_388_608,

@@ -1,0 +1,94 @@
+//! Copies of requests that are under way, and what all copies of a VM may take together.
+//!
+//! Each copy has a bound of its own, but clients choose how many requests they send and how
+//! slowly. So the total is bounded too, over all configurations in the VM. To make room the
+//! oldest copy of a request that is not paused is dropped, not the new one refused: otherwise
+//! one client with enough slow uploads would keep the copies of all others away for as long
+//! as it likes. A request without its copy passes and is not sent again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use spillway_core::retry::Denial;
+
+use crate::copy::Copy;
+use crate::host::Buffer;
+
+thread_local! {
+    static BYTES: Cell<usize> = const { Cell::new(0) };
+    static COPIES: RefCell<VecDeque<(u32, Box<Copy>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// What copies may take, in bytes.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// One body.
+    pub body: u32,
+    /// All of the VM, with the headers of copies.
+    pub total: u32,
+}
+
+/// A part of the total, which is given back when dropped.
+#[derive(Default)]
+pub struct Share(usize);
+
+impl Share {
+    /// Takes so much more of the total; false if there is no room for it.
+    pub fn grow(&mut self, more: usize, total: u32) -> bool {
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        // Nothing is dropped for what has no room alone.
+        if self.0.saturating_add(more) > total {
+            return false;
+        }
+        while BYTES.get().saturating_add(more) > total {
+            if oldest().is_none() {
+                return false;
+            }
+        }
+        self.0 = self.0.saturating_add(more);
+        BYTES.set(BYTES.get().saturating_add(more));
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        BYTES.set(BYTES.get().saturating_sub(self.0));
+    }
+}
+
+fn oldest() -> Option<Box<Copy>> {
+    COPIES.with(|copies| Some(copies.try_borrow_mut().ok()?.pop_front()?.1))
+}
+
+/// Keeps the copy of a request by its HTTP context, for as long as there is room for it.
+pub fn keep(context: u32, copy: Box<Copy>) {
+    COPIES.with(|copies| {
+        if let Ok(mut copies) = copies.try_borrow_mut() {
+            // Contexts mostly come in the order of their numbers.
+            let at = copies.partition_point(|(other, _)| *other < context);
+            copies.insert(at, (context, copy));
+        }
+    });
+}
+
+/// Takes the copy of a request; `None` if it was dropped.
+pub fn take(context: u32) -> Option<Box<Copy>> {
+    COPIES.with(|copies| {
+        let mut copies = copies.try_borrow_mut().ok()?;
+        let at = copies.binary_search_by_key(&context, |(other, _)| *other);
+        Some(copies.remove(at.ok()?)?.1)
+    })
+}
+
+/// Adds the next `size` bytes of a request's body to its copy.
+///
+/// # Errors
+///
+/// Why there is no copy any more.
+pub fn add_body(context: u32, size: usize, limits: Limits) -> Result<(), Denial> {
+    let mut copy = take(context).ok_or(Denial::CopiesFull)?;
+    copy.body.copy(Buffer::RequestBody, size, limits)?;
+    keep(context, copy);
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! What requests hold in a worker's memory has a total, and nobody holds all of it.
+
+use bytes::Bytes;
+use host_sim::headers::HeaderMap;
+use host_sim::host::{Effect, Part, StreamId};
+use serde_json::{Value, json};
+
+use super::simulated::{Stage, failed, good, outcome};
+use crate::scene::{policy, with};
+
+const MIB: usize = 1024 * 1024;
+
+/// What a worker may take with the default limits.
+const WORKER_BYTES_MAX: usize = 64 * MIB;
+
+fn stage(limits: Value) -> Stage {
+    let retry = json!({"engine": "filter", "replay": "as_received", "methods": ["GET", "POST"],
+        "backoff": {"base_interval": "1ms", "max_interval": "1ms"},
+        "budget": {"min_retry_rate": {"count": 100_000}}});
+    let breaker = json!({"failure_rate_threshold": 0});
+    let file = policy(json!({"circuit_breaker": breaker, "retry": retry}));
+    Stage::start(&with(file, json!({"limits": limits})).to_string(), false)
+}
+
+/// Begins a POST and sends so many bytes of its body.
+fn upload(stage: &mut Stage, bytes: usize, end: bool) -> StreamId {
+    let stream = stage.open();
+    let map = HeaderMap::from([
+        (":method", "POST"),
+        (":path", "/"),
+        (":scheme", "http"),
+        (":authority", "site"),
+    ]);
+    stage
+        .host
+        .request(stream, Part::Headers { map, end: false });
+    let piece = Bytes::from(vec![b'x'; bytes.clamp(1, 32_768)]);
+    let mut left = bytes;
+    while left > 0 {
+        let data = piece.slice(..left.min(piece.len()));
+        left -= data.len();
+        let end = end && left == 0;
+        stage.host.request(stream, Part::Body { data, end });
+        while stage.host.next_effect().is_some() {}
+    }
+    stream
+}
+
+/// Lets a request fail, and returns what the client gets: a good answer if it is sent again.
+fn fail(stage: &mut Stage, stream: StreamId) -> u16 {
+    let Part::Headers { map, end } = failed_part() else {
+        unreachable!("headers");
+    };
+    if let Some(info) = stage.host.info_mut(stream) {
+        info.code = Some(503);
+        info.details = "via_upstream".into();
+        info.attempts = Some(1);
+    }
+    stage.host.response(stream, Part::Headers { map, end });
+    let mut status = 0;
+    for _ in 0..20 {
+        while let Some(effect) = stage.host.next_effect() {
+            match effect {
+                Effect::Call(call) => {
+                    let answer = good("again", "text/plain", false, false);
+                    stage.host.answer_call(call.call, outcome(answer));
+                }
+                Effect::ToClient {
+                    part: Part::Headers { map, .. },
+                    ..
+                } => {
+                    status = map
+                        .text(":status")
+                        .and_then(|it| it.parse().ok())
+                        .unwrap_or(0)
+                }
+                _ => {}
+            }
+        }
+        if status > 0 {
+            break;
+        }
+        stage.run_to(stage.now_ms + 1);
+    }
+    stage.host.close(stream);
+    status
+}
+
+fn failed_part() -> Part {
+    failed(true).remove(0)
+}
+
+fn refused(stage: &Stage) -> u64 {
+    let name = "spillway.policy.p.reason.copies_full.retries_denied_total";
+    stage.host.metrics().value(name)
+}
+
+fn assert_sound(stage: &mut Stage) {
+    assert!(stage.host.fault().is_none());
+    let bytes = stage.host.machine_bytes();
+    assert!(bytes <= WORKER_BYTES_MAX, "{bytes}");
+    stage.nothing_is_left();
+}
+
+/// Sixty of the largest bodies would be a gigabyte.
+#[test]
+fn large_uploads_at_a_time_share_the_total() {
+    let mut stage = stage(json!({"replay_body_bytes": 16 * MIB}));
+    let streams: Vec<StreamId> = (0..60).map(|_| upload(&mut stage, 4 * MIB, true)).collect();
+    assert_sound(&mut stage);
+    let statuses: Vec<u16> = streams.into_iter().map(|it| fail(&mut stage, it)).collect();
+    let copied = statuses.iter().filter(|status| **status == 200).count();
+    // The youngest are those that are there.
+    assert!((3..=4).contains(&copied), "{statuses:?}");
+    assert!(statuses.ends_with(&[200; 3]), "{statuses:?}");
+    assert_eq!(refused(&stage), 60 - copied as u64);
+    assert_sound(&mut stage);
+}
+
+#[test]
+fn a_body_that_is_larger_than_the_total_drives_nobody_out() {
+    let limits = json!({"replay_body_bytes": 16 * MIB, "copies_bytes": MIB});
+    let mut stage = stage(limits);
+    let small = upload(&mut stage, 1_000, true);
+    let large = upload(&mut stage, 4 * MIB, true);
+    assert_eq!(fail(&mut stage, large), 503);
+    assert_eq!(fail(&mut stage, small), 200);
+    assert_eq!(refused(&stage), 1);
+    assert_sound(&mut stage);
+}
+
+#[test]
+fn many_uploads_at_a_time_share_the_total() {
+    let mut stage = stage(json!({}));
+    let streams: Vec<StreamId> = (0..16_000)
+        .map(|_| upload(&mut stage, 65_536, true))
+        .collect();
+    let bytes = stage.host.machine_bytes();
+    assert!(bytes <= WORKER_BYTES_MAX, "{bytes}");
+    let copied = streams.into_iter().map(|it| fail(&mut stage, it));
+    let copied = copied.filter(|status| *status == 200).count();
+    assert!((200..=256).contains(&copied), "{copied}");
+    assert_eq!(refused(&stage), 16_000 - copied as u64);
+    assert_sound(&mut stage);
+}
+
+/// A client whose uploads never end holds the copies of nobody else.
+#[test]
+fn slow_uploads_do_not_keep_the_copies_of_others_away() {
+    let mut stage = stage(json!({}));
+    let slow: Vec<StreamId> = (0..1_000)
+        .map(|_| upload(&mut stage, 60_000, false))
+        .collect();
+    for _ in 0..10 {
+        let stream = upload(&mut stage, 60_000, true);
+        assert_eq!(fail(&mut stage, stream), 200);
+        let stream = stage.send("/");
+        assert_eq!(fail(&mut stage, stream), 200);
+    }
+    assert_eq!(refused(&stage), 0);
+    slow.into_iter().for_each(|stream| {
+        stage.host.close(stream);
+    });
+    assert_sound(&mut stage);
+}
+
+/// Headers are memory too.
+#[test]
+fn large_headers_are_part_of_the_total() {
+    let mut stage = stage(json!({"copies_bytes": MIB}));
+    let value = "v".repeat(50_000);
+    let mut streams = Vec::new();
+    for _ in 0..2_000 {
+        let stream = stage.open();
+        let map = HeaderMap::from([
+            (":method", "GET"),
+            (":path", "/"),
+            (":scheme", "http"),
+            (":authority", "site"),
+            ("x-large", &*value),
+        ]);
+        stage.host.request(stream, Part::Headers { map, end: true });
+        while stage.host.next_effect().is_some() {}
+        streams.push(stream);
+    }
+    let bytes = stage.host.machine_bytes();
+    assert!(bytes <= 8 * MIB, "{bytes}");
+    let copied = streams.into_iter().map(|it| fail(&mut stage, it));
+    assert_eq!(copied.filter(|status| *status == 200).count(), 20);
+    assert_sound(&mut stage);
+}
