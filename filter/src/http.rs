@@ -30,6 +30,8 @@ pub struct Http {
     copied: bool,
     /// Whether the stream is among those held back.
     held: bool,
+    /// The body that takes the place of the response's, if an answer does; empty once sent.
+    body: Option<Vec<u8>>,
 }
 
 impl Http {
@@ -41,6 +43,7 @@ impl Http {
             ticket: None,
             copied: false,
             held: false,
+            body: None,
         }
     }
 
@@ -298,7 +301,9 @@ impl HttpContext for Http {
             }
             (Step::Answer(answer), _) => {
                 publish(&engine, ticket.note());
-                action(send(shared, &answer))
+                let (body, action) = replace(shared, answer, end_of_stream, ticket.is_head());
+                self.body = body;
+                action
             }
             (Step::Label(labels), _) => {
                 label(&labels);
@@ -323,19 +328,39 @@ impl HttpContext for Http {
         {
             return action;
         }
-        if self.ticket.as_ref().is_some_and(|it| it.is_keeping()) {
+        if let Some(body) = &mut self.body {
+            // The first chunk becomes the whole body, and those after it nothing.
+            let body = std::mem::take(body);
+            let replaced = host::set_front(Buffer::ResponseBody, size, &body);
+            if let Some(shared) = &self.shared {
+                is_taken(shared, replaced);
+            }
+        } else if self.ticket.as_ref().is_some_and(|it| it.is_keeping()) {
             self.keep_body(size, end_of_stream);
         }
         Action::Continue
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        let paused = self.held
-            && self
-                .shared
-                .as_ref()
-                .is_some_and(|it| it.held.holds(self.id));
-        action(paused)
+        if self.held
+            && let Some(shared) = &self.shared
+        {
+            return action(shared.held.holds(self.id));
+        }
+        match (&self.body, &self.shared) {
+            // They are those of the failed response.
+            (Some(body), _) if body.is_empty() => {
+                let _ = host::set_headers(Map::ResponseTrailers, &[]);
+                Action::Continue
+            }
+            // No body came that could have been replaced, and its length has been promised:
+            // so late, a local reply breaks the response off.
+            (Some(_), Some(shared)) => {
+                let sent = host::send_local_response(502, "spillway_no_body", &[], &[], None);
+                action(is_taken(shared, sent))
+            }
+            _ => Action::Continue,
+        }
     }
 
     fn on_log(&mut self) {
@@ -464,6 +489,26 @@ pub fn send(shared: &Shared, answer: &Answer) -> bool {
         answer.grpc_status,
     );
     is_taken(shared, sent)
+}
+
+/// Answers in place of a failed response whose headers have come, and which is complete with
+/// them if it `ends` there. Returns the body that the response is to have, if the answer is
+/// written over it.
+fn replace(
+    shared: &Shared,
+    answer: Answer,
+    ends: bool,
+    is_head: bool,
+) -> (Option<Vec<u8>>, Action) {
+    let headers = answer.in_place(&facts::response_headers(), ends, is_head);
+    match headers.map(|headers| host::set_headers(Map::ResponseHeaders, &headers)) {
+        Some(Ok(())) => {
+            // A HEAD has its headers, and no body although chunks may come.
+            let body = if is_head { Vec::new() } else { answer.body };
+            (Some(body), Action::Continue)
+        }
+        _ => (None, action(send(shared, &answer))),
+    }
 }
 
 /// Whether the host took an answer; that it did not is counted.

@@ -7,12 +7,14 @@
 mod buffers;
 mod cells;
 mod memory;
+mod in_place;
 mod others;
 mod real;
 mod security;
 mod sharing;
 mod simulated;
 mod ticks;
+mod transcoder;
 mod waits;
 
 use cells::{Cell, all};

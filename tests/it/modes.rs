@@ -267,7 +267,7 @@ async fn a_fixed_answer_is_filled_in_and_escaped_for_where_it_stands() {
                 "headers": {"x-path": "{path}"},
             })),
             "application/json",
-            r#"{"id":"ID","path":"/a?q=\"}],{<script>&x=\\","policy":"p","wait":"5"}"#,
+            r#"{"id":"ID","path":"/a?q=\u0022\u007D\u005D\u002C\u007B\u003Cscript\u003E\u0026x=\u005C","policy":"p","wait":"5"}"#,
         ),
         (
             respond(json!({
@@ -275,7 +275,7 @@ async fn a_fixed_answer_is_filled_in_and_escaped_for_where_it_stands() {
                 "headers": {"content-type": "text/html"},
             })),
             "text/html",
-            "<p title='/a?q=&quot;}],{&lt;script&gt;&amp;x=\\'>/a?q=&quot;}],{&lt;script&gt;&amp;x=\\</p>",
+            "<p title='/a?q&#61;&#34;}],{&#60;script&#62;&#38;x&#61;&#92;'>/a?q&#61;&#34;}],{&#60;script&#62;&#38;x&#61;&#92;</p>",
         ),
         (
             respond(json!({"body": "gone: {path} {unknown}"})),
@@ -296,7 +296,10 @@ async fn a_fixed_answer_is_filled_in_and_escaped_for_where_it_stands() {
         );
         assert!(head.contains("x-circuit-fallback: respond\r\n"), "{head}");
         if head.contains("x-path") {
-            assert!(head.contains(&format!("x-path: {path}\r\n")), "{head}");
+            assert!(
+                head.contains(&"x-path: /a?q=%22}]%2C{%3Cscript%3E&x=%5C\r\n"),
+                "{head}"
+            );
         }
         let id = content
             .split("\"id\":\"")

@@ -262,6 +262,8 @@ impl<R: Records> Engine<R> {
             state: StateName::Closed,
             decision: None,
             course,
+            is_head: false,
+            transcoded: false,
             watches_clock: policy.breaker.slow_threshold.is_some(),
             watches_response: enforced && needs.response || policy.judges_at_headers(),
             trouble: None,
@@ -275,6 +277,9 @@ impl<R: Records> Engine<R> {
             seen: None,
             replaced: false,
         });
+        if ticket.watches_response {
+            ticket.note_client(request);
+        }
         let retry = policy.retry.as_ref();
         let wish = retry.map(|config| retry::wish(config, request, grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);

@@ -16,6 +16,7 @@ use crate::time::Span;
 
 mod accept;
 mod details;
+mod in_place;
 mod template;
 
 pub use accept::Media;
@@ -28,9 +29,11 @@ pub struct Answer {
     pub status: u16,
     /// Header names in lower case, and values without control characters.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The body; for gRPC the message.
+    /// The body; empty for gRPC.
     pub body: Vec<u8>,
-    /// The gRPC status, for gRPC requests only.
+    /// The gRPC status, for gRPC requests only. It is among the headers too, with its
+    /// message: the host writes it only for clients that sent gRPC themselves, and not for
+    /// those for whom a filter in front translates.
     pub grpc_status: Option<u8>,
     /// What access logs show as response code details.
     pub details: &'static str,
@@ -134,7 +137,7 @@ pub struct Occasion<'a> {
     pub state: StateName,
     /// When the circuit may let requests through again.
     pub retry_after: Span,
-    /// Whether the request speaks gRPC.
+    /// Whether the client expects gRPC.
     pub grpc: bool,
     /// The request's path with query; empty where it has none.
     pub path: &'a [u8],
@@ -201,28 +204,30 @@ pub fn respond(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>) -> Ans
             headers.push((String::from(&**name), template.fill(&values)));
         }
     }
-    let body = if occasion.grpc {
-        entry.grpc_message.fill(&values)
-    } else if let Some((media, body)) = accept::choose(&entry.variants, occasion.accept) {
+    let mut body = Vec::new();
+    if occasion.grpc {
+        let message = entry.grpc_message.fill(&values);
+        let own = (headers.iter()).any(|(name, _)| name == details::HEADER);
+        if entry.grpc_status != 0 && !own {
+            details::push(&mut headers, policy, occasion, entry.grpc_status, &message);
+        }
+        push_grpc(&mut headers, entry.grpc_status, &message);
+    } else if let Some((media, variant)) = accept::choose(&entry.variants, occasion.accept) {
         push(&mut headers, "content-type", media.content_type());
         push(&mut headers, "vary", "accept");
-        body.fill(&values)
+        body = variant.fill(&values);
     } else {
-        entry.body.fill(&values)
-    };
-    let status = occasion.grpc.then_some(entry.grpc_status);
-    let own = entry
-        .headers
-        .iter()
-        .any(|(name, _)| &**name == details::HEADER);
-    if let Some(code) = status.filter(|code| *code != 0 && !own) {
-        details::push(&mut headers, policy, occasion, code, &body);
+        body = entry.body.fill(&values);
     }
     Answer {
-        status: entry.status,
+        status: if occasion.grpc {
+            GRPC_HTTP_STATUS
+        } else {
+            entry.status
+        },
         headers,
         body,
-        grpc_status: status,
+        grpc_status: occasion.grpc.then_some(entry.grpc_status),
         details: occasion.details(),
         on: occasion.on,
         kind: Kind::Respond,
@@ -265,14 +270,29 @@ fn default_grpc(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
         policy.name,
         occasion.state.name()
     );
+    push_grpc(&mut headers, UNAVAILABLE, message.as_bytes());
     Answer {
-        status: 503,
+        status: GRPC_HTTP_STATUS,
         headers,
-        body: message.into_bytes(),
-        grpc_status: Some(14),
+        body: Vec::new(),
+        grpc_status: Some(UNAVAILABLE),
         details: occasion.details(),
         on: occasion.on,
         kind: Kind::Default,
+    }
+}
+
+/// The HTTP status of every gRPC response, whatever its gRPC status is.
+const GRPC_HTTP_STATUS: u16 = 200;
+
+/// The gRPC status of the default for rejections.
+const UNAVAILABLE: u8 = 14;
+
+/// Adds the status of a gRPC response that is nothing but headers.
+fn push_grpc(headers: &mut Vec<(String, Vec<u8>)>, status: u8, message: &[u8]) {
+    push(headers, "grpc-status", &format!("{status}"));
+    if !message.is_empty() {
+        headers.push(("grpc-message".into(), template::grpc_message(message)));
     }
 }
 

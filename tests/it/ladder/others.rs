@@ -20,8 +20,9 @@ fn to_other() -> Value {
 /// Each row: the ladder, whether the request is rejected or fails, the status, and who marks the
 /// answer: filters nearer to the client, and those behind this one.
 ///
-/// An answer to a rejection goes through the chain as any. One in a failed answer's place goes
-/// straight to the client. What is sent elsewhere passes everybody.
+/// An answer to a rejection goes through the chain as any. One that is written over a failed
+/// response passes the filters in front. Another cluster's goes straight to the client. What is
+/// sent elsewhere passes everybody.
 #[tokio::test]
 async fn filters_before_and_behind_still_do_their_work() {
     let fixed =
@@ -33,9 +34,9 @@ async fn filters_before_and_behind_still_do_their_work() {
         (json!([stale]), true, 200, ["response", "response"]),
         (json!([to_other()]), true, 200, ["response", "response"]),
         (json!([route]), true, 200, ["response", "response"]),
-        (json!([fixed]), false, 298, ["", ""]),
-        // As it was when it was kept.
-        (json!([stale]), false, 200, ["", "response"]),
+        // What those behind have marked is not the failed response's own.
+        (json!([fixed]), false, 298, ["response", "response"]),
+        (json!([stale]), false, 200, ["response", "response"]),
         (json!([to_other()]), false, 200, ["", ""]),
     ];
     for (ladder, rejected, status, marks) in rows {

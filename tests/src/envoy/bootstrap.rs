@@ -72,7 +72,9 @@ fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     access_log["log_format"]["json_format"]["attempts"] = json!("%UPSTREAM_REQUEST_ATTEMPT_COUNT%");
     http["http_filters"] = filters(setting, folder, http["http_filters"].take());
     http["route_config"]["internal_only_headers"] = json!(setting.internal_headers);
-    let routes = &mut http["route_config"]["virtual_hosts"][0]["routes"];
+    let virtual_host = &mut http["route_config"]["virtual_hosts"][0];
+    overwrite(virtual_host, &setting.virtual_host);
+    let routes = &mut virtual_host["routes"];
     *routes = json!(self::routes(setting, routes[0].take()));
     overwrite(http, &setting.manager);
     listener

@@ -32,6 +32,7 @@ pub struct Setting {
     pub(super) plugin: Value,
     pub(super) manager: Value,
     pub(super) router: Value,
+    pub(super) virtual_host: Value,
     /// Headers that the proxy takes off requests before it routes them.
     pub(super) internal_headers: Vec<String>,
     pub(super) concurrency: usize,
@@ -60,6 +61,7 @@ impl Setting {
             plugin: json!({}),
             manager: json!({}),
             router: json!({}),
+            virtual_host: json!({}),
             internal_headers: Vec::new(),
             concurrency: 1,
             balanced: false,
@@ -171,6 +173,12 @@ impl Setting {
     /// Changes fields of the router, such as `suppress_envoy_headers`.
     pub fn router(mut self, fields: Value) -> Self {
         self.router = fields;
+        self
+    }
+
+    /// Changes fields of the virtual host, such as what it sets for its filters.
+    pub fn virtual_host(mut self, fields: Value) -> Self {
+        self.virtual_host = fields;
         self
     }
 

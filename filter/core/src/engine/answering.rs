@@ -39,6 +39,7 @@ impl<R: Records> Engine<R> {
     ) -> Step {
         self.count(ticket.policy, Counter::Rejected);
         ticket.decision = Some(Decision::Reject);
+        ticket.note_client(request);
         let policy = self.policies.get(ticket.policy);
         // It may have been read already, for an answer to a failure.
         if ticket.echo.is_none() && policy.is_some_and(|policy| policy.echoes_request()) {
@@ -297,7 +298,7 @@ fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
         on: trouble.on,
         state: ticket.state,
         retry_after: trouble.retry_after,
-        grpc: ticket.course.grpc,
+        grpc: ticket.course.grpc && !ticket.transcoded,
         path: echo.map_or(&[], |echo| &echo.path),
         request_id: echo.map_or(&[], |echo| &echo.request_id),
         accept: echo.map_or(&[], |echo| &echo.accept),

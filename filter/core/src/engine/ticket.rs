@@ -124,6 +124,10 @@ pub struct Ticket {
     pub(super) state: StateName,
     pub(super) decision: Option<Decision>,
     pub(super) course: Course,
+    /// Whether the method is HEAD, where that matters.
+    pub(super) is_head: bool,
+    /// Whether a filter in front has made the request gRPC, and its client expects HTTP.
+    pub(super) transcoded: bool,
     pub(super) watches_clock: bool,
     pub(super) watches_response: bool,
     pub(super) echo: Option<Box<Echo>>,
@@ -272,6 +276,19 @@ impl Ticket {
     /// Whether the client has sent its whole request.
     pub fn is_complete(&self) -> bool {
         self.course.request_complete
+    }
+
+    /// Whether no response has a body, as far as [`Engine::response_headers`] may answer.
+    pub fn is_head(&self) -> bool {
+        self.is_head
+    }
+
+    /// Notes what a response made here depends on, besides its policy.
+    pub(super) fn note_client(&mut self, request: &impl Request) {
+        self.is_head = request.header(":method") == Some(b"HEAD");
+        // Envoy's gRPC-JSON transcoder leaves the method of the request that it translated.
+        let original = "x-envoy-original-method";
+        self.transcoded = self.course.grpc && request.header(original).is_some();
     }
 
     /// Whether the filter answers the request, or had it answered elsewhere: then what comes

@@ -25,18 +25,30 @@ pub struct Values<'a> {
     pub request_id: &'a [u8],
 }
 
-/// Where a value stands, and so what could break out of it there.
+/// Where a value stands, and so how it must be escaped there.
+///
+/// The user decides where a placeholder stands, so each form is safe in more places than the
+/// one that it is named after: a placeholder that stands outside of any string, or in an
+/// attribute without quotes, must not become a way in either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Escape {
-    /// One line of text: control characters are dropped.
+    /// Text that nothing interprets, such as `text/plain` or a gRPC message. Control
+    /// characters are dropped.
     #[default]
     Line,
-    /// A header value: what is not visible ASCII is percent-encoded.
+    /// A header value. Whatever is not visible ASCII is percent-encoded, and so are the
+    /// delimiters of list members, parameters, quoted strings and links.
     Header,
-    /// Inside a JSON string.
+    /// A JSON string.
     Json,
-    /// HTML text, or an attribute's value in quotes.
-    Html,
+    /// A string in JavaScript, or in JSON that is sent as something else. Only letters and
+    /// digits stay as they are.
+    Script,
+    /// HTML or XML: text, or the value of an attribute.
+    Markup,
+    /// A body of any other type, whose syntax is unknown. Whatever could be a delimiter is
+    /// percent-encoded.
+    Unknown,
 }
 
 impl Escape {
@@ -44,16 +56,21 @@ impl Escape {
     pub fn of_content_type(content_type: &str) -> Escape {
         let mut lower = String::from(content_type);
         lower.make_ascii_lowercase();
-        let media_type = lower.split(';').next().unwrap_or_default().trim();
-        if media_type.ends_with("json") {
+        let essence = lower.split(';').next().unwrap_or_default().trim();
+        let has = |words: &[&str]| words.iter().any(|word| essence.contains(word));
+        // Of several types in one header browsers take the last that they understand.
+        if lower.contains(',') {
+            Escape::Unknown
+        } else if has(&["html", "xml", "svg"]) {
+            Escape::Markup
+        } else if has(&["script"]) {
+            Escape::Script
+        } else if essence.ends_with("json") || essence.ends_with("json-seq") {
             Escape::Json
-        } else if ["html", "xml", "svg"]
-            .iter()
-            .any(|kind| media_type.contains(kind))
-        {
-            Escape::Html
-        } else {
+        } else if essence == "text/plain" {
             Escape::Line
+        } else {
+            Escape::Unknown
         }
     }
 }
@@ -152,115 +169,76 @@ impl Escape {
     /// anything but text there. What is not UTF-8 becomes U+FFFD.
     fn write(self, value: &[u8], out: &mut Vec<u8>) {
         let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
-        if self == Escape::Header {
-            value.iter().for_each(|b| percent(*b, out));
+        if matches!(self, Escape::Header | Escape::Unknown) {
+            for (at, byte) in value.iter().enumerate() {
+                // `//host` in a `location` would lead to another host.
+                let leads_away = at == 1 && value.starts_with(b"//");
+                if self.keeps(char::from(*byte)) && !leads_away {
+                    out.push(*byte);
+                } else {
+                    percent(*byte, out);
+                }
+            }
             return;
         }
         let text = String::from_utf8_lossy(value);
-        for c in text.chars() {
-            match (self, c) {
-                (Escape::Json, '"' | '\\') => {
-                    out.push(b'\\');
-                    out.push(c as u8);
+        for c in text.chars().filter(|c| is_text(*c)) {
+            if self.keeps(c) {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            } else if self == Escape::Markup {
+                out.extend_from_slice(alloc::format!("&#{};", u32::from(c)).as_bytes());
+            } else {
+                for unit in c.encode_utf16(&mut [0; 2]).iter() {
+                    let [high, low] = unit.to_be_bytes();
+                    let digits = [high >> 4, high, low >> 4, low].map(hex);
+                    out.extend_from_slice(b"\\u");
+                    out.extend_from_slice(&digits);
                 }
-                (Escape::Html, '&') => out.extend_from_slice(b"&amp;"),
-                (Escape::Html, '<') => out.extend_from_slice(b"&lt;"),
-                (Escape::Html, '>') => out.extend_from_slice(b"&gt;"),
-                (Escape::Html, '"') => out.extend_from_slice(b"&quot;"),
-                (Escape::Html, '\'') => out.extend_from_slice(b"&#39;"),
-                (_, c) if c.is_control() => {}
-                (_, c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
     }
+
+    /// Whether a character needs no escape.
+    fn keeps(self, c: char) -> bool {
+        match self {
+            Escape::Line => true,
+            Escape::Header => matches!(c, ' '..='~') && !"\"<>\\,;".contains(c),
+            // Delimiters of JSON, should it stand outside a string; and whatever ends a
+            // string, a comment or an element of a script or a page around the JSON.
+            Escape::Json => !" \"\\'`$*<>&,:[]{}\u{2028}\u{2029}".contains(c),
+            Escape::Script => c.is_ascii_alphanumeric() || c == '_',
+            Escape::Markup => !"&<>\"'`=()\\$".contains(c),
+            Escape::Unknown => c.is_ascii_alphanumeric() || "-._~/?%".contains(c),
+        }
+    }
+}
+
+/// Writes a gRPC message as `grpc-message` has it ("gRPC over HTTP2", Status-Message).
+pub(super) fn grpc_message(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for byte in message {
+        match byte {
+            b'%' | ..b' ' | 0x7f.. => percent(*byte, &mut out),
+            plain => out.push(*plain),
+        }
+    }
+    out
 }
 
 fn percent(byte: u8, out: &mut Vec<u8>) {
-    if byte.is_ascii_graphic() || byte == b' ' {
-        out.push(byte);
-    } else {
-        const HEX: &[u8; 16] = b"0123456789ABCDEF";
-        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
-    }
+    out.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte)]);
+}
+
+/// Whether a character may stand in a line of text, and in XML.
+fn is_text(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// The hexadecimal digit of the lower four bits.
+fn hex(byte: u8) -> u8 {
+    let nibble = byte & 15;
+    nibble.wrapping_add(if nibble < 10 { b'0' } else { b'A' - 10 })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOSTILE: &[u8] = b"/a?\"x\"\\<script>'&\r\nset-cookie: a=b\x00\xff{policy}";
-
-    fn filled(text: &str, escape: Escape) -> String {
-        let values = Values {
-            policy: "p",
-            retry_after: 7,
-            path: HOSTILE,
-            request_id: b"id-1",
-        };
-        String::from_utf8_lossy(&Template::new(text, escape).fill(&values)).into_owned()
-    }
-
-    #[test]
-    fn every_placeholder_is_filled_and_other_braces_stay() {
-        let text = "{policy} {retry_after} {request_id} {other} { {} {policy";
-        assert_eq!(filled(text, Escape::Line), "p 7 id-1 {other} { {} {policy");
-    }
-
-    #[test]
-    fn a_value_cannot_leave_the_place_where_it_stands() {
-        let rows = [
-            (
-                Escape::Line,
-                "/a?\"x\"\\<script>'&set-cookie: a=b\u{fffd}{policy}",
-            ),
-            (
-                Escape::Header,
-                "/a?\"x\"\\<script>'&%0D%0Aset-cookie: a=b%00%FF{policy}",
-            ),
-            (
-                Escape::Json,
-                "/a?\\\"x\\\"\\\\<script>'&set-cookie: a=b\u{fffd}{policy}",
-            ),
-            (
-                Escape::Html,
-                "/a?&quot;x&quot;\\&lt;script&gt;&#39;&amp;set-cookie: a=b\u{fffd}{policy}",
-            ),
-        ];
-        for (escape, expected) in rows {
-            assert_eq!(filled("{path}", escape), expected, "{escape:?}");
-        }
-    }
-
-    #[test]
-    fn an_answer_does_not_grow_with_what_the_client_sent() {
-        let long = alloc::vec![b'a'; 60_000];
-        let values = Values {
-            policy: "p",
-            retry_after: 1,
-            path: &long,
-            request_id: b"",
-        };
-        let filled = Template::new("{path}", Escape::Header).fill(&values);
-        assert_eq!(filled.len(), VALUE_BYTES_MAX);
-    }
-
-    #[test]
-    fn the_content_type_says_how_to_escape() {
-        let rows = [
-            ("application/json", Escape::Json),
-            ("application/problem+json; charset=utf-8", Escape::Json),
-            ("text/HTML; charset=utf-8", Escape::Html),
-            ("image/svg+xml", Escape::Html),
-            ("text/plain", Escape::Line),
-            ("", Escape::Line),
-        ];
-        for (content_type, escape) in rows {
-            assert_eq!(
-                Escape::of_content_type(content_type),
-                escape,
-                "{content_type}"
-            );
-        }
-    }
-}
+mod tests;

@@ -103,7 +103,7 @@ fn the_default_grpc_answer_is_unavailable_and_pushes_back() {
     let answer = answered("", &occasion);
     assert_eq!(
         (answer.status, answer.grpc_status, answer.on, answer.kind),
-        (503, Some(14), On::Open, Kind::Default)
+        (200, Some(14), On::Open, Kind::Default)
     );
     assert_eq!(
         headers(&answer),
@@ -111,11 +111,13 @@ fn the_default_grpc_answer_is_unavailable_and_pushes_back() {
             ("grpc-retry-pushback-ms", "-1"),
             ("x-envoy-overloaded", "true"),
             ("x-envoy-ratelimited", "true"),
+            ("grpc-status", "14"),
+            ("grpc-message", "circuit of policy p is open"),
             ("x-circuit-fallback", "default"),
             ("x-circuit-state", "open"),
         ]
     );
-    assert_eq!(body(&answer), "circuit of policy p is open");
+    assert_eq!(body(&answer), "");
 }
 
 #[test]
@@ -205,11 +207,11 @@ fn placeholders_are_filled_where_they_stand() {
         ),
         (
             r#""json": {"p": "{policy}", "at": "{path}", "n": "{retry_after}", "id": "{request_id}"}"#,
-            r#"{"p":"p","at":"/pay?x=<1>","n":"5","id":"id-1"}"#,
+            r#"{"p":"p","at":"/pay?x=\u003C1\u003E","n":"5","id":"id-1"}"#,
         ),
         (
             r#""body": "<p>{path}</p>", "headers": {"content-type": "text/html"}"#,
-            "<p>/pay?x=&lt;1&gt;</p>",
+            "<p>/pay?x&#61;&#60;1&#62;</p>",
         ),
         (r#""status": 200"#, ""),
     ];
@@ -265,7 +267,7 @@ fn headers_of_an_entry_are_filled_and_escaped() {
 fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
     let fields = entry(
         r#""status": 200, "headers": {"x-a": "1"}, "json": {"for": "http"},
-           "grpc_status": "RESOURCE_EXHAUSTED", "grpc_message": "{policy}, {path}, {request_id}""#,
+           "grpc_status": "RESOURCE_EXHAUSTED", "grpc_message": "{policy}, {path}, {request_id}: 1%""#,
     );
     let occasion = Occasion {
         grpc: true,
@@ -274,12 +276,19 @@ fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
     };
     let answer = answered(&fields, &occasion);
     assert_eq!((answer.status, answer.grpc_status), (200, Some(8)));
-    assert_eq!(body(&answer), "p, /a.B/C, id-1");
-    let details = (
-        "grpc-status-details-bin",
-        status_details(8, "p, /a.B/C, id-1"),
+    assert_eq!(body(&answer), "");
+    assert_eq!(
+        headers(&answer),
+        [
+            ("x-a", "1"),
+            (
+                "grpc-status-details-bin",
+                &*status_details(8, "p, /a.B/C, id-1: 1%")
+            ),
+            ("grpc-status", "8"),
+            ("grpc-message", "p, /a.B/C, id-1: 1%25"),
+        ]
     );
-    assert_eq!(headers(&answer), [("x-a", "1"), (details.0, &*details.1)]);
     let http = answered(&fields, &rejected());
     assert_eq!(http.grpc_status, None);
     assert_eq!(body(&http), r#"{"for":"http"}"#);
@@ -332,14 +341,14 @@ fn a_grpc_answer_has_details_unless_it_is_ok_or_has_its_own() {
         let answer = answered(&entry(fields), &grpc);
         answer.headers.into_iter().map(|(name, _)| name).collect()
     };
-    assert_eq!(names(r#""grpc_status": "OK""#), [""; 0]);
+    assert_eq!(names(r#""grpc_status": "OK""#), ["grpc-status"]);
     assert_eq!(
         names(r#""headers": {"grpc-status-details-bin": "AA"}"#),
-        ["grpc-status-details-bin"]
+        ["grpc-status-details-bin", "grpc-status"]
     );
     assert_eq!(
         names(r#""grpc_status": "ABORTED""#),
-        ["grpc-status-details-bin"]
+        ["grpc-status-details-bin", "grpc-status"]
     );
 }
 
@@ -350,14 +359,18 @@ fn a_variant_is_chosen_by_what_the_caller_accepts() {
            "json": {"at": "{path}"}}"#,
     );
     let rows: [(&[u8], &str, &str); 4] = [
-        (b"", "application/json", r#"{"at":"/pay?x=<1>"}"#),
+        (b"", "application/json", r#"{"at":"/pay?x=\u003C1\u003E"}"#),
         (
             b"text/html",
             "text/html; charset=utf-8",
-            "<p>/pay?x=&lt;1&gt;</p>",
+            "<p>/pay?x&#61;&#60;1&#62;</p>",
         ),
         (b"text/plain", "text/plain; charset=utf-8", "at /pay?x=<1>"),
-        (b"image/png", "application/json", r#"{"at":"/pay?x=<1>"}"#),
+        (
+            b"image/png",
+            "application/json",
+            r#"{"at":"/pay?x=\u003C1\u003E"}"#,
+        ),
     ];
     for (accept, content_type, expected) in rows {
         let answer = answered(

@@ -392,13 +392,15 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "policies[].fallback[].headers",
         "respond: the answer's headers; their values may hold placeholders, as body may. Those \
          that frame a message or belong to one connection are the proxy's own. content-type \
-         follows from the body where it is not set.",
+         follows from the body where it is not set, and may hold no placeholder.",
     ),
     ("policies[].fallback[].headers{}", "One value."),
     (
         "policies[].fallback[].body",
         "respond: the answer's body as a text. The placeholders {policy}, {retry_after}, {path} \
-         and {request_id} are escaped for the content-type.",
+         and {request_id} are escaped for the content-type: as a string of JSON or JavaScript, \
+         for HTML and XML as numeric references, for other types but text/plain \
+         percent-encoded.",
     ),
     (
         "policies[].fallback[].json",

@@ -184,6 +184,24 @@ fn a_failure_that_shows_only_at_the_end_is_too_late_and_counted() {
 }
 
 #[test]
+fn a_client_whose_request_was_made_grpc_in_front_gets_the_http_half() {
+    let call = request()
+        .with("content-type", "application/grpc")
+        .with("x-envoy-original-method", "GET");
+    let fallback = r#""fallback": [{"type": "respond", "on": ["open", "failure"], "json": []}]"#;
+    let mut bench = Bench::new(&[&with(fallback)]);
+    let mut ticket = bench.pass(&call);
+    let failed = Ending {
+        grpc_status: Some(14),
+        ..Ending::status(200)
+    };
+    let answer = bench.head(&mut ticket, &failed).expect("an answer");
+    assert_eq!((answer.grpc_status, &*answer.body), (None, &b"[]"[..]));
+    bench.settle(ticket, &failed);
+    assert_eq!(bench.events().last().unwrap(), "p0 failure");
+}
+
+#[test]
 fn a_grpc_failure_in_the_headers_is_replaced_and_one_in_the_trailers_is_too_late() {
     let call = request().with("content-type", "application/grpc");
     let status = |code| Ending {
@@ -199,7 +217,8 @@ fn a_grpc_failure_in_the_headers_is_replaced_and_one_in_the_trailers_is_too_late
         .head(&mut ticket, &status(Some(14)))
         .expect("an answer");
     assert_eq!(answer.grpc_status, Some(0));
-    assert_eq!(answer.body, b"none today");
+    let message = (String::from("grpc-message"), b"none today".to_vec());
+    assert!(answer.headers.contains(&message));
     bench.settle(ticket, &status(Some(0)));
     assert_eq!(bench.events().last().unwrap(), "p0 failure");
     let mut ticket = bench.pass(&call);

@@ -92,7 +92,12 @@ fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
         value.schema(|| json!({"pattern": r"^[^\x00-\x08\x0A-\x1F\x7F-\x9F]*$"}));
         let visible = |text: &str| text.chars().all(|c| c == '\t' || !c.is_control());
         if let Some(text) = value.text(allowed, |text| visible(text).then_some(text)) {
-            headers.push((lower_name, Template::new(text, Escape::Header)));
+            let template = Template::new(text, Escape::Header);
+            // The type decides how the body is escaped, so no client may choose it.
+            if &*lower_name == "content-type" && template.literal() != text {
+                value.conflict("has a placeholder, which a content-type may not have");
+            }
+            headers.push((lower_name, template));
         }
     }
     headers
@@ -128,9 +133,10 @@ fn body(
         headers.push(("content-type".into(), template));
         String::from(default_type)
     });
-    let escape = match media {
-        Media::Json => Escape::Json,
-        Media::Html | Media::Plain => Escape::of_content_type(&content_type),
+    let escape = match (media, Escape::of_content_type(&content_type)) {
+        // JSON is read as something else there, and a string of it may hold markup.
+        (Media::Json, escape) if escape != Escape::Json => Escape::Script,
+        (_, escape) => escape,
     };
     Template::new(&content, escape)
 }
