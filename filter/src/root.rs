@@ -7,6 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use spillway_core::engine;
 use spillway_core::policy::Config;
+use spillway_core::records::TRIES;
 use spillway_core::time::Instant;
 
 use crate::facts::Dialect;
@@ -73,6 +74,10 @@ impl RootContext for Root {
             Ok(config) => {
                 let held = self.held.clone();
                 let shared = Rc::new(Shared::new(config, held));
+                // Circuits that have outlived another VM or configuration need a look.
+                if let Some(mut engine) = shared.engine() {
+                    shared.follow_up(&mut engine);
+                }
                 let earlier = self.shared.replace(shared);
                 self.earlier.extend(earlier.as_ref().map(Rc::downgrade));
                 true
@@ -200,7 +205,15 @@ impl Clock {
 impl Drop for Shared {
     fn drop(&mut self) {
         let engine = self.engine.get_mut();
-        engine.retire(self.clock.now().unwrap_or_default());
+        let now = self.clock.now().unwrap_or_default();
+        engine.retire(now);
         self.reporter.report(engine);
+        // Another worker may have set the same gauges in between.
+        for _ in 0..TRIES {
+            if !engine.confirm_gauges(now) {
+                break;
+            }
+            self.reporter.report(engine);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The records of circuits, in the host's shared data.
 //!
-//! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`, and `.stale` in place of a policy for
-//! kept answers: all of them come from the configuration, none from a client, since the host can neither list names nor delete
+//! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`, `.stale` in place of a policy for kept
+//! answers and `.history` for the last transitions: all of them come from the configuration, none from a client, since the host can neither list names nor delete
 //! one. Plugins of one `vm_id` and one name share their circuits, over all workers and
 //! listeners.
 //!
@@ -66,6 +66,7 @@ impl Store {
                 write!(self.name, "spillway/{layout}/{plugin}/{policy}/{place}")
             }
             // No policy's name has a dot.
+            Name::History => write!(self.name, "spillway/{layout}/{plugin}/.history"),
             Name::Shard(shard) => write!(self.name, "spillway/{layout}/{plugin}/.stale/{shard}"),
             Name::Answer(shard, slot) => {
                 write!(

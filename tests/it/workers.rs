@@ -8,7 +8,7 @@ mod outlived;
 mod page;
 mod tenants;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use spillway_tests::envoy::Setting;
@@ -200,4 +200,33 @@ async fn after_the_open_time_all_workers_together_send_no_more_probes_than_there
     ];
     each_transition_is_counted_once(&envoy, &counted).await;
     assert_eq!(count(&envoy, "spillway_open_circuits").await, 0);
+}
+
+#[tokio::test]
+async fn the_gauge_of_open_circuits_falls_when_the_open_time_is_over_without_a_request() {
+    const OPEN_FOR: Duration = Duration::from_secs(3);
+    let open = json!({"duration": "3s", "max_duration": "3s", "jitter": 0});
+    let (upstream, envoy, workers) =
+        scene(json!({"circuit_breaker": touchy(json!({"open": open}))})).await;
+    upstream.reply(Reply::status(503));
+    untouched(&workers[0].get("/").await);
+    let tripped = Instant::now();
+    count_is(&envoy, "spillway_open_circuits", 1).await;
+    rejected(&workers[1].get("/").await, "open");
+    let mut falls = Duration::ZERO;
+    while falls < OPEN_FOR + Duration::from_secs(5) {
+        let gauge = count(&envoy, "spillway_open_circuits").await;
+        falls = tripped.elapsed();
+        if gauge == 0 {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(falls + SYNC >= OPEN_FOR, "{falls:?}");
+    assert!(falls <= OPEN_FOR + Duration::from_secs(1), "{falls:?}");
+    // It stays so, whoever looks last.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(count(&envoy, "spillway_open_circuits").await, 0);
+    assert_eq!(upstream.hits(), 1);
+    each_transition_is_counted_once(&envoy, &[("closed", "open")]).await;
 }

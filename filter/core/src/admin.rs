@@ -25,12 +25,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::breaker::StateName;
+use crate::breaker::{Standing, StateName};
 use crate::circuit::{Force, Forced};
 use crate::policy::Mode;
+use crate::records::Past;
 use crate::select::Request;
 use crate::time::{Instant, Span};
-use crate::window::Counts;
 
 mod ask;
 mod list;
@@ -47,9 +47,12 @@ pub trait Circuits {
     /// Names of the policies, whichever listener they are configured on.
     fn policies(&mut self) -> Vec<Box<str>>;
 
-    /// The circuits of one policy, at most `most` of them, in an order that does not
-    /// change while they stay.
-    fn circuits(&mut self, policy: &str, most: usize) -> Vec<CircuitView>;
+    /// The circuits of these policies, at most `most` of them: first of all those that are not
+    /// closed, whichever policy they are of. Their order does not change while they stay.
+    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing;
+
+    /// The last transitions of the proxy, oldest first.
+    fn transitions(&mut self) -> Vec<Past>;
 
     /// Does `action` to the circuit of this id, or to all of the policy that are
     /// there, and says to how many.
@@ -60,33 +63,40 @@ pub trait Circuits {
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy>;
 }
 
+/// Circuits that are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// The circuits, by policy.
+    pub circuits: Vec<CircuitView>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
 /// One circuit as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CircuitView {
+    /// Its policy.
+    pub policy: Box<str>,
     /// What tells it from the other circuits of its policy.
     pub id: u64,
     /// The parts of its key tuple; absent ones are those that requests did not have.
     pub key: Vec<Option<Box<[u8]>>>,
     /// The mode of its policy: in some nothing takes effect, or everything is rejected.
     pub mode: Mode,
-    /// The breaker's own state, whatever is forced.
-    pub automatic: StateName,
-    /// When that state began.
-    pub since: Instant,
-    /// When that state ends, where its time is known.
-    pub until: Option<Instant>,
-    /// What an operator put over it.
+    /// How the breaker stands by its own rules, whatever is forced.
+    pub automatic: Standing,
+    /// What an operator put over it, unless that is over.
     pub force: Option<Force>,
-    /// What is in the window, or what became of the probes.
-    pub counts: Counts,
-    /// Failures in a row.
-    pub consecutive: u32,
-    /// Openings in a row.
-    pub opens: u32,
-    /// Probes under way.
-    pub probes_out: u32,
     /// Retries that can be granted; absent where there are none.
     pub retry_budget: Option<u32>,
+}
+
+impl CircuitView {
+    /// The state in which requests find it.
+    pub fn state(&self) -> StateName {
+        let forced = self.force.map(|force| force.to.state());
+        forced.unwrap_or(self.automatic.state)
+    }
 }
 
 /// What can be done to a circuit.
@@ -161,8 +171,8 @@ const GUARDS: [(&str, &str); 5] = [
     (
         "content-security-policy",
         "default-src 'none'; \
-         style-src 'sha256-4H9Nt8C3Nk9senR8QflnxKz0wuJY6yiJq2c9V5Tw5Es='; \
-         script-src 'sha256-5NQjvekdTc7kaQ/bH2UZakwPUFcswDt81uFDYgCqtmo='; \
+         style-src 'sha256-RWHpXFJZyDRbYz9U41yGwN6UcE5r96j8J0LvMhybNaU='; \
+         script-src 'sha256-fJh88Vbh23Try+AA5uS8T1NqizHo/SjrxiE/vg9zF78='; \
          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
     ),
@@ -223,7 +233,7 @@ fn perform(
         names = names.get(at..=at).unwrap_or_default();
     }
     let body = match command {
-        None => list::write(names, clocks, circuits),
+        None => list::write(names, policy, clocks, circuits),
         Some((id, action)) => {
             let name = names.first().copied().unwrap_or_default();
             let changed = control(name, id, action, circuits)?;

@@ -35,8 +35,10 @@ use crate::window::{Counts, Window};
 mod open_time;
 mod pending;
 mod probes;
+mod standing;
 
 pub use pending::Pending;
+pub use standing::Standing;
 
 use probes::{Judgement, Probes};
 
@@ -84,6 +86,16 @@ pub enum StateName {
 }
 
 impl StateName {
+    /// All of them, each at the place of its number in records.
+    pub const ALL: [StateName; 6] = [
+        StateName::Closed,
+        StateName::Open,
+        StateName::HalfOpen,
+        StateName::Recovering,
+        StateName::ForcedOpen,
+        StateName::ForcedClosed,
+    ];
+
     /// The word for it in labels, metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -156,6 +168,19 @@ pub enum Why {
 }
 
 impl Why {
+    /// All of them, each at the place of its number in records.
+    pub const ALL: [Why; 9] = [
+        Why::FailureRate,
+        Why::SlowRate,
+        Why::ConsecutiveFailures,
+        Why::OpenElapsed,
+        Why::ProbesFailed,
+        Why::ProbesSlow,
+        Why::ProbesSucceeded,
+        Why::Recovered,
+        Why::Reset,
+    ];
+
     /// The word for it in logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -395,9 +420,16 @@ impl Breaker {
         }
     }
 
-    /// Closes the circuit as if it were new, whatever its state.
+    /// Closes the circuit as if it were new, whatever its state. A closed one only forgets
+    /// what it has counted, and what workers have yet to merge into it.
     pub fn reset(&mut self, now: Instant, transitions: &mut Vec<Transition>) {
-        self.change_at(State::Closed, Why::Reset, self.counts(), now, transitions);
+        if matches!(self.state, State::Closed) {
+            self.generation = self.generation.wrapping_add(1);
+            self.consecutive = 0;
+            self.window.clear();
+        } else {
+            self.change_at(State::Closed, Why::Reset, self.counts(), now, transitions);
+        }
         self.opens = 0;
         self.last_open = Span::ZERO;
     }

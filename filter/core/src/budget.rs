@@ -243,6 +243,12 @@ impl Account {
         u32::try_from(left / RETRY_COST).unwrap_or(u32::MAX)
     }
 
+    /// Whether the balance stays as it is at `now` until somebody uses the account.
+    pub fn is_at_rest(&mut self, now: Instant) -> bool {
+        self.ledger.turn_to(now);
+        self.ledger.successes.last(STRETCHES) == 0 && self.ledger.debit() == 0
+    }
+
     /// Pledges at most `wanted` retries, as far as the balance goes.
     fn pledge(&mut self, wanted: u32, now: Instant) -> Grant {
         let retries = wanted.min(self.balance(now));

@@ -28,6 +28,7 @@ use crate::time::{Instant, Span};
 
 mod answering;
 mod control;
+mod gauges;
 mod keeping;
 mod order;
 mod retrying;
@@ -40,8 +41,10 @@ mod upkeep;
 pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
 
+use gauges::Gauges;
 use sharing::Reach;
 use slots::SlotShare;
+use telling::Unnoted;
 use ticket::{Admitted, Echo, Plan, Storing};
 
 /// The policies of one configuration, and the circuits under them.
@@ -74,11 +77,9 @@ pub struct Engine<R> {
     /// When the next tick is to merge them. Set while something waits, and until a tick finds
     /// that nothing did: under steady traffic these ticks are evenly spaced.
     merge_at: Option<Instant>,
-    /// Slots that are to be noted in the census again: the policy, and how many slots it
-    /// has.
-    unnoted: VecDeque<(usize, u32, u32)>,
-    /// The last value of each policy's gauge for its budget.
-    balances: Vec<Option<u32>>,
+    /// Slots that are to be noted in the census again.
+    unnoted: VecDeque<Unnoted>,
+    gauges: Gauges,
     key: Vec<u8>,
     buffer: Vec<u8>,
     transitions: Vec<Transition>,
@@ -151,7 +152,6 @@ impl<R: Records> Engine<R> {
             shelf,
             host: config.host,
             table: KeyTable::new(config.limits.keys_total, capacities),
-            balances: config.policies.iter().map(|_| None).collect(),
             selector: Selector::new(&config.policies),
             needs,
             by_name: order::by_name(&config.policies),
@@ -167,11 +167,13 @@ impl<R: Records> Engine<R> {
             pending: VecDeque::new(),
             merge_at: None,
             unnoted: VecDeque::new(),
+            gauges: Gauges::default(),
             key: Vec::with_capacity(KEY_BYTES_MAX),
             buffer: Vec::new(),
             transitions: Vec::new(),
             events: VecDeque::new(),
         };
+        engine.begin_gauges(now);
         engine.enter_directory(now);
         engine.hash_by(engine.hash_seed);
         engine
@@ -206,7 +208,13 @@ impl<R: Records> Engine<R> {
     /// that comes earlier does no harm and costs little.
     pub fn next_tick(&self, now: Instant) -> Option<Instant> {
         let unnoted = || (!self.unnoted.is_empty()).then(|| now.after(self.tick_period()));
-        self.merge_at.or_else(unnoted)
+        let merge = self.merge_at.or_else(unnoted);
+        merge.into_iter().chain(self.gauges.next_look()).min()
+    }
+
+    /// How many slots a policy of this configuration has for keys.
+    fn capacity_of(&self, policy: usize) -> u32 {
+        self.needs.get(policy).map_or(0, |needs| needs.capacity)
     }
 
     /// Time between two ticks that merge.

@@ -9,16 +9,19 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::breaker::StateName;
 use crate::circuit::Circuit;
 use crate::policy::BreakerConfig;
 use crate::snapshot::{self, Kind, Layout};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 mod census;
 mod directory;
+pub mod history;
 
-pub use census::{Census, Totals};
+pub use census::{Census, Noted, Totals};
 pub use directory::{Directory, Entry};
+pub use history::Past;
 
 /// How often a write is tried again that another worker came before. Each loss means
 /// that somebody else got on, so eight in a row are a host in trouble.
@@ -40,6 +43,8 @@ pub enum Name<'a> {
     Census(&'a str),
     /// A slot of this policy, by its number.
     Slot(&'a str, u32),
+    /// The one with the last transitions.
+    History,
     /// The account of a shard of kept answers.
     Shard(u32),
     /// A slot of a shard, by its number.
@@ -101,13 +106,47 @@ impl Slot {
 }
 
 impl Slot {
-    /// Whether it is taken, and whether by an open circuit.
-    pub fn outline(&self) -> (bool, bool) {
+    /// What the census notes of it at `now`. Circuits recover for this long.
+    pub fn outline(&self, recovery: Span, now: Instant) -> Outline {
         match self {
-            Slot::Taken(taken) => (true, taken.circuit.breaker.is_open()),
-            Slot::Vacant(_) | Slot::Damaged(_) => (false, false),
+            Slot::Taken(taken) => Outline::of(&taken.circuit, recovery, now),
+            Slot::Vacant(_) | Slot::Damaged(_) => Outline::default(),
         }
     }
+}
+
+/// What the census notes of a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Whether it holds a circuit.
+    pub taken: bool,
+    /// Whether that is anything but plainly closed.
+    pub notable: bool,
+    /// When it stops being open. `None` if it is not open.
+    pub open_until: Option<Instant>,
+}
+
+impl Outline {
+    /// The outline of a slot with this circuit in it.
+    pub fn of(circuit: &Circuit, recovery: Span, now: Instant) -> Outline {
+        let standing = circuit.breaker.standing(recovery, now);
+        Outline {
+            taken: true,
+            notable: circuit.force(now).is_some() || standing.state != StateName::Closed,
+            open_until: circuit.breaker.open_until().filter(|until| now < *until),
+        }
+    }
+}
+
+/// The slots of one policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'a> {
+    /// The policy's name.
+    pub policy: &'a str,
+    /// How many there are.
+    pub capacity: u32,
+    /// How long circuits recover.
+    pub recovery: Span,
 }
 
 type Held = Option<(Vec<u8>, Circuit)>;

@@ -21,7 +21,7 @@ use crate::time::{Instant, Span};
 
 /// The version of all layouts. It stands in the names of records as well, so that a
 /// module of another version keeps its own beside these.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 const MAGIC: [u8; 3] = *b"spw";
 /// Bytes behind the fields of a record.
@@ -32,7 +32,7 @@ pub const CHECKSUM_BYTES: usize = 8;
 pub enum Kind {
     /// The policies that there are.
     Directory = 1,
-    /// Which slots of a policy are taken, and which hold an open circuit.
+    /// Which slots of a policy are taken, and until when its circuits are open.
     Census = 2,
     /// One circuit.
     Circuit = 3,
@@ -40,6 +40,8 @@ pub enum Kind {
     Shard = 4,
     /// One kept answer.
     Answer = 5,
+    /// The last transitions of all circuits.
+    History = 6,
 }
 
 /// A value with a fixed place for everything in it.

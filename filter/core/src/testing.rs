@@ -202,6 +202,7 @@ struct Inside {
     records: BTreeMap<String, (Vec<u8>, Version)>,
     writes: Version,
     reads: usize,
+    bytes: usize,
     losses: usize,
     losses_later: usize,
     before_writes: Vec<Box<dyn BeforeWrite>>,
@@ -247,6 +248,11 @@ impl Memory {
         inside.records.insert(name.into(), (bytes.into(), version));
     }
 
+    /// Bytes that were read and written so far.
+    pub fn bytes_moved(&self) -> usize {
+        self.0.borrow().bytes
+    }
+
     /// Reads and writes so far.
     pub fn calls(&self) -> (usize, u32) {
         let inside = self.0.borrow();
@@ -259,6 +265,7 @@ fn text(name: Name<'_>) -> String {
         Name::Directory => "directory".into(),
         Name::Census(policy) => format!("{policy}/census"),
         Name::Slot(policy, place) => format!("{policy}/{place}"),
+        Name::History => "history".into(),
         Name::Shard(shard) => format!("stale/{shard}"),
         Name::Answer(shard, slot) => format!("stale/{shard}/{slot}"),
     }
@@ -268,7 +275,9 @@ impl Records for Memory {
     fn read(&mut self, name: Name<'_>) -> Option<(Vec<u8>, Version)> {
         let mut inside = self.0.borrow_mut();
         inside.reads += 1;
-        inside.records.get(&text(name)).cloned()
+        let record = inside.records.get(&text(name)).cloned();
+        inside.bytes += record.as_ref().map_or(0, |(bytes, _)| bytes.len());
+        record
     }
 
     fn write(&mut self, name: Name<'_>, record: &[u8], version: Option<Version>) -> bool {
@@ -288,6 +297,7 @@ impl Records for Memory {
             return false;
         }
         inside.writes += 1;
+        inside.bytes += record.len();
         let version = inside.writes;
         inside.records.insert(text(name), (record.into(), version));
         true

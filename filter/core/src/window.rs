@@ -94,6 +94,14 @@ impl Window {
         self.total
     }
 
+    /// What it holds at `now`: a time window forgets by the clock alone.
+    pub fn counts_at(&self, now: Instant) -> Counts {
+        match &self.kept {
+            Kept::Time(ring) => ring.counts_at(now),
+            Kept::Count(_) => self.total,
+        }
+    }
+
     /// Adds what another window of the same shape holds: to the buckets where it
     /// stands there, or behind the last outcome. Nothing where the shapes differ.
     pub fn merge(&mut self, other: &Window) {
@@ -147,13 +155,30 @@ impl Ring {
     }
 
     fn record(&mut self, total: &mut Counts, failure: bool, slow: bool, now: Instant) {
-        let width_ns = (self.duration.as_ns() / BUCKETS).max(1);
-        let number = now.as_ns().checked_div(width_ns).unwrap_or(0);
-        self.turn_to(number, total);
+        self.turn_to(self.number_at(now), total);
         if let Some(bucket) = self.bucket(self.head) {
             bucket.add(failure, slow);
             total.add(failure, slow);
         }
+    }
+
+    /// The number of the bucket of `now`.
+    fn number_at(&self, now: Instant) -> u64 {
+        let width_ns = (self.duration.as_ns() / BUCKETS).max(1);
+        now.as_ns().checked_div(width_ns).unwrap_or(0)
+    }
+
+    fn counts_at(&self, now: Instant) -> Counts {
+        let number = self.number_at(now);
+        let mut counts = Counts::default();
+        // Ages count from the newest bucket after a step back of the clock.
+        let newest = number.max(self.head);
+        for age in number.saturating_sub(self.head)..BUCKETS {
+            if let Some(number) = newest.checked_sub(age) {
+                counts.join(self.bucket_at(number));
+            }
+        }
+        counts
     }
 
     fn merge(&mut self, total: &mut Counts, more: &Ring) {

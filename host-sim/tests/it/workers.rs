@@ -153,7 +153,7 @@ impl Workers {
 
     /// The slots of a policy that hold a circuit. An empty one is as short as a record can be.
     fn taken(&self, policy: &str) -> usize {
-        let slot = format!("spillway/2/plugin/{policy}/");
+        let slot = format!("spillway/3/plugin/{policy}/");
         let records = self.records();
         let held = |(name, record): &&(String, Vec<u8>)| {
             name.starts_with(&slot) && record.len() > VACANT_BYTES

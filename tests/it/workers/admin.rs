@@ -174,3 +174,33 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     every_worker_rejects(&upstream, &workers, "/shop", "open").await;
     assert_eq!(circuit(&admin).await["forced"], json!(null));
 }
+
+#[tokio::test]
+async fn the_last_transitions_are_those_of_all_workers() {
+    let (upstream, envoy, workers, admin) = scene().await;
+    assert_eq!(
+        admin.get("/spillway/circuits").await.json()["transitions"],
+        json!([])
+    );
+    open_one(&upstream, &envoy, &workers[0]).await;
+    changes_one(&admin, "p?action=reset").await;
+    // It is closed already.
+    changes_one(&admin, "p?action=reset").await;
+    let list = admin.get("/spillway/circuits?policy=p").await.json();
+    let transitions = list["transitions"].as_array().expect("a list");
+    let shown: Vec<_> = transitions
+        .iter()
+        .map(|it| (&it["to"], &it["why"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (&json!("closed"), &json!("reset")),
+            (&json!("open"), &json!("consecutive_failures")),
+        ]
+    );
+    assert_eq!(transitions[1]["key"], json!(["upstream"]));
+    let age = transitions[0]["at_unix_ms"].as_u64().expect("a time");
+    assert!(age >= transitions[1]["at_unix_ms"].as_u64().expect("a time"));
+    assert_eq!(count(&envoy, "spillway_transitions_total").await, 2);
+}

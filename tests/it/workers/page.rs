@@ -222,9 +222,56 @@ async fn the_page_is_light_or_dark_as_preferred_and_fits_a_narrow_window() {
     let outside = "(root => [root, ...document.querySelectorAll('body *')]
         .filter(e => Math.max(e.scrollWidth, e.getBoundingClientRect().right) > root.clientWidth)
         .map(e => e.cloneNode().outerHTML))(document.documentElement)";
-    for width in [400, 850, 1_000] {
+    for width in [360, 400, 850, 1_000, 1_160, 1_280] {
         scene.page.look(width, "light").await;
         assert_eq!(scene.page.value(outside).await, json!([]), "{width}");
     }
     scene.nothing_was_complained_of().await;
+}
+
+#[tokio::test]
+async fn the_page_shows_the_last_transitions_and_the_retry_budget() {
+    let retry = json!({"retry_on": ["5xx"], "budget": {
+        "percent": 0, "interval": "10s", "min_retry_rate": {"count": 2, "interval": "10s"},
+    }});
+    let fields = json!({"key": [{"header": "x-tenant"}], "retry": retry});
+    let mut scene = scene(fields).await;
+    scene.shows("#none", "None").await;
+    scene.request_of("acme", 503).await;
+    let row = scene.row("acme").await;
+    let budget = scene.circuits().await[0]["retry_budget"].clone();
+    let text = format!("{budget} retries");
+    scene
+        .shows(&format!("{row} [data-field=budget]"), &text)
+        .await;
+    scene.press(&row, &[("reset", "closed")]).await;
+    let changes = "#past [data-field=change]";
+    eventually("two transitions", async || {
+        scene.page.texts(changes).await == ["open to closed", "closed to open"]
+    })
+    .await;
+    let keys = scene.page.texts("#past [data-field=key]").await;
+    assert_eq!(keys, ["acme", "acme"]);
+    let why = scene.page.texts("#past [data-field=why]").await;
+    assert_eq!(why, ["reset", "consecutive_failures"]);
+    assert_eq!(scene.page.texts("#none").await, [""]);
+    scene.nothing_was_complained_of().await;
+}
+
+#[tokio::test]
+async fn short_words_are_not_broken_however_narrow_the_column() {
+    let mut scene = tenants().await;
+    let long = "0123456789abcdef".repeat(16);
+    for key in ["payments", long.as_str()] {
+        scene.request_of(key, 503).await;
+        scene.row(key).await;
+    }
+    // The height of one line, against that of the element.
+    let broken = "[...document.querySelectorAll('bdi, b, button, th')]
+        .filter(e => e.textContent.length < 18 && e.getClientRects().length > 1)
+        .map(e => e.textContent)";
+    for width in [360, 850, 1_151, 1_280] {
+        scene.page.look(width, "light").await;
+        assert_eq!(scene.page.value(broken).await, json!([]), "{width}");
+    }
 }

@@ -1,60 +1,64 @@
-//! The circuits as JSON.
+//! The circuits and the last transitions as JSON.
 //!
 //! Not by derived serializers, which would be several kilobytes of the module for
 //! this one answer: a template, into which serde_json puts what needs escaping.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Display;
 
 use super::{CircuitView, Circuits, Clocks};
+use crate::keys;
+use crate::records::Past;
 use crate::time::Instant;
 
 /// How many circuits an answer shows: more are no list for eyes, and every worker
 /// holds the whole answer in its memory.
 const CIRCUITS_MAX: usize = 1_000;
 
-/// The circuits of `policies`, which are those asked for.
-pub(super) fn write(policies: &[&str], clocks: Clocks, circuits: &mut impl Circuits) -> Vec<u8> {
-    let mut list = String::from("{\"circuits\":[");
-    let mut room = CIRCUITS_MAX;
-    let mut more = false;
-    'all: for policy in policies {
-        // One more than there is room for tells whether there are more.
-        for view in circuits.circuits(policy, room.saturating_add(1)) {
-            more = room == 0;
-            if more {
-                break 'all;
-            }
-            if room < CIRCUITS_MAX {
-                list.push(',');
-            }
-            room = room.saturating_sub(1);
-            list.push_str(&circuit(policy, &view, clocks));
-        }
-    }
-    list.push_str(if more {
-        "],\"more\":true}"
-    } else {
-        "],\"more\":false}"
+/// The circuits of `policies`, and the last transitions, newest first: those of the policy
+/// that was asked for, or of all, also of policies that are gone.
+pub(super) fn write(
+    policies: &[&str],
+    only: Option<&[u8]>,
+    clocks: Clocks,
+    circuits: &mut impl Circuits,
+) -> Vec<u8> {
+    let listing = circuits.circuits(policies, CIRCUITS_MAX);
+    let mut list = String::from("{\"circuits\":");
+    array(&mut list, listing.circuits.iter(), |view| {
+        circuit(view, clocks)
     });
+    list.push_str(if listing.more {
+        ",\"more\":true,\"transitions\":"
+    } else {
+        ",\"more\":false,\"transitions\":"
+    });
+    let past = circuits.transitions();
+    let past = past.iter().rev();
+    let past = past.filter(|it| only.is_none_or(|only| *only == *it.policy.as_bytes()));
+    array(&mut list, past, |past| transition(past, clocks));
+    list.push('}');
     list.into()
 }
 
-fn circuit(policy: &str, view: &CircuitView, clocks: Clocks) -> String {
-    let force = view.force.filter(|force| force.until > clocks.now);
-    let state = force.map_or(view.automatic, |force| force.to.state());
-    let parts = view
-        .key
-        .iter()
-        .map(|part| part.as_deref().map(String::from_utf8_lossy));
-    let key: Vec<Option<Cow<'_, str>>> = parts.collect();
-    // Texts cannot fail to be written. What stands between quotes below are names
-    // that need no escaping.
-    let key = serde_json::to_string(&key).unwrap_or_default();
-    let forced = match force {
+fn array<T>(list: &mut String, items: impl Iterator<Item = T>, show: impl Fn(T) -> String) {
+    list.push('[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            list.push(',');
+        }
+        list.push_str(&show(item));
+    }
+    list.push(']');
+}
+
+fn circuit(view: &CircuitView, clocks: Clocks) -> String {
+    let automatic = &view.automatic;
+    let forced = match view.force {
         None => String::from("null"),
         Some(force) => format!(
             "{{\"state\":\"{}\",\"until_unix_ms\":{}}}",
@@ -62,26 +66,60 @@ fn circuit(policy: &str, view: &CircuitView, clocks: Clocks) -> String {
             unix_ms(Some(force.until), clocks)
         ),
     };
+    // What stands between quotes below are names that need no escaping.
     format!(
-        "{{\"policy\":\"{policy}\",\"mode\":\"{}\",\"id\":\"{:016x}\",\"key\":{key},\
+        "{{\"policy\":\"{}\",\"mode\":\"{}\",\"id\":\"{:016x}\",\"key\":{},\
          \"state\":\"{}\",\"automatic_state\":\"{}\",\
          \"since_unix_ms\":{},\"until_unix_ms\":{},\"forced\":{forced},\
          \"window\":{{\"requests\":{},\"failures\":{},\"slow\":{}}},\
          \"consecutive_failures\":{},\"opens\":{},\"probes\":{},\"retry_budget\":{}}}",
+        view.policy,
         view.mode.name(),
         view.id,
-        state.name(),
-        view.automatic.name(),
-        unix_ms(Some(view.since), clocks),
-        unix_ms(view.until, clocks),
-        view.counts.requests,
-        view.counts.failures,
-        view.counts.slow,
-        view.consecutive,
-        view.opens,
-        view.probes_out,
+        key(&view.key),
+        view.state().name(),
+        automatic.state.name(),
+        unix_ms(Some(automatic.since), clocks),
+        unix_ms(automatic.until, clocks),
+        automatic.counts.requests,
+        automatic.counts.failures,
+        automatic.counts.slow,
+        automatic.consecutive,
+        automatic.opens,
+        automatic.probes_out,
         or_null(view.retry_budget),
     )
+}
+
+fn transition(past: &Past, clocks: Clocks) -> String {
+    let told = &past.transition;
+    format!(
+        "{{\"at_unix_ms\":{},\"policy\":\"{}\",\"key\":{},\
+         \"from\":\"{}\",\"to\":\"{}\",\"why\":\"{}\",\
+         \"requests\":{},\"failures\":{},\"slow\":{},\
+         \"opens\":{},\"lasted_ms\":{},\"open_ms\":{}}}",
+        clocks.unix_ms_at(past.at),
+        past.policy,
+        key(&keys::decode(&past.key)),
+        told.from.name(),
+        told.to.name(),
+        told.why.name(),
+        told.counts.requests,
+        told.counts.failures,
+        told.counts.slow,
+        told.opens,
+        told.lasted.as_ms(),
+        told.open_for.as_ms(),
+    )
+}
+
+fn key(parts: &[Option<Box<[u8]>>]) -> String {
+    let parts = parts.iter().map(|part| part.as_deref());
+    let texts: Vec<Option<Cow<'_, str>>> = parts
+        .map(|part| part.map(String::from_utf8_lossy))
+        .collect();
+    // Texts cannot fail to be written.
+    serde_json::to_string(&texts).unwrap_or_default()
 }
 
 fn unix_ms(moment: Option<Instant>, clocks: Clocks) -> String {

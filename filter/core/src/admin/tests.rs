@@ -5,6 +5,7 @@ use alloc::vec;
 
 use super::*;
 use crate::testing::{Asking, at_ms};
+use crate::window::Counts;
 
 mod listing;
 mod page;
@@ -15,7 +16,8 @@ const PREFIX: &str = "/spillway";
 /// Circuits as plain data, which remember what was done to them.
 #[derive(Default)]
 struct Held {
-    circuits: Vec<(&'static str, CircuitView)>,
+    circuits: Vec<CircuitView>,
+    past: Vec<Past>,
     done: Vec<(String, Option<u64>, Action)>,
     busy: bool,
 }
@@ -25,9 +27,19 @@ impl Circuits for Held {
         vec!["p".into(), "empty".into(), "q-1".into()]
     }
 
-    fn circuits(&mut self, policy: &str, most: usize) -> Vec<CircuitView> {
-        let of_policy = self.circuits.iter().filter(|(of, _)| *of == policy);
-        of_policy.take(most).map(|(_, view)| view.clone()).collect()
+    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing {
+        let mut circuits = Vec::new();
+        for policy in policies {
+            let of_policy = self.circuits.iter().filter(|it| *it.policy == **policy);
+            circuits.extend(of_policy.cloned());
+        }
+        let more = circuits.len() > most;
+        circuits.truncate(most);
+        Listing { circuits, more }
+    }
+
+    fn transitions(&mut self) -> Vec<Past> {
+        self.past.clone()
     }
 
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
@@ -36,7 +48,7 @@ impl Circuits for Held {
         }
         self.done.push((policy.to_owned(), id, action));
         let reached =
-            |(of, view): &&(_, CircuitView)| *of == policy && id.is_none_or(|id| id == view.id);
+            |view: &&CircuitView| *view.policy == *policy && id.is_none_or(|id| id == view.id);
         Ok(self.circuits.iter().filter(reached).count())
     }
 }
@@ -48,19 +60,22 @@ const CLOCKS: Clocks = Clocks {
 };
 
 /// A closed circuit without a past.
-fn view(id: u64) -> CircuitView {
+fn view(policy: &str, id: u64) -> CircuitView {
     CircuitView {
+        policy: policy.into(),
         id,
         key: vec![Some(Box::from(*b"a")), None],
         mode: Mode::Enforce,
-        automatic: StateName::Closed,
-        since: at_ms(7_500),
-        until: None,
+        automatic: Standing {
+            state: StateName::Closed,
+            since: at_ms(7_500),
+            until: None,
+            counts: Counts::default(),
+            consecutive: 0,
+            opens: 0,
+            probes_out: 0,
+        },
         force: None,
-        counts: Counts::default(),
-        consecutive: 0,
-        opens: 0,
-        probes_out: 0,
         retry_budget: None,
     }
 }
@@ -68,7 +83,7 @@ fn view(id: u64) -> CircuitView {
 /// Two circuits of `p` and one of `q-1`.
 fn held() -> Held {
     Held {
-        circuits: vec![("p", view(1)), ("p", view(0xfedc)), ("q-1", view(3))],
+        circuits: vec![view("p", 1), view("p", 0xfedc), view("q-1", 3)],
         ..Held::default()
     }
 }

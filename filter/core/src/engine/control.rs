@@ -7,13 +7,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::admin::{Action, Busy, CircuitView, Circuits};
-use crate::breaker::Transition;
+use crate::admin::{Action, Busy, CircuitView, Circuits, Listing};
+use crate::breaker::{StateName, Transition};
 use crate::circuit::{Circuit, Force};
 use crate::event::Event;
 use crate::keys;
 use crate::records::{
-    self, Census, Directory, Entry, Name, Records, Slot, TRIES, Taken, write_slot,
+    self, Census, Directory, Entry, Name, Outline, Past, Records, Slot, TRIES, Taken, history,
+    write_slot,
 };
 use crate::time::Instant;
 
@@ -49,36 +50,90 @@ impl<R: Records> Circuits for Operator<'_, R> {
         entries.map(|entry| entry.name.clone()).collect()
     }
 
-    fn circuits(&mut self, policy: &str, most: usize) -> Vec<CircuitView> {
-        let Some(entry) = self.entry(policy) else {
-            return Vec::new();
+    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing {
+        let entries: Vec<Entry> = policies
+            .iter()
+            .filter_map(|name| self.entry(name))
+            .collect();
+        let (first, left_out) = self.not_closed(&entries, most);
+        let mut listing = Listing {
+            more: left_out,
+            ..Listing::default()
         };
-        let (seed, now) = (self.engine.hash_seed, self.now);
-        let places = self.places(&entry, most).into_iter();
-        let slots = places.filter_map(|place| self.read(policy, place));
-        slots.map(|it| view(&entry, seed, &it, now)).collect()
+        let mut room = most.saturating_sub(first.len());
+        let mut first = first.into_iter().peekable();
+        for (index, entry) in entries.iter().enumerate() {
+            // The others fill the room that is left, each in its place.
+            let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+            for place in census.taken() {
+                let here = (index, place);
+                while let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) < here) {
+                    listing.circuits.push(view);
+                }
+                if let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) == here) {
+                    listing.circuits.push(view);
+                } else if room == 0 {
+                    listing.more = true;
+                    break;
+                } else if let Some(view) = self.view(entry, place) {
+                    room = room.saturating_sub(1);
+                    listing.circuits.push(view);
+                }
+            }
+        }
+        listing.circuits.extend(first.map(|(.., view)| view));
+        listing
+    }
+
+    fn transitions(&mut self) -> Vec<Past> {
+        history::read(&mut self.engine.records)
     }
 
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
         let Some(entry) = self.entry(policy) else {
             return Ok(0);
         };
-        let slots = match id {
+        let places: Vec<u32> = match id {
             Some(hash) => records::places(hash, entry.capacity).collect(),
-            None => self.places(&entry, usize::MAX),
+            None => {
+                let records = &mut self.engine.records;
+                let census = Census::read(records, &entry.name, entry.capacity);
+                census.taken().collect()
+            }
         };
-        let mut reached = 0_usize;
-        for place in slots {
-            if self.apply(&entry, place, id, action)? {
-                reached = reached.saturating_add(1);
-                if id.is_some() {
-                    break;
+        let index = self.engine.index_of(&entry.name);
+        let (mut held, mut past, mut busy) = (Vec::new(), Vec::new(), false);
+        for place in places {
+            match self.apply(&entry, place, id, action) {
+                Ok(None) => continue,
+                Ok(Some((taken, transitions))) => {
+                    let key = keys::decode(&taken.key);
+                    self.engine.events.push_back(Event::Operator {
+                        policy: index,
+                        key,
+                        action,
+                    });
+                    let told = self.engine.tell(index, &taken.key, &transitions, self.now);
+                    past.extend(told);
+                    held.push((place, Outline::of(&taken.circuit, entry.recovery, self.now)));
                 }
+                Err(Busy) => busy = true,
+            }
+            if busy || id.is_some() {
+                break;
             }
         }
-        Ok(reached)
+        // One note for all of them: the census is as long as the policy has slots.
+        let reached = held.len();
+        let slots = entry.slots();
+        self.engine.note_in_census(index, slots, held, self.now);
+        self.engine.remember(&past);
+        if busy { Err(Busy) } else { Ok(reached) }
     }
 }
+
+/// A circuit to be listed: the place of its policy, its slot, and how it stands.
+type Listed = (usize, u32, CircuitView);
 
 impl<R: Records> Operator<'_, R> {
     fn directory(&mut self) -> &Directory {
@@ -106,23 +161,44 @@ impl<R: Records> Operator<'_, R> {
         self.directory().find(policy).cloned()
     }
 
-    /// At most so many slots that are taken, lowest first. Those of open circuits are among
-    /// them before any other, but stand where they did when they were closed: a list must
-    /// not move under somebody's hand.
-    fn places(&mut self, entry: &Entry, most: usize) -> Vec<u32> {
-        let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
-        let open = census.open().take(most).count();
-        let (mut open, mut closed) = (open, most.saturating_sub(open));
-        let fits = |place: &u32| {
-            let room = match census.is_open(*place) {
-                true => &mut open,
-                false => &mut closed,
-            };
-            let fits = *room > 0;
-            *room = room.saturating_sub(1);
-            fits
-        };
-        census.taken().filter(fits).collect()
+    /// At most so many circuits of all these policies that are not closed, in order, and
+    /// whether there may be more. What the census has as one of them may be closed by now,
+    /// when a force has ended: the census hears of it, or such circuits would hide others.
+    fn not_closed(&mut self, entries: &[Entry], most: usize) -> (Vec<Listed>, bool) {
+        let (mut listed, mut reads) = (Vec::new(), most.saturating_mul(2));
+        for (index, entry) in entries.iter().enumerate() {
+            let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+            let mut closed = Vec::new();
+            for place in census.taken().filter(|place| census.is_notable(*place)) {
+                if listed.len() >= most || reads == 0 {
+                    self.note_closed(entry, closed);
+                    return (listed, true);
+                }
+                reads = reads.saturating_sub(1);
+                match self.view(entry, place) {
+                    Some(view) if view.state() != StateName::Closed => {
+                        listed.push((index, place, view));
+                    }
+                    _ => closed.push(place),
+                }
+            }
+            self.note_closed(entry, closed);
+        }
+        (listed, false)
+    }
+
+    fn note_closed(&mut self, entry: &Entry, places: Vec<u32>) {
+        if places.is_empty() {
+            return;
+        }
+        let mut held = Vec::new();
+        for place in places {
+            let slot = Slot::read(&mut self.engine.records, &entry.name, place);
+            held.push((place, slot.outline(entry.recovery, self.now)));
+        }
+        let index = self.engine.index_of(&entry.name);
+        let slots = entry.slots();
+        self.engine.note_in_census(index, slots, held, self.now);
     }
 
     fn read(&mut self, policy: &str, place: u32) -> Option<Box<Taken>> {
@@ -132,21 +208,27 @@ impl<R: Records> Operator<'_, R> {
         }
     }
 
-    /// Does `action` to the circuit in a slot, if there is one, of this id.
+    fn view(&mut self, entry: &Entry, place: u32) -> Option<CircuitView> {
+        let taken = self.read(&entry.name, place)?;
+        Some(view(entry, self.engine.hash_seed, &taken, self.now))
+    }
+
+    /// Does `action` to the circuit in a slot, if there is one, of this id: the circuit as it
+    /// is then, and the transitions that it made.
     fn apply(
         &mut self,
         entry: &Entry,
         place: u32,
         id: Option<u64>,
         action: Action,
-    ) -> Result<bool, Busy> {
+    ) -> Result<Option<(Box<Taken>, Vec<Transition>)>, Busy> {
         for _ in 0..TRIES {
             let Some(mut taken) = self.read(&entry.name, place) else {
-                return Ok(false);
+                return Ok(None);
             };
             let hash = keys::hash(self.engine.hash_seed, &taken.key);
             if id.is_some_and(|id| id != hash) {
-                return Ok(false);
+                return Ok(None);
             }
             let mut transitions = Vec::new();
             act(&mut taken.circuit, action, self.now, &mut transitions);
@@ -155,33 +237,10 @@ impl<R: Records> Operator<'_, R> {
             let name = Name::Slot(&entry.name, place);
             let version = Some(taken.version);
             if engine.records.write(name, &engine.buffer, version) {
-                self.tell(entry, place, &taken, action, &transitions);
-                return Ok(true);
+                return Ok(Some((taken, transitions)));
             }
         }
         Err(Busy)
-    }
-
-    fn tell(
-        &mut self,
-        entry: &Entry,
-        place: u32,
-        taken: &Taken,
-        action: Action,
-        transitions: &[Transition],
-    ) {
-        let engine = &mut *self.engine;
-        let policy = engine.index_of(&entry.name);
-        let key = keys::decode(&taken.key);
-        engine.events.push_back(Event::Operator {
-            policy,
-            key: key.clone(),
-            action,
-        });
-        engine.tell_transitions(policy, &key, transitions);
-        if !transitions.is_empty() {
-            engine.note_in_census(policy, (&entry.name, entry.capacity), place);
-        }
     }
 }
 
@@ -200,20 +259,14 @@ fn act(circuit: &mut Circuit, action: Action, now: Instant, transitions: &mut Ve
 }
 
 fn view(entry: &Entry, seed: u64, taken: &Taken, now: Instant) -> CircuitView {
-    let breaker = &taken.circuit.breaker;
     let account = taken.circuit.account.clone();
     CircuitView {
+        policy: entry.name.clone(),
         id: keys::hash(seed, &taken.key),
         key: keys::decode(&taken.key),
         mode: entry.mode,
-        automatic: breaker.state(),
-        since: breaker.since(),
-        until: breaker.open_until(),
+        automatic: taken.circuit.breaker.standing(entry.recovery, now),
         force: taken.circuit.force(now),
-        counts: breaker.counts(),
-        consecutive: breaker.consecutive(),
-        opens: breaker.opens(),
-        probes_out: breaker.probes_out(),
         retry_budget: account.map(|mut account| account.balance(now)),
     }
 }

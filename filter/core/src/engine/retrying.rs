@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use crate::breaker::StateName;
 use crate::budget::Grant;
 use crate::classify::{self, Outcome, Response, Verdict};
-use crate::event::{Counter, Event, Gauge};
+use crate::event::Counter;
 use crate::policy::{RetryConfig, RetryEngine};
 use crate::records::Records;
 use crate::retry::{self, Denial, Pushback, Wish};
@@ -335,22 +335,6 @@ impl<R: Records> Engine<R> {
                 }
                 series.made
             }
-        }
-    }
-
-    /// Sets the gauge of a budget, if it has another value now.
-    pub(super) fn tell_balance(&mut self, policy: usize, at: u32, now: Instant) {
-        let entry = self.table.entry(at);
-        let balance = entry.and_then(|(_, _, replica)| replica.balance(now));
-        let told = self.balances.get_mut(policy);
-        if let (Some(balance), Some(told)) = (balance, told)
-            && told.replace(balance) != Some(balance)
-        {
-            self.events.push_back(Event::Gauge {
-                policy,
-                gauge: Gauge::RetryBudget,
-                value: u64::from(balance),
-            });
         }
     }
 

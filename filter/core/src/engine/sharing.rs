@@ -4,7 +4,6 @@
 //! the shared one at once. Where that is lost to other workers again and again, the
 //! request goes on without: an outcome waits, a probe is not admitted.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::breaker::{Moment, Permit, Refusal, StateName};
@@ -136,6 +135,7 @@ impl<R: Records> Engine<R> {
         if left_open {
             self.look(policy, at, now);
         }
+        self.watch_open(policy, at, now);
         Some(at)
     }
 
@@ -202,11 +202,11 @@ impl<R: Records> Engine<R> {
         })?;
         self.discarded(discarded);
         match &placed {
-            Place::Made(place) => self.note_slot(policy, *place),
+            Place::Made(place) => self.note_slot(policy, *place, now),
             Place::Found {
                 vacated: Some(place),
                 ..
-            } => self.note_slot(policy, *place),
+            } => self.note_slot(policy, *place, now),
             Place::Found { .. } | Place::None => {}
         }
         Some(placed)
@@ -335,12 +335,8 @@ impl<R: Records> Engine<R> {
     /// Merges what would have waited for longer than the interval by the next tick, as far
     /// as one call may. Ticks that come for something else merge nothing.
     pub fn tick(&mut self, now: Instant) {
-        for _ in 0..self.unnoted.len() {
-            if let Some((policy, capacity, place)) = self.unnoted.pop_front() {
-                let name: Box<str> = self.policy_name(policy).into();
-                self.note_in_census(policy, (&name, capacity), place);
-            }
-        }
+        self.note_unnoted(now);
+        self.look_at_gauges(now);
         let period = self.tick_period();
         if self.is_merge_tick(period, now) {
             self.merge_at = self.has_pending().then(|| now.after(period));
@@ -410,8 +406,9 @@ impl<R: Records> Engine<R> {
         for _ in 0..2 {
             match self.share_once(policy, at, now, &mut *act) {
                 Ok(discarded) => {
-                    self.report_changes(policy, at, discarded);
+                    self.report_changes(policy, at, discarded, now);
                     self.tell_balance(policy, at, now);
+                    self.watch_open(policy, at, now);
                     return Shared::Done;
                 }
                 Err(Undone::GivenUp) => return Shared::GivenUp,

@@ -11,6 +11,7 @@ use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
 mod control;
 mod fallbacks;
+mod gauges;
 mod ladder;
 mod modes;
 mod outage;

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::keys::{self, KeyTable, OVERFLOW_KEY};
 use crate::policy::Mode;
-use crate::records::{self, Census, Directory, Entry, Records, Slot, TRIES, Totals};
+use crate::records::{self, Census, Directory, Entry, Outline, Records, Slot, TRIES};
 use crate::stale::{self, Shelf};
 use crate::time::Instant;
 
@@ -94,7 +94,7 @@ impl<R: Records> Engine<R> {
         };
         let mut gone = Vec::new();
         let own = self.entries();
-        self.leave(&own, &directory);
+        self.leave(&own, &directory, now);
         for entry in own {
             match directory.find(&entry.name) {
                 Some(listed) if !listed.has_slots_of(&entry) => {}
@@ -130,7 +130,7 @@ impl<R: Records> Engine<R> {
 
     /// Empties the slots in which requests that ended late have put their keys again,
     /// where keys now stand elsewhere.
-    fn leave(&mut self, own: &[Entry], listed: &Directory) {
+    fn leave(&mut self, own: &[Entry], listed: &Directory, time: Instant) {
         for at in self.table.entries() {
             let name = self
                 .table
@@ -147,12 +147,18 @@ impl<R: Records> Engine<R> {
                 && let Some((hash, key, replica)) = self.table.entry(at)
             {
                 let (place, key) = (replica.place(), key.to_vec());
-                self.leave_slot(mine, now, (hash, &key), place);
+                self.leave_slot((mine, now), (hash, &key), place, time);
             }
         }
     }
 
-    fn leave_slot(&mut self, mine: &Entry, now: &Entry, (hash, key): (u64, &[u8]), place: u32) {
+    fn leave_slot(
+        &mut self,
+        (mine, now): (&Entry, &Entry),
+        (hash, key): (u64, &[u8]),
+        place: u32,
+        time: Instant,
+    ) {
         if now.key_hash == mine.key_hash && self.is_found_at(now, hash, key, place) {
             return;
         }
@@ -162,7 +168,8 @@ impl<R: Records> Engine<R> {
         let buffer = &mut self.buffer;
         if !newer && records::vacate(&mut self.records, &mine.name, place, Some(key), buffer) {
             let policy = self.index_of(&mine.name);
-            self.note_in_census(policy, (&mine.name, now.capacity), place);
+            let left = [(place, Outline::default())];
+            self.note_in_census(policy, now.slots(), left.into(), time);
         }
     }
 
@@ -185,11 +192,11 @@ impl<R: Records> Engine<R> {
             let policy = self.policies.get(*at)?;
             (policy.mode != Mode::Disabled).then(|| Entry {
                 name: policy.name.clone(),
-                capacity: self.needs.get(*at).map_or(0, |needs| needs.capacity),
+                capacity: self.capacity_of(*at),
                 key_hash: keys::make_of(&policy.key),
                 mode: policy.mode,
+                recovery: policy.breaker.recovery.duration,
                 current: true,
-            })
         };
         self.by_name.iter().filter_map(entry).collect()
     }
@@ -223,7 +230,7 @@ impl<R: Records> Engine<R> {
             &mut self.buffer,
         );
         let policy = self.index_of(&gone.name);
-        self.gauges(policy, Some(census.totals()), Totals::default());
+        self.clear_gauges(policy, gone.capacity, census.totals());
         for taken in moving {
             let hash = keys::hash(self.hash_seed, &taken.key);
             self.place(policy, hash, &taken.key, &taken.circuit, now);

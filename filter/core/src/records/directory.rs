@@ -7,9 +7,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Name, Records, Version};
+use super::{Name, Records, Slots, Version};
 use crate::policy::{KEYS_MAX, Mode};
 use crate::snapshot::{self, Kind, Layout, Reader};
+use crate::time::Span;
 
 /// The policies of a plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,12 +32,23 @@ pub struct Entry {
     pub key_hash: u64,
     /// Its mode, for who shows it.
     pub mode: Mode,
+    /// How long its circuits recover, for who shows them.
+    pub recovery: Span,
     /// Whether the configuration that was loaded last has it. One that does not may
     /// still have requests under way.
     pub current: bool,
 }
 
 impl Entry {
+    /// Its slots.
+    pub fn slots(&self) -> Slots<'_> {
+        Slots {
+            policy: &self.name,
+            capacity: self.capacity,
+            recovery: self.recovery,
+        }
+    }
+
     /// Whether circuits of one policy stand where those of the other are looked for.
     pub fn has_slots_of(&self, other: &Entry) -> bool {
         (self.capacity, self.key_hash) == (other.capacity, other.key_hash)
@@ -87,6 +99,7 @@ impl Directory {
                 entry.capacity.write(out);
                 entry.key_hash.write(out);
                 (entry.mode as u8).write(out);
+                entry.recovery.write(out);
                 entry.current.write(out);
             }
         });
@@ -113,6 +126,7 @@ impl Directory {
                     let tag = u8::read(from)?;
                     Mode::ALL.into_iter().find(|mode| *mode as u8 == tag)?
                 },
+                recovery: Span::read(from)?,
                 current: bool::read(from)?,
             });
         }

@@ -292,32 +292,52 @@ fn a_hundred_thousand_invented_keys_make_no_more_names_than_slots_nor_push_out_w
     assert_eq!(bench.memory.names().len(), 1_000);
 }
 
-/// The census after notes in any order equals a walk over what was noted.
+/// The census after notes in any order, and at any time, equals a walk over what was noted.
 #[test]
 fn the_census_knows_what_was_noted() {
     let mut memory = Memory::default();
     let mut naive = alloc::collections::BTreeMap::new();
     let mut random = Random::new(9);
-    for _ in 0..2_000 {
-        let place = random.between(0, 99) as u32;
-        let open = random.chance(3_000);
-        let taken = open || random.chance(6_000);
-        naive.insert(place, (taken, open));
-        let noted = Census::note(
-            &mut memory,
-            ("p", 100),
-            7,
-            (place, (taken, open)),
-            &mut Vec::new(),
-        );
-        let (_, totals) = noted.expect("nobody comes between");
-        let count = |of: fn(&(bool, bool)) -> bool| naive.values().filter(|it| of(it)).count();
-        assert_eq!(totals.taken as usize, count(|it| it.0));
-        assert_eq!(totals.open as usize, count(|it| it.1));
+    let slots = Slots {
+        policy: "p",
+        capacity: 100,
+        recovery: Span::ZERO,
+    };
+    for step in 0..2_000 {
+        let now = at_ms(step * 10);
+        let held: Vec<(u32, Outline)> = (0..random.between(1, 5))
+            .map(|_| {
+                let open = random.chance(3_000);
+                let until = now.after(Span::from_ms(random.between(1, 500)));
+                let outline = Outline {
+                    taken: open || random.chance(6_000),
+                    notable: open || random.chance(1_000),
+                    open_until: open.then_some(until),
+                };
+                (random.between(0, 99) as u32, outline)
+            })
+            .collect();
+        naive.extend(held.iter().copied());
+        let noted = Census::note(&mut memory, slots, 7, &held, now, &mut Vec::new());
+        let noted = noted.expect("nobody comes between");
+        let taken = naive.values().filter(|it| it.taken).count();
+        let ends = || naive.values().filter_map(|it| it.open_until);
+        let open = ends().filter(|until| now < *until);
+        assert_eq!(noted.after.taken as usize, taken);
+        assert_eq!(noted.after.open as usize, open.clone().count());
+        assert_eq!(noted.open_until, open.min());
+        let census = Census::read(&mut memory, "p", 100);
+        let later = now.after(Span::from_ms(200));
+        let open = ends().filter(|until| later < *until).count();
+        assert_eq!(census.totals_at(later).open as usize, open);
     }
     assert_eq!(Census::seed(&mut memory, "p"), Some(7));
     let census = Census::read(&mut memory, "p", 100);
     let taken: Vec<u32> = census.taken().collect();
-    let expected = naive.iter().filter(|(_, it)| it.0).map(|(place, _)| *place);
-    assert_eq!(taken, expected.collect::<Vec<_>>());
+    let expected = naive.iter().filter(|(_, it)| it.taken);
+    assert_eq!(taken, expected.map(|(place, _)| *place).collect::<Vec<_>>());
+    for place in 0..100 {
+        let expected = naive.get(&place).is_some_and(|it| it.notable);
+        assert_eq!(census.is_notable(place), expected);
+    }
 }

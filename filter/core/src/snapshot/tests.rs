@@ -198,7 +198,7 @@ fn the_layout_of_this_version_is_this() {
     let bytes = record(&circuit);
     let fields = &bytes[..bytes.len() - CHECKSUM_BYTES];
     let ms = |ms: u64| (ms * 1_000_000).to_le_bytes();
-    let mut expected = b"spw\x02\x03\x01\x05\x00a key".to_vec();
+    let mut expected = b"spw\x03\x03\x01\x05\x00a key".to_vec();
     for part in [ms(2), ms(1)] {
         expected.extend(part);
     }

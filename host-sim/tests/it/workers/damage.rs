@@ -10,8 +10,8 @@ use super::{Workers, policy};
 const BREAKER: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
     "open": {"duration": "20s", "jitter": 0}}"#;
 
-const DIRECTORY: &str = "spillway/2/plugin";
-const CENSUS: &str = "spillway/2/plugin/p";
+const DIRECTORY: &str = "spillway/3/plugin";
+const CENSUS: &str = "spillway/3/plugin/p";
 
 /// The last bytes of a record are a checksum over the others.
 const CHECKSUM_BYTES: usize = 8;
@@ -37,7 +37,7 @@ impl Workers {
     /// The name of the only slot that is taken.
     fn slot(&self) -> String {
         let records = self.records().into_iter().map(|(name, _)| name);
-        let mut slots = records.filter(|name| name.starts_with("spillway/2/plugin/p/"));
+        let mut slots = records.filter(|name| name.starts_with("spillway/3/plugin/p/"));
         slots.next().unwrap()
     }
 }

@@ -40,8 +40,8 @@ fn invented_keys_leave_no_more_names_than_slots_and_no_byte_of_them_in_a_name() 
         let tenant = format!("invented-{number}");
         assert!(serve(&mut proxy, number % WORKERS, &tenant, "200"));
     }
-    let slots = (0..KEYS).map(|slot| format!("spillway/2/plugin/p/{slot}"));
-    let others = ["spillway/2/plugin", "spillway/2/plugin/p"].map(String::from);
+    let slots = (0..KEYS).map(|slot| format!("spillway/3/plugin/p/{slot}"));
+    let others = ["spillway/3/plugin", "spillway/3/plugin/p"].map(String::from);
     let allowed: BTreeSet<_> = slots.chain(others).collect();
     let names: BTreeSet<_> = proxy.records().into_iter().map(|(name, _)| name).collect();
     assert!(

@@ -1,32 +1,38 @@
 //! The circuits as JSON.
 
 use super::*;
+use crate::breaker::{Transition, Why};
+
+const COUNTS: Counts = Counts {
+    requests: 20,
+    failures: 10,
+    slow: 2,
+};
 
 #[test]
 fn a_list_says_all_about_each_circuit() {
     let whole = CircuitView {
+        policy: "p".into(),
         id: 0xab,
         key: vec![Some(Box::from(*b"a\"<\xff\n")), None, Some(Box::default())],
         mode: Mode::Shadow,
-        automatic: StateName::Open,
-        since: at_ms(9_000),
-        until: Some(at_ms(12_000)),
+        automatic: Standing {
+            state: StateName::Open,
+            since: at_ms(9_000),
+            until: Some(at_ms(12_000)),
+            counts: COUNTS,
+            consecutive: 4,
+            opens: 3,
+            probes_out: 1,
+        },
         force: Some(Force {
             to: Forced::Closed,
             until: at_ms(70_000),
         }),
-        counts: Counts {
-            requests: 20,
-            failures: 10,
-            slow: 2,
-        },
-        consecutive: 4,
-        opens: 3,
-        probes_out: 1,
         retry_budget: Some(107),
     };
     let mut held = Held {
-        circuits: vec![("q-1", view(u64::MAX)), ("p", whole)],
+        circuits: vec![view("q-1", u64::MAX), whole],
         ..Held::default()
     };
     let answer = answered("GET /spillway/circuits", &mut held);
@@ -47,39 +53,81 @@ fn a_list_says_all_about_each_circuit() {
         r#""since_unix_ms":997500,"until_unix_ms":null,"forced":null,"#,
         r#""window":{"requests":0,"failures":0,"slow":0},"#,
         r#""consecutive_failures":0,"opens":0,"probes":0,"retry_budget":null}"#,
-        r#"],"more":false}"#,
+        r#"],"more":false,"transitions":[]}"#,
     );
     assert_eq!(body(&answer), expected);
 }
 
 #[test]
-fn a_force_is_shown_until_its_end_and_not_at_it() {
+fn a_force_is_what_a_circuit_is_shown_as() {
     let rows = [
-        (Forced::Open, 10_001, "forced_open"),
-        (Forced::Closed, 10_001, "forced_closed"),
-        (Forced::Open, 10_000, "half_open"),
-        (Forced::Open, 9_999, "half_open"),
+        (None, "half_open"),
+        (Some(Forced::Open), "forced_open"),
+        (Some(Forced::Closed), "forced_closed"),
     ];
-    for (to, until_ms, state) in rows {
-        let view = CircuitView {
-            automatic: StateName::HalfOpen,
-            force: Some(Force {
-                to,
-                until: at_ms(until_ms),
-            }),
-            ..view(1)
-        };
+    for (to, state) in rows {
+        let mut view = view("p", 1);
+        view.automatic.state = StateName::HalfOpen;
+        let until = at_ms(10_001);
+        view.force = to.map(|to| Force { to, until });
         let mut held = Held {
-            circuits: vec![("p", view)],
+            circuits: vec![view],
             ..Held::default()
         };
-        let answer = answered("GET /spillway/circuits", &mut held);
-        let list: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let list = list("", &mut held);
         let circuit = &list["circuits"][0];
-        assert_eq!(circuit["state"], state, "{to:?} {until_ms}");
+        assert_eq!(circuit["state"], state, "{to:?}");
         assert_eq!(circuit["automatic_state"], "half_open");
-        assert_eq!(circuit["forced"].is_null(), state == "half_open");
+        assert_eq!(circuit["forced"].is_null(), to.is_none());
     }
+}
+
+#[test]
+fn the_last_transitions_are_listed_newest_first_and_by_policy() {
+    let past = |policy: &str, ms, to| Past {
+        at: at_ms(ms),
+        policy: policy.into(),
+        key: [2, 0, b'<', 0xff, 0xff, 0xff].into(),
+        transition: Transition {
+            from: StateName::Closed,
+            to,
+            why: Why::FailureRate,
+            counts: COUNTS,
+            opens: 3,
+            lasted: Span::from_ms(4_000),
+            open_for: Span::from_ms(5_000),
+        },
+    };
+    let mut held = held();
+    held.past = vec![
+        past("p", 9_000, StateName::Open),
+        past("gone", 9_500, StateName::HalfOpen),
+        past("p", 9_700, StateName::Recovering),
+    ];
+    let first = serde_json::json!({
+        "at_unix_ms": 999_000, "policy": "p", "key": ["<\u{fffd}", null],
+        "from": "closed", "to": "open", "why": "failure_rate",
+        "requests": 20, "failures": 10, "slow": 2, "opens": 3,
+        "lasted_ms": 4_000, "open_ms": 5_000,
+    });
+    assert_eq!(list("", &mut held)["transitions"][2], first);
+    let rows = [
+        ("", "recovering half_open open"),
+        ("?policy=p", "recovering open"),
+        ("?policy=empty", ""),
+    ];
+    for (query, states) in rows {
+        let list = list(query, &mut held);
+        let shown = list["transitions"].as_array().expect("a list").iter();
+        let shown: Vec<&str> = shown.filter_map(|it| it["to"].as_str()).collect();
+        assert_eq!(shown.join(" "), states, "{query}");
+    }
+}
+
+/// The answer to a GET of the list with this query.
+fn list(query: &str, held: &mut Held) -> serde_json::Value {
+    let answer = answered(&format!("GET /spillway/circuits{query}"), held);
+    serde_json::from_slice(&answer.body).expect("JSON")
 }
 
 #[test]
@@ -94,14 +142,13 @@ fn a_list_ends_at_a_thousand_and_says_whether_there_are_more() {
         (1_500, 7, "?policy=empty", 0, false),
     ];
     for (of_p, of_q, query, shown, more) in rows {
-        let p = (0..of_p).map(|n| ("p", view(n as u64)));
-        let q = (0..of_q).map(|n| ("q-1", view(n as u64)));
+        let p = (0..of_p).map(|n| view("p", n as u64));
+        let q = (0..of_q).map(|n| view("q-1", n as u64));
         let mut held = Held {
             circuits: p.chain(q).collect(),
             ..Held::default()
         };
-        let answer = answered(&format!("GET /spillway/circuits{query}"), &mut held);
-        let list: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let list = list(query, &mut held);
         let count = list["circuits"].as_array().expect("a list").len();
         assert_eq!(
             (count, &list["more"]),

@@ -175,7 +175,11 @@ impl Circuits for Many {
         (0..self.0).map(|n| format!("p{n}").into()).collect()
     }
 
-    fn circuits(&mut self, _: &str, _: usize) -> Vec<CircuitView> {
+    fn circuits(&mut self, _: &[&str], _: usize) -> Listing {
+        Listing::default()
+    }
+
+    fn transitions(&mut self) -> Vec<Past> {
         Vec::new()
     }
 

@@ -241,10 +241,7 @@ fn a_probe_that_fails_is_replaced_and_still_decides() {
     assert!(answer.headers.contains(&state));
     bench.settle(probe, &Ending::status(299));
     let events = bench.events();
-    assert_eq!(
-        events.last().unwrap(),
-        "p0 [c] half_open>open probes_failed"
-    );
+    assert!(events.contains(&"p0 [c] half_open>open probes_failed".into()));
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn an_outage_comes_out_event_by_event() {
         [
             "p0 open>half_open",
             "p0 [c] open>half_open open_elapsed",
+            "p0 OpenCircuits 0",
             "p0 probe",
         ]
     );
@@ -72,6 +73,7 @@ fn an_outage_comes_out_event_by_event() {
             "p0 failure",
             "p0 half_open>open",
             "p0 [c] half_open>open probes_failed",
+            "p0 OpenCircuits 1",
         ]
     );
     bench.wait(1_000);
@@ -81,11 +83,11 @@ fn an_outage_comes_out_event_by_event() {
         [
             "p0 open>half_open",
             "p0 [c] open>half_open open_elapsed",
+            "p0 OpenCircuits 0",
             "p0 probe",
             "p0 success",
             "p0 half_open>closed",
             "p0 [c] half_open>closed probes_succeeded",
-            "p0 OpenCircuits 0",
         ]
     );
     let ticket = bench.pass(&request);
@@ -106,11 +108,10 @@ fn the_ramp_is_told_too() {
     bench.serve(&request, 200);
     let events = bench.events();
     assert_eq!(
-        events[4..],
+        events[5..],
         [
             "p0 half_open>recovering",
             "p0 [c] half_open>recovering probes_succeeded",
-            "p0 OpenCircuits 0",
         ]
     );
     let (answer, note) = bench.reject(&request);

@@ -1,0 +1,71 @@
+//! How a breaker stands at a moment.
+//!
+//! The state of a breaker moves only when a request comes. Whoever looks at it in between
+//! wants to know what the clock alone has made of it: an open time that is over, a window
+//! that has emptied, leases that have ended.
+
+use super::{Breaker, State, StateName};
+use crate::time::{Instant, Span};
+use crate::window::Counts;
+
+/// A breaker at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The state in which the next request finds it.
+    pub state: StateName,
+    /// When that state began.
+    pub since: Instant,
+    /// When it ends. `None` if that is not known.
+    pub until: Option<Instant>,
+    /// What is in the window, or what became of the probes.
+    pub counts: Counts,
+    /// Failures in a row.
+    pub consecutive: u32,
+    /// Openings in a row, which the next one would add to.
+    pub opens: u32,
+    /// Probes whose lease has not ended.
+    pub probes_out: u32,
+}
+
+impl Breaker {
+    /// How the breaker stands at `now`, under a policy with this recovery time.
+    pub fn standing(&self, recovery: Span, now: Instant) -> Standing {
+        let mut standing = Standing {
+            state: self.state(),
+            since: self.since,
+            until: None,
+            counts: self.window.counts_at(now),
+            consecutive: self.consecutive,
+            opens: self.opens,
+            probes_out: 0,
+        };
+        match &self.state {
+            State::Open { until } if now < *until => standing.until = Some(*until),
+            State::Open { until } => {
+                standing.state = StateName::HalfOpen;
+                standing.since = *until;
+            }
+            State::HalfOpen(probes) => {
+                let mut probes = probes.clone();
+                probes.expire(now);
+                standing.counts = probes.counts();
+                standing.probes_out = probes.live();
+            }
+            State::Recovering => {
+                let end = self.since.after(recovery);
+                if now < end {
+                    standing.until = Some(end);
+                } else {
+                    standing.state = StateName::Closed;
+                    standing.since = end;
+                }
+            }
+            State::Closed => {}
+        }
+        let healthy = !self.is_open() && now.since(self.healthy_since) >= self.last_open;
+        if healthy {
+            standing.opens = 0;
+        }
+        standing
+    }
+}
