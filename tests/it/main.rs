@@ -8,6 +8,7 @@ mod differential;
 mod endings;
 mod grpc;
 mod half_open;
+mod hang;
 mod host_facts;
 mod hostile;
 mod keys;

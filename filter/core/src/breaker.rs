@@ -280,12 +280,17 @@ impl Breaker {
         now >= busy_until.after(config.open.max_duration)
     }
 
-    /// The answer to a request, where giving it changes nothing.
+    /// The answer to a request, where giving it changes nothing. `complete` says that the
+    /// client has sent all of it.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] where the state, or the ramp's draw, says no.
-    pub fn answer(&self, moment: &mut Moment<'_>) -> Option<Result<Permit, Refusal>> {
+    pub fn answer(
+        &self,
+        complete: bool,
+        moment: &mut Moment<'_>,
+    ) -> Option<Result<Permit, Refusal>> {
         let wait = match &self.state {
             // Requests do not wait until the state is put right, see `catch_up`.
             _ if !moment.config.enabled => None,
@@ -295,10 +300,8 @@ impl Breaker {
             State::Open { until } if moment.now >= *until => return None,
             State::Open { until } => Some(until.since(moment.now)),
             State::HalfOpen(probes) => {
-                let waits = probes.left(moment.config) == 0
-                    && probes.live() > 0
-                    && !probes.is_due(moment.now);
-                Some(waits.then_some(Span::ZERO)?)
+                let full = probes.is_full(complete, moment.config, moment.now);
+                Some(full.then_some(Span::ZERO)?)
             }
         };
         Some(match wait {
@@ -307,12 +310,16 @@ impl Breaker {
         })
     }
 
-    /// Asks for admission.
+    /// Asks for admission, for a request of which the client has sent all if it is `complete`.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] where the state, or the ramp's draw, says no.
-    pub fn try_acquire(&mut self, moment: &mut Moment<'_>) -> Result<Permit, Refusal> {
+    pub fn try_acquire(
+        &mut self,
+        complete: bool,
+        moment: &mut Moment<'_>,
+    ) -> Result<Permit, Refusal> {
         self.catch_up(moment);
         if let State::Open { until } = self.state
             && moment.now >= until
@@ -321,13 +328,13 @@ impl Breaker {
             self.change(probes, Why::OpenElapsed, moment);
         }
         if let State::HalfOpen(probes) = &mut self.state {
-            return match probes.start(moment.config, moment.now) {
+            return match probes.start(complete, moment) {
                 Some(number) => Ok(self.permit(Some(number))),
                 None => Err(self.refusal(Span::ZERO)),
             };
         }
         let refused = Err(self.refusal(Span::ZERO));
-        self.answer(moment).unwrap_or(refused)
+        self.answer(complete, moment).unwrap_or(refused)
     }
 
     /// Notes that the client has sent its whole request.
@@ -337,11 +344,35 @@ impl Breaker {
         }
     }
 
-    /// Notes what the response's headers say, should the lease end before the response does.
-    pub fn answered(&mut self, permit: &Permit, verdict: Verdict, now: Instant) {
+    /// Notes what the response's headers say: the probe is judged by them unless the response
+    /// ends soon.
+    pub fn answered(&mut self, permit: &Permit, verdict: Verdict, moment: &Moment<'_>) {
         if let Some(probes) = self.probes_of(permit) {
-            probes.answered(permit.probe, verdict, now);
+            probes.answered(permit.probe, verdict, moment);
         }
+    }
+
+    /// Notes that a probe has passed the threshold for slowness and still waits: it is a slow
+    /// one from now on.
+    pub fn probe_is_slow(&mut self, permit: &Permit, moment: &mut Moment<'_>) {
+        self.catch_up(moment);
+        if let Some(probes) = self.probes_of(permit) {
+            probes.is_slow(permit.probe);
+            self.judge_probes(moment);
+        }
+    }
+
+    /// Notes that so many ordinary requests more have passed the threshold at `at` and wait, or
+    /// so many fewer where they have ended. False where that does not count: it belongs to an
+    /// earlier state.
+    ///
+    /// A run of failures goes by how requests end, so this neither adds to one nor ends it.
+    pub fn wait(&mut self, permit: &Permit, at: Instant, more: i32) -> bool {
+        let counting = self.is_counting() && permit.generation == self.generation;
+        if counting {
+            self.window.wait(at, more);
+        }
+        counting
     }
 
     /// Takes the permit back, with how its request ended.
@@ -362,8 +393,9 @@ impl Breaker {
     /// Counts how an ordinary request ended, and draws no conclusion. False where it
     /// does not count: it was ignored, or belongs to an earlier state.
     pub fn note(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
-        let counting = matches!(self.state, State::Closed | State::Recovering);
-        if !counting || permit.generation != self.generation || verdict.outcome == Outcome::Ignored
+        if !self.is_counting()
+            || permit.generation != self.generation
+            || verdict.outcome == Outcome::Ignored
         {
             return false;
         }
@@ -379,8 +411,7 @@ impl Breaker {
 
     /// Whether what was counted says that the circuit should open.
     pub fn wants_to_open(&self, config: &BreakerConfig) -> bool {
-        matches!(self.state, State::Closed | State::Recovering)
-            && tripped(config, self.window.counts(), self.consecutive).is_some()
+        self.is_counting() && self.tripped(config).is_some()
     }
 
     /// Adds what a worker has counted by itself, unless that belongs to an earlier
@@ -413,10 +444,10 @@ impl Breaker {
 
     /// Opens the circuit if what was counted says so.
     pub fn judge_window(&mut self, hint: Option<Span>, moment: &mut Moment<'_>) {
-        let counting = matches!(self.state, State::Closed | State::Recovering);
-        let counts = self.window.counts();
-        if counting && let Some(why) = tripped(moment.config, counts, self.consecutive) {
-            self.open(why, counts, hint, moment);
+        if self.is_counting()
+            && let Some(why) = self.tripped(moment.config)
+        {
+            self.open(why, self.window.counts(), hint, moment);
         }
     }
 
@@ -517,6 +548,36 @@ impl Breaker {
             State::HalfOpen(probes) => probes.live(),
             _ => 0,
         }
+    }
+
+    fn is_counting(&self) -> bool {
+        matches!(self.state, State::Closed | State::Recovering)
+    }
+
+    /// The rule that says the circuit should open, if one does.
+    ///
+    /// The share of failures is taken over the outcomes, if they are enough: requests that
+    /// wait would only hide it, since none of them has failed yet. It is taken over all that is
+    /// in the window besides.
+    fn tripped(&self, config: &BreakerConfig) -> Option<Why> {
+        let (ended, waiting) = (self.window.outcomes(), self.window.waiting());
+        let all = ended.requests.saturating_add(waiting);
+        let volume = config.volume();
+        let reached = |part: u32, requests: u32, share_bp: u32| {
+            let share = u64::from(requests).saturating_mul(u64::from(share_bp));
+            share_bp > 0 && u64::from(part).saturating_mul(u64::from(WHOLE_BP)) >= share
+        };
+        if all >= volume {
+            let failed = |requests| reached(ended.failures, requests, config.failure_rate_bp);
+            let slow = ended.slow.saturating_add(waiting);
+            if failed(all) || (waiting > 0 && ended.requests >= volume && failed(ended.requests)) {
+                return Some(Why::FailureRate);
+            } else if reached(slow, all, config.effective_slow_rate_bp()) {
+                return Some(Why::SlowRate);
+            }
+        }
+        let run = config.consecutive_failures;
+        (run > 0 && self.consecutive >= run).then_some(Why::ConsecutiveFailures)
     }
 
     fn permit(&self, probe: Option<u32>) -> Permit {
@@ -623,24 +684,6 @@ impl Breaker {
         moment
             .random
             .chance(recovery.start_bp.saturating_add(risen_bp))
-    }
-}
-
-/// The rule that says the circuit should open, if one does.
-fn tripped(config: &BreakerConfig, counts: Counts, consecutive: u32) -> Option<Why> {
-    let enough = counts.requests >= config.volume();
-    let reached = |part: u32, share_bp: u32| {
-        let share = u64::from(counts.requests).saturating_mul(u64::from(share_bp));
-        share_bp > 0 && u64::from(part).saturating_mul(u64::from(WHOLE_BP)) >= share
-    };
-    if enough && reached(counts.failures, config.failure_rate_bp) {
-        Some(Why::FailureRate)
-    } else if enough && reached(counts.slow, config.effective_slow_rate_bp()) {
-        Some(Why::SlowRate)
-    } else if config.consecutive_failures > 0 && consecutive >= config.consecutive_failures {
-        Some(Why::ConsecutiveFailures)
-    } else {
-        None
     }
 }
 

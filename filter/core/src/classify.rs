@@ -422,6 +422,13 @@ impl<'a, R: Response> Case<'a, R> {
     }
 }
 
+/// Whether a response is the upstream's own, as far as the host says where it came from.
+pub fn is_answered(response: &impl Response) -> bool {
+    let details = response.details();
+    let details = details.as_ref().map(AsRef::as_ref);
+    response.status().is_some() && matches!(details, None | Some(b"via_upstream"))
+}
+
 /// The host's own connection limits refused the request.
 fn is_overflow(details: &[u8]) -> bool {
     details.starts_with(b"upstream_reset_before_response_started{overflow")

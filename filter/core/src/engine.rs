@@ -31,12 +31,14 @@ mod control;
 mod gauges;
 mod keeping;
 mod order;
+mod probing;
 mod retrying;
 mod sharing;
 mod slots;
 mod telling;
 mod ticket;
 mod upkeep;
+mod waiting;
 
 pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
@@ -46,6 +48,7 @@ use sharing::Reach;
 use slots::SlotShare;
 use telling::Unnoted;
 use ticket::{Admitted, Echo, Plan, Storing};
+use waiting::Waiting;
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
@@ -77,6 +80,8 @@ pub struct Engine<R> {
     /// When the next tick is to merge them. Set while something waits, and until a tick finds
     /// that nothing did: under steady traffic these ticks are evenly spaced.
     merge_at: Option<Instant>,
+    /// Requests that wait for their upstreams.
+    waiting: Waiting,
     /// Slots that are to be noted in the census again.
     unnoted: VecDeque<Unnoted>,
     gauges: Gauges,
@@ -99,6 +104,8 @@ struct Needs {
     storing: Option<Stores>,
     /// How many slots it has for keys.
     capacity: u32,
+    /// That they count as slow before they end.
+    early: bool,
 }
 
 /// What a policy does with stored responses.
@@ -121,6 +128,7 @@ impl Needs {
                 policy: keys::hash(keys::make_of(&policy.key), policy.name.as_bytes()),
                 gives_later: policy.gives_stale_later(),
             }),
+            early: waiting::counts_early(policy),
         }
     }
 }
@@ -153,6 +161,7 @@ impl<R: Records> Engine<R> {
             host: config.host,
             table: KeyTable::new(config.limits.keys_total, capacities),
             selector: Selector::new(&config.policies),
+            waiting: Waiting::new(config.policies.len()),
             needs,
             by_name: order::by_name(&config.policies),
             policies: config.policies,
@@ -222,9 +231,9 @@ impl<R: Records> Engine<R> {
         self.interval.min(TICK_MAX)
     }
 
-    /// Whether something waits to be shared.
+    /// Whether something waits to be shared, or to be counted.
     fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || !self.unnoted.is_empty()
+        !self.pending.is_empty() || !self.unnoted.is_empty() || !self.waiting.is_empty()
     }
 
     /// The name of the policy that a note is about.
@@ -283,6 +292,8 @@ impl<R: Records> Engine<R> {
             plan: Plan::None,
             counted: false,
             seen: None,
+            answered: false,
+            waits: None,
             replaced: false,
         });
         if ticket.watches_response {
@@ -318,6 +329,9 @@ impl<R: Records> Engine<R> {
             ticket.decision = Some(Decision::WouldReject);
             self.count(place, Counter::WouldReject);
         }
+        if complete && needs.early {
+            self.begin_wait(&mut ticket, now);
+        }
         if let Some(wish) = wish {
             self.plan(&mut ticket, wish, now);
             self.override_deadlines(&mut ticket);
@@ -339,6 +353,12 @@ impl<R: Records> Engine<R> {
                 circuit.breaker.request_complete(permit, moment.now);
             });
         }
+        // An upstream may answer before it has all of the request.
+        if let Some(now) = now
+            && ticket.course.response_start.is_none()
+        {
+            self.begin_wait(ticket, now);
+        }
     }
 
     /// Looks at the response's headers, and answers in their place if the policy
@@ -353,6 +373,9 @@ impl<R: Records> Engine<R> {
             return self.label(ticket);
         }
         ticket.course.response_start = Some(now);
+        if ticket.waits.is_some() {
+            self.end_wait(ticket, now);
+        }
         let Some(policy) = self.policies.get(ticket.policy) else {
             return Step::Pass;
         };
@@ -361,11 +384,8 @@ impl<R: Records> Engine<R> {
         }
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
-        let settles = policy.judges_at_headers();
-        if let Some((at, permit)) = ticket.probe().filter(|_| !settles) {
-            self.share(ticket.policy, at, now, &mut |circuit, moment| {
-                circuit.breaker.answered(permit, verdict, moment.now);
-            });
+        if !policy.judges_at_headers() {
+            self.probe_answered(ticket, response, verdict, now);
         }
         self.forget(ticket, response, verdict);
         if let Some(wait) = self.again(ticket, response, verdict, now) {
@@ -491,29 +511,18 @@ impl<R: Records> Engine<R> {
 
     /// Counts how an attempt ended, once, and shares what is to be shared.
     fn settle_attempt(&mut self, ticket: &mut Ticket, verdict: Verdict, now: Instant) {
+        if ticket.waits.is_some() {
+            self.settle_wait(ticket);
+        }
         let policy = ticket.policy;
         let Some(Admitted { at, permit }) = &mut ticket.admitted else {
             return;
         };
-        let at = *at;
-        if let Some(permit) = permit.take() {
-            self.settle_permit((policy, at), &permit, verdict, now);
+        let (at, permit) = (*at, permit.take());
+        if let Some(permit) = permit {
+            self.settle_permit((policy, at), &permit, (verdict, ticket.answered), now);
         }
         self.merge_or_queue(policy, at, now);
-    }
-
-    fn count(&mut self, policy: usize, counter: Counter) {
-        self.count_many(policy, counter, 1);
-    }
-
-    fn count_many(&mut self, policy: usize, counter: Counter, more: u32) {
-        if more > 0 {
-            self.events.push_back(Event::Count {
-                policy,
-                counter,
-                more,
-            });
-        }
     }
 }
 

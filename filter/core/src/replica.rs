@@ -131,6 +131,16 @@ impl Replica {
         true
     }
 
+    /// Counts that so many ordinary requests more have passed the threshold at `at` and wait, or
+    /// so many fewer where they have ended.
+    pub fn wait(&mut self, permit: &Permit, at: Instant, more: i32) {
+        if self.view.breaker.wait(permit, at, more) {
+            let breaker = &self.view.breaker;
+            let pending = self.pending.get_or_insert_with(|| Pending::new(breaker));
+            pending.wait(at, more);
+        }
+    }
+
     /// Whether something waits to be merged.
     pub fn has_pending(&self) -> bool {
         self.pending.is_some() || self.purse.has_business()

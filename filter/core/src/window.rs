@@ -6,6 +6,9 @@
 //! weighted average: weighted by arrival it hides bursts, and the rate that it
 //! shows is one that no operator can recount from a log.
 //!
+//! A request that passes the threshold for slowness while it waits is in the window from then
+//! on, as a slow request whose outcome is not known: see [`waiting`].
+//!
 //! Buckets are numbered from the clock's origin, not from the first request, so
 //! that all workers of a process cut time at the same places, and one worker's
 //! window can be merged into another's bucket by bucket.
@@ -15,6 +18,10 @@ use alloc::vec::Vec;
 use crate::policy::WindowShape;
 use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
+
+mod waiting;
+
+use waiting::Waiting;
 
 /// Buckets of a time window: ten keep the step at a tenth of the window, as
 /// Hystrix and Polly do, in 120 bytes.
@@ -53,12 +60,17 @@ impl Counts {
     }
 }
 
-/// The outcomes that still count.
+/// The outcomes that still count, and the requests that are slow already.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     total: Counts,
     kept: Kept,
+    waiting: Waiting,
 }
+
+/// For how long a count window counts a request that waits. It has no time of its own, and
+/// no request that is worth counting waits much longer.
+const COUNT_WAIT: Span = Span::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Kept {
@@ -76,6 +88,7 @@ impl Window {
         Window {
             total: Counts::default(),
             kept,
+            waiting: Waiting::default(),
         }
     }
 
@@ -89,8 +102,21 @@ impl Window {
         }
     }
 
-    /// What it holds, as of the last call that added to it.
+    /// What it holds, as of the last call that added to it. Requests that wait are among the
+    /// requests and the slow ones.
     pub fn counts(&self) -> Counts {
+        let waiting = self.waiting();
+        let mut counts = self.total;
+        counts.join(Counts {
+            requests: waiting,
+            failures: 0,
+            slow: waiting,
+        });
+        counts
+    }
+
+    /// The outcomes that it holds, without requests that wait.
+    pub fn outcomes(&self) -> Counts {
         self.total
     }
 
@@ -102,9 +128,43 @@ impl Window {
         }
     }
 
+    /// How many requests wait.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.total()
+    }
+
+    /// Adds `more` requests that passed the threshold at `at` and wait; at most so many leave
+    /// as there are.
+    pub fn wait(&mut self, at: Instant, more: i32) {
+        self.wait_at_least(at, more, 0);
+    }
+
+    /// The same in a window of differences, which is merged later.
+    pub fn wait_later(&mut self, at: Instant, more: i32) {
+        self.wait_at_least(at, more, i32::MIN);
+    }
+
+    fn wait_at_least(&mut self, at: Instant, more: i32, least: i32) {
+        let number = self.bucket_number(at);
+        if let Kept::Time(ring) = &mut self.kept {
+            ring.turn_to(number, &mut self.total);
+        }
+        self.waiting.add(number, more, least);
+    }
+
+    fn bucket_number(&self, at: Instant) -> u64 {
+        match &self.kept {
+            Kept::Time(ring) => ring.number_at(at),
+            Kept::Count(_) => number(COUNT_WAIT, at),
+        }
+    }
+
     /// Adds what another window of the same shape holds: to the buckets where it
     /// stands there, or behind the last outcome. Nothing where the shapes differ.
     pub fn merge(&mut self, other: &Window) {
+        if self.shape() == other.shape() {
+            self.waiting.merge(&other.waiting);
+        }
         match (&mut self.kept, &other.kept) {
             (Kept::Time(ring), Kept::Time(more)) if ring.duration == more.duration => {
                 ring.merge(&mut self.total, more);
@@ -118,11 +178,17 @@ impl Window {
         }
     }
 
-    /// Adds one outcome at `now` and returns what the window then holds.
+    /// Adds one outcome at `now` and returns the outcomes that the window then holds.
     pub fn record(&mut self, failure: bool, slow: bool, now: Instant) -> Counts {
-        match &mut self.kept {
+        let number = match &mut self.kept {
             Kept::Time(ring) => ring.record(&mut self.total, failure, slow, now),
-            Kept::Count(last) => last.record(&mut self.total, failure, slow),
+            Kept::Count(last) => {
+                last.record(&mut self.total, failure, slow);
+                number(COUNT_WAIT, now)
+            }
+        };
+        if number > self.waiting.head {
+            self.waiting.turn_to(number);
         }
         self.total
     }
@@ -130,11 +196,18 @@ impl Window {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.total = Counts::default();
+        self.waiting = Waiting::default();
         match &mut self.kept {
             Kept::Time(ring) => ring.buckets = [Counts::default(); BUCKETS as usize],
             Kept::Count(last) => last.clear(),
         }
     }
+}
+
+/// The number of a bucket of a window this long.
+fn number(window: Span, at: Instant) -> u64 {
+    let width_ns = (window.as_ns() / BUCKETS).max(1);
+    at.as_ns().checked_div(width_ns).unwrap_or(0)
 }
 
 /// Ten buckets; `head` is the number of the newest one that was written.
@@ -154,18 +227,20 @@ impl Ring {
         }
     }
 
-    fn record(&mut self, total: &mut Counts, failure: bool, slow: bool, now: Instant) {
-        self.turn_to(self.number_at(now), total);
+    /// Adds one outcome, and returns the number of its bucket.
+    fn record(&mut self, total: &mut Counts, failure: bool, slow: bool, now: Instant) -> u64 {
+        let number = self.number_at(now);
+        self.turn_to(number, total);
         if let Some(bucket) = self.bucket(self.head) {
             bucket.add(failure, slow);
             total.add(failure, slow);
         }
+        number
     }
 
     /// The number of the bucket of `now`.
     fn number_at(&self, now: Instant) -> u64 {
-        let width_ns = (self.duration.as_ns() / BUCKETS).max(1);
-        now.as_ns().checked_div(width_ns).unwrap_or(0)
+        number(self.duration, now)
     }
 
     fn counts_at(&self, now: Instant) -> Counts {
@@ -332,47 +407,50 @@ impl Layout for Window {
                 out.extend_from_slice(&last.bits);
             }
         }
+        self.waiting.write(out);
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Window> {
-        match u8::read(from)? {
-            TIME => Window::read_ring(from),
-            COUNT => Window::read_last(from),
-            _ => None,
-        }
+        let (total, kept) = match u8::read(from)? {
+            TIME => read_ring(from)?,
+            COUNT => read_last(from)?,
+            _ => return None,
+        };
+        let waiting = Waiting::read(from)?;
+        Some(Window {
+            total,
+            kept,
+            waiting,
+        })
     }
 }
 
-impl Window {
-    fn read_ring(from: &mut Reader<'_>) -> Option<Window> {
-        let mut ring = Ring::new(Span::read(from)?);
-        ring.head = u64::read(from)?;
-        let mut total = Counts::default();
-        for bucket in &mut ring.buckets {
-            *bucket = Counts::read(from)?;
-            total.join(*bucket);
-        }
-        let kept = Kept::Time(ring);
-        Some(Window { total, kept })
+fn read_ring(from: &mut Reader<'_>) -> Option<(Counts, Kept)> {
+    let mut ring = Ring::new(Span::read(from)?);
+    ring.head = u64::read(from)?;
+    let mut total = Counts::default();
+    for bucket in &mut ring.buckets {
+        *bucket = Counts::read(from)?;
+        total.join(*bucket);
     }
+    Some((total, Kept::Time(ring)))
+}
 
-    fn read_last(from: &mut Reader<'_>) -> Option<Window> {
-        let (size, requests, next) = (u32::read(from)?, u32::read(from)?, u32::read(from)?);
-        let follows = next < size && (requests == size || requests == next);
-        if size > COUNT_SIZE_MAX || !follows {
-            return None;
-        }
-        let bits = from.bytes(requests.div_ceil(OUTCOMES_PER_BYTE) as usize)?;
-        let last = Last {
-            size,
-            next,
-            bits: bits.into(),
-        };
-        let mut total = Counts::default();
-        last.each(requests, |outcome| total.join(counted(outcome)));
-        let kept = Kept::Count(last);
-        Some(Window { total, kept })
+fn read_last(from: &mut Reader<'_>) -> Option<(Counts, Kept)> {
+    let (size, requests, next) = (u32::read(from)?, u32::read(from)?, u32::read(from)?);
+    let follows = next < size && (requests == size || requests == next);
+    if size > COUNT_SIZE_MAX || !follows {
+        return None;
     }
+    let bits = from.bytes(requests.div_ceil(OUTCOMES_PER_BYTE) as usize)?;
+    let last = Last {
+        size,
+        next,
+        bits: bits.into(),
+    };
+    let mut total = Counts::default();
+    last.each(requests, |outcome| total.join(counted(outcome)));
+    Some((total, Kept::Count(last)))
 }
 
 #[cfg(test)]

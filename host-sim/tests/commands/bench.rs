@@ -40,6 +40,37 @@ fn a_request_on_the_steady_path_costs_no_more_than_its_ceilings() {
     assert_eq!(costs["no filter"]["fuel"], 0.0);
 }
 
+/// With a threshold for slowness the clock is read when the response begins too. Requests that
+/// wait cost no hostcall.
+const SLOW_CLOCKS: f64 = 3.0;
+
+/// Wasm instructions a request with a threshold for slowness.
+const SLOW_FUEL_MAX: f64 = 9_700.0;
+
+#[test]
+fn requests_that_are_counted_while_they_wait_cost_no_hostcall_and_few_instructions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    let cost = |breaker: &str| {
+        let policy = format!(r#"{{"policies": [{{"name": "p", "circuit_breaker": {breaker}}}]}}"#);
+        fs::write(&path, policy).unwrap();
+        let path = path.display().to_string();
+        let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
+        said.json()["spillway"].clone()
+    };
+    let early = cost(r#"{"slow_threshold": "1s"}"#);
+    let late = cost(r#"{"slow_threshold": "1s", "slow_rate_threshold": 0}"#);
+    assert_eq!(early["hostcalls"], late["hostcalls"]);
+    let clocks = early["hostcalls"]["clock_time_get"].as_f64().unwrap();
+    assert!(
+        (SLOW_CLOCKS..=SLOW_CLOCKS + SHARED_MAX).contains(&clocks),
+        "{early}"
+    );
+    let fuel = |cost: &Value| cost["fuel"].as_f64().unwrap();
+    assert!(fuel(&early) <= SLOW_FUEL_MAX, "{early}");
+    assert!(fuel(&early) <= 1.02 * fuel(&late), "{early}, {late}");
+}
+
 /// What a policy with retries may cost besides: all headers are read in place of one, the
 /// number of retries and what is retried are written, and how many were made is read.
 const RETRY_HOSTCALLS: [(&str, f64); 6] = [

@@ -213,3 +213,29 @@ fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
     );
     assert!(stale.0 > 99.0 && stale.1 < 200.0, "{seen:?}");
 }
+
+/// What the shipped policies make of a service that hangs: others count requests when they end,
+/// and callers give up before that.
+#[test]
+fn only_the_policy_that_counts_requests_while_they_wait_notices_a_hang() {
+    let others = ["istio-like", "hystrix", "resilience4j"];
+    let path = |name: &str| format!("../../../policies/{name}.json");
+    let paths: Vec<String> = others
+        .iter()
+        .chain(&["hang"])
+        .map(|name| path(name))
+        .collect();
+    let policies: Vec<&str> = ["none"]
+        .into_iter()
+        .chain(paths.iter().map(String::as_str))
+        .collect();
+    let runs = runs(&policies, "../../../policies/hang.scenario.yaml");
+    let gave_up = |run: &Value| run["total"]["outcomes"]["gave_up"].as_u64().unwrap();
+    let (hang, others) = runs.split_last().unwrap();
+    for run in others {
+        assert_eq!(run["circuits_opened"], 0, "{}", run["policy"]);
+        assert!(gave_up(run) > 400, "{}: {}", run["policy"], gave_up(run));
+    }
+    assert!(hang["circuits_opened"].as_u64().unwrap() > 0);
+    assert!(gave_up(hang) < 150, "{}", gave_up(hang));
+}

@@ -5,6 +5,7 @@
 mod calls;
 mod failure;
 mod grpc;
+mod hang;
 mod hostile;
 mod loading;
 mod log_phase;

@@ -49,6 +49,11 @@ impl Pending {
         }
     }
 
+    /// Counts requests that wait, as [`Breaker::wait`] did.
+    pub fn wait(&mut self, at: Instant, more: i32) {
+        self.window.wait_later(at, more);
+    }
+
     /// The hint of the last failure.
     pub fn hint(&self) -> Option<Span> {
         self.hint

@@ -1,11 +1,17 @@
 //! The probes of one half-open time: who is out, and what the others found.
 //!
-//! `permits` probes are judged in all. One that ends as ignored gives its permit
-//! back; one that does not end in time is judged by what is known of it.
+//! `permits` probes are judged in all. One that ends as ignored returns its permit, and one
+//! that does not end in time is judged by what is known of it.
+//!
+//! No client can hold the circuit here. A request that its client has not finished says
+//! nothing about the upstream, and may never end: its probe is displaced by any complete
+//! request that asks, and after a short time by any request at all. Its permit is then
+//! another's, and it settles as nothing. A response that has begun may go on for hours: soon
+//! after its headers the probe is judged by them.
 
 use alloc::vec::Vec;
 
-use super::Why;
+use super::{Moment, Why};
 use crate::classify::{Outcome, Verdict};
 use crate::policy::{BreakerConfig, PERMITS_MAX, WHOLE_BP};
 use crate::snapshot::{Layout, Reader};
@@ -25,9 +31,22 @@ pub(super) struct Probes {
 struct Probe {
     number: u32,
     deadline: Instant,
+    /// Until when only a complete request displaces it, while it is incomplete.
+    own_until: Instant,
     request_complete: bool,
     answered: Option<Verdict>,
+    /// Whether it has passed the threshold for slowness.
+    slow: bool,
 }
+
+/// For this part of the open time, more or less, an incomplete request keeps its permit from
+/// other incomplete ones. If ten of them ask for each that is good, six good ones still have
+/// each permit within two open times.
+const INCOMPLETE_SHARE: u64 = 32;
+
+/// For this part of the open time a probe that has response headers may still end otherwise
+/// than they say.
+const ANSWERED_SHARE: u64 = 4;
 
 /// What the probes so far say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,21 +57,40 @@ pub(super) enum Judgement {
 }
 
 impl Probes {
-    /// Hands out a permit, if one is left: its number, which no other probe of this
-    /// half-open time has, whichever worker asked for it.
-    pub(super) fn start(&mut self, config: &BreakerConfig, now: Instant) -> Option<u32> {
+    /// Hands out a permit, if one is left or can be taken from an incomplete probe: its number,
+    /// which no other probe of this half-open time has, whichever worker asked for it.
+    pub(super) fn start(&mut self, complete: bool, moment: &mut Moment<'_>) -> Option<u32> {
+        let (config, now) = (moment.config, moment.now);
         if self.left(config) == 0 {
-            return None;
+            let longest =
+                |probe: &Probe| (!probe.yields(complete, now), probe.own_until, probe.number);
+            let places = self.live.iter().enumerate();
+            let (at, probe) = places.min_by_key(|(_, probe)| longest(probe))?;
+            if !probe.yields(complete, now) {
+                return None;
+            }
+            self.live.swap_remove(at);
         }
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
+        // Spread, so that no rhythm of incomplete requests always comes first.
+        let own = config.open.duration.as_ns() / INCOMPLETE_SHARE;
+        let own = moment.random.between(own / 2, own.saturating_add(own / 2));
         self.live.push(Probe {
             number,
             deadline: now.after(config.half_open.lease),
-            request_complete: false,
+            own_until: now.after(Span::from_ns(own)),
+            request_complete: complete,
             answered: None,
+            slow: false,
         });
         Some(number)
+    }
+
+    /// Whether a request that asks is refused, and nothing changes by that.
+    pub(super) fn is_full(&self, complete: bool, config: &BreakerConfig, now: Instant) -> bool {
+        let moves = |probe: &Probe| now >= probe.deadline || probe.yields(complete, now);
+        self.left(config) == 0 && self.live() > 0 && !self.live.iter().any(moves)
     }
 
     /// How many permits are left.
@@ -79,20 +117,24 @@ impl Probes {
         }
     }
 
-    /// Whether a lease is over.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.live.iter().any(|probe| now >= probe.deadline)
-    }
-
     pub(super) fn request_complete(&mut self, number: Option<u32>, now: Instant) {
         if let Some(probe) = self.leased(number, now) {
             probe.request_complete = true;
         }
     }
 
-    pub(super) fn answered(&mut self, number: Option<u32>, verdict: Verdict, now: Instant) {
-        if let Some(probe) = self.leased(number, now) {
+    pub(super) fn answered(&mut self, number: Option<u32>, verdict: Verdict, moment: &Moment<'_>) {
+        let soon = Span::from_ns(moment.config.open.duration.as_ns() / ANSWERED_SHARE);
+        if let Some(probe) = self.leased(number, moment.now) {
             probe.answered = Some(verdict);
+            probe.deadline = probe.deadline.min(moment.now.after(soon));
+        }
+    }
+
+    pub(super) fn is_slow(&mut self, number: Option<u32>) {
+        let mut live = self.live.iter_mut();
+        if let Some(probe) = live.find(|p| Some(p.number) == number) {
+            probe.slow = true;
         }
     }
 
@@ -100,8 +142,8 @@ impl Probes {
     pub(super) fn settle(&mut self, number: Option<u32>, verdict: Verdict) {
         let at = self.live.iter().position(|p| Some(p.number) == number);
         if let Some(at) = at {
-            self.live.swap_remove(at);
-            self.count(verdict);
+            let probe = self.live.swap_remove(at);
+            self.count(probe.slow, verdict);
         }
     }
 
@@ -111,15 +153,21 @@ impl Probes {
         self.live.retain(|probe| {
             let over = now >= probe.deadline;
             if over {
-                ended.push(probe.at_lease_end());
+                ended.push((probe.slow, probe.at_lease_end()));
             }
             !over
         });
-        ended.into_iter().for_each(|verdict| self.count(verdict));
+        for (slow, verdict) in ended {
+            self.count(slow, verdict);
+        }
     }
 
+    /// The probes that were judged, and those that are out and slow already.
     pub(super) fn counts(&self) -> Counts {
-        self.judged
+        let mut counts = self.judged;
+        let slow = self.live.iter().filter(|probe| probe.slow);
+        slow.for_each(|_| counts.add(false, true));
+        counts
     }
 
     /// Bad as soon as failures, or slow ones, reach their share of `permits`; good as
@@ -129,22 +177,27 @@ impl Probes {
             .half_open
             .permits
             .saturating_sub(self.judged.requests);
+        let (found, judged) = (self.counts(), self.judged);
         let rules = [
             (
                 Why::ProbesFailed,
-                self.judged.failures,
+                (found.failures, judged.failures),
                 failures_needed(config),
             ),
-            (Why::ProbesSlow, self.judged.slow, slow_needed(config)),
+            (
+                Why::ProbesSlow,
+                (found.slow, judged.slow),
+                slow_needed(config),
+            ),
         ];
         let mut judgement = Judgement::Good;
-        for (why, found, needed) in rules {
+        for (why, (found, judged), needed) in rules {
             let Some(needed) = needed else { continue };
             if found >= needed {
                 let hint = self.hint;
                 return Judgement::Bad { why, hint };
             }
-            if found.saturating_add(left) >= needed {
+            if judged.saturating_add(left) >= needed {
                 judgement = Judgement::Undecided;
             }
         }
@@ -158,17 +211,23 @@ impl Probes {
         live.find(|p| Some(p.number) == number && now < p.deadline)
     }
 
-    fn count(&mut self, verdict: Verdict) {
+    fn count(&mut self, slow: bool, verdict: Verdict) {
         if verdict.outcome == Outcome::Ignored {
             return;
         }
         let failure = verdict.outcome == Outcome::Failure;
-        self.judged.add(failure, verdict.slow);
+        self.judged.add(failure, slow || verdict.slow);
         self.hint = verdict.hint;
     }
 }
 
 impl Probe {
+    /// Whether its permit can be taken by a request that asks.
+    fn yields(&self, complete: bool, now: Instant) -> bool {
+        let incomplete = !self.request_complete && self.answered.is_none();
+        incomplete && (complete || now >= self.own_until)
+    }
+
     /// The verdict over a probe that is still out when its lease ends: by the
     /// response's headers if they came, since a long stream is no failure; not the
     /// upstream's fault while the client was still sending; else a failure.
@@ -212,16 +271,20 @@ impl Layout for Probe {
     fn write(&self, out: &mut Vec<u8>) {
         self.number.write(out);
         self.deadline.write(out);
+        self.own_until.write(out);
         self.request_complete.write(out);
         self.answered.write(out);
+        self.slow.write(out);
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Probe> {
         Some(Probe {
             number: u32::read(from)?,
             deadline: Instant::read(from)?,
+            own_until: Instant::read(from)?,
             request_complete: bool::read(from)?,
             answered: Option::read(from)?,
+            slow: bool::read(from)?,
         })
     }
 }

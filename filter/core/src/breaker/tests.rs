@@ -54,11 +54,13 @@ impl Bench {
     /// One step, and what came of it.
     ///
     /// - `admit N`: N requests ask for admission; each gives `pass`, `probe`, or
-    ///   `no STATE MS` with the time after which to ask again.
+    ///   `no STATE MS` with the time after which to ask again. They are complete; those of
+    ///   `begin N` are not.
     /// - `ok`, `slow`, `fail`, `slowfail`, `ignored`, `lose`, each with an optional N: so the
     ///   N oldest requests end, or are never heard of again. `last ok` and so on: the newest.
     /// - `hint MS`: the oldest fails, and asks to be left alone for so long.
     /// - `sent`, `head ok` and so on: the oldest request is complete, or answered.
+    /// - `overdue N`: the N oldest requests pass the threshold for slowness, and wait.
     /// - `wait MS`, `back MS`: the clock moves.
     ///
     /// Changes of state show as `from>to why requests/failures/slow #opens`, with
@@ -68,9 +70,9 @@ impl Bench {
         let number = |at: usize| words.get(at).map_or(1, |w| w.parse().expect("a number"));
         let mut results = Vec::new();
         match words[0] {
-            "admit" => {
+            word @ ("admit" | "begin") => {
                 for _ in 0..number(1) {
-                    let result = self.admit();
+                    let result = self.admit(word == "admit");
                     results.append(&mut self.changes());
                     results.push(result);
                 }
@@ -82,8 +84,20 @@ impl Bench {
             }
             "sent" => self.breaker.request_complete(&self.permits[0], self.now),
             "head" => {
-                let permit = &self.permits[0];
-                self.breaker.answered(permit, verdict(words[1]), self.now);
+                let permit = self.permits[0].clone();
+                let (breaker, moment) = self.moment();
+                breaker.answered(&permit, verdict(words[1]), &moment);
+            }
+            "overdue" => {
+                for at in 0..number(1) as usize {
+                    let permit = self.permits[at].clone();
+                    let (breaker, mut moment) = self.moment();
+                    if permit.is_probe() {
+                        breaker.probe_is_slow(&permit, &mut moment);
+                    } else if breaker.wait(&permit, moment.now, 1) {
+                        breaker.judge_window(None, &mut moment);
+                    }
+                }
             }
             "lose" => drop(self.permits.drain(..number(1) as usize)),
             "hint" => {
@@ -120,9 +134,9 @@ impl Bench {
         (&mut self.breaker, moment)
     }
 
-    fn admit(&mut self) -> String {
+    fn admit(&mut self, complete: bool) -> String {
         let (breaker, mut moment) = self.moment();
-        match breaker.try_acquire(&mut moment) {
+        match breaker.try_acquire(complete, &mut moment) {
             Ok(permit) => {
                 let word = if permit.is_probe() { "probe" } else { "pass" };
                 self.permits.push_back(permit);

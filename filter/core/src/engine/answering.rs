@@ -123,6 +123,8 @@ impl<R: Records> Engine<R> {
 
     #[cold]
     fn trouble(&mut self, ticket: &mut Ticket, on: On, retry_after: Span, now: Instant) -> Step {
+        // What takes time from here on is no work of the upstream's.
+        self.stop_wait(ticket);
         ticket.trouble = Some(Box::new(Trouble {
             on,
             retry_after,

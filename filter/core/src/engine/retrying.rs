@@ -248,6 +248,7 @@ impl<R: Records> Engine<R> {
             }
         }
         ticket.course.request_end = Some(now);
+        self.begin_wait(ticket, now);
     }
 
     /// Looks at the answer to a request that was sent again; `fits` says whether it can be
@@ -259,10 +260,11 @@ impl<R: Records> Engine<R> {
         fits: bool,
         now: Instant,
     ) -> Step {
+        ticket.course.response_start = Some(now);
+        self.end_wait(ticket, now);
         let Some(policy) = self.policies.get(ticket.policy) else {
             return Step::Pass;
         };
-        ticket.course.response_start = Some(now);
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         self.forget(ticket, response, verdict);
         if let Some(wait) = self.again(ticket, response, verdict, now) {

@@ -16,6 +16,7 @@ use crate::replica::{Act, Replica, Scope, Undone};
 use crate::time::{Instant, Span};
 
 use super::Engine;
+use super::probing::of_probe;
 
 /// Most circuits that one tick merges, so that it cannot hold up the worker's requests.
 const MERGES_PER_TICK: usize = 500;
@@ -51,6 +52,9 @@ impl<R: Records> Engine<R> {
         let waiting = self.pending.front();
         if waiting.is_some_and(|(_, _, since)| now >= since.after(TICKS_LATE)) {
             self.tick(now);
+        }
+        if !self.waiting.is_empty() {
+            self.count_overdue(policy, now);
         }
         let reach = match fits {
             true => self.find_or_place(policy, now),
@@ -167,7 +171,7 @@ impl<R: Records> Engine<R> {
         // A probe would need room for what becomes of it.
         let state = circuit.breaker.state();
         let retry_after = Span::ZERO;
-        match circuit.breaker.answer(&mut moment) {
+        match circuit.breaker.answer(false, &mut moment) {
             Some(answer) => answer.err(),
             None if circuit.breaker.is_open() => Some(Refusal { state, retry_after }),
             None => None,
@@ -256,18 +260,13 @@ impl<R: Records> Engine<R> {
             random: &mut self.random,
             transitions: &mut self.transitions,
         };
-        if let Some(answer) = breaker.answer(&mut moment) {
+        if let Some(answer) = breaker.answer(complete, &mut moment) {
             return Some(answer.map(|permit| (permit, state)));
         }
         let unasked = breaker.admit_unasked();
         let mut answer = None;
         let shared = self.share(policy, at, now, &mut |circuit, moment| {
-            let permit = circuit.breaker.try_acquire(moment);
-            if let Ok(permit) = &permit
-                && complete
-            {
-                circuit.breaker.request_complete(permit, moment.now);
-            }
+            let permit = circuit.breaker.try_acquire(complete, moment);
             answer = Some(permit.map(|permit| (permit, circuit.breaker.state())));
         });
         match shared {
@@ -285,12 +284,12 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Counts how an attempt ended.
+    /// Counts how an attempt ended, and whether the upstream is known to have answered it.
     pub(super) fn settle_permit(
         &mut self,
         (policy, at): (usize, u32),
         permit: &Permit,
-        verdict: Verdict,
+        (verdict, answered): (Verdict, bool),
         now: Instant,
     ) {
         let rules = self.policies.get(policy);
@@ -304,6 +303,7 @@ impl<R: Records> Engine<R> {
             return;
         }
         if permit.is_probe() {
+            let verdict = of_probe(verdict, answered);
             let settled = self.share(policy, at, now, &mut |circuit, moment| {
                 circuit.breaker.settle(permit.again(), verdict, moment);
             });
@@ -332,9 +332,11 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Merges what would have waited for longer than the interval by the next tick, as far
-    /// as one call may. Ticks that come for something else merge nothing.
+    /// Counts requests that have waited for too long, and merges what would have waited for
+    /// longer than the interval by the next tick, as far as one call may. Ticks that come for
+    /// something else merge nothing.
     pub fn tick(&mut self, now: Instant) {
+        self.count_all_overdue(now);
         self.note_unnoted(now);
         self.look_at_gauges(now);
         let period = self.tick_period();

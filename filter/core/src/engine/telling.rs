@@ -172,4 +172,18 @@ impl<R: Records> Engine<R> {
             self.events.push_back(Event::Discarded(records));
         }
     }
+
+    pub(super) fn count(&mut self, policy: usize, counter: Counter) {
+        self.count_many(policy, counter, 1);
+    }
+
+    pub(super) fn count_many(&mut self, policy: usize, counter: Counter, more: u32) {
+        if more > 0 {
+            self.events.push_back(Event::Count {
+                policy,
+                counter,
+                more,
+            });
+        }
+    }
 }

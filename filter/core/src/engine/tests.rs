@@ -15,10 +15,12 @@ mod gauges;
 mod ladder;
 mod modes;
 mod outage;
+mod probes;
 mod retries;
 mod stale;
 mod streams;
 mod switches;
+mod waiting;
 mod workers;
 
 /// One engine, one clock, and what came out.

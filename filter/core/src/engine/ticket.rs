@@ -136,6 +136,10 @@ pub struct Ticket {
     pub(super) counted: bool,
     /// The verdict by the response's headers, where those were looked at.
     pub(super) seen: Option<Verdict>,
+    /// Whether it is a probe that the upstream has answered, whatever the answer says.
+    pub(super) answered: bool,
+    /// Its place among the requests that wait for their upstreams.
+    pub(super) waits: Option<u32>,
     /// Whether the upstream's answer was replaced, or is to be.
     pub(super) replaced: bool,
     /// Why it needs an answer, if it does.

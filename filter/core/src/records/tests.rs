@@ -75,7 +75,10 @@ impl Bench {
             random: &mut Random::new(1),
             transitions: &mut Vec::new(),
         };
-        let permit = circuit.breaker.try_acquire(&mut moment).expect("closed");
+        let permit = circuit
+            .breaker
+            .try_acquire(true, &mut moment)
+            .expect("closed");
         let failure = Verdict::of(Outcome::Failure);
         circuit.breaker.settle(permit, failure, &mut moment);
         assert!(matches!(self.put(key, &circuit), Place::Made(_)));
@@ -196,7 +199,10 @@ fn a_half_open_circuit_stays_while_a_probe_is_out() {
             random: &mut Random::new(1),
             transitions: &mut Vec::new(),
         };
-        let permit = circuit.breaker.try_acquire(&mut moment).expect("a permit");
+        let permit = circuit
+            .breaker
+            .try_acquire(true, &mut moment)
+            .expect("a permit");
         if !permit.is_probe() {
             let failure = Verdict::of(Outcome::Failure);
             circuit.breaker.settle(permit, failure, &mut moment);

@@ -36,8 +36,14 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
             transitions: &mut transitions,
         };
         let breaker: &mut Breaker = &mut circuit.breaker;
-        match random.between(0, 3) {
-            0 => permits.extend(breaker.try_acquire(&mut moment)),
+        match random.between(0, 4) {
+            0 => permits.extend(breaker.try_acquire(random.chance(7_000), &mut moment)),
+            4 => {
+                if let Some(permit) = permits.last() {
+                    breaker.wait(permit, now, 1);
+                    breaker.probe_is_slow(permit, &mut moment);
+                }
+            }
             1 => {
                 let verdict = Verdict {
                     slow: random.chance(3_000),
@@ -46,7 +52,7 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
                 };
                 if let Some(permit) = permits.last() {
                     breaker.request_complete(permit, now);
-                    breaker.answered(permit, verdict, now);
+                    breaker.answered(permit, verdict, &moment);
                 }
             }
             _ => {
@@ -160,7 +166,7 @@ fn fields_that_make_no_sense_are_no_record_and_no_panic() {
                         transitions: &mut Vec::new(),
                     };
                     circuit.breaker.catch_up(&mut moment);
-                    if let Ok(permit) = circuit.breaker.try_acquire(&mut moment) {
+                    if let Ok(permit) = circuit.breaker.try_acquire(true, &mut moment) {
                         let verdict = Verdict::of(Outcome::Failure);
                         circuit.breaker.settle(permit, verdict, &mut moment);
                     }
@@ -219,10 +225,11 @@ fn the_layout_of_this_version_is_this() {
         expected.extend(part);
     }
     expected.extend([0; 4 + 8 + 4]);
-    // A time window of ten seconds: its head, and ten buckets.
+    // A time window of ten seconds: its head, and ten buckets. Then the head of the requests
+    // that wait, and that there is none.
     expected.push(0);
     expected.extend(ms(10_000));
-    expected.extend([0; 8 + 10 * 12]);
+    expected.extend([0; 8 + 10 * 12 + 8 + 1]);
     assert_eq!(fields, expected);
 }
 
@@ -245,6 +252,8 @@ fn a_window_of_outcomes_that_contradicts_itself_is_none() {
             .iter()
             .for_each(|n| n.write(&mut bytes));
         bytes.extend(alloc::vec![0; len]);
+        // No request waits.
+        bytes.extend([0; 8 + 1]);
         let mut reader = Reader(&bytes);
         let window = Window::read(&mut reader).and_then(|window| reader.end(window));
         assert_eq!(window.is_some(), good, "{size} {requests} {next} {len}");

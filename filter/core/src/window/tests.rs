@@ -106,3 +106,79 @@ fn a_count_window_takes_two_bits_an_outcome() {
     assert_eq!(last.bits.len(), 2_500);
     assert_eq!(window.total.failures, 10_000);
 }
+
+/// Requests that wait, counted as the times at which they passed the threshold.
+#[test]
+fn requests_that_wait_equal_a_naive_list_whether_counted_at_once_or_merged() {
+    let shapes = [
+        WindowShape::Time {
+            duration: Span::from_secs(10),
+        },
+        WindowShape::Count { size: 5 },
+    ];
+    for (seed, shape) in (0..200).flat_map(|seed| shapes.map(|shape| (seed, shape))) {
+        let mut random = Random::new(seed);
+        let (mut window, mut shared) = (Window::new(&shape), Window::new(&shape));
+        let mut pending = Window::new(&shape);
+        let mut waiting: Vec<Instant> = Vec::new();
+        let mut now = Instant::from_ns(77_000_000_000);
+        let mut newest = now;
+        for _ in 0..300 {
+            now = now.after(Span::from_ms(random.between(0, 900)));
+            if random.chance(6_000) {
+                waiting.push(now);
+                window.wait(now, 1);
+                pending.wait_later(now, 1);
+                newest = now;
+            } else if !waiting.is_empty() {
+                let at = random.between(0, waiting.len() as u64 - 1) as usize;
+                let since = waiting.swap_remove(at);
+                window.wait(since, -1);
+                pending.wait_later(since, -1);
+            }
+            if random.chance(2_000) {
+                shared.merge(&pending);
+                pending = Window::new(&shape);
+                assert_eq!(shared, window, "{shape:?}, seed {seed}");
+            }
+            let width_ns = match shape {
+                WindowShape::Time { .. } => 1_000_000_000,
+                WindowShape::Count { .. } => 6_000_000_000,
+            };
+            let bucket = |at: Instant| at.as_ns() / width_ns;
+            let recent = waiting.iter();
+            let recent = recent.filter(|at| bucket(newest) - bucket(**at) < BUCKETS);
+            assert_eq!(
+                window.counts().slow as usize,
+                recent.count(),
+                "{shape:?}, seed {seed}"
+            );
+        }
+        assert_eq!(window.outcomes(), Counts::default());
+    }
+}
+
+#[test]
+fn what_waits_and_what_has_ended_leave_the_window_together() {
+    let shape = WindowShape::Time {
+        duration: Span::from_secs(10),
+    };
+    let at = |seconds: u64| Instant::from_ns(seconds * 1_000_000_000);
+    let mut window = Window::new(&shape);
+    window.record(false, false, at(100));
+    window.wait(at(120), 1);
+    assert_eq!(
+        (window.counts().requests, window.outcomes().requests),
+        (1, 0)
+    );
+    window.record(false, false, at(140));
+    assert_eq!((window.counts().requests, window.counts().slow), (1, 0));
+    // A request that ends when its entry is gone takes nobody else's.
+    window.wait(at(141), 1);
+    window.wait(at(120), -1);
+    assert_eq!(window.counts().slow, 1);
+    // Nor does one of a window that had another shape.
+    window.wait(at(141), -1);
+    window.wait(at(141), -1);
+    assert_eq!(window.counts().slow, 0);
+}

@@ -195,7 +195,8 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "policies[].circuit_breaker.slow_threshold",
         "An answer that takes strictly longer, from the end of the request to the response's \
-         headers, is slow. Absent: nothing is.",
+         headers, is slow. A request that still waits counts as slow at that moment. Absent: \
+         nothing is slow.",
     ),
     (
         "policies[].circuit_breaker.slow_until",
@@ -250,8 +251,9 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "policies[].circuit_breaker.half_open.lease",
-        "How long a probe may take. Then it is judged by its response's headers if they came, \
-         gives its permit back if its client was still sending, and is a failure otherwise.",
+        "How long a probe may take. Then it returns its permit if its client was still sending, \
+         and is a failure otherwise. A complete request takes the permit of an incomplete one \
+         earlier, and response headers decide a quarter of open.duration after they came.",
     ),
     (
         "policies[].circuit_breaker.recovery",

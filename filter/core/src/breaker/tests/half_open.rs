@@ -19,6 +19,12 @@ fn check_probes(more: &str, script: &str) {
     check(&half_open(more), &format!("{FIRST_PROBE}{script}"));
 }
 
+/// The same with a first probe whose client has not sent all of its request.
+fn check_uploads(more: &str, script: &str) {
+    let first = FIRST_PROBE.replace("1000, admit", "1000, begin");
+    check(&half_open(more), &format!("{first}{script}"));
+}
+
 #[test]
 fn exactly_the_permits_are_admitted_and_the_rest_is_rejected() {
     check_probes(
@@ -195,10 +201,115 @@ fn a_lost_probe_whose_request_was_complete_is_a_failure_at_its_leases_end() {
 
 #[test]
 fn a_lost_probe_whose_client_was_still_sending_gives_its_permit_back() {
-    check_probes(
+    check_uploads(
         LEASE,
-        "lose, wait 2999, admit : no half_open 0
-         wait 1, admit 2        : probe, no half_open 0",
+        "lose, wait 3000, admit 2 : probe, no half_open 0
+         ok                       : half_open>closed probes_succeeded 1/0/0 #1",
+    );
+}
+
+#[test]
+fn a_complete_request_displaces_a_probe_whose_client_is_still_sending() {
+    check_uploads(
+        LEASE,
+        "admit 2  : probe, no half_open 0
+         fail, ok : half_open>closed probes_succeeded 1/0/0 #1",
+    );
+    // The one that has been there for longest, and none that is complete or answered.
+    let three = r#", "half_open": {"permits": 3}, "failure_rate_threshold": 100"#;
+    check_uploads(
+        three,
+        "wait 1, begin, begin    : probe x2
+         sent, admit 3           : probe x2, no half_open 0
+         fail 3                  :
+         fail 2                  : half_open>open probes_failed 3/3/0 #2 1000ms",
+    );
+    check_uploads(
+        three,
+        "head ok, wait 1, begin 2, admit 3 : probe x4, no half_open 0",
+    );
+}
+
+#[test]
+fn an_incomplete_request_keeps_its_permit_from_others_like_it_for_a_short_time() {
+    // Half of a thirty-second of the open time to three halves.
+    check_uploads(
+        LEASE,
+        "wait 15, begin : no half_open 0
+         wait 32, begin : probe
+         begin          : no half_open 0
+         sent           :
+         last ok        : half_open>closed probes_succeeded 1/0/0 #1",
+    );
+    // Once it is complete it stays.
+    check_uploads(LEASE, "sent, wait 900, begin, admit : no half_open 0 x2");
+    // With nobody else there it may take all of its lease.
+    check_uploads(
+        LEASE,
+        "wait 2900, sent, ok : half_open>closed probes_succeeded 1/0/0 #1",
+    );
+}
+
+#[test]
+fn uploads_that_never_end_do_not_keep_others_from_their_permits() {
+    for (seed, good) in [(1, "admit"), (2, "begin"), (3, "begin"), (4, "begin")] {
+        let mut bench = Bench::new(&half_open(r#", "half_open": {"permits": 3}"#));
+        bench.random = Random::new(seed);
+        for step in ["admit", "fail", "wait 1000"] {
+            bench.step(step);
+        }
+        // A hundred uploads a second, and ten good requests that take 5 ms each.
+        for ms in 0..2_000 {
+            if ms % 10 == 0 {
+                bench.step("begin");
+            }
+            if ms % 100 == 5 && bench.step(good) == ["probe"] {
+                let permit = bench.permits.back().expect("a probe").clone();
+                bench.breaker.request_complete(&permit, bench.now);
+                bench.step("wait 5");
+                bench.step("last ok");
+            } else {
+                bench.step("wait 1");
+            }
+        }
+        assert_eq!(bench.breaker.state(), StateName::Closed, "{seed} {good}");
+    }
+}
+
+#[test]
+fn a_probe_that_waits_for_longer_than_the_threshold_is_slow_at_that_moment() {
+    let slow = r#", "slow_threshold": "1s", "slow_rate_threshold": 60, "half_open": {"permits": 3},
+        "failure_rate_threshold": 100"#;
+    check_probes(
+        slow,
+        "overdue        :
+         admit, overdue : probe
+         admit          : probe
+         overdue 2      : half_open>open probes_slow 2/0/2 #2 1000ms
+         fail 3         :",
+    );
+    // It is one probe, whatever becomes of it.
+    check_probes(
+        slow,
+        "overdue, slow, admit 3 : probe x2, no half_open 0
+         ok 2                   : half_open>closed probes_succeeded 3/0/1 #1",
+    );
+    check_probes(
+        slow,
+        "overdue, slowfail, admit 3 : probe x2, no half_open 0
+         overdue                    : half_open>open probes_slow 2/1/2 #2 1000ms",
+    );
+    check_probes(
+        slow,
+        "overdue, ignored, admit 4 : probe x3, no half_open 0
+         ok 2                      : half_open>closed probes_succeeded 2/0/0 #1",
+    );
+    // A lease that ends says that it failed, and it was slow before.
+    check_probes(
+        slow,
+        "overdue, lose, wait 30000, admit 3 : probe x2, no half_open 0
+         fail                               :
+         slow                               : half_open>open probes_slow 3/2/2 #2 1000ms",
     );
 }
 
@@ -215,6 +326,21 @@ fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
         "head fail, wait 3000, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
     );
     check_probes(LEASE, "head ignored, wait 3000, admit : probe");
+    // That is soon after they came, not only when the lease ends: a quarter of the open time.
+    check_probes(
+        LEASE,
+        "wait 500, head ok, wait 249, admit : no half_open 0
+         wait 1, admit                      : half_open>closed probes_succeeded 1/0/0 #1, pass
+         fail                               :",
+    );
+    check_uploads(
+        LEASE,
+        "head ok, wait 250, begin : half_open>closed probes_succeeded 1/0/0 #1, pass",
+    );
+    check_probes(
+        LEASE,
+        "head ok, wait 249, fail : half_open>open probes_failed 1/1/0 #2 1000ms",
+    );
     check_probes(
         &slow,
         "head slow, wait 3000, admit : half_open>open probes_slow 1/0/1 #2 1000ms, no open 1000",
@@ -223,12 +349,12 @@ fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
 
 #[test]
 fn what_comes_after_the_lease_changes_nothing_even_if_nobody_saw_it_end() {
-    check_probes(LEASE, "wait 3000, sent, admit : probe");
+    check_uploads(LEASE, "wait 3000, sent, admit : probe");
     check_probes(
         LEASE,
         "sent, wait 3000, head ok, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
     );
-    check_probes(LEASE, "wait 3000, fail, admit : probe");
+    check_uploads(LEASE, "wait 3000, fail, admit : probe");
     check_probes(
         LEASE,
         "sent, wait 3000, ok : half_open>open probes_failed 1/1/0 #2 1000ms",
@@ -237,7 +363,7 @@ fn what_comes_after_the_lease_changes_nothing_even_if_nobody_saw_it_end() {
 
 #[test]
 fn settling_after_the_lease_does_nothing() {
-    check_probes(
+    check_uploads(
         r#", "half_open": {"permits": 2, "lease": "3s"}, "failure_rate_threshold": 100"#,
         "wait 3000, admit 2   : probe x2
          fail                 :
@@ -249,9 +375,9 @@ fn settling_after_the_lease_does_nothing() {
 fn every_probe_has_a_lease_of_its_own() {
     check_probes(
         r#", "half_open": {"permits": 2, "lease": "3s"}, "failure_rate_threshold": 100"#,
-        "wait 2000, admit, wait 1000, admit : probe x2
+        "wait 2000, admit, wait 1000, admit : probe, no half_open 0
          wait 1999, admit                   : no half_open 0
-         wait 1, admit                      : probe",
+         wait 1, admit                      : half_open>open probes_failed 2/2/0 #2 1000ms, no open 1000",
     );
 }
 

@@ -286,7 +286,7 @@ fn a_change_of_state_says_how_long_the_state_before_lasted() {
         let (breaker, mut moment) = bench.moment();
         match step {
             "admit" => {
-                let permit = breaker.try_acquire(&mut moment);
+                let permit = breaker.try_acquire(true, &mut moment);
                 lasted.extend(moment.transitions.drain(..).map(|t| t.lasted.as_ms()));
                 bench.permits.push_back(permit.expect("admitted"));
             }
@@ -299,4 +299,66 @@ fn a_change_of_state_says_how_long_the_state_before_lasted() {
         }
     }
     assert_eq!(lasted, [250, 1_500, 40]);
+}
+
+/// Slow ones trip at half, failures at half, of four.
+const HANGS: &str = r#""minimum_requests": 4, "failure_rate_threshold": 50,
+    "slow_threshold": "1s", "slow_rate_threshold": 100,
+    "open": {"duration": "1s", "multiplier": 1, "jitter": 0}"#;
+
+#[test]
+fn requests_that_wait_for_too_long_open_the_circuit_before_any_ends() {
+    check(
+        HANGS,
+        "admit 5, overdue 4 : pass x5, closed>open slow_rate 4/0/4 #1 1000ms
+         fail 5             :",
+    );
+}
+
+#[test]
+fn a_request_is_in_the_window_once_and_its_failure_is_not_lost() {
+    // Counted as waiting, its outcome takes its place.
+    let mut bench = Bench::new(HANGS);
+    bench.step("admit 3");
+    let waited_at = bench.now;
+    bench.step("overdue 3");
+    let counts = |requests, failures, slow| Counts {
+        requests,
+        failures,
+        slow,
+    };
+    assert_eq!(bench.breaker.counts(), counts(3, 0, 3));
+    // Within the window, and long after what waited has left it.
+    for (wait, left) in [("wait 9000", 2), ("wait 60000", 0)] {
+        bench.step(wait);
+        let permit = bench.permits.pop_front().expect("a request under way");
+        bench.breaker.wait(&permit, waited_at, -1);
+        bench.settle(permit, verdict("slowfail"));
+        assert_eq!(bench.breaker.counts(), counts(1 + left, 1, 1 + left));
+    }
+    assert_eq!(bench.breaker.consecutive(), 2);
+    bench.step("wait 1000");
+    let permit = bench.permits.pop_front().expect("a request under way");
+    bench.breaker.wait(&permit, waited_at, -1);
+    bench.settle(permit, verdict("ignored"));
+    assert_eq!(bench.breaker.counts(), counts(1, 1, 1));
+}
+
+#[test]
+fn requests_that_wait_hide_no_share_of_failures() {
+    // Of what has ended half has failed, while as many wait.
+    check(
+        HANGS,
+        "admit 20, last ok, last ok, overdue 5 : pass x20
+         last fail                             :
+         last fail                             : closed>open failure_rate 9/2/5 #1 1000ms",
+    );
+    // What waits neither ends a run of failures nor adds to it.
+    let run = HANGS.replace("50,", r#"0, "consecutive_failures": 3,"#);
+    check(
+        &run,
+        "admit 9, last fail, last fail : pass x9
+         overdue 2                     :
+         last fail                     : closed>open consecutive_failures 5/3/2 #1 1000ms",
+    );
 }

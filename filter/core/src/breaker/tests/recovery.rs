@@ -30,7 +30,7 @@ fn the_admitted_share_rises_evenly_from_its_start() {
         let mut bench = recovering(RAMP);
         bench.step(&format!("wait {elapsed_ms}"));
         let draws = 20_000;
-        let passed = (0..draws).filter(|_| bench.admit() == "pass").count();
+        let passed = (0..draws).filter(|_| bench.admit(true) == "pass").count();
         let share = passed as f64 * 100.0 / f64::from(draws);
         assert!((share - percent).abs() < 1.5, "{elapsed_ms} ms: {share} %");
         assert!(bench.transitions.is_empty());
@@ -40,10 +40,10 @@ fn the_admitted_share_rises_evenly_from_its_start() {
 #[test]
 fn a_start_of_nothing_admits_nothing_and_a_start_of_all_admits_all() {
     let nothing = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 0");
-    assert!((0..5_000).all(|_| recovering(&nothing).admit() == "no recovering 0"));
+    assert!((0..5_000).all(|_| recovering(&nothing).admit(true) == "no recovering 0"));
     let all = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 100");
     let mut bench = recovering(&all);
-    assert!((0..5_000).all(|_| bench.admit() == "pass"));
+    assert!((0..5_000).all(|_| bench.admit(true) == "pass"));
 }
 
 #[test]

@@ -1,0 +1,107 @@
+//! What clients and upstreams do to probes, and what a probe finds out from a response.
+
+use super::*;
+
+/// A circuit that is half-open from the next request on.
+fn half_open(outcome: &str) -> Bench {
+    let outcome = format!(r#"{FRAGILE}, "outcome": {{{outcome}}}"#);
+    let mut bench = Bench::new(&[&outcome]);
+    (0..2).for_each(|_| bench.serve(&Asking::cluster("c"), 500));
+    bench.events();
+    bench.wait(1_000);
+    bench
+}
+
+const IGNORES: &str = r#""ignore_status": ["404", "503"]"#;
+
+#[test]
+fn an_answer_with_an_ignored_status_shows_that_the_upstream_is_there() {
+    for status in [404, 503] {
+        let mut bench = half_open(IGNORES);
+        let mut probe = bench.pass(&Asking::cluster("c"));
+        bench.head(&mut probe, &Ending::status(status));
+        bench.events();
+        bench.settle(probe, &Ending::status(status));
+        assert_eq!(
+            bench.events(),
+            [
+                "p0 ignored",
+                "p0 half_open>closed",
+                "p0 [c] half_open>closed probes_succeeded",
+                "p0 OpenCircuits 0"
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_the_upstream_did_not_answer_returns_the_permit() {
+    let request = Asking::cluster("c");
+    let mut bench = half_open("");
+    let elsewhere = Ending {
+        details: Some("ext_authz_denied"),
+        attempts: Some(0),
+        ..Ending::status(403)
+    };
+    for _ in 0..3 {
+        let mut probe = bench.pass(&request);
+        bench.head(&mut probe, &elsewhere);
+        bench.settle(probe, &elsewhere);
+    }
+    assert!(!bench.happened("p0 half_open>closed"));
+    // A client that leaves before there is a response.
+    let probe = bench.pass(&request);
+    let left = Ending {
+        details: Some("downstream_remote_disconnect"),
+        flags: 0x4000,
+        attempts: Some(1),
+        ..Ending::default()
+    };
+    bench.settle(probe, &left);
+    bench.serve(&request, 200);
+    assert!(bench.happened("p0 half_open>closed"));
+}
+
+#[test]
+fn a_client_that_leaves_an_answer_with_an_ignored_status_takes_nothing_back() {
+    let request = Asking::cluster("c");
+    let mut bench = half_open(IGNORES);
+    let mut probe = bench.pass(&request);
+    bench.head(&mut probe, &Ending::status(404));
+    let left = Ending {
+        details: Some("downstream_remote_disconnect"),
+        flags: 0x4000,
+        ..Ending::status(404)
+    };
+    bench.settle(probe, &left);
+    assert!(bench.happened("p0 half_open>closed"));
+}
+
+#[test]
+fn uploads_that_never_end_keep_no_worker_from_probing() {
+    let json = workers::json(workers::FIVE_IN_A_ROW, 10);
+    let mut all = workers::Workers::new(4, &json);
+    (0..5).for_each(|_| all.serve(0, 503));
+    all.wait(1_000);
+    let mut uploads = Vec::new();
+    for round in 0..40 {
+        let worker = round % 4;
+        let admission = all.engines[worker].admit(&Asking::cluster("c"), false, all.now);
+        if let Admission::Pass(ticket) = admission {
+            uploads.push((worker, ticket));
+        }
+        all.wait(10);
+    }
+    // All permits are held by uploads, and each complete request has one at once.
+    assert!(uploads.len() >= 3);
+    for worker in 0..3 {
+        all.serve(worker, 200);
+    }
+    assert_eq!(all.events("[c] half_open>closed").len(), 1);
+    for (worker, ticket) in uploads {
+        all.settle(worker, ticket, 503);
+    }
+    all.wait(200);
+    all.tick();
+    (0..4).for_each(|worker| all.serve(worker, 200));
+}

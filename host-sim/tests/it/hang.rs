@@ -1,0 +1,74 @@
+//! Requests that hang, to the millisecond.
+
+use host_sim::host::{Plugin, StreamId};
+
+use crate::proxy::{GET, Proxy, built, headers};
+
+const POLICY: &str = r#"{"policies": [{
+    "name": "p",
+    "circuit_breaker": {
+        "minimum_requests": 20,
+        "slow_threshold": "300ms",
+        "slow_rate_threshold": 100,
+        "open": {"duration": "1s", "multiplier": 1, "jitter": 0},
+        "half_open": {"permits": 1}
+    }
+}]}"#;
+
+/// Requests whose upstream never answers, from now on.
+fn hang(proxy: &mut Proxy, workers: usize, requests: usize) -> Vec<StreamId> {
+    (0..requests)
+        .map(|number| {
+            let stream = proxy.open_on(number % workers);
+            proxy.host.request(stream, headers(true, &GET));
+            stream
+        })
+        .collect()
+}
+
+fn steps(proxy: &mut Proxy) -> usize {
+    let log = proxy.log();
+    log.iter()
+        .filter(|line| line.contains(r#""event":"transition""#))
+        .count()
+}
+
+/// The client of a request that nobody has answered goes away.
+fn leave(proxy: &mut Proxy, stream: StreamId) {
+    let info = proxy.host.info_mut(stream).unwrap();
+    info.details = "downstream_remote_disconnect".into();
+    info.flags = 0x4000;
+    info.attempts = Some(1);
+    proxy.host.close(stream);
+}
+
+#[test]
+fn a_hang_opens_the_circuit_no_later_than_a_tick_behind_the_threshold() {
+    for workers in [1, 4] {
+        for (leaves, traffic) in [(false, false), (false, true), (true, false), (true, true)] {
+            let case = format!("{workers} workers, clients leave: {leaves}, traffic: {traffic}");
+            let mut proxy = Proxy::start(Plugin::new(built("spillway"), POLICY), workers).unwrap();
+            proxy.run_to(1_000);
+            let streams = hang(&mut proxy, workers, 30);
+            proxy.run_to(1_300);
+            assert_eq!(steps(&mut proxy), 0, "{case}");
+            proxy.run_to(1_301);
+            if leaves {
+                for stream in streams {
+                    leave(&mut proxy, stream);
+                }
+            }
+            if traffic {
+                hang(&mut proxy, workers, workers);
+            }
+            // One worker alone needs no tick for what it notices.
+            let at_once = workers == 1 && (leaves || traffic);
+            let early = steps(&mut proxy);
+            assert_eq!(early, usize::from(at_once), "{case}");
+            proxy.run_to(1_399);
+            assert_eq!(steps(&mut proxy), 0, "{case}");
+            proxy.run_to(1_400);
+            assert_eq!(early + steps(&mut proxy), 1, "{case}");
+        }
+    }
+}
