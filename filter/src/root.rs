@@ -75,8 +75,8 @@ impl RootContext for Root {
                 let held = self.held.clone();
                 let shared = Rc::new(Shared::new(config, held));
                 // Circuits that have outlived another VM or configuration need a look.
-                if let Some(mut engine) = shared.engine() {
-                    shared.follow_up(&mut engine);
+                if let (Some(mut engine), Some(now)) = (shared.engine(), shared.now()) {
+                    shared.follow_up(&mut engine, now);
                 }
                 let earlier = self.shared.replace(shared);
                 self.earlier.extend(earlier.as_ref().map(Rc::downgrade));

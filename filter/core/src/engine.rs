@@ -384,9 +384,8 @@ impl<R: Records> Engine<R> {
         }
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
-        if !policy.judges_at_headers() {
-            self.probe_answered(ticket, response, verdict, now);
-        }
+        let settles = policy.judges_at_headers();
+        self.probe_answered(ticket, response, verdict, now);
         self.forget(ticket, response, verdict);
         if let Some(wait) = self.again(ticket, response, verdict, now) {
             return Step::Retry(wait);

@@ -136,7 +136,9 @@ impl Replica {
     pub fn wait(&mut self, permit: &Permit, at: Instant, more: i32) {
         if self.view.breaker.wait(permit, at, more) {
             let breaker = &self.view.breaker;
-            let pending = self.pending.get_or_insert_with(|| Pending::new(breaker));
+            let pending = self
+                .pending
+                .get_or_insert_with(|| Box::new(Pending::new(breaker)));
             pending.wait(at, more);
         }
     }

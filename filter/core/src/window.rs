@@ -105,8 +105,11 @@ impl Window {
     /// What it holds, as of the last call that added to it. Requests that wait are among the
     /// requests and the slow ones.
     pub fn counts(&self) -> Counts {
+        self.with_waiting(self.total)
+    }
+
+    fn with_waiting(&self, mut counts: Counts) -> Counts {
         let waiting = self.waiting();
-        let mut counts = self.total;
         counts.join(Counts {
             requests: waiting,
             failures: 0,
@@ -122,10 +125,10 @@ impl Window {
 
     /// What it holds at `now`: a time window forgets by the clock alone.
     pub fn counts_at(&self, now: Instant) -> Counts {
-        match &self.kept {
+        self.with_waiting(match &self.kept {
             Kept::Time(ring) => ring.counts_at(now),
             Kept::Count(_) => self.total,
-        }
+        })
     }
 
     /// How many requests wait.

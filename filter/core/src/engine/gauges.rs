@@ -262,7 +262,8 @@ impl<R: Records> Engine<R> {
             self.gauges.unseen = policy.saturating_add(1);
             *looks = looks.saturating_sub(1);
             let name: Box<str> = self.policy_name(policy).into();
-            let census = Census::read(&mut self.records, &name, self.capacity_of(policy));
+            let capacity = self.capacity_of(policy);
+            let census = Census::read(&mut self.records, &name, capacity);
             let Some(place) = census.taken().next() else {
                 continue;
             };

@@ -197,6 +197,7 @@ impl<R: Records> Engine<R> {
                 mode: policy.mode,
                 recovery: policy.breaker.recovery.duration,
                 current: true,
+            })
         };
         self.by_name.iter().filter_map(entry).collect()
     }

@@ -193,6 +193,7 @@ fn a_client_whose_request_was_made_grpc_in_front_gets_the_http_half() {
     let mut ticket = bench.pass(&call);
     let failed = Ending {
         grpc_status: Some(14),
+        content_type: Some("application/grpc"),
         ..Ending::status(200)
     };
     let answer = bench.head(&mut ticket, &failed).expect("an answer");

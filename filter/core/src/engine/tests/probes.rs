@@ -28,7 +28,6 @@ fn an_answer_with_an_ignored_status_shows_that_the_upstream_is_there() {
                 "p0 ignored",
                 "p0 half_open>closed",
                 "p0 [c] half_open>closed probes_succeeded",
-                "p0 OpenCircuits 0"
             ]
         );
     }

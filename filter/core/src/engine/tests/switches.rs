@@ -109,7 +109,7 @@ fn update(workers: &mut Workers, fields: &str, drains: bool) {
 
 fn view(workers: &mut Workers) -> CircuitView {
     let now = workers.now;
-    let mut views = workers.engines[0].operator(now).circuits("p0", 10);
+    let mut views = workers.engines[0].operator(now).circuits(&["p0"], 10).circuits;
     assert_eq!(views.len(), 1);
     views.remove(0)
 }
@@ -147,8 +147,9 @@ fn what_is_switched_off_rejects_nothing_whatever_the_records_say() {
                 }
                 if !next.contains("circuit_breaker") {
                     let view = view(&mut workers);
-                    assert_eq!(view.automatic, StateName::Closed, "{row}");
-                    assert_eq!((view.counts.requests, view.opens), (0, 0), "{row}");
+                    let standing = view.automatic;
+                    assert_eq!(standing.state, StateName::Closed, "{row}");
+                    assert_eq!((standing.counts.requests, standing.opens), (0, 0), "{row}");
                     let gauges = workers.events("OpenCircuits");
                     let last = gauges.last().is_none_or(|it| it == "p0 OpenCircuits 0");
                     assert!(last, "{row}");
@@ -264,7 +265,7 @@ fn fewer_permits_are_judged_by_what_is_configured_now() {
     let _ = workers.admit(0);
     workers.wait(100);
     workers.serve_to(0, &get(), 200);
-    assert_eq!(view(&mut workers).automatic, StateName::Closed);
+    assert_eq!(view(&mut workers).automatic.state, StateName::Closed);
 }
 
 #[test]

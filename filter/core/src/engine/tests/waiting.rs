@@ -25,8 +25,8 @@ fn hang(workers: &mut Workers, requests: usize) -> Vec<(usize, Box<Ticket>)> {
 
 fn counts(workers: &mut Workers) -> Counts {
     let now = workers.now;
-    let views = workers.engines[0].operator(now).circuits("p0", 10);
-    views[0].counts
+    let views = workers.engines[0].operator(now).circuits(&["p0"], 10).circuits;
+    views[0].automatic.counts
 }
 
 fn timed_out() -> Ending {
