@@ -6,8 +6,8 @@
 
 mod buffers;
 mod cells;
-mod memory;
 mod in_place;
+mod memory;
 mod others;
 mod real;
 mod security;

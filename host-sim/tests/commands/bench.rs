@@ -190,9 +190,16 @@ fn a_response_that_was_stored_just_now_costs_little_more_than_no_storing() {
             ("proxy_get_property", 2.0 + looks),
         ] {
             let each = calls[name].as_f64().unwrap();
-            assert!((planned..=planned + SHARED_MAX).contains(&each), "{on}: {costs}");
+            assert!(
+                (planned..=planned + SHARED_MAX).contains(&each),
+                "{on}: {costs}"
+            );
         }
-        for name in ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_get_buffer_bytes"] {
+        for name in [
+            "proxy_get_shared_data",
+            "proxy_set_shared_data",
+            "proxy_get_buffer_bytes",
+        ] {
             let each = calls[name].as_f64().unwrap_or(0.0);
             assert!(each <= SHARED_MAX, "{on}: {costs}");
         }

@@ -7,6 +7,7 @@ mod failure;
 mod grpc;
 mod hang;
 mod hostile;
+mod hostile_clients;
 mod loading;
 mod log_phase;
 mod maps;

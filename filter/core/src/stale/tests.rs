@@ -458,7 +458,10 @@ fn an_answer_is_for_what_it_was_asked_for_and_nothing_else() {
         // Parts do not run into each other.
         (
             plain().with_route("r"),
-            Under { key: b"kr", ..UNDER },
+            Under {
+                key: b"kr",
+                ..UNDER
+            },
             false,
         ),
     ];
@@ -731,7 +734,10 @@ fn a_uri_is_the_same_whatever_it_is_asked_under() {
     let routed = plain().with_route("r");
     for under in [
         UNDER,
-        Under { policy: 3, key: b"" },
+        Under {
+            policy: 3,
+            key: b"",
+        },
     ] {
         let asked = ask(&routed, under, at_ms(0)).expect("a GET");
         assert_eq!(asked.uri(7), uri(&plain()));

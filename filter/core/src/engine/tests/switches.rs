@@ -109,7 +109,10 @@ fn update(workers: &mut Workers, fields: &str, drains: bool) {
 
 fn view(workers: &mut Workers) -> CircuitView {
     let now = workers.now;
-    let mut views = workers.engines[0].operator(now).circuits(&["p0"], 10).circuits;
+    let mut views = workers.engines[0]
+        .operator(now)
+        .circuits(&["p0"], 10)
+        .circuits;
     assert_eq!(views.len(), 1);
     views.remove(0)
 }

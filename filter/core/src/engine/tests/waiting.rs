@@ -25,7 +25,10 @@ fn hang(workers: &mut Workers, requests: usize) -> Vec<(usize, Box<Ticket>)> {
 
 fn counts(workers: &mut Workers) -> Counts {
     let now = workers.now;
-    let views = workers.engines[0].operator(now).circuits(&["p0"], 10).circuits;
+    let views = workers.engines[0]
+        .operator(now)
+        .circuits(&["p0"], 10)
+        .circuits;
     views[0].automatic.counts
 }
 

@@ -1,4 +1,4 @@
-use spillway_core::headers::Headers;
+use spillway_core::headers::Map;
 use spillway_core::policy::Config;
 use spillway_core::select::{Request, Selector};
 
@@ -36,8 +36,10 @@ impl Request for Asking {
         self.header(name).is_some_and(test)
     }
 
-    fn copy_headers(&self) -> Headers {
-        Headers::default()
+    fn each_header<'r>(&'r self, _look: impl FnMut(&'r [u8], &'r [u8])) {}
+
+    fn copy_headers(&self) -> Map {
+        Map::default()
     }
 }
 
