@@ -218,7 +218,7 @@ fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
 /// and callers give up before that.
 #[test]
 fn only_the_policy_that_counts_requests_while_they_wait_notices_a_hang() {
-    let others = ["istio-like", "hystrix", "resilience4j"];
+    let others = ["hystrix", "resilience4j"];
     let path = |name: &str| format!("../../../policies/{name}.json");
     let paths: Vec<String> = others
         .iter()
