@@ -191,6 +191,11 @@ const HONEST: &str = r"
 - {name: vhost, rate: 10, arrivals: constant, requests: [{path: /v/1, authority: shop.example}]}
 ";
 
+/// No limits of the cluster's own: uploads that never end would reach Envoy's default of 1,024
+/// requests at once within ten seconds, and no filter can help those whom the host turns away.
+const LIMITS: &str =
+    "{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}";
+
 /// The honest client in place of the hostile one.
 const BENIGN: &str = "{path: '/items/{random:5}'}";
 
@@ -243,7 +248,7 @@ fn run(request: &str) -> Run {
         "policy:{POLICY}
 duration: 60s
 workers: 2
-clusters: {{items: {{latency: 20ms, answer: {{body_bytes: 500, body_time: 10ms}}}}}}
+clusters: {{items: {{latency: 20ms, answer: {{body_bytes: 500, body_time: 10ms}}, limits: {LIMITS}}}}}
 traffic:{HONEST}- {{name: other, rate: 100, arrivals: constant, requests: [{request}]}}
 faults: [{{cluster: items, from: 20s, to: 40s, fault: {{status: 503}}}}]
 expect:
@@ -361,9 +366,9 @@ fn half_open(request: &str) -> Run {
 duration: 60s
 workers: 2
 clusters:
-  items: {{latency: 20ms}}
-  streams: {{latency: 20ms, answer: {{body_bytes: 100, body_time: 60s}}}}
-  teapots: {{latency: 20ms, answer: {{status: 418}}}}
+  items: {{latency: 20ms, limits: {LIMITS}}}
+  streams: {{latency: 20ms, answer: {{body_bytes: 100, body_time: 60s}}, limits: {LIMITS}}}
+  teapots: {{latency: 20ms, answer: {{status: 418}}, limits: {LIMITS}}}
 routes:
 - {{match: {{prefix: /streams/}}, cluster: streams, timeout: 0s}}
 - {{match: {{prefix: /teapots/}}, cluster: teapots}}
