@@ -74,7 +74,7 @@ fn rows(whole: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("a bit in its head", flipped(0)),
         ("a bit in its middle", flipped(whole.len() / 2)),
         ("a bit in its checksum", flipped(whole.len() - 1)),
-        ("newer", resealed(whole, VERSION_AT, 3)),
+        ("newer", resealed(whole, VERSION_AT, 4)),
         ("of another kind", other.to_vec()),
         ("of no kind", resealed(whole, KIND_AT, 77)),
         ("without fields", {
@@ -107,7 +107,7 @@ fn a_slot_that_holds_no_record_is_discarded_counted_and_made_anew() {
             assert_eq!(proxy.discarded(), 1, "{what}");
             assert_eq!(proxy.slot(), slot, "{what}");
             assert!(
-                proxy.record(&slot).starts_with(b"spw\x02\x03\x01"),
+                proxy.record(&slot).starts_with(b"spw\x03\x03\x01"),
                 "{what}"
             );
             // Anew: the failure from before is not in it.
@@ -150,7 +150,7 @@ fn a_damaged_census_is_counted_anew() {
         assert_eq!(proxy.history().len(), 1, "{what}");
         assert_eq!(proxy.discarded(), 1, "{what}");
         assert_eq!(proxy.gauges(), (1, 1), "{what}");
-        assert!(proxy.record(CENSUS).starts_with(b"spw\x02\x02"), "{what}");
+        assert!(proxy.record(CENSUS).starts_with(b"spw\x03\x02"), "{what}");
     }
 }
 
@@ -165,7 +165,7 @@ fn a_damaged_directory_is_made_anew_by_the_next_configuration() {
         proxy.proxy.host.update(policy(&next).into()).unwrap();
         assert_eq!(proxy.discarded(), 1, "{what}");
         assert!(
-            proxy.record(DIRECTORY).starts_with(b"spw\x02\x01"),
+            proxy.record(DIRECTORY).starts_with(b"spw\x03\x01"),
             "{what}"
         );
         (0..2).for_each(|worker| assert!(proxy.serve(worker, "200")));

@@ -41,7 +41,7 @@ fn invented_keys_leave_no_more_names_than_slots_and_no_byte_of_them_in_a_name() 
         assert!(serve(&mut proxy, number % WORKERS, &tenant, "200"));
     }
     let slots = (0..KEYS).map(|slot| format!("spillway/3/plugin/p/{slot}"));
-    let others = ["spillway/3/plugin", "spillway/3/plugin/p"].map(String::from);
+    let others = ["", "/p", "/.history"].map(|end| format!("spillway/3/plugin{end}"));
     let allowed: BTreeSet<_> = slots.chain(others).collect();
     let names: BTreeSet<_> = proxy.records().into_iter().map(|(name, _)| name).collect();
     assert!(

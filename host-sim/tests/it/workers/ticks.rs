@@ -33,32 +33,46 @@ fn a_proxy_that_is_idle_does_nothing_at_all() {
     assert_eq!((ticks(&proxy), shared_data_calls(&proxy)), (0, calls));
 }
 
+/// A proxy whose workers have a circuit, a second ago. The gauge of the key that came is
+/// confirmed, and nothing waits any more.
+fn settled(breaker: &str) -> Workers {
+    let mut proxy = Workers::new(4, &policy(breaker));
+    assert!(proxy.serve(0, "200"));
+    assert_eq!(next(&proxy), Some(Time::from_ms(100)));
+    proxy.run_to(Time::from_ms(1_000));
+    assert_eq!((ticks(&proxy), armings(&proxy), next(&proxy)), (1, 2, None));
+    proxy
+}
+
 #[test]
 fn what_is_merged_as_it_comes_needs_no_tick() {
-    let mut proxy = Workers::new(4, &policy("{}"));
+    let mut proxy = settled("{}");
+    let armed = armings(&proxy);
     for number in 0..40 {
-        proxy.run_to(Time::from_ms(number * 100));
+        proxy.run_to(Time::from_ms(1_000 + number * 100));
         (0..4).for_each(|worker| assert!(proxy.serve(worker, "200")));
-        assert_eq!((armings(&proxy), next(&proxy)), (0, None), "{number}");
+        assert_eq!((armings(&proxy), next(&proxy)), (armed, None), "{number}");
     }
 }
 
 #[test]
 fn a_tick_comes_for_what_waits_and_stops_once_it_comes_for_nothing() {
-    let mut proxy = Workers::new(4, &policy("{}"));
+    let mut proxy = settled("{}");
+    let (rung, armed) = (ticks(&proxy), armings(&proxy));
     for worker in [0, 1, 2, 1] {
         assert!(proxy.serve(worker, "200"));
     }
     assert_eq!(
-        (armings(&proxy), next(&proxy)),
-        (1, Some(Time::from_ms(100)))
+        (armings(&proxy) - armed, next(&proxy)),
+        (1, Some(Time::from_ms(1_100)))
     );
     let calls = shared_data_calls(&proxy);
-    proxy.run_to(Time::from_ms(100));
-    assert_eq!(ticks(&proxy), 1);
+    proxy.run_to(Time::from_ms(1_100));
+    assert_eq!(ticks(&proxy) - rung, 1);
     assert_eq!(shared_data_calls(&proxy), calls + 2, "a read and a write");
     proxy.run_to(Time::from_ms(60_000));
-    assert_eq!((ticks(&proxy), armings(&proxy), next(&proxy)), (2, 2, None));
+    assert_eq!((ticks(&proxy) - rung, armings(&proxy) - armed), (2, 2));
+    assert_eq!(next(&proxy), None);
     assert_eq!(shared_data_calls(&proxy), calls + 2);
 }
 
@@ -77,17 +91,24 @@ fn under_traffic_the_timer_is_armed_once_and_rings_for_the_worker_alone() {
 }
 
 #[test]
-fn an_open_circuit_needs_no_tick() {
+fn an_open_circuit_needs_no_tick_before_its_open_time_is_over() {
     let breaker = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
         "open": {"duration": "60s", "jitter": 0}}"#;
     let mut proxy = Workers::new(4, &policy(breaker));
     proxy.fail(0, 5);
+    // Those who meet it confirm its gauge once.
+    proxy.run_to(Time::from_ms(500));
+    (0..4).for_each(|worker| assert!(proxy.ask(worker).is_none()));
     proxy.run_to(Time::from_ms(1_000));
-    let (ticks_before, armed) = (ticks(&proxy), armings(&proxy));
+    let (rung, armed) = (ticks(&proxy), armings(&proxy));
     for ms in 1_000..2_000 {
         proxy.run_to(Time::from_ms(ms));
         (0..4).for_each(|worker| assert!(proxy.ask(worker).is_none()));
     }
-    assert_eq!((ticks(&proxy), armings(&proxy)), (ticks_before, armed));
-    assert_eq!(next(&proxy), None);
+    assert_eq!((ticks(&proxy), armings(&proxy)), (rung, armed));
+    assert_eq!(proxy.metric("open_circuits"), 1);
+    let end = next(&proxy).unwrap();
+    assert!((Time::from_ms(59_900)..Time::from_ms(60_100)).contains(&end));
+    proxy.run_to(Time::from_ms(61_000));
+    assert_eq!((proxy.metric("open_circuits"), next(&proxy)), (0, None));
 }
