@@ -41,6 +41,7 @@ pub struct KeyTable {
     index: HashTable<u32>,
     /// Each in a box of its own: a vector of them would take twice and three times its size
     /// whenever it grows, and a virtual machine gives nothing back.
+    #[expect(clippy::vec_box, reason = "a vector of boxes does not move entries as it grows")]
     entries: Vec<Box<Entry>>,
     policies: Vec<OfPolicy>,
     /// Entries that hold a key, besides those of overflows.

@@ -221,7 +221,7 @@ impl<R: Records> Operator<'_, R> {
         place: u32,
         id: Option<u64>,
         action: Action,
-    ) -> Result<Option<(Box<Taken>, Vec<Transition>)>, Busy> {
+    ) -> Result<Option<Moved>, Busy> {
         for _ in 0..TRIES {
             let Some(mut taken) = self.read(&entry.name, place) else {
                 return Ok(None);
@@ -243,6 +243,9 @@ impl<R: Records> Operator<'_, R> {
         Err(Busy)
     }
 }
+
+/// A circuit that an operator has moved, and the transitions that this made.
+type Moved = (Box<Taken>, Vec<Transition>);
 
 fn act(circuit: &mut Circuit, action: Action, now: Instant, transitions: &mut Vec<Transition>) {
     circuit.set_force(match action {

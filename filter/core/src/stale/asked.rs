@@ -158,10 +158,8 @@ fn write_parts<const N: usize>(parts: [Option<&[u8]>; N], out: &mut Vec<u8>) -> 
         }
     }
     out.extend_from_slice(lengths.as_flattened());
-    for part in parts {
-        if let Some(part) = part {
-            out.extend_from_slice(part);
-        }
+    for part in parts.into_iter().flatten() {
+        out.extend_from_slice(part);
     }
     whole
 }
