@@ -128,6 +128,7 @@ impl Permit {
     }
 
     /// The same permit, for another try of the one settlement that it is good for.
+    #[inline]
     pub(crate) fn again(&self) -> Permit {
         Permit { ..*self }
     }

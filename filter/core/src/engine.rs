@@ -356,6 +356,7 @@ impl<R: Records> Engine<R> {
         // An upstream may answer before it has all of the request.
         if let Some(now) = now
             && ticket.course.response_start.is_none()
+            && self.is_early(ticket.policy)
         {
             self.begin_wait(ticket, now);
         }

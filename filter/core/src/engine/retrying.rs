@@ -248,7 +248,9 @@ impl<R: Records> Engine<R> {
             }
         }
         ticket.course.request_end = Some(now);
-        self.begin_wait(ticket, now);
+        if self.is_early(ticket.policy) {
+            self.begin_wait(ticket, now);
+        }
     }
 
     /// Looks at the answer to a request that was sent again; `fits` says whether it can be

@@ -127,25 +127,20 @@ impl Waiting {
         self.entries.get(place as usize)
     }
 
-    /// Takes an entry out of its queue.
+    /// Joins the neighbours of an entry that leaves its queue.
     #[inline]
-    fn unlink(&mut self, policy: usize, place: u32) {
-        let (Some(entry), Some(queue)) = (
-            self.entries.get(place as usize),
-            self.queues.get_mut(policy),
-        ) else {
-            return;
-        };
-        let (before, after) = (entry.before, entry.after);
-        match self.entries.get_mut(before as usize) {
-            Some(before) => before.after = after,
-            None => queue.first = after,
+    fn join(&mut self, policy: usize, before: u32, after: u32) {
+        if let Some(queue) = self.queues.get_mut(policy) {
+            match self.entries.get_mut(before as usize) {
+                Some(before) => before.after = after,
+                None => queue.first = after,
+            }
+            match self.entries.get_mut(after as usize) {
+                Some(after) => after.before = before,
+                None => queue.last = before,
+            }
+            self.len = self.len.saturating_sub(1);
         }
-        match self.entries.get_mut(after as usize) {
-            Some(after) => after.before = before,
-            None => queue.last = before,
-        }
-        self.len = self.len.saturating_sub(1);
     }
 
     /// Takes the first request out of a queue if it has waited longer than `threshold`.
@@ -162,22 +157,24 @@ impl Waiting {
         }
         entry.counted = true;
         entry.when = now;
+        let (before, after) = (entry.before, entry.after);
         let found = (entry.at, entry.permit.again());
-        self.unlink(policy, place);
+        self.join(policy, before, after);
         Some(found)
     }
 
     /// Frees an entry. When it was counted, if it was.
     #[inline]
     fn free(&mut self, policy: usize, place: u32) -> Option<Instant> {
-        let entry = self.get(place)?;
-        let counted_at = entry.counted.then_some(entry.when);
-        if counted_at.is_none() {
-            self.unlink(policy, place);
-        }
-        self.entries.get_mut(place as usize)?.after = self.free;
+        let free = self.free;
+        let entry = self.entries.get_mut(place as usize)?;
+        let (before, after) = (entry.before, core::mem::replace(&mut entry.after, free));
         self.free = place;
-        counted_at
+        if entry.counted {
+            return Some(entry.when);
+        }
+        self.join(policy, before, after);
+        None
     }
 }
 
@@ -187,19 +184,24 @@ pub(super) fn counts_early(policy: &Policy) -> bool {
 }
 
 impl<R: Records> Engine<R> {
-    /// A request that counts begins to wait for its upstream: the client has sent all of it.
+    /// A request begins to wait for its upstream, of a policy that counts early: the client has
+    /// sent all of it. One that counts for nothing is not watched.
     pub(super) fn begin_wait(&mut self, ticket: &mut Ticket, now: Instant) {
-        let policy = ticket.policy;
-        if self.needs.get(policy).is_some_and(|needs| needs.early)
-            && let Some(admitted) = &ticket.admitted
+        if let Some(admitted) = &ticket.admitted
             && let Some(permit) = &admitted.permit
             && ticket.waits.is_none()
         {
             let (at, permit) = (admitted.at, permit.again());
-            ticket.waits = self.waiting.push(policy, at, permit, now);
-            let period = self.tick_period();
-            self.merge_at.get_or_insert(now.after(period));
+            ticket.waits = self.waiting.push(ticket.policy, at, permit, now);
+            if self.merge_at.is_none() {
+                self.merge_at = Some(now.after(self.tick_period()));
+            }
         }
+    }
+
+    /// Whether requests of a policy count before they end.
+    pub(super) fn is_early(&self, policy: usize) -> bool {
+        self.needs.get(policy).is_some_and(|needs| needs.early)
     }
 
     /// The response to a request has begun. Where slowness is measured to there, the wait is
@@ -209,18 +211,22 @@ impl<R: Records> Engine<R> {
             return;
         };
         if rules.slow_until == SlowUntil::Headers
-            && let Some(entry) = ticket.waits.and_then(|place| self.waiting.get(place))
+            && let Some(place) = ticket.waits
+            && let Some(entry) = self.waiting.get(place)
+            && !entry.counted
         {
-            let overdue = rules.slow_threshold < Some(now.since(entry.when));
-            if overdue && !entry.counted {
+            if rules.slow_threshold < Some(now.since(entry.when)) {
                 self.count_overdue(ticket.policy, now);
+                self.stop_wait(ticket);
+            } else {
+                self.waiting.free(ticket.policy, place);
+                ticket.waits = None;
             }
-            self.stop_wait(ticket);
         }
     }
 
     /// Nothing is waited for any more. A request that was counted keeps its entry.
-    #[inline]
+    #[inline(never)]
     pub(super) fn stop_wait(&mut self, ticket: &mut Ticket) {
         if let Some(place) = ticket.waits
             && self.waiting.get(place).is_some_and(|entry| !entry.counted)
