@@ -44,8 +44,9 @@ fn a_request_on_the_steady_path_costs_no_more_than_its_ceilings() {
 /// wait cost no hostcall.
 const SLOW_CLOCKS: f64 = 3.0;
 
-/// Wasm instructions a request with a threshold for slowness.
-const SLOW_FUEL_MAX: f64 = 9_700.0;
+/// Wasm instructions that a threshold for slowness adds to a request, the second look at the
+/// clock among them. The queue of requests that wait is 430 of about 980.
+const SLOW_FUEL_MAX: f64 = 1_100.0;
 
 #[test]
 fn requests_that_are_counted_while_they_wait_cost_no_hostcall_and_few_instructions() {
@@ -58,6 +59,7 @@ fn requests_that_are_counted_while_they_wait_cost_no_hostcall_and_few_instructio
         let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
         said.json()["spillway"].clone()
     };
+    let plain = cost("{}");
     let early = cost(r#"{"slow_threshold": "1s"}"#);
     let late = cost(r#"{"slow_threshold": "1s", "slow_rate_threshold": 0}"#);
     assert_eq!(early["hostcalls"], late["hostcalls"]);
@@ -67,8 +69,8 @@ fn requests_that_are_counted_while_they_wait_cost_no_hostcall_and_few_instructio
         "{early}"
     );
     let fuel = |cost: &Value| cost["fuel"].as_f64().unwrap();
-    assert!(fuel(&early) <= SLOW_FUEL_MAX, "{early}");
-    assert!(fuel(&early) <= 1.02 * fuel(&late), "{early}, {late}");
+    let more = fuel(&early) - fuel(&plain);
+    assert!((100.0..SLOW_FUEL_MAX).contains(&more), "{early}, {plain}");
 }
 
 /// What a policy with retries may cost besides: all headers are read in place of one, the
