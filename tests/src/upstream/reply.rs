@@ -146,6 +146,7 @@ impl Reply {
                 reply.trailer(name, value)
             }
             Some((name, value)) => reply.header(name, value),
+            None if word == "early" => reply.early(),
             None => Self {
                 ending: ending(word),
                 ..reply
