@@ -261,10 +261,7 @@ impl World {
         };
         self.by_stream.remove(&exchange.stream);
         let info = self.host.close(exchange.stream).unwrap_or_default();
-        // The details of an answer are the router's, or else the answer is the filter's.
-        // But what came to a request that the filter sent again is the service's.
-        let by_filter =
-            exchange.told.as_deref() != Some(&*info.details) && &*info.details != HANDED_ON;
+        let by_filter = is_by_filter(&exchange, &info);
         let outcome = outcome(&exchange, end, by_filter);
         let Exchange {
             request,
@@ -342,6 +339,19 @@ impl World {
 fn last_part(trailers: Option<&HeaderMap>) -> Part {
     trailers.map_or_else(Part::bare_end, |map| Part::Trailers { map: map.clone() })
 }
+
+/// Whether the filter made the response. Its details are the router's otherwise. But the
+/// response to a request that the filter sent again is the service's, and the filter keeps the
+/// details of a failed response that it writes over.
+fn is_by_filter(exchange: &Exchange, info: &StreamInfo) -> bool {
+    let told = info.filter_state.get(&b"spillway"[..]);
+    let written_over = told.is_some_and(|told| told.ends_with(WRITTEN_OVER));
+    let details = &*info.details;
+    written_over || exchange.told.as_deref() != Some(details) && details != HANDED_ON
+}
+
+/// How the filter's own words about a request end whose failed response it replaced.
+const WRITTEN_OVER: &[u8] = b"decision=fallback";
 
 /// The details of an answer that the filter has called for and handed on.
 const HANDED_ON: &str = "spillway_retry";
