@@ -213,6 +213,17 @@ impl Host {
         }
     }
 
+    /// Takes headers off a request, as the router does with those that were for it: callbacks
+    /// that see the request's headers later do not find them.
+    pub fn remove_request_headers(&mut self, stream: StreamId, names: &[&str]) {
+        let stream = self.world.streams.get_mut(stream);
+        if let Some(headers) = stream.and_then(|stream| stream.request.headers.as_mut()) {
+            for name in names {
+                headers.remove(name.as_bytes());
+            }
+        }
+    }
+
     /// The proxy answers in place of whatever else would come, as a time limit of a stream does.
     /// If headers are with the client, the stream breaks off.
     pub(crate) fn answer_instead(&mut self, stream: StreamId, reply: &LocalReply) {

@@ -49,6 +49,16 @@ const GRPC_WORDS: [(&str, u16, u32); 5] = [
     ("unavailable", 1 << 13, 14),
 ];
 
+/// Request headers that are for the router, which takes them off the request.
+pub const HEADERS: [&str; 6] = [
+    "x-envoy-retry-on",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-ms",
+];
+
 impl Conditions {
     /// The words of a route's policy.
     pub fn parse(text: &str) -> Conditions {
@@ -116,6 +126,8 @@ pub struct Plan {
     pub per_try: Span,
     /// From the end of the request to the end of the answer; zero for none.
     pub timeout: Span,
+    /// Whether the request had some of [`HEADERS`].
+    pub had_headers: bool,
     next_ms: u64,
     max_ms: u64,
 }
@@ -146,6 +158,7 @@ impl Policy {
             statuses: self.statuses.clone(),
             per_try: self.per_try,
             timeout,
+            had_headers: false,
             next_ms: self.base_ms,
             max_ms: self.max_ms,
         };
@@ -168,8 +181,9 @@ impl Policy {
                 b"upstream-rq-timeout-ms" => {
                     plan.timeout = value.parse().map_or(plan.timeout, Span::from_ms);
                 }
-                _ => {}
+                _ => continue,
             }
+            plan.had_headers = true;
         }
         if let Some(retries) = retries
             && plan.conditions != Conditions::default()

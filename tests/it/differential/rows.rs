@@ -809,6 +809,17 @@ pub const ROWS: &[Row] = &[
         log get 0 x-envoy-upstream-rq-timeout-ms;log prop response.code_details",
         ..GET
     },
+    Row {
+        name: "router-headers-in-on-log",
+        headers: &[("x-envoy-other", "stays")],
+        probe: "reqh set 0 x-envoy-retry-on 5xx;reqh set 0 x-envoy-max-retries 1;\
+        reqh set 0 x-envoy-retry-grpc-on unavailable;reqh set 0 x-envoy-retriable-status-codes 418;\
+        reqh set 0 x-envoy-upstream-rq-per-try-timeout-ms 5000;log get 0 x-envoy-retry-on;\
+        log get 0 x-envoy-max-retries;log get 0 x-envoy-retry-grpc-on;\
+        log get 0 x-envoy-retriable-status-codes;\
+        log get 0 x-envoy-upstream-rq-per-try-timeout-ms;log get 0 x-envoy-other",
+        ..GET
+    },
     // The router's retries.
     Row {
         name: "retry-asked-for",

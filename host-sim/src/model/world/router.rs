@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::headers::HeaderMap;
 use crate::host::Part;
 use crate::model::exchange::{Exchange, NEVER, Phase};
-use crate::model::retry::Reset;
+use crate::model::retry::{HEADERS, Reset};
 use crate::model::spec::ATTEMPT_COUNT;
 use crate::model::timeouts::{StreamLimits, is_grpc};
 use crate::model::upstream::{Answer, Attempt, GrpcPlace, JobKey, Refusal, Reply, SWITCHING};
@@ -58,7 +58,7 @@ impl World {
     }
 
     /// The router has the headers, and `end`: all of the request.
-    fn begin_request(&mut self, key: ExchangeKey, map: HeaderMap, end: bool) {
+    fn begin_request(&mut self, key: ExchangeKey, mut map: HeaderMap, end: bool) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -67,6 +67,10 @@ impl World {
         let picked = exchange.picked.as_ref();
         let route = picked.and_then(|picked| self.routes.at(picked.route));
         exchange.plan = route.map(|route| route.plan(&map));
+        if exchange.plan.as_ref().is_some_and(|plan| plan.had_headers) {
+            self.host.remove_request_headers(exchange.stream, &HEADERS);
+            HEADERS.map(|name| map.remove(name.as_bytes()));
+        }
         let cluster = picked.and_then(|picked| picked.cluster);
         if let Some(direct) = route.and_then(|route| route.direct()) {
             let (status, body) = (direct.status, direct.body.clone());
