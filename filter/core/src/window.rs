@@ -105,17 +105,7 @@ impl Window {
     /// What it holds, as of the last call that added to it. Requests that wait are among the
     /// requests and the slow ones.
     pub fn counts(&self) -> Counts {
-        self.with_waiting(self.total)
-    }
-
-    fn with_waiting(&self, mut counts: Counts) -> Counts {
-        let waiting = self.waiting();
-        counts.join(Counts {
-            requests: waiting,
-            failures: 0,
-            slow: waiting,
-        });
-        counts
+        with_waiting(self.total, self.waiting())
     }
 
     /// The outcomes that it holds, without requests that wait.
@@ -125,10 +115,13 @@ impl Window {
 
     /// What it holds at `now`: a time window forgets by the clock alone.
     pub fn counts_at(&self, now: Instant) -> Counts {
-        self.with_waiting(match &self.kept {
+        let mut waiting = self.waiting.clone();
+        waiting.turn_to(self.bucket_number(now));
+        let counts = match &self.kept {
             Kept::Time(ring) => ring.counts_at(now),
             Kept::Count(_) => self.total,
-        })
+        };
+        with_waiting(counts, waiting.total())
     }
 
     /// How many requests wait.
@@ -205,6 +198,16 @@ impl Window {
             Kept::Count(last) => last.clear(),
         }
     }
+}
+
+/// Outcomes, and so many requests that wait.
+fn with_waiting(mut counts: Counts, waiting: u32) -> Counts {
+    counts.join(Counts {
+        requests: waiting,
+        failures: 0,
+        slow: waiting,
+    });
+    counts
 }
 
 /// The number of a bucket of a window this long.

@@ -171,6 +171,8 @@ fn what_waits_and_what_has_ended_leave_the_window_together() {
         (window.counts().requests, window.outcomes().requests),
         (1, 0)
     );
+    assert_eq!(window.counts_at(at(129)).slow, 1);
+    assert_eq!(window.counts_at(at(130)), Counts::default());
     window.record(false, false, at(140));
     assert_eq!((window.counts().requests, window.counts().slow), (1, 0));
     // A request that ends when its entry is gone takes nobody else's.
