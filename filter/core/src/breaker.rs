@@ -26,17 +26,19 @@
 use alloc::vec::Vec;
 
 use crate::classify::{Outcome, Verdict};
-use crate::policy::{BreakerConfig, WHOLE_BP, WindowShape};
+use crate::policy::{BreakerConfig, WHOLE_BP};
 use crate::random::Random;
-use crate::snapshot::{Layout, Reader};
 use crate::time::{Instant, Span};
 use crate::window::{Counts, Window};
 
+mod layout;
+mod names;
 mod open_time;
 mod pending;
 mod probes;
 mod standing;
 
+pub use names::{Permit, Refusal, StateName, Transition, Why};
 pub use pending::Pending;
 pub use standing::Standing;
 
@@ -64,158 +66,6 @@ enum State {
     Open { until: Instant },
     HalfOpen(Probes),
     Recovering,
-}
-
-/// A state by name. The forced ones are no states of a breaker: a policy's mode or
-/// an operator put them over it. They are here because users meet them in the same
-/// places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StateName {
-    /// Requests pass.
-    Closed,
-    /// Requests are rejected.
-    Open,
-    /// Probes pass.
-    HalfOpen,
-    /// A growing share of requests passes.
-    Recovering,
-    /// Requests are rejected, whatever the breaker would do.
-    ForcedOpen,
-    /// Requests pass, whatever the breaker would do.
-    ForcedClosed,
-}
-
-impl StateName {
-    /// All of them, each at the place of its number in records.
-    pub const ALL: [StateName; 6] = [
-        StateName::Closed,
-        StateName::Open,
-        StateName::HalfOpen,
-        StateName::Recovering,
-        StateName::ForcedOpen,
-        StateName::ForcedClosed,
-    ];
-
-    /// The word for it in labels, metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            StateName::Closed => "closed",
-            StateName::Open => "open",
-            StateName::HalfOpen => "half_open",
-            StateName::Recovering => "recovering",
-            StateName::ForcedOpen => "forced_open",
-            StateName::ForcedClosed => "forced_closed",
-        }
-    }
-}
-
-/// Proof that one request was admitted, and by which generation of the breaker.
-///
-/// [`Breaker::settle`] takes it by value. One that was issued before the last
-/// change of state settles as nothing.
-#[must_use = "an unsettled probe permit holds its half-open slot until the lease ends"]
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
-pub struct Permit {
-    generation: u64,
-    probe: Option<u32>,
-}
-
-impl Permit {
-    /// Whether the request is a probe.
-    pub fn is_probe(&self) -> bool {
-        self.probe.is_some()
-    }
-
-    /// The same permit, for another try of the one settlement that it is good for.
-    #[inline]
-    pub(crate) fn again(&self) -> Permit {
-        Permit { ..*self }
-    }
-}
-
-/// A request was not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The state that refused it.
-    pub state: StateName,
-    /// When it is worth asking again; zero where that may be at once.
-    pub retry_after: Span,
-}
-
-/// Why a circuit changed its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The share of failures reached its threshold.
-    FailureRate,
-    /// The share of slow outcomes reached its threshold.
-    SlowRate,
-    /// Too many failures in a row.
-    ConsecutiveFailures,
-    /// The open time is over and a request came.
-    OpenElapsed,
-    /// Too many probes failed.
-    ProbesFailed,
-    /// Too many probes were slow.
-    ProbesSlow,
-    /// Enough probes did well.
-    ProbesSucceeded,
-    /// The ramp is done.
-    Recovered,
-    /// An operator said so.
-    Reset,
-    /// The policy has no breaker any more.
-    SwitchedOff,
-}
-
-impl Why {
-    /// All of them, each at the place of its number in records.
-    pub const ALL: [Why; 9] = [
-        Why::FailureRate,
-        Why::SlowRate,
-        Why::ConsecutiveFailures,
-        Why::OpenElapsed,
-        Why::ProbesFailed,
-        Why::ProbesSlow,
-        Why::ProbesSucceeded,
-        Why::Recovered,
-        Why::Reset,
-    ];
-
-    /// The word for it in logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Why::FailureRate => "failure_rate",
-            Why::SlowRate => "slow_rate",
-            Why::ConsecutiveFailures => "consecutive_failures",
-            Why::OpenElapsed => "open_elapsed",
-            Why::ProbesFailed => "probes_failed",
-            Why::ProbesSlow => "probes_slow",
-            Why::ProbesSucceeded => "probes_succeeded",
-            Why::Recovered => "recovered",
-            Why::Reset => "reset",
-            Why::SwitchedOff => "switched_off",
-        }
-    }
-}
-
-/// One change of state, with what led to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// The state before.
-    pub from: StateName,
-    /// The state after.
-    pub to: StateName,
-    /// The rule behind it.
-    pub why: Why,
-    /// The outcomes behind it: the window's, or the probes'.
-    pub counts: Counts,
-    /// Openings in a row, this one included.
-    pub opens: u32,
-    /// How long the state before lasted.
-    pub lasted: Span,
-    /// How long the circuit will be open; zero unless it opened.
-    pub open_for: Span,
 }
 
 /// What every call on a breaker needs: its numbers, the time, random words, and
@@ -502,55 +352,6 @@ impl Breaker {
         }
     }
 
-    /// The shape of the window.
-    pub fn shape(&self) -> WindowShape {
-        self.window.shape()
-    }
-
-    /// The outcomes that count: the window's, or the probes'.
-    pub fn counts(&self) -> Counts {
-        match &self.state {
-            State::HalfOpen(probes) => probes.counts(),
-            _ => self.window.counts(),
-        }
-    }
-
-    /// The number of the state of now: it rises with every change.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// When the state of now began.
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// When the open time ends; absent unless the circuit is open.
-    pub fn open_until(&self) -> Option<Instant> {
-        match self.state {
-            State::Open { until } => Some(until),
-            _ => None,
-        }
-    }
-
-    /// Failures in a row.
-    pub fn consecutive(&self) -> u32 {
-        self.consecutive
-    }
-
-    /// Openings in a row.
-    pub fn opens(&self) -> u32 {
-        self.opens
-    }
-
-    /// Probes that are out.
-    pub fn probes_out(&self) -> u32 {
-        match &self.state {
-            State::HalfOpen(probes) => probes.live(),
-            _ => 0,
-        }
-    }
-
     fn is_counting(&self) -> bool {
         matches!(self.state, State::Closed | State::Recovering)
     }
@@ -685,56 +486,6 @@ impl Breaker {
         moment
             .random
             .chance(recovery.start_bp.saturating_add(risen_bp))
-    }
-}
-
-const CLOSED: u8 = 0;
-const OPEN: u8 = 1;
-const HALF_OPEN: u8 = 2;
-const RECOVERING: u8 = 3;
-
-impl Layout for Breaker {
-    fn write(&self, out: &mut Vec<u8>) {
-        match &self.state {
-            State::Closed => CLOSED.write(out),
-            State::Open { until } => {
-                OPEN.write(out);
-                until.write(out);
-            }
-            State::HalfOpen(probes) => {
-                HALF_OPEN.write(out);
-                probes.write(out);
-            }
-            State::Recovering => RECOVERING.write(out),
-        }
-        self.generation.write(out);
-        self.since.write(out);
-        self.healthy_since.write(out);
-        self.opens.write(out);
-        self.last_open.write(out);
-        self.consecutive.write(out);
-        self.window.write(out);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Option<Breaker> {
-        Some(Breaker {
-            state: match u8::read(from)? {
-                CLOSED => State::Closed,
-                OPEN => State::Open {
-                    until: Instant::read(from)?,
-                },
-                HALF_OPEN => State::HalfOpen(Probes::read(from)?),
-                RECOVERING => State::Recovering,
-                _ => return None,
-            },
-            generation: u64::read(from)?,
-            since: Instant::read(from)?,
-            healthy_since: Instant::read(from)?,
-            opens: u32::read(from)?,
-            last_open: Span::read(from)?,
-            consecutive: u32::read(from)?,
-            window: Window::read(from)?,
-        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! that has emptied, leases that have ended.
 
 use super::{Breaker, State, StateName};
+use crate::policy::WindowShape;
 use crate::time::{Instant, Span};
 use crate::window::Counts;
 
@@ -28,6 +29,55 @@ pub struct Standing {
 }
 
 impl Breaker {
+    /// The shape of the window.
+    pub fn shape(&self) -> WindowShape {
+        self.window.shape()
+    }
+
+    /// The outcomes that count: the window's, or the probes'.
+    pub fn counts(&self) -> Counts {
+        match &self.state {
+            State::HalfOpen(probes) => probes.counts(),
+            _ => self.window.counts(),
+        }
+    }
+
+    /// The number of the state of now: it rises with every change.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the state of now began.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// When the open time ends; absent unless the circuit is open.
+    pub fn open_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Failures in a row.
+    pub fn consecutive(&self) -> u32 {
+        self.consecutive
+    }
+
+    /// Openings in a row.
+    pub fn opens(&self) -> u32 {
+        self.opens
+    }
+
+    /// Probes that are out.
+    pub fn probes_out(&self) -> u32 {
+        match &self.state {
+            State::HalfOpen(probes) => probes.live(),
+            _ => 0,
+        }
+    }
+
     /// How the breaker stands at `now`, under a policy with this recovery time.
     pub fn standing(&self, recovery: Span, now: Instant) -> Standing {
         let mut standing = Standing {
