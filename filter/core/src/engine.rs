@@ -30,6 +30,7 @@ mod answering;
 mod control;
 mod gauges;
 mod keeping;
+mod needs;
 mod order;
 mod probing;
 mod retrying;
@@ -44,6 +45,7 @@ pub use control::Operator;
 pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
 
 use gauges::Gauges;
+use needs::Needs;
 use sharing::Reach;
 use slots::SlotShare;
 use telling::Unnoted;
@@ -89,48 +91,6 @@ pub struct Engine<R> {
     buffer: Vec<u8>,
     transitions: Vec<Transition>,
     events: VecDeque<Event>,
-}
-
-/// What a policy needs of a request that passes, and what it is given.
-#[derive(Clone, Copy, Debug)]
-struct Needs {
-    /// A look at the response's headers.
-    response: bool,
-    /// What the request says, once the response is there.
-    echo: bool,
-    /// A copy of the request.
-    copy: bool,
-    /// That responses are stored.
-    storing: Option<Stores>,
-    /// How many slots it has for keys.
-    capacity: u32,
-    /// That they count as slow before they end.
-    early: bool,
-}
-
-/// What a policy does with stored responses.
-#[derive(Clone, Copy, Debug)]
-struct Stores {
-    /// Its name and what its keys are made of, as a hash.
-    policy: u64,
-    /// Whether it may give one to a request that passed, or was not let through.
-    gives_later: bool,
-}
-
-impl Needs {
-    fn of(policy: &Policy, capacity: u32) -> Needs {
-        Needs {
-            capacity,
-            response: policy.wants_response(),
-            echo: policy.echoes_request_later(),
-            copy: policy.asks_cluster_later(),
-            storing: policy.keeps_answers().then(|| Stores {
-                policy: keys::hash(keys::make_of(&policy.key), policy.name.as_bytes()),
-                gives_later: policy.gives_stale_later(),
-            }),
-            early: waiting::counts_early(policy),
-        }
-    }
 }
 
 /// Longest time between ticks: long intervals let much wait, which is then to be shared

@@ -24,6 +24,8 @@ use crate::time::{Instant, Span};
 pub const VERSION: u8 = 3;
 
 const MAGIC: [u8; 3] = *b"spw";
+/// Bytes in front of the fields of a record.
+pub(crate) const HEAD_BYTES: usize = MAGIC.len() + 2;
 /// Bytes behind the fields of a record.
 pub const CHECKSUM_BYTES: usize = 8;
 
@@ -81,6 +83,11 @@ impl<'a> Reader<'a> {
         self.bytes(usize::try_from(len).ok()?)
     }
 
+    /// All that is left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -135,7 +142,7 @@ pub fn open(kind: Kind, record: &[u8]) -> Option<Reader<'_>> {
         return None;
     }
     let mut reader = Reader(body);
-    let head = reader.bytes(5)?;
+    let head = reader.bytes(HEAD_BYTES)?;
     let [m0, m1, m2, version, tag] = *head else {
         return None;
     };

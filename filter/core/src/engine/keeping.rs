@@ -10,8 +10,9 @@ use crate::select::Request;
 use crate::stale::{Outline, Purpose, Terms, Under, Unkept};
 use crate::time::Instant;
 
+use super::Engine;
+use super::needs::Stores;
 use super::ticket::{Storing, Ticket};
-use super::{Engine, Stores};
 
 impl<R: Records> Engine<R> {
     /// Notes what a request has to do with stored responses. Its key stands in `self.key`;

@@ -184,7 +184,7 @@ fn confirms(stored: &Headers, not_modified: &Headers, request: &Map) -> bool {
 }
 
 /// Whether a header describes the body, which a 304 does not have.
-fn describes_body(name: &[u8]) -> bool {
+pub(super) fn describes_body(name: &[u8]) -> bool {
     name.starts_with(b"content-") && name != b"content-location"
 }
 

@@ -14,6 +14,9 @@ pub(super) const SLOTS: usize = 256;
 /// Most different lists of names that the responses of a shard vary by.
 const VARY_MAX: usize = 16;
 
+/// Length of an item in the record.
+const ITEM_BYTES: usize = 41;
+
 /// What is stored in the slots of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -55,6 +58,23 @@ impl Index {
         (index, Some(version))
     }
 
+    /// Whether something of a URI may be in a shard. Most changes are of what nobody has
+    /// stored: the record's checksum alone would cost each of them ten times this look.
+    pub(super) fn mentions(records: &mut impl Records, shard: u32, uri: u32) -> bool {
+        let Some((record, _)) = records.read(Name::Shard(shard)) else {
+            return false;
+        };
+        let skip = || {
+            let mut from = Reader::new(record.get(snapshot::HEAD_BYTES..)?);
+            for _ in 0..u8::read(&mut from)? {
+                from.text()?;
+            }
+            Some(from.rest())
+        };
+        let mut items = skip().unwrap_or_default().chunks_exact(ITEM_BYTES);
+        items.any(|item| item.starts_with(&uri.to_le_bytes()))
+    }
+
     fn parse(record: &[u8]) -> Option<Index> {
         let mut from = snapshot::open(snapshot::Kind::Shard, record)?;
         let mut index = Index::default();
@@ -84,11 +104,7 @@ impl Index {
 
     /// The newest response to a request, by the hash of its resource and by that of its variant
     /// under a list of names. Each list is asked about once.
-    pub(super) fn newest(
-        &self,
-        resource: u64,
-        variant: impl Fn(&[u8]) -> u64,
-    ) -> Option<(usize, &Item)> {
+    pub(super) fn newest(&self, resource: u64, variant: impl Fn(&[u8]) -> u64) -> Option<usize> {
         let mut variants = [None; VARY_MAX];
         let mut best: Option<(usize, &Item)> = None;
         for (slot, item) in self.items.iter().enumerate() {
@@ -105,7 +121,7 @@ impl Index {
                 best = Some((slot, item));
             }
         }
-        best
+        best.map(|(slot, _)| slot)
     }
 
     /// The number of a list of names, which is added if there is room for it: in place of one
@@ -190,9 +206,9 @@ impl Item {
 
 impl Layout for Item {
     fn write(&self, out: &mut Vec<u8>) {
+        self.uri.write(out);
         self.resource.write(out);
         self.variant.write(out);
-        self.uri.write(out);
         self.bytes.write(out);
         self.vary.write(out);
         self.stored_at.write(out);
@@ -201,9 +217,9 @@ impl Layout for Item {
 
     fn read(from: &mut Reader<'_>) -> Option<Item> {
         Some(Item {
+            uri: u32::read(from)?,
             resource: u64::read(from)?,
             variant: u64::read(from)?,
-            uri: u32::read(from)?,
             bytes: u32::read(from)?,
             vary: u8::read(from)?,
             stored_at: Instant::read(from)?,

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Asked;
+use super::collection::describes_body;
 use crate::fallback::{Answer, Kind, Occasion};
 use crate::headers::{Headers, Map, list};
 use crate::hint;
@@ -88,8 +89,7 @@ impl Kept {
         let mut headers = Vec::new();
         for (name, value) in self.headers.iter() {
             // What describes a body goes with it (RFC 9110, 15.4.5).
-            let of_body = name.starts_with(b"content-") && name != b"content-location";
-            if !(unchanged && of_body)
+            if !(unchanged && describes_body(name))
                 && let Ok(name) = core::str::from_utf8(name)
             {
                 headers.push((String::from(name), value.into()));

@@ -339,7 +339,7 @@ impl Shelf {
         let asked = &self.pending.get(handle)?.asked;
         let shard = self.shard(asked.uri(self.seed));
         let (mut index, version) = Index::read(records, shard);
-        let (slot, _) = index.newest(asked.hash, |vary| self.variant(&asked.headers, vary))?;
+        let slot = index.newest(asked.hash, |vary| self.variant(&asked.headers, vary))?;
         let (record, _) = records.read(slot_name(shard, slot))?;
         let kept = Kept::open(&record, asked)?;
         if let Some(item) = index.items.get_mut(slot)
@@ -392,6 +392,9 @@ impl Shelf {
         let shard = self.shard(uri);
         self.recent.forget(uri);
         self.pending.forget(uri);
+        if !Index::mentions(records, shard, short(uri)) {
+            return;
+        }
         for _ in 0..TRIES {
             let (mut index, version) = Index::read(records, shard);
             let mut found = false;
