@@ -327,6 +327,12 @@ fn a_hostile_client_changes_nothing_for_others() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The good requests beside them: complete with their headers, or a moment later.
+const GOOD: [&str; 2] = [
+    "{path: /items/2}",
+    "{path: /items/2, method: POST, body_bytes: 100}",
+];
+
 /// What 100 clients a second do while the circuit is half-open, beside 10 good requests.
 const WEDGES: &[Row] = &[
     (
@@ -351,7 +357,7 @@ const WEDGES: &[Row] = &[
 
 const TWO_OPEN_TIMES: Span = Span::from_ms(4_000);
 
-fn half_open(request: &str) -> Run {
+fn half_open(request: &str, good: &str) -> Run {
     let text = format!(
         "policy:
   policies:
@@ -374,7 +380,7 @@ routes:
 - {{match: {{prefix: /teapots/}}, cluster: teapots}}
 - {{cluster: items}}
 traffic:
-- {{name: good, rate: 10, arrivals: constant, requests: [{{path: /items/2}}]}}
+- {{name: good, rate: 10, arrivals: constant, requests: [{good}]}}
 - {{name: other, rate: 100, arrivals: constant, requests: [{request}]}}
 faults:
 - {{cluster: items, from: 10s, to: 20s, fault: {{status: 503}}}}
@@ -393,8 +399,9 @@ expect:
 #[test]
 fn no_client_holds_a_circuit_half_open() {
     let mut wrong = Vec::new();
-    for (name, request) in WEDGES {
-        let run = half_open(request);
+    let rows = WEDGES.iter().flat_map(|row| GOOD.map(|good| (row, good)));
+    for ((name, request), good) in rows {
+        let run = half_open(request, good);
         for verdict in run.verdicts.iter().filter(|verdict| !verdict.held) {
             wrong.push(format!("{name}: {}: {}", verdict.text, verdict.seen));
         }
