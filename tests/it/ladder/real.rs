@@ -57,9 +57,13 @@ async fn play(cell: &Cell, upstream: &Upstream, other: &Upstream, envoy: &Envoy)
     };
     let policy = cell.policy();
     let usual = [("x-case", &*policy), ("x-row", &*path)];
+    let hurried = ("x-hurried", "yes");
     if cell.kind == Type::Stale {
         upstream.reply_on(&path, good(GOOD, GOOD_TYPE));
-        assert_eq!(envoy.get_with(&path, &usual).await.status, 200, "{cell}");
+        let mut headers = usual.to_vec();
+        // Another route is another resource.
+        headers.extend((cell.on == On::Timeout).then_some(hurried));
+        assert_eq!(envoy.get_with(&path, &headers).await.status, 200, "{cell}");
         // It is kept when its end has passed by, which is before the client has it.
     }
     if cell.on == On::Open {
@@ -89,7 +93,7 @@ async fn play(cell: &Cell, upstream: &Upstream, other: &Upstream, envoy: &Envoy)
     );
     let mut headers = usual.to_vec();
     if cell.on == On::Timeout && cell.shape != Shape::Leaves {
-        headers.push(("x-hurried", "yes"));
+        headers.push(hurried);
     }
     headers.extend(cell.shape.headers());
     let seen = match cell.shape {
