@@ -14,7 +14,13 @@ use spillway_core::retry::Denial;
 use crate::copy::Copy;
 use crate::host::Buffer;
 
+/// Most that is saved of one request for placeholders: ordinary headers are far smaller.
+const SAVED_BYTES_MAX: usize = 16_384;
+/// The part of the total that this may take of all requests.
+const SAVED_PARTS: u32 = 4;
+
 thread_local! {
+    static SAVED: Cell<usize> = const { Cell::new(0) };
     static BYTES: Cell<usize> = const { Cell::new(0) };
     static COPIES: RefCell<VecDeque<(u32, Box<Copy>)>> = const { RefCell::new(VecDeque::new()) };
 }
@@ -54,6 +60,32 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         BYTES.set(BYTES.get().saturating_sub(self.0));
+    }
+}
+
+/// What is saved of a request for the placeholders of fallbacks, for as long as it is under way. It is a part of
+/// the total that nothing drives out; so it is a small part.
+#[derive(Default)]
+pub struct Saved {
+    share: Share,
+}
+
+impl Saved {
+    /// Takes so much of the total; false if there is no room for it.
+    pub fn take(&mut self, bytes: usize, total: u32) -> bool {
+        let most = usize::try_from(total / SAVED_PARTS).unwrap_or(usize::MAX);
+        let saved = SAVED.get().saturating_add(bytes);
+        let fits = bytes <= SAVED_BYTES_MAX && saved <= most && self.share.grow(bytes, total);
+        if fits {
+            SAVED.set(saved);
+        }
+        fits
+    }
+}
+
+impl Drop for Saved {
+    fn drop(&mut self) {
+        SAVED.set(SAVED.get().saturating_sub(self.share.0));
     }
 }
 

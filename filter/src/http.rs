@@ -13,7 +13,7 @@ use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
-use crate::copies;
+use crate::copies::{self, Saved};
 use crate::copy::Copy;
 use crate::facts::{self, LiveRequest, LiveResponse};
 use crate::held::{Side, Stream};
@@ -28,6 +28,8 @@ pub struct Http {
     ticket: Option<Box<Ticket>>,
     /// Whether a copy of the request was made, since it may yet be sent once more.
     copied: bool,
+    /// What else is saved of it takes this.
+    saved: Saved,
     /// Whether the stream is among those held back.
     held: bool,
     /// The body that takes the place of the response's, if an answer does; empty once sent.
@@ -42,6 +44,7 @@ impl Http {
             shared,
             ticket: None,
             copied: false,
+            saved: Saved::default(),
             held: false,
             body: None,
         }
@@ -200,6 +203,10 @@ impl HttpContext for Http {
                     ticket.watch_response();
                 }
                 publish(&engine, ticket.note());
+                let bytes = ticket.saved_bytes();
+                if bytes > 0 && !self.saved.take(bytes, engine.copies_bytes()) {
+                    engine.save_nothing(&mut ticket);
+                }
                 if ticket.wants_copy() {
                     match copied(&request, &engine) {
                         Ok(copy) => {

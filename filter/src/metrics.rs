@@ -122,6 +122,7 @@ fn counter_name(counter: Counter) -> String {
         Counter::Retries(outcome) => format!("outcome.{}.retries_total", outcome.name()),
         Counter::RetryDenied(why) => format!("reason.{}.retries_denied_total", why.name()),
         Counter::WouldDenyRetry(why) => format!("reason.{}.would_deny_retry_total", why.name()),
+        Counter::NothingSaved => "nothing_saved_total".into(),
         Counter::KeyOverflowed => "keys_overflowed_total".into(),
         Counter::MergeGivenUp => "merges_given_up_total".into(),
         Counter::PermitGivenUp => "permits_given_up_total".into(),

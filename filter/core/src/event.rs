@@ -88,6 +88,8 @@ pub enum Counter {
     RetryDenied(Denial),
     /// It would not have been, but the mode leaves that to others.
     WouldDenyRetry(Denial),
+    /// Nothing was saved of a request for placeholders: there was no room for it.
+    NothingSaved,
     /// A request shared the overflow breaker.
     KeyOverflowed,
     /// Outcomes wait for the next merge, since other workers came before.

@@ -189,3 +189,33 @@ fn large_headers_are_part_of_the_total() {
     assert_eq!(copied.filter(|status| *status == 200).count(), 20);
     assert_sound(&mut stage);
 }
+
+/// What placeholders may need of a request is saved until it ends; it has a part of the total.
+#[test]
+fn what_is_saved_for_placeholders_is_part_of_the_total() {
+    let entries = json!([{"type": "respond", "on": ["failure"], "body": "{path}"}]);
+    let file = policy(json!({"fallback": entries}));
+    let file = with(file, json!({"limits": {"copies_bytes": 4 * MIB}}));
+    let mut stage = Stage::start(&file.to_string(), false);
+    let send = |stage: &mut Stage, bytes: usize| {
+        let path = format!("/{}", "p".repeat(bytes));
+        let stream = stage.send(&path);
+        while stage.host.next_effect().is_some() {}
+        stream
+    };
+    let name = "spillway.policy.p.nothing_saved_total";
+    // Each alone is too much; then all of them are.
+    let mut streams: Vec<StreamId> = (0..100).map(|_| send(&mut stage, 50_000)).collect();
+    assert_eq!(stage.host.metrics().value(name), 100);
+    streams.extend((0..1_000).map(|_| send(&mut stage, 10_000)));
+    let refused = stage.host.metrics().value(name) - 100;
+    assert!((890..=910).contains(&refused), "{refused}");
+    let bytes = stage.host.machine_bytes();
+    assert!(bytes <= 8 * MIB, "{bytes}");
+    for stream in streams {
+        assert_eq!(fail(&mut stage, stream), 200);
+    }
+    send(&mut stage, 100);
+    assert_eq!(stage.host.metrics().value(name), 100 + refused);
+    assert_sound(&mut stage);
+}

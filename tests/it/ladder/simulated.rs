@@ -83,7 +83,9 @@ impl Stage {
             ..Setup::default()
         };
         let mut host = Host::start(setup, Time::ZERO).expect("a host");
-        host.cluster("other", ClusterState::Ready);
+        for cluster in ["upstream", "other"] {
+            host.cluster(cluster, ClusterState::Ready);
+        }
         Stage { host, now_ms: 0 }
     }
 

@@ -26,6 +26,12 @@ impl<R: Records> Engine<R> {
         self.limits.replay_body_bytes
     }
 
+    /// Forgets what is saved of a request for placeholders: there is no room for it.
+    pub fn save_nothing(&mut self, ticket: &mut Ticket) {
+        ticket.echo = None;
+        self.count(ticket.policy, Counter::NothingSaved);
+    }
+
     /// What copies of requests may take in total, per VM.
     pub fn copies_bytes(&self) -> u32 {
         self.limits.copies_bytes

@@ -234,6 +234,12 @@ pub(super) struct Echo {
 }
 
 impl Echo {
+    fn bytes(&self) -> usize {
+        let texts = [&self.path, &self.request_id, &self.accept];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        texts.saturating_add(size_of::<Echo>())
+    }
+
     /// Reads what answers repeat.
     pub(super) fn of(request: &impl Request) -> Box<Echo> {
         let value = |name| request.header(name).unwrap_or_default().into();
@@ -275,6 +281,12 @@ impl Ticket {
             series.spoilt = Some(denial);
         }
         self.uncallable = Some(Skip::without_copy(denial));
+    }
+
+    /// What is saved of the request for placeholders, in bytes. A client chooses how much that
+    /// is, and how many such requests there are.
+    pub fn saved_bytes(&self) -> usize {
+        self.echo.as_ref().map_or(0, |echo| echo.bytes())
     }
 
     /// Whether the client has sent its whole request.
