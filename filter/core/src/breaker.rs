@@ -98,6 +98,7 @@ impl Breaker {
     }
 
     /// The state as of the last call.
+    #[inline]
     pub fn state(&self) -> StateName {
         match self.state {
             State::Closed => StateName::Closed,
@@ -108,6 +109,7 @@ impl Breaker {
     }
 
     /// Whether the circuit sheds load: open or half-open.
+    #[inline]
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open { .. } | State::HalfOpen(_))
     }
@@ -137,6 +139,7 @@ impl Breaker {
     /// # Errors
     ///
     /// A [`Refusal`] where the state, or the ramp's draw, says no.
+    #[inline]
     pub fn answer(
         &self,
         complete: bool,
@@ -243,6 +246,7 @@ impl Breaker {
 
     /// Counts how an ordinary request ended, and draws no conclusion. False where it
     /// does not count: it was ignored, or belongs to an earlier state.
+    #[inline]
     pub fn note(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
         if !self.is_counting()
             || permit.generation != self.generation
@@ -261,6 +265,7 @@ impl Breaker {
     }
 
     /// Whether what was counted says that the circuit should open.
+    #[inline]
     pub fn wants_to_open(&self, config: &BreakerConfig) -> bool {
         self.is_counting() && self.tripped(config).is_some()
     }
@@ -352,6 +357,7 @@ impl Breaker {
         }
     }
 
+    #[inline]
     fn is_counting(&self) -> bool {
         matches!(self.state, State::Closed | State::Recovering)
     }
@@ -361,6 +367,7 @@ impl Breaker {
     /// The share of failures is taken over the outcomes, if they are enough: requests that
     /// wait would only hide it, since none of them has failed yet. It is taken over all that is
     /// in the window besides.
+    #[inline]
     fn tripped(&self, config: &BreakerConfig) -> Option<Why> {
         let (ended, waiting) = (self.window.outcomes(), self.window.waiting());
         let all = ended.requests.saturating_add(waiting);
@@ -382,6 +389,7 @@ impl Breaker {
         (run > 0 && self.consecutive >= run).then_some(Why::ConsecutiveFailures)
     }
 
+    #[inline]
     fn permit(&self, probe: Option<u32>) -> Permit {
         let generation = self.generation;
         Permit { generation, probe }

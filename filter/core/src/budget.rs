@@ -319,6 +319,7 @@ pub struct Purse {
 
 impl Purse {
     /// Whether the account has to be told or asked something.
+    #[inline]
     pub fn has_business(&self) -> bool {
         self.dues.is_some() || self.demand > 0 || self.held.is_some()
     }

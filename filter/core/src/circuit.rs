@@ -80,6 +80,7 @@ impl Circuit {
     }
 
     /// What an operator has set, unless it is over.
+    #[inline]
     pub fn force(&self, now: Instant) -> Option<Force> {
         self.force.filter(|force| now < force.until)
     }

@@ -56,6 +56,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// A verdict of this outcome, neither slow nor timed out, without a hint.
+    #[inline]
     pub fn of(outcome: Outcome) -> Verdict {
         Verdict {
             outcome,
@@ -372,6 +373,7 @@ impl<'a, R: Response> Case<'a, R> {
     }
 
     /// Whether the call is gRPC: what its request claims, its response has to confirm.
+    #[inline]
     fn is_grpc(&self) -> bool {
         let confirmed = || {
             let content_type = self.response.header("content-type");
@@ -430,6 +432,7 @@ pub fn is_answered(response: &impl Response) -> bool {
 }
 
 /// The host's own connection limits refused the request.
+#[inline]
 fn is_overflow(details: &[u8]) -> bool {
     details.starts_with(b"upstream_reset_before_response_started{overflow")
 }
@@ -452,6 +455,7 @@ fn grpc_from_http(status: u16) -> u32 {
 }
 
 /// Whether a request's content type is gRPC's; gRPC-Web is not, its answers are HTTP.
+#[inline]
 pub fn is_grpc(content_type: Option<&[u8]>) -> bool {
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

@@ -41,7 +41,10 @@ pub struct KeyTable {
     index: HashTable<u32>,
     /// Each in a box of its own: a vector of them would take twice and three times its size
     /// whenever it grows, and a virtual machine gives nothing back.
-    #[expect(clippy::vec_box, reason = "a vector of boxes does not move entries as it grows")]
+    #[expect(
+        clippy::vec_box,
+        reason = "a vector of boxes does not move entries as it grows"
+    )]
     entries: Vec<Box<Entry>>,
     policies: Vec<OfPolicy>,
     /// Entries that hold a key, besides those of overflows.
@@ -116,6 +119,7 @@ impl KeyTable {
     }
 
     /// Where a key stands, if it is the one of its policy that was found last.
+    #[inline]
     pub fn find_recent(&mut self, policy: usize, key: &[u8]) -> Option<u32> {
         let at = self.policies.get(policy)?.recent;
         let recent = entry_of_mut(&mut self.entries, at)?;
@@ -134,6 +138,7 @@ impl KeyTable {
         Some(at)
     }
 
+    #[inline]
     fn place_of(&self, policy: usize, hash: u64, key: &[u8]) -> Option<u32> {
         let same = |at: &u32| {
             let entry = entry_of(&self.entries, *at);
@@ -252,6 +257,7 @@ impl KeyTable {
     }
 
     /// The entry that keys without a place share, if there is one.
+    #[inline]
     pub fn overflow(&self, policy: usize) -> Option<u32> {
         self.policies.get(policy)?.overflow
     }
@@ -281,6 +287,7 @@ impl KeyTable {
     }
 
     /// The hash, the key and the circuit of an entry.
+    #[inline]
     pub fn entry(&mut self, at: u32) -> Option<(u64, &[u8], &mut Replica)> {
         let entry = entry_of_mut(&mut self.entries, at)?;
         Some((entry.hash, &entry.key, &mut entry.replica))
@@ -298,16 +305,19 @@ impl KeyTable {
     }
 
     /// Notes that an entry is in use, once more.
+    #[inline]
     pub fn enter(&mut self, at: u32) {
         self.adjust(at, |uses| uses.saturating_add(1));
     }
 
     /// Notes that one use of an entry is over.
+    #[inline]
     pub fn leave(&mut self, at: u32) {
         self.adjust(at, |uses| uses.saturating_sub(1));
     }
 
     /// Notes that an entry was asked for.
+    #[inline]
     pub fn touch(&mut self, at: u32) {
         self.adjust(at, |uses| uses);
     }
@@ -318,6 +328,7 @@ impl KeyTable {
     }
 
     /// What is not in use stands in its policy's queue, the last to be used at its end.
+    #[inline]
     fn adjust(&mut self, at: u32, change: impl FnOnce(u32) -> u32) {
         let Some(entry) = entry_of_mut(&mut self.entries, at) else {
             return;
@@ -374,10 +385,12 @@ pub fn make_of(parts: &[KeyPart]) -> u64 {
     hash(0, &text)
 }
 
+#[inline]
 fn entry_of(entries: &[Box<Entry>], at: u32) -> Option<&Entry> {
     entries.get(usize::try_from(at).ok()?).map(|entry| &**entry)
 }
 
+#[inline]
 fn entry_of_mut(entries: &mut [Box<Entry>], at: u32) -> Option<&mut Entry> {
     let entry = entries.get_mut(usize::try_from(at).ok()?);
     entry.map(|entry| &mut **entry)

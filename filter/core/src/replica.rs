@@ -96,6 +96,7 @@ impl Replica {
     }
 
     /// The circuit, as far as this worker knows.
+    #[inline]
     pub fn view(&self) -> &Circuit {
         &self.view
     }
@@ -106,12 +107,14 @@ impl Replica {
     }
 
     /// Whether the copy is too old to be asked. A clock that steps back makes it so too.
+    #[inline]
     pub fn is_stale(&self, interval: Span, now: Instant) -> bool {
         now < self.read_at || now.since(self.read_at) >= interval
     }
 
     /// Whether outcomes are to be merged at once: the last merge is long enough ago, or
     /// they would change the state.
+    #[inline]
     pub fn is_due(&self, config: &BreakerConfig, interval: Span, now: Instant) -> bool {
         now < self.merged_at
             || now.since(self.merged_at) >= interval
@@ -119,6 +122,7 @@ impl Replica {
     }
 
     /// Counts how an ordinary request ended. True if there is something new to merge.
+    #[inline]
     pub fn note(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
         if !self.view.breaker.note(permit, verdict, now) {
             return false;
@@ -144,6 +148,7 @@ impl Replica {
     }
 
     /// Whether something waits to be merged.
+    #[inline]
     pub fn has_pending(&self) -> bool {
         self.pending.is_some() || self.purse.has_business()
     }
@@ -185,6 +190,7 @@ impl Replica {
     }
 
     /// A request ended well.
+    #[inline]
     pub fn deposit(&mut self, now: Instant) {
         if let Some(account) = &self.view.account {
             self.purse.deposit(account, now);

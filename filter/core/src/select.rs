@@ -105,14 +105,23 @@ impl Selector {
                 lists[3] = found(&self.authorities, || Some(bare));
             }
         }
+        let of_place = |place: usize| {
+            let pattern = holds(&policies.get(place)?.matcher, request)?;
+            Some(Selected {
+                policy: place,
+                pattern: pattern.map(|p| &*p.text),
+            })
+        };
+        // Mostly one list has all that may match, and is in order.
+        let mut filled = lists.iter().filter(|list| !list.is_empty());
+        let only = filled.next()?;
+        if filled.next().is_none() {
+            return only.iter().find_map(|place| of_place(*place));
+        }
         while let Some(place) = pop_lowest(&mut lists) {
-            if let Some(policy) = policies.get(place)
-                && let Some(pattern) = holds(&policy.matcher, request)
-            {
-                return Some(Selected {
-                    policy: place,
-                    pattern: pattern.map(|p| &*p.text),
-                });
+            let selected = of_place(place);
+            if selected.is_some() {
+                return selected;
             }
         }
         None
@@ -129,6 +138,7 @@ fn file_under(files: &mut Files, names: &[Box<str>], place: usize) {
 }
 
 /// Asks for the name only if anything is filed at all.
+#[inline]
 fn found<'f, 'r>(files: &'f Files, name: impl FnOnce() -> Option<&'r [u8]>) -> &'f [usize] {
     if files.is_empty() {
         return &[];

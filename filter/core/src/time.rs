@@ -21,11 +21,13 @@ impl Span {
     pub const ZERO: Span = Span(0);
 
     /// `ns` nanoseconds.
+    #[inline]
     pub const fn from_ns(ns: u64) -> Span {
         Span(ns)
     }
 
     /// `ms` milliseconds, at most about 584 years.
+    #[inline]
     pub const fn from_ms(ms: u64) -> Span {
         Span(ms.saturating_mul(NS_PER_MS))
     }
@@ -36,11 +38,13 @@ impl Span {
     }
 
     /// The length in nanoseconds.
+    #[inline]
     pub const fn as_ns(self) -> u64 {
         self.0
     }
 
     /// The length in milliseconds, rounded down.
+    #[inline]
     pub const fn as_ms(self) -> u64 {
         self.0 / NS_PER_MS
     }
@@ -62,21 +66,25 @@ impl Span {
 
 impl Instant {
     /// The instant `ns` nanoseconds after the clock's origin.
+    #[inline]
     pub const fn from_ns(ns: u64) -> Instant {
         Instant(ns)
     }
 
     /// Nanoseconds since the clock's origin.
+    #[inline]
     pub const fn as_ns(self) -> u64 {
         self.0
     }
 
     /// The instant `span` later.
+    #[inline]
     pub const fn after(self, span: Span) -> Instant {
         Instant(self.0.saturating_add(span.0))
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is not earlier.
+    #[inline]
     pub const fn since(self, earlier: Instant) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }

@@ -40,6 +40,7 @@ pub struct Counts {
 
 impl Counts {
     /// Adds one outcome.
+    #[inline]
     pub fn add(&mut self, failure: bool, slow: bool) {
         self.requests = self.requests.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(failure));
@@ -53,6 +54,7 @@ impl Counts {
         self.slow = self.slow.saturating_add(more.slow);
     }
 
+    #[inline]
     fn subtract(&mut self, gone: Counts) {
         self.requests = self.requests.saturating_sub(gone.requests);
         self.failures = self.failures.saturating_sub(gone.failures);
@@ -104,11 +106,13 @@ impl Window {
 
     /// What it holds, as of the last call that added to it. Requests that wait are among the
     /// requests and the slow ones.
+    #[inline]
     pub fn counts(&self) -> Counts {
         with_waiting(self.total, self.waiting())
     }
 
     /// The outcomes that it holds, without requests that wait.
+    #[inline]
     pub fn outcomes(&self) -> Counts {
         self.total
     }
@@ -125,6 +129,7 @@ impl Window {
     }
 
     /// How many requests wait.
+    #[inline]
     pub fn waiting(&self) -> u32 {
         self.waiting.total()
     }
@@ -148,6 +153,7 @@ impl Window {
         self.waiting.add(number, more, least);
     }
 
+    #[inline]
     fn bucket_number(&self, at: Instant) -> u64 {
         match &self.kept {
             Kept::Time(ring) => ring.number_at(at),
@@ -175,6 +181,7 @@ impl Window {
     }
 
     /// Adds one outcome at `now` and returns the outcomes that the window then holds.
+    #[inline]
     pub fn record(&mut self, failure: bool, slow: bool, now: Instant) -> Counts {
         let number = match &mut self.kept {
             Kept::Time(ring) => ring.record(&mut self.total, failure, slow, now),
@@ -201,6 +208,7 @@ impl Window {
 }
 
 /// Outcomes, and so many requests that wait.
+#[inline]
 fn with_waiting(mut counts: Counts, waiting: u32) -> Counts {
     counts.join(Counts {
         requests: waiting,
@@ -211,6 +219,7 @@ fn with_waiting(mut counts: Counts, waiting: u32) -> Counts {
 }
 
 /// The number of a bucket of a window this long.
+#[inline]
 fn number(window: Span, at: Instant) -> u64 {
     let width_ns = (window.as_ns() / BUCKETS).max(1);
     at.as_ns().checked_div(width_ns).unwrap_or(0)
@@ -234,6 +243,7 @@ impl Ring {
     }
 
     /// Adds one outcome, and returns the number of its bucket.
+    #[inline]
     fn record(&mut self, total: &mut Counts, failure: bool, slow: bool, now: Instant) -> u64 {
         let number = self.number_at(now);
         self.turn_to(number, total);
@@ -280,16 +290,21 @@ impl Ring {
     }
 
     /// Empties the buckets that `number` makes too old: at most all ten.
+    #[inline]
     fn turn_to(&mut self, number: u64, total: &mut Counts) {
+        if number <= self.head {
+            return;
+        }
         let steps = number.saturating_sub(self.head).min(BUCKETS);
         for step in 0..steps {
             if let Some(bucket) = self.bucket(number.wrapping_sub(step)) {
                 total.subtract(core::mem::take(bucket));
             }
         }
-        self.head = self.head.max(number);
+        self.head = number;
     }
 
+    #[inline]
     fn bucket(&mut self, number: u64) -> Option<&mut Counts> {
         self.buckets.get_mut((number % BUCKETS) as usize)
     }
@@ -331,6 +346,7 @@ impl Last {
         self.bits = Vec::new();
     }
 
+    #[inline]
     fn record(&mut self, total: &mut Counts, failure: bool, slow: bool) {
         let failure = u8::from(failure).wrapping_mul(FAILURE);
         self.push(total, failure | u8::from(slow).wrapping_mul(SLOW));

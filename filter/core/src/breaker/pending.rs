@@ -33,6 +33,7 @@ impl Pending {
     }
 
     /// Counts an outcome that [`Breaker::note`] counted.
+    #[inline]
     pub fn note(&mut self, verdict: Verdict, now: Instant) {
         let failure = verdict.outcome == Outcome::Failure;
         self.window.record(failure, verdict.slow, now);

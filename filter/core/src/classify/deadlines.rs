@@ -31,7 +31,15 @@ pub const CLAIMS: [&str; 4] = [
 
 impl Deadlines {
     /// Reads the values of the headers in [`CLAIMS`] but for the first; None if there is no deadline in them.
-    pub fn read([whole, each, grpc]: [Option<&[u8]>; 3]) -> Option<Box<Deadlines>> {
+    #[inline]
+    pub fn read(values: [Option<&[u8]>; 3]) -> Option<Box<Deadlines>> {
+        match values {
+            [None, None, None] => None,
+            values => Deadlines::of(values),
+        }
+    }
+
+    fn of([whole, each, grpc]: [Option<&[u8]>; 3]) -> Option<Box<Deadlines>> {
         let ms = |value| hint::number(value).filter(|ms| *ms > 0).map(Span::from_ms);
         let deadlines = Deadlines {
             whole: whole.and_then(ms),

@@ -193,6 +193,7 @@ fn counted(counter: Counter) -> String {
         Counter::RetryDenied(denial) => format!("denied by {}", denial.name()),
         Counter::WouldDenyRetry(denial) => format!("would deny by {}", denial.name()),
         Counter::KeyOverflowed => "overflowed".into(),
+        Counter::NothingSaved => "nothing saved".into(),
         Counter::MergeGivenUp => "merge given up".into(),
         Counter::PermitGivenUp => "permit given up".into(),
     }

@@ -54,6 +54,9 @@ impl Map {
     /// a request costs one look at each of them.
     pub fn firsts<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
         let mut values = [None; N];
+        // A bit for each length, of which there are 64: most names are none of these.
+        let bit = |len: usize| 1_u64 << (len % 64);
+        let lens = names.iter().fold(0, |lens, name| lens | bit(name.len()));
         let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
         let lengths_len = word(count).saturating_mul(WORD_PAIR);
         let (lengths, texts) = rest.split_at_checked(lengths_len).unwrap_or_default();
@@ -66,12 +69,12 @@ impl Map {
             let name_end = at.saturating_add(name_len);
             let value_at = name_end.saturating_add(1);
             let value_end = value_at.saturating_add(value_len);
-            for (name, value) in names.iter().zip(&mut values) {
-                if name.len() == name_len
-                    && value.is_none()
-                    && texts.get(at..name_end) == Some(name.as_bytes())
-                {
-                    *value = texts.get(value_at..value_end);
+            if lens & bit(name_len) != 0 {
+                let found = texts.get(at..name_end);
+                for (name, value) in names.iter().zip(&mut values) {
+                    if value.is_none() && found == Some(name.as_bytes()) {
+                        *value = texts.get(value_at..value_end);
+                    }
                 }
             }
             at = value_end.saturating_add(1);

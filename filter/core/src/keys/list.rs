@@ -22,11 +22,13 @@ pub(super) struct Links {
 }
 
 impl List {
+    #[inline]
     pub(super) fn first(&self) -> Option<u32> {
         self.first
     }
 
     /// Appends an entry that is in no queue.
+    #[inline]
     pub(super) fn push_back(&mut self, at: u32, entries: &mut [Box<Entry>]) {
         let before = self.last.replace(at);
         match before {
@@ -42,6 +44,7 @@ impl List {
     }
 
     /// Takes out an entry that is in this queue.
+    #[inline]
     pub(super) fn remove(&mut self, at: u32, entries: &mut [Box<Entry>]) {
         let Some(Links { before, after }) = entry_of(entries, at).map(|entry| entry.links) else {
             return;
@@ -57,6 +60,7 @@ impl List {
     }
 }
 
+#[inline]
 fn set(entries: &mut [Box<Entry>], at: u32, change: impl FnOnce(&mut Links)) {
     if let Some(entry) = entry_of_mut(entries, at) {
         change(&mut entry.links);

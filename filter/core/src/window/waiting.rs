@@ -24,6 +24,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// How many requests wait.
+    #[inline]
     pub(super) fn total(&self) -> u32 {
         u32::try_from(self.total).unwrap_or(0)
     }
