@@ -279,14 +279,17 @@ pub struct StatusSet([u64; 16]);
 impl StatusSet {
     /// Adds the statuses from `low` to `high`, both included.
     pub fn insert(&mut self, low: u16, high: u16) {
-        for status in low..=high {
-            if let Some(word) = self.0.get_mut(usize::from(status / 64)) {
-                *word |= 1 << (status % 64);
+        for (first, word) in (0..).step_by(64).zip(&mut self.0) {
+            let last: u16 = first | 63;
+            if low <= last && first <= high {
+                let above = u64::MAX << (low.max(first) % 64);
+                *word |= above & u64::MAX >> 63_u16.saturating_sub(high.min(last) % 64);
             }
         }
     }
 
     /// Whether `status` is in the set.
+    #[inline]
     pub fn contains(&self, status: u16) -> bool {
         self.0
             .get(usize::from(status / 64))
@@ -473,6 +476,7 @@ impl Conditions {
     }
 
     /// Whether a condition is in the set.
+    #[inline]
     pub fn contains(&self, condition: Condition) -> bool {
         self.set & 1 << condition as u16 != 0
     }
@@ -540,6 +544,7 @@ impl Config {
 
 impl Policy {
     /// The retry budget of each key.
+    #[inline]
     pub fn budget(&self) -> Option<&BudgetConfig> {
         self.retry.as_ref().map(|retry| &retry.budget)
     }
@@ -547,6 +552,7 @@ impl Policy {
 
 impl BreakerConfig {
     /// The least volume at which rates count.
+    #[inline]
     pub fn volume(&self) -> u32 {
         match self.window {
             WindowShape::Time { .. } => self.minimum_requests,
@@ -555,6 +561,7 @@ impl BreakerConfig {
     }
 
     /// The slow rate, or 0 where nothing can be slow.
+    #[inline]
     pub fn effective_slow_rate_bp(&self) -> u32 {
         self.slow_threshold.map_or(0, |_| self.slow_rate_bp)
     }

@@ -404,9 +404,14 @@ impl<'a> Place<'a> {
         // What is no object lacks no fields: one mistake, one error.
         let muted = self.errors.muted.get() || fields.is_none();
         self.errors.muted.set(muted);
+        // Enough at once, or nothing where there is nothing to compare with.
+        let known_room = match fields {
+            Some([_, ..]) => 16,
+            _ => 0,
+        };
         Object {
             fields: fields.unwrap_or(&[]),
-            known: Vec::new(),
+            known: Vec::with_capacity(known_room),
             above: Rc::new(self.way.clone()),
             errors: self.errors,
         }

@@ -53,39 +53,3 @@ fn every_bad_file_is_refused_with_all_its_errors_in_the_order_of_the_file() {
         assert_eq!(found.join("\n"), expected.trim_end(), "{path:?}");
     }
 }
-#[test]
-fn tmp_profile() {
-    use std::time::Instant;
-    let policy = |n: usize| {
-        alloc::format!(
-            r#"{{"name": "{:05}-service", "match": {{"clusters": ["outbound|8080||service-{n}.shop.svc.cluster.local"]}}, "circuit_breaker": {{"consecutive_failures": 5}}, "retry": {{}}}}"#,
-            n * 7919 % 100003
-        )
-    };
-    let all: Vec<alloc::string::String> = (0..10_000).map(policy).collect();
-    let text = alloc::format!(r#"{{"policies": [{}]}}"#, all.join(","));
-    for _ in 0..3 {
-        let t = Instant::now();
-        let node = super::json::parse(text.as_bytes()).unwrap();
-        let a = t.elapsed();
-        let config = super::wire::config(&node).unwrap();
-        let b = t.elapsed();
-        drop(node);
-        let c = t.elapsed();
-        let engine = crate::engine::Engine::new(
-            config,
-            1,
-            crate::testing::Memory::default(),
-            crate::testing::at_ms(1),
-        );
-        let d = t.elapsed();
-        std::println!(
-            "parse {a:?} config {:?} drop {:?} engine {:?} size {}",
-            b - a,
-            c - b,
-            d - c,
-            size_of::<Policy>()
-        );
-        drop(engine);
-    }
-}

@@ -526,3 +526,24 @@ fn only_what_is_said_after_the_headers_are_gone_is_remembered() {
         assert_eq!(policy.echoes_request_later(), expected, "{fields}");
     }
 }
+
+#[test]
+fn a_set_of_statuses_holds_what_was_put_into_it() {
+    let rows = [
+        (500, 599),
+        (0, 0),
+        (63, 64),
+        (64, 127),
+        (100, 999),
+        (503, 503),
+        (0, 999),
+    ];
+    for (low, high) in rows {
+        let mut set = StatusSet::default();
+        set.insert(low, high);
+        for status in 0..1_100 {
+            let within = (low..=high).contains(&status);
+            assert_eq!(set.contains(status), within, "{status} of {low}-{high}");
+        }
+    }
+}
