@@ -206,11 +206,13 @@ async fn in_envoy(policy: &Value, steps: &[Step]) -> Seen {
     }
 }
 
-/// The last request is counted only after its answer.
-const SETTLING: Duration = Duration::from_millis(200);
+/// How long after the last answer both sides read their metrics: the last request is counted only
+/// after its answer, and the gauge of open circuits falls when an open time is over. Every open time
+/// of the cases has ended by then.
+const SETTLING_MS: u64 = 1_000;
 
 async fn metrics(envoy: &Envoy) -> Vec<String> {
-    sleep(SETTLING).await;
+    sleep(Duration::from_millis(SETTLING_MS)).await;
     let page = envoy.admin("/stats?format=json&filter=^wasmcustom").await;
     let page = page.json();
     let all = page["stats"].as_array().expect("a list");
@@ -273,7 +275,7 @@ fn plan(steps: &[Step]) -> Plan {
     }
     Plan {
         workers: 1,
-        duration: Span::from_ms(at + 1_000),
+        duration: Span::from_ms(at + SETTLING_MS),
         clusters: vec![(
             "upstream".into(),
             cluster(host_sim::model::spec::Answer {

@@ -98,28 +98,34 @@ async fn a_timeout_of_each_attempt_that_the_policy_sets_is_not_the_callers() {
 #[tokio::test]
 async fn a_grpc_timeout_is_the_callers_if_the_host_or_the_service_enforces_it() {
     let upstream = Upstream::start().await;
-    let enforced = json!({"max_stream_duration": {"grpc_timeout_header_max": "500ms"}});
+    let enforced = json!({"max_stream_duration": {"grpc_timeout_header_max": "0.5s"}});
+    let own = json!({"max_stream_duration": {"max_stream_duration": "0.5s"}});
     let setting = Envoy::in_front_of(upstream.address())
         .http2_upstream()
         .route(route_of("host", enforced.clone()))
-        .route(route_of("bound", enforced));
-    let envoy = cased(setting, &["host", "bound", "service", "early"]).await;
+        .route(route_of("bound", enforced))
+        .route(route_of("own", own));
+    let cases = ["host", "bound", "own", "service", "early"];
+    let envoy = cased(setting, &cases).await;
     let exceeded = "delay_ms=200 content-type=application/grpc grpc-status=4";
     let rows = [
         ("host", "hang", "100m", "max_duration_timeout", IGNORED),
-        // The route's bound expired, not the caller's deadline.
-        ("bound", "hang", "9S", "max_duration_timeout", FAILURE),
+        // Envoy writes the limit in force into the header of every gRPC request before any filter
+        // sees it, so whose limit expired cannot be told. It is taken for the caller's, and the
+        // upstream had longer than the threshold.
+        ("bound", "hang", "9S", "max_duration_timeout", SUCCESS),
+        ("own", "hang", "", "max_duration_timeout", SUCCESS),
         ("service", exceeded, "200m", "via_upstream", IGNORED),
         ("early", exceeded, "9S", "via_upstream", FAILURE),
     ];
     for (case, script, deadline, details, counted) in rows {
         let path = format!("/{case}");
-        let headers = [
+        let mut headers = vec![
             ("x-case", case),
             ("x-script", script),
-            ("grpc-timeout", deadline),
             ("content-type", "application/grpc"),
         ];
+        headers.extend((!deadline.is_empty()).then_some(("grpc-timeout", deadline)));
         assert_eq!(envoy.get_with(&path, &headers).await.status, 200, "{case}");
         assert_eq!(envoy.access(&path).await["details"], details, "{case}");
         outcomes_are(&envoy, case, counted).await;

@@ -16,7 +16,8 @@ pub struct Deadlines {
     /// Timeout of one attempt (`x-envoy-upstream-rq-per-try-timeout-ms`), in place of the route's.
     pub each: Option<Span>,
     /// Deadline of a gRPC call (`grpc-timeout`), which its service enforces, and the host too
-    /// where its route says so.
+    /// if its route says so. Envoy writes a route's `max_stream_duration` into this header, so
+    /// a limit of such a route looks like the caller's.
     pub grpc: Option<Span>,
 }
 
