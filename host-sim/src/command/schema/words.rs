@@ -164,8 +164,9 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "policies[].circuit_breaker",
-        "When the circuit opens, and how it closes again. Absent: it never opens. {} switches \
-         it on with its defaults.",
+        "When the circuit opens, and how it closes again. Absent: every request passes and \
+         none is counted, whatever state an earlier configuration left. {} switches it on with \
+         its defaults.",
     ),
     (
         "policies[].circuit_breaker.window",
