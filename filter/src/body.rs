@@ -25,6 +25,11 @@ impl Body {
         &self.bytes
     }
 
+    /// What it takes of the total.
+    pub fn held_bytes(&self) -> usize {
+        self.share.bytes()
+    }
+
     /// Adds a copy of the first `size` bytes of a buffer. What has no room is not even read.
     ///
     /// # Errors

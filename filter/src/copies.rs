@@ -20,6 +20,8 @@ const SAVED_BYTES_MAX: usize = 16_384;
 const SAVED_PARTS: u32 = 4;
 
 thread_local! {
+    /// The part of the bytes that can be driven out.
+    static KEPT: Cell<usize> = const { Cell::new(0) };
     static SAVED: Cell<usize> = const { Cell::new(0) };
     static BYTES: Cell<usize> = const { Cell::new(0) };
     static COPIES: RefCell<VecDeque<(u32, Box<Copy>)>> = const { RefCell::new(VecDeque::new()) };
@@ -39,11 +41,17 @@ pub struct Limits {
 pub struct Share(usize);
 
 impl Share {
+    /// How large it is.
+    pub fn bytes(&self) -> usize {
+        self.0
+    }
+
     /// Takes so much more of the total; false if there is no room for it.
     pub fn grow(&mut self, more: usize, total: u32) -> bool {
         let total = usize::try_from(total).unwrap_or(usize::MAX);
-        // Nothing is dropped for what has no room alone.
-        if self.0.saturating_add(more) > total {
+        // Nothing is dropped for what has no room even then.
+        let fixed = BYTES.get().saturating_sub(KEPT.get());
+        if fixed.saturating_add(more) > total {
             return false;
         }
         while BYTES.get().saturating_add(more) > total {
@@ -90,7 +98,7 @@ impl Drop for Saved {
 }
 
 fn oldest() -> Option<Box<Copy>> {
-    COPIES.with(|copies| Some(copies.try_borrow_mut().ok()?.pop_front()?.1))
+    COPIES.with(|copies| Some(released(copies.try_borrow_mut().ok()?.pop_front()?.1)))
 }
 
 /// Keeps the copy of a request by its HTTP context, for as long as there is room for it.
@@ -99,6 +107,7 @@ pub fn keep(context: u32, copy: Box<Copy>) {
         if let Ok(mut copies) = copies.try_borrow_mut() {
             // Contexts mostly come in the order of their numbers.
             let at = copies.partition_point(|(other, _)| *other < context);
+            KEPT.set(KEPT.get().saturating_add(copy.bytes()));
             copies.insert(at, (context, copy));
         }
     });
@@ -109,8 +118,14 @@ pub fn take(context: u32) -> Option<Box<Copy>> {
     COPIES.with(|copies| {
         let mut copies = copies.try_borrow_mut().ok()?;
         let at = copies.binary_search_by_key(&context, |(other, _)| *other);
-        Some(copies.remove(at.ok()?)?.1)
+        Some(released(copies.remove(at.ok()?)?.1))
     })
+}
+
+/// A copy that cannot be driven out any more.
+fn released(copy: Box<Copy>) -> Box<Copy> {
+    KEPT.set(KEPT.get().saturating_sub(copy.bytes()));
+    copy
 }
 
 /// Adds the next `size` bytes of a request's body to its copy.

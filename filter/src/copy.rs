@@ -26,7 +26,7 @@ pub struct Copy {
     /// How often it was sent there, the first time included.
     attempts: u32,
     /// What it takes of the total, without its body.
-    _share: Share,
+    share: Share,
 }
 
 impl Copy {
@@ -70,8 +70,13 @@ impl Copy {
             headers: copied,
             body: Body::default(),
             attempts: 1,
-            _share: share,
+            share,
         })
+    }
+
+    /// What it takes of the total.
+    pub fn bytes(&self) -> usize {
+        self.share.bytes().saturating_add(self.body.held_bytes())
     }
 
     /// Whether it is one to which no answer has a body.

@@ -198,15 +198,15 @@ impl HttpContext for Http {
         match admission {
             Admission::Unmatched => Action::Continue,
             Admission::Pass(mut ticket) => {
+                let bytes = ticket.saved_bytes();
+                if bytes > 0 && !self.saved.take(bytes, engine.copies_bytes()) {
+                    engine.save_nothing(&mut ticket);
+                }
                 shared.follow_up(&mut engine, now);
                 if !shared.host_logs.get() {
                     ticket.watch_response();
                 }
                 publish(&engine, ticket.note());
-                let bytes = ticket.saved_bytes();
-                if bytes > 0 && !self.saved.take(bytes, engine.copies_bytes()) {
-                    engine.save_nothing(&mut ticket);
-                }
                 if ticket.wants_copy() {
                     match copied(&request, &engine) {
                         Ok(copy) => {
