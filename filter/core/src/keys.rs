@@ -180,6 +180,9 @@ impl KeyTable {
             self.hand = at.saturating_add(1);
             let at = u32::try_from(at).ok()?;
             let entry = entry_of_mut(&mut self.entries, at)?;
+            if entry.policy == NO_POLICY {
+                continue;
+            }
             if entry.uses == 0 && !core::mem::replace(&mut entry.found, false) {
                 return Some(at);
             }

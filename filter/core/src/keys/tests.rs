@@ -382,3 +382,26 @@ fn bytes_that_are_no_key_decode_to_what_can_be_read() {
         assert_eq!(decode(bytes).len(), *expected, "{bytes:?}");
     }
 }
+
+#[test]
+fn a_place_that_is_free_is_not_freed_again() {
+    // Two more than the total: the only key of a policy always has room.
+    let mut table = KeyTable::new(1, [2, 2, 2].into_iter());
+    let used = insert_for(&mut table, 0, "used").unwrap();
+    table.enter(used);
+    for policy in [1, 2] {
+        insert_for(&mut table, policy, "first").unwrap();
+    }
+    // Room was made, and nothing came in.
+    while table.make_room(0) && table.len() > 1 {}
+    assert_eq!(table.len(), 1);
+    let places = [1, 2].map(|policy| {
+        let at = insert_for(&mut table, policy, "second").unwrap();
+        table.enter(at);
+        at
+    });
+    assert_ne!(places[0], places[1]);
+    for policy in [1, 2] {
+        assert!(find_for(&mut table, policy, "second").is_some(), "{policy}");
+    }
+}
