@@ -66,6 +66,8 @@ pub struct Engine<R> {
     admin: Option<Admin>,
     /// Policies that are not of this configuration, which the operator's view has met.
     others: Vec<Box<str>>,
+    /// Their places, in the order of their names.
+    others_by_name: Vec<usize>,
     records: R,
     /// Where kept answers lie, if a policy gives any.
     shelf: Option<Shelf>,
@@ -128,6 +130,7 @@ impl<R: Records> Engine<R> {
             random,
             admin: config.admin,
             others: Vec::new(),
+            others_by_name: Vec::new(),
             records,
             limits: config.limits,
             interval: config.sync.interval,

@@ -246,15 +246,23 @@ impl<R: Records> Engine<R> {
             .by_name
             .binary_search_by(|at| of_place(at).cmp(&Some(name)));
         let own = found.ok().and_then(|at| self.by_name.get(at)).copied();
-        own.unwrap_or_else(|| {
-            let mut others = self.others.iter();
-            let place = others
-                .position(|other| **other == *name)
-                .unwrap_or_else(|| {
-                    self.others.push(name.into());
-                    self.others.len().saturating_sub(1)
-                });
-            self.policies.len().saturating_add(place)
-        })
+        own.unwrap_or_else(|| self.policies.len().saturating_add(self.other_of(name)))
+    }
+
+    /// The place of a policy among the others.
+    fn other_of(&mut self, name: &str) -> usize {
+        let of_place = |at: &usize| self.others.get(*at).map(|other| &**other);
+        let found = self
+            .others_by_name
+            .binary_search_by(|at| of_place(at).cmp(&Some(name)));
+        let place = self.others.len();
+        match found {
+            Ok(at) => self.others_by_name.get(at).copied().unwrap_or(place),
+            Err(at) => {
+                self.others.push(name.into());
+                self.others_by_name.insert(at, place);
+                place
+            }
+        }
     }
 }
