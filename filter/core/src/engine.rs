@@ -49,7 +49,7 @@ use needs::Needs;
 use sharing::Reach;
 use slots::SlotShare;
 use telling::Unnoted;
-use ticket::{Admitted, Echo, Plan, Storing};
+use ticket::{Admitted, Echo, NO_POLICY, Plan, Storing};
 use waiting::Waiting;
 
 /// The policies of one configuration, and the circuits under them.
@@ -213,7 +213,7 @@ impl<R: Records> Engine<R> {
     /// nothing follows them.
     pub fn admit(&mut self, request: &impl Request, complete: bool, now: Instant) -> Admission {
         let Some(selected) = self.selector.select(&self.policies, request) else {
-            return Admission::Unmatched;
+            return self.unmatched(request, complete, now);
         };
         let place = selected.policy;
         let (Some(policy), Some(&needs)) = (self.policies.get(place), self.needs.get(place)) else {
@@ -340,17 +340,17 @@ impl<R: Records> Engine<R> {
         if ticket.waits.is_some() {
             self.end_wait(ticket, now);
         }
-        let Some(policy) = self.policies.get(ticket.policy) else {
-            return Step::Pass;
-        };
         if !ticket.watches_response {
             return Step::Pass;
         }
+        self.forget(ticket, response);
+        let Some(policy) = self.policies.get(ticket.policy) else {
+            return Step::Pass;
+        };
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
         ticket.seen = Some(verdict);
         let settles = policy.judges_at_headers();
         self.probe_answered(ticket, response, verdict, now);
-        self.forget(ticket, response, verdict);
         if let Some(wait) = self.again(ticket, response, verdict, now) {
             return Step::Retry(wait);
         }
@@ -392,6 +392,9 @@ impl<R: Records> Engine<R> {
     /// Takes a ticket back where the host never said how its request ended: it is
     /// judged by the response's headers if those were looked at.
     pub fn abandon(&mut self, mut ticket: Box<Ticket>, now: Instant) {
+        if ticket.policy == NO_POLICY {
+            return;
+        }
         let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
         self.finish(&mut ticket, verdict, None, now);
     }

@@ -125,7 +125,7 @@ async fn a_change_makes_forgotten_what_was_stored_whatever_it_was_stored_under()
             json!([storing(gets.clone()), {"name": "watched", "mode": "shadow"}]),
             true,
         ),
-        (json!([storing(gets)]), false),
+        (json!([storing(gets)]), true),
     ];
     for (policies, seen) in rows {
         let row = policies.to_string();

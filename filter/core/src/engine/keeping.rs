@@ -1,6 +1,8 @@
 //! How an engine stores good responses, and gives them.
 
-use crate::classify::{Outcome, Response, Verdict};
+use alloc::boxed::Box;
+
+use crate::classify::{self, Outcome, Response};
 use crate::event::Counter;
 use crate::fallback::{Answer, Occasion, Skip};
 use crate::headers::Headers;
@@ -12,7 +14,7 @@ use crate::time::Instant;
 
 use super::Engine;
 use super::needs::Stores;
-use super::ticket::{Storing, Ticket};
+use super::ticket::{Admission, Storing, Ticket};
 
 impl<R: Records> Engine<R> {
     /// Notes what a request has to do with stored responses. Its key stands in `self.key`;
@@ -88,11 +90,30 @@ impl<R: Records> Engine<R> {
             .ok_or(Skip::NotKept)
     }
 
-    /// Forgets what is stored of something that a request has changed (RFC 9111, 4.4).
-    pub(super) fn forget(&mut self, ticket: &Ticket, response: &impl Response, verdict: Verdict) {
+    /// A request that no policy is for. It may still change what is stored.
+    #[cold]
+    pub(super) fn unmatched(
+        &self,
+        request: &impl Request,
+        complete: bool,
+        now: Instant,
+    ) -> Admission {
+        let change = |outline: &Outline<'_>| outline.purpose() == Some(Purpose::Change);
+        let grpc = || classify::is_grpc(request.header("content-type"));
+        let outline = self.shelf.as_ref().map(|_| Outline::of(request));
+        let Some(outline) = outline.filter(change).filter(|_| !grpc()) else {
+            return Admission::Unmatched;
+        };
+        let uri = outline.uri(request.cluster(), self.hash_seed);
+        Admission::Pass(Box::new(Ticket::of_change(uri, complete, now)))
+    }
+
+    /// Forgets what is stored of something that a request has changed (RFC 9111, 4.4). What
+    /// the policy counts as a failure, or does not count, is a change all the same.
+    pub(super) fn forget(&mut self, ticket: &Ticket, response: &impl Response) {
         if let (Storing::Change(uri), Some(shelf)) = (ticket.storing, &mut self.shelf)
-            && verdict.outcome == Outcome::Success
             && response.status().is_some_and(|status| status < 400)
+            && classify::is_answered(response)
         {
             shelf.forget(&mut self.records, uri, &mut self.buffer);
         }

@@ -274,7 +274,7 @@ impl<R: Records> Engine<R> {
             return Step::Pass;
         };
         let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
-        self.forget(ticket, response, verdict);
+        self.forget(ticket, response);
         if let Some(wait) = self.again(ticket, response, verdict, now) {
             return Step::Retry(wait);
         }

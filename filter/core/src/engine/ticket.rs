@@ -21,7 +21,8 @@ use super::Engine;
 /// What becomes of a request at its headers.
 #[derive(Debug)]
 pub enum Admission {
-    /// No policy is for it: the filter has nothing to do with it.
+    /// The filter has nothing to do with it: no policy is for it, and it changes nothing that
+    /// may be stored.
     Unmatched,
     /// It passes; the ticket wants to be settled.
     Pass(Box<Ticket>),
@@ -251,7 +252,46 @@ impl Echo {
     }
 }
 
+/// The place of no policy.
+pub(super) const NO_POLICY: usize = usize::MAX;
+
 impl Ticket {
+    /// Of a request that no policy is for and that changes what this URI names. Its response
+    /// is looked at for that alone.
+    pub(super) fn of_change(uri: u64, complete: bool, now: Instant) -> Ticket {
+        Ticket {
+            policy: NO_POLICY,
+            admitted: None,
+            enforced: false,
+            state: StateName::Closed,
+            decision: None,
+            course: Course {
+                grpc: false,
+                request_complete: complete,
+                started: now,
+                request_end: None,
+                response_start: None,
+                deadlines: None,
+            },
+            is_head: false,
+            transcoded: false,
+            watches_clock: false,
+            watches_response: true,
+            trouble: None,
+            uncallable: None,
+            may_call: false,
+            storing: Storing::Change(uri),
+            has_body: false,
+            echo: None,
+            plan: Plan::None,
+            counted: false,
+            seen: None,
+            answered: false,
+            waits: None,
+            replaced: false,
+        }
+    }
+
     /// Whether it matters when the request ended and when the response began: where
     /// not, the host's clock need not be read for them.
     pub fn watches_clock(&self) -> bool {

@@ -217,7 +217,7 @@ fn what_was_changed_is_forgotten() {
 #[test]
 fn a_change_is_found_whatever_the_response_was_stored_under() {
     let other = r#""match": {"methods": ["PUT"]}"#;
-    let rows: [(&str, Option<&str>, &[(&str, &str)], bool); 8] = [
+    let rows: [(&str, Option<&str>, &[(&str, &str)], bool); 9] = [
         (r#""key": ["cluster", "method"]"#, None, &[], true),
         (
             r#""key": [{"header": "x-tenant"}]"#,
@@ -240,7 +240,13 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
             false,
         ),
         // No policy is for it.
-        (r#""match": {"methods": ["GET"]}"#, None, &[], false),
+        (r#""match": {"methods": ["GET"]}"#, None, &[], true),
+        (
+            r#""match": {"methods": ["GET"]}"#,
+            None,
+            &[("content-type", "application/grpc")],
+            false,
+        ),
         // Too long for a key.
         (
             r#""key": [{"header": "x-tenant"}]"#,
@@ -592,4 +598,43 @@ fn nobody_ever_gets_an_answer_that_was_made_for_somebody_else() {
     }
     // It is no proof where nobody gets anything.
     assert!(given > 1_000 && refused > 1_000, "{given} {refused}");
+}
+
+/// Each row: what the policy says of outcomes, how the change ends, and whether it is one.
+#[test]
+fn what_the_upstream_has_changed_is_forgotten_whatever_that_counts_as() {
+    let direct = Ending {
+        details: Some("direct_response"),
+        attempts: Some(0),
+        ..Ending::status(204)
+    };
+    let rows = [
+        (r#"{"ignore_status": ["204"]}"#, Ending::status(204), true),
+        (r#"{"failure_status": ["204", "5xx"]}"#, Ending::status(204), true),
+        (r#"{"ignore_status": ["204"]}"#, direct, false),
+        (r#"{"ignore_status": ["4xx"]}"#, Ending::status(404), false),
+    ];
+    for (outcome, ending, forgotten) in rows {
+        let mut bench = bench(&format!(r#""outcome": {outcome}, {SHARED}"#));
+        bench.good(&get(), &[], "good");
+        let mut ticket = bench.pass(&request("PUT", "/a"));
+        let _step = bench.head(&mut ticket, &ending);
+        bench.settle(ticket, &ending);
+        assert_eq!(bench.bad(&get()).is_none(), forgotten, "{outcome} {ending:?}");
+    }
+}
+
+#[test]
+fn a_change_under_no_policy_is_counted_nowhere() {
+    let mut bench = bench(&format!(r#"{SHARED}, "match": {{"methods": ["GET"]}}"#));
+    for (abandoned, status) in [(false, 200), (true, 200), (false, 503)] {
+        let mut ticket = bench.pass(&request("PUT", "/a"));
+        assert!(bench.head(&mut ticket, &Ending::status(status)).is_none());
+        assert!(ticket.note().is_none());
+        match abandoned {
+            true => bench.engine.abandon(ticket, bench.now),
+            false => bench.settle(ticket, &Ending::status(status)),
+        }
+    }
+    assert!(bench.events().is_empty());
 }
