@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use spillway_core::engine::Echo;
 use spillway_core::retry::Denial;
 
 use crate::copy::Copy;
@@ -22,9 +23,17 @@ const SAVED_PARTS: u32 = 4;
 thread_local! {
     /// The part of the bytes that can be driven out.
     static KEPT: Cell<usize> = const { Cell::new(0) };
-    static SAVED: Cell<usize> = const { Cell::new(0) };
+    /// By HTTP contexts, and the bytes of all.
+    static SAVED: RefCell<(VecDeque<(u32, Saved)>, usize)> =
+        const { RefCell::new((VecDeque::new(), 0)) };
     static BYTES: Cell<usize> = const { Cell::new(0) };
     static COPIES: RefCell<VecDeque<(u32, Box<Copy>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// What is saved of a request for placeholders, and its part of the total.
+struct Saved {
+    echo: Box<Echo>,
+    share: Share,
 }
 
 /// What copies may take, in bytes.
@@ -71,30 +80,47 @@ impl Drop for Share {
     }
 }
 
-/// What is saved of a request for the placeholders of fallbacks, for as long as it is under way. It is a part of
-/// the total that nothing drives out; so it is a small part.
-#[derive(Default)]
-pub struct Saved {
-    share: Share,
-}
-
-impl Saved {
-    /// Takes so much of the total; false if there is no room for it.
-    pub fn take(&mut self, bytes: usize, total: u32) -> bool {
-        let most = usize::try_from(total / SAVED_PARTS).unwrap_or(usize::MAX);
-        let saved = SAVED.get().saturating_add(bytes);
-        let fits = bytes <= SAVED_BYTES_MAX && saved <= most && self.share.grow(bytes, total);
-        if fits {
-            SAVED.set(saved);
+/// Keeps what is saved of a request for the placeholders of fallbacks, by its HTTP context. It
+/// has a small part of the total, out of which the oldest are dropped: requests that hang do
+/// not keep away what is saved of others. False if there is no room for it.
+pub fn save(context: u32, echo: Box<Echo>, total: u32) -> bool {
+    let bytes = echo.bytes().saturating_add(size_of::<(u32, Saved)>());
+    let most = usize::try_from(total / SAVED_PARTS).unwrap_or(usize::MAX);
+    if bytes > SAVED_BYTES_MAX.min(most) {
+        return false;
+    }
+    SAVED.with(|saved| {
+        let Ok(mut saved) = saved.try_borrow_mut() else {
+            return false;
+        };
+        let (list, taken) = &mut *saved;
+        while taken.saturating_add(bytes) > most {
+            let Some((_, oldest)) = list.pop_front() else {
+                break;
+            };
+            *taken = taken.saturating_sub(oldest.share.bytes());
         }
-        fits
-    }
+        let mut share = Share::default();
+        if !share.grow(bytes, total) {
+            return false;
+        }
+        *taken = taken.saturating_add(bytes);
+        let at = list.partition_point(|(other, _)| *other < context);
+        list.insert(at, (context, Saved { echo, share }));
+        true
+    })
 }
 
-impl Drop for Saved {
-    fn drop(&mut self) {
-        SAVED.set(SAVED.get().saturating_sub(self.share.0));
-    }
+/// Takes what is saved of a request; `None` if it was dropped.
+pub fn take_saved(context: u32) -> Option<Box<Echo>> {
+    SAVED.with(|saved| {
+        let mut saved = saved.try_borrow_mut().ok()?;
+        let (list, taken) = &mut *saved;
+        let at = list.binary_search_by_key(&context, |(other, _)| *other);
+        let (_, own) = list.remove(at.ok()?)?;
+        *taken = taken.saturating_sub(own.share.bytes());
+        Some(own.echo)
+    })
 }
 
 fn oldest() -> Option<Box<Copy>> {

@@ -13,7 +13,7 @@ use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
-use crate::copies::{self, Saved};
+use crate::copies;
 use crate::copy::Copy;
 use crate::facts::{self, LiveRequest, LiveResponse};
 use crate::held::{Side, Stream};
@@ -28,8 +28,8 @@ pub struct Http {
     ticket: Option<Box<Ticket>>,
     /// Whether a copy of the request was made, since it may yet be sent once more.
     copied: bool,
-    /// What else is saved of it takes this.
-    saved: Saved,
+    /// Whether something of it was saved for placeholders.
+    saved: bool,
     /// Whether the stream is among those held back.
     held: bool,
     /// The body that takes the place of the response's, if an answer does; empty once sent.
@@ -44,7 +44,7 @@ impl Http {
             shared,
             ticket: None,
             copied: false,
-            saved: Saved::default(),
+            saved: false,
             held: false,
             body: None,
         }
@@ -156,6 +156,9 @@ impl Http {
         if core::mem::take(&mut self.copied) {
             copies::take(self.id);
         }
+        if core::mem::take(&mut self.saved) {
+            copies::take_saved(self.id);
+        }
         let Some(ticket) = self.ticket.take() else {
             return;
         };
@@ -198,9 +201,11 @@ impl HttpContext for Http {
         match admission {
             Admission::Unmatched => Action::Continue,
             Admission::Pass(mut ticket) => {
-                let bytes = ticket.saved_bytes();
-                if bytes > 0 && !self.saved.take(bytes, engine.copies_bytes()) {
-                    engine.save_nothing(&mut ticket);
+                if let Some(echo) = ticket.take_saved() {
+                    self.saved = copies::save(self.id, echo, engine.copies_bytes());
+                    if !self.saved {
+                        engine.save_nothing(&mut ticket);
+                    }
                 }
                 shared.follow_up(&mut engine, now);
                 if !shared.host_logs.get() {
@@ -280,6 +285,12 @@ impl HttpContext for Http {
                 ticket.spoil(Denial::CopiesFull);
             }
         }
+        if core::mem::take(&mut self.saved) {
+            match copies::take_saved(self.id) {
+                Some(echo) => ticket.give_saved(echo),
+                None => engine.save_nothing(ticket),
+            }
+        }
         let mut step = engine.response_headers(ticket, &LiveResponse::Begun, now);
         if let Step::Retry(_) = step
             && !(copy.is_some() && shared.held.is_served())
@@ -293,6 +304,10 @@ impl HttpContext for Http {
         }
         if !end_of_stream {
             step = engine.pass_long_response(ticket, step, facts::response_length, now);
+        }
+        // What is answered with it is known by now, unless the stream is held back.
+        if !matches!(step, Step::Retry(_) | Step::Call) {
+            ticket.take_saved();
         }
         let action = match (step, copy) {
             (step @ (Step::Retry(_) | Step::Call), Some(copy)) => {

@@ -42,14 +42,14 @@ mod upkeep;
 mod waiting;
 
 pub use control::Operator;
-pub use ticket::{Admission, Decision, Note, Order, Pairs, Step, Ticket};
+pub use ticket::{Admission, Decision, Echo, Note, Order, Pairs, Step, Ticket};
 
 use gauges::Gauges;
 use needs::Needs;
 use sharing::Reach;
 use slots::SlotShare;
 use telling::Unnoted;
-use ticket::{Admitted, Echo, NO_POLICY, Plan, Storing};
+use ticket::{Admitted, NO_POLICY, Plan, Storing};
 use waiting::Waiting;
 
 /// The policies of one configuration, and the circuits under them.

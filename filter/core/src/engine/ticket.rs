@@ -228,14 +228,16 @@ pub(super) struct Series {
 
 /// What an answer may repeat of its request; empty where none does.
 #[derive(Debug, Default)]
-pub(super) struct Echo {
+pub struct Echo {
     pub(super) path: Box<[u8]>,
     pub(super) request_id: Box<[u8]>,
     pub(super) accept: Box<[u8]>,
 }
 
 impl Echo {
-    fn bytes(&self) -> usize {
+    /// The bytes that it takes. A client chooses how many that are, and how many such requests
+    /// there are.
+    pub fn bytes(&self) -> usize {
         let texts = [&self.path, &self.request_id, &self.accept];
         let texts: usize = texts.iter().map(|text| text.len()).sum();
         texts.saturating_add(size_of::<Echo>())
@@ -323,10 +325,15 @@ impl Ticket {
         self.uncallable = Some(Skip::without_copy(denial));
     }
 
-    /// What is saved of the request for placeholders, in bytes. A client chooses how much that
-    /// is, and how many such requests there are.
-    pub fn saved_bytes(&self) -> usize {
-        self.echo.as_ref().map_or(0, |echo| echo.bytes())
+    /// Takes what is saved of the request for placeholders, to be kept elsewhere until
+    /// [`Engine::response_headers`] is called.
+    pub fn take_saved(&mut self) -> Option<Box<Echo>> {
+        self.echo.take()
+    }
+
+    /// Gives back what [`Ticket::take_saved`] took.
+    pub fn give_saved(&mut self, saved: Box<Echo>) {
+        self.echo = Some(saved);
     }
 
     /// Whether the client has sent its whole request.
