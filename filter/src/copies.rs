@@ -2,9 +2,9 @@
 //!
 //! Each copy has a bound of its own, but clients choose how many requests they send and how
 //! slowly. So the total is bounded too, over all configurations in the VM. To make room the
-//! oldest copy of a request that is not paused is dropped, not the new one refused: otherwise
-//! one client with enough slow uploads would keep the copies of all others away for as long
-//! as it likes. A request without its copy passes and is not sent again.
+//! oldest copy is dropped, not the new one refused: otherwise one client with enough slow
+//! uploads would keep the copies of all others away for as long as it likes. A request without
+//! its copy is not sent again, nor to another cluster. Only what is complete and paused stays.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -16,7 +16,7 @@ use spillway_core::retry::Denial;
 use spillway_core::time::Instant;
 
 use crate::answered::{Answered, Handed};
-use crate::copies::Share;
+use crate::copies::{self, Share};
 use crate::facts::LiveResponse;
 use crate::host::{self, Buffer, Map};
 use crate::http::{copy_limits, divert, label, publish, send};
@@ -104,6 +104,10 @@ impl Held {
         let Some(mut engine) = shared.engine() else {
             return After::Goes;
         };
+        // Clients choose how slowly it comes: it must not keep the copies of others away.
+        if let Some(copy) = stream.copy.take() {
+            copies::keep(context, copy);
+        }
         let timeout = engine.call(&stream.ticket).map(|to| to.timeout);
         stream.waits_for = WaitsFor::Body;
         self.wait(context, now.after(timeout.unwrap_or_default()), now);
@@ -118,8 +122,11 @@ impl Held {
             if size > 0 {
                 stream.ticket.body_came();
             }
+            let Some(mut copy) = copies::take(context) else {
+                return Some(pass_over(engine, stream, Denial::CopiesFull, now));
+            };
             let limits = copy_limits(engine);
-            let (body, from) = (&mut stream.copy.body, Buffer::RequestBody);
+            let (body, from) = (&mut copy.body, Buffer::RequestBody);
             let taken = if !engine.may_divert(&stream.ticket) {
                 body.take(from, size, ends, limits)
             } else if !engine.fits_buffer(size, ends) {
@@ -129,9 +136,14 @@ impl Held {
             } else {
                 Ok(())
             };
+            stream.moved |= copy.body.is_moved();
             match taken {
-                Ok(()) if !ends => None,
+                Ok(()) if !ends => {
+                    copies::keep(context, copy);
+                    None
+                }
                 Ok(()) => {
+                    stream.copy = Some(copy);
                     engine.request_complete(&mut stream.ticket, Some(now));
                     Some(Step::Call)
                 }
@@ -144,6 +156,7 @@ impl Held {
     pub fn request_trailers(&self, context: u32) -> Action {
         self.request_part(context, |engine, stream, now| {
             stream.ticket.body_came();
+            copies::take(context);
             Some(pass_over(engine, stream, Denial::RequestShape, now))
         })
     }
@@ -260,6 +273,7 @@ impl Held {
     pub fn take(&self, context: u32) -> Option<Box<Ticket>> {
         let stream = taken(&self.streams, context)?;
         self.end_wait(context);
+        copies::take(context);
         if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for {
             taken(&self.calls, call);
         }
@@ -286,6 +300,7 @@ impl Held {
             return self.let_go(context, stream);
         };
         let step = if stream.waits_for == WaitsFor::Body {
+            copies::take(context);
             pass_over(&mut engine, stream, Denial::RequestBody, now)
         } else {
             match self.send_again(context, stream, &mut engine, now) {
@@ -306,7 +321,8 @@ impl Held {
         now: Instant,
     ) -> Result<(), Step> {
         let timeout = engine.replay(&mut stream.ticket, now)?;
-        let Some(call) = stream.copy.send_again(timeout) else {
+        let copy = stream.copy.as_mut();
+        let Some(call) = copy.and_then(|copy| copy.send_again(timeout)) else {
             return Err(engine.give_up(&mut stream.ticket, Denial::Host, now));
         };
         engine.replay_sent(&mut stream.ticket, now);
@@ -413,7 +429,8 @@ impl Held {
         while let Step::Call = step {
             let whole = stream.ticket.is_complete() && self.is_served();
             let to = engine.call(&stream.ticket).filter(|_| whole);
-            if let Some(call) = to.and_then(|to| stream.copy.send_to(to)) {
+            let copy = stream.copy.as_ref();
+            if let Some(call) = to.zip(copy).and_then(|(to, copy)| copy.send_to(to)) {
                 stream.waits_for = WaitsFor::Call(call);
                 self.note_call(call, context);
                 break;

@@ -13,7 +13,10 @@ use crate::root::Shared;
 pub struct Stream {
     pub shared: Rc<Shared>,
     pub ticket: Box<Ticket>,
-    pub copy: Box<Copy>,
+    /// The copy of its request. While that still comes, it is among those that may be dropped.
+    pub copy: Option<Box<Copy>>,
+    /// Whether the host does not have all of the request any more.
+    pub moved: bool,
     pub side: Side,
     pub waits_for: WaitsFor,
     /// Headers that the host takes off an answer of the filter's own.
@@ -73,7 +76,8 @@ impl Stream {
         Stream {
             shared,
             ticket,
-            copy,
+            copy: Some(copy),
+            moved: false,
             side,
             waits_for: WaitsFor::Nothing,
             bare: Pairs::new(),
@@ -83,7 +87,7 @@ impl Stream {
     /// What becomes of it if it is to go on. A request whose body the host does not have any
     /// more cannot: that only happens if something has gone wrong.
     pub fn goes(&self) -> After {
-        if !self.copy.body.is_moved() || !matches!(self.side, Side::Request { .. }) {
+        if !self.moved || !matches!(self.side, Side::Request { .. }) {
             return After::Goes;
         }
         self.shared

@@ -192,6 +192,46 @@ fn large_headers_are_part_of_the_total() {
     assert_sound(&mut stage);
 }
 
+/// Uploads that are paused because another cluster is to have them, and that never end.
+#[test]
+fn slow_uploads_do_not_keep_others_from_another_cluster() {
+    let file = policy(json!({
+        "mode": "forced_open",
+        "fallback": [
+            {"type": "cluster", "cluster": "other", "timeout": "10s"},
+            {"type": "respond", "status": 299, "body": "last"},
+        ],
+    }));
+    let limits = json!({"copies_bytes": 4 * MIB});
+    let host = json!({"headers_stop_iteration": true});
+    let file = with(file, json!({"limits": limits, "host": host}));
+    let mut stage = Stage::start(&file.to_string(), true);
+    let slow: Vec<StreamId> = (0..200)
+        .map(|_| upload(&mut stage, 60_000, false))
+        .collect();
+    let other = upload(&mut stage, 1, false);
+    let data = Bytes::from_static(b"y");
+    stage.host.request(other, Part::Body { data, end: true });
+    let called = |effect: Effect| matches!(effect, Effect::Call(call) if call.body == b"xy"[..]);
+    assert!(std::iter::from_fn(|| stage.host.next_effect()).any(called));
+    // Who has lost its copy gets what is next.
+    let data = Bytes::from_static(b"y");
+    stage.host.request(slow[0], Part::Body { data, end: true });
+    let status = |effect| match effect {
+        Effect::ToClient {
+            part: Part::Headers { map, .. },
+            ..
+        } => map.text(":status").map(String::from),
+        _ => None,
+    };
+    let found = std::iter::from_fn(|| stage.host.next_effect()).find_map(status);
+    assert_eq!(found.as_deref(), Some("299"));
+    for stream in slow.into_iter().chain([other]) {
+        stage.host.close(stream);
+    }
+    assert_sound(&mut stage);
+}
+
 /// What placeholders may need of a request is saved until it is answered; it has a part of the
 /// total, and requests that hang do not hold all of it.
 #[test]
