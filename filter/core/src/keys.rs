@@ -10,7 +10,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::hash::Hasher;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -364,9 +363,7 @@ fn spread(policy: usize, hash: u64) -> u64 {
 
 /// The hash of a key, which all workers of a proxy seed alike.
 pub fn hash(seed: u64, key: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(seed, !seed);
-    hasher.write(key);
-    hasher.finish()
+    SipHasher13::new_with_keys(seed, !seed).hash(key)
 }
 
 /// What keys are made of, as a hash.

@@ -26,15 +26,26 @@ impl Map {
     /// The pairs in their order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
-        let lengths_len = word(count).saturating_mul(WORD_PAIR);
-        let (lengths, mut texts) = rest.split_at_checked(lengths_len).unwrap_or_default();
-        lengths.chunks_exact(WORD_PAIR).map_while(move |lengths| {
-            let (name_len, value_len) = lengths.split_at_checked(WORD)?;
-            let name = take(&mut texts, word(name_len))?;
-            let value = take(&mut texts, word(value_len))?;
+        let (lengths, mut texts) = self.parts();
+        lengths.map_while(move |(name_len, value_len)| {
+            let name = take(&mut texts, name_len)?;
+            let value = take(&mut texts, value_len)?;
             Some((name, value))
         })
+    }
+
+    /// The lengths of the names and values, and the texts.
+    #[inline]
+    fn parts(&self) -> (impl Iterator<Item = (u64, u64)>, &[u8]) {
+        let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
+        let lengths_len = word(count).saturating_mul(WORD_PAIR);
+        let (lengths, texts) = rest.split_at_checked(lengths_len).unwrap_or_default();
+        let (pairs, _) = lengths.as_chunks::<WORD_PAIR>();
+        let lengths = pairs.iter().map(|pair| {
+            let both = u64::from_le_bytes(*pair);
+            (both & u64::from(u32::MAX), both >> u32::BITS)
+        });
+        (lengths, texts)
     }
 
     /// The values of a header, by its name in lower case.
@@ -55,29 +66,22 @@ impl Map {
     pub fn firsts<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
         let mut values = [None; N];
         // A bit for each length, of which there are 64: most names are none of these.
-        let bit = |len: usize| 1_u64 << (len % 64);
-        let lens = names.iter().fold(0, |lens, name| lens | bit(name.len()));
-        let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
-        let lengths_len = word(count).saturating_mul(WORD_PAIR);
-        let (lengths, texts) = rest.split_at_checked(lengths_len).unwrap_or_default();
-        let mut at: usize = 0;
-        for lengths in lengths.chunks_exact(WORD_PAIR) {
-            let Some((name_len, value_len)) = lengths.split_at_checked(WORD) else {
-                break;
-            };
-            let (name_len, value_len) = (word(name_len), word(value_len));
-            let name_end = at.saturating_add(name_len);
-            let value_at = name_end.saturating_add(1);
-            let value_end = value_at.saturating_add(value_len);
+        let bit = |len: u64| 1_u64 << (len % 64);
+        let len = |name: &&str| u64::try_from(name.len()).unwrap_or_default();
+        let lens = names.iter().fold(0, |lens, name| lens | bit(len(name)));
+        let (lengths, texts) = self.parts();
+        let mut at = 0;
+        for (name_len, value_len) in lengths {
+            let value_at = behind(at, name_len);
             if lens & bit(name_len) != 0 {
-                let found = texts.get(at..name_end);
+                let found = text(texts, at, name_len);
                 for (name, value) in names.iter().zip(&mut values) {
                     if value.is_none() && found == Some(name.as_bytes()) {
-                        *value = texts.get(value_at..value_end);
+                        *value = text(texts, value_at, value_len);
                     }
                 }
             }
-            at = value_end.saturating_add(1);
+            at = behind(value_at, value_len);
         }
         values
     }
@@ -103,12 +107,26 @@ fn word(bytes: &[u8]) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// A text of this length.
+#[inline]
+fn text(texts: &[u8], at: u64, len: u64) -> Option<&[u8]> {
+    let start = usize::try_from(at).ok()?;
+    texts.get(start..)?.get(..usize::try_from(len).ok()?)
+}
+
 /// Takes a text off the front, and the NUL behind it.
 #[inline]
-fn take<'a>(texts: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (text, rest) = texts.split_at_checked(len)?;
+fn take<'a>(texts: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
+    let (text, rest) = texts.split_at_checked(usize::try_from(len).ok()?)?;
     *texts = rest.get(1..)?;
     Some(text)
+}
+
+/// Where the text behind one of this length begins: a NUL stands between them. Lengths are of
+/// 32 bits, so that no number of them is too large for the sum.
+#[inline]
+fn behind(at: u64, len: u64) -> u64 {
+    at.wrapping_add(len).wrapping_add(1)
 }
 
 /// Encodes a map.

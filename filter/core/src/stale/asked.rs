@@ -181,23 +181,24 @@ impl Resource {
         under: Under<'_>,
         seed: u64,
     ) -> bool {
-        let [original, rewrite, host, prefix] = outline.targets;
+        let bytes = &mut self.bytes;
+        bytes.clear();
+        // Hardly any request has another target. Those that do begin with another number.
+        let has_targets = outline.targets.iter().any(Option::is_some);
+        let policy = if has_targets { !under.policy } else { under.policy };
+        bytes.extend_from_slice(&policy.to_le_bytes());
         let parts = [
             Some(under.key),
             request.route(),
             outline.scheme,
             outline.authority,
-            original,
-            rewrite,
-            host,
-            prefix,
         ];
-        let bytes = &mut self.bytes;
-        bytes.clear();
-        bytes.extend_from_slice(&under.policy.to_le_bytes());
-        let whole = write_parts(parts, bytes);
+        let mut whole = write_parts(parts, bytes);
+        if has_targets {
+            whole &= write_parts(outline.targets, bytes);
+        }
         self.uri_at = bytes.len();
-        let whole = outline.write_uri(request.cluster(), bytes) && whole;
+        whole &= outline.write_uri(request.cluster(), bytes);
         self.hash = keys::hash(seed, bytes);
         whole
     }
