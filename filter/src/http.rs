@@ -13,7 +13,7 @@ use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
-use crate::copies;
+use crate::copies::{self, Share};
 use crate::copy::Copy;
 use crate::facts::{self, LiveRequest, LiveResponse};
 use crate::held::{Side, Stream};
@@ -32,8 +32,9 @@ pub struct Http {
     saved: bool,
     /// Whether the stream is among those held back.
     held: bool,
-    /// The body that takes the place of the response's, if an answer does; empty once sent.
-    body: Option<Vec<u8>>,
+    /// The body that takes the place of the response's, if an answer does; empty once sent. It
+    /// waits for the first chunk of the failed one, which an upstream may be slow to send.
+    body: Option<(Vec<u8>, Share)>,
 }
 
 impl Http {
@@ -323,7 +324,9 @@ impl HttpContext for Http {
             }
             (Step::Answer(answer), _) => {
                 publish(&engine, ticket.note());
-                let (body, action) = replace(shared, answer, end_of_stream, ticket.is_head());
+                let total = engine.copies_bytes();
+                let is_head = ticket.is_head();
+                let (body, action) = replace(shared, answer, (end_of_stream, is_head), total);
                 self.body = body;
                 action
             }
@@ -352,7 +355,7 @@ impl HttpContext for Http {
         }
         if let Some(body) = &mut self.body {
             // The first chunk becomes the whole body, and those after it nothing.
-            let body = std::mem::take(body);
+            let (body, _share) = std::mem::take(body);
             let replaced = host::set_front(Buffer::ResponseBody, size, &body);
             if let Some(shared) = &self.shared {
                 is_taken(shared, replaced);
@@ -371,7 +374,7 @@ impl HttpContext for Http {
         }
         match (&self.body, &self.shared) {
             // They are those of the failed response.
-            (Some(body), _) if body.is_empty() => {
+            (Some((body, _)), _) if body.is_empty() => {
                 let _ = host::set_headers(Map::ResponseTrailers, &[]);
                 Action::Continue
             }
@@ -515,19 +518,22 @@ pub fn send(shared: &Shared, answer: &Answer) -> bool {
 
 /// Answers in place of a failed response whose headers have come, and which is complete with
 /// them if it `ends` there. Returns the body that the response is to have, if the answer is
-/// written over it.
+/// written over it: it waits for that within the total of all copies.
 fn replace(
     shared: &Shared,
     answer: Answer,
-    ends: bool,
-    is_head: bool,
-) -> (Option<Vec<u8>>, Action) {
+    (ends, is_head): (bool, bool),
+    total: u32,
+) -> (Option<(Vec<u8>, Share)>, Action) {
+    let mut share = Share::default();
+    // A HEAD has its headers, and no body although chunks may come.
+    let body_len = if is_head { 0 } else { answer.body.len() };
     let headers = answer.in_place(&facts::response_headers(), ends, is_head);
+    let headers = headers.filter(|_| share.grow(body_len, total));
     match headers.map(|headers| host::set_headers(Map::ResponseHeaders, &headers)) {
         Some(Ok(())) => {
-            // A HEAD has its headers, and no body although chunks may come.
             let body = if is_head { Vec::new() } else { answer.body };
-            (Some(body), Action::Continue)
+            (Some((body, share)), Action::Continue)
         }
         _ => (None, action(send(shared, &answer))),
     }

@@ -232,6 +232,46 @@ fn slow_uploads_do_not_keep_others_from_another_cluster() {
     assert_sound(&mut stage);
 }
 
+/// Failed responses whose bodies are slow to come, and which have another one in their place.
+#[test]
+fn bodies_that_wait_for_a_failed_response_are_part_of_the_total() {
+    let respond =
+        json!({"type": "respond", "on": ["failure"], "status": 299, "body": "b".repeat(50_000)});
+    let file = policy(json!({"fallback": [respond]}));
+    let file = with(file, json!({"limits": {"copies_bytes": 4 * MIB}}));
+    let mut stage = Stage::start(&file.to_string(), false);
+    let streams: Vec<StreamId> = (0..500).map(|_| stage.send("/")).collect();
+    while stage.host.next_effect().is_some() {}
+    for stream in &streams {
+        let info = stage.host.info_mut(*stream).expect("a stream");
+        info.code = Some(503);
+        info.details = "via_upstream".into();
+        info.attempts = Some(1);
+        let map = HeaderMap::from([(":status", "503"), ("content-length", "4")]);
+        stage
+            .host
+            .response(*stream, Part::Headers { map, end: false });
+    }
+    let bytes = stage.host.machine_bytes();
+    assert!(bytes <= 16 * MIB, "{bytes}");
+    let mut answered = 0;
+    while let Some(effect) = stage.host.next_effect() {
+        if let Effect::ToClient {
+            part: Part::Headers { map, .. },
+            ..
+        } = effect
+        {
+            assert_eq!(map.text(":status"), Some("299"));
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 500);
+    for stream in streams {
+        stage.host.close(stream);
+    }
+    assert_sound(&mut stage);
+}
+
 /// What placeholders may need of a request is saved until it is answered; it has a part of the
 /// total, and requests that hang do not hold all of it.
 #[test]

@@ -491,7 +491,8 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "What saved requests, with their headers, may take together in each worker, over all \
          policies. Beyond that the oldest copies are dropped: their requests are neither sent \
          again nor to another cluster, which is counted. The bodies of paused responses, and \
-         responses while they are handed on, are in this total too.",
+         responses while they are handed on, are in this total too. So are bodies that wait to \
+         take the place of failed ones: beyond it they are sent at once, past the filters in front.",
     ),
     (
         "limits.replay_answer_bytes",
