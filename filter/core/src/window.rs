@@ -7,7 +7,7 @@
 //! shows is one that no operator can recount from a log.
 //!
 //! A request that passes the threshold for slowness while it waits is in the window from then
-//! on, as a slow request whose outcome is not known: see [`waiting`].
+//! on, as a slow request whose outcome is not known: see `waiting`.
 //!
 //! Buckets are numbered from the clock's origin, not from the first request, so
 //! that all workers of a process cut time at the same places, and one worker's

@@ -185,7 +185,11 @@ impl Resource {
         bytes.clear();
         // Hardly any request has another target. Those that do begin with another number.
         let has_targets = outline.targets.iter().any(Option::is_some);
-        let policy = if has_targets { !under.policy } else { under.policy };
+        let policy = if has_targets {
+            !under.policy
+        } else {
+            under.policy
+        };
         bytes.extend_from_slice(&policy.to_le_bytes());
         let parts = [
             Some(under.key),

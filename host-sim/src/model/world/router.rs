@@ -69,7 +69,9 @@ impl World {
         exchange.plan = route.map(|route| route.plan(&map));
         if exchange.plan.as_ref().is_some_and(|plan| plan.had_headers) {
             self.host.remove_request_headers(exchange.stream, &HEADERS);
-            HEADERS.map(|name| map.remove(name.as_bytes()));
+            for name in HEADERS {
+                map.remove(name.as_bytes());
+            }
         }
         let cluster = picked.and_then(|picked| picked.cluster);
         if let Some(direct) = route.and_then(|route| route.direct()) {
