@@ -297,7 +297,7 @@ async fn a_fixed_answer_is_filled_in_and_escaped_for_where_it_stands() {
         assert!(head.contains("x-circuit-fallback: respond\r\n"), "{head}");
         if head.contains("x-path") {
             assert!(
-                head.contains(&"x-path: /a?q=%22}]%2C{%3Cscript%3E&x=%5C\r\n"),
+                head.contains("x-path: /a?q=%22}]%2C{%3Cscript%3E&x=%5C\r\n"),
                 "{head}"
             );
         }

@@ -610,7 +610,11 @@ fn what_the_upstream_has_changed_is_forgotten_whatever_that_counts_as() {
     };
     let rows = [
         (r#"{"ignore_status": ["204"]}"#, Ending::status(204), true),
-        (r#"{"failure_status": ["204", "5xx"]}"#, Ending::status(204), true),
+        (
+            r#"{"failure_status": ["204", "5xx"]}"#,
+            Ending::status(204),
+            true,
+        ),
         (r#"{"ignore_status": ["204"]}"#, direct, false),
         (r#"{"ignore_status": ["4xx"]}"#, Ending::status(404), false),
     ];
@@ -620,7 +624,11 @@ fn what_the_upstream_has_changed_is_forgotten_whatever_that_counts_as() {
         let mut ticket = bench.pass(&request("PUT", "/a"));
         let _step = bench.head(&mut ticket, &ending);
         bench.settle(ticket, &ending);
-        assert_eq!(bench.bad(&get()).is_none(), forgotten, "{outcome} {ending:?}");
+        assert_eq!(
+            bench.bad(&get()).is_none(),
+            forgotten,
+            "{outcome} {ending:?}"
+        );
     }
 }
 
