@@ -217,7 +217,13 @@ fn what_was_changed_is_forgotten() {
 #[test]
 fn a_change_is_found_whatever_the_response_was_stored_under() {
     let other = r#""match": {"methods": ["PUT"]}"#;
-    let rows: [(&str, Option<&str>, &[(&str, &str)], bool); 9] = [
+    type Row = (
+        &'static str,
+        Option<&'static str>,
+        &'static [(&'static str, &'static str)],
+        bool,
+    );
+    let rows: [Row; 9] = [
         (r#""key": ["cluster", "method"]"#, None, &[], true),
         (
             r#""key": [{"header": "x-tenant"}]"#,

@@ -9,7 +9,8 @@ fn a_304_refreshes_only_what_it_is_about() {
     let date = "last-modified: Sun, 06 Nov 1994 08:00:00 GMT";
     let since = "if-modified-since: Sun, 06 Nov 1994 08:00:00 GMT";
     let (known, tag, weak) = ("if-none-match: \"a\"", "etag: \"a\"", "etag: W/\"a\"");
-    let rows: &[(&[&str], &[&str], &[&str], bool)] = &[
+    type Row<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str], bool);
+    let rows: &[Row<'_>] = &[
         (&[known], &[tag], &[tag], true),
         (&[known], &[tag], &[], true),
         (&[known], &[tag], &[weak], true),
