@@ -108,6 +108,12 @@ impl Held {
         if let Some(copy) = stream.copy.take() {
             copies::keep(context, copy);
         }
+        if let Some(echo) = stream.ticket.take_saved() {
+            stream.saved = copies::save(context, echo, engine.copies_bytes());
+            if !stream.saved {
+                engine.save_nothing(&mut stream.ticket);
+            }
+        }
         let timeout = engine.call(&stream.ticket).map(|to| to.timeout);
         stream.waits_for = WaitsFor::Body;
         self.wait(context, now.after(timeout.unwrap_or_default()), now);
@@ -123,6 +129,7 @@ impl Held {
                 stream.ticket.body_came();
             }
             let Some(mut copy) = copies::take(context) else {
+                give_saved(context, engine, stream);
                 return Some(pass_over(engine, stream, Denial::CopiesFull, now));
             };
             let limits = copy_limits(engine);
@@ -137,6 +144,9 @@ impl Held {
                 Ok(())
             };
             stream.moved |= copy.body.is_moved();
+            if ends || taken.is_err() {
+                give_saved(context, engine, stream);
+            }
             match taken {
                 Ok(()) if !ends => {
                     copies::keep(context, copy);
@@ -157,6 +167,7 @@ impl Held {
         self.request_part(context, |engine, stream, now| {
             stream.ticket.body_came();
             copies::take(context);
+            give_saved(context, engine, stream);
             Some(pass_over(engine, stream, Denial::RequestShape, now))
         })
     }
@@ -274,6 +285,7 @@ impl Held {
         let stream = taken(&self.streams, context)?;
         self.end_wait(context);
         copies::take(context);
+        copies::take_saved(context);
         if let WaitsFor::Attempt(call) | WaitsFor::Call(call) = stream.waits_for {
             taken(&self.calls, call);
         }
@@ -301,6 +313,7 @@ impl Held {
         };
         let step = if stream.waits_for == WaitsFor::Body {
             copies::take(context);
+            give_saved(context, &mut engine, stream);
             pass_over(&mut engine, stream, Denial::RequestBody, now)
         } else {
             match self.send_again(context, stream, &mut engine, now) {
@@ -479,6 +492,16 @@ impl Held {
         let value = act(&mut stream);
         self.insert(context, stream);
         Some(value)
+    }
+}
+
+/// Gives a ticket back what was saved for its answer while its request came, if it still is.
+fn give_saved(context: u32, engine: &mut Engine, stream: &mut Stream) {
+    if std::mem::take(&mut stream.saved) {
+        match copies::take_saved(context) {
+            Some(echo) => stream.ticket.give_saved(echo),
+            None => engine.save_nothing(&mut stream.ticket),
+        }
     }
 }
 

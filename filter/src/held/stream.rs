@@ -17,6 +17,8 @@ pub struct Stream {
     pub copy: Option<Box<Copy>>,
     /// Whether the host does not have all of the request any more.
     pub moved: bool,
+    /// Whether what its answer may repeat is saved outside of its ticket.
+    pub saved: bool,
     pub side: Side,
     pub waits_for: WaitsFor,
     /// Headers that the host takes off an answer of the filter's own.
@@ -78,6 +80,7 @@ impl Stream {
             ticket,
             copy: Some(copy),
             moved: false,
+            saved: false,
             side,
             waits_for: WaitsFor::Nothing,
             bare: Pairs::new(),

@@ -232,6 +232,58 @@ fn slow_uploads_do_not_keep_others_from_another_cluster() {
     assert_sound(&mut stage);
 }
 
+/// The paths of uploads that are paused and never end, for placeholders.
+#[test]
+fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
+    let file = policy(json!({
+        "mode": "forced_open",
+        "fallback": [
+            {"type": "cluster", "cluster": "other", "timeout": "1h"},
+            {"type": "respond", "status": 299, "headers": {"x-path": "{path}"}},
+        ],
+    }));
+    let limits = json!({"copies_bytes": 4 * MIB});
+    let host = json!({"headers_stop_iteration": true});
+    let file = with(file, json!({"limits": limits, "host": host}));
+    let mut stage = Stage::start(&file.to_string(), true);
+    let path = format!("/{}", "p".repeat(10_000));
+    let streams: Vec<StreamId> = (0..2_000)
+        .map(|_| {
+            let stream = stage.open();
+            let map = HeaderMap::from([
+                (":method", "POST"),
+                (":path", &*path),
+                (":scheme", "http"),
+                (":authority", "site"),
+            ]);
+            let headers = Part::Headers { map, end: false };
+            stage.host.request(stream, headers);
+            while stage.host.next_effect().is_some() {}
+            stream
+        })
+        .collect();
+    let bytes = stage.host.machine_bytes();
+    assert!(bytes <= 12 * MIB, "{bytes}");
+    // The last one still has its own.
+    let map = HeaderMap::from([("a", "b")]);
+    let last = streams[streams.len() - 1];
+    stage.host.request(last, Part::Trailers { map });
+    let path_of = |effect| match effect {
+        Effect::ToClient {
+            part: Part::Headers { map, .. },
+            ..
+        } => map.text("x-path").map(str::len),
+        _ => None,
+    };
+    let found = std::iter::from_fn(|| stage.host.next_effect()).find_map(path_of);
+    // A placeholder stands for so much at most.
+    assert_eq!(found, Some(1_024));
+    for stream in streams {
+        stage.host.close(stream);
+    }
+    assert_sound(&mut stage);
+}
+
 /// Failed responses whose bodies are slow to come, and which have another one in their place.
 #[test]
 fn bodies_that_wait_for_a_failed_response_are_part_of_the_total() {
