@@ -311,7 +311,9 @@ impl<R: Records> Engine<R> {
         ticket.course.request_complete = true;
         ticket.course.request_end = now;
         // Only a probe's lease asks when, and a probe watches the clock.
-        if let (Some((at, permit)), Some(now)) = (ticket.probe(), now) {
+        // One with a response is judged by that already.
+        let waits = ticket.course.response_start.is_none();
+        if let (Some((at, permit)), Some(now), true) = (ticket.probe(), now, waits) {
             self.share(ticket.policy, at, now, &mut |circuit, moment| {
                 circuit.breaker.request_complete(permit, moment.now);
             });

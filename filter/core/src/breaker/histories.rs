@@ -318,7 +318,8 @@ impl World {
         if let Some(request) = self.under_way.iter_mut().find(|request| !request.sent) {
             request.sent = true;
             self.breaker.request_complete(&request.permit, now);
-            self.model.sent(&request.ticket, self.now_ms);
+            let lease_end_ms = self.model.sent(&request.ticket, self.now_ms);
+            request.lease_end_ms = lease_end_ms.unwrap_or(request.lease_end_ms);
             if self.model.has_probe(&request.ticket) && self.now_ms < request.lease_end_ms {
                 let permit = request.permit.clone();
                 self.probes.push((permit, request.lease_end_ms));

@@ -6,7 +6,8 @@
 //! No client can hold the circuit here. A request that its client has not finished says
 //! nothing about the upstream, and may never end: its probe is displaced by any complete
 //! request that asks, and after a short time by any request at all. Its permit is then
-//! another's, and it settles as nothing. A response that has begun may go on for hours: soon
+//! another's, and it settles as nothing, unless its client finishes it after all: then it takes
+//! the permit of another that is unfinished. A response that has begun may go on for hours: soon
 //! after its headers the probe is judged by them.
 
 use alloc::vec::Vec;
@@ -119,6 +120,21 @@ impl Probes {
 
     pub(super) fn request_complete(&mut self, number: Option<u32>, now: Instant) {
         if let Some(probe) = self.leased(number, now) {
+            probe.request_complete = true;
+        } else if let Some(number) = number
+            && self.live.iter().all(|probe| probe.number != number)
+        {
+            self.take_back(number, now);
+        }
+    }
+
+    /// Gives a displaced probe that is complete now the permit of one that is not. Else a
+    /// service of nothing but slow uploads would never have one judged.
+    fn take_back(&mut self, number: u32, now: Instant) {
+        let live = self.live.iter_mut();
+        let others = live.filter(|probe| now < probe.deadline && probe.yields(true, now));
+        if let Some(probe) = others.min_by_key(|probe| (probe.own_until, probe.number)) {
+            probe.number = number;
             probe.request_complete = true;
         }
     }

@@ -222,10 +222,21 @@ impl Model {
         Ok(())
     }
 
-    pub fn sent(&mut self, ticket: &Ticket, now_ms: u64) {
+    /// The client has sent all of it. A displaced probe takes the permit of the oldest one that
+    /// is not sent, and its lease: the end of that.
+    pub fn sent(&mut self, ticket: &Ticket, now_ms: u64) -> Option<u64> {
         for probe in &mut self.probes {
             probe.sent |= probe.id == ticket.id && now_ms < probe.lease_end_ms;
         }
+        let known = self.probes.iter().any(|probe| probe.id == ticket.id);
+        if known || !ticket.is_probe || ticket.epoch != self.epoch {
+            return None;
+        }
+        let unsent = |p: &&mut Probe| p.failed.is_none() && !p.sent && now_ms < p.lease_end_ms;
+        let unsent = self.probes.iter_mut().filter(unsent);
+        let oldest = unsent.min_by_key(|p| (p.begun_ms, p.id))?;
+        (oldest.id, oldest.sent) = (ticket.id, true);
+        Some(oldest.lease_end_ms)
     }
 
     /// The request has waited for longer than the threshold, and waits on.

@@ -238,8 +238,15 @@ fn an_incomplete_request_keeps_its_permit_from_others_like_it_for_a_short_time()
         "wait 15, begin : no half_open 0
          wait 32, begin : probe
          begin          : no half_open 0
-         sent           :
          last ok        : half_open>closed probes_succeeded 1/0/0 #1",
+    );
+    // The one that was displaced takes a permit again when its client has finished it.
+    check_uploads(
+        LEASE,
+        "wait 47, begin    : probe
+         sent, begin       : no half_open 0
+         last ok           :
+         ok                : half_open>closed probes_succeeded 1/0/0 #1",
     );
     // Once it is complete it stays.
     check_uploads(LEASE, "sent, wait 900, begin, admit : no half_open 0 x2");
@@ -274,6 +281,33 @@ fn uploads_that_never_end_do_not_keep_others_from_their_permits() {
         }
         assert_eq!(bench.breaker.state(), StateName::Closed, "{seed} {good}");
     }
+}
+
+#[test]
+fn a_service_of_uploads_alone_ends_half_open() {
+    let mut bench = Bench::new(&half_open(r#", "half_open": {"permits": 3}"#));
+    for step in ["admit", "fail", "wait 1000"] {
+        bench.step(step);
+    }
+    // Twenty uploads a second, each of which takes a second.
+    let mut under_way = VecDeque::new();
+    for ms in 0..2_000 {
+        if ms % 50 == 0 && bench.step("begin") == ["probe"] {
+            let permit = bench.permits.pop_back().expect("a probe");
+            under_way.push_back((ms, permit));
+        }
+        if under_way
+            .front()
+            .is_some_and(|(begun, _)| ms == begun + 1_000)
+        {
+            let (_, permit) = under_way.pop_front().expect("an upload");
+            bench.breaker.request_complete(&permit, bench.now);
+            bench.permits.push_back(permit);
+            bench.step("ok");
+        }
+        bench.step("wait 1");
+    }
+    assert_eq!(bench.breaker.state(), StateName::Closed);
 }
 
 #[test]
