@@ -50,7 +50,8 @@ check: setup ## formatting, lints of both targets, docs; a warning is an error
 
 bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
 	$(TARGET)/release/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm
-	@for scenario in minutes hour keys urls; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/release/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
+	$(TARGET)/release/host-sim bench --policy tests/scenarios/stale.json
+	@for scenario in minutes hour keys urls variants; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/release/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
 
 cost: setup wasm guests ## what a request costs in a real Envoy, beside no filter and an empty one
 	@cargo run --quiet --profile test -p spillway-tests --bin cost
