@@ -123,6 +123,14 @@ impl<'r> Outline<'r> {
     /// Writes the URI. Its authority is compared as in `match`.
     #[inline]
     fn write_uri(&self, cluster: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
+        // Most authorities are in lower case and have no port: one look tells.
+        let is_plain = |authority: &[u8]| {
+            let mut bytes = authority.iter();
+            bytes.all(|byte| *byte != b':' && !byte.is_ascii_uppercase())
+        };
+        if self.authority.is_none_or(is_plain) {
+            return write_parts([cluster, self.authority, self.path], out);
+        }
         let authority = self.authority.map(without_port);
         let whole = write_parts([cluster, authority, self.path], out);
         // The path stands behind it, and in front of that the cluster.
