@@ -20,6 +20,11 @@ use super::sharing::Shared;
 use super::ticket::{Decision, Order, Pairs, Plan, Series, Step, Ticket};
 use super::{Engine, rules};
 
+/// The time that an attempt needs at least: a wait ends with a tick, which may come this much
+/// later, and calls are timed in milliseconds. One that would be given up after its wait would
+/// lose the response that the attempt before it got.
+const SHORTEST_ATTEMPT: Span = Span::from_ms(5);
+
 impl<R: Records> Engine<R> {
     /// Largest request body of which a copy is worth keeping.
     pub fn replay_body_bytes(&self) -> u32 {
@@ -171,7 +176,7 @@ impl<R: Records> Engine<R> {
         };
         let (until, counts) = (series.until, series.counts);
         let granted = wait.and_then(|wait| {
-            if now.after(wait) >= until {
+            if now.after(wait).after(SHORTEST_ATTEMPT) > until {
                 return Err(Denial::Deadline);
             }
             // The failure counts first: it may be the one that opens the circuit.
