@@ -49,7 +49,7 @@ use probes::{Judgement, Probes};
 pub struct Breaker {
     state: State,
     generation: u64,
-    /// When the state of now began.
+    /// Time at which the current state began.
     since: Instant,
     /// When traffic last returned: the beginning of recovering or of closed.
     healthy_since: Instant,

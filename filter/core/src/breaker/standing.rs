@@ -18,7 +18,7 @@ pub struct Standing {
     pub since: Instant,
     /// When it ends. `None` if that is not known.
     pub until: Option<Instant>,
-    /// What is in the window, or what became of the probes.
+    /// Counts of the window or, in half-open, of the probes.
     pub counts: Counts,
     /// Failures in a row.
     pub consecutive: u32,
@@ -42,12 +42,12 @@ impl Breaker {
         }
     }
 
-    /// The number of the state of now: it rises with every change.
+    /// Number of the current state. It rises with every change.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When the state of now began.
+    /// Time at which the current state began.
     pub fn since(&self) -> Instant {
         self.since
     }

@@ -149,7 +149,7 @@ pub struct Ticket {
     pub(super) uncallable: Option<Skip>,
     /// Whether one may be asked in place of a failed answer.
     pub(super) may_call: bool,
-    /// What it has to do with stored responses, if anything.
+    /// Its part in the stale cache, if it has one.
     pub(super) storing: Storing,
     /// Whether some of its body has come, or trailers.
     pub(super) has_body: bool,

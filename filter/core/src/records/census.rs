@@ -13,7 +13,7 @@ use super::{Name, Outline, Records, Slot, Slots, TRIES, Version};
 use crate::snapshot::{self, Kind, Layout, Reader};
 use crate::time::{Instant, Span};
 
-/// What is known of a policy's slots.
+/// Slots of a policy, as its census lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// The seed of the hash by which keys stand where they do: the directory's, in case

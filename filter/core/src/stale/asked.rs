@@ -234,7 +234,7 @@ impl Asked {
         keys::hash(seed, self.resource.get(self.uri_at..).unwrap_or_default())
     }
 
-    /// What it has to do with stored responses.
+    /// Its part in the stale cache.
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }

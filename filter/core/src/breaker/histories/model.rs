@@ -78,7 +78,7 @@ pub(super) struct Model {
     pub opens: u32,
     last_open_ms: u64,
     traffic_since_ms: u64,
-    /// What is in the window; each request at most once.
+    /// Counts of the window. Each request is in it at most once.
     entries: Vec<Entry>,
     /// Failures in a row.
     run: usize,
