@@ -1,8 +1,8 @@
-//! A page in a real browser: what it shows, what it complains of, and a mouse.
+//! A page in a real browser: its content, its console and its mouse.
 //!
-//! The browser is spoken to by the DevTools protocol, over two pipes instead of a socket: there is
-//! no port to find, and messages are JSON that a zero byte ends. The browser has them as the file
-//! descriptors 3 and 4, which a shell sets up.
+//! The harness speaks the DevTools protocol over two pipes instead of a socket, so that no port
+//! must be found. Messages are JSON terminated by a zero byte. The browser uses file descriptors 3
+//! and 4, which a shell sets up.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::eventually::PATIENCE;
 
-/// Replaces the shell, so that the process to kill is the browser.
+/// `exec` replaces the shell, so that the process to kill is the browser.
 const START: &str = r#"exec chromium "$@" 3<&0 4>&1 </dev/null >&2"#;
 
 const FLAGS: [&str; 10] = [
@@ -28,7 +28,7 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1280,800",
-    // Else a process of its own outlives the browser by a moment, and brings its profile back.
+    // Without this flag a helper process briefly outlives the browser and recreates its profile.
     "--enable-features=NetworkServiceInProcess2",
     "--remote-debugging-pipe",
 ];
@@ -37,32 +37,32 @@ const LOADED: &str = "new Promise(done => {
     document.readyState == 'complete' ? done() : addEventListener('load', () => done())
 })";
 
-/// Events that tell of something that a page without faults does not do. The log has what the
-/// browser itself writes to the console, such as violations of a content security policy.
+/// Events that a correct page never causes. The log holds what the browser itself writes to the
+/// console, such as violations of a content security policy.
 const COMPLAINTS: [&str; 3] = [
     "Runtime.exceptionThrown",
     "Runtime.consoleAPICalled",
     "Log.entryAdded",
 ];
 
-/// A browser with one page. It is killed, and its profile removed, when dropped.
+/// A browser with one page. Dropping it kills the process and removes its profile.
 pub struct Browser {
     process: Child,
     profile: TempDir,
     commands: Sender,
     messages: BufReader<Receiver>,
-    /// What commands to the page are marked with; the first ones are to the browser.
+    /// The session id of commands to the page. The first commands go to the browser and have none.
     session: Option<Value>,
     sent: u64,
     complaints: Vec<String>,
 }
 
 impl Browser {
-    /// Starts a browser and goes to `url`.
+    /// Starts a browser and opens `url`.
     ///
     /// # Panics
     ///
-    /// Where there is no browser, with what to do about it, or no page.
+    /// Panics if there is no browser, with the command that installs one, or no page.
     pub async fn open(url: &str) -> Self {
         let mut browser = Self::start();
         let new = json!({"url": "about:blank"});
@@ -86,7 +86,7 @@ impl Browser {
             .args(["-c", START, "sh"])
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
-            // What it leaves behind when killed is then removed with the profile.
+            // Files that it leaves behind when killed are then removed with the profile.
             .env("TMPDIR", profile.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -107,11 +107,11 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page; of a promise, what it comes to.
+    /// Evaluates an expression in the page. A promise is awaited.
     ///
     /// # Panics
     ///
-    /// Where it throws.
+    /// Panics if the expression throws.
     pub async fn value(&mut self, expression: &str) -> Value {
         let what = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
         let mut answer = self.call("Runtime.evaluate", what).await;
@@ -120,18 +120,18 @@ impl Browser {
         answer["result"]["value"].take()
     }
 
-    /// What can be read in each element that a selector finds.
+    /// The visible text of each element that matches a selector.
     pub async fn texts(&mut self, selector: &str) -> Vec<String> {
         let found = format!("[...document.querySelectorAll({})]", json!(selector));
         let texts = self.value(&format!("{found}.map(e => e.innerText)")).await;
         serde_json::from_value(texts).expect("texts")
     }
 
-    /// Clicks in the middle of the first element that a selector finds.
+    /// Clicks the centre of the first element that matches a selector.
     ///
     /// # Panics
     ///
-    /// Where there is none, or it cannot be reached by a mouse.
+    /// Panics if there is none, or if a mouse cannot reach it.
     pub async fn click(&mut self, selector: &str) {
         let element = format!("document.querySelector({})", json!(selector));
         let point = format!(
@@ -152,7 +152,7 @@ impl Browser {
         }
     }
 
-    /// Gives the page so many pixels of width, and a user who prefers `light` or `dark`.
+    /// Sets the width of the page in pixels and the preferred colour scheme, `light` or `dark`.
     pub async fn look(&mut self, width: u32, scheme: &str) {
         let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
@@ -161,9 +161,9 @@ impl Browser {
         }
     }
 
-    /// What stands in the console so far, and exceptions that nobody caught.
+    /// The console messages and uncaught exceptions so far.
     pub async fn complaints(&mut self) -> &[String] {
-        // All that came before this answer is then read.
+        // Everything sent before this reply has been read by then.
         self.value("0").await;
         &self.complaints
     }

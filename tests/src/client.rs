@@ -1,7 +1,7 @@
-//! The caller: plain HTTP/1.1 requests, and callers that go away.
+//! The client: plain HTTP/1.1 and HTTP/2 requests, and clients that leave early.
 //!
-//! An answer that breaks off is an answer here and not an error, since a reset in mid-body is
-//! something that tests look for.
+//! A truncated response is a response here and not an error, since tests look for resets in the
+//! middle of a body.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -26,46 +26,46 @@ pub struct Client {
 
 #[derive(Clone)]
 enum Way {
-    /// Connections as they are needed.
+    /// Opens connections as needed.
     Pool(Box<Pool<HttpConnector, Full<Bytes>>>),
-    /// One connection, and none after it.
+    /// Uses one connection and never opens another.
     Connection(SendRequest<Full<Bytes>>),
 }
 
-/// What the caller got.
+/// A response, as the client received it.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// Whether the body came to its proper end.
+    /// Whether the body was complete.
     pub complete: bool,
 }
 
-/// A request on its way.
+/// A request in flight.
 pub struct InFlight(JoinHandle<Answer>);
 
-/// An answer whose headers are there and whose body is not read.
+/// A response whose headers have arrived and whose body is unread.
 pub struct Begun {
     pub status: u16,
     body: Incoming,
 }
 
 impl Client {
-    /// A client that keeps its connections for the next request, as services do. One connection
-    /// always meets the same worker of Envoy.
+    /// Creates a client that reuses its connections, as services do. One connection always reaches
+    /// the same Envoy worker.
     pub fn new(address: SocketAddr) -> Self {
         Self::with_idle_connections(address, usize::MAX)
     }
 
-    /// A client with a new connection for each request, so that requests spread over workers and
-    /// meet the newest configuration.
+    /// Creates a client with a new connection per request, so that requests spread over the workers
+    /// and reach the newest configuration.
     pub fn unpooled(address: SocketAddr) -> Self {
         Self::with_idle_connections(address, 0)
     }
 
-    /// A client that speaks HTTP/2 over one connection: a request that it abandons is a stream
-    /// that it resets, while the connection stays.
+    /// Creates a client that speaks HTTP/2 over one connection. A request that it abandons becomes
+    /// a stream reset, while the connection stays open.
     pub fn http2(address: SocketAddr) -> Self {
         let pool = Pool::builder(TokioExecutor::new())
             .retry_canceled_requests(false)
@@ -75,8 +75,8 @@ impl Client {
         Self { address, way }
     }
 
-    /// A client of one HTTP/2 connection, which is there before the first request: whatever took
-    /// it, such as a worker of Envoy, gets all requests of this client. When it ends, so do they.
+    /// Creates a client of one HTTP/2 connection, opened before the first request. The Envoy worker
+    /// that accepted it serves all requests of this client. When the connection ends, so do they.
     pub async fn connected(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("a connection");
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
@@ -87,7 +87,7 @@ impl Client {
     }
 
     fn with_idle_connections(address: SocketAddr, idle_max: usize) -> Self {
-        // A silent second try would be counted by the upstream as a request nobody made.
+        // The upstream would count a silent retry as a request that nobody made.
         let pool = Pool::builder(TokioExecutor::new())
             .retry_canceled_requests(false)
             .pool_max_idle_per_host(idle_max)
@@ -96,42 +96,42 @@ impl Client {
         Self { address, way }
     }
 
-    /// GET without further headers.
+    /// Sends a GET without further headers.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(request("GET", path, &[], "")).await
     }
 
-    /// GET with headers.
+    /// Sends a GET with headers.
     pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(request("GET", path, headers, "")).await
     }
 
-    /// POST with headers.
+    /// Sends a POST with headers.
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.send(request("POST", path, headers, body)).await
     }
 
-    /// Any request; the address is filled in.
+    /// Sends any request; the address is filled in.
     ///
     /// # Panics
     ///
-    /// Where no answer came at all; see [`Client::try_send`].
+    /// Panics if no response arrived; see [`Client::try_send`].
     pub async fn send(&self, request: Request<Bytes>) -> Answer {
         self.try_send(request)
             .await
             .unwrap_or_else(|why| panic!("no answer: {why}"))
     }
 
-    /// Any request; an error where the connection ended before response headers.
+    /// Sends any request. `Err` if the connection ended before the response headers.
     pub async fn try_send(&self, request: Request<Bytes>) -> Result<Answer, String> {
         Ok(whole(self.response(request).await?).await)
     }
 
-    /// GET with headers, as far as the headers of the answer.
+    /// Sends a GET and returns once the response headers have arrived.
     ///
     /// # Panics
     ///
-    /// Where none came.
+    /// Panics if none arrived.
     pub async fn head_of(&self, path: &str, headers: &[(&str, &str)]) -> Begun {
         let response = self.response(request("GET", path, headers, "")).await;
         let response = response.unwrap_or_else(|why| panic!("no answer: {why}"));
@@ -156,7 +156,7 @@ impl Client {
         }
     }
 
-    /// Sends a GET without waiting for its answer.
+    /// Sends a GET without waiting for its response.
     pub fn begin(&self, path: &str, headers: &[(&str, &str)]) -> InFlight {
         let (client, request) = (self.clone(), request("GET", path, headers, ""));
         InFlight(tokio::spawn(async move { client.send(request).await }))
@@ -164,12 +164,12 @@ impl Client {
 }
 
 impl InFlight {
-    /// Waits for the answer.
+    /// Waits for the response.
     pub async fn answer(self) -> Answer {
         self.0.await.expect("the request was answered")
     }
 
-    /// Goes away without waiting: the connection is closed in the middle of the request.
+    /// Leaves without waiting: closes the connection in the middle of the request.
     pub async fn abandon(self) {
         self.0.abort();
         let _ended = self.0.await;
@@ -177,14 +177,14 @@ impl InFlight {
 }
 
 impl Begun {
-    /// Goes away in mid-body.
+    /// Leaves in the middle of the body.
     pub fn abandon(self) {
         drop(self.body);
     }
 }
 
 impl Answer {
-    /// The value of a header; empty where it is absent.
+    /// The value of a header; empty if missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -200,14 +200,14 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// Where it is something else.
+    /// Panics if it is not valid JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }
 }
 
-/// A request to be sent with [`Client::send`].
+/// Builds a request for [`Client::send`].
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Bytes> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
@@ -229,7 +229,7 @@ async fn whole(response: http::Response<Incoming>) -> Answer {
         match frame.map(|frame| frame.into_data()) {
             Ok(Ok(chunk)) => body.extend_from_slice(&chunk),
             Ok(Err(_trailers)) => {}
-            // A broken stream of HTTP/2 would go on telling so for ever.
+            // A broken HTTP/2 stream would report its error forever.
             Err(_broken) => {
                 complete = false;
                 break;

@@ -1,7 +1,8 @@
-//! A real Envoy, from its start to its end.
+//! A real Envoy, from start to shutdown.
 //!
-//! One process for each test: state left in a worker or in shared data by one test must not reach
-//! another. Ports are chosen by the kernel and read back, so that tests run side by side.
+//! Each test has its own process, since state left in a worker or in shared data by one test must
+//! not reach another. The kernel chooses ports and the harness reads them back, so that tests run
+//! in parallel.
 
 mod admin;
 pub mod bootstrap;
@@ -26,8 +27,8 @@ use crate::client::{Answer, Client};
 use crate::eventually::found;
 use crate::metrics::Metrics;
 
-/// A running Envoy. It is killed, and its files removed, when dropped; in a failing test the end
-/// of its log is printed first.
+/// A running Envoy. Dropping it kills the process and removes its files; a failing test prints the
+/// end of its log first.
 pub struct Envoy {
     process: Process,
     setting: Setting,
@@ -36,14 +37,14 @@ pub struct Envoy {
     admin: Client,
 }
 
-/// An Envoy that ended instead of starting: what it wrote.
+/// The output of an Envoy that exited instead of starting.
 #[derive(Debug)]
 pub struct Refusal {
     pub log: String,
 }
 
 impl Envoy {
-    /// The setting of an Envoy whose one cluster is `upstream`, to be completed and started.
+    /// Returns the setting of an Envoy with one cluster, `upstream`, to be completed and started.
     pub fn in_front_of(upstream: SocketAddr) -> Setting {
         Setting::new(upstream)
     }
@@ -62,45 +63,46 @@ impl Envoy {
         })
     }
 
-    /// Where callers connect.
+    /// The address of the traffic listener.
     pub fn address(&self) -> SocketAddr {
         self.listener(INGRESS)
     }
 
-    /// Where callers connect to one of the listeners.
+    /// The address of one of the listeners.
     ///
     /// # Panics
     ///
-    /// Where there is none of that name.
+    /// Panics if no listener has that name.
     pub fn listener(&self, name: &str) -> SocketAddr {
         self.listeners[name]
     }
 
-    /// A client that keeps its connections; see [`Client::unpooled`] for one that does not.
+    /// Creates a client that reuses its connections; see [`Client::unpooled`] for one that does
+    /// not.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// GET by the client of this Envoy.
+    /// Sends a GET with this Envoy's client.
     pub async fn get(&self, path: &str) -> Answer {
         self.client.get(path).await
     }
 
-    /// GET with headers by the client of this Envoy.
+    /// Sends a GET with headers with this Envoy's client.
     pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.client.get_with(path, headers).await
     }
 
-    /// The metrics as Prometheus would read them now.
+    /// The current metrics, as Prometheus would read them.
     pub async fn metrics(&self) -> Metrics {
         Metrics::parse(&self.admin.get("/stats/prometheus").await.text())
     }
 
-    /// Waits until a metric has this value; settling comes after the answer.
+    /// Waits until a metric has this value. Requests settle only after the client has its response.
     ///
     /// # Panics
     ///
-    /// Where it never has, with all series of that name.
+    /// Panics if it never does, with all series of that name.
     pub async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
         let mut last = String::new();
         let what = format!("{name}{labels:?} {value}");
@@ -119,7 +121,7 @@ impl Envoy {
         assert!(in_time.is_ok(), "expected {what}, the page has:{last}");
     }
 
-    /// One of Envoy's own statistics by its full name; 0 where it is absent.
+    /// One of Envoy's own statistics by its full name; 0 if missing.
     pub async fn stat(&self, name: &str) -> u64 {
         admin::stat(&self.admin, name).await
     }
@@ -129,18 +131,18 @@ impl Envoy {
         self.admin.get(path).await
     }
 
-    /// Memory that the process really holds, in KiB: the modules' too, which Envoy's own
+    /// Resident memory of the process in KiB, including that of the modules, which Envoy's own
     /// statistics leave out.
     pub fn resident_kib(&self) -> u64 {
         self.process.resident_kib()
     }
 
-    /// CPU time that the process has used since it began, all threads together.
+    /// CPU time that the process has used since its start, over all threads.
     pub fn cpu_time(&self) -> Duration {
         self.process.cpu_time()
     }
 
-    /// All that Envoy has logged.
+    /// Envoy's complete log.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -149,7 +151,7 @@ impl Envoy {
     ///
     /// # Panics
     ///
-    /// Where the expression is none.
+    /// Panics if the expression is invalid.
     pub fn log_lines(&self, pattern: &str) -> Vec<String> {
         records::matching(&self.log(), pattern)
     }
@@ -159,12 +161,12 @@ impl Envoy {
         records::transitions(&self.log())
     }
 
-    /// The access log so far, one object for each request.
+    /// The access log so far, one object per request.
     pub fn access_log(&self) -> Vec<Value> {
         records::objects(&self.process.access_log())
     }
 
-    /// Waits for the access log's entry of a path, and returns the last one.
+    /// Waits for an access log entry of a path and returns the last one.
     pub async fn access(&self, path: &str) -> Value {
         found(&format!("{path} in the access log"), async || {
             self.access_log()

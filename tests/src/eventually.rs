@@ -1,24 +1,24 @@
-//! Waiting for what another process does in its own time.
+//! Waiting for effects of another process.
 //!
-//! Envoy flushes logs, applies updates and settles streams after the client has its answer. A
-//! fixed sleep would be too short on a busy machine and too long on every other one; so a test
-//! asks again until it holds, up to a deadline that only a failing test ever reaches.
+//! Envoy flushes logs, applies updates and settles streams after the client has its response. A
+//! fixed sleep would be too short on a busy computer and too long on every other one. A test polls
+//! instead, up to a deadline that only a failing test reaches.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long anything may take. Generous, since a test that passes never waits for it.
+/// How long anything may take. Generous, since a passing test never waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Pause between two looks: short against a test, long against what a look costs.
+/// Pause between two polls: short compared with a test, long compared with the cost of a poll.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits until `holds` answers true.
+/// Waits until `holds` returns true.
 ///
 /// # Panics
 ///
-/// After [`PATIENCE`], with `what` in the message.
+/// Panics after [`PATIENCE`], with `what` in the message.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     found(what, async || holds().await.then_some(())).await;
 }
@@ -27,7 +27,7 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 ///
 /// # Panics
 ///
-/// After [`PATIENCE`], with `what` in the message.
+/// Panics after [`PATIENCE`], with `what` in the message.
 pub async fn found<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

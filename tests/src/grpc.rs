@@ -1,7 +1,7 @@
 //! A scripted gRPC service and its client.
 //!
-//! Message types and paths are written out, since the tests must build without protoc; encoding,
-//! statuses and trailers are tonic's own.
+//! Message types and paths are written by hand, since the tests must build without protoc.
+//! Encoding, statuses and trailers are tonic's own.
 
 mod client;
 mod service;
@@ -14,18 +14,18 @@ pub use tonic::{Code, Status};
 
 use tonic::metadata::MetadataMap;
 
-/// The one method of the service. What it sends back is scripted, so the same method serves as a
-/// unary one and as a server-streaming one: on the wire they do not differ.
+/// The only method of the service. Its response is scripted, so the same method serves as unary and
+/// as server-streaming: they do not differ on the wire.
 const PATH: &str = "/spillway.test.Echo/Say";
 
-/// What a call asks, and what each message of its answer says.
+/// The message type of requests and responses.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Said {
     #[prost(string, tag = "1")]
     pub text: String,
 }
 
-/// How the service answers a call: so many messages, then a status.
+/// A scripted response: a number of messages, then a status.
 #[derive(Clone, Debug)]
 pub struct GrpcReply {
     messages: usize,
@@ -42,7 +42,7 @@ enum Place {
 }
 
 impl GrpcReply {
-    /// So many messages, then OK. A unary call wants one.
+    /// This many messages, then OK. A unary call expects one.
     pub fn ok(messages: usize) -> Self {
         Self {
             messages,
@@ -53,7 +53,7 @@ impl GrpcReply {
         }
     }
 
-    /// A failure told in the headers of an answer that has nothing else ("trailers-only").
+    /// A failure in the headers of a trailers-only response.
     pub fn fail_in_headers(code: Code) -> Self {
         Self {
             code,
@@ -62,7 +62,7 @@ impl GrpcReply {
         }
     }
 
-    /// A failure told in trailers, after so many messages.
+    /// A failure in trailers, after this many messages.
     pub fn fail_in_trailers(code: Code, messages: usize) -> Self {
         Self {
             code,
@@ -77,7 +77,7 @@ impl GrpcReply {
         self
     }
 
-    /// Sets how long the service thinks before it answers.
+    /// Sets the delay before the service responds.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

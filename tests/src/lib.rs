@@ -1,9 +1,9 @@
-//! The harness: a real Envoy, scripted upstreams and clients, for tests of a few lines.
+//! The test harness: a real Envoy, scripted upstreams and clients, for tests of a few lines.
 //!
-//! What Spillway promises can only be seen from outside: by what a caller gets, what the upstream
-//! receives, and what the metrics say. So nothing of the host is imitated here. A test starts an
-//! [`Upstream`] whose behaviour it changes as it goes, puts an [`Envoy`] in front of it, sends
-//! requests, and looks at all three.
+//! Spillway's promises are visible only from outside: in what a client receives, what the upstream
+//! receives, and what the metrics show. The harness therefore imitates nothing of the host. A test
+//! starts an [`Upstream`] and changes its behaviour as it goes, puts an [`Envoy`] in front of it,
+//! sends requests, and checks all three.
 //!
 //! ```no_run
 //! # use serde_json::json;
@@ -24,9 +24,9 @@
 //! # }
 //! ```
 //!
-//! Without a policy the filter is not in the chain at all: that is how the harness is tested.
-//! Everything a test starts ends with it: processes are killed on drop, files live in a
-//! temporary directory.
+//! Without a policy the filter is not in the chain at all, which is how the harness itself is
+//! tested. Everything that a test starts ends with it: processes are killed on drop, and files live
+//! in a temporary directory.
 
 pub mod browser;
 pub mod client;

@@ -1,7 +1,7 @@
 //! Envoy's metrics as Prometheus would read them.
 //!
-//! The tests read the Prometheus page and not Envoy's own names, since labels are what users
-//! build alerts on, and they exist only where the shipped `stats_tags` are right.
+//! The tests read the Prometheus page and not Envoy's own names, since users build alerts on
+//! labels, and labels exist only if the shipped `stats_tags` are right.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,18 +24,18 @@ pub struct Series {
     pub value: f64,
 }
 
-/// All series at one moment.
+/// All series at one point in time.
 #[derive(Clone, Debug)]
 pub struct Metrics(Vec<Series>);
 
 impl Metrics {
-    /// Reads the text format; comments and lines of another form are passed over.
+    /// Parses the text format. Comments and unknown lines are skipped.
     pub fn parse(page: &str) -> Self {
         Self(page.lines().filter_map(series).collect())
     }
 
-    /// The value of the series of that name with these labels, summed where several carry them;
-    /// 0 where there is none, since a counter that never moved is not on the page.
+    /// The sum of all series of this name with these labels; 0 if there is none, since a counter
+    /// that never moved is not on the page.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.named(name)
             .filter(|series| series.carries(labels))
@@ -43,12 +43,12 @@ impl Metrics {
             .sum::<f64>() as u64
     }
 
-    /// Every series of that name.
+    /// All series of this name.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &Series> {
         self.0.iter().filter(move |series| series.name == name)
     }
 
-    /// Every series whose name begins so.
+    /// All series whose names start with this prefix.
     pub fn beginning(&self, prefix: &str) -> impl Iterator<Item = &Series> {
         self.0
             .iter()

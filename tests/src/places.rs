@@ -1,22 +1,22 @@
-//! Where the things are that a test runs: Envoy, the module, the shipped files.
+//! Paths that tests use: Envoy, the modules, the shipped files.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The folder of the workspace.
+/// The workspace folder.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the tests live in a workspace")
 }
 
-/// The Envoy to run: `ENVOY_BIN`, else the one that `make setup` fetched.
+/// The Envoy binary: `ENVOY_BIN`, or the one that `make setup` fetches.
 ///
 /// # Panics
 ///
-/// Where there is none, with what to do about it.
+/// Panics if it is missing, with the command that fetches it.
 pub fn envoy() -> PathBuf {
     let path =
         env::var_os("ENVOY_BIN").map_or_else(|| root().join(".venv/bin/envoy"), PathBuf::from);
@@ -28,11 +28,11 @@ pub fn envoy() -> PathBuf {
     path
 }
 
-/// The module under test, as it is shipped.
+/// The module under test, as shipped.
 ///
 /// # Panics
 ///
-/// Where it is not built, with what to do about it.
+/// Panics if it is not built, with the command that builds it.
 pub fn module() -> PathBuf {
     built("wasm32-wasip1/release/spillway.wasm", "make wasm")
 }
@@ -52,22 +52,22 @@ fn built(path: &str, by: &str) -> PathBuf {
 ///
 /// # Panics
 ///
-/// Where it is not built, with what to do about it.
+/// Panics if it is not built, with the command that builds it.
 pub fn empty() -> PathBuf {
     built("wasm32-wasip1/release/empty.wasm", "make guests")
 }
 
-/// The plugin that logs what a host says, `tests/guests/witness`.
+/// The plugin that logs what a host returns, `tests/guests/witness`.
 ///
 /// # Panics
 ///
-/// Where it is not built, with what to do about it.
+/// Panics if it is not built, with the command that builds it.
 pub fn witness() -> PathBuf {
     built("wasm32-wasip1/release/witness.wasm", "make guests")
 }
 
-/// The example bootstrap for users. Every Envoy of the tests is made from it, so that what is
-/// shipped is what is tested.
+/// The example bootstrap for users. Every Envoy of the tests is built from it, so that the shipped
+/// file is the tested one.
 pub fn shipped_bootstrap() -> Value {
     shipped_deployment("envoy.yaml")
 }

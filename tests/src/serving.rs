@@ -1,6 +1,7 @@
-//! A server on a free port of the loopback, for HTTP/1.1 and HTTP/2 alike.
+//! A server on a free loopback port, for HTTP/1.1 and HTTP/2.
 //!
-//! Both scripted upstreams stand on it: one accept loop, whose end takes all its connections along.
+//! Both scripted upstreams are built on it: one accept loop, which closes all its connections when
+//! it ends.
 
 use std::error::Error;
 use std::io;
@@ -17,15 +18,15 @@ use tokio::task::{JoinHandle, JoinSet};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A running server; dropped, its port refuses connections and those it has are cut.
+/// A running server. Dropping it closes its port and its connections.
 pub(crate) struct Serving {
     pub(crate) address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Serving {
-    /// Starts to answer every request by `answer`. An error from it resets the connection, or the
-    /// stream where it is HTTP/2.
+    /// Starts a server that responds to every request with `answer`. An error from it resets the
+    /// connection, or the stream with HTTP/2.
     pub(crate) async fn start<A, B>(answer: A) -> Self
     where
         A: AsyncAnswer<B>,
@@ -46,7 +47,7 @@ impl Drop for Serving {
     }
 }
 
-/// What answers a request; one for each connection is cloned off.
+/// The request handler, cloned for each connection.
 pub(crate) trait AsyncAnswer<B>: Clone + Send + 'static {
     fn answer(
         &self,
@@ -75,7 +76,7 @@ where
         let answer = answer.clone();
         async move { answer.answer(request).await }
     });
-    // Connections that end badly are what these servers are for.
+    // Errors are ignored: many tests end connections badly on purpose.
     let _ended = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;

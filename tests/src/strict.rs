@@ -1,25 +1,24 @@
-//! A client that forgives nothing: what it takes for an answer is one by RFC 9112, to the last
-//! byte.
+//! A strict client: it accepts a response only if it follows RFC 9112 to the last byte.
 //!
-//! Other clients mend what they can, such as a length that is wrong by a little, or bytes behind
-//! the end, and a test that looks through their eyes never sees it.
+//! Other clients tolerate what they can, such as a slightly wrong length or bytes after the end, so
+//! a test that uses them never notices.
 
-/// An answer in which nothing was wrong.
+/// A valid response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Strict {
     pub status: u16,
-    /// Names in lower case, and values.
+    /// Lower-case names with their values.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Strict {
-    /// Reads all that came on a connection until it was closed, in answer to a request of this
-    /// method.
+    /// Parses everything that a connection received until it closed, in response to a request with
+    /// this method.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub fn parse(method: &str, bytes: &[u8]) -> Result<Strict, String> {
         let mut lines = [httparse::EMPTY_HEADER; 100];
         let mut head = httparse::Response::new(&mut lines);
@@ -48,11 +47,11 @@ impl Strict {
         Ok(Strict { body, ..answer })
     }
 
-    /// The only value of a header; `None` where it is absent.
+    /// The single value of a header; `None` if missing.
     ///
     /// # Panics
     ///
-    /// Where it stands there twice.
+    /// Panics if the header is repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(other, _)| other == name);
         let value = values.next().map(|(_, value)| &**value);
@@ -63,7 +62,7 @@ impl Strict {
         value
     }
 
-    /// The body of a message whose bytes behind the head these are (RFC 9112, 6.3).
+    /// The body of a message, given the bytes after its head (RFC 9112, 6.3).
     fn framed(&self, method: &str, rest: &[u8]) -> Result<Vec<u8>, String> {
         let once = |name: &str| match self.headers.iter().filter(|it| it.0 == name).count() {
             0 | 1 => Ok(self.header(name)),

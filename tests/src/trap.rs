@@ -1,8 +1,8 @@
-//! A module that traps where a test wants it.
+//! A module that traps in a chosen callback.
 //!
-//! The filter has no hook for tests, and a trap in it would be a bug to be mended. So the module
-//! that is shipped is rewritten: one callback which the filter leaves to the SDK traps at once, and
-//! everything else is as it was. A request that meets the callback takes its worker's machine down.
+//! The filter has no hook for tests, and a trap in it would be a bug to fix. The shipped module is
+//! rewritten instead: one callback that the filter leaves to the SDK traps at once, and everything
+//! else is unchanged. A request that reaches the callback takes down its worker's VM.
 
 use std::convert::Infallible;
 
@@ -10,11 +10,11 @@ use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, Function, Module};
 use wasmparser::{ExternalKind, FunctionBody, Parser, Payload, TypeRef};
 
-/// The module with `unreachable` for the body of an exported function.
+/// Replaces the body of an exported function by `unreachable`.
 ///
 /// # Panics
 ///
-/// Where it exports no such function, or the same one by another name too.
+/// Panics if the module exports no such function, or exports it under a second name.
 pub(crate) fn trapping(module: &[u8], export: &str) -> Vec<u8> {
     let function = exported(module, export) - imported(module);
     let mut rewriting = Trapping { function, next: 0 };
@@ -26,7 +26,7 @@ pub(crate) fn trapping(module: &[u8], export: &str) -> Vec<u8> {
 }
 
 struct Trapping {
-    /// Counted among the functions that have a body.
+    /// Index among the functions that have a body.
     function: u32,
     next: u32,
 }
@@ -51,7 +51,7 @@ impl Reencode for Trapping {
     }
 }
 
-/// The index of an exported function.
+/// Returns the index of an exported function.
 fn exported(module: &[u8], name: &str) -> u32 {
     let mut functions = Vec::new();
     for payload in payloads(module) {
@@ -69,7 +69,7 @@ fn exported(module: &[u8], name: &str) -> u32 {
     index
 }
 
-/// How many functions are imported: they come before those with a body.
+/// Number of imported functions, which come before those with a body.
 fn imported(module: &[u8]) -> u32 {
     let mut count = 0;
     for payload in payloads(module) {

@@ -1,9 +1,8 @@
-//! A scripted upstream: healthy, failing, slow, silent or rude, as the test wants at that moment.
+//! A scripted upstream: healthy, failing, slow, silent or misbehaving, as the test asks.
 //!
-//! What a request gets is decided by its `x-script` header (`x-script-again` where it says that it
-//! is another attempt), else by what was set for its path,
-//! else by the reply for all. The upstream remembers every request, so that a test can tell
-//! what the circuit let through.
+//! A request's `x-script` header chooses its reply (`x-script-again` for a retry), otherwise the
+//! reply set for its path, otherwise the reply for all. The upstream records every request, so that
+//! a test can tell what the circuit admitted.
 
 pub mod reply;
 mod serve;
@@ -21,19 +20,19 @@ use stage::Stage;
 use crate::eventually::eventually;
 use crate::serving::Serving;
 
-/// A running upstream and the handle that scripts it. It ends when dropped.
+/// A running upstream and the handle that scripts it. Dropping it stops the server.
 pub struct Upstream {
     serving: Serving,
     stage: Arc<Stage>,
 }
 
-/// A request that arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
-    /// Empty until the body has come in whole.
+    /// Empty until the body is complete.
     pub body: Bytes,
 }
 
@@ -47,28 +46,29 @@ impl Upstream {
         }
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.serving.address
     }
 
-    /// From now on every request gets this reply, but for paths with one of their own.
+    /// Sets the reply to all further requests, except for paths with their own.
     pub fn reply(&self, reply: Reply) {
         self.stage.set_reply(reply);
     }
 
-    /// From now on requests of this path (without its query) get this reply.
+    /// Sets the reply to further requests with this path (without query).
     pub fn reply_on(&self, path: &str, reply: Reply) {
         self.stage.set_reply_on(path, reply);
     }
 
-    /// From now on requests wait at a gate until [`Upstream::release`] or [`Upstream::open_gate`].
-    /// They count as hits when they arrive; their reply is chosen when they pass the gate.
+    /// Makes further requests wait at a gate until [`Upstream::release`] or
+    /// [`Upstream::open_gate`]. They count as hits on arrival; their reply is chosen when they pass
+    /// the gate.
     pub fn close_gate(&self) {
         self.stage.gate.send_replace(Some(0));
     }
 
-    /// Lets so many requests through the gate, waiting ones or later ones.
+    /// Admits this many requests through the gate, waiting or later ones.
     pub fn release(&self, count: usize) {
         self.stage.gate.send_modify(|passes| {
             if let Some(passes) = passes {
@@ -77,22 +77,22 @@ impl Upstream {
         });
     }
 
-    /// Lets every request through, and those to come.
+    /// Admits all waiting and later requests.
     pub fn open_gate(&self) {
         self.stage.gate.send_replace(None);
     }
 
-    /// How many requests have arrived.
+    /// Number of requests received.
     pub fn hits(&self) -> usize {
         self.stage.count(|_any| true)
     }
 
-    /// How many requests of this path (without its query) have arrived.
+    /// Number of requests received with this path (without query).
     pub fn hits_on(&self, path: &str) -> usize {
         self.stage.count(|seen| seen.uri.path() == path)
     }
 
-    /// How many requests have arrived with this header of this value.
+    /// Number of requests received with this header and value.
     pub fn hits_with(&self, name: &str, value: &str) -> usize {
         self.stage.count(|seen| {
             seen.headers
@@ -102,22 +102,22 @@ impl Upstream {
         })
     }
 
-    /// Every request that has arrived, in order.
+    /// Every request received, in order.
     pub fn requests(&self) -> Vec<Seen> {
         self.stage.seen()
     }
 
-    /// Forgets the requests so far.
+    /// Clears the recorded requests.
     pub fn forget(&self) {
         self.stage.forget();
     }
 
-    /// How many requests have arrived that are not answered yet and whose caller is still there.
+    /// Number of requests that have no response yet and whose client is still connected.
     pub fn in_flight(&self) -> usize {
         *self.stage.in_flight.borrow()
     }
 
-    /// Waits until exactly so many requests are unanswered.
+    /// Waits until exactly this many requests have no response yet.
     pub async fn in_flight_reaches(&self, count: usize) {
         eventually(&format!("{count} requests at the upstream"), async || {
             self.in_flight() == count

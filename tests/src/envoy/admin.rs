@@ -1,4 +1,4 @@
-//! What the admin interface tells about a starting or running Envoy.
+//! Queries of the admin interface of a starting or running Envoy.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use super::Refusal;
 use super::process::Process;
 use crate::client::Client;
 
-/// How long a metric may lag behind the answer; shorter than all patience, so that a test that
-/// expects the wrong number fails with the numbers that there are.
+/// How long a metric may lag behind the response. Shorter than [`PATIENCE`](crate::eventually), so
+/// that a test that expects the wrong number fails with the actual numbers.
 pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
-/// Where each listener is, once there are so many and the workers accept connections.
+/// The addresses of the listeners, once there are this many and the workers accept connections.
 pub(super) async fn listeners(
     process: &Process,
     admin: &Client,
@@ -31,7 +31,7 @@ pub(super) async fn listeners(
         .await
 }
 
-/// Name and address of a listener that has its port.
+/// The name and address of a listener that has its port.
 fn place(status: &Value) -> Option<(String, SocketAddr)> {
     let socket = &status["local_address"]["socket_address"];
     let ip = socket["address"].as_str()?.parse().ok()?;
@@ -40,7 +40,7 @@ fn place(status: &Value) -> Option<(String, SocketAddr)> {
     (port != 0).then_some((name, SocketAddr::new(ip, port)))
 }
 
-/// One statistic by its full name; 0 where it is absent or the interface does not answer.
+/// One statistic by its full name; 0 if missing or if the interface does not respond.
 pub(super) async fn stat(admin: &Client, name: &str) -> u64 {
     let path = format!("/stats?format=json&filter=^{name}$");
     let page = page(admin, &path).await.unwrap_or_default();

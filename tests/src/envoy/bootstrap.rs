@@ -1,8 +1,8 @@
-//! Envoy's configuration: the shipped bootstrap with the test's wishes written over it.
+//! Envoy's configuration: the shipped bootstrap with the test's settings written over it.
 //!
-//! It is not put together here from scratch, since then a mistake in the file that users copy
-//! would go unseen. Ports, paths and clusters are the test's; the filter's stanza, the tags of
-//! the metrics and the form of the access log are the shipped ones.
+//! It is not built from scratch, since a mistake in the file that users copy would then go
+//! unnoticed. Ports, paths and clusters are the test's; the filter's stanza, the metric tags and
+//! the access log format are the shipped ones.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use super::setting::{INGRESS, Setting, UPSTREAM};
 use crate::places;
 
-/// Room for a header of 60 KiB, which Envoy's default would refuse before any filter sees it.
+/// Allows a header of 60 KiB, which Envoy's default would reject before any filter sees it.
 const REQUEST_HEADERS_KB_MAX: u64 = 96;
 
-/// How long a caller whose answer broke off waits for the connection's end; Envoy's default is a
-/// second, to be kind to callers that are far away.
+/// How long a client with a truncated response waits for the connection to close. Envoy's default
+/// is one second, for the benefit of distant clients.
 const DELAYED_CLOSE: &str = "0.1s";
 
-/// The file of the module that traps, in the folder of its Envoy.
+/// The file of the trapping module, in the folder of its Envoy.
 pub const TRAPPING: &str = "trapping.wasm";
 
-/// The bootstrap of a setting, with its files in `folder`.
+/// Builds the bootstrap of a setting, with its files in `folder`.
 pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
     let mut shipped = places::shipped_bootstrap();
     shipped["admin"]["address"] = free_port();
@@ -55,7 +55,7 @@ fn listeners(setting: &Setting, folder: &Path) -> Vec<Value> {
 fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     let mut listener = places::shipped_bootstrap()["static_resources"]["listeners"][0].take();
     listener["name"] = json!(name);
-    // Statistics go by the address otherwise, which is the same for all free ports.
+    // Without a prefix, statistics are named by the address, which is the same for all free ports.
     listener["stat_prefix"] = json!(name);
     listener["address"] = free_port();
     if setting.balanced {
@@ -80,7 +80,7 @@ fn listener(name: &str, setting: &Setting, folder: &Path) -> Value {
     listener
 }
 
-/// The listeners as the file from which Envoy takes updates.
+/// Builds the listeners file from which Envoy takes updates.
 pub fn discovery(setting: &Setting, folder: &Path, version: u64) -> Value {
     let mut listeners = listeners(setting, folder);
     for listener in &mut listeners {
@@ -89,7 +89,7 @@ pub fn discovery(setting: &Setting, folder: &Path, version: u64) -> Value {
     json!({"version_info": version.to_string(), "resources": listeners})
 }
 
-/// A cluster of one endpoint.
+/// Builds a cluster with one endpoint.
 pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
     let mut cluster = json!({
         "name": name,

@@ -1,4 +1,4 @@
-//! The process and its folder.
+//! An Envoy process and its folder.
 
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -18,7 +18,7 @@ use crate::eventually::found;
 use crate::places;
 use crate::trap::trapping;
 
-/// Lines of the log that a failing test prints.
+/// Number of log lines that a failing test prints.
 const LOG_TAIL: usize = 60;
 
 pub(super) struct Process {
@@ -51,7 +51,7 @@ impl Process {
         }
     }
 
-    /// A client of the admin interface, once there is one.
+    /// The admin interface's client, once it is up.
     pub(super) async fn admin(&self) -> Result<Client, Refusal> {
         let file = self.folder.path().join("admin");
         self.while_alive("Envoy's admin address", async || {
@@ -61,7 +61,7 @@ impl Process {
         .map(Client::new)
     }
 
-    /// Waits for what `look` finds, but only for as long as the process lives.
+    /// Waits until `look` finds something, or until the process exits.
     pub(super) async fn while_alive<T>(
         &self,
         what: &str,
@@ -90,7 +90,7 @@ impl Process {
         number.and_then(|n| n.parse().ok()).expect("a size in kB")
     }
 
-    /// The sum over all threads, of which Envoy ends none: `/proc/ID/stat` has the sum itself, but
+    /// The sum over all threads; Envoy never ends one. `/proc/ID/stat` has the sum itself, but only
     /// in steps of ten milliseconds.
     pub(super) fn cpu_time(&self) -> Duration {
         let threads = fs::read_dir(self.of_kernel("task")).expect("a live process");
@@ -103,7 +103,7 @@ impl Process {
         Duration::from_nanos(threads.map(of_thread).sum())
     }
 
-    /// What the kernel tells of the process.
+    /// The kernel's status of the process.
     fn of_kernel(&self, name: &str) -> PathBuf {
         let id = self.child.lock().expect("the child").id();
         PathBuf::from(format!("/proc/{id}/{name}"))
@@ -113,8 +113,7 @@ impl Process {
         self.folder.path()
     }
 
-    /// Puts a file in the place of another in one step: Envoy watches for the move, and must
-    /// never read half a file.
+    /// Replaces a file atomically. Envoy watches for the move and must never read half a file.
     pub(super) fn replace(&self, name: &str, value: &Value) {
         let next = self.folder.path().join("next");
         write(&next, value);
@@ -146,7 +145,7 @@ impl Drop for Process {
     }
 }
 
-/// Asks Envoy whether a bootstrap is good, without starting it; what it wrote where it is not.
+/// Validates a bootstrap without starting Envoy. `Err` has Envoy's output.
 pub fn validate(bootstrap: &Value) -> Result<(), String> {
     let folder = TempDir::with_prefix("spillway-").expect("a temporary folder");
     let config = folder.path().join("envoy.json");
@@ -167,12 +166,12 @@ pub fn validate(bootstrap: &Value) -> Result<(), String> {
 fn command(config: &Path, folder: &Path, concurrency: usize) -> Command {
     let path = |name: &str| -> PathBuf { folder.join(name) };
     let mut command = Command::new(places::envoy());
-    // Hot restart would keep shared memory that outlives a killed process.
+    // Hot restart would leave shared memory behind after the process is killed.
     command.arg("--disable-hot-restart");
     command.arg("--config-path").arg(config);
     command.arg("--admin-address-path").arg(path("admin"));
     command.args(["--concurrency", &concurrency.to_string()]);
-    // At its start the main component lists every extension there is, pages of them.
+    // At startup the main component lists every extension, which takes pages.
     command.args([
         "--log-level",
         "info",
@@ -180,7 +179,7 @@ fn command(config: &Path, folder: &Path, concurrency: usize) -> Command {
         "main:warning",
     ]);
     command.args(["--file-flush-interval-msec", "20"]);
-    // Connections of a replaced configuration end soon and not after ten minutes.
+    // Drains connections of a replaced configuration soon and not after ten minutes.
     command.args(["--drain-time-s", "1"]);
     command
 }

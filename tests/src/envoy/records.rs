@@ -1,4 +1,4 @@
-//! Reading what Envoy and the filter write: the log and the access log.
+//! Parsers for the log and the access log.
 
 use regex::Regex;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(super) fn matching(log: &str, pattern: &str) -> Vec<String> {
         .collect()
 }
 
-/// The filter's JSON lines stand behind the prefix that Envoy gives to each line of its log.
+/// The filter's JSON lines follow the prefix that Envoy gives each line of its log.
 pub(super) fn transitions(log: &str) -> Vec<Value> {
     let objects = log
         .lines()
@@ -22,7 +22,7 @@ pub(super) fn transitions(log: &str) -> Vec<Value> {
         .collect()
 }
 
-/// One object for each whole line; the last line may still be on its way.
+/// Returns one object per complete line. The last line may be incomplete.
 pub(super) fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())

@@ -1,4 +1,4 @@
-//! What a test asks of an Envoy before it starts.
+//! The setting of an Envoy before it starts.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::bootstrap::{cluster, overwrite};
 use super::{Envoy, Refusal};
 
-/// The name of the cluster that every Envoy of the tests has.
+/// Name of the cluster that every Envoy of the tests has.
 pub const UPSTREAM: &str = "upstream";
 
-/// The name of the listener that every Envoy of the tests has.
+/// Name of the listener that every Envoy of the tests has.
 pub const INGRESS: &str = "ingress";
 
-/// The name of the listener of [`Setting::admin_listener`].
+/// Name of the listener that [`Setting::admin_listener`] adds.
 pub const ADMIN: &str = "admin";
 
-/// An Envoy yet to be started.
+/// An Envoy that has not started yet.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub(super) clusters: Vec<Value>,
@@ -27,23 +27,23 @@ pub struct Setting {
     pub(super) route_timeout: Duration,
     pub(super) before: Vec<Value>,
     pub(super) after: Vec<Value>,
-    /// The plugin's configuration as it is handed over; without one, the filter is left out.
+    /// The plugin configuration as Envoy receives it. `None` leaves the filter out.
     pub(super) policy: Option<String>,
     pub(super) plugin: Value,
     pub(super) manager: Value,
     pub(super) router: Value,
     pub(super) virtual_host: Value,
-    /// Headers that the proxy takes off requests before it routes them.
+    /// Headers that the proxy removes from requests before routing.
     pub(super) internal_headers: Vec<String>,
     pub(super) concurrency: usize,
-    /// Whether each new connection goes to the worker that has the fewest.
+    /// Whether each new connection goes to the worker with the fewest.
     pub(super) balanced: bool,
-    /// How much of a message is buffered; Envoy's default is 1 MiB.
+    /// Limit on the buffered bytes of a message; Envoy's default is 1 MiB.
     pub(super) buffer_limit: Option<u32>,
     pub(super) listener_on_disk: bool,
-    /// The callback in which the filter traps.
+    /// Callback in which the filter traps.
     pub(super) trap_in: Option<String>,
-    /// Further listeners, each with the setting that it is made from.
+    /// Further listeners, each with its setting.
     pub(super) listeners: Vec<(String, Setting)>,
     refused: Vec<Arc<TcpSocket>>,
     silent: Vec<Arc<Silent>>,
@@ -74,12 +74,12 @@ impl Setting {
         }
     }
 
-    /// Puts Spillway into the chain with this policy.
+    /// Adds Spillway to the chain with this policy.
     pub fn policy(self, policy: Value) -> Self {
         self.policy_text(&policy.to_string())
     }
 
-    /// Puts Spillway into the chain with any text for a policy.
+    /// Adds Spillway to the chain with arbitrary text as its policy.
     pub fn policy_text(mut self, text: &str) -> Self {
         self.policy = Some(text.to_owned());
         self
@@ -91,19 +91,19 @@ impl Setting {
         self
     }
 
-    /// Has Spillway trap in one of its callbacks, such as `proxy_on_response_trailers`.
+    /// Makes Spillway trap in one of its callbacks, such as `proxy_on_response_trailers`.
     pub fn trap_in(mut self, callback: &str) -> Self {
         self.trap_in = Some(callback.to_owned());
         self
     }
 
-    /// Puts a filter in front of Spillway.
+    /// Adds a filter before Spillway.
     pub fn before(mut self, filter: Value) -> Self {
         self.before.push(filter);
         self
     }
 
-    /// Puts a filter between Spillway and the router.
+    /// Adds a filter between Spillway and the router.
     pub fn after(mut self, filter: Value) -> Self {
         self.after.push(filter);
         self
@@ -119,7 +119,7 @@ impl Setting {
         self
     }
 
-    /// Adds a cluster, and a route to it: requests with `x-to: NAME`, of the route NAME.
+    /// Adds a cluster and a route NAME to it, for requests with `x-to: NAME`.
     pub fn cluster(mut self, name: &str, address: SocketAddr) -> Self {
         self.clusters.push(cluster(name, address, false));
         self.route(json!({
@@ -129,21 +129,21 @@ impl Setting {
         }))
     }
 
-    /// Adds a cluster of any kind, without a route to it.
+    /// Adds a cluster of any kind, without a route.
     pub fn clusters(mut self, cluster: Value) -> Self {
         self.clusters.push(cluster);
         self
     }
 
-    /// Adds a cluster whose port refuses connections, and a route as [`Setting::cluster`] does.
+    /// Adds a cluster whose port refuses connections, with a route as [`Setting::cluster`] adds it.
     pub fn refused_cluster(mut self, name: &str) -> Self {
         let (address, socket) = refused_port();
         self.refused.push(socket);
         self.cluster(name, address)
     }
 
-    /// Adds a cluster whose port answers no attempt to connect, which Envoy gives up after
-    /// `connect_timeout`, and a route as [`Setting::cluster`] does.
+    /// Adds a cluster whose port never completes a connection attempt, so that `connect_timeout`
+    /// ends it, with a route as [`Setting::cluster`] adds it.
     pub fn silent_cluster(mut self, name: &str, connect_timeout: &str) -> Self {
         let silent = Silent::new();
         let address = silent.listener.local_addr().expect("a bound port");
@@ -156,7 +156,7 @@ impl Setting {
     ///
     /// # Panics
     ///
-    /// Where there is no cluster of that name.
+    /// Panics if no cluster has that name.
     pub fn cluster_fields(mut self, name: &str, fields: Value) -> Self {
         let mut clusters = self.clusters.iter_mut();
         let cluster = clusters.find(|cluster| cluster["name"] == name);
@@ -176,13 +176,13 @@ impl Setting {
         self
     }
 
-    /// Changes fields of the virtual host, such as what it sets for its filters.
+    /// Changes fields of the virtual host, such as its per-filter configuration.
     pub fn virtual_host(mut self, fields: Value) -> Self {
         self.virtual_host = fields;
         self
     }
 
-    /// Has the proxy take a header off requests from outside before it routes them.
+    /// Makes the proxy remove a header from external requests before routing.
     pub fn internal_header(mut self, name: &str) -> Self {
         self.internal_headers.push(name.to_owned());
         self
@@ -206,8 +206,8 @@ impl Setting {
         self
     }
 
-    /// Gives each new connection to the worker that has the fewest, so that connections which stay
-    /// open spread evenly; see [`Envoy::client_per_worker`].
+    /// Gives each new connection to the worker with the fewest, so that long-lived connections
+    /// spread evenly; see [`Envoy::client_per_worker`].
     pub fn balanced(mut self) -> Self {
         self.balanced = true;
         self
@@ -219,8 +219,8 @@ impl Setting {
         self
     }
 
-    /// Adds a listener, which begins as the first one is by now and is then changed. Only what
-    /// belongs to a listener counts; clusters and workers are the same for all.
+    /// Adds a listener: a copy of the first one as it is now, with changes. Only listener settings
+    /// count; all listeners share clusters and workers.
     pub fn listener(mut self, name: &str, change: impl FnOnce(Setting) -> Setting) -> Self {
         let beginning = Setting {
             listeners: Vec::new(),
@@ -230,8 +230,8 @@ impl Setting {
         self
     }
 
-    /// Adds a listener of the name [`ADMIN`] whose Spillway has a configuration of its own: the
-    /// same plugin in the same machines, and no upstream behind it.
+    /// Adds a listener named [`ADMIN`] whose Spillway has its own configuration: the same plugin in
+    /// the same VMs, without an upstream behind it.
     pub fn admin_listener(self, configuration: Value) -> Self {
         let nothing = json!({
             "name": "nothing",
@@ -243,17 +243,17 @@ impl Setting {
         })
     }
 
-    /// Loads the listeners from a file, so that [`Envoy::update`] can change them.
+    /// Loads the listeners from a file, so that [`Envoy::update`] can replace them.
     pub fn listener_on_disk(mut self) -> Self {
         self.listener_on_disk = true;
         self
     }
 
-    /// Starts Envoy and waits until it answers.
+    /// Starts Envoy and waits until it accepts requests.
     ///
     /// # Panics
     ///
-    /// Where it does not start, with its log.
+    /// Panics with Envoy's log if it does not start.
     pub async fn start(self) -> Envoy {
         match self.try_start().await {
             Ok(envoy) => envoy,
@@ -261,23 +261,23 @@ impl Setting {
         }
     }
 
-    /// Starts Envoy, or returns what it wrote when it refused its configuration.
+    /// Starts Envoy. `Err` has its output if it rejected its configuration.
     pub async fn try_start(self) -> Result<Envoy, Refusal> {
         Envoy::launch(self).await
     }
 }
 
-/// A port whose queue of new connections is full, so that the system drops further attempts.
+/// A port whose accept queue is full, so that the kernel drops further connection attempts.
 #[derive(Debug)]
 struct Silent {
     listener: TcpListener,
     _queue: Vec<TcpStream>,
 }
 
-/// More connections than a queue for one takes.
+/// More connections than an accept queue of length one takes.
 const QUEUE: usize = 4;
 
-/// How long an attempt to connect may take that is not dropped.
+/// How long a connection attempt may take unless it is dropped.
 const CONNECT: Duration = Duration::from_millis(50);
 
 impl Silent {
@@ -297,8 +297,8 @@ impl Silent {
     }
 }
 
-/// A port that is taken without anybody listening: connections to it are refused, and no other
-/// test can be given it meanwhile.
+/// A bound port that nobody listens on: it refuses connections, and the kernel gives it to no other
+/// test meanwhile.
 fn refused_port() -> (SocketAddr, Arc<TcpSocket>) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket

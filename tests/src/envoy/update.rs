@@ -1,24 +1,24 @@
-//! Changing the configuration of a running Envoy.
+//! Configuration updates of a running Envoy.
 
 use super::{Envoy, Setting, bootstrap};
 use crate::eventually::{eventually, found};
 
-/// What Envoy made of a new configuration.
+/// Envoy's verdict on a new configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update {
     Accepted,
-    /// The old one keeps serving.
+    /// Envoy rejected it, and the old one still serves.
     Refused,
 }
 
 impl Envoy {
     /// Gives the running Envoy a changed listener, such as one with another policy, and waits for
-    /// its verdict. Connections made before keep the old one for about a second: ask with
-    /// [`crate::Client::unpooled`]. Clusters cannot be changed.
+    /// its verdict. Existing connections keep the old listener for about a second, so send requests
+    /// with [`crate::Client::unpooled`]. Clusters cannot be changed.
     ///
     /// # Panics
     ///
-    /// Where the listener was not started with [`Setting::listener_on_disk`].
+    /// Panics if Envoy was not started with [`Setting::listener_on_disk`].
     pub async fn update(&mut self, change: impl FnOnce(Setting) -> Setting) -> Update {
         assert!(
             self.setting.listener_on_disk,
@@ -44,7 +44,7 @@ impl Envoy {
         verdict
     }
 
-    /// Waits until connections made before the last update are gone.
+    /// Waits until connections from before the last update have closed.
     pub async fn old_connections_end(&self) {
         eventually("the end of the replaced listener", async || {
             let chains = self
@@ -64,7 +64,7 @@ impl Envoy {
     }
 }
 
-/// How often Envoy has said each.
+/// Numbers of accepted and rejected updates so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Verdicts {
     accepted: u64,

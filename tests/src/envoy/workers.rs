@@ -1,9 +1,9 @@
-//! Choosing the worker that serves a request.
+//! Selection of the worker that serves a request.
 //!
-//! A worker is not chosen by the request but by the connection that it comes on, when Envoy
-//! accepts that. So a client that stays on one connection stays with one worker, whichever it is;
-//! and with [`Setting::balanced`](super::Setting::balanced) as many connections as there are
-//! workers have one each.
+//! Envoy assigns a worker to each connection when it accepts it, not to each request. A client that
+//! stays on one connection therefore stays with one worker. With
+//! [`Setting::balanced`](super::Setting::balanced), opening one connection per worker reaches every
+//! worker.
 
 use super::Envoy;
 use super::setting::INGRESS;
@@ -11,12 +11,12 @@ use crate::client::Client;
 use crate::eventually::eventually;
 
 impl Envoy {
-    /// A client for each worker. They live until the listener is replaced; other connections must
-    /// be as many on each worker, and stay.
+    /// Creates one client per worker. They live until the listener is replaced. Other connections
+    /// must be equally many on each worker, and must stay open.
     ///
     /// # Panics
     ///
-    /// Where the setting was not balanced, or a worker got none.
+    /// Panics if the setting was not balanced, or if a worker got no connection.
     pub async fn client_per_worker(&self) -> Vec<Client> {
         assert!(self.setting.balanced, "connections are not balanced");
         let before = self.connections_per_worker().await;

@@ -1,4 +1,4 @@
-//! Calls to the scripted service, unary and server-streaming.
+//! The client of the scripted service, for unary and streaming calls.
 
 use std::net::SocketAddr;
 
@@ -13,32 +13,32 @@ use tonic_prost::ProstCodec;
 
 use super::{PATH, Said};
 
-/// Calls the service at one address, over one HTTP/2 connection.
+/// A client of one address, over one HTTP/2 connection.
 #[derive(Clone)]
 pub struct GrpcClient(Channel);
 
-/// All of a streamed answer.
+/// A complete streamed response.
 #[derive(Clone, Debug)]
 pub struct Streamed {
-    /// What came with the headers.
+    /// Metadata from the headers.
     pub metadata: MetadataMap,
     pub messages: Vec<String>,
-    /// How the call ended; OK where nothing else was told.
+    /// Status of the call; OK if the service sent none.
     pub code: Code,
 }
 
-/// A call in both directions, which neither side has ended.
+/// A bidirectional call that neither side has ended.
 pub struct Conversation {
     messages: Streaming<Said>,
     _sender: mpsc::Sender<Said>,
 }
 
 impl Conversation {
-    /// Waits for the next message; None after the last one.
+    /// Waits for the next message; `None` after the last one.
     ///
     /// # Errors
     ///
-    /// The status with which the call ended.
+    /// Returns the status with which the call ended.
     pub async fn message(&mut self) -> Result<Option<String>, Status> {
         Ok(self.messages.message().await?.map(|said| said.text))
     }
@@ -51,11 +51,11 @@ impl GrpcClient {
         Self(endpoint.connect_lazy())
     }
 
-    /// A call with one message each way.
+    /// Makes a unary call.
     ///
     /// # Errors
     ///
-    /// Whatever status but OK the call ends with, in headers or trailers.
+    /// Returns any status but OK, from headers or trailers.
     pub async fn unary(&self, text: &str) -> Result<Response<Said>, Status> {
         self.unary_with(text, &[]).await
     }
@@ -73,11 +73,11 @@ impl GrpcClient {
             .await
     }
 
-    /// A call with a stream of messages back.
+    /// Makes a server-streaming call.
     ///
     /// # Errors
     ///
-    /// The status, where it came in the headers; one in trailers is in [`Streamed::code`].
+    /// Returns the status if it came in the headers. A status in trailers is in [`Streamed::code`].
     pub async fn stream(&self, text: &str) -> Result<Streamed, Status> {
         let codec = ProstCodec::<Said, Said>::default();
         let answer = self
@@ -105,11 +105,11 @@ impl GrpcClient {
         }
     }
 
-    /// A call whose messages go both ways, until it is dropped.
+    /// Starts a bidirectional call, which lasts until it is dropped.
     ///
     /// # Errors
     ///
-    /// The status, if it came in the headers.
+    /// Returns the status if it came in the headers.
     pub async fn converse(
         &self,
         text: &str,

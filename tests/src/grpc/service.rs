@@ -17,7 +17,7 @@ use tonic_prost::ProstCodec;
 use super::{GrpcReply, Place, Said};
 use crate::serving::{AsyncAnswer, Serving};
 
-/// A running gRPC upstream and the handle that scripts it. It ends when dropped.
+/// A running gRPC upstream and the handle that scripts it. Dropping it stops the server.
 pub struct GrpcUpstream {
     serving: Serving,
     script: Arc<Script>,
@@ -41,22 +41,22 @@ impl GrpcUpstream {
         }
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.serving.address
     }
 
-    /// From now on every call gets this reply.
+    /// Sets the reply to all further calls.
     pub fn reply(&self, reply: GrpcReply) {
         *self.script.reply.lock().expect("a reply") = reply;
     }
 
-    /// How many calls have arrived.
+    /// Number of calls received.
     pub fn hits(&self) -> usize {
         self.calls().len()
     }
 
-    /// The metadata of every call that has arrived, in order.
+    /// The metadata of every call received, in order.
     pub fn calls(&self) -> Vec<HeaderMap> {
         self.script.calls.lock().expect("the calls").clone()
     }

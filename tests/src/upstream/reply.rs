@@ -1,21 +1,21 @@
-//! What the upstream does with a request.
+//! Scripted replies of the upstream.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 
-/// One way to treat a request. Built by naming the ending, then adding to it.
+/// A scripted reply: an ending, plus optional additions.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) trailers: HeaderMap,
-    /// Whether the body goes without a length, in chunks.
+    /// Whether the body is sent in chunks, without a length.
     pub(super) chunked: bool,
     pub(super) delay: Duration,
-    /// Whether it does not wait for the end of the request.
+    /// Whether the reply is sent before the request ends.
     pub(super) early: bool,
     pub(super) ending: Ending,
 }
@@ -38,7 +38,7 @@ impl Default for Reply {
 }
 
 impl Reply {
-    /// A whole response of that status, with the body `ok` where nothing else is said.
+    /// A complete response with this status and, unless set, the body `ok`.
     pub fn status(status: u16) -> Self {
         Self {
             status: StatusCode::from_u16(status).expect("a status"),
@@ -52,7 +52,7 @@ impl Reply {
         }
     }
 
-    /// The connection ends without a response.
+    /// Closes the connection without a response.
     pub fn reset() -> Self {
         Self {
             ending: Ending::ResetBeforeHeaders,
@@ -60,7 +60,7 @@ impl Reply {
         }
     }
 
-    /// Headers and the body come, but the connection breaks before the body's proper end.
+    /// Sends headers and a body, then breaks the connection before the body is complete.
     pub fn reset_mid_body() -> Self {
         Self {
             ending: Ending::ResetMidBody,
@@ -68,7 +68,7 @@ impl Reply {
         }
     }
 
-    /// No answer, ever.
+    /// Never responds.
     pub fn hang() -> Self {
         Self {
             ending: Ending::Hang,
@@ -76,7 +76,7 @@ impl Reply {
         }
     }
 
-    /// Headers and the body come, but never the end.
+    /// Sends headers and a body, but never ends it.
     pub fn hang_mid_body() -> Self {
         Self {
             ending: Ending::HangMidBody,
@@ -90,7 +90,7 @@ impl Reply {
         self
     }
 
-    /// Adds a trailer to a whole response. Only HTTP/2 carries it.
+    /// Adds a trailer to a complete response. Only HTTP/2 carries it.
     pub fn trailer(mut self, name: &str, value: &str) -> Self {
         append(&mut self.trailers, name, value);
         self
@@ -102,29 +102,29 @@ impl Reply {
         self
     }
 
-    /// Sends the body of a whole response in chunks, without a length beforehand.
+    /// Sends the body of a complete response in chunks, without a length.
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
         self
     }
 
-    /// Responds while the request may still be on its way, as both sides of a stream do.
+    /// Responds while the request may still be incomplete, as in bidirectional streams.
     pub fn early(mut self) -> Self {
         self.early = true;
         self
     }
 
-    /// Sets how long the upstream thinks before it does anything.
+    /// Sets the delay before the upstream does anything.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The reply that a request asks for by its `x-script` header: words such as `status=503`,
-    /// `delay_ms=100`, `body=text`, `trailer=grpc-status:0`, `retry-after=7` (any other name is
-    /// a header), `early`, which does not wait for the request's body, and one of `reset`,
-    /// `reset_mid_body`, `hang`, `hang_mid_body` and `trickle`, whose body comes in two chunks with
-    /// pauses. An attempt that says it is not the first asks by `x-script-again` instead.
+    /// Parses the reply that a request asks for in its `x-script` header: words such as
+    /// `status=503`, `delay_ms=100`, `body=text`, `trailer=grpc-status:0`, `retry-after=7` (any
+    /// other name is a header), `early`, which does not wait for the request's body, and one of
+    /// `reset`, `reset_mid_body`, `hang`, `hang_mid_body` and `trickle`, whose body comes in two
+    /// chunks with pauses. A retry uses `x-script-again` instead.
     pub(super) fn scripted<B>(request: &Request<B>) -> Option<Self> {
         let headers = request.headers();
         let again = attempt(headers) > 1;
@@ -156,7 +156,7 @@ impl Reply {
     }
 }
 
-/// The number of an attempt, where it says so.
+/// The attempt number of a request, if it has one.
 fn attempt(headers: &HeaderMap) -> u32 {
     let number = headers.get("x-envoy-attempt-count");
     let number = number.and_then(|it| it.to_str().ok()?.parse().ok());

@@ -1,4 +1,4 @@
-//! The upstream's side of one request.
+//! The handler of one request.
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -18,8 +18,8 @@ use super::reply::{Ending, Reply};
 use super::stage::Stage;
 use crate::serving::AsyncAnswer;
 
-/// How long what was sent may take to leave before the connection is cut: without a pause the
-/// server would throw the headers away with the connection, and the reset come before them.
+/// Pause between the last write and the reset. Without it the server would discard the headers
+/// together with the connection, and the reset would arrive before them.
 const HEAD_START: Duration = Duration::from_millis(50);
 
 type Content = BoxBody<Bytes, io::Error>;
@@ -37,7 +37,7 @@ impl AsyncAnswer<Content> for Answering {
             scripted.unwrap_or_else(|| stage.reply_for(head.uri.path()))
         };
         if reply().early {
-            // The server would refuse what still comes if nobody held the body.
+            // The server would reject the rest of the body if nobody held it.
             tokio::spawn(body.collect());
             return perform(reply()).await;
         }
@@ -67,7 +67,7 @@ async fn perform(reply: Reply) -> io::Result<Response<Content>> {
 
 fn whole(body: Bytes, trailers: HeaderMap, chunked: bool) -> Content {
     if chunked {
-        // A body that comes from elsewhere has no length beforehand.
+        // A streamed body has no known length.
         let (mut sender, channel) = Channel::<Bytes, io::Error>::new(2);
         tokio::spawn(async move {
             let half = body.len() / 2;
@@ -78,7 +78,7 @@ fn whole(body: Bytes, trailers: HeaderMap, chunked: bool) -> Content {
         return channel.boxed();
     }
     let body = Full::new(body);
-    // Nor does one that may have trailers.
+    // Neither does a body that may have trailers.
     if trailers.is_empty() {
         return body.map_err(never).boxed();
     }
@@ -86,7 +86,7 @@ fn whole(body: Bytes, trailers: HeaderMap, chunked: bool) -> Content {
     body.with_trailers(trailers).map_err(never).boxed()
 }
 
-/// The pause before each chunk of a body that trickles.
+/// Pause before each chunk of a trickled body.
 const PAUSE: Duration = Duration::from_millis(30);
 
 fn trickle(body: Bytes, trailers: HeaderMap) -> Content {
@@ -111,7 +111,7 @@ fn unfinished(body: Bytes, ending: Ending) -> Content {
 }
 
 async fn stop_short(mut sender: Sender<Bytes, io::Error>, body: Bytes, ending: Ending) {
-    // HTTP/2 would send a frame of nothing.
+    // HTTP/2 would send an empty frame.
     if !body.is_empty() {
         let _caller_gone = sender.send_data(body).await;
     }

@@ -1,4 +1,4 @@
-//! What the handle of an upstream and its connections share.
+//! State shared by the handle of an upstream and its connections.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::{Reply, Seen};
 
-/// The script of an upstream, and its memory.
+/// The script of an upstream and its recorded requests.
 pub(super) struct Stage {
     memory: Mutex<Memory>,
-    /// How many requests may pass; `None` while the gate stands open.
+    /// Number of requests that may pass; `None` while the gate is open.
     pub(super) gate: watch::Sender<Option<usize>>,
     pub(super) in_flight: watch::Sender<usize>,
 }
@@ -25,8 +25,8 @@ struct Memory {
     forgotten: usize,
 }
 
-/// A request that counts as in flight for as long as this lives: a connection that the caller
-/// closes drops it together with the request's handler.
+/// Counts a request as in flight while it lives. If the client closes the connection, it is dropped
+/// together with the request's handler.
 pub(super) struct Underway<'a>(&'a Stage);
 
 impl Default for Stage {
@@ -62,7 +62,7 @@ impl Stage {
         memory.seen.clear();
     }
 
-    /// Notes an arrival; returns its number, by which its body is added later.
+    /// Records a request. Returns its number, by which its body is added later.
     pub(super) fn arrived<B>(&self, request: &Request<B>) -> (usize, Underway<'_>) {
         let mut memory = self.memory();
         memory.seen.push(Seen {
@@ -83,11 +83,11 @@ impl Stage {
         }
     }
 
-    /// Waits for a pass of the gate and takes it.
+    /// Waits until the gate admits a request, and takes that admission.
     pub(super) async fn pass_gate(&self) {
         let mut passes = self.gate.subscribe();
         loop {
-            // Looking and taking must be one step, or one pass would let two requests through.
+            // Checking and taking must be one step, or one admission would let two requests pass.
             let mut passed = false;
             self.gate.send_if_modified(|passes| {
                 passed = *passes != Some(0);

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-/// A status, and what the host gave.
+/// A status, and the value that the host returned.
 pub type Given<T> = (u32, T);
 
 macro_rules! imports {
@@ -59,7 +59,7 @@ imports! {
         out: *mut *mut u8, len: *mut usize);
 }
 
-/// Takes over the bytes that a call hands out.
+/// Takes ownership of the bytes that a hostcall returned.
 fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Given<Vec<u8>> {
     let (mut data, mut len) = (ptr::null_mut(), 0);
     let status = call(&raw mut data, &raw mut len);
@@ -134,7 +134,7 @@ pub fn map_size(kind: u32) -> Given<usize> {
     number(|out| unsafe { proxy_get_header_map_size(kind, out) })
 }
 
-/// `path` has its segments joined by NUL.
+/// `path` is the segments joined by NUL bytes.
 pub fn property(path: &str) -> Given<Vec<u8>> {
     bytes(|out, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), out, len) })
 }

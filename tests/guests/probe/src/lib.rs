@@ -1,9 +1,8 @@
 //! A guest for tests, built with the official SDK.
 //!
-//! Its configuration says what it is. `plugin NAME ..` on the first line makes it a
-//! small plugin of the kind that people write: see [`plugins`]. Anything else is a
-//! script, and makes it a probe that traces all callbacks to the log and calls the
-//! hostcalls that the script names: see [`script`].
+//! The configuration selects the behaviour. `plugin NAME ..` on the first line runs a small plugin
+//! of the kind that people write: see [`plugins`]. Anything else is a script: the guest then logs
+//! every callback and makes the hostcalls that the script names: see [`script`].
 
 mod host;
 mod plugins;
@@ -18,7 +17,7 @@ proxy_wasm::main! {{
     proxy_wasm::set_root_context(|id| Box::new(Root { id, kind: None }));
 }}
 
-/// What a configuration makes of the module.
+/// The behaviour that a configuration selects.
 trait Kind {
     fn stream(&self, id: u32) -> Box<dyn HttpContext>;
     fn on_configure(&mut self) -> bool {

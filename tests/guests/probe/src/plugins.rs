@@ -1,4 +1,4 @@
-//! Small plugins as people write them, with nothing but the SDK.
+//! Small plugins as people write them, using only the SDK.
 
 mod auth;
 mod cache;
@@ -10,7 +10,7 @@ mod rewrite;
 
 use crate::Kind;
 
-/// The plugin that a configuration names, with its argument.
+/// Creates the plugin that a configuration names, with its argument.
 pub fn by_line(line: &str) -> Option<Box<dyn Kind>> {
     let (name, argument) = line.split_once(' ').unwrap_or((line, ""));
     let argument = argument.to_owned();

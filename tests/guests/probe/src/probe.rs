@@ -1,10 +1,10 @@
-//! The scripted probe: it traces every callback, and runs the script of its phase.
+//! The scripted probe: logs every callback and runs the script of its phase.
 //!
-//! The configuration is the script of the root context, and that of streams whose
-//! request has no header `x-probe`; that header adds phases or replaces them.
+//! The configuration is the script of the root context and of every stream. The request header
+//! `x-probe` adds phases for its stream, or replaces them.
 //!
-//! Phases: `configure tick queue call grpc done` of the root; `rqh rqb rqt rsh rsb rst
-//! call grpc log done` of streams.
+//! Root phases: `configure tick queue call grpc done`. Stream phases: `rqh rqb rqt rsh rsb rst call
+//! grpc log done`.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use crate::script::{Script, Wish};
 
 const REQUEST_HEADERS: u32 = 0;
 
-/// The root.
+/// The root context.
 pub struct Probe {
     id: u32,
     script: Rc<Script>,

@@ -1,12 +1,12 @@
-//! What a probe does, phase by phase.
+//! The actions of a probe, by phase.
 //!
 //! `rqh=get,0,:path|pause;call=resume,0` reads: in the callback of request headers, get
-//! the header `:path` of map 0, then return Pause; when a call is answered, resume the
-//! request. A new line does the same as `;`. Phases are named in [`Phase`]; actions and
-//! their arguments in [`run`]. In arguments, `/` parts the segments of a property's
-//! path, and `_` stands for a space in bodies.
+//! the header `:path` of map 0, then return Pause; when a call's response arrives, resume the
+//! request. A newline separates actions as `;` does. [`Phase`] lists the phases, [`run`] the
+//! actions and their arguments. In arguments, `/` separates the segments of a property path, and
+//! `_` stands for a space in bodies.
 //!
-//! Each action leaves a line in the log: `probe: CONTEXT PHASE ACTION -> STATUS VALUE`.
+//! Each action writes a log line: `probe: CONTEXT PHASE ACTION -> STATUS VALUE`.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Script {
         Script(text.split([';', '\n']).filter_map(phase).collect())
     }
 
-    /// Takes phases over from another script.
+    /// Merges the phases of another script into this one.
     pub fn extend(&mut self, other: Script) {
         for (phase, actions) in other.0 {
             self.0.retain(|(known, _)| *known != phase);
@@ -38,8 +38,7 @@ impl Script {
         }
     }
 
-    /// Does what is said for a phase. The answer is what the actions asked the callback
-    /// to return, if any did.
+    /// Runs the actions of a phase. Returns the callback's return value if an action set one.
     pub fn run(&self, context: u32, phase: &str) -> Option<Wish> {
         let (_, actions) = self.0.iter().find(|(known, _)| known == phase)?;
         let mut wish = None;
@@ -61,7 +60,7 @@ impl Script {
     }
 }
 
-/// What a callback is to return.
+/// The return value of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     Pause,
@@ -172,7 +171,7 @@ fn text((status, value): (u32, Vec<u8>)) -> String {
     shown((status, String::from_utf8_lossy(&value)))
 }
 
-/// Printable bytes as text, others in hexadecimal: the encoding is to be seen.
+/// Formats printable bytes as text and others as hexadecimal, so that the encoding is visible.
 fn bytes((status, value): (u32, Vec<u8>)) -> String {
     let is_text = value.iter().all(|byte| (0x20..0x7f).contains(byte));
     if is_text {

@@ -1,10 +1,10 @@
-//! What a step can do: one hostcall each, and what came of it as text.
+//! The actions of a step: one hostcall each, with its result as text.
 
 use std::time::Duration;
 
 use crate::raw::{self, Said};
 
-/// Runs one step; the text is the status, and the value if there is one.
+/// Runs one step. Returns the status as text, followed by the value if there is one.
 pub fn run(words: &[&str]) -> String {
     let number = |text: &str| text.parse::<u32>().unwrap_or(u32::MAX);
     match *words {
@@ -100,7 +100,7 @@ fn length((status, value): Said) -> String {
     }
 }
 
-/// The status and the names in a map, sorted; of an own `x-` header the value too.
+/// The status and the sorted names in a map; `x-` headers also with their values.
 fn pairs((status, value): Said) -> String {
     let Some(value) = value else {
         return status.to_string();

@@ -1,10 +1,9 @@
-//! A plugin that does what it is told, and logs what the host said.
+//! A plugin that runs a script and logs what the host returned.
 //!
-//! A script is a list of steps with `;` between them, each `PHASE ACTION ARGUMENT...`.
-//! For a stream it is the request header `x-witness`, for the root context the plugin's
-//! configuration. `PHASE@2` is the second time only that the phase is reached. Every
-//! callback logs itself, and every action the status that came back, as lines of
-//! `witness ROW ...`, where ROW is the request header `x-row`, or `root`.
+//! A script is a list of steps separated by `;`, each `PHASE ACTION ARGUMENT...`. A stream's script
+//! is its request header `x-witness`; the root context's is the plugin configuration. `PHASE@2`
+//! runs only the second time that the phase is reached. Every callback and every action's status is
+//! logged as `witness ROW ...`, where ROW is the request header `x-row`, or `root`.
 
 mod act;
 mod raw;

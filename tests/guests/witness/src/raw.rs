@@ -1,8 +1,8 @@
-//! The ABI as it is: every call returns the host's own status, with what it handed out.
+//! The raw ABI: every call returns the host's status and output unchanged.
 
 use std::ptr;
 
-/// A status, and the bytes that came with OK.
+/// A status, and the bytes that an OK returned.
 pub type Said = (u32, Option<Vec<u8>>);
 
 unsafe extern "C" {
@@ -179,7 +179,7 @@ pub fn local_response(status: u32, details: &str, body: &str, headers: &[u8], gr
     }
 }
 
-/// The status, the value, and its compare-and-swap number.
+/// The status, the value, and its compare-and-swap token.
 pub fn shared_data(key: &str) -> (Said, u32) {
     let mut cas = 0;
     let said = bytes(|data, len| unsafe {

@@ -1,4 +1,4 @@
-//! Scripts: what to do in which phase.
+//! Scripts: the actions of each phase.
 
 use crate::act;
 
@@ -21,7 +21,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word for it in scripts and logs.
+    /// The name of the phase in scripts and logs.
     pub fn word(self) -> &'static str {
         match self {
             Phase::VmStart => "vm_start",
@@ -41,7 +41,7 @@ impl Phase {
     }
 }
 
-/// A script being run.
+/// A running script.
 #[derive(Default)]
 pub struct Runner {
     row: String,
@@ -52,13 +52,13 @@ pub struct Runner {
 
 struct Step {
     phase: String,
-    /// Only the time that is this far off; absent: every time.
+    /// Number of times the phase must still be reached before the step runs; `None` for every time.
     after: Option<u32>,
     words: Vec<String>,
 }
 
 impl Runner {
-    /// A script for the row of this name. A step that is no step is left out.
+    /// Parses the script of a row. Invalid steps are skipped.
     pub fn new(row: &str, script: &str) -> Runner {
         let steps = script.split(';').filter_map(Step::parse).collect();
         Runner {
@@ -68,7 +68,7 @@ impl Runner {
         }
     }
 
-    /// Logs the phase and runs its steps.
+    /// Logs the phase, then runs its steps.
     pub fn enter(&mut self, phase: Phase, about: &str) {
         let row = &self.row;
         log::info!("witness {row} {} {about}", phase.word());

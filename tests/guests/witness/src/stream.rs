@@ -1,4 +1,4 @@
-//! The stream context: every callback is logged, and its steps are run.
+//! The stream context: logs every callback and runs its steps.
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -6,7 +6,6 @@ use proxy_wasm::types::Action;
 use crate::raw;
 use crate::script::{Phase, Runner};
 
-/// One stream.
 #[derive(Default)]
 pub struct Stream {
     runner: Runner,

@@ -1,4 +1,5 @@
-//! Requests as fast as they are answered, over connections that stay.
+//! A closed-loop load generator: each connection sends its next request once the previous one has
+//! its response.
 
 use std::net::SocketAddr;
 
@@ -7,10 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::Arguments;
 
-/// The callers of one listener, with a connection each.
+/// The clients of one listener, with one connection each.
 pub struct Load {
     callers: Vec<Client>,
-    /// Requests that each of them sends in a turn.
+    /// Number of requests that each client sends per turn.
     requests: u32,
 }
 
@@ -23,7 +24,7 @@ impl Load {
         }
     }
 
-    /// Sends the requests of a turn; returns how many they were.
+    /// Sends the requests of one turn. Returns their number.
     pub async fn send(&self) -> u32 {
         let mut turns = JoinSet::new();
         for caller in &self.callers {

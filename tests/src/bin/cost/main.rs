@@ -1,9 +1,10 @@
-//! What a filter costs in a real Envoy: CPU time per request, beside no filter and an empty one.
+//! Cost of a filter in a real Envoy: CPU time per request, compared with no filter and an empty
+//! one.
 //!
-//! All variants live in one Envoy, each behind a listener of its own, and take turns in short
-//! rounds: what else the machine does, or how warm it is, befalls all of them alike. So the ratios
-//! of a round say more than its times, and medians over many rounds more than any of them. Nothing
-//! is decided here: numbers of different machines have nothing in common.
+//! All variants run in one Envoy, each behind its own listener, and take turns in short rounds, so
+//! that background load and CPU temperature affect all of them alike. The ratios within a round are
+//! therefore more reliable than its absolute times, and medians over many rounds more reliable
+//! still. Nothing passes or fails here: numbers from different computers are not comparable.
 
 mod load;
 mod measure;
@@ -21,26 +22,26 @@ use variant::Variant;
 /// Measures what filters cost per request in a real Envoy with two workers.
 #[derive(Parser)]
 pub struct Arguments {
-    /// A module to measure, once for each time it is given [default: spillway.wasm as built here]
+    /// A module to measure; may be given several times [default: spillway.wasm as built here]
     #[arg(long = "module", value_name = "FILE")]
     modules: Vec<PathBuf>,
-    /// The policy that modules get [default: a breaker with its defaults]
+    /// The policy to configure modules with [default: a breaker with its defaults]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Rounds, in each of which every variant has its turn
+    /// Number of rounds; every variant has one turn in each
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Requests of a turn
+    /// Number of requests per turn
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     requests: u32,
-    /// Connections that each variant keeps, and requests at a time
+    /// Number of connections per variant, each with one request at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
 }
 
 const WORKERS: usize = 2;
 
-/// A policy with a breaker and nothing else.
+/// A policy with only a breaker.
 const DEFAULT_POLICY: &str = r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#;
 
 #[tokio::main]

@@ -1,11 +1,11 @@
-//! Rounds in which the variants take turns.
+//! Measurement rounds in which the variants take turns.
 
 use spillway_tests::{Envoy, Upstream};
 
 use crate::Arguments;
 use crate::load::Load;
 
-/// CPU time of Envoy per request in microseconds: for each variant, that of every round.
+/// Envoy's CPU time per request in microseconds, by variant and round.
 pub async fn costs(
     envoy: &Envoy,
     upstream: &Upstream,
@@ -14,7 +14,7 @@ pub async fn costs(
 ) -> Vec<Vec<f64>> {
     let mut costs = vec![Vec::new(); loads.len()];
     for load in loads {
-        // The first turn of each is not counted: machines compile, connections and tables grow.
+        // The first turn of each variant is not counted: VMs compile, connections and tables grow.
         turn(envoy, upstream, load).await;
     }
     for round in 0..arguments.rounds as usize {
@@ -25,7 +25,8 @@ pub async fn costs(
     costs
 }
 
-/// Who comes when: nobody always first, or always behind the same one's remains.
+/// The order of the variants in a round. It rotates, so that no variant always runs first or always
+/// follows the same one.
 fn order(round: usize, variants: usize) -> Vec<usize> {
     let mut order: Vec<_> = (0..variants).collect();
     order.rotate_left(round / 2 % variants);

@@ -1,11 +1,11 @@
-//! Medians, and how far the rounds lie apart.
+//! The result table: medians and quartiles over the rounds.
 
 use std::fmt::Write;
 
 use crate::variant::Variant;
 use crate::{Arguments, WORKERS};
 
-/// One row for each variant; the first one is what the others are compared with.
+/// Formats one row per variant. The first variant is the baseline.
 pub fn text(arguments: &Arguments, variants: &[Variant], costs: &[Vec<f64>]) -> String {
     let Arguments {
         rounds,
@@ -42,7 +42,7 @@ pub fn text(arguments: &Arguments, variants: &[Variant], costs: &[Vec<f64>]) -> 
     text
 }
 
-/// What a quarter, half and three quarters of the numbers do not exceed.
+/// The quartiles of the numbers.
 fn quartiles(mut numbers: Vec<f64>) -> [f64; 3] {
     numbers.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| {

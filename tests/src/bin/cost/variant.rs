@@ -1,4 +1,4 @@
-//! What is compared.
+//! The variants under comparison.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use spillway_tests::{Envoy, Upstream, places};
 
 use crate::WORKERS;
 
-/// One way to handle requests, behind a listener of its own.
+/// One filter chain, behind its own listener.
 pub struct Variant {
     pub name: String,
     pub listener: String,
@@ -16,7 +16,7 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// No filter, an empty one, and each of these.
+    /// Returns the variants: no filter, the empty filter, and each of these modules.
     pub fn all(modules: &[PathBuf]) -> Vec<Variant> {
         let plain = Variant {
             name: "no filter".to_owned(),
@@ -44,7 +44,7 @@ impl Variant {
         }
     }
 
-    /// Machines of its own: modules that are byte for byte the same would share them otherwise.
+    /// Gives each variant its own VMs. Byte-identical modules would share them otherwise.
     fn plugin(&self, module: &Path) -> Value {
         json!({"name": self.listener, "vm_config": {
             "vm_id": self.listener,
@@ -54,12 +54,12 @@ impl Variant {
     }
 }
 
-/// An Envoy with a listener for each variant.
+/// Starts an Envoy with one listener per variant.
 pub async fn envoy(upstream: &Upstream, variants: &[Variant], policy: &str) -> Envoy {
     let plain = Envoy::in_front_of(upstream.address())
         .concurrency(WORKERS)
         .balanced()
-        // A line for each request would be the same cost on top of all of them.
+        // An access log line per request would only add a constant to every variant.
         .manager(json!({"access_log": []}));
     let all = variants.iter();
     all.fold(plain, |setting, variant| variant.listen(setting, policy))

@@ -1,8 +1,8 @@
-//! An outage in twenty seconds: what callers get, and what the upstream is spared.
+//! A twenty-second outage: what clients receive, and the load that the upstream is spared.
 //!
-//! A healthy upstream fails completely for some seconds and recovers, while requests keep coming
-//! through a real Envoy with `policies/demo.json`. Their rate does not bend to the answers (an
-//! open loop), as that of real callers does not.
+//! A healthy upstream fails completely for some seconds and recovers, while requests keep arriving
+//! through a real Envoy with `policies/demo.json`. Their rate does not depend on the responses (an
+//! open loop), as with real clients.
 
 mod table;
 mod tally;
@@ -36,8 +36,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Waits for a signal to stop; returns the exit code that a shell expects then. The show ends by
-/// being dropped, and Envoy is killed with it.
+/// Waits for a stop signal and returns the exit code that a shell expects for it. The demo is then
+/// dropped, which kills Envoy.
 async fn interrupted() -> u8 {
     let mut interrupt = signal(SignalKind::interrupt()).expect("a handler of SIGINT");
     let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
@@ -81,7 +81,8 @@ async fn send(envoy: &Envoy, tally: &Arc<Tally>) -> Infallible {
     }
 }
 
-/// Prints a row for each second; returns how many requests the upstream got while it failed.
+/// Prints one row per second. Returns the number of requests that the upstream received while it
+/// failed.
 async fn report(envoy: &Envoy, upstream: &Upstream, tally: &Tally) -> usize {
     let coloured = io::stdout().is_terminal();
     let start = tokio::time::Instant::now();
@@ -106,7 +107,7 @@ async fn report(envoy: &Envoy, upstream: &Upstream, tally: &Tally) -> usize {
     outage_hits
 }
 
-/// Every state that the circuit has been in, in order.
+/// Every state of the circuit so far, in order.
 fn states(envoy: &Envoy) -> Vec<String> {
     let entered = envoy.transitions().into_iter();
     let entered = entered.map(|it| it["to"].as_str().unwrap_or("?").to_owned());

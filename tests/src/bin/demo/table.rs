@@ -1,4 +1,4 @@
-//! One row for each second.
+//! The table with one row per second.
 
 use crate::tally::Counts;
 
@@ -10,7 +10,7 @@ pub struct Row<'a> {
     pub failing: bool,
     pub counts: Counts,
     pub hits: usize,
-    /// The state at the second's beginning, and those entered within it.
+    /// The state at the start of the second and those entered during it.
     pub states: &'a [String],
 }
 

@@ -1,10 +1,10 @@
-//! Counting what callers sent and got.
+//! Counts of the requests that clients sent and the responses they received.
 
 use std::sync::Mutex;
 
 use spillway_tests::Answer;
 
-/// What a caller got for one request.
+/// The result of one request, as its client saw it.
 #[derive(Clone, Copy)]
 pub enum Kind {
     Good,
@@ -12,7 +12,7 @@ pub enum Kind {
     Error,
 }
 
-/// Totals since the start, or of one second.
+/// Totals since the start, or for one second.
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     pub sent: usize,
@@ -21,7 +21,7 @@ pub struct Counts {
     pub errors: usize,
 }
 
-/// The totals, shared by all requests.
+/// Totals shared by all requests.
 #[derive(Default)]
 pub struct Tally(Mutex<Counts>);
 

@@ -1,4 +1,4 @@
-//! Asks a cluster about each request and holds the request until it has answered.
+//! Asks a cluster about each request and pauses the request until the response arrives.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The same over gRPC.
+//! The `auth` plugin over gRPC.
 
 use std::time::Duration;
 

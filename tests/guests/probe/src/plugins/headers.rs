@@ -1,4 +1,4 @@
-//! Edits headers both ways.
+//! Edits request and response headers.
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;

@@ -1,4 +1,4 @@
-//! Lets a number of requests through, over all workers, by compare-and-swap.
+//! Admits a fixed number of requests across all workers, counted by compare-and-swap.
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, Status};

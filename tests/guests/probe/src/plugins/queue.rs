@@ -1,4 +1,4 @@
-//! Sends each request's path through a queue to whichever thread listens.
+//! Sends each request's path through a queue to the thread that listens.
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};

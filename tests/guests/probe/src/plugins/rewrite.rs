@@ -1,4 +1,4 @@
-//! Collects bodies and rewrites them, in both directions.
+//! Buffers and rewrites request and response bodies.
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
