@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use host_sim::headers::HeaderMap;
-use host_sim::host::{Call, CallKind, CallOutcome, Effect};
+use host_sim::proxy::{Call, CallKind, CallOutcome, Effect};
 
 use crate::proxy::{Proxy, probe, response};
 

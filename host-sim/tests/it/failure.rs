@@ -1,6 +1,6 @@
 //! Traps, and what becomes of requests after one.
 
-use host_sim::host::{FailurePolicy, Plugin};
+use host_sim::proxy::{FailurePolicy, Plugin};
 
 use crate::proxy::{OK, Proxy, body, built, headers, response};
 

@@ -1,7 +1,7 @@
 //! gRPC calls of plugins.
 
 use bytes::Bytes;
-use host_sim::host::CallOutcome;
+use host_sim::proxy::CallOutcome;
 
 use crate::proxy::probe;
 

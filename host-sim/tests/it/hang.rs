@@ -1,6 +1,6 @@
 //! Requests that hang, to the millisecond.
 
-use host_sim::host::{Plugin, StreamId};
+use host_sim::proxy::{Plugin, StreamId};
 
 use crate::proxy::{GET, Proxy, built, headers};
 

@@ -1,6 +1,6 @@
 //! Guests that mean harm, or are broken: a status or a trap, never more.
 
-use host_sim::host::{FailurePolicy, Hostcall, Plugin};
+use host_sim::proxy::{FailurePolicy, Hostcall, Plugin};
 
 use crate::proxy::{GET, OK, Proxy, body, built, headers, text_module};
 

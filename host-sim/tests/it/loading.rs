@@ -1,7 +1,7 @@
 //! Modules that do not load, with Envoy's words; and one of the older ABI that does.
 
-use host_sim::host::{Plugin, Setup, StartError};
-use host_sim::vm::Module;
+use host_sim::proxy::{Plugin, Setup, StartError};
+use host_sim::proxy::Module;
 
 use crate::proxy::{Proxy, text_guest, text_module};
 
@@ -139,5 +139,5 @@ fn without_workers_there_is_one() {
         workers: 0,
         ..Setup::default()
     };
-    assert!(host_sim::host::Host::start(setup, Default::default()).is_ok());
+    assert!(host_sim::proxy::Host::start(setup, Default::default()).is_ok());
 }

@@ -1,6 +1,6 @@
 //! Pauses: what they hold back, and in which order it goes on.
 
-use host_sim::host::Plugin;
+use host_sim::proxy::Plugin;
 
 use crate::proxy::{GET, OK, Proxy, body, built, headers, probe, response, trailers};
 

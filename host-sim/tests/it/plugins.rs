@@ -1,7 +1,7 @@
 //! Other people's plugins: small ones built with the official SDK.
 
 use bytes::Bytes;
-use host_sim::host::{CallOutcome, Plugin};
+use host_sim::proxy::{CallOutcome, Plugin};
 
 use crate::proxy::{GET, OK, Proxy, body, built, headers, response};
 

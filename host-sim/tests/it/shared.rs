@@ -1,7 +1,7 @@
 //! What all machines share: data, queues, metrics.
 
 use crate::proxy::{Proxy, built, probe};
-use host_sim::host::Plugin;
+use host_sim::proxy::Plugin;
 
 #[test]
 fn shared_data_is_swapped_by_number() {

@@ -1,6 +1,6 @@
 //! The shipped module, unchanged, with a policy.
 
-use host_sim::host::{MetricKind, Part, Plugin, StreamId};
+use host_sim::proxy::{MetricKind, Part, Plugin, StreamId};
 
 use crate::proxy::{GET, OK, Proxy, body, built, headers};
 

@@ -1,6 +1,6 @@
 //! Threads: who is configured, who ticks.
 
-use host_sim::host::{Callback, Plugin};
+use host_sim::proxy::{Callback, Plugin};
 
 use crate::proxy::{Proxy, built, probe};
 

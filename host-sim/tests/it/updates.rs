@@ -1,6 +1,6 @@
 //! New configurations while streams live.
 
-use host_sim::host::{FailurePolicy, Plugin};
+use host_sim::proxy::{FailurePolicy, Plugin};
 
 use crate::proxy::{Proxy, built, probe};
 

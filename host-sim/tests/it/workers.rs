@@ -19,7 +19,7 @@ mod trips;
 
 use std::time::Duration;
 
-use host_sim::host::{Effect, Plugin, StreamId};
+use host_sim::proxy::{Effect, Plugin, StreamId};
 use host_sim::record::{Circuits, Transition};
 use host_sim::sim::clock::Time;
 

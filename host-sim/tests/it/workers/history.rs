@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use host_sim::host::StreamId;
+use host_sim::proxy::StreamId;
 use host_sim::record::Transition;
 use host_sim::sim::clock::Time;
 use host_sim::sim::queue::Queue;

@@ -1,6 +1,6 @@
 //! What operators do to a circuit, on whatever worker they come: it is done for all.
 
-use host_sim::host::StreamId;
+use host_sim::proxy::StreamId;
 use host_sim::sim::clock::Time;
 
 use super::{Workers, policy};

@@ -5,7 +5,7 @@
 
 use std::mem::swap;
 
-use host_sim::host::Plugin;
+use host_sim::proxy::Plugin;
 
 use super::{Workers, policy, spillway};
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use host_sim::host::StreamId;
+use host_sim::proxy::StreamId;
 use host_sim::record::State;
 use host_sim::sim::clock::Time;
 use host_sim::sim::rng::{Rng, Seed};

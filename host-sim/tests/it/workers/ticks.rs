@@ -1,7 +1,7 @@
 //! Ticks: only where something waits, and never on the main thread, which has a machine
 //! too but no requests.
 
-use host_sim::host::{Callback, Hostcall};
+use host_sim::proxy::{Callback, Hostcall};
 use host_sim::sim::clock::Time;
 
 use super::{Workers, policy};

@@ -1,6 +1,6 @@
 //! Machines that trap, and are started anew: their circuits are not theirs alone.
 
-use host_sim::host::{FailurePolicy, Plugin};
+use host_sim::proxy::{FailurePolicy, Plugin};
 use host_sim::sim::clock::Time;
 
 use super::{Workers, policy, spillway};

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::{Said, browser, host_sim};
+use crate::commands::{Said, browser, host_sim};
 
 const DEMO: &str = "../../../policies/demo.json";
 const CLEAN: &str = "../policies/clean.json";

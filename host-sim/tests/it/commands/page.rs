@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::{browser, host_sim};
+use crate::commands::{browser, host_sim};
 
 /// The page of a scenario, in a folder of its own.
 fn page(scenario: &str) -> (tempfile::TempDir, PathBuf) {

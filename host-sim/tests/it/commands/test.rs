@@ -1,4 +1,4 @@
-use crate::host_sim;
+use crate::commands::host_sim;
 
 #[test]
 fn scenarios_under_a_path_are_run_and_told_of_in_order() {

@@ -1,28 +1,22 @@
 //! The commands that run scenarios, as their users see them.
 
-#[path = "commands/bench.rs"]
 mod bench;
-#[path = "commands/browser.rs"]
 mod browser;
-#[path = "commands/compare.rs"]
 mod compare;
-#[path = "commands/page.rs"]
 mod page;
-#[path = "commands/run.rs"]
 mod run;
-#[path = "commands/test.rs"]
 mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder of the sample scenarios.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
 /// Where modules are built.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
@@ -30,14 +24,14 @@ fn target() -> PathBuf {
 }
 
 /// What a command said, and its exit code.
-struct Said {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// Runs `host-sim` in the folder of the sample scenarios.
-fn host_sim(arguments: &[&str]) -> Said {
+pub fn host_sim(arguments: &[&str]) -> Said {
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
         .args(arguments)
         .current_dir(folder())
@@ -52,7 +46,7 @@ fn host_sim(arguments: &[&str]) -> Said {
 
 impl Said {
     /// All of it, for a snapshot.
-    fn all(&self) -> String {
+    pub fn all(&self) -> String {
         format!(
             "exit code: {}\n----- stdout\n{}----- stderr\n{}",
             self.code, self.stdout, self.stderr
@@ -60,7 +54,7 @@ impl Said {
     }
 
     /// stdout as JSON.
-    fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{}", self.all());
         serde_json::from_str(&self.stdout).unwrap()
     }

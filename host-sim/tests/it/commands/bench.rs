@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::host_sim;
+use crate::commands::host_sim;
 
 /// What a request may cost on the steady path: a closed circuit, the default breaker. The
 /// hostcalls are the plan of the filter: two looks at the clock, the cluster and the headers of
@@ -134,7 +134,7 @@ fn an_empty_filter_of_the_sdk_is_measured_beside_it() {
 }
 
 fn empty_filter() -> String {
-    let module = crate::target().join("wasm32-wasip1/release/empty.wasm");
+    let module = crate::commands::target().join("wasm32-wasip1/release/empty.wasm");
     assert!(
         module.is_file(),
         "no {}: run `make guests`",

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::thread;
 
-use crate::host_sim;
+use crate::commands::host_sim;
 
 #[test]
 fn a_run_is_shown_as_tables_and_a_timeline() {
@@ -48,7 +48,7 @@ fn every_scenario_keeps_to_the_schema_of_scenarios() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (policies, retries) = (root.join("policies"), root.join("tests/scenarios/retries"));
     let mut seen = 0;
-    for folder in [crate::folder(), policies, retries] {
+    for folder in [crate::commands::folder(), policies, retries] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if !path.display().to_string().contains(".scenario.") {
