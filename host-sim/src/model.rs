@@ -1,6 +1,6 @@
 //! The world around the proxy: clients, routes, upstreams and what goes wrong.
 //!
-//! [`world::World`] plays all of it against a [`Host`](crate::host::Host). The parts
+//! [`world::World`] plays all of it against a [`Host`](crate::proxy::Host). The parts
 //! know nothing of the host, and each is a state machine of its own: [`rate`] says when
 //! the next call comes, [`upstream`] what becomes of an attempt, [`retry`] whether
 //! there is another.

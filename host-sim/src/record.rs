@@ -18,7 +18,7 @@ pub use series::{Bucket, Series};
 pub use tally::{ClusterTally, Outcome, Tally};
 pub use trace::{Entry, Failure, Trace, What};
 
-use crate::host::{LogLevel, LogLine};
+use crate::proxy::{LogLevel, LogLine};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 

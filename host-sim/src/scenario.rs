@@ -14,9 +14,9 @@ mod stage;
 
 use std::path::{Path, PathBuf};
 
-use crate::host::FailurePolicy;
 use crate::model::spec::Route;
 use crate::model::world::Plan;
+use crate::proxy::FailurePolicy;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 

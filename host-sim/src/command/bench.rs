@@ -12,13 +12,13 @@ use std::time::Instant;
 use crate::command::Failure;
 use crate::command::module::ModuleArgument;
 use crate::command::run::print;
-use crate::host::{FailurePolicy, Host, Plugin, Setup};
 use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
 use crate::model::world::{Plan, Watcher, World};
+use crate::proxy::Module;
+use crate::proxy::{FailurePolicy, Host, Plugin, Setup};
 use crate::scenario::play::PlayError;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
-use crate::vm::Module;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::command::Failure;
+use crate::proxy::Module;
 use crate::scenario::Scenario;
-use crate::vm::Module;
 
 /// Where the module is.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::headers::HeaderMap;
-use crate::host::Part;
 use crate::model::spec;
 use crate::model::upstream::{Answer, GrpcPlace};
+use crate::proxy::Part;
 
 /// The answers of one cluster.
 pub struct Answers {

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use crate::headers::HeaderMap;
-use crate::host::StreamId;
 use crate::model::retry::Plan;
 use crate::model::route::Picked;
 use crate::model::timeouts::StreamLimits;
 use crate::model::upstream::JobKey;
 use crate::model::world::CallKey;
+use crate::proxy::StreamId;
 use crate::sim::clock::Time;
 
 /// One request, from the client's first byte to the last of the answer.

@@ -6,7 +6,7 @@ use crate::headers::HeaderMap;
 use crate::model::retry::{Plan, Policy};
 use crate::model::spec::{self, Direct};
 use crate::model::timeouts::route_timeout;
-use crate::stream::info::RouteInfo;
+use crate::proxy::stream::info::RouteInfo;
 
 /// All routes, in the order in which they are tried.
 pub struct Routes(Vec<Route>);

@@ -20,7 +20,6 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use slotmap::{SecondaryMap, SlotMap, new_key_type};
 
-use crate::host::{CallId, ClusterState, Effect, Host, Part, StreamId};
 use crate::model::answers::Answers;
 use crate::model::client::{Kind, Source};
 use crate::model::exchange::{Exchange, Phase};
@@ -28,6 +27,7 @@ use crate::model::route::Routes;
 use crate::model::spec;
 use crate::model::template::BadPlaceholder;
 use crate::model::upstream::{JobKey, Upstream, Wakes};
+use crate::proxy::{CallId, ClusterState, Effect, Host, Part, StreamId};
 use crate::record::{Names, Record, What};
 use crate::sim::clock::Time;
 use crate::sim::queue::Queue;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::host::LogLine;
+use crate::proxy::LogLine;
 use crate::sim::clock::Time;
 
 /// A state, from good to bad.
@@ -223,7 +223,7 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::LogLevel;
+    use crate::proxy::LogLevel;
 
     fn read(lines: &[(u64, usize, &str, &str)]) -> Vec<(u64, &'static str)> {
         let mut circuits = Circuits::default();

@@ -355,7 +355,7 @@ fn update((at, accepted): &(Time, bool)) -> Update {
     }
 }
 
-fn error_line(line: &crate::host::LogLine) -> ErrorLine {
+fn error_line(line: &crate::proxy::LogLine) -> ErrorLine {
     ErrorLine {
         at_s: seconds(line.at),
         worker: line.worker,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::host;
 use crate::model::spec::{Cluster, Fault, Route, Traffic};
+use crate::proxy;
 use crate::scenario::expect::Statement;
 use crate::sim::span::Span;
 
@@ -121,12 +121,12 @@ pub enum FailurePolicyName {
     Reload,
 }
 
-impl From<FailurePolicyName> for host::FailurePolicy {
-    fn from(name: FailurePolicyName) -> host::FailurePolicy {
+impl From<FailurePolicyName> for proxy::FailurePolicy {
+    fn from(name: FailurePolicyName) -> proxy::FailurePolicy {
         match name {
-            FailurePolicyName::Closed => host::FailurePolicy::Closed,
-            FailurePolicyName::Open => host::FailurePolicy::Open,
-            FailurePolicyName::Reload => host::FailurePolicy::Reload,
+            FailurePolicyName::Closed => proxy::FailurePolicy::Closed,
+            FailurePolicyName::Open => proxy::FailurePolicy::Open,
+            FailurePolicyName::Reload => proxy::FailurePolicy::Reload,
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use crate::host::{Host, LogLevel, MetricKind, Plugin, Setup, StartError};
 use crate::model::spec::Fault;
 use crate::model::template::BadPlaceholder;
 use crate::model::world::{Stopped, World};
+use crate::proxy::Module;
+use crate::proxy::{Host, LogLevel, MetricKind, Plugin, Setup, StartError};
 use crate::record::Record;
 use crate::scenario::expect::{Judge, Verdict};
 use crate::scenario::{PluginSpec, Scenario};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
-use crate::vm::Module;
 
 /// A run that is over.
 pub struct Run {

@@ -1,7 +1,7 @@
 //! Modules that do not load, with Envoy's words; and one of the older ABI that does.
 
-use host_sim::proxy::{Plugin, Setup, StartError};
 use host_sim::proxy::Module;
+use host_sim::proxy::{Plugin, Setup, StartError};
 
 use crate::proxy::{Proxy, text_guest, text_module};
 

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use host_sim::headers::HeaderMap;
+use host_sim::proxy::Module;
+use host_sim::proxy::stream::info::{RouteInfo, StreamInfo};
 use host_sim::proxy::{
     CallId, CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StartError, StreamId,
 };
 use host_sim::sim::clock::Time;
-use host_sim::proxy::stream::info::{RouteInfo, StreamInfo};
-use host_sim::proxy::Module;
 
 /// A proxy under test.
 pub struct Proxy {

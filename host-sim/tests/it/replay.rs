@@ -1,8 +1,8 @@
 //! Requests that the shipped module sends again: what depends on time, and on what happens
 //! meanwhile.
 
-use host_sim::proxy::{Call, CallOutcome, Callback, ClusterState, Effect, Part, Plugin, StreamId};
 use host_sim::proxy::stream::info::{RouteInfo, StreamInfo};
+use host_sim::proxy::{Call, CallOutcome, Callback, ClusterState, Effect, Part, Plugin, StreamId};
 
 use crate::proxy::{GET, Proxy, body, built, headers, response, trailers};
 

@@ -4,12 +4,12 @@
 use std::fs;
 use std::time::Duration;
 
-use host_sim::host::{Host, MetricKind, Part, Plugin, Setup};
 use host_sim::model::spec::{Arrivals, Fault, FaultKind, Latency, Request, Shape, Traffic};
 use host_sim::model::world::{Plan, World};
+use host_sim::proxy::Module;
+use host_sim::proxy::{Host, MetricKind, Part, Plugin, Setup};
 use host_sim::sim::clock::Time;
 use host_sim::sim::span::Span;
-use host_sim::vm::Module;
 use serde_json::{Value, json};
 use spillway_tests::{Envoy, Reply, Upstream, places};
 use tokio::time::sleep;

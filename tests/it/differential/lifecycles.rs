@@ -5,13 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use host_sim::headers::HeaderMap;
-use host_sim::host::{FailurePolicy, Host, Part, Plugin, Setup};
 use host_sim::model::spec::{Answer, Arrivals, Request, Traffic};
 use host_sim::model::world::{Plan, World};
+use host_sim::proxy::Module;
+use host_sim::proxy::stream::info::StreamInfo;
+use host_sim::proxy::{FailurePolicy, Host, Part, Plugin, Setup};
 use host_sim::sim::clock::Time;
 use host_sim::sim::span::Span;
-use host_sim::stream::info::StreamInfo;
-use host_sim::vm::Module;
 use serde_json::{Value, json};
 use spillway_tests::envoy::Setting;
 use spillway_tests::{Envoy, Upstream, eventually, places};

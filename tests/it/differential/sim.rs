@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use host_sim::host::{Host, Part, Plugin, Setup};
 use host_sim::model::spec::{
     Answer, Arrivals, Cluster, Direct, Fault, FaultKind, HeaderMatch, Latency, Match,
     MaxStreamDuration, Percent, Request, RetryPolicy, Route, Shape, Traffic, Upload,
     UpstreamProtocol,
 };
 use host_sim::model::world::{Plan, Watcher, World};
+use host_sim::proxy::Module;
+use host_sim::proxy::{Host, Part, Plugin, Setup};
 use host_sim::sim::clock::Time;
 use host_sim::sim::span::Span;
-use host_sim::vm::Module;
 use spillway_tests::places;
 
 use super::rows::{GRPC_STREAM, Row};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use host_sim::headers::HeaderMap;
-use host_sim::host::{Effect, Part, StreamId};
+use host_sim::proxy::{Effect, Part, StreamId};
 use serde_json::{Value, json};
 
 use super::simulated::{Stage, failed, good, outcome};

@@ -137,7 +137,7 @@ fn a_kept_answer_is_given_until_its_age_and_never_behind_it() {
     };
     let failed = |_: &_| {
         let map = [(":status", "503")].into_iter().collect();
-        Does::Answers(vec![host_sim::host::Part::Headers { map, end: true }])
+        Does::Answers(vec![host_sim::proxy::Part::Headers { map, end: true }])
     };
     stage.run_to(1_000);
     stage.ask(&get(), |_| {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host_sim::host::{Hostcall, Part};
+use host_sim::proxy::{Hostcall, Part};
 use serde_json::{Value, json};
 use spillway_tests::{Client, Envoy, Reply, Upstream, client, eventually, raw};
 

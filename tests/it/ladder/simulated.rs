@@ -4,10 +4,10 @@ use std::fs;
 
 use bytes::Bytes;
 use host_sim::headers::HeaderMap;
-use host_sim::host::{CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StreamId};
+use host_sim::proxy::Module;
+use host_sim::proxy::stream::info::{RouteInfo, StreamInfo, flag};
+use host_sim::proxy::{CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StreamId};
 use host_sim::sim::clock::Time;
-use host_sim::stream::info::{RouteInfo, StreamInfo, flag};
-use host_sim::vm::Module;
 use spillway_tests::places;
 
 use super::cells::{

@@ -1,6 +1,6 @@
 //! The timer of a worker: it ticks as often as what waits needs it, whatever has waited before.
 
-use host_sim::host::{Callback, Effect, Hostcall};
+use host_sim::proxy::{Callback, Effect, Hostcall};
 use serde_json::{Value, json};
 
 use super::simulated::{Asking, Does, Reached, Stage, good};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use host_sim::headers::HeaderMap;
-use host_sim::host::{Effect, Part};
+use host_sim::proxy::{Effect, Part};
 use serde_json::{Value, json};
 use spillway_tests::{Envoy, Reply, Strict, Upstream, raw};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

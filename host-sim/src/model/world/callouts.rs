@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::host::{self, CallId, CallKind, CallOutcome, Part};
 use crate::model::answers::UNAVAILABLE;
 use crate::model::upstream::{Answer, Attempt, JobKey, Reply};
 use crate::model::world::{CalloutKey, Event, Owner, World};
+use crate::proxy::{self, CallId, CallKind, CallOutcome, Part};
 use crate::record::What;
 
 /// A call that has no answer yet.
@@ -25,8 +25,8 @@ pub struct Callout {
 }
 
 impl World {
-    pub(super) fn begin_callout(&mut self, call: host::Call) {
-        let host::Call {
+    pub(super) fn begin_callout(&mut self, call: proxy::Call) {
+        let proxy::Call {
             call: id,
             kind,
             cluster,

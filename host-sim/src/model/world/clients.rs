@@ -1,16 +1,16 @@
 //! Clients: they call, wait, give up, try again. Services that call others send as they do.
 
 use crate::headers::HeaderMap;
-use crate::host::Part;
 use crate::model::client::Kind;
 use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
 use crate::model::template::Template;
 use crate::model::timeouts::StreamLimits;
 use crate::model::world::{CallKey, Event, ExchangeKey, Feed, World};
+use crate::proxy::Part;
+use crate::proxy::stream::info::{StreamInfo, flag};
 use crate::record::{Outcome, What};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
-use crate::stream::info::{StreamInfo, flag};
 
 /// What a user wants once, however often the client tries.
 pub struct Call {

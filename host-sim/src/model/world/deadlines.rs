@@ -1,11 +1,11 @@
 //! Time limits: those of the router, of the connection manager, and of the caller.
 
-use crate::host::LocalReply;
 use crate::model::exchange::{NEVER, Phase};
 use crate::model::retry::Reset;
 use crate::model::timeouts::StreamLimits;
 use crate::model::world::own::Own;
 use crate::model::world::{Event, ExchangeKey, World};
+use crate::proxy::LocalReply;
 use crate::record::Failure;
 use crate::sim::span::Span;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::model::answers::Local;
 use crate::model::exchange::Phase;
 use crate::model::world::{ExchangeKey, Feed, World};
-use crate::stream::info::flag;
+use crate::proxy::stream::info::flag;
 
 /// The texts of `%RESPONSE_CODE_DETAILS%`.
 pub struct Texts {

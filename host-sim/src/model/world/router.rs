@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::host::Part;
 use crate::model::exchange::{Exchange, NEVER, Phase};
 use crate::model::retry::{HEADERS, Reset};
 use crate::model::spec::ATTEMPT_COUNT;
@@ -14,10 +13,11 @@ use crate::model::timeouts::{StreamLimits, is_grpc};
 use crate::model::upstream::{Answer, Attempt, GrpcPlace, JobKey, Refusal, Reply, SWITCHING};
 use crate::model::world::own::Own;
 use crate::model::world::{ExchangeKey, Feed, Owner, World};
+use crate::proxy::Part;
+use crate::proxy::stream::info::flag;
 use crate::record::{Failure, What};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
-use crate::stream::info::flag;
 
 impl World {
     /// A part of a request leaves the filter.

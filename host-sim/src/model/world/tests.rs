@@ -1,11 +1,11 @@
 mod chains;
 
 use super::*;
-use crate::host::Setup;
 use crate::model::spec::{
     Arrivals, ClientRetry, Cluster, Direct, Fault, FaultKind, Latency, MaxStreamDuration, Percent,
     Request, RetryPolicy, Route, Shape, Traffic, Upload,
 };
+use crate::proxy::Setup;
 use crate::record::Outcome;
 
 struct Nobody;

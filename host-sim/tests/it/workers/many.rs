@@ -1,9 +1,9 @@
 //! Thousands of policies: what they cost to load, what a request costs then, and what a client
 //! that invents keys under all of them can take.
 
+use host_sim::proxy::Module;
 use host_sim::proxy::{Callback, Plugin, StreamId};
 use host_sim::sim::clock::Time;
-use host_sim::proxy::Module;
 
 use super::Workers;
 use crate::proxy::built;

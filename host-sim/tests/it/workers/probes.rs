@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use host_sim::proxy::StreamId;
+use host_sim::proxy::stream::info::flag;
 use host_sim::record::State;
 use host_sim::sim::clock::Time;
 use host_sim::sim::queue::Queue;
-use host_sim::proxy::stream::info::flag;
 
 use super::{Workers, policy};
 

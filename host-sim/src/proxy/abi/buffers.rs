@@ -1,0 +1,139 @@
+//! Bodies, configurations and messages, as bytes.
+//!
+//! A body that is not there now is an empty buffer and not a missing one; only the
+//! plugin's configuration and the body of a call's answer can be missing.
+
+use bytes::Bytes;
+
+use super::{Answer, Guest};
+use crate::proxy::stream::half::Side;
+use crate::proxy::vm::{Status, VmState};
+
+/// What a guest names by a number.
+#[derive(Clone, Copy)]
+enum Kind {
+    Body(Side),
+    CallBody,
+    Message,
+    VmConfiguration,
+    Configuration,
+    /// Of TCP streams and foreign functions, which never run here.
+    Unused,
+}
+
+fn kind(number: u32) -> Result<Kind, Status> {
+    Ok(match number {
+        0 => Kind::Body(Side::Request),
+        1 => Kind::Body(Side::Response),
+        4 => Kind::CallBody,
+        5 => Kind::Message,
+        6 => Kind::VmConfiguration,
+        7 => Kind::Configuration,
+        2 | 3 | 8 => Kind::Unused,
+        _ => return Err(Status::BadArgument),
+    })
+}
+
+/// A buffer's content, without a borrow of the machine.
+enum Content {
+    Shared(std::rc::Rc<[u8]>),
+    Bytes(Bytes),
+}
+
+impl Content {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Content::Shared(bytes) => bytes,
+            Content::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+fn content(state: &mut VmState, kind: Kind) -> Result<Content, Status> {
+    let bytes = match kind {
+        Kind::Body(side) => {
+            let stream = state.subject_stream();
+            let stream = stream.and_then(|stream| state.world.streams.get_mut(stream));
+            stream
+                .and_then(|stream| stream.half_mut(side).shown_body())
+                .map(|body| body.share())
+        }
+        Kind::CallBody => {
+            let body = state
+                .incoming
+                .http
+                .as_ref()
+                .map(|(_, body, _)| body.clone());
+            Some(body.ok_or(Status::NotFound)?)
+        }
+        Kind::Message => state.incoming.message.clone(),
+        Kind::VmConfiguration => {
+            return Ok(Content::Shared(state.setup.vm_configuration.clone()));
+        }
+        Kind::Configuration => {
+            return state
+                .configuration
+                .clone()
+                .map(Content::Shared)
+                .ok_or(Status::NotFound);
+        }
+        Kind::Unused => None,
+    };
+    Ok(Content::Bytes(bytes.unwrap_or_default()))
+}
+
+pub(crate) fn bytes(
+    guest: &mut Guest<'_>,
+    number: u32,
+    start: u32,
+    max: u32,
+    out: u32,
+    len_out: u32,
+) -> Answer {
+    let kind = kind(number)?;
+    let content = content(guest.state(), kind)?;
+    // Envoy computes with 64 bits here, so the sum cannot overflow.
+    let content = content.as_slice();
+    let end = (start as usize)
+        .saturating_add(max as usize)
+        .min(content.len());
+    let part = content.get(start as usize..end).unwrap_or_default();
+    guest.give(part, out, len_out)
+}
+
+pub(crate) fn status(guest: &mut Guest<'_>, number: u32, len_out: u32, flags_out: u32) -> Answer {
+    let kind = kind(number)?;
+    let len = content(guest.state(), kind)?.as_slice().len();
+    guest.write_u32(len_out, u32::try_from(len).unwrap_or(u32::MAX))?;
+    guest.write_u32(flags_out, 0)
+}
+
+/// Replaces the first `len` bytes of a body, or appends to it. All else cannot be
+/// written.
+pub(crate) fn set(
+    guest: &mut Guest<'_>,
+    number: u32,
+    start: u32,
+    len: u32,
+    data: u32,
+    data_len: u32,
+) -> Answer {
+    let kind = kind(number)?;
+    content(guest.state(), kind)?;
+    let ([data], state) = guest.slices([(data, data_len)])?;
+    let Kind::Body(side) = kind else {
+        return Err(Status::BadArgument);
+    };
+    let stream = state.subject_stream();
+    let stream = stream.and_then(|stream| state.world.streams.get_mut(stream));
+    let body = stream.and_then(|stream| stream.half_mut(side).shown_body());
+    let body = body.ok_or(Status::BadArgument)?;
+    if start == 0 {
+        body.replace_front(len as usize, data);
+    } else if start as usize >= body.len() {
+        body.append(data);
+    } else {
+        return Err(Status::BadArgument);
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Calls of plugins to clusters over HTTP. They belong to the root context.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Answer, Guest, pairs};
+use crate::headers::HeaderMap;
+use crate::proxy::process::OpenCall;
+use crate::proxy::vm::{Deferred, Status, VmState};
+use crate::proxy::{Call, CallId, CallKind, ClusterState, Effect};
+
+/// What a request that a plugin sends must have.
+const REQUIRED: [&[u8]; 3] = [b":path", b":method", b":authority"];
+
+#[allow(clippy::too_many_arguments, reason = "the ABI has that many")]
+pub(crate) fn http(
+    guest: &mut Guest<'_>,
+    cluster: u32,
+    cluster_len: u32,
+    headers: u32,
+    headers_len: u32,
+    body: u32,
+    body_len: u32,
+    trailers: u32,
+    trailers_len: u32,
+    timeout_ms: u32,
+    token_out: u32,
+) -> Answer {
+    let places = [
+        (cluster, cluster_len),
+        (headers, headers_len),
+        (body, body_len),
+        (trailers, trailers_len),
+    ];
+    let ([cluster, headers, body, trailers], _) = guest.slices(places)?;
+    let request = Request {
+        kind: CallKind::Http,
+        cluster: cluster.into(),
+        headers: host_to_authority(&pairs::to_map(&pairs::decode(headers))),
+        body: Bytes::copy_from_slice(body),
+        trailers: pairs::to_map(&pairs::decode(trailers)),
+        timeout_ms,
+    };
+    guest.write_u32(token_out, 0)?;
+    let sent = send_http(guest.state(), request);
+    guest.write_u32(token_out, sent.token)?;
+    sent.answer
+}
+
+/// What a plugin sends to a cluster.
+pub(super) struct Request {
+    pub kind: CallKind,
+    pub cluster: Vec<u8>,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub trailers: HeaderMap,
+    pub timeout_ms: u32,
+}
+
+struct Sent {
+    token: u32,
+    answer: Answer,
+}
+
+fn send_http(state: &mut VmState, mut request: Request) -> Sent {
+    let refused = |answer| Sent {
+        token: 0,
+        answer: Err(answer),
+    };
+    let timeout_is_negative = i32::try_from(request.timeout_ms).is_err();
+    let is_known = state
+        .world
+        .clusters
+        .contains_key(request.cluster.as_slice());
+    let is_complete = REQUIRED
+        .iter()
+        .all(|name| request.headers.value(name).is_some());
+    if timeout_is_negative || !is_known || !is_complete {
+        return refused(Status::BadArgument);
+    }
+    if !request.body.is_empty() {
+        request
+            .headers
+            .replace(b"content-length", request.body.len().to_string().as_bytes());
+    }
+    request.headers.replace(b"x-envoy-internal", b"true");
+    if request.timeout_ms > 0 {
+        let timeout = request.timeout_ms.to_string();
+        request
+            .headers
+            .replace(b"x-envoy-expected-rq-timeout-ms", timeout.as_bytes());
+    }
+    match send(state, request) {
+        Ok(token) => Sent {
+            token,
+            answer: Ok(()),
+        },
+        Err(status) => refused(status),
+    }
+}
+
+/// Sends a request that was found to be in order; gives its token.
+pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status> {
+    let root = state.subject_root().ok_or(Status::BadArgument)?;
+    let token = state.next_token(request.kind);
+    let cluster_state = state.world.clusters.get(request.cluster.as_slice());
+    if cluster_state != Some(&ClusterState::Ready) {
+        if request.kind != CallKind::Http {
+            state.deferred.push_back(Deferred::Refused { root, token });
+        }
+        return Err(Status::InternalFailure);
+    }
+    let stream = state.subject_stream();
+    let vm = state.setup.id;
+    let world = &mut *state.world;
+    world.last_call += 1;
+    let call = CallId::new(world.last_call);
+    let kind = request.kind;
+    let open = OpenCall {
+        vm,
+        root,
+        token,
+        kind,
+        closed_here: false,
+        closed_there: false,
+    };
+    world.calls.insert(call, open);
+    world.effects.push_back(Effect::Call(Call {
+        call,
+        stream,
+        worker: vm.thread,
+        kind,
+        cluster: Rc::from(&*String::from_utf8_lossy(&request.cluster)),
+        headers: request.headers,
+        body: request.body,
+        trailers: request.trailers,
+        timeout: (request.timeout_ms > 0)
+            .then(|| Duration::from_millis(u64::from(request.timeout_ms))),
+    }));
+    state.calls.insert(token, call);
+    Ok(token)
+}
+
+/// Envoy has one header for both.
+fn host_to_authority(headers: &HeaderMap) -> HeaderMap {
+    let mut map = headers.clone();
+    if let Some(host) = headers.value(b"host") {
+        map.remove(b"host");
+        map.replace(b":authority", host);
+    }
+    map
+}

@@ -1,0 +1,248 @@
+//! gRPC calls and streams of plugins to clusters. They belong to the root context.
+
+use bytes::Bytes;
+
+use super::calls::{Request, send as send_request};
+use super::{Answer, Guest, pairs};
+use crate::headers::HeaderMap;
+use crate::proxy::vm::{Status, VmState};
+use crate::proxy::{CallId, CallKind, Effect};
+
+#[allow(clippy::too_many_arguments, reason = "the ABI has that many")]
+pub(crate) fn call(
+    guest: &mut Guest<'_>,
+    service: u32,
+    service_len: u32,
+    name: u32,
+    name_len: u32,
+    method: u32,
+    method_len: u32,
+    metadata: u32,
+    metadata_len: u32,
+    message: u32,
+    message_len: u32,
+    timeout_ms: u32,
+    token_out: u32,
+) -> Answer {
+    let places = [
+        (service, service_len),
+        (name, name_len),
+        (method, method_len),
+        (metadata, metadata_len),
+        (message, message_len),
+    ];
+    let ([service, name, method, metadata, message], state) = guest.slices(places)?;
+    let cluster = cluster(service, state)?;
+    let request = Request {
+        kind: CallKind::Grpc,
+        headers: headers(&cluster, name, method, metadata),
+        cluster,
+        body: Bytes::copy_from_slice(message),
+        trailers: HeaderMap::default(),
+        timeout_ms,
+    };
+    let token = send_request(state, request)?;
+    guest.write_u32(token_out, token)
+}
+
+#[allow(clippy::too_many_arguments, reason = "the ABI has that many")]
+pub(crate) fn stream(
+    guest: &mut Guest<'_>,
+    service: u32,
+    service_len: u32,
+    name: u32,
+    name_len: u32,
+    method: u32,
+    method_len: u32,
+    metadata: u32,
+    metadata_len: u32,
+    token_out: u32,
+) -> Answer {
+    let places = [
+        (service, service_len),
+        (name, name_len),
+        (method, method_len),
+        (metadata, metadata_len),
+    ];
+    let ([service, name, method, metadata], state) = guest.slices(places)?;
+    let cluster = cluster(service, state)?;
+    let request = Request {
+        kind: CallKind::GrpcStream,
+        headers: headers(&cluster, name, method, metadata),
+        cluster,
+        body: Bytes::new(),
+        trailers: HeaderMap::default(),
+        timeout_ms: 0,
+    };
+    let token = send_request(state, request)?;
+    guest.write_u32(token_out, token)
+}
+
+pub(crate) fn send(
+    guest: &mut Guest<'_>,
+    token: u32,
+    message: u32,
+    message_len: u32,
+    end: u32,
+) -> Answer {
+    let ([message], state) = guest.slices([(message, message_len)])?;
+    if kind_of(token) != Some(CallKind::GrpcStream) {
+        return Err(Status::BadArgument);
+    }
+    let call = open_call(state, token)?;
+    let data = Bytes::copy_from_slice(message);
+    state.world.effects.push_back(Effect::SendMessage {
+        call,
+        data,
+        end: end != 0,
+    });
+    Ok(())
+}
+
+pub(crate) fn cancel(guest: &mut Guest<'_>, token: u32) -> Answer {
+    let state = guest.state();
+    kind_of(token).ok_or(Status::BadArgument)?;
+    let call = open_call(state, token)?;
+    state.calls.remove(&token);
+    state.world.calls.remove(&call);
+    state.world.effects.push_back(Effect::CancelCall { call });
+    Ok(())
+}
+
+/// Ends a stream on this side; cancels a call.
+pub(crate) fn close(guest: &mut Guest<'_>, token: u32) -> Answer {
+    if kind_of(token) != Some(CallKind::GrpcStream) {
+        return cancel(guest, token);
+    }
+    let state = guest.state();
+    let call = open_call(state, token)?;
+    let open = state.world.calls.get_mut(&call).ok_or(Status::NotFound)?;
+    open.closed_here = true;
+    if open.closed_there {
+        state.calls.remove(&token);
+        state.world.calls.remove(&call);
+    } else {
+        let end = Effect::SendMessage {
+            call,
+            data: Bytes::new(),
+            end: true,
+        };
+        state.world.effects.push_back(end);
+    }
+    Ok(())
+}
+
+fn open_call(state: &VmState, token: u32) -> Result<CallId, Status> {
+    state.calls.get(&token).copied().ok_or(Status::NotFound)
+}
+
+/// Tokens carry their kind; those of HTTP calls are none of gRPC's.
+fn kind_of(token: u32) -> Option<CallKind> {
+    match token & 3 {
+        1 => Some(CallKind::Grpc),
+        2 => Some(CallKind::GrpcStream),
+        _ => None,
+    }
+}
+
+fn headers(cluster: &[u8], service: &[u8], method: &[u8], metadata: &[u8]) -> HeaderMap {
+    let path = [b"/", service, b"/", method].concat();
+    let mut map = HeaderMap::from([
+        (&b":method"[..], &b"POST"[..]),
+        (b":path", &path),
+        (b":authority", cluster),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+    ]);
+    for (name, value) in pairs::decode(metadata) {
+        map.add(&name.to_ascii_lowercase(), value);
+    }
+    map
+}
+
+/// The cluster that a guest names: by an encoded `envoy.config.core.v3.GrpcService`,
+/// or, where the bytes are none, just by its name.
+fn cluster(service: &[u8], state: &VmState) -> Result<Vec<u8>, Status> {
+    match Fields::parse(service) {
+        Some(fields) => {
+            let name = fields
+                .bytes(ENVOY_GRPC)
+                .and_then(Fields::parse)
+                .and_then(|envoy_grpc| envoy_grpc.bytes(CLUSTER_NAME).map(<[u8]>::to_vec));
+            name.ok_or(Status::BadArgument)
+        }
+        None if state.world.clusters.contains_key(service) => Ok(service.to_vec()),
+        None => Err(Status::ParseFailure),
+    }
+}
+
+const ENVOY_GRPC: u64 = 1;
+const CLUSTER_NAME: u64 = 1;
+
+/// The fields of an encoded message, as far as they are needed here.
+struct Fields<'a>(Vec<(u64, &'a [u8])>);
+
+impl<'a> Fields<'a> {
+    /// Absent: these bytes are no message.
+    fn parse(mut rest: &'a [u8]) -> Option<Fields<'a>> {
+        let mut fields = Vec::new();
+        while !rest.is_empty() {
+            let tag = varint(&mut rest)?;
+            let len = match tag & 7 {
+                0 => {
+                    varint(&mut rest)?;
+                    0
+                }
+                1 => 8,
+                2 => usize::try_from(varint(&mut rest)?).ok()?,
+                5 => 4,
+                _ => return None,
+            };
+            let (value, after) = rest.split_at_checked(len)?;
+            (tag >> 3 > 0).then(|| fields.push((tag >> 3, value)))?;
+            rest = after;
+        }
+        Some(Fields(fields))
+    }
+
+    fn bytes(&self, field: u64) -> Option<&'a [u8]> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(number, _)| *number == field)
+            .map(|(_, value)| *value)
+    }
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_names_its_cluster() {
+        let encoded = b"\x0a\x06\x0a\x04auth";
+        let service = Fields::parse(encoded).unwrap();
+        let inner = Fields::parse(service.bytes(ENVOY_GRPC).unwrap()).unwrap();
+        assert_eq!(inner.bytes(CLUSTER_NAME), Some(&b"auth"[..]));
+    }
+
+    #[test]
+    fn a_name_is_no_message() {
+        for name in ["auth", "grpc", "backend", "upstream_cluster"] {
+            assert!(Fields::parse(name.as_bytes()).is_none(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! WASI preview 1, as far as Envoy goes: logging to stdout and stderr, clocks, random
+//! bytes. No files, arguments or sockets; those functions are there and say so.
+
+use wasmtime::{Caller, Linker, Result};
+
+use super::Guest;
+use crate::proxy::vm::{Status, VmState};
+use crate::proxy::{Hostcall, LogLevel};
+
+/// Modules link to one name or the other.
+const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
+
+const SUCCESS: i32 = 0;
+const BAD_DESCRIPTOR: i32 = 8;
+const FAULT: i32 = 21;
+const INVALID: i32 = 28;
+const NO_ENTRY: i32 = 44;
+const NO_SYSTEM_CALL: i32 = 52;
+const NOT_SUPPORTED: i32 = 58;
+
+const STDOUT: u32 = 1;
+const STDERR: u32 = 2;
+const RANDOM_BYTES_MAX: u32 = 64 * 1024;
+/// More than any guest has: what is behind is a wild count.
+const BUFFERS_MAX: u32 = 1_024;
+
+fn errno(outcome: Result<(), Status>) -> i32 {
+    outcome.map_or(FAULT, |()| SUCCESS)
+}
+
+pub(super) fn register(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
+    for module in MODULES {
+        working(linker, module)?;
+        answered(linker, module)?;
+        missing(linker, module)?;
+    }
+    Ok(())
+}
+
+macro_rules! functions {
+    ($linker:expr, $module:expr; $($which:ident $name:literal => $work:expr,
+        ($($param:ident $type:ty),*);)+) => {
+        $($linker.func_wrap(
+            $module,
+            $name,
+            |caller: Caller<'_, VmState>, $($param: $type),*| -> Result<i32> {
+                let mut guest = Guest::enter(caller, Hostcall::$which)?;
+                let work: fn(&mut Guest<'_>, $($type),*) -> i32 = $work;
+                Ok(work(&mut guest, $($param),*))
+            },
+        )?;)+
+    };
+}
+
+fn working(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
+    functions! { linker, module;
+        FdWrite "fd_write" => fd_write, (fd u32, list u32, count u32, written_out u32);
+        ClockTimeGet "clock_time_get" => clock_time_get, (clock u32, precision u64, out u32);
+        RandomGet "random_get" => random_get, (out u32, len u32);
+        OtherWasi "fd_fdstat_get" => fd_fdstat_get, (fd u32, out u32);
+        OtherWasi "environ_sizes_get" => two_zeros, (count_out u32, size_out u32);
+        OtherWasi "args_sizes_get" => two_zeros, (count_out u32, size_out u32);
+    }
+    Ok(())
+}
+
+/// What always answers the same, as Envoy does.
+#[rustfmt::skip]
+fn answered(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
+    functions! { linker, module;
+        OtherWasi "environ_get" => |_, _, _| SUCCESS, (list u32, texts u32);
+        OtherWasi "args_get" => |_, _, _| SUCCESS, (list u32, texts u32);
+        OtherWasi "fd_seek" => |_, _, _, _, _| SUCCESS, (fd u32, to i64, whence u32, out u32);
+        OtherWasi "fd_close" => |_, _| SUCCESS, (fd u32);
+        OtherWasi "fd_prestat_get" => |_, _, _| BAD_DESCRIPTOR, (fd u32, out u32);
+        OtherWasi "path_open" => |_, _, _, _, _, _, _, _, _, _| NO_ENTRY,
+            (fd u32, a u32, b u32, c u32, d u32, e u64, f u64, g u32, out u32);
+        OtherWasi "sched_yield" => |_| SUCCESS, ();
+    }
+    // The guest traps by itself after it: the compiler puts an `unreachable` there.
+    linker.func_wrap(
+        module,
+        "proc_exit",
+        |caller: Caller<'_, VmState>, _code: u32| -> Result<()> {
+            Guest::enter(caller, Hostcall::OtherWasi).map(|_| ())
+        },
+    )?;
+    Ok(())
+}
+
+/// What is not there.
+#[rustfmt::skip]
+fn missing(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
+    functions! { linker, module;
+        OtherWasi "fd_read" => |_, _, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32, d u32);
+        OtherWasi "fd_prestat_dir_name" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32);
+        OtherWasi "clock_res_get" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u32);
+        OtherWasi "fd_advise" => |_, _, _, _, _| NO_SYSTEM_CALL, (a u32, b u64, c u64, d u32);
+        OtherWasi "fd_allocate" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u64, c u64);
+        OtherWasi "fd_datasync" => |_, _| NO_SYSTEM_CALL, (a u32);
+        OtherWasi "fd_fdstat_set_flags" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u32);
+        OtherWasi "fd_fdstat_set_rights" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u64, c u64);
+        OtherWasi "fd_filestat_get" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u32);
+        OtherWasi "fd_filestat_set_size" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u64);
+        OtherWasi "fd_filestat_set_times" => |_, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u64, c u64, d u32);
+        OtherWasi "fd_pread" => |_, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u64, e u32);
+        OtherWasi "fd_pwrite" => |_, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u64, e u32);
+        OtherWasi "fd_readdir" => |_, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u64, e u32);
+        OtherWasi "fd_renumber" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u32);
+        OtherWasi "fd_sync" => |_, _| NO_SYSTEM_CALL, (a u32);
+        OtherWasi "fd_tell" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u32);
+        OtherWasi "path_create_directory" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32);
+        OtherWasi "path_filestat_get" => |_, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32);
+        OtherWasi "path_filestat_set_times" => |_, _, _, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u64, f u64, g u32);
+        OtherWasi "path_link" => |_, _, _, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32, f u32, g u32);
+        OtherWasi "path_readlink" => |_, _, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32, f u32);
+        OtherWasi "path_remove_directory" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32);
+        OtherWasi "path_rename" => |_, _, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32, f u32);
+        OtherWasi "path_symlink" => |_, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32);
+        OtherWasi "path_unlink_file" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32);
+        OtherWasi "poll_oneoff" => |_, _, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32, d u32);
+        OtherWasi "proc_raise" => |_, _| NO_SYSTEM_CALL, (a u32);
+        OtherWasi "sock_accept" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32);
+        OtherWasi "sock_recv" => |_, _, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32, f u32);
+        OtherWasi "sock_send" => |_, _, _, _, _, _| NO_SYSTEM_CALL,
+            (a u32, b u32, c u32, d u32, e u32);
+        OtherWasi "sock_shutdown" => |_, _, _| NO_SYSTEM_CALL, (a u32, b u32);
+    }
+    Ok(())
+}
+
+/// Writes to the log: what goes to stdout as information, to stderr as an error.
+fn fd_write(guest: &mut Guest<'_>, fd: u32, list: u32, count: u32, written_out: u32) -> i32 {
+    let level = match fd {
+        STDOUT => LogLevel::Info,
+        STDERR => LogLevel::Error,
+        _ => return BAD_DESCRIPTOR,
+    };
+    let Ok(text) = gather(guest, list, count) else {
+        return FAULT;
+    };
+    let written = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    if written > 0 {
+        let line = text.strip_suffix(b"\n").unwrap_or(&text);
+        let line = String::from_utf8_lossy(line).into_owned();
+        let state = guest.state();
+        let thread = state.setup.id.thread;
+        state.world.log(thread, level, line);
+    }
+    errno(guest.write_u32(written_out, written))
+}
+
+fn gather(guest: &mut Guest<'_>, list: u32, count: u32) -> Result<Vec<u8>, Status> {
+    if count > BUFFERS_MAX {
+        return Err(Status::InvalidMemoryAccess);
+    }
+    let mut text = Vec::new();
+    for index in 0..count {
+        let entry = list
+            .checked_add(index * 8)
+            .ok_or(Status::InvalidMemoryAccess)?;
+        let entry = guest.bytes(entry, 8)?;
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_le_bytes);
+        let (at, len) = entry.split_at(4);
+        let (at, len) = (word(at), word(len));
+        text.extend_from_slice(guest.bytes(at, len)?);
+    }
+    Ok(text)
+}
+
+fn clock_time_get(guest: &mut Guest<'_>, clock: u32, _precision: u64, out: u32) -> i32 {
+    let world = &guest.state().world;
+    let now = match clock {
+        0 => world.wall_ns(),
+        1 => world.monotonic_ns(),
+        _ => return NOT_SUPPORTED,
+    };
+    errno(guest.write_u64(out, now))
+}
+
+fn random_get(guest: &mut Guest<'_>, out: u32, len: u32) -> i32 {
+    if len > RANDOM_BYTES_MAX {
+        return INVALID;
+    }
+    let mut bytes = vec![0; len as usize];
+    guest.state().random.fill(&mut bytes);
+    errno(guest.write(out, &bytes))
+}
+
+/// stdout and stderr can be written, and there is nothing else.
+fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, out: u32) -> i32 {
+    const RIGHTS_FD_WRITE: u8 = 64;
+    if fd != STDOUT && fd != STDERR {
+        return BAD_DESCRIPTOR;
+    }
+    let mut status = [0; 24];
+    status[8] = RIGHTS_FD_WRITE;
+    // Envoy does not look whether it could write there.
+    let _ = guest.write(out, &status);
+    SUCCESS
+}
+
+fn two_zeros(guest: &mut Guest<'_>, first: u32, second: u32) -> i32 {
+    errno(
+        guest
+            .write_u32(first, 0)
+            .and_then(|()| guest.write_u32(second, 0)),
+    )
+}

@@ -1,0 +1,352 @@
+//! A stream's way through the filter, event by event.
+//!
+//! A transcription of Envoy's `FilterManager` for one filter with the router behind
+//! it, so that its corners come out alike: what a pause on headers holds back, in
+//! which order held parts go on, which of the three ways a local reply takes. Names of
+//! the originals stand in the comments where they help to compare.
+
+mod calls;
+mod pause;
+mod replies;
+mod roots;
+
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
+use crate::proxy::process::World;
+use crate::proxy::stream::half::{Iteration, Side};
+use crate::proxy::stream::reply::LocalReply;
+use crate::proxy::stream::{Filter, Stream};
+use crate::proxy::vm::{Deferred, Vm};
+use crate::proxy::{Callback, Effect, Part, StreamId};
+
+/// The world, and the virtual machine of the stream's worker, for one event.
+pub(crate) struct Flow<'a> {
+    pub world: &'a mut Box<World>,
+    pub vm: Option<&'a mut Vm>,
+    pub allow_on_headers_stop_iteration: bool,
+}
+
+/// What a filter says about body bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DataStatus {
+    Continue,
+    StopAndBuffer,
+    StopNoBuffer,
+}
+
+impl Flow<'_> {
+    /// A part arrives from outside.
+    pub fn part(&mut self, id: StreamId, side: Side, part: Part) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let is_end = part.is_end();
+        match side {
+            Side::Response => {
+                stream.router_done |= is_end;
+                if stream.finished {
+                    return;
+                }
+            }
+            // An answer that is complete ends the interest in the request.
+            Side::Request if stream.response.complete || stream.finished => return,
+            Side::Request => {}
+        }
+        stream.half_mut(side).complete |= is_end;
+        match part {
+            Part::Headers { map, end } => self.headers(id, side, map, end),
+            Part::Body { data, end } => self.data(id, side, data, end),
+            Part::Trailers { map } => self.trailers(id, side, map),
+        }
+    }
+
+    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.world.streams.get_mut(id)
+    }
+
+    /// `decodeHeaders`, `encodeHeaders`
+    fn headers(&mut self, id: StreamId, side: Side, map: HeaderMap, end: bool) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        if side == Side::Request {
+            stream.is_head = map.value(b":method") == Some(b"HEAD");
+            stream.is_grpc = is_grpc(&map);
+        }
+        let half = stream.half_mut(side);
+        half.headers = Some(map);
+        half.complete |= end;
+        half.ended = end;
+        let iteration = self.calling(id, side, |flow| flow.filter_headers(id, side, end));
+        let aborted = self.take_over(id, side);
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let half = stream.half_mut(side);
+        half.iteration = if aborted {
+            Iteration::StopSingle
+        } else {
+            iteration
+        };
+        if half.iteration == Iteration::Continue {
+            half.headers_continued = true;
+            self.next_headers(id, side, end);
+        }
+    }
+
+    /// `decodeData`, `encodeData`
+    fn data(&mut self, id: StreamId, side: Side, data: Bytes, end: bool) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        if side == Side::Request {
+            stream.info.request_bytes += data.len() as u64;
+        }
+        let half = stream.half_mut(side);
+        half.complete |= end;
+        if half.is_stopped_all() {
+            half.chunk = data.into();
+            half.keep_chunk();
+        } else if !half.ended {
+            half.chunk = data.into();
+            self.filtered_data(id, side, end, false);
+        }
+    }
+
+    /// Shows the chunk to the filter and does what it says. `was_held`: the chunk was
+    /// held back before.
+    fn filtered_data(&mut self, id: StreamId, side: Side, end: bool, was_held: bool) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let half = stream.half_mut(side);
+        let had_trailers = half.trailers.is_some();
+        half.ended = end && !had_trailers;
+        let shown_end = half.ended;
+        let status = self.calling(id, side, |flow| flow.filter_data(id, side, shown_end));
+        let aborted = self.take_over(id, side);
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        if aborted && side == Side::Request {
+            return;
+        }
+        let status = if aborted {
+            DataStatus::StopNoBuffer
+        } else {
+            status
+        };
+        if status != DataStatus::Continue {
+            self.hold_data(id, side, status, was_held);
+        } else if stream.half(side).iteration == Iteration::StopSingle {
+            stream.half_mut(side).keep_chunk();
+            self.resume(id, side);
+        } else {
+            let half = stream.half_mut(side);
+            let data = half.chunk.take();
+            let trailers_added = !had_trailers && half.trailers.is_some();
+            self.next_data(id, side, data, end && !trailers_added);
+            if trailers_added {
+                self.next_trailers(id, side);
+            }
+        }
+    }
+
+    /// `commonHandleAfterDataCallback` for all but "continue"
+    fn hold_data(&mut self, id: StreamId, side: Side, status: DataStatus, was_held: bool) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let finished = stream.finished;
+        let half = stream.half_mut(side);
+        half.iteration = Iteration::StopSingle;
+        if was_held || status == DataStatus::StopAndBuffer {
+            half.keep_chunk();
+            return;
+        }
+        half.chunk.take();
+        // So that going on later still ends the stream.
+        if half.ends_with_headers() && !finished {
+            half.buffered = Some(Bytes::new().into());
+        }
+    }
+
+    /// `decodeTrailers`, `encodeTrailers`
+    fn trailers(&mut self, id: StreamId, side: Side, map: HeaderMap) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let half = stream.half_mut(side);
+        half.trailers = Some(map);
+        half.complete = true;
+        self.filtered_trailers(id, side);
+    }
+
+    fn filtered_trailers(&mut self, id: StreamId, side: Side) {
+        if self
+            .stream(id)
+            .is_none_or(|stream| stream.half(side).is_stopped_all())
+        {
+            return;
+        }
+        let go_on = self.calling(id, side, |flow| flow.filter_trailers(id, side));
+        let aborted = self.take_over(id, side);
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let half = stream.half_mut(side);
+        half.ended = true;
+        if !go_on || aborted {
+            if half.iteration == Iteration::Continue {
+                half.iteration = Iteration::StopSingle;
+            }
+        } else if half.iteration == Iteration::StopSingle {
+            self.resume(id, side);
+        } else {
+            self.next_trailers(id, side);
+        }
+    }
+
+    /// Runs one callback of the filter, marked as running.
+    fn calling<T>(&mut self, id: StreamId, side: Side, call: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self
+            .stream(id)
+            .and_then(|stream| stream.calling.replace(side));
+        let result = call(self);
+        if let Some(stream) = self.stream(id) {
+            stream.calling = before;
+        }
+        result
+    }
+
+    /// Whether a local reply or a reset took over during the callback; sends the reply
+    /// that waits for the callback to be over.
+    fn take_over(&mut self, id: StreamId, side: Side) -> bool {
+        let Some(stream) = self.stream(id) else {
+            return true;
+        };
+        let aborted = stream.half(side).aborted;
+        if aborted && side == Side::Request {
+            self.send_prepared(id);
+        }
+        aborted
+    }
+
+    /// The headers leave the filter.
+    fn next_headers(&mut self, id: StreamId, side: Side, end: bool) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let map = stream.half(side).headers.clone().unwrap_or_default();
+        if side == Side::Request {
+            stream.reached_router = true;
+            let rerouted = std::mem::take(&mut stream.rerouted);
+            let part = Part::Headers { map, end };
+            self.world.effects.push_back(Effect::ToUpstream {
+                stream: id,
+                part,
+                rerouted,
+            });
+        } else if map
+            .text(":status")
+            .is_none_or(|status| status.parse::<u64>().is_err())
+        {
+            self.local_reply(id, &LocalReply::without_status());
+        } else {
+            self.headers_to_client(id, map, end);
+        }
+    }
+
+    /// Body bytes leave the filter.
+    fn next_data(&mut self, id: StreamId, side: Side, data: Bytes, end: bool) {
+        if data.is_empty() && !end {
+            return;
+        }
+        match side {
+            Side::Request => {
+                let part = Part::Body { data, end };
+                let effect = Effect::ToUpstream {
+                    stream: id,
+                    part,
+                    rerouted: false,
+                };
+                self.world.effects.push_back(effect);
+            }
+            Side::Response => self.data_to_client(id, data, end),
+        }
+    }
+
+    /// The trailers leave the filter.
+    fn next_trailers(&mut self, id: StreamId, side: Side) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let map = stream.half(side).trailers.clone().unwrap_or_default();
+        let part = Part::Trailers { map };
+        if side == Side::Request {
+            let effect = Effect::ToUpstream {
+                stream: id,
+                part,
+                rerouted: false,
+            };
+            self.world.effects.push_back(effect);
+        } else if !stream.finished {
+            self.world
+                .effects
+                .push_back(Effect::ToClient { stream: id, part });
+            self.finish(id);
+        }
+    }
+
+    /// The stream is over: the guest logs it and forgets it.
+    pub fn end(&mut self, id: StreamId) {
+        self.create_context(id);
+        self.set_logging(id, true);
+        self.enter_guest(id, |vm, world, owner, context| {
+            let func = vm.exports.log.clone()?;
+            Some(vm.call(world, Callback::Log, owner, &func, context))
+        });
+        self.after_guest();
+        self.set_logging(id, false);
+        self.enter_guest(id, |vm, world, owner, context| {
+            let func = vm.exports.done.clone()?;
+            Some(vm.call(world, Callback::Done, owner, &func, context))
+        });
+        self.after_guest();
+        self.enter_guest(id, |vm, world, owner, context| {
+            let func = vm.exports.delete.clone()?;
+            Some(vm.call(world, Callback::Delete, owner, &func, context))
+        });
+        self.after_guest();
+    }
+
+    fn set_logging(&mut self, id: StreamId, logging: bool) {
+        if let Some(stream) = self.stream(id) {
+            stream.logging = logging;
+        }
+    }
+
+    /// Does what the guest asked for, now that its callback has returned.
+    pub fn run_deferred(&mut self) {
+        while let Some(deferred) = self.vm.as_mut().and_then(|vm| vm.next_deferred()) {
+            match deferred {
+                Deferred::ContinueRequest(id) => self.resume(id, Side::Request),
+                Deferred::ContinueResponse(id) => self.resume(id, Side::Response),
+                Deferred::Close(id) => self.reset(id),
+                Deferred::Reply(id, reply) => self.local_reply(id, &reply),
+                Deferred::Refused { root, token } => self.grpc_refused(root, token),
+                Deferred::Delete { root } => self.delete_root(root),
+            }
+        }
+    }
+}
+
+/// Whether Envoy takes a request for gRPC.
+fn is_grpc(map: &HeaderMap) -> bool {
+    let rest = map
+        .value(b"content-type")
+        .and_then(|ty| ty.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
+        && map.value(b":path").is_some()
+}

@@ -1,0 +1,142 @@
+//! Local replies, and what reaches the client.
+//!
+//! A local reply goes one of three ways. Before there are response headers: through
+//! the filter itself, whose response callbacks see their own answer. While they are in
+//! the filter: to the client at once, in place of all that came. After they were sent:
+//! nothing is left but to break the stream off.
+
+use bytes::Bytes;
+
+use super::{Flow, LocalReply, Side};
+use crate::headers::HeaderMap;
+use crate::proxy::stream::reply::PreparedReply;
+use crate::proxy::{Effect, Part, StreamId};
+
+impl Flow<'_> {
+    /// `sendLocalReply`
+    pub(crate) fn local_reply(&mut self, id: StreamId, reply: &LocalReply) {
+        let Some(stream) = self
+            .stream(id)
+            .filter(|stream| !stream.finished && !stream.logging)
+        else {
+            return;
+        };
+        if let Some(side) = stream.calling {
+            stream.half_mut(side).aborted = true;
+        }
+        stream.set_details(reply.details.clone());
+        if !stream.headers_sent {
+            stream.info.code = u16::try_from(reply.code).ok();
+        }
+        let prepared = reply.prepare(stream.is_grpc, stream.is_head);
+        if stream.response.headers.is_none() {
+            match stream.calling {
+                // Only once the callback is over; of two replies the first is sent.
+                Some(Side::Request) => {
+                    stream.prepared.get_or_insert(prepared);
+                }
+                _ => self.reply_through_filter(id, prepared),
+            }
+        } else if stream.headers_sent {
+            self.reset(id);
+        } else {
+            self.reply_directly(id, prepared);
+        }
+    }
+
+    /// `executeLocalReplyIfPrepared`
+    pub(super) fn send_prepared(&mut self, id: StreamId) {
+        let prepared = self.stream(id).and_then(|stream| stream.prepared.take());
+        if let Some(prepared) = prepared {
+            self.reply_through_filter(id, prepared);
+        }
+    }
+
+    fn reply_through_filter(&mut self, id: StreamId, reply: PreparedReply) {
+        let end = reply.body.is_none();
+        if let Some(stream) = self.stream(id) {
+            stream.response.complete |= end;
+        }
+        self.headers(id, Side::Response, reply.headers, end);
+        // The filter may have answered its own answer.
+        let goes_on = self.stream(id).is_some_and(|stream| !stream.finished);
+        if let Some(body) = reply.body.filter(|_| goes_on) {
+            self.data(id, Side::Response, body, true);
+        }
+    }
+
+    /// `sendDirectLocalReply`
+    fn reply_directly(&mut self, id: StreamId, reply: PreparedReply) {
+        let end = reply.body.is_none();
+        if let Some(stream) = self.stream(id) {
+            stream.response.headers = Some(reply.headers.clone());
+            stream.response.trailers = None;
+            stream.response.complete = true;
+        }
+        self.headers_to_client(id, reply.headers, end);
+        if let Some(body) = reply.body {
+            self.data_to_client(id, body, true);
+        }
+    }
+
+    /// Breaks the stream off.
+    pub(crate) fn reset(&mut self, id: StreamId) {
+        let Some(stream) = self.stream(id).filter(|stream| !stream.finished) else {
+            return;
+        };
+        if let Some(side) = stream.calling {
+            stream.half_mut(side).aborted = true;
+        }
+        let details = stream.info.details.clone();
+        self.finish(id);
+        self.world.effects.push_back(Effect::ResetClient {
+            stream: id,
+            details,
+        });
+    }
+
+    pub(super) fn headers_to_client(&mut self, id: StreamId, map: HeaderMap, end: bool) {
+        let Some(stream) = self.stream(id).filter(|stream| !stream.finished) else {
+            return;
+        };
+        stream.headers_sent = true;
+        if let Some(code) = map.text(":status").and_then(|status| status.parse().ok()) {
+            stream.info.code = Some(code);
+        }
+        let part = Part::Headers { map, end };
+        self.world
+            .effects
+            .push_back(Effect::ToClient { stream: id, part });
+        if end {
+            self.finish(id);
+        }
+    }
+
+    pub(super) fn data_to_client(&mut self, id: StreamId, data: Bytes, end: bool) {
+        let Some(stream) = self.stream(id).filter(|stream| !stream.finished) else {
+            return;
+        };
+        stream.info.response_bytes += data.len() as u64;
+        let part = Part::Body { data, end };
+        self.world
+            .effects
+            .push_back(Effect::ToClient { stream: id, part });
+        if end {
+            self.finish(id);
+        }
+    }
+
+    /// Nothing more goes to the client. What the router still does is in vain.
+    pub(super) fn finish(&mut self, id: StreamId) {
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        stream.finished = true;
+        if stream.reached_router && !stream.router_done {
+            stream.router_done = true;
+            self.world
+                .effects
+                .push_back(Effect::CancelUpstream { stream: id });
+        }
+    }
+}

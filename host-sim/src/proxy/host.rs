@@ -1,0 +1,384 @@
+//! A proxy's worker threads with a plugin in them: events in, effects out.
+//!
+//! The host has no input or output and no clock of its own. Whoever plays the world
+//! moves the time, hands in what clients, the router and called clusters do, and
+//! takes the effects out. It knows streams, virtual machines, shared data, queues
+//! and metrics; it does not know upstreams, routes or clients.
+//!
+//! Effects come out in the order in which they happened; they are complete once the
+//! method that caused them has returned.
+
+use std::collections::BTreeMap;
+
+use crate::headers::HeaderMap;
+use crate::proxy::process::counts::Counts;
+use crate::proxy::process::effect::{CallId, CallOutcome, Effect, Part, StreamId};
+use crate::proxy::process::log::LogLine;
+use crate::proxy::process::metrics::Metrics;
+use crate::proxy::process::shared_data::SharedData;
+use crate::proxy::process::timers::Task;
+use crate::proxy::process::{Thread, World};
+use crate::proxy::setup::{ClusterState, Fault, Setup, StartError};
+use crate::proxy::stream::half::Side;
+use crate::proxy::stream::info::StreamInfo;
+use crate::proxy::stream::reply::LocalReply;
+use crate::proxy::stream::{Filter, Stream};
+use crate::proxy::worker::{Hosted, Worker};
+use crate::sim::clock::Time;
+
+/// The host: one proxy process.
+pub struct Host {
+    world: Box<World>,
+    hosted: Option<Hosted>,
+    main: Worker,
+    workers: Vec<Worker>,
+    /// What became of configurations that were tried.
+    tried: BTreeMap<Vec<u8>, Result<(), StartError>>,
+}
+
+impl Host {
+    /// Starts the threads at `now`: the plugin is configured in a machine that is thrown
+    /// away, then on the main thread and on each worker.
+    ///
+    /// # Errors
+    ///
+    /// Where Envoy would refuse the plugin, with Envoy's own words.
+    pub fn start(setup: Setup, now: Time) -> Result<Host, StartError> {
+        Host::start_or_tell(setup, now, &mut Vec::new())
+    }
+
+    /// The same; of a start that fails, `log` gets what the plugin said about it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::start`].
+    pub fn start_or_tell(
+        setup: Setup,
+        now: Time,
+        log: &mut Vec<LogLine>,
+    ) -> Result<Host, StartError> {
+        let world = World {
+            now,
+            wall_start_ns: setup.wall_start_ns,
+            monotonic_start_ns: setup.monotonic_start_ns,
+            log_level: setup.log_level,
+            ..World::default()
+        };
+        let worker = |number| Worker::new(Some(number), setup.seed);
+        let mut host = Host {
+            world: Box::new(world),
+            hosted: setup.plugin.map(|plugin| Hosted {
+                configuration: plugin.configuration.as_slice().into(),
+                plugin,
+                seed: setup.seed,
+            }),
+            main: Worker::new(None, setup.seed),
+            workers: (0..setup.workers.max(1)).map(worker).collect(),
+            tried: BTreeMap::new(),
+        };
+        let served = host.serve();
+        log.extend(
+            served
+                .is_err()
+                .then(|| host.take_log())
+                .into_iter()
+                .flatten(),
+        );
+        served.map(|()| host)
+    }
+
+    /// Tries the current configuration and, if it is good, serves it on all threads.
+    fn serve(&mut self) -> Result<(), StartError> {
+        let Some(hosted) = &self.hosted else {
+            return Ok(());
+        };
+        let world = &mut self.world;
+        let tried = self.tried.entry(hosted.configuration.to_vec());
+        tried.or_insert_with(|| hosted.canary(world)).clone()?;
+        for worker in std::iter::once(&mut self.main).chain(&mut self.workers) {
+            worker.serve(hosted, world);
+        }
+        Ok(())
+    }
+
+    /// Moves the clock; it never goes back. Timers that are due by then wait for
+    /// [`Host::run_timers`].
+    pub fn advance_to(&mut self, now: Time) {
+        self.world.now = self.world.now.max(now);
+    }
+
+    /// The time of the next timer.
+    pub fn next_timer(&self) -> Option<Time> {
+        self.world.timers.next()
+    }
+
+    /// Runs the timers that are due: ticks, and messages for queues.
+    pub fn run_timers(&mut self) {
+        while let Some(task) = self.world.timers.take_due(self.world.now) {
+            match task {
+                Task::Tick { vm, root } => {
+                    let mut flow = self.flow(vm.thread);
+                    if flow
+                        .vm
+                        .as_ref()
+                        .is_some_and(|current| current.state().setup.id == vm)
+                    {
+                        flow.tick(root);
+                    }
+                }
+                Task::QueueReady {
+                    thread,
+                    root,
+                    queue,
+                } => {
+                    self.flow(thread).queue_ready(root, queue);
+                }
+            }
+        }
+    }
+
+    fn flow(&mut self, thread: Thread) -> crate::proxy::flow::Flow<'_> {
+        let worker = match thread.and_then(|number| self.workers.get_mut(number)) {
+            Some(worker) => worker,
+            None => &mut self.main,
+        };
+        worker.flow(self.hosted.as_ref(), &mut self.world)
+    }
+
+    fn stream_flow(&mut self, stream: StreamId) -> Option<crate::proxy::flow::Flow<'_>> {
+        let worker = self.world.streams.get(stream)?.info.worker;
+        Some(self.flow(Some(worker)))
+    }
+
+    /// Tells what the clusters that plugins may call are like; one that was never
+    /// told of is unknown.
+    pub fn cluster(&mut self, name: &str, state: ClusterState) {
+        self.world.clusters.insert(name.as_bytes().into(), state);
+    }
+
+    /// A new stream, before its first headers. A worker that there is not stands for
+    /// one that there is: they go round.
+    pub fn open(&mut self, mut info: StreamInfo) -> StreamId {
+        info.worker %= self.workers.len();
+        let worker = info.worker;
+        let start_wall_ns = self.world.wall_start_ns.saturating_add(info.start.as_ns());
+        let stream = Stream {
+            info,
+            start_wall_ns,
+            ..Stream::default()
+        };
+        let id = self.world.streams.add(stream);
+        if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
+            let filter = worker.filter(hosted, &mut self.world, id);
+            if let Some(stream) = self.world.streams.get_mut(id) {
+                stream.filter = filter;
+            }
+        }
+        id
+    }
+
+    /// The client sends `part`.
+    pub fn request(&mut self, stream: StreamId, part: Part) {
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.part(stream, Side::Request, part);
+        }
+    }
+
+    /// The router hands `part` towards the client: an upstream's answer, or one of
+    /// its own.
+    pub fn response(&mut self, stream: StreamId, part: Part) {
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.part(stream, Side::Response, part);
+        }
+    }
+
+    /// The upstream's answer breaks off after its headers.
+    pub fn upstream_reset_after_headers(&mut self, stream: StreamId) {
+        if let Some(entry) = self.world.streams.get_mut(stream) {
+            entry.router_done = true;
+        }
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.reset(stream);
+        }
+    }
+
+    /// Takes headers off a request, as the router does with those that were for it: callbacks
+    /// that see the request's headers later do not find them.
+    pub fn remove_request_headers(&mut self, stream: StreamId, names: &[&str]) {
+        let stream = self.world.streams.get_mut(stream);
+        if let Some(headers) = stream.and_then(|stream| stream.request.headers.as_mut()) {
+            for name in names {
+                headers.remove(name.as_bytes());
+            }
+        }
+    }
+
+    /// The proxy answers in place of whatever else would come, as a time limit of a stream does.
+    /// If headers are with the client, the stream breaks off.
+    pub(crate) fn answer_instead(&mut self, stream: StreamId, reply: &LocalReply) {
+        if let Some(mut flow) = self.stream_flow(stream) {
+            flow.local_reply(stream, reply);
+        }
+    }
+
+    /// A filter nearer to the client has answered: the plugin is only told at the end,
+    /// of the headers as they are.
+    pub fn answered_elsewhere(
+        &mut self,
+        stream: StreamId,
+        request: Option<HeaderMap>,
+        response: Option<HeaderMap>,
+    ) {
+        if let Some(stream) = self.world.streams.get_mut(stream) {
+            stream.finished = true;
+            stream.request.headers = request;
+            stream.response.headers = response;
+        }
+    }
+
+    /// What is known about a stream.
+    pub fn info(&self, stream: StreamId) -> Option<&StreamInfo> {
+        self.world.streams.get(stream).map(|stream| &stream.info)
+    }
+
+    /// The same, to be written.
+    pub fn info_mut(&mut self, stream: StreamId) -> Option<&mut StreamInfo> {
+        self.world
+            .streams
+            .get_mut(stream)
+            .map(|stream| &mut stream.info)
+    }
+
+    /// The stream is over, however it ended. Gives back what was known about it.
+    pub fn close(&mut self, stream: StreamId) -> Option<StreamInfo> {
+        let now = self.world.now;
+        let entry = self.world.streams.get_mut(stream)?;
+        entry.info.end.get_or_insert(now);
+        entry.finished = true;
+        let (filter, worker) = (entry.filter, entry.info.worker);
+        if let Filter::Live { .. } = filter {
+            self.flow(Some(worker)).end(stream);
+        }
+        let removed = self.world.streams.remove(stream)?;
+        if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
+            worker.forget(hosted, &mut self.world, filter);
+        }
+        Some(removed.info)
+    }
+
+    /// An answer to a call, or its failure; one that nobody waits for is dropped.
+    pub fn answer_call(&mut self, call: CallId, outcome: CallOutcome) {
+        let Some(open) = self.world.calls.get(&call).copied() else {
+            return;
+        };
+        let mut flow = self.flow(open.vm.thread);
+        if flow
+            .vm
+            .as_ref()
+            .is_some_and(|vm| vm.state().setup.id == open.vm)
+        {
+            flow.answer(call, open, outcome);
+        }
+    }
+
+    /// A new configuration of the plugin, as a discovery service would bring it.
+    /// Streams that began under the old one end under it. The same configuration once
+    /// more changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where Envoy would refuse the update; the old configuration goes on then.
+    pub fn update(&mut self, configuration: Vec<u8>) -> Result<(), StartError> {
+        let Some(hosted) = &mut self.hosted else {
+            return Ok(());
+        };
+        if *hosted.configuration == *configuration {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut hosted.configuration, configuration.into());
+        let served = self.serve();
+        if let (Err(_), Some(hosted)) = (&served, &mut self.hosted) {
+            hosted.configuration = old;
+        }
+        served
+    }
+
+    /// Takes the next effect.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.world.effects.pop_front()
+    }
+
+    /// The metrics that plugins defined.
+    pub fn metrics(&self) -> &Metrics {
+        &self.world.metrics
+    }
+
+    /// The data that workers share.
+    pub fn shared_data(&self) -> &SharedData {
+        &self.world.shared_data
+    }
+
+    /// The same, to be written: by other plugins of the process, whose machines are not
+    /// modelled.
+    pub fn shared_data_mut(&mut self) -> &mut SharedData {
+        &mut self.world.shared_data
+    }
+
+    /// The linear memory of the worker that has the most, in bytes.
+    pub fn machine_bytes(&self) -> usize {
+        let workers = self.workers.iter().map(Worker::machine_bytes);
+        workers.max().unwrap_or(0)
+    }
+
+    /// What was logged since the last call.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.world.log)
+    }
+
+    /// What the plugin cost.
+    pub fn counts(&self) -> &Counts {
+        &self.world.counts
+    }
+
+    /// What the host does not model, once the plugin has asked for it: the run is
+    /// worth nothing from there on.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.world.fault.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn without_a_plugin_everything_passes() {
+        let mut host = Host::start(Setup::default(), Time::ZERO).unwrap();
+        let stream = host.open(StreamInfo::default());
+        let headers = |name| {
+            let map = HeaderMap::from([(name, "200")]);
+            Part::Headers { map, end: false }
+        };
+        let body = Part::Body {
+            data: Bytes::from_static(b"x"),
+            end: true,
+        };
+        host.request(stream, headers(":path"));
+        host.request(stream, body.clone());
+        host.response(stream, headers(":status"));
+        let up = |part| Effect::ToUpstream {
+            stream,
+            part,
+            rerouted: false,
+        };
+        let client = Effect::ToClient {
+            stream,
+            part: headers(":status"),
+        };
+        let expected = [up(headers(":path")), up(body), client];
+        let seen: Vec<_> = std::iter::from_fn(|| host.next_effect()).collect();
+        assert_eq!(seen, expected);
+    }
+}

@@ -1,0 +1,103 @@
+//! What all virtual machines of a process share, and what the outside sees of them.
+//!
+//! The world is lent to a virtual machine's store for the time of one callback and
+//! taken back after it: see [`Vm`](crate::proxy::vm::Vm). So hostcalls reach it without a
+//! lock or a reference count.
+
+pub(crate) mod counts;
+pub(crate) mod effect;
+pub(crate) mod log;
+pub(crate) mod metrics;
+pub(crate) mod queues;
+pub(crate) mod shared_data;
+pub(crate) mod timers;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::proxy::setup::{ClusterState, Fault};
+use crate::proxy::stream::Streams;
+use crate::sim::clock::Time;
+use counts::Counts;
+use effect::{CallId, CallKind, Effect};
+use log::{LogLevel, LogLine};
+use metrics::Metrics;
+use queues::Queues;
+use shared_data::SharedData;
+use timers::Timers;
+
+/// All but the virtual machines.
+#[derive(Debug, Default)]
+pub struct World {
+    pub now: Time,
+    pub wall_start_ns: u64,
+    pub monotonic_start_ns: u64,
+    pub log_level: LogLevel,
+    pub streams: Streams,
+    pub effects: VecDeque<Effect>,
+    pub timers: Timers,
+    pub clusters: BTreeMap<Box<[u8]>, ClusterState>,
+    pub calls: BTreeMap<CallId, OpenCall>,
+    pub last_call: u64,
+    pub shared_data: SharedData,
+    pub queues: Queues,
+    pub metrics: Metrics,
+    pub counts: Counts,
+    pub log: Vec<LogLine>,
+    pub fault: Option<Fault>,
+}
+
+/// A thread of the process: a worker, or the main thread.
+pub type Thread = Option<usize>;
+
+/// One life of a virtual machine; a reload begins another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VmId {
+    pub thread: Thread,
+    pub life: u32,
+}
+
+/// A call that was not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenCall {
+    pub vm: VmId,
+    /// The root context that it belongs to.
+    pub root: u32,
+    pub token: u32,
+    pub kind: CallKind,
+    /// gRPC stream: the plugin sends no more.
+    pub closed_here: bool,
+    /// gRPC stream: the other side sends no more.
+    pub closed_there: bool,
+}
+
+impl World {
+    /// The wall clock, in nanoseconds since 1970.
+    pub fn wall_ns(&self) -> u64 {
+        self.wall_start_ns.saturating_add(self.now.as_ns())
+    }
+
+    /// The monotonic clock, in nanoseconds.
+    pub fn monotonic_ns(&self) -> u64 {
+        self.monotonic_start_ns.saturating_add(self.now.as_ns())
+    }
+
+    /// Adds a line to the log, if its level is shown.
+    pub fn log(&mut self, worker: Thread, level: LogLevel, text: impl Into<String>) {
+        if level >= self.log_level {
+            let line = LogLine {
+                at: self.now,
+                worker,
+                level,
+                text: text.into(),
+            };
+            self.log.push(line);
+        }
+    }
+
+    /// Keeps what was asked for first and is not modelled.
+    pub fn not_modelled(&mut self, hostcall: impl Into<String>) {
+        self.fault.get_or_insert_with(|| Fault {
+            hostcall: hostcall.into(),
+        });
+    }
+}

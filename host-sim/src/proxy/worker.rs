@@ -1,0 +1,217 @@
+//! A thread of the proxy with the plugin on it: a virtual machine of its own, the
+//! configuration that serves, and what follows a trap.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::proxy::flow::Flow;
+use crate::proxy::process::{Thread, VmId, World};
+use crate::proxy::stream::Filter;
+use crate::proxy::vm::{Random, RootPhase, Vm, VmSetup};
+use crate::proxy::{FailurePolicy, Plugin, StartError, StreamId};
+use crate::sim::clock::Time;
+
+/// A plugin as the threads share it.
+#[derive(Debug)]
+pub(crate) struct Hosted {
+    pub plugin: Plugin,
+    pub configuration: Rc<[u8]>,
+    pub seed: u64,
+}
+
+/// A worker thread, or the main thread, which has a machine too but no streams.
+pub(crate) struct Worker {
+    thread: Thread,
+    vm: Option<Vm>,
+    /// The root context of the configuration that serves; none: the plugin refused it
+    /// on this thread alone, and streams pass it by.
+    root: Option<u32>,
+    lives: u32,
+    last_load: Time,
+    jitter: Random,
+}
+
+/// The least time from one start of a machine to the next, without Envoy's jitter of
+/// up to one half more.
+const RELOAD_MS: u64 = 1_000;
+
+impl Hosted {
+    fn vm_setup(&self, id: VmId) -> VmSetup {
+        VmSetup {
+            id,
+            vm_id: self.plugin.vm_id.as_bytes().into(),
+            vm_configuration: self.plugin.vm_configuration.as_slice().into(),
+            plugin_name: self.plugin.name.as_str().into(),
+            root_id: self.plugin.root_id.as_str().into(),
+            seed: self.seed,
+            fuel_per_callback: self.plugin.fuel_per_callback,
+        }
+    }
+
+    /// Tries the configuration in a machine that is thrown away after it.
+    pub fn canary(&self, world: &mut Box<World>) -> Result<(), StartError> {
+        let id = VmId {
+            thread: None,
+            life: u32::MAX,
+        };
+        let mut vm = self.plugin.module.start(self.vm_setup(id), world)?;
+        let mut flow = self.flow(&mut vm, world);
+        let started = flow.start_root(&self.configuration);
+        vm.retire(world);
+        match (&world.fault, started) {
+            (Some(fault), _) => Err(StartError::NotModelled(fault.clone())),
+            (None, Err(text)) => Err(StartError::Configuration(text.into())),
+            (None, Ok(_)) => Ok(()),
+        }
+    }
+
+    fn flow<'a>(&self, vm: &'a mut Vm, world: &'a mut Box<World>) -> Flow<'a> {
+        Flow {
+            world,
+            vm: Some(vm),
+            allow_on_headers_stop_iteration: self.plugin.allow_on_headers_stop_iteration,
+        }
+    }
+}
+
+impl Worker {
+    /// A thread without a machine.
+    pub fn new(thread: Thread, seed: u64) -> Worker {
+        let number = thread.map_or(0, |worker| worker as u64 + 1);
+        Worker {
+            thread,
+            vm: None,
+            root: None,
+            lives: 0,
+            last_load: Time::ZERO,
+            // Apart from the machines' own numbers, whose lives count from 0.
+            jitter: Random::new(seed, number, u64::MAX),
+        }
+    }
+
+    /// The linear memory of the machine on this thread.
+    pub fn machine_bytes(&self) -> usize {
+        self.vm.as_ref().map_or(0, Vm::memory_bytes)
+    }
+
+    /// Everything that one event needs.
+    pub fn flow<'a>(&'a mut self, hosted: Option<&Hosted>, world: &'a mut Box<World>) -> Flow<'a> {
+        let plugin = hosted.map(|hosted| &hosted.plugin);
+        Flow {
+            world,
+            vm: self.vm.as_mut(),
+            allow_on_headers_stop_iteration: plugin
+                .is_some_and(|plugin| plugin.allow_on_headers_stop_iteration),
+        }
+    }
+
+    /// Starts the current configuration on this thread: in its machine, or in a new one
+    /// where there is none or it has failed. What served before drains.
+    pub fn serve(&mut self, hosted: &Hosted, world: &mut Box<World>) {
+        self.last_load = world.now;
+        let old = self.root.take();
+        if self.vm.as_ref().is_none_or(Vm::has_failed) {
+            self.replace_vm(hosted, world);
+        } else if let Some(vm) = &mut self.vm {
+            self.root = hosted
+                .flow(vm, world)
+                .start_root(&hosted.configuration)
+                .ok();
+            old.into_iter()
+                .for_each(|old| hosted.flow(vm, world).drain_root(old));
+        }
+    }
+
+    /// Starts a new machine in place of the old one; says whether it serves.
+    fn replace_vm(&mut self, hosted: &Hosted, world: &mut Box<World>) -> bool {
+        let setup = hosted.vm_setup(VmId {
+            thread: self.thread,
+            life: self.lives,
+        });
+        self.lives += 1;
+        let Ok(mut vm) = hosted.plugin.module.start(setup, world) else {
+            return false;
+        };
+        let root = hosted
+            .flow(&mut vm, world)
+            .start_root(&hosted.configuration);
+        let Ok(root) = root else {
+            vm.retire(world);
+            return false;
+        };
+        if let Some(mut old) = self.vm.replace(vm) {
+            old.retire(world);
+        }
+        self.root = Some(root);
+        true
+    }
+
+    /// What a new stream is given.
+    pub fn filter(&mut self, hosted: &Hosted, world: &mut Box<World>, id: StreamId) -> Filter {
+        let policy = hosted.plugin.failure_policy;
+        if policy == FailurePolicy::Reload {
+            self.maybe_reload(hosted, world);
+        }
+        let (Some(root), Some(vm)) = (self.root, &mut self.vm) else {
+            return Filter::Absent;
+        };
+        if vm.has_failed() {
+            let is_open = policy == FailurePolicy::Open;
+            return if is_open {
+                Filter::Absent
+            } else {
+                Filter::Dead
+            };
+        }
+        let state = vm.state_mut();
+        let context = state.new_context();
+        state.streams.insert(context, (id, root));
+        if let Some(root) = state.roots.get_mut(&root) {
+            root.streams += 1;
+        }
+        Filter::Live {
+            vm: state.setup.id,
+            context,
+            root,
+        }
+    }
+
+    fn maybe_reload(&mut self, hosted: &Hosted, world: &mut Box<World>) {
+        if self.root.is_none() || !self.vm.as_ref().is_some_and(Vm::has_failed) {
+            return;
+        }
+        let interval_ms = RELOAD_MS + self.jitter.next() % (RELOAD_MS / 2);
+        if world.now.since(self.last_load) >= Duration::from_millis(interval_ms) {
+            self.last_load = world.now;
+            self.replace_vm(hosted, world);
+        }
+    }
+
+    /// Takes a stream's context away; a configuration that drains ends with its last
+    /// stream.
+    pub fn forget(&mut self, hosted: &Hosted, world: &mut Box<World>, filter: Filter) {
+        let (
+            Filter::Live {
+                vm: id,
+                context,
+                root,
+            },
+            Some(vm),
+        ) = (filter, &mut self.vm)
+        else {
+            return;
+        };
+        let state = vm.state_mut();
+        if state.setup.id != id {
+            return;
+        }
+        state.streams.remove(&context);
+        let Some(entry) = state.roots.get_mut(&root) else {
+            return;
+        };
+        entry.streams = entry.streams.saturating_sub(1);
+        if entry.streams == 0 && entry.phase == RootPhase::Draining {
+            hosted.flow(vm, world).finish_root(root);
+        }
+    }
+}
