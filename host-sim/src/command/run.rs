@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Write a page with plots, too
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write the main plots as an SVG picture, too
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
 }
 
 /// Runs the scenario and prints its report.
@@ -48,6 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let took = began.elapsed();
     if let Some(path) = &arguments.report {
         write(path, &html::page(&run))?;
+    }
+    if let Some(path) = &arguments.picture {
+        write(path, &html::picture(&run))?;
     }
     let shown = match arguments.json {
         true => json::report(&run),

@@ -6,6 +6,7 @@
 //! do not see it, and the numbers stand in a table below.
 
 mod comparison;
+mod picture;
 mod plot;
 mod sections;
 
@@ -16,7 +17,11 @@ use crate::report::{grouped, percent, simulated};
 use crate::scenario::play::Run;
 
 pub use comparison::page as comparison;
+pub use picture::picture;
 
+/// Colours, and rules for the marks of plots.
+const PLOT_STYLE: &str = include_str!("html/plot.css");
+/// Rules for everything else on a page.
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
@@ -29,10 +34,11 @@ pub fn page(run: &Run) -> String {
         (sections::expectations(run))
         (sections::axis(&frame))
         section id="plots" {
-            (sections::faults_and_circuits(run, &frame, "states"))
+            @if let Some(states) = sections::faults_and_circuits(run, &frame, "states") { (states) }
             (plot::stacked(&frame, &sections::outcomes(run, &frame)))
             (plot::lines(&frame, &sections::latency(run, &frame)))
-            (sections::upstreams(run, &frame))
+            (plot::lines(&frame, &sections::upstreams(run, &frame)))
+            (plot::lines(&frame, &sections::load(run, &frame)))
             (sections::retries(run, &frame))
         }
         (sections::transitions(run))
@@ -54,7 +60,7 @@ fn document(name: &str, body: &Markup) -> String {
                 // Without one, browsers ask for /favicon.ico.
                 link rel="icon" href="data:,";
                 title { (name) " · host-sim" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(PLOT_STYLE)) (PreEscaped(STYLE)) }
             }
             body {
                 main { (body) }

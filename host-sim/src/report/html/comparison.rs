@@ -78,7 +78,10 @@ fn policy(number: usize, it: &Drawn<'_>) -> Markup {
             h2 { (it.compared.title) }
             (plot::stacked(&it.frame, &it.outcomes))
             (plot::lines(&it.frame, &it.latency))
-            (sections::faults_and_circuits(run, &it.frame, &format!("states-{number}")))
+            @if let Some(states) =
+                sections::faults_and_circuits(run, &it.frame, &format!("states-{number}")) {
+                (states)
+            }
             (sections::transitions(run))
             (sections::reasons(run))
             (sections::numbers(run, &it.frame))

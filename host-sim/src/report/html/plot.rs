@@ -1,5 +1,6 @@
 //! Plots as SVG: stacked columns, lines, bands, all over the same axis of time.
 
+mod figure;
 mod scale;
 
 use maud::{Markup, html};
@@ -9,10 +10,12 @@ use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
+pub use figure::{Figure, Key};
+
 use scale::Scale;
 
 /// Width of a plot in its own units; the page scales it.
-const WIDTH: f64 = 960.0;
+pub const WIDTH: f64 = 960.0;
 
 /// Room for the labels of the values, and at the right end.
 const LEFT: f64 = 64.0;
@@ -181,7 +184,7 @@ pub fn clock(at: Time) -> String {
 }
 
 /// A plot of lines.
-pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Markup {
+pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Figure {
     let scale = Scale::new(plot, plot.reach());
     let half = Span::from_ns(frame.width.as_ns() / 2);
     let points = |line: &Line| {
@@ -211,7 +214,7 @@ pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Markup {
 }
 
 /// A plot of columns that stand on each other.
-pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Markup {
+pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Figure {
     let scale = Scale::new(plot, plot.reach_stacked());
     let mut columns = Vec::new();
     for (place, (from, _)) in frame.buckets.iter().enumerate() {
@@ -252,64 +255,48 @@ pub struct Row {
 const ROW: f64 = 26.0;
 
 /// A plot of bands: what held when.
-pub fn bands(
-    frame: &Frame,
-    id: &str,
-    title: &str,
-    description: &str,
-    rows: &[Row],
-    legend: &Markup,
-) -> Markup {
+pub fn bands(frame: &Frame, id: &str, title: &str, description: String, rows: &[Row]) -> Figure {
     const NAMES: f64 = 16.0;
     let height = ABOVE + rows.len() as f64 * (ROW + NAMES) + BELOW;
-    html! {
-        figure {
-            figcaption { (title) }
-            svg.plot id=(id) role="img" aria-labelledby={(id) "-title " (id) "-desc"}
-                viewBox={"0 0 " (WIDTH) " " (short(height))} {
-                title id={(id) "-title"} { (title) }
-                desc id={(id) "-desc"} { (description) }
-                (frame.time_axis(height))
-                @for (place, row) in rows.iter().enumerate() {
-                    @let y = ABOVE + place as f64 * (ROW + NAMES);
-                    text.name x=(LEFT) y=(short(y + NAMES - 4.0)) { (row.name) }
-                    @for (from, to, class, words) in &row.bands {
-                        @let (left, right) = (frame.x(*from), frame.x(*to));
-                        rect.band.(class) x=(short(left)) y=(short(y + NAMES))
-                            height=(short(ROW - 6.0)) width=(short((right - left).max(1.0))) {
-                            title { (words) }
-                        }
-                    }
+    let marks = html! {
+        (frame.time_axis(height))
+        @for (place, row) in rows.iter().enumerate() {
+            @let y = ABOVE + place as f64 * (ROW + NAMES);
+            text.name x=(LEFT) y=(short(y + NAMES - 4.0)) { (row.name) }
+            @for (from, to, class, words) in &row.bands {
+                @let (left, right) = (frame.x(*from), frame.x(*to));
+                rect.band.(class) x=(short(left)) y=(short(y + NAMES))
+                    height=(short(ROW - 6.0)) width=(short((right - left).max(1.0))) {
+                    title { (words) }
                 }
-                line.cursor x1="0" x2="0" y1=(ABOVE) y2=(short(height - BELOW)) {}
             }
-            (legend)
         }
+    };
+    Figure {
+        id: id.into(),
+        title: title.into(),
+        description,
+        height,
+        marks,
+        legend: Vec::new(),
+        note: None,
     }
 }
 
-fn figure(frame: &Frame, plot: &Plot<'_>, axis: Markup, marks: Markup) -> Markup {
-    let id = &plot.id;
-    html! {
-        figure {
-            figcaption { (plot.title) }
-            svg.plot id=(id) role="img" aria-labelledby={(id) "-title " (id) "-desc"}
-                viewBox={"0 0 " (WIDTH) " " (plot.height)} {
-                title id={(id) "-title"} { (plot.title) }
-                desc id={(id) "-desc"} { (plot.description) }
-                (axis)
-                (frame.time_axis(plot.height))
-                (marks)
-                line.cursor x1="0" x2="0" y1=(ABOVE) y2=(plot.height - BELOW) {}
-            }
-            ul.legend {
-                @for line in &plot.lines {
-                    li data-values=(data(line, plot.unit)) {
-                        span.swatch.(line.class) {} (line.name) " " output {}
-                    }
-                }
-            }
-        }
+fn figure(frame: &Frame, plot: &Plot<'_>, axis: Markup, marks: Markup) -> Figure {
+    let key = |line: &Line| Key {
+        name: line.name.clone(),
+        class: line.class,
+        values: Some(data(line, plot.unit)),
+    };
+    Figure {
+        id: plot.id.clone(),
+        title: plot.title.into(),
+        description: plot.description.clone(),
+        height: plot.height,
+        marks: html! { (axis) (frame.time_axis(plot.height)) (marks) },
+        legend: plot.lines.iter().map(key).collect(),
+        note: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::plot::{
-    self, Frame, Line, Plot, Row, Ticks, axis_data, clock, outcome_class, state_class,
+    self, Figure, Frame, Key, Line, Plot, Row, Ticks, axis_data, clock, outcome_class, state_class,
 };
 use super::share;
 use crate::record::{Outcome, State, Tally};
@@ -78,7 +78,7 @@ pub fn axis(frame: &Frame) -> Markup {
 }
 
 /// What was wrong, and in which states circuits were; the plot is called `id`.
-pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Markup {
+pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Option<Figure> {
     let end = Time::ZERO + run.duration;
     let mut rows = Vec::new();
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
@@ -111,28 +111,27 @@ pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Markup {
             bands: bands.collect(),
         });
     }
+    if rows.is_empty() {
+        return None;
+    }
     let states = [
         State::Closed,
         State::Recovering,
         State::HalfOpen,
         State::Open,
     ];
-    let legend = html! {
-        ul.legend {
-            @for state in states {
-                li { span.swatch.(state_class(state)) {} (state.name()) }
-            }
-            li { span.swatch.fault {} "fault" }
-        }
-        @if circuits.len() > CIRCUITS_SHOWN {
-            p.meta { "and " (circuits.len() - CIRCUITS_SHOWN) " more circuits" }
-        }
+    let key = |name: &str, class| Key {
+        name: name.into(),
+        class,
+        values: None,
     };
-    html! {
-        @if !rows.is_empty() {
-            (plot::bands(frame, id, "Faults and circuits", &words(run), &rows, &legend))
-        }
-    }
+    let keys = states.map(|state| key(state.name(), state_class(state)));
+    let more = circuits.len().saturating_sub(CIRCUITS_SHOWN);
+    Some(Figure {
+        legend: keys.into_iter().chain([key("fault", "fault")]).collect(),
+        note: (more > 0).then(|| format!("and {more} more circuits")),
+        ..plot::bands(frame, id, "Faults and circuits", words(run), &rows)
+    })
 }
 
 /// The states in a sentence.
@@ -197,21 +196,23 @@ pub fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
     }
 }
 
-/// What reached the upstreams, and what waited there.
-pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
-    let names = &run.record.names.clusters;
-    let of = |suffix: &str, values: &dyn Fn(usize) -> Vec<Option<f64>>| -> Vec<Line> {
-        let clusters = names.iter().zip(SERIES).enumerate();
-        let line = |(place, (name, class)): (usize, (&String, &'static str))| Line {
-            name: format!("{name}{suffix}"),
-            class,
-            values: values(place),
-        };
-        clusters.map(line).collect()
+/// A line for each upstream.
+fn each_upstream(run: &Run, suffix: &str, values: &dyn Fn(usize) -> Vec<Option<f64>>) -> Vec<Line> {
+    let clusters = run.record.names.clusters.iter().zip(SERIES).enumerate();
+    let line = |(place, (name, class)): (usize, (&String, &'static str))| Line {
+        name: format!("{name}{suffix}"),
+        class,
+        values: values(place),
     };
+    clusters.map(line).collect()
+}
+
+/// The rate of requests at each upstream.
+pub fn upstreams(run: &Run, frame: &Frame) -> Plot<'static> {
+    let names = &run.record.names.clusters;
     let total = names.iter().zip(&run.record.total.clusters);
     let said = total.map(|(name, it)| format!("{name} {} requests", grouped(it.attempts)));
-    let requests = Plot {
+    Plot {
         id: "upstreams".into(),
         title: "Requests at upstreams, per second",
         description: said.collect::<Vec<_>>().join(", "),
@@ -219,10 +220,14 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
         height: 180.0,
         ticks: Ticks::Even,
         room: None,
-        lines: of("", &|place| {
+        lines: each_upstream(run, "", &|place| {
             frame.rate(|tally| tally.clusters[place].attempts)
         }),
-    };
+    }
+}
+
+/// How many requests each upstream works on, and how many wait there.
+pub fn load(run: &Run, frame: &Frame) -> Plot<'static> {
     let busy = |place: usize| frame.each(|tally| Some(tally.clusters[place].serving_max.into()));
     let waiting = |place: usize| frame.each(|tally| Some(tally.clusters[place].line_max.into()));
     let most = |count: fn(&crate::record::ClusterTally) -> u32| {
@@ -234,7 +239,7 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
             .max()
             .unwrap_or(0)
     };
-    let mut lines = of(" busy", &busy);
+    let mut lines = each_upstream(run, " busy", &busy);
     let line_max = most(|it| it.line_max);
     if line_max > 0 {
         let dashed = |line: Line| Line {
@@ -242,9 +247,10 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
             class: "waiting",
             values: line.values,
         };
-        lines.extend(of(" waiting", &waiting).into_iter().map(dashed));
+        let waiting = each_upstream(run, " waiting", &waiting);
+        lines.extend(waiting.into_iter().map(dashed));
     }
-    let load = Plot {
+    Plot {
         id: "load".into(),
         title: "Load of upstreams: requests at once, the most in each stretch",
         description: format!(
@@ -256,8 +262,7 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Markup {
         ticks: Ticks::Whole,
         room: None,
         lines,
-    };
-    html! { (plot::lines(frame, &requests)) (plot::lines(frame, &load)) }
+    }
 }
 
 /// Retries of clients and of the proxy, if there were any.
