@@ -1,5 +1,5 @@
-//! Where Spillway stands among other filters, and what each place means: fault injection before and
-//! behind it, CORS before and behind it.
+//! Spillway's place among other filters and its effect: fault injection before and after it, CORS
+//! before and after it.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use spillway_tests::{Answer, Envoy, Upstream, client};
 
 use crate::scene::{file, outcomes_are, policy, rejected, touchy, with};
 
-/// What the fault filter adds, and what is slow beside it.
+/// Delay that the fault filter adds. Half of it counts as slow.
 const DELAY: Duration = Duration::from_millis(300);
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn cors_behind_the_filter_loses_preflights_and_marks_of_rejections() {
     assert_eq!(upstream.hits(), 0);
 }
 
-/// An Envoy whose filter calls half of [`DELAY`] slow.
+/// Starts an Envoy whose slow threshold is half of [`DELAY`].
 async fn faulty(place: impl FnOnce(Setting) -> Setting) -> (Upstream, Envoy) {
     let upstream = Upstream::start().await;
     let threshold = format!("{}ms", DELAY.as_millis() / 2);
@@ -88,7 +88,8 @@ async fn faulty(place: impl FnOnce(Setting) -> Setting) -> (Upstream, Envoy) {
     (upstream, place(setting).start().await)
 }
 
-/// An Envoy whose filter rejects every request, and whose default route allows a page's origin.
+/// Starts an Envoy whose filter rejects every request and whose default route allows a page's
+/// origin.
 async fn shared(place: impl FnOnce(Setting) -> Setting) -> (Upstream, Envoy) {
     let upstream = Upstream::start().await;
     let forced = json!({"name": "p", "mode": "forced_open", "circuit_breaker": touchy(json!({}))});
@@ -116,7 +117,7 @@ async fn delayed(envoy: &Envoy) {
         .get_with("/delay", &[("x-envoy-fault-delay-request", &delay)])
         .await;
     assert_eq!(answer.status, 200);
-    // Envoy's clock goes by the turns of its event loop.
+    // Envoy's clock advances once per event loop iteration.
     assert!(began.elapsed() > DELAY / 2);
 }
 
@@ -135,7 +136,7 @@ async fn preflight(envoy: &Envoy) -> Answer {
     envoy.client().send(request).await
 }
 
-/// Aborts and delays requests as their headers ask for.
+/// A filter that aborts and delays requests as their headers ask.
 fn fault() -> Value {
     let all = json!({"numerator": 100});
     let fields = json!({

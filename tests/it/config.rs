@@ -1,4 +1,4 @@
-//! A policy is taken whole or refused whole, at the start and while Envoy runs.
+//! A policy is accepted or rejected as a whole, at startup and while Envoy runs.
 
 use serde_json::{Value, json};
 use spillway_tests::envoy::{Setting, Update};
@@ -64,7 +64,7 @@ async fn a_configuration_that_is_no_policy_at_all_is_refused() {
     }
 }
 
-/// Envoy hands a message of any other type over in protobuf's encoding.
+/// Envoy passes a message of any other type in its protobuf encoding.
 #[tokio::test]
 async fn a_configuration_in_a_struct_is_refused_with_the_remedy() {
     let policy = json!({
@@ -86,7 +86,7 @@ async fn a_configuration_in_a_struct_is_refused_with_the_remedy() {
     assert!(refusal.log.contains(told), "{}", refusal.log);
 }
 
-/// JSON has one kind of number: `20.0` is 20.
+/// JSON has only one kind of number: `20.0` is 20.
 #[tokio::test]
 async fn a_whole_number_may_be_written_with_a_point() {
     let (upstream, envoy) = serving(
@@ -114,7 +114,7 @@ async fn the_smallest_useful_file_is_accepted() {
     assert_eq!(upstream.hits(), 20);
 }
 
-/// How many policies a mesh may have.
+/// Number of policies of a large mesh.
 const MANY: usize = 10_000;
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn ten_thousand_policies_load_and_the_last_one_works() {
     upstream.reply(Reply::status(200));
     rejected(&envoy.get("/").await, "open");
 
-    // An update finds the circuit as it was, and what is gone goes.
+    // An update keeps existing circuits and removes those of removed policies.
     let client = Client::unpooled(envoy.address());
     for count in [MANY - 1, 10, MANY] {
         let next = file(count);
@@ -153,7 +153,7 @@ async fn ten_thousand_policies_load_and_the_last_one_works() {
     assert_eq!(internal, 0);
 }
 
-/// An Envoy that can be updated, whose circuit is open.
+/// Starts an Envoy that can be updated, with an open circuit.
 async fn open_and_updatable() -> (Upstream, Envoy, Client) {
     let (upstream, envoy) = serving(&lasting("p").to_string()).await;
     upstream.reply(Reply::status(503));
@@ -230,7 +230,7 @@ async fn a_request_that_began_under_the_old_policy_ends_under_it() {
     assert_eq!(began.answer().await.status, 200);
     outcomes_are(&envoy, "p", [1, 0, 0]).await;
     outcomes_are(&envoy, "next", [0, 0, 0]).await;
-    // With its last request the old policy goes, and what its gauges counted.
+    // The old policy and its gauges end with its last request.
     count_is(&envoy, "spillway_keys", 0).await;
 }
 
@@ -246,7 +246,7 @@ async fn serving(policy: &str) -> (Upstream, Envoy) {
     (upstream, envoy)
 }
 
-/// Asserts that Envoy does not start, and that its log has each of these texts.
+/// Asserts that Envoy does not start and that its log contains each of these texts.
 async fn refused(policy: &str, told: &[&str]) {
     let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
     let setting: Setting = Envoy::in_front_of(nowhere).policy_text(policy);
@@ -265,6 +265,6 @@ async fn refused(policy: &str, told: &[&str]) {
         .log
         .lines()
         .filter(|line| line.contains("[error]") && line.contains("spillway: "));
-    // The module is tried out once before anything is served.
+    // Envoy configures the module once before it serves anything.
     assert_eq!(errors.count(), told.len(), "{}", refusal.log);
 }

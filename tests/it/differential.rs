@@ -1,5 +1,5 @@
-//! The same plugin and the same requests in a real Envoy and in the simulator: the callbacks, the
-//! statuses, the properties and what the client got are the same.
+//! The same plugin and requests in a real Envoy and in the simulator: callbacks, statuses,
+//! properties and the client's responses must be equal.
 
 mod decisions;
 mod envoy;
@@ -13,8 +13,8 @@ use rows::{ROWS, Row, SUPPRESSED};
 use serde_json::json;
 use spillway_tests::envoy::Setting;
 
-/// Rows in which the simulator is known to differ; FIDELITY.md says how. One that no longer does
-/// fails the test too.
+/// Rows in which the simulator is known to differ, as FIDELITY.md describes. A row that no longer
+/// differs fails the test too.
 const KNOWN: &[&str] = &["length-left-in-place", "local-resh", "close"];
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn the_simulator_leaves_out_the_routers_headers_as_envoy_does() {
     .await;
 }
 
-/// Plays the rows in both, each with a change of its own.
+/// Runs the rows in both, each with its own change.
 async fn agree(rows: &[Row], envoy: impl FnOnce(Setting) -> Setting, plan: impl Fn(&mut Plan)) {
     let real = envoy::run(rows, envoy).await;
     let simulated = sim::run(rows, plan);

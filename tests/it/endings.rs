@@ -1,7 +1,7 @@
-//! How a request ended, and whether that counts against the upstream.
+//! How requests end, and whether each ending counts against the upstream.
 //!
-//! Each way to end is a policy of its own, chosen by `x-case`, so that its counters hold that one
-//! ending and a test can say exactly what was counted: so many successes, failures, ignored ones.
+//! Each ending has its own policy, selected by `x-case`, so that its counters hold only that ending
+//! and a test can assert the exact numbers of successes, failures and ignored requests.
 
 mod client;
 mod deadlines;
@@ -22,7 +22,7 @@ const SUCCESS: [u64; 3] = [1, 0, 0];
 const FAILURE: [u64; 3] = [0, 1, 0];
 const IGNORED: [u64; 3] = [0, 0, 1];
 
-/// What is slow in these tests.
+/// Slow threshold of these tests.
 const SLOW: Duration = Duration::from_millis(300);
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn under_the_hosts_own_retries_the_last_attempt_counts_once() {
             with(retried, json!({"cluster": "narrow"})),
         ));
     let envoy = all_end(setting, rows).await;
-    // The flag UO that the refused retry sets must not hide the failure behind it.
+    // The flag UO of the refused retry must not hide the failure behind it.
     for (case, flags, attempts) in [("used_up", "URX", 3), ("refused_retry", "UO", 1)] {
         let path = format!("/{case}");
         assert_eq!(envoy.access(&path).await["flags"], flags);
@@ -217,9 +217,9 @@ async fn a_status_that_the_policy_ignores_wins_over_one_that_it_calls_a_failure(
     outcomes_are(&envoy, "p", [1, 2, 1]).await;
 }
 
-/// Sends the request of each row, and asserts what became of it. A row is a case, a header that
-/// brings its ending about, the status that the caller gets, how Envoy's details begin, and what
-/// is counted.
+/// Sends the request of each row and asserts its ending. A row is a case, a header that causes its
+/// ending, the client's status, the start of Envoy's response code details, and the expected
+/// counts.
 async fn all_end(setting: Setting, rows: &str) -> Envoy {
     let rows: Vec<Vec<&str>> = rows
         .lines()
@@ -246,7 +246,7 @@ async fn all_end(setting: Setting, rows: &str) -> Envoy {
     envoy
 }
 
-/// Starts Envoy with a policy for each case, which never trips.
+/// Starts Envoy with one policy per case, none of which trips.
 async fn cased(setting: Setting, cases: &[&str]) -> Envoy {
     let policies: Vec<Value> = cases.iter().map(|case| policy_of(case)).collect();
     setting.policy(file(json!(policies))).start().await

@@ -1,4 +1,4 @@
-//! gRPC: what counts is the status of the call, wherever it stands.
+//! gRPC: the status of the call counts, in headers or in trailers.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn scene(fields: Value) -> (GrpcUpstream, Envoy, GrpcClient) {
     (upstream, envoy, client)
 }
 
-/// A breaker that one failure opens for long.
+/// A breaker that one failure opens for a long time.
 fn lasting() -> Value {
     json!({"circuit_breaker": touchy(json!({"open": {"duration": "5s", "jitter": 0}}))})
 }
@@ -95,7 +95,7 @@ async fn a_call_that_its_client_cancels_is_ignored() {
 #[tokio::test]
 async fn a_rejection_is_trailers_only_and_asks_not_to_be_retried() {
     let (_upstream, envoy, client) = scene(json!({"mode": "forced_open"})).await;
-    // A status that came in trailers would be no error of the call's headers.
+    // A status in trailers would not be an error of the call's headers.
     let status = client.stream("rejected").await.expect_err("a rejection");
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(status.message(), "circuit of policy p is forced_open");
@@ -227,8 +227,8 @@ async fn one_header_of_a_client_does_not_open_a_healthy_circuit() {
     outcomes_are(&envoy, "p", [21, 0, 0]).await;
 }
 
-/// Answers that no gRPC server would give, but proxies and dying servers do. Each row: a case, the
-/// answer, and what is counted.
+/// Responses that proxies and dying servers send, but gRPC servers do not. Each row: a case, the
+/// response, and the expected counts.
 #[tokio::test]
 async fn an_answer_without_a_grpc_status_is_judged_by_what_there_is() {
     let grpc = |reply: Reply| reply.header("content-type", "application/grpc");

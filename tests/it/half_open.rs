@@ -1,4 +1,4 @@
-//! How an open circuit finds out whether the upstream is well again.
+//! How an open circuit finds out whether the upstream has recovered.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn a_good_verdict_closes_the_circuit_with_an_empty_window() {
     upstream.reply(Reply::status(200));
     untouched(&envoy.get("/").await);
     upstream.reply(Reply::status(503));
-    // Two failures are below the minimum again: what came before has been forgotten.
+    // Two failures are below the minimum again, since earlier outcomes have been cleared.
     for _ in 0..2 {
         untouched(&envoy.get("/").await);
     }
@@ -152,7 +152,7 @@ async fn a_probe_whose_client_went_away_gives_its_permit_back() {
     }
 }
 
-/// All methods share one breaker over two upstreams, one of which holds its requests at a gate.
+/// All methods share one breaker over two upstreams, one of which has a gate.
 async fn two_upstreams() -> (Upstream, Upstream, Envoy) {
     let (upstream, late) = (Upstream::start().await, Upstream::start().await);
     let breaker = json!({"failure_rate_threshold": 50, "half_open": {"permits": 2}});
@@ -214,7 +214,7 @@ async fn a_late_failure_does_not_open_the_circuit_again() {
 
 const LEASE: Duration = Duration::from_millis(150);
 
-/// An open circuit that has one probe of [`LEASE`], and whose open time is over.
+/// An open circuit with one probe permit of [`LEASE`], at the end of its open time.
 async fn before_a_leased_probe() -> (Upstream, Envoy) {
     let breaker = json!({"half_open": {"permits": 1, "lease": "150ms"}});
     let (upstream, envoy) = touchy_scene(breaker).await;
@@ -234,7 +234,7 @@ async fn a_probe_that_was_not_answered_when_its_lease_ends_has_failed() {
     transitions_are(&envoy, &[TRIPPED, PROBING, WORSE]).await;
     assert_eq!(openings(&envoy, "open_ms").collect::<Vec<_>>(), [200, 400]);
 
-    // It ends well, but too late to change anything.
+    // It succeeds, but too late to change anything.
     upstream.open_gate();
     untouched(&probe.answer().await);
     outcomes_are(&envoy, "p", [1, 1, 0]).await;
@@ -287,7 +287,7 @@ async fn a_recovering_circuit_admits_a_share_and_rejects_the_rest() {
             _ => rejected(&answer, "recovering"),
         }
     }
-    // 20 % of 400 with a standard deviation of 8, of which these are five and more.
+    // 20 % of 400 with a standard deviation of 8; the bounds are more than five deviations away.
     assert!((40..130).contains(&upstream.hits()), "{}", upstream.hits());
     count_is(
         &envoy,
@@ -330,7 +330,7 @@ async fn when_the_ramp_is_done_everything_passes() {
     assert_eq!(envoy.transitions()[3]["why"], "recovered");
 }
 
-/// A field of every line that tells of an opening.
+/// A field of every log line that reports an opening.
 fn openings(envoy: &Envoy, field: &'static str) -> impl Iterator<Item = u64> {
     let lines = envoy.transitions().into_iter();
     let opened = lines.filter(|line: &Value| line["to"] == "open");

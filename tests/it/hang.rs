@@ -1,4 +1,4 @@
-//! A service that accepts requests and never answers: noticed while they wait.
+//! A service that accepts requests and never responds: noticed while the requests wait.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::scene::{
 
 const THRESHOLD: Duration = Duration::from_millis(300);
 
-/// How long after the first request has passed the threshold the circuit may still be closed.
+/// How long the circuit may stay closed after the first request has passed the threshold.
 const NOTICED: Duration = Duration::from_millis(500);
 
 const HANGING: usize = 30;
@@ -42,7 +42,7 @@ async fn scene(workers: usize, breaker: Value) -> (Upstream, Envoy) {
     (upstream, envoy)
 }
 
-/// Lets requests hang, and asserts that the circuit opens while they do.
+/// Sends requests that hang, and asserts that the circuit opens meanwhile.
 async fn opens_in_time(workers: usize, traffic: bool, leaves: bool) {
     let case = format!("{workers} workers, traffic: {traffic}, clients leave: {leaves}");
     let (upstream, envoy) = scene(workers, slow_breaker()).await;
@@ -62,7 +62,7 @@ async fn opens_in_time(workers: usize, traffic: bool, leaves: bool) {
     });
     let mut waiting = Vec::new();
     if leaves {
-        // What they have waited for by then is longer than the threshold.
+        // By then they have waited longer than the threshold.
         sleep(THRESHOLD + Duration::from_millis(20)).await;
         for client in hanging {
             client.abandon().await;
@@ -81,7 +81,7 @@ async fn opens_in_time(workers: usize, traffic: bool, leaves: bool) {
         line["slow"].as_u64() <= Some(HANGING as u64),
         "{case}: {line}"
     );
-    // By the filter's own clock, from the first request on.
+    // Measured by the filter's own clock, from the first request.
     let lasted = line["lasted_ms"].as_u64().map(Duration::from_millis);
     let lasted = lasted.expect("a time");
     assert!(lasted >= THRESHOLD, "{case}: {line}");
@@ -186,7 +186,7 @@ async fn without_a_slow_rate_nothing_counts_before_it_ends() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// The beginning of a POST, of which nothing more comes.
+/// Sends only the beginning of a POST.
 async fn unfinished_upload(envoy: &Envoy) -> TcpStream {
     let mut stream = TcpStream::connect(envoy.address())
         .await

@@ -1,7 +1,7 @@
-//! Envoy and the harness without the filter: what every other test builds on.
+//! Facts about Envoy and the harness without the filter, on which all other tests rely.
 //!
-//! The first group proves the harness; the rest are facts about the host that the filter relies
-//! on, so that an Envoy that changes one is noticed here and not as a riddle elsewhere.
+//! The first group tests the harness. The rest are host behaviours that the filter relies on, so
+//! that an Envoy that changes one fails here, with a clear message, and not somewhere else.
 
 use std::time::Duration;
 
@@ -219,7 +219,7 @@ async fn the_answer_of_a_filter_in_front_never_reaches_the_upstream() {
     assert_eq!(upstream.hits(), 0);
 }
 
-/// The count of attempts tells an answer of the upstream from one that somebody else made.
+/// The attempt count distinguishes an upstream response from a local reply.
 #[tokio::test]
 async fn attempts_are_counted_only_where_the_router_tried() {
     let upstream = Upstream::start().await;

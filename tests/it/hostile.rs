@@ -1,15 +1,16 @@
-//! What no client should send: the filter neither traps nor lets it decide anything.
+//! Hostile requests: the filter neither traps nor lets them decide anything.
 //!
-//! The policies read as much as policies can: headers are a condition, a key and a placeholder all
-//! at once. A trap would show in the worker's later answers, in the host's statistics, and in its log.
+//! The policies read as much as policies can: headers are a condition, a key and a placeholder at
+//! once. A trap would show in the worker's later responses, in the host's statistics, and in its
+//! log.
 
 use serde_json::{Value, json};
 use spillway_tests::{Envoy, Upstream, raw};
 
 use crate::scene::{file, outcomes_are, policy, touchy, with};
 
-/// Policies that use what a client sends wherever a policy can: `forced` repeats it to the client
-/// at once, `failing` after an answer of the upstream, `all` keys by it.
+/// Policies that use client input wherever a policy can: `forced` echoes it immediately, `failing`
+/// echoes it after an upstream response, `all` uses it as a key.
 fn greedy() -> Value {
     let respond = json!({
         "type": "respond",
@@ -67,14 +68,15 @@ async fn greedy_envoy() -> (Upstream, Envoy) {
     (upstream, envoy)
 }
 
-/// What Envoy makes for one worker; it would make more if the filter had to be loaded again.
+/// Number of VMs that Envoy creates for one worker; there would be more if the filter had to be
+/// reloaded.
 const VMS: u64 = 4;
 
 async fn vms(envoy: &Envoy) -> u64 {
     envoy.stat("wasm.envoy.wasm.runtime.v8.created").await
 }
 
-/// Asserts that the filter is alive and that nothing in it went wrong.
+/// Asserts that the filter is alive and has counted no internal error.
 async fn unharmed(envoy: &Envoy) {
     let answer = envoy.get("/next").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
@@ -99,7 +101,7 @@ async fn unharmed(envoy: &Envoy) {
     assert_eq!(traps, Vec::<String>::new());
 }
 
-/// Values that Envoy lets through as a header's value, and that are no text of the usual kind.
+/// Unusual header values that Envoy accepts.
 const VALUES: [&[u8]; 9] = [
     b"\xff\xfe",
     b"\xc3\x28\xa0\xa1",
@@ -203,7 +205,7 @@ async fn odd_targets_and_hosts_trap_nothing() {
                     format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nx-mode: {mode}\r\n\r\n");
                 let answer = raw::exchange(envoy.address(), request.as_bytes()).await;
                 let shown = &target[..target.len().min(20)];
-                // A 503 would be the answer of a host whose filter is dead.
+                // A host with a failed filter would respond with 503.
                 let alive = answer.status().is_some_and(|status| status != 503);
                 assert!(alive, "{mode} {shown} {host}: {}", answer.text());
             }

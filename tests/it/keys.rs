@@ -1,4 +1,4 @@
-//! What has a circuit of its own, and why a client that invents keys gains nothing.
+//! What has its own circuit, and why a client that invents keys gains nothing.
 
 use serde_json::{Value, json};
 use spillway_tests::{Client, Envoy, Reply, Upstream};
@@ -7,7 +7,7 @@ use crate::scene::{
     count, count_is, outcomes_are, policy, rejected, scene, touchy, untouched, with,
 };
 
-/// A breaker that one failure opens for long, with a key of these parts.
+/// A breaker that one failure opens for a long time, with a key of these parts.
 fn keyed(key: Value) -> Value {
     let breaker = touchy(json!({"open": {"duration": "60s", "max_duration": "60s"}}));
     json!({"key": key, "circuit_breaker": breaker})
@@ -21,7 +21,7 @@ async fn each_tenant_has_a_circuit_of_its_own() {
     rejected(&envoy.get_with("/", &[("x-tenant", "gold")]).await, "open");
     untouched(&envoy.get_with("/", &[("x-tenant", "silver")]).await);
     untouched(&envoy.get_with("/", &[("x-tenant", "")]).await);
-    // No tenant at all is a key too, and not the same as an empty one.
+    // A missing tenant is a key too, different from an empty one.
     untouched(&envoy.get("/").await);
     assert_eq!(
         (upstream.hits(), upstream.hits_with("x-tenant", "gold")),
@@ -32,7 +32,7 @@ async fn each_tenant_has_a_circuit_of_its_own() {
     count_is(&envoy, "spillway_open_circuits", 1).await;
 }
 
-/// Each row: the key, what fails, what is rejected then, and what is not.
+/// Each row: the key, the failing request, a request that is then rejected, and one that is not.
 #[tokio::test]
 async fn a_key_is_made_of_what_the_policy_names() {
     type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
@@ -138,11 +138,11 @@ async fn the_key_of_a_path_is_the_pattern_that_matched() {
     assert_eq!(envoy.transitions()[0]["key"], json!(["/users/{id}/orders"]));
 }
 
-/// How many tenants an attacker invents at a time.
+/// Number of tenants that an attacker invents per round.
 const INVENTED: usize = 10_000;
 
-/// By how much the process may grow over a second round of them. Without a limit a round took
-/// more than 5 MB; with one, all that moves is what allocators keep.
+/// How much the process may grow during the second round. Without a limit a round took more than 5
+/// MB; with one, only allocator overhead changes.
 const GROWTH_KIB_MAX: u64 = 2_000;
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn when_every_key_is_in_use_new_ones_share_an_overflow_that_rejects_nobody
             .get_with("/", &[("x-tenant", tenant), ("x-script", script)])
             .await
     };
-    // One key is open, the other has a request in flight: neither may go.
+    // One key is open, the other has a request in flight: neither may be evicted.
     ask("open", "status=503").await;
     upstream.close_gate();
     let held = envoy.client().begin("/", &[("x-tenant", "busy")]);
@@ -217,7 +217,7 @@ async fn when_every_key_is_in_use_new_ones_share_an_overflow_that_rejects_nobody
     rejected(&ask("open", "status=200").await, "open");
     count_is(&envoy, "spillway_keys", 2).await;
 
-    // Now the other one is idle, and gives way.
+    // Now the other one is idle and can be evicted.
     untouched(&ask("late", "status=200").await);
     assert_eq!(count(&envoy, "spillway_keys_overflowed_total").await, 3);
 }
@@ -236,7 +236,7 @@ async fn a_key_that_is_too_long_shares_the_overflow() {
     outcomes_are(&envoy, "p", [0, 3, 0]).await;
 }
 
-/// Sends a request of each of [`INVENTED`] tenants.
+/// Sends one request for each of [`INVENTED`] tenants.
 async fn invent(envoy: &Envoy, prefix: &str) {
     const CALLERS: usize = 8;
     let callers: Vec<_> = (0..CALLERS)

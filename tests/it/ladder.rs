@@ -1,8 +1,7 @@
-//! Fallbacks of every type, on every occasion, for every shape of request: one table, in a real
-//! Envoy and in the simulator, against what each cell must be.
+//! Fallbacks of every type, on every occasion, for every shape of request: one table, run in a real
+//! Envoy and in the simulator and compared with the expected cells.
 //!
-//! Each entry under test stands before a fixed answer, so that it shows where one that cannot
-//! answer leaves it to the next.
+//! Each entry under test is followed by a fixed response, which shows when the entry is skipped.
 
 mod buffers;
 mod cells;
@@ -41,7 +40,7 @@ async fn every_type_on_every_occasion_answers_every_shape_as_it_must() {
     );
 }
 
-/// What is asked of a cell: its policy's counters, once for all of its shapes.
+/// The counters of a policy, checked once for all of its shapes.
 fn counted(cells: &[Cell], policy: &str) -> Vec<String> {
     let mut counts = std::collections::BTreeMap::<String, u64>::new();
     for cell in cells.iter().filter(|cell| cell.policy() == policy) {

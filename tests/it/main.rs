@@ -5,6 +5,7 @@
 mod chain;
 mod config;
 mod differential;
+mod docs;
 mod endings;
 mod grpc;
 mod half_open;

@@ -1,4 +1,4 @@
-//! Whether decisions are applied, and what a rejected caller gets.
+//! Whether decisions are applied, and what a rejected client receives.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::scene::{
     transitions_are, untouched, with,
 };
 
-/// A breaker that one failure opens for long.
+/// A breaker that one failure opens for a long time.
 fn lasting() -> Value {
     touchy(json!({"open": {"duration": "30s", "jitter": 0}}))
 }
@@ -57,7 +57,7 @@ async fn shadow_touches_no_request_and_reports_what_it_would_have_done() {
         assert_eq!(added.count(), 0);
     }
     transitions_are(&envoy, &["closed>open"]).await;
-    // All of them were let through, so all of them are counted; only one was in the window.
+    // All of them were admitted, so all of them are counted; only one was in the window.
     outcomes_are(&envoy, "p", [0, 5, 0]).await;
     count_is(&envoy, "spillway_would_reject_total", 4).await;
     count_is(&envoy, "spillway_open_circuits", 1).await;
@@ -244,7 +244,7 @@ async fn a_rejection_ends_a_request_whose_body_is_still_coming() {
         .client()
         .try_send(request("POST", "/", &[], &body))
         .await;
-    // A client that is still sending may see the connection closed before the answer.
+    // A client that is still sending may see the connection close before the response.
     if let Ok(answer) = answer {
         rejected(&answer, "forced_open");
     }

@@ -1,7 +1,7 @@
-//! The module itself: what it asks of a host, what it offers, how large it is.
+//! The module itself: its imports, its exports and its size.
 //!
-//! A host refuses a module with an import that it does not know, and enters a module for every
-//! callback that it exports; so both lists change on purpose or not at all.
+//! A host rejects a module with an unknown import and calls every callback that a module exports,
+//! so both lists may only change on purpose.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,8 +12,8 @@ use wasmparser::{Export, Import, Parser, Payload};
 /// Every worker of every proxy compiles the module.
 const SIZE_MAX: usize = 460 * 1024;
 
-/// Calls of the proxy-wasm ABI, each with `proxy_` before it. The SDK's dispatcher is behind most
-/// of those that the filter itself does not make.
+/// Hostcalls of the proxy-wasm ABI, without the prefix `proxy_`. The SDK's dispatcher imports most
+/// of those that the filter does not use itself.
 const HOST_CALLS: &str = "
     add_header_map_value call_foreign_function close_stream continue_stream define_metric
     dequeue_shared_queue done enqueue_shared_queue get_buffer_bytes
@@ -24,11 +24,11 @@ const HOST_CALLS: &str = "
     set_effective_context set_header_map_pairs set_property set_shared_data
     set_tick_period_milliseconds";
 
-/// Calls of WASI. The last four are how Rust's standard library would report a panic.
+/// WASI calls. Rust's standard library would report a panic through the last four.
 const WASI_CALLS: &str =
     "clock_time_get random_get environ_get environ_sizes_get fd_write proc_exit";
 
-/// Callbacks of the proxy-wasm ABI, each with `proxy_on_` before it: the SDK exports them all.
+/// Callbacks of the proxy-wasm ABI, without the prefix `proxy_on_`. The SDK exports them all.
 const CALLBACKS: &str = "
     configure context_create delete done downstream_connection_close downstream_data
     foreign_function grpc_close grpc_receive grpc_receive_initial_metadata
@@ -89,7 +89,7 @@ fn names<'a>(prefix: &'a str, list: &'a str) -> impl Iterator<Item = String> + '
         .map(move |name| format!("{prefix}{name}"))
 }
 
-/// Asserts that two lists of names are the same, with what is missing and what is new.
+/// Asserts that two lists of names are equal, and shows missing and new names.
 fn same(listed: impl Iterator<Item = String>, found: impl Iterator<Item = String>) {
     let (listed, found): (BTreeSet<_>, BTreeSet<_>) = (listed.collect(), found.collect());
     let missing: Vec<_> = listed.difference(&found).collect();

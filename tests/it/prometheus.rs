@@ -1,4 +1,4 @@
-//! Every series that Spillway has, as Prometheus reads it, with its labels.
+//! Every series of Spillway with its labels, as Prometheus reads it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use spillway_tests::{Envoy, Upstream};
 
 use crate::scene::{OPEN, file, open_time_passes, outcomes_are, touchy, with};
 
-/// All there can be, over a life in which everything happens once at least.
+/// All possible series, after a run in which everything happens at least once.
 const SERIES: [&str; 49] = [
     "spillway_fallbacks_skipped_total{policy=kept,reason=host,type=cluster}",
     "spillway_fallbacks_skipped_total{policy=kept,reason=not_kept,type=stale}",
@@ -90,7 +90,8 @@ async fn every_series_has_its_labels_and_there_are_no_others() {
     assert_eq!(seen, expected);
 }
 
-/// `kept` gives kept answers, and asks a cluster that there is not; `elsewhere` sends on. `busy` lives through everything, `shadow` would reject, `plain-1_A` has a name of all signs;
+/// `kept` serves stale responses and calls an unknown cluster; `elsewhere` diverts. `busy` sees
+/// everything, `shadow` would reject, `plain-1_A` has a name with every allowed character;
 /// `retries` has one retry, and `watched` would have none.
 fn everything() -> Value {
     let named = |name: &str, fields: Value| {
@@ -134,7 +135,7 @@ fn everything() -> Value {
     file
 }
 
-/// So many retries in ten seconds.
+/// This many retries in ten seconds.
 fn retries(count: u32) -> Value {
     json!({"budget": {"percent": 0, "min_retry_rate": {"count": count, "interval": "10s"}}})
 }
@@ -157,7 +158,7 @@ async fn live(upstream: &Upstream, envoy: &Envoy) {
     assert_eq!(ask("retries", "status=503").await, 503);
     assert_eq!(ask("watched", "status=200").await, 200);
 
-    // Kept, then given; another that makes room for a third; a fourth that is too large.
+    // One is stored, then served; another is evicted for a third; a fourth is too large.
     let body = format!("body={}", "b".repeat(3_000));
     for (path, script, status) in [
         ("/kept", "status=200", 200),
@@ -174,13 +175,14 @@ async fn live(upstream: &Upstream, envoy: &Envoy) {
             "{path}"
         );
     }
-    // One whose headers alone are more than may be held.
+    // One whose headers alone exceed the limit.
     let long = "l".repeat(12_000);
     let headers = [("x-policy", "kept"), ("x-long", &*long)];
     assert_eq!(envoy.get_with("/long", &headers).await.status, 200);
     assert_eq!(ask("elsewhere", "status=200").await, 200);
 
-    // Success, then open by a failure, rejected, a bad probe by a timeout, a good one.
+    // A success, a failure that opens the circuit, a rejection, a probe that times out, a
+    // successful probe.
     assert_eq!(ask("busy", "status=200").await, 200);
     assert_eq!(ask("busy", "status=503 retry-after=1").await, 203);
     assert_eq!(ask("busy", "status=200").await, 203);

@@ -1,7 +1,7 @@
-//! Requests that the filter itself sends again: what the upstream gets, and what the client.
+//! Requests that the filter itself replays: what the upstream and the client receive.
 //!
-//! The upstream answers first as `x-script` says, and any further attempt as `x-script-again` says,
-//! or as it was told to by the test.
+//! The upstream's reply to the first attempt comes from `x-script`, that to further attempts from
+//! `x-script-again` or from the test.
 
 mod answers;
 mod chain;
@@ -17,11 +17,11 @@ use spillway_tests::{Answer, Envoy, Upstream};
 pub use crate::scene::nothing_is_left;
 use crate::scene::{policy, with};
 
-/// What makes a first attempt fail.
+/// A script that makes the first attempt fail.
 const FAIL: (&str, &str) = ("x-script", "status=503 body=first");
 
-/// A `retry` of the filter's own engine that waits as little as it can and has budget for all of a
-/// test, with these fields besides.
+/// A `retry` of the filter engine with these fields, the shortest backoff, and budget for a whole
+/// test.
 fn retry(fields: Value) -> Value {
     let quick = json!({
         "engine": "filter",
@@ -32,7 +32,8 @@ fn retry(fields: Value) -> Value {
     with(quick, fields)
 }
 
-/// A healthy upstream, and what is put in front of it: one policy with a [`retry`] of these fields.
+/// A healthy upstream, and the setting of an Envoy with one policy with a [`retry`] of these
+/// fields.
 async fn setting(fields: Value) -> (Upstream, Setting) {
     let upstream = Upstream::start().await;
     let policy = policy(json!({"retry": retry(fields)}));
@@ -40,19 +41,19 @@ async fn setting(fields: Value) -> (Upstream, Setting) {
     (upstream, setting)
 }
 
-/// The same, started.
+/// Like [`setting`], started.
 async fn scene(fields: Value) -> (Upstream, Envoy) {
     let (upstream, setting) = setting(fields).await;
     (upstream, setting.start().await)
 }
 
-/// GET of a path whose attempts are answered by these scripts.
+/// Sends a GET whose attempts get these scripted replies.
 async fn get(envoy: &Envoy, path: &str, first: &str, again: &str) -> Answer {
     let headers = [("x-script", first), ("x-script-again", again)];
     envoy.get_with(path, &headers).await
 }
 
-/// Waits until the policy has counted so many retries, whatever became of them.
+/// Waits until the policy has counted this many retries of any outcome.
 async fn retries_are(envoy: &Envoy, count: u64) {
     let labels = [("policy", "p")];
     envoy
@@ -60,7 +61,8 @@ async fn retries_are(envoy: &Envoy, count: u64) {
         .await;
 }
 
-/// Waits until so many retries were denied for this reason, and asserts that none was for another.
+/// Waits until this many retries were denied for this reason, and asserts that none was denied for
+/// another.
 async fn denied_are(envoy: &Envoy, reason: &str, count: u64) {
     let name = "spillway_retries_denied_total";
     let labels = [("policy", "p"), ("reason", reason)];

@@ -1,7 +1,7 @@
-//! Retries that the host's router makes, as many as the filter grants.
+//! Retries that the host's router makes, up to the number that the filter grants.
 //!
-//! The upstream counts the attempts, and a gate before it lets a test choose what the next one
-//! gets. Where many cases share an Envoy, each is a policy of its own, chosen by `x-case`.
+//! The upstream counts attempts, and its gate lets a test choose the reply to the next one. Cases
+//! that share an Envoy each have their own policy, selected by `x-case`.
 
 mod attempts;
 mod bodies;
@@ -29,13 +29,13 @@ fn retrying(fields: Value) -> Value {
     json!({"circuit_breaker": calm(), "retry": fields})
 }
 
-/// A budget of so many retries each minute, and of a share of the successes.
+/// A budget of this many retries per minute plus a share of the successes.
 fn budget(percent: u32, count: u32) -> Value {
     let least = json!({"count": count, "interval": "60s"});
     json!({"percent": percent, "interval": "60s", "min_retry_rate": least})
 }
 
-/// A healthy upstream, and an Envoy in front of it with one policy of these fields of `retry`.
+/// Starts a healthy upstream and an Envoy with one policy with these fields of `retry`.
 async fn scene(fields: Value) -> (Upstream, Envoy) {
     crate::scene::scene(retrying(fields)).await
 }
@@ -46,31 +46,31 @@ fn policy_of(case: &str, fields: Value) -> Value {
     with(json!({"name": case, "match": matched}), retrying(fields))
 }
 
-/// Starts Envoy with a policy for each case.
+/// Starts Envoy with one policy per case.
 async fn cased(setting: Setting, cases: impl IntoIterator<Item = (&str, Value)>) -> Envoy {
     let cases = cases.into_iter();
     let policies: Vec<Value> = cases.map(|(case, it)| policy_of(case, it)).collect();
     setting.policy(file(json!(policies))).start().await
 }
 
-/// A route with these fields for all paths that begin so.
+/// A route with these fields for all paths with this prefix.
 fn route(prefix: &str, fields: Value) -> Value {
     let route = with(json!({"cluster": "upstream"}), fields);
     json!({"name": prefix, "match": {"prefix": prefix}, "route": route})
 }
 
-/// A route of paths that begin so, with a retry policy of its own: three retries after any 5xx.
+/// A route for paths with this prefix, with its own retry policy: three retries after any 5xx.
 fn generous(prefix: &str) -> Value {
     let retries = json!({"retry_on": "5xx", "num_retries": 3});
     route(prefix, json!({ "retry_policy": retries }))
 }
 
-/// Sends one request to a failing upstream; returns how many attempts that makes.
+/// Sends one request to a failing upstream. Returns the number of attempts.
 async fn attempts(upstream: &Upstream, envoy: &Envoy, method: &str, case: &str) -> usize {
     failing(upstream, envoy, method, &[("x-case", case)]).await
 }
 
-/// As [`attempts`], with headers.
+/// Like [`attempts`], with headers.
 async fn failing(
     upstream: &Upstream,
     envoy: &Envoy,
@@ -84,7 +84,7 @@ async fn failing(
     upstream.hits() - before
 }
 
-/// Sends a GET whose first attempt gets one reply, and its second another.
+/// Sends a GET whose first and second attempts get different replies.
 async fn second_attempt(upstream: &Upstream, envoy: &Envoy, first: Reply, then: Reply) -> Answer {
     upstream.reply(first);
     upstream.forget();
@@ -102,7 +102,7 @@ async fn second_arrives(upstream: &Upstream) {
     spillway_tests::eventually("a second attempt", async || upstream.hits() == 2).await;
 }
 
-/// Waits until so many retries have been denied for this reason.
+/// Waits until this many retries have been denied for this reason.
 async fn denied_is(envoy: &Envoy, policy: &str, reason: &str, count: u64) {
     let labels = [("policy", policy), ("reason", reason)];
     envoy
@@ -110,7 +110,7 @@ async fn denied_is(envoy: &Envoy, policy: &str, reason: &str, count: u64) {
         .await;
 }
 
-/// Waits until requests of this outcome have been tried again so many times.
+/// Waits until requests with this outcome have been retried this many times.
 async fn retries_are(envoy: &Envoy, policy: &str, outcome: &str, count: u64) {
     let labels = [("policy", policy), ("outcome", outcome)];
     envoy

@@ -1,4 +1,4 @@
-//! What many tests begin with: one policy, named `p`, and what its metrics say.
+//! The common start of many tests: one policy, named `p`, and its metrics.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use spillway_tests::{Answer, Envoy, Reply, Upstream, eventually};
 use tokio::time::sleep;
 
-/// How long a [`touchy`] circuit stays open the first time.
+/// First open time of a [`touchy`] circuit.
 pub const OPEN: Duration = Duration::from_millis(200);
 
-/// Fields of the connection manager by which callers are of the proxy's own network: it believes
-/// what these alone say of their time-outs.
+/// Fields of the connection manager that make clients internal. Envoy trusts only internal clients'
+/// timeout headers.
 pub fn own_network() -> Value {
     let cidr = json!({"address_prefix": "127.0.0.0", "prefix_len": 8});
     json!({
@@ -19,17 +19,17 @@ pub fn own_network() -> Value {
     })
 }
 
-/// Policies as a file.
+/// A policy file.
 pub fn file(policies: Value) -> Value {
     json!({ "policies": policies })
 }
 
-/// A file of one policy with these fields besides its name.
+/// A policy file with one policy with these fields.
 pub fn policy(fields: Value) -> Value {
     file(json!([with(json!({"name": "p"}), fields)]))
 }
 
-/// A breaker that one failure opens, for [`OPEN`] to the millisecond, with these fields besides.
+/// A breaker with these fields that one failure opens for exactly [`OPEN`].
 pub fn touchy(fields: Value) -> Value {
     let breaker = json!({
         "failure_rate_threshold": 0,
@@ -39,7 +39,7 @@ pub fn touchy(fields: Value) -> Value {
     with(breaker, fields)
 }
 
-/// An object with the fields of another written over its own.
+/// An object with its fields overwritten by those of another.
 pub fn with(mut object: Value, fields: Value) -> Value {
     for (name, value) in fields.as_object().expect("fields") {
         object[name] = value.clone();
@@ -47,19 +47,19 @@ pub fn with(mut object: Value, fields: Value) -> Value {
     object
 }
 
-/// A healthy upstream, and an Envoy in front of it with one policy of these fields.
+/// Starts a healthy upstream and an Envoy with one policy with these fields.
 pub async fn scene(fields: Value) -> (Upstream, Envoy) {
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address()).policy(policy(fields));
     (upstream, setting.start().await)
 }
 
-/// [`scene`] with a [`touchy`] breaker of these fields.
+/// Like [`scene`], with a [`touchy`] breaker with these fields.
 pub async fn touchy_scene(fields: Value) -> (Upstream, Envoy) {
     scene(json!({"circuit_breaker": touchy(fields)})).await
 }
 
-/// Lets one request fail, and the upstream be healthy again.
+/// Makes one request fail; the upstream is healthy again afterwards.
 pub async fn trip(upstream: &Upstream, envoy: &Envoy) {
     upstream.reply(Reply::status(503));
     assert_eq!(envoy.get("/trip").await.status, 503);
@@ -67,12 +67,12 @@ pub async fn trip(upstream: &Upstream, envoy: &Envoy) {
     transitions_are(envoy, &["closed>open"]).await;
 }
 
-/// Waits until an open circuit would let a probe through.
+/// Waits until an open circuit would admit a probe.
 pub async fn open_time_passes(open: Duration) {
     sleep(open + Duration::from_millis(10)).await;
 }
 
-/// Sends requests one after the other, which all end with this status.
+/// Sends requests one after another and asserts that all have this status.
 pub async fn all_get(envoy: &Envoy, path: &str, count: usize, status: u16) {
     for number in 0..count {
         let answer = envoy.get(path).await;
@@ -80,7 +80,8 @@ pub async fn all_get(envoy: &Envoy, path: &str, count: usize, status: u16) {
     }
 }
 
-/// Waits until the policy has counted exactly so many successes, failures and ignored requests.
+/// Waits until the policy has counted exactly these numbers of successes, failures and ignored
+/// requests.
 pub async fn outcomes_are(envoy: &Envoy, policy: &str, expected: [u64; 3]) {
     for (outcome, count) in ["success", "failure", "ignored"].into_iter().zip(expected) {
         let labels = [("policy", policy), ("outcome", outcome)];
@@ -100,7 +101,7 @@ pub async fn count_is(envoy: &Envoy, name: &str, value: u64) {
     envoy.expect_metric(name, &[("policy", "p")], value).await;
 }
 
-/// Waits until the log tells exactly these changes of state, in order, as `from>to`.
+/// Waits until the log has exactly these transitions, in order, as `from>to`.
 pub async fn transitions_are(envoy: &Envoy, expected: &[&str]) {
     let steps = || -> Vec<String> { envoy.transitions().iter().map(step).collect() };
     eventually(&format!("{expected:?}"), async || {
@@ -115,7 +116,7 @@ fn step(transition: &Value) -> String {
     format!("{}>{}", state("from"), state("to"))
 }
 
-/// Asserts that the filter rejected a request, and in which state.
+/// Asserts that the filter rejected a request in this state.
 pub fn rejected(answer: &Answer, state: &str) {
     let labels = (
         answer.header("x-circuit-fallback"),
@@ -124,7 +125,7 @@ pub fn rejected(answer: &Answer, state: &str) {
     assert_eq!((answer.status, labels), (503, ("default", state)));
 }
 
-/// Asserts that an answer came from the upstream, as it sent it.
+/// Asserts that a response came from the upstream unchanged.
 pub fn untouched(answer: &Answer) {
     let marks = [
         "x-circuit-fallback",
@@ -136,7 +137,7 @@ pub fn untouched(answer: &Answer) {
     }
 }
 
-/// A filter that marks requests and answers by headers of this name.
+/// A filter that adds this header to requests and responses.
 pub fn marking(name: &str) -> Value {
     let code = format!(
         "function envoy_on_request(handle) handle:headers():add('{name}', 'request') end
@@ -151,7 +152,7 @@ pub fn marking(name: &str) -> Value {
     })
 }
 
-/// Waits until no request is under way, and asserts that the filter met nothing unforeseen.
+/// Waits until no request is in flight and asserts that the filter counted no internal error.
 pub async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
     upstream.in_flight_reaches(0).await;
     let ingress = [("envoy_http_conn_manager_prefix", "ingress")];

@@ -1,4 +1,4 @@
-//! The files that users copy are the files that work.
+//! The files that users copy work as shipped.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use spillway_tests::{Envoy, Upstream, places};
 #[test]
 fn envoy_accepts_the_shipped_bootstrap() {
     let mut bootstrap = places::shipped_bootstrap();
-    // The one path that every user has to set.
+    // The only path that every user must set.
     for listener in [TRAFFIC, OPERATORS] {
         let config = spillway(&mut bootstrap, listener);
         config["vm_config"]["code"]["local"]["filename"] = json!(places::module());
@@ -26,7 +26,7 @@ fn the_shipped_bootstrap_survives_a_crash_of_the_filter() {
     }
 }
 
-/// Circuits are shared by name and machine, and shown on loopback alone.
+/// Circuits are shared by name and VM, and shown only on loopback.
 #[test]
 fn the_shipped_bootstrap_shows_operators_the_circuits_of_the_traffic() {
     let mut bootstrap = places::shipped_bootstrap();
@@ -76,7 +76,7 @@ fn spillway(bootstrap: &mut Value, listener: usize) -> &mut Value {
     &mut http["http_filters"][0]["typed_config"]["config"]
 }
 
-/// The file names of the policies; the schema next to them is none.
+/// The file names of the policies, without the schema next to them.
 fn policies() -> Vec<String> {
     let entries = fs::read_dir(places::root().join("policies")).expect("policies");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string());

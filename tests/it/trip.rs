@@ -1,4 +1,4 @@
-//! What opens a circuit, for how long, and what is told about it.
+//! What opens a circuit, for how long, and how it is reported.
 
 use std::time::{Duration, SystemTime};
 
@@ -225,7 +225,7 @@ async fn without_a_circuit_breaker_nothing_ever_opens() {
     assert_eq!(envoy.transitions(), [json!(null); 0]);
 }
 
-/// Each row: the tenant, the answer that trips its circuit, and the open time in milliseconds.
+/// Each row: the tenant, the response that trips its circuit, and the open time in milliseconds.
 #[tokio::test]
 async fn the_upstreams_word_on_when_to_come_back_lengthens_the_open_time() {
     let after = |status: u16, value: &str| Reply::status(status).header("retry-after", value);
@@ -399,7 +399,7 @@ async fn with_several_workers_all_requests_are_counted_and_none_escapes_an_outag
     }
     outcomes_are(&envoy, "p", [40, 0, 0]).await;
     upstream.reply(Reply::status(503));
-    // Each worker may have to find out for itself; then none lets anything through.
+    // Each worker may have to learn of it from its own request. After that none admits anything.
     let mut in_a_row = 0;
     eventually("ten rejections in a row", async || {
         let passed = client.get("/").await.header("x-circuit-state") != "open";
@@ -410,7 +410,7 @@ async fn with_several_workers_all_requests_are_counted_and_none_escapes_an_outag
     assert!(upstream.hits() <= 42, "{}", upstream.hits());
 }
 
-/// So many seconds from now, as HTTP writes it.
+/// The time in this many seconds, as an HTTP date.
 fn http_date(seconds: u64) -> String {
     httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds))
 }

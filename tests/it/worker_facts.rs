@@ -1,5 +1,5 @@
-//! Workers of an Envoy one by one: how a test chooses them, takes one down, and asks all of them
-//! for something else. What the tests in `workers.rs` build on.
+//! Facts about Envoy's workers that the tests in `workers.rs` rely on: how a test selects one,
+//! takes one down, and reconfigures all.
 
 use serde_json::json;
 use spillway_tests::envoy::{ADMIN, Setting, Update};
@@ -9,7 +9,7 @@ use crate::scene::{count_is, policy, rejected, touchy, untouched};
 
 const WORKERS: usize = 4;
 
-/// A request whose answer has trailers.
+/// A request whose response has trailers.
 const TRAILERS: [(&str, &str); 1] = [("x-script", "trailer=x-end")];
 
 fn on_all_workers(upstream: &Upstream) -> Setting {
@@ -79,7 +79,7 @@ async fn the_admin_listener_has_a_configuration_of_its_own_in_the_same_machines(
         .listener_on_disk()
         .start()
         .await;
-    // One for each worker, one for the main thread, and the one that they were copied from.
+    // One per worker, one for the main thread, and the base VM that they were cloned from.
     let machines = envoy.stat("wasm.envoy.wasm.runtime.v8.active").await;
     assert_eq!(machines, WORKERS as u64 + 2);
     let admin = Client::unpooled(envoy.listener(ADMIN));

@@ -1,7 +1,7 @@
 //! One breaker for all workers of a proxy.
 //!
-//! Every test has four workers and a connection to each. What one worker learns, the others go by
-//! within [`SYNC`], and with the first request after that at the latest.
+//! Every test has four workers and a connection to each. What one worker learns, the others apply
+//! within [`SYNC`], at the latest with the first request after that.
 
 mod admin;
 mod outlived;
@@ -22,7 +22,7 @@ use crate::scene::{
 
 const WORKERS: usize = 4;
 
-/// How long a worker may go by what it knew: the default of `sync.interval`.
+/// How long a worker may use a stale view: the default of `sync.interval`.
 const SYNC: Duration = Duration::from_millis(100);
 
 fn on_all_workers(upstream: &Upstream) -> Setting {
@@ -31,7 +31,7 @@ fn on_all_workers(upstream: &Upstream) -> Setting {
         .balanced()
 }
 
-/// A healthy upstream behind one policy of these fields, and a client for each worker.
+/// Starts a healthy upstream behind one policy with these fields, and one client per worker.
 async fn scene(fields: Value) -> (Upstream, Envoy, Vec<Client>) {
     let upstream = Upstream::start().await;
     let setting = on_all_workers(&upstream).policy(policy(fields));
@@ -40,14 +40,14 @@ async fn scene(fields: Value) -> (Upstream, Envoy, Vec<Client>) {
     (upstream, envoy, workers)
 }
 
-/// A breaker that one failure opens for longer than any test takes, with these fields besides.
+/// A breaker with these fields that one failure opens for longer than any test takes.
 fn lasting(fields: Value) -> Value {
     let open = json!({"duration": "10m", "max_duration": "10m", "jitter": 0});
     with(touchy(json!({ "open": open })), fields)
 }
 
-/// Asserts that every worker goes by a change that has been made. Its first request may still find
-/// what it knew before, and makes it look.
+/// Asserts that every worker applies a change. Its first request may still use the old view, and
+/// triggers the refresh.
 async fn every_worker(workers: &[Client], path: &str, holds: impl Fn(&Answer)) {
     sleep(SYNC).await;
     for worker in workers {
@@ -60,8 +60,8 @@ async fn every_worker(workers: &[Client], path: &str, holds: impl Fn(&Answer)) {
     }
 }
 
-/// Asserts that every worker rejects in this state, and that no more gets through meanwhile than
-/// one request of each.
+/// Asserts that every worker rejects in this state, and that each admits at most one request
+/// meanwhile.
 async fn every_worker_rejects(upstream: &Upstream, workers: &[Client], path: &str, state: &str) {
     let before = upstream.hits_on(path);
     every_worker(workers, path, |answer| rejected(answer, state)).await;
@@ -69,7 +69,7 @@ async fn every_worker_rejects(upstream: &Upstream, workers: &[Client], path: &st
     assert!(through <= WORKERS, "{through} requests got through");
 }
 
-/// Asserts that every worker lets requests through.
+/// Asserts that every worker admits requests.
 async fn every_worker_passes(workers: &[Client], path: &str) {
     every_worker(workers, path, |answer| {
         untouched(answer);
@@ -78,7 +78,7 @@ async fn every_worker_passes(workers: &[Client], path: &str) {
     .await;
 }
 
-/// Asserts that the policy has counted each of these changes of state exactly once, and no other.
+/// Asserts that the policy has counted each of these transitions exactly once, and no others.
 async fn each_transition_is_counted_once(envoy: &Envoy, expected: &[(&str, &str)]) {
     for (from, to) in expected {
         let labels = [("policy", "p"), ("from", *from), ("to", *to)];
@@ -116,7 +116,7 @@ async fn a_success_on_one_worker_ends_the_run_of_failures_on_another() {
         assert_eq!(opened, 0, "before request {number}");
         upstream.reply(Reply::status(status));
         untouched(&worker.get("/").await);
-        // Runs follow the order of merges, of which there is one by now.
+        // Consecutive failures follow the order of merges; one has happened by now.
         sleep(2 * SYNC).await;
     }
     count_is(&envoy, "spillway_open_circuits", 1).await;
@@ -172,11 +172,11 @@ async fn after_the_open_time_all_workers_together_send_no_more_probes_than_there
         decided == CALLERS
     })
     .await;
-    // A worker that meets too many others at the record may leave its permit to later requests.
+    // A worker that loses too many compare-and-swaps may leave its permit to later requests.
     let probes = upstream.hits();
     assert!((1..=PERMITS).contains(&probes), "{probes} probes");
     assert_eq!(upstream.in_flight(), probes);
-    // Its open time is over.
+    // The open time has ended.
     count_is(&envoy, "spillway_open_circuits", 0).await;
 
     upstream.open_gate();
@@ -225,7 +225,7 @@ async fn the_gauge_of_open_circuits_falls_when_the_open_time_is_over_without_a_r
     }
     assert!(falls + SYNC >= OPEN_FOR, "{falls:?}");
     assert!(falls <= OPEN_FOR + Duration::from_secs(1), "{falls:?}");
-    // It stays so, whoever looks last.
+    // The gauge stays there, whichever worker reads last.
     sleep(Duration::from_secs(1)).await;
     assert_eq!(count(&envoy, "spillway_open_circuits").await, 0);
     assert_eq!(upstream.hits(), 1);

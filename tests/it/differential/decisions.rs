@@ -1,5 +1,5 @@
-//! Spillway itself in both: the same policy and the same requests lead to the same answers, the
-//! same changes of state and the same counts.
+//! Spillway itself in both: the same policy and requests lead to the same responses, transitions
+//! and counts.
 
 use std::fs;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::sim::{Nobody, cluster, fault, got, to_upstream};
 
-/// One request: how long after the one before, what the upstream does, and for which tenant.
+/// One request: its delay after the previous one, the upstream's behaviour, and the tenant.
 struct Step(u64, Does, &'static str);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ enum Does {
 
 use Does::{Fail, Good, Slow};
 
-/// What a slow upstream takes.
+/// Duration of a slow response.
 const SLOW: u64 = 80;
 
 struct Case {
@@ -37,7 +37,7 @@ struct Case {
     steps: Vec<Step>,
 }
 
-/// What was seen of a case.
+/// The observations of a case.
 #[derive(Debug, PartialEq)]
 struct Seen {
     answers: Vec<String>,
@@ -206,9 +206,9 @@ async fn in_envoy(policy: &Value, steps: &[Step]) -> Seen {
     }
 }
 
-/// How long after the last answer both sides read their metrics: the last request is counted only
-/// after its answer, and the gauge of open circuits falls when an open time is over. Every open time
-/// of the cases has ended by then.
+/// How long after the last response both sides read their metrics. The last request is counted only
+/// after its response, and the gauge of open circuits falls at the end of an open time. Every open
+/// time of the cases has ended by then.
 const SETTLING_MS: u64 = 1_000;
 
 async fn metrics(envoy: &Envoy) -> Vec<String> {
@@ -249,14 +249,15 @@ fn in_simulator(policy: &Value, steps: &[Step]) -> Seen {
     }
 }
 
-/// How long after an answer the next request comes, where nothing is waited for.
+/// Delay between a response and the next request if a step sets none.
 const NEXT: u64 = 6;
 
 fn plan(steps: &[Step]) -> Plan {
     let (mut at, mut faults, mut traffic) = (1_000, Vec::new(), Vec::new());
     let waits = steps.iter().skip(1).map(|Step(wait, ..)| *wait);
     for (Step(wait, does, tenant), next) in steps.iter().zip(waits.chain([NEXT])) {
-        // In Envoy a step follows the answer before it at once; here times are given.
+        // In Envoy a step immediately follows the previous response; the simulator needs explicit
+        // times.
         at += wait.max(&NEXT);
         traffic.push(once(at, tenant));
         let slow = Latency(Shape::Constant(Span::from_ms(SLOW)));
@@ -267,7 +268,7 @@ fn plan(steps: &[Step]) -> Plan {
         };
         faults.extend(kind.map(|kind| Fault {
             from: Span::from_ms(at - NEXT / 2),
-            // Until the next request, so that retries meet it too.
+            // Lasts until the next request, so that retries meet it too.
             to: Some(Span::from_ms(at + next.max(NEXT) - NEXT / 2)),
             ..fault("upstream", kind)
         }));
@@ -290,7 +291,7 @@ fn plan(steps: &[Step]) -> Plan {
     }
 }
 
-/// One request at this millisecond.
+/// Sends one request at this millisecond.
 fn once(at: u64, tenant: &str) -> Traffic {
     let mut request = Request {
         path: "/path".to_owned(),
@@ -309,7 +310,7 @@ fn once(at: u64, tenant: &str) -> Traffic {
     }
 }
 
-/// One answer begins with every headers.
+/// Each header block starts a response.
 fn answers(parts: &[Part]) -> Vec<String> {
     let begins = |part: &Part| matches!(part, Part::Headers { .. });
     let each = parts.chunk_by(|_, next| !begins(next));
@@ -321,7 +322,7 @@ fn answers(parts: &[Part]) -> Vec<String> {
     .collect()
 }
 
-/// What a caller sees of a decision.
+/// The client's view of a decision.
 fn shown(status: u16, header: impl Fn(&str) -> String, body: &str) -> String {
     let names = [
         "x-circuit-state",

@@ -1,4 +1,4 @@
-//! The rows in a real Envoy.
+//! Runs the rows in a real Envoy.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::rows::Row;
 use super::view::{Got, View};
 use crate::scene::with;
 
-/// The body of every answer that is not given another.
+/// Default body of a response.
 const BODY: &str = "..";
 
-/// How long a client that goes away has waited.
+/// How long a client waits before it leaves.
 const PATIENCE: Duration = Duration::from_millis(60);
 
-/// Sends the rows one after another to a changed setting, and reads what was logged of each.
+/// Sends the rows one after another to a changed setting and reads the log lines of each.
 pub async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -> Vec<View> {
     let upstream = Upstream::start().await;
     upstream.reply(Reply::status(200).body(BODY));
@@ -40,7 +40,7 @@ pub async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -> Vec<V
             client,
         });
     }
-    // The last steps of a row are logged after the line that ends it.
+    // A row's last steps are logged after the line that ends it.
     let end = envoy.get_with("/", &[("x-row", "end")]).await;
     assert_eq!(end.status, 200);
     let log = envoy.log();
@@ -88,7 +88,8 @@ fn world(upstream: &Upstream) -> Setting {
     limited(setting, upstream)
 }
 
-/// Adds clusters and routes whose limits end requests, and what callers may say of these.
+/// Adds clusters and routes whose limits end requests, and the headers by which clients may change
+/// these limits.
 fn limited(setting: Setting, upstream: &Upstream) -> Setting {
     let route = |name: &str, cluster: &str, fields: Value| {
         let matches = json!({"prefix": "/", "headers": [
@@ -145,7 +146,7 @@ fn limited(setting: Setting, upstream: &Upstream) -> Setting {
     forwarding(setting, route("forward", "forward", json!({})))
 }
 
-/// Adds a dynamic forward proxy behind the filter, for whose hosts no name server answers.
+/// Adds a dynamic forward proxy behind the filter whose hosts no name server resolves.
 fn forwarding(setting: Setting, route: Value) -> Setting {
     let cares = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
     let nobody = json!({"socket_address": {"address": "127.0.0.1", "port_value": 1}});
@@ -218,7 +219,7 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
     ))
 }
 
-/// Sends a request whose body never ends.
+/// Sends a request with an endless body.
 async fn upload(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Got> {
     let mut stream = TcpStream::connect(envoy.address()).await.ok()?;
     let mut bytes = format!(
@@ -235,7 +236,7 @@ async fn upload(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Go
         return None;
     }
     let mut answer = Vec::new();
-    // Envoy closes a connection on which it has answered an unfinished request.
+    // Envoy closes a connection after it responds to an incomplete request.
     let ended = timeout(LONGEST, stream.read_to_end(&mut answer)).await;
     ended.expect("an end of the connection").ok()?;
     let mut headers = [httparse::EMPTY_HEADER; 32];
@@ -249,10 +250,10 @@ async fn upload(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Go
     Some(Got::new(status, headers, &answer[head..], true))
 }
 
-/// How long Envoy may take to close a connection: it waits a second for the client to do so.
+/// How long Envoy may take to close a connection. It gives the client one second to do so first.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The probe's lines about one row, without Envoy's prefix.
+/// The witness's log lines of one row, without Envoy's prefix.
 fn lines(log: &str, row: &str) -> Vec<String> {
     let pattern = format!(r"witness {} (.*)$", regex::escape(row));
     let pattern = Regex::new(&pattern).expect("a regular expression");

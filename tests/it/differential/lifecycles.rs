@@ -1,5 +1,5 @@
-//! What befalls the plugin as a whole: modules that do not load, starts, traps, answers of filters
-//! nearer to the client.
+//! Events of the plugin as a whole: modules that do not load, starts, traps, local replies of
+//! filters closer to the client.
 
 use std::fs;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn in_front_of(upstream: &Upstream, module: &std::path::Path, configuration: &st
         }}))
 }
 
-/// The witness's lines about a row, without what stands before them.
+/// The witness's log lines of a row, without their prefix.
 fn lines<'a>(log: impl Iterator<Item = &'a str>, row: &str) -> Vec<String> {
     let prefix = format!("witness {row} ");
     let found = log.filter_map(|line| Some(line[line.find(&prefix)? + prefix.len()..].trim()));
@@ -91,7 +91,7 @@ async fn a_plugin_is_started_and_configured_as_often() {
     let mut host = Host::start(setup, Time::ZERO).expect("a host");
     let log = host.take_log();
     let simulated = lines(log.iter().map(|line| line.text.as_str()), "root");
-    // The threads of Envoy take turns as they please.
+    // Envoy's threads interleave in any order.
     let sorted = |mut lines: Vec<String>| {
         lines.sort();
         lines
@@ -130,8 +130,8 @@ async fn an_answer_of_a_filter_in_front_is_only_logged() {
     assert_eq!(seen(), simulated);
 }
 
-/// When the requests come, in milliseconds after the start: the second one traps; the last comes
-/// when a machine may have been started anew.
+/// Arrival times in milliseconds after the start. The second request traps; the last arrives when a
+/// new VM may have started.
 const TIMES: [u64; 4] = [50, 60, 70, 2_500];
 const TRAPPING: usize = 1;
 

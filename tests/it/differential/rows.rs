@@ -1,20 +1,20 @@
-//! The script of requests: each row is one thing that a host does, told by the witness's log and by
-//! what the client got.
+//! The table of requests. Each row exercises one host behaviour, observed in the witness's log and
+//! in the client's response.
 
-/// One request, and what the witness is to do with it.
+/// One request and the witness's script for it.
 pub struct Row {
-    /// Its name; also the request header `x-row`.
+    /// Name of the row; also the request header `x-row`.
     pub name: &'static str,
     pub method: &'static str,
-    /// Which way the proxy sends it: a route of the world, by the request header `x-to`.
+    /// Route of the request, by the request header `x-to`.
     pub to: &'static str,
-    /// What the upstream does with it: the request header `x-script`.
+    /// Upstream behaviour: the request header `x-script`.
     pub upstream: &'static str,
     pub headers: &'static [(&'static str, &'static str)],
     pub body: &'static str,
-    /// What the witness does: the request header `x-witness`.
+    /// Script of the witness: the request header `x-witness`.
     pub probe: &'static str,
-    /// Whether the client goes away after a while instead of waiting.
+    /// Whether the client leaves instead of waiting.
     pub leaves: bool,
     /// Whether the client never ends the body.
     pub unfinished: bool,
@@ -34,12 +34,12 @@ const GET: Row = Row {
 
 const POST: Row = Row {
     method: "POST",
-    // What the simulator sends: it knows bodies by their size alone.
+    // What the simulator sends; it models bodies only by size.
     body: "\0\0\0\0\0",
     ..GET
 };
 
-/// What a filter can know of an ending: in the response's headers, at the end, and after it.
+/// Properties that describe an ending: in the response headers, at the end, and after it.
 macro_rules! ending {
     () => {
         "resh get 2 :status;resh prop response.code;resh prop response.code_details;\
@@ -53,38 +53,38 @@ macro_rules! ending {
     };
 }
 
-/// A request whose body never ends.
+/// A request with an endless body.
 const UPLOAD: Row = Row {
     unfinished: true,
     ..POST
 };
 
-/// What makes a request a gRPC call that has to end within 50 ms.
+/// Headers of a gRPC call with a deadline of 50 ms.
 const GRPC: &[(&str, &str)] = &[
     ("content-type", "application/grpc"),
     ("grpc-timeout", "50m"),
 ];
 
-/// What makes a request a gRPC call without a deadline.
+/// Headers of a gRPC call without a deadline.
 pub const GRPC_STREAM: &[(&str, &str)] =
     &[("content-type", "application/grpc"), ("te", "trailers")];
 
-/// A gRPC response that takes its time.
+/// A slow gRPC response.
 const CALL: &str = "trickle content-type=application/grpc trailer=grpc-status:0";
 
-/// A caller of the proxy's own network, whose deadline is believed.
+/// Headers of an internal client, whose deadline Envoy trusts.
 const DEADLINE: &[(&str, &str)] = &[
     ("x-forwarded-for", "10.1.1.1"),
     ("x-envoy-upstream-rq-timeout-ms", "50"),
 ];
 
-/// The same for each attempt.
+/// Headers of an internal client with a deadline per attempt.
 const TRY_DEADLINE: &[(&str, &str)] = &[
     ("x-forwarded-for", "10.1.1.1"),
     ("x-envoy-upstream-rq-per-try-timeout-ms", "50"),
 ];
 
-/// By what a filter tells whether a response is gRPC.
+/// Properties by which a filter recognises a gRPC response.
 macro_rules! grpc {
     () => {
         "resh get 2 content-type;resh get 2 grpc-status;log get 2 content-type;\
@@ -93,7 +93,7 @@ macro_rules! grpc {
     };
 }
 
-/// Which maps there are in a phase.
+/// Reads every header map in a phase.
 macro_rules! maps {
     ($phase:literal) => {
         concat!(
@@ -123,7 +123,7 @@ macro_rules! maps {
     };
 }
 
-/// Properties whose answer depends on the phase.
+/// Properties whose values depend on the phase.
 macro_rules! properties {
     ($phase:literal) => {
         concat!(
@@ -193,9 +193,9 @@ macro_rules! properties {
     };
 }
 
-/// All rows, in the order in which they are sent.
+/// All rows, in sending order.
 pub const ROWS: &[Row] = &[
-    // Plain ways through.
+    // Plain requests.
     Row { name: "get", ..GET },
     Row {
         name: "post",
@@ -221,7 +221,7 @@ pub const ROWS: &[Row] = &[
         upstream: "body=",
         ..GET
     },
-    // Which header maps exist in which phase, and with which status they say no.
+    // Header maps by phase, and the status of missing ones.
     Row {
         name: "maps-reqh",
         probe: maps!("reqh"),
@@ -505,7 +505,7 @@ pub const ROWS: &[Row] = &[
         reqh prop xds.cluster_name;resh prop xds.cluster_name;log prop xds.route_name",
         ..GET
     },
-    // How streams end.
+    // Stream endings.
     Row {
         name: "end-failure",
         upstream: "status=503",
@@ -570,7 +570,7 @@ pub const ROWS: &[Row] = &[
         leaves: true,
         ..GET
     },
-    // Time limits, before and after the response's headers.
+    // Timeouts, before and after the response headers.
     Row {
         name: "end-duration",
         to: "lasting",
@@ -627,7 +627,7 @@ pub const ROWS: &[Row] = &[
         probe: ending!(),
         ..GET
     },
-    // Deadlines of callers.
+    // Client deadlines.
     Row {
         name: "deadline-grpc",
         to: "grpc",
@@ -677,7 +677,7 @@ pub const ROWS: &[Row] = &[
         probe: ending!(),
         ..GET
     },
-    // What keeps a request from an upstream.
+    // Reasons why a request reaches no upstream.
     Row {
         name: "end-unresolved",
         to: "forward",
@@ -702,7 +702,7 @@ pub const ROWS: &[Row] = &[
         probe: ending!(),
         ..GET
     },
-    // Uploads that never end.
+    // Endless uploads.
     Row {
         name: "upload-answered-early",
         upstream: "early status=401",
@@ -739,7 +739,7 @@ pub const ROWS: &[Row] = &[
         leaves: true,
         ..UPLOAD
     },
-    // Streams that the server ends; rotation and clients that leave are above.
+    // Streams that the server ends. Rotation and leaving clients are above.
     Row {
         name: "stream-server-ends",
         upstream: "trickle",
@@ -779,7 +779,7 @@ pub const ROWS: &[Row] = &[
         probe: ending!(),
         ..POST
     },
-    // What tells a gRPC response from one that is none, and whose deadline it was.
+    // gRPC and non-gRPC responses, and the origin of their deadlines.
     Row {
         name: "grpc-claimed",
         headers: &[("content-type", "application/grpc")],
@@ -820,7 +820,7 @@ pub const ROWS: &[Row] = &[
         log get 0 x-envoy-upstream-rq-per-try-timeout-ms;log get 0 x-envoy-other",
         ..GET
     },
-    // The router's retries.
+    // Router retries.
     Row {
         name: "retry-asked-for",
         upstream: "status=503",
@@ -874,7 +874,7 @@ pub const ROWS: &[Row] = &[
         probe: concat!("reqh set 0 x-envoy-upstream-rq-timeout-ms 50;", ending!()),
         ..GET
     },
-    // Metrics, shared data, queues, the rest.
+    // Metrics, shared data, queues and other hostcalls.
     Row {
         name: "metrics",
         probe: "reqh metric 0 c inc 2;reqh metric 0 c inc 0;reqh metric 0 c inc -1;\
@@ -905,7 +905,7 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// What is different if the router adds no headers of its own.
+/// The rows that differ if the router adds no headers of its own.
 pub const SUPPRESSED: &[Row] = &[
     Row {
         name: "service-time-of-nobody",

@@ -1,5 +1,5 @@
-//! The rows in the simulator: a world for each, with the clusters and routes of the Envoy that the
-//! rows meet in `envoy.rs`.
+//! Runs the rows in the simulator: one world per row, with the same clusters and routes as the
+//! Envoy of `envoy.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use spillway_tests::places;
 use super::rows::{GRPC_STREAM, Row};
 use super::view::{Got, View};
 
-/// Plays the rows one after another, each in a changed plan.
+/// Runs the rows one after another, each with a changed plan.
 pub fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
     let bytes = fs::read(places::witness()).expect("the witness");
     let module = Module::from_bytes(&bytes).expect("a module");
@@ -61,7 +61,7 @@ fn play(row: &Row, plan: Plan, module: &Module) -> View {
     }
 }
 
-/// Nobody looks on.
+/// An observer that ignores everything.
 pub struct Nobody;
 
 impl Watcher for Nobody {
@@ -69,7 +69,7 @@ impl Watcher for Nobody {
     fn progress(&mut self, _now: Time) {}
 }
 
-/// An answer from its parts; none without headers.
+/// Assembles a response from its parts; `None` without headers.
 pub fn got(parts: &[Part], broken: bool) -> Option<Got> {
     let (mut head, mut body) = (None, Vec::new());
     for part in parts {
@@ -132,7 +132,7 @@ fn plan(row: &Row) -> Plan {
             }
         }
     }
-    // The rest of a body that hangs, which never comes.
+    // The rest of a hanging body never arrives.
     if answer.body_time > Span::from_ms(1_000) {
         answer.body_bytes = 1;
     }
@@ -171,7 +171,7 @@ fn clusters(answer: &Answer, answers_early: bool) -> Vec<(String, Cluster)> {
     clusters
 }
 
-/// A cluster that answers so within a millisecond.
+/// A cluster that responds like this within a millisecond.
 pub fn cluster(answer: Answer) -> Cluster {
     Cluster {
         latency: Latency(Shape::Constant(Span::from_ms(1))),
@@ -191,7 +191,7 @@ fn ending(word: &str, early: bool) -> FaultKind {
     }
 }
 
-/// What befalls a cluster all the time.
+/// The permanent faults of a cluster.
 pub fn fault(cluster: &str, fault: FaultKind) -> Fault {
     Fault {
         cluster: cluster.to_owned(),
@@ -319,7 +319,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// The route of all requests.
+/// The default route.
 pub fn to_upstream() -> Route {
     Route {
         cluster: Some("upstream".into()),
@@ -339,12 +339,12 @@ fn traffic(row: &Row) -> Traffic {
     add("x-to", row.to);
     add("x-script", "..");
     let grpc = row.headers == GRPC_STREAM;
-    // The simulator's gRPC requests have these of their own.
+    // The simulator adds these to gRPC requests itself.
     for (name, value) in row.headers.iter().filter(|_| !grpc) {
         add(name, value);
     }
     Traffic {
-        // One request: the next would come after the end.
+        // Sends one request: the next would arrive after the end.
         rate: Some(1.0),
         arrivals: Arrivals::Constant,
         requests: vec![Request {

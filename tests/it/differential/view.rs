@@ -1,9 +1,9 @@
-//! What can be seen of one row.
+//! The observations of one row.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What the witness logged and what the client got.
+/// The witness's log and the client's response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     pub row: String,
@@ -11,7 +11,7 @@ pub struct View {
     pub client: Option<Got>,
 }
 
-/// An answer as the client saw it.
+/// A response, as the client saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Got {
     pub status: u16,
@@ -20,8 +20,8 @@ pub struct Got {
     pub complete: bool,
 }
 
-/// Headers whose values no two runs have in common, and those that Envoy's connection manager and
-/// codec add on the way to the client, which the simulator does not play.
+/// Headers whose values differ between runs, and those that Envoy's connection manager and codec
+/// add on the way to the client, which the simulator does not model.
 const VOLATILE: [&str; 6] = [
     "connection",
     "date",
@@ -32,7 +32,7 @@ const VOLATILE: [&str; 6] = [
 ];
 
 impl Got {
-    /// The answer without what no two runs have in common.
+    /// The response without values that differ between runs.
     pub fn new<'a>(
         status: u16,
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,

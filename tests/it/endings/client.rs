@@ -1,4 +1,4 @@
-//! Callers that go away, and callers that never come to an end.
+//! Clients that leave, and clients that never finish their requests.
 
 use serde_json::json;
 use spillway_tests::{Client, Envoy, Upstream, raw};
@@ -115,7 +115,7 @@ async fn a_request_that_the_client_never_finished_is_ignored_when_the_host_ends_
     }
 }
 
-/// A connection on which a request has begun whose body is yet to come.
+/// Opens a connection and sends a request without its body.
 async fn upload(envoy: &Envoy, case: &str) -> TcpStream {
     let mut stream = TcpStream::connect(envoy.address())
         .await

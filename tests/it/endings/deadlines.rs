@@ -1,4 +1,4 @@
-//! Deadlines that callers set themselves.
+//! Deadlines set by clients.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn an_expired_deadline_of_the_caller_is_no_failure_of_the_upstream() {
             SUCCESS,
             1,
         ),
-        // No deadline of the caller, but the route's own timeout.
+        // The route's timeout and no client deadline.
         ("route", "x-none", "100", "response_timeout", FAILURE, 1),
     ];
     let upstream = Upstream::start().await;
@@ -110,9 +110,9 @@ async fn a_grpc_timeout_is_the_callers_if_the_host_or_the_service_enforces_it() 
     let exceeded = "delay_ms=200 content-type=application/grpc grpc-status=4";
     let rows = [
         ("host", "hang", "100m", "max_duration_timeout", IGNORED),
-        // Envoy writes the limit in force into the header of every gRPC request before any filter
-        // sees it, so whose limit expired cannot be told. It is taken for the caller's, and the
-        // upstream had longer than the threshold.
+        // Envoy writes the effective timeout into the header of every gRPC request before any
+        // filter sees it, so the filter cannot tell whose deadline expired. It assumes the
+        // client's, and the upstream had longer than the slow threshold.
         ("bound", "hang", "9S", "max_duration_timeout", SUCCESS),
         ("own", "hang", "", "max_duration_timeout", SUCCESS),
         ("service", exceeded, "200m", "via_upstream", IGNORED),

@@ -1,4 +1,4 @@
-//! A dynamic forward proxy whose names cannot be resolved.
+//! A dynamic forward proxy with unresolvable names.
 
 use serde_json::{Value, json};
 use spillway_tests::{Envoy, Upstream};
@@ -6,7 +6,7 @@ use spillway_tests::{Envoy, Upstream};
 use super::{FAILURE, cased, extension};
 use crate::scene::outcomes_are;
 
-/// A resolver that nobody is.
+/// A resolver address where nobody listens.
 fn cache() -> Value {
     let nobody = json!({"socket_address": {"address": "127.0.0.1", "port_value": 9}});
     let kind = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";

@@ -1,4 +1,4 @@
-//! Answers in place of a failed one: the failure behind them still counts.
+//! Fallbacks in place of a failed response: the failure still counts.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use spillway_tests::{Envoy, Upstream};
 use super::{FAILURE, http_options, policy_of};
 use crate::scene::{count, count_is, file, outcomes_are, scene, with};
 
-/// Far above what an answer takes, so that nothing but silence runs into it.
+/// Far longer than a response takes, so that only a silent upstream exceeds it.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_replaced_answer_leaves_the_failure_counted() {
             .expect_metric("spillway_fallbacks_total", &labels, 1)
             .await;
         let entry = envoy.access(&path).await;
-        // What happened; the note says what was done about it.
+        // The access log shows the failure; the decision shows the fallback.
         let told = entry["details"].as_str().expect("details");
         assert!(told.starts_with(details), "{told}");
         let state = format!("policy={case} state=closed decision=fallback");
@@ -98,7 +98,7 @@ async fn a_fallback_cannot_take_back_an_answer_that_has_begun_and_says_so() {
     assert_eq!(upstream.hits(), 1);
 }
 
-/// The policy of a case, with an answer for this occasion.
+/// The policy of a case, with a fallback for this occasion.
 fn answering(case: &str, on: &str) -> Value {
     let answer =
         json!({"type": "respond", "on": [on], "status": 203, "json": {"instead": "{path}"}});

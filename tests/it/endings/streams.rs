@@ -1,5 +1,5 @@
-//! Streams: server-sent events, WebSocket, and gRPC in both directions. Each has three ends: its
-//! client leaves, its server stops, the proxy rotates it.
+//! Streams: server-sent events, WebSocket, and bidirectional gRPC. Each can end in three ways: its
+//! client leaves, its server stops, or the proxy rotates it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::scene::{
     with,
 };
 
-/// An event stream that goes on for ever.
+/// An endless event stream.
 const EVENTS: &str = "hang_mid_body content-type=text/event-stream";
 
 fn by_headers() -> Value {
     json!({"outcome": {"judge_at": "headers"}})
 }
 
-/// A policy for each case, and each once more judged by headers.
+/// One policy per case, and a second one judged by headers.
 fn both_ways(cases: &[&str]) -> Value {
     let policies = cases.iter().flat_map(|case| {
         let name = format!("{case}_headers");
@@ -34,7 +34,7 @@ fn both_ways(cases: &[&str]) -> Value {
     file(json!(policies.collect::<Vec<_>>()))
 }
 
-/// A server that upgrades every connection, and closes it after that long.
+/// A server that upgrades every connection and closes it after this time.
 async fn upgrading(open: Duration) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -57,7 +57,7 @@ fn websocket(setting: Setting) -> Setting {
     setting.manager(json!({"upgrade_configs": [{"upgrade_type": "websocket"}]}))
 }
 
-/// A connection that has been upgraded.
+/// An upgraded connection.
 async fn upgraded(envoy: &Envoy, case: &str, to: &str) -> TcpStream {
     let mut stream = TcpStream::connect(envoy.address())
         .await
@@ -110,7 +110,7 @@ async fn a_stream_that_its_client_leaves_is_a_success() {
                 stream.abandon();
                 outcomes_are(&envoy, &case, SUCCESS).await;
             } else {
-                // Settled while it goes on.
+                // Settled while the stream is still open.
                 outcomes_are(&envoy, &case, SUCCESS).await;
                 stream.abandon();
             }
@@ -154,7 +154,7 @@ async fn what_its_server_does_to_a_stream_counts_unless_the_headers_decide() {
         assert!(!answer.complete);
         outcomes_are(&envoy, case, counted).await;
     }
-    // A server is the first to close a WebSocket.
+    // The server closes a WebSocket first.
     for case in ["socket", "socket_headers"] {
         let mut stream = upgraded(&envoy, case, "socket").await;
         let mut rest = Vec::new();
@@ -247,7 +247,7 @@ async fn probes_that_are_streams_close_the_circuit() {
             stream.abandon();
             drop(socket);
         } else {
-            // Settled while both go on.
+            // Settled while both are still open.
             transitions_are(
                 &envoy,
                 &["closed>open", "open>half_open", "half_open>closed"],

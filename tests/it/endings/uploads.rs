@@ -1,4 +1,4 @@
-//! Requests that the upstream cuts off before they have been sent.
+//! Uploads that the upstream cuts off.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{FAILURE, IGNORED, cased};
 use crate::scene::outcomes_are;
 
-/// A server that resets every connection as soon as a request's headers have come: to Envoy, that
-/// is what is left of an early 401.
+/// A server that resets every connection as soon as it has the request headers. To Envoy, an early
+/// 401 can look like this.
 async fn rude() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -29,7 +29,7 @@ async fn cut(mut stream: TcpStream) -> io::Result<()> {
     while !head[..len].windows(4).any(|end| end == b"\r\n\r\n") {
         len += stream.read(&mut head[len..]).await?;
     }
-    // A close with bytes unread is a reset.
+    // Closing with unread bytes sends a reset.
     drop(stream);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Bodies that are larger than what the listener buffers, where they come while the message is
-//! paused: Envoy then answers by itself, with 413 or 500, unless the filter takes them over.
+//! Bodies larger than the listener's buffer limit that arrive while the message is paused. Envoy
+//! then sends a local reply, 413 or 500, unless the filter moves the body out of the buffer.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use super::real::setting;
 use crate::scene::{nothing_is_left, policy, with};
 
-/// What a common edge setting buffers.
+/// A common buffer limit at the edge.
 const LISTENER_BYTES: u32 = 32_768;
 
-/// Larger than what is buffered, and not larger than what is copied.
+/// Larger than the buffer limit, and within the copy limit.
 const BODY_BYTES: usize = 60_000;
 
 async fn scene(upstream: &Upstream, other: &Upstream, fields: Value) -> Envoy {
@@ -40,7 +40,7 @@ fn fixed() -> Value {
     json!({"type": "respond", "status": 299, "body": "last"})
 }
 
-/// Sends a POST of so many bytes, by its length or in chunks of this size.
+/// Sends a POST of this many bytes, with its length or in chunks of this size.
 async fn post(envoy: &Envoy, bytes: usize, chunk: Option<usize>) -> (u16, String) {
     let head = match chunk {
         Some(_) => String::from("transfer-encoding: chunked"),
@@ -55,7 +55,7 @@ async fn post(envoy: &Envoy, bytes: usize, chunk: Option<usize>) -> (u16, String
         let body = body(bytes);
         to.write_all(head.as_bytes()).await.expect("a head sent");
         for piece in body.as_bytes().chunks(chunk.unwrap_or(8_192)) {
-            // Each piece is to come alone; who has an answer already may close.
+            // Each chunk must arrive alone. A server that has already responded may close.
             tokio::time::sleep(Duration::from_millis(3)).await;
             let framed = match chunk {
                 Some(_) => [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat(),
@@ -80,7 +80,7 @@ async fn post(envoy: &Envoy, bytes: usize, chunk: Option<usize>) -> (u16, String
     )
 }
 
-/// Bytes in an order that shows where some are missing.
+/// Bytes in an order that reveals missing ones.
 fn body(bytes: usize) -> String {
     let numbers = (0..).flat_map(|number: u32| format!("{number},").into_bytes());
     String::from_utf8(numbers.take(bytes).collect()).expect("ASCII")
@@ -115,8 +115,8 @@ async fn a_request_larger_than_any_copy_gets_the_next_entry() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Each row: the size of the body, its chunks, and whether the other cluster was asked before the
-/// request was sent elsewhere.
+/// Each row: the size of the body, its chunks, and whether the other cluster was called before the
+/// request was diverted.
 #[tokio::test]
 async fn a_request_that_may_yet_go_on_stays_with_the_proxy_and_goes_whole() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
@@ -147,8 +147,8 @@ async fn a_request_that_may_yet_go_on_stays_with_the_proxy_and_goes_whole() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Each row: the size of the failed response, the status of the other cluster, and what the client
-/// gets.
+/// Each row: the size of the failed response, the status of the other cluster, and the client's
+/// response.
 #[tokio::test]
 async fn a_failed_response_is_replaced_or_passes_whole() {
     let rows = [(10_000, 200, 200), (10_000, 503, 503), (150_000, 200, 503)];

@@ -1,5 +1,5 @@
-//! The table, and what each of its cells must be: worked out here from what the types promise, not
-//! by asking the filter.
+//! The table and its expected cells, derived here from the documented behaviour of each type and
+//! not from the filter.
 
 use std::fmt;
 
@@ -31,11 +31,11 @@ pub enum Shape {
     Grpc,
     /// GET over HTTP/2.
     Http2,
-    /// GET, where whoever answers well does so in chunks.
+    /// GET whose good responses are chunked.
     Chunked,
-    /// GET by a client that has the answer already.
+    /// GET by a client that already has the response.
     NotModified,
-    /// GET by a client that is gone before anybody has answered.
+    /// GET by a client that leaves before any response.
     Leaves,
 }
 
@@ -60,23 +60,23 @@ pub struct Cell {
     pub shape: Shape,
 }
 
-/// What the client got; nothing where it had left.
+/// The client's response; `None` if it had left.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     pub status: u16,
     /// `x-circuit-fallback` and `x-circuit-state`.
     pub labels: [String; 2],
     pub content_type: String,
-    /// As the header has it.
+    /// The value of the header.
     pub content_length: String,
     pub body: String,
     pub grpc_status: String,
     pub etag: String,
-    /// Whether `age` and `cache-status` are there.
+    /// Whether `age` and `cache-status` are present.
     pub kept: bool,
 }
 
-/// What everybody says who answers well, and what each type and the last entry answer.
+/// Bodies of good responses, of each type's response, and of the last entry's.
 pub const GOOD: &str = "good";
 pub const OTHER: &str = "other!";
 pub const FIXED: &str = "fixed";
@@ -85,7 +85,7 @@ pub const ETAG: &str = "\"v\"";
 pub const GOOD_TYPE: &str = "text/x-good";
 pub const OTHER_TYPE: &str = "text/x-other";
 
-/// All cells; a route answers only what was not sent yet.
+/// All cells. A route applies only to requests that were not sent yet.
 pub fn all() -> Vec<Cell> {
     let mut cells = Vec::new();
     for kind in TYPES {
@@ -139,13 +139,13 @@ impl Shape {
     pub fn body(self) -> &'static str {
         match self {
             Shape::Post => "sent",
-            // One empty message.
+            // An empty gRPC message.
             Shape::Grpc => "\0\0\0\0\0",
             _ => "",
         }
     }
 
-    /// Headers besides the usual ones.
+    /// Additional headers.
     pub fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Shape::Grpc => &[("content-type", "application/grpc"), ("te", "trailers")],
@@ -155,7 +155,7 @@ impl Shape {
     }
 }
 
-/// The policies of the table: one for each type and occasion, whose requests say so.
+/// The policies of the table: one per type and occasion, selected by the request.
 pub fn policies() -> Value {
     let mut policies: Vec<Value> = Vec::new();
     for cell in all() {
@@ -167,12 +167,12 @@ pub fn policies() -> Value {
 }
 
 impl Cell {
-    /// The name of its policy, which is also what its requests have in `x-case`.
+    /// The name of its policy, which is also the `x-case` of its requests.
     pub fn policy(&self) -> String {
         format!("{}-{}", self.kind.name(), self.on.name())
     }
 
-    /// Its own circuit and its own resource.
+    /// A path with its own circuit and its own stale entry.
     pub fn path(&self) -> String {
         format!("/{}/{:?}", self.policy(), self.shape)
     }
@@ -203,27 +203,27 @@ impl Cell {
         })
     }
 
-    /// Whether the entry can answer this shape; else the last one does.
+    /// Whether the entry can answer this shape; otherwise the last entry does.
     fn answers(&self) -> bool {
         use {Shape as S, Type as T};
         match (self.kind, self.shape) {
             (T::Respond | T::Route, _) => true,
-            // Nothing is kept of what is not GET.
+            // Only GET responses are stored.
             (T::Stale, S::Post | S::Grpc) => false,
-            // Its body does not come while it is held back.
+            // Its body does not arrive while it is paused.
             (T::Cluster, S::Post) => self.on != On::Open,
-            // No call can carry it.
+            // A call cannot carry it.
             (T::Cluster, S::Grpc) => false,
             (T::Stale | T::Cluster, _) => true,
         }
     }
 
-    /// Whether somebody is asked who lets the client wait.
+    /// Whether the client waits for another upstream.
     pub fn waits(&self) -> bool {
         self.on != On::Open || matches!(self.kind, Type::Cluster | Type::Route)
     }
 
-    /// What the client must get.
+    /// The expected response.
     pub fn expected(&self) -> Seen {
         if self.shape == Shape::Leaves {
             return Seen::default();
@@ -282,7 +282,7 @@ impl Cell {
                 seen.content_length.clear();
                 seen.body.clear();
             }
-            // Its length is not known beforehand where it streams.
+            // A streamed body has no known length.
             Shape::Chunked if self.kind == Type::Route => seen.content_length.clear(),
             Shape::Grpc if self.kind == Type::Route => {
                 seen = Seen {
@@ -298,13 +298,13 @@ impl Cell {
         seen
     }
 
-    /// What is counted of it besides outcomes, as labels and name.
+    /// Expected counters besides outcomes, as name and labels.
     pub fn counts(&self) -> Vec<String> {
         let (kind, on) = (self.kind.name(), self.on.name());
         let answered = |kind: &str| format!("on.{on}.type.{kind}.fallbacks_total");
         let skipped = |why: &str| format!("reason.{why}.type.{kind}.fallbacks_skipped_total");
         match (self.shape, self.kind) {
-            // Gone before anything was decided, or while somebody was asked.
+            // Left before anything was decided, or while a call was in flight.
             (Shape::Leaves, Type::Route) => vec![answered(kind)],
             (Shape::Leaves, Type::Cluster) => Vec::new(),
             (Shape::Leaves, _) if self.waits() => Vec::new(),

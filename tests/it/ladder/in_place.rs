@@ -1,5 +1,5 @@
-//! Answers that are written over a failed response, so that the filters in front see them as they
-//! see any other; and those that cannot be.
+//! Fallbacks that overwrite a failed response, so that the filters in front process them like any
+//! other response; and those that cannot.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use spillway_tests::{Client, Envoy, Reply, Strict, Upstream, client, raw};
 use super::real::setting;
 use crate::scene::{marking, nothing_is_left, policy};
 
-/// Long enough for compression, which leaves small bodies alone.
+/// Long enough to be compressed.
 const LONG: &str = "All of this is the same for everybody: the items are not known at present.";
 
 fn answering(body: &str) -> Value {
@@ -19,7 +19,7 @@ fn answering(body: &str) -> Value {
     policy(json!({"fallback": [entry]}))
 }
 
-/// A filter in front that allows a site's scripts to read responses, and one that compresses.
+/// A CORS filter and a compressor in front of Spillway.
 fn browsers(setting: Setting) -> Setting {
     let cors = "type.googleapis.com/envoy.extensions.filters.http.cors.v3";
     let origins = json!([{"exact": "https://site.example"}]);
@@ -44,7 +44,7 @@ const BROWSER: [(&str, &str); 2] = [
     ("accept-encoding", "gzip"),
 ];
 
-/// What a page's script needs to be allowed to read a response, and how the body is coded.
+/// The CORS header and the content coding of a response.
 fn for_browsers(answer: &spillway_tests::Answer) -> [&str; 3] {
     let names = [
         "access-control-allow-origin",
@@ -99,7 +99,7 @@ async fn a_page_of_another_site_may_read_the_answer_to_a_failure() {
         assert_eq!(seen, (status, allowed, true), "{path}");
         assert_eq!(answer.header("x-circuit-state"), "closed", "{path}");
     }
-    // No body can be added to a response without one: a page sees a network error.
+    // No body can be added to a response without one, so a page sees a network error.
     upstream.reply_on("/empty", Reply::status(503).body(""));
     let answer = envoy.get_with("/empty", &BROWSER).await;
     assert_eq!((answer.status, for_browsers(&answer)), (298, ["", "", ""]));
@@ -107,7 +107,8 @@ async fn a_page_of_another_site_may_read_the_answer_to_a_failure() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// What the failed response says of itself goes; what the route adds to every response stays.
+/// Headers that describe the failed response are removed; headers that the route adds to every
+/// response stay.
 #[tokio::test]
 async fn nothing_of_the_failed_response_is_left_but_what_is_not_its_own() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
@@ -165,7 +166,7 @@ async fn strictly(method: &str, envoy: &Envoy, script: &str) -> Strict {
 }
 
 /// Each row: the failed response, over HTTP/1.1 or HTTP/2 from the upstream, and whether the
-/// filters in front see what is given in its place.
+/// filters in front see its replacement.
 #[tokio::test]
 async fn bodies_of_any_length_give_way_whole() {
     let large = "b".repeat(2_000_000);
@@ -201,17 +202,17 @@ async fn bodies_of_any_length_give_way_whole() {
                 "{row}: {} bytes",
                 strict.body.len()
             );
-            // The headers of a HEAD are those of a GET.
+            // A HEAD has the headers of a GET.
             let strict = strictly("HEAD", &envoy, "").await;
             let length = strict.header("content-length").map(str::to_owned);
             let expected = (298, Some(own.len().to_string()));
             assert_eq!((strict.status, length), expected, "{row}");
         }
-        // Whatever becomes of the rest of the failed response.
+        // Whatever happens to the rest of the failed response.
         for ending in ["reset_mid_body", "hang_mid_body"] {
             let script = format!("status=503 {ending} body=half");
             let headers = [("x-script", &*script)];
-            // Envoy closes the connection of a response that breaks off behind its end.
+            // Envoy closes the connection of a response that breaks off after its end.
             let client = Client::unpooled(envoy.address());
             let whole =
                 tokio::time::timeout(Duration::from_secs(5), client.get_with("/", &headers));
@@ -225,8 +226,8 @@ async fn bodies_of_any_length_give_way_whole() {
     }
 }
 
-/// A connection is as good for the next request as it was, and a client of HTTP/2 has the whole
-/// body and no trailers.
+/// The connection stays usable for the next request, and an HTTP/2 client receives the whole body
+/// and no trailers.
 #[tokio::test]
 async fn what_was_replaced_does_not_reach_the_next_response() {
     let replies = [
@@ -242,7 +243,7 @@ async fn what_was_replaced_does_not_reach_the_next_response() {
             setting = setting.http2_upstream();
         }
         let envoy = setting.policy(answering("fixed")).start().await;
-        // Over HTTP/2 the upstream of a test has bodies for HEAD too, which Envoy resets.
+        // Over HTTP/2 the scripted upstream sends bodies for HEAD too, which Envoy resets.
         let methods = if http2 {
             &["GET"][..]
         } else {
@@ -266,7 +267,7 @@ async fn what_was_replaced_does_not_reach_the_next_response() {
     }
 }
 
-/// The details are those of the response that was written over, and the note says what was done.
+/// The details are those of the overwritten response; the decision shows the fallback.
 #[tokio::test]
 async fn access_logs_tell_what_was_replaced_and_that_it_was() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);

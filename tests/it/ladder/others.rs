@@ -1,4 +1,4 @@
-//! Other filters around this one, real gRPC services, other clusters that fail too, and clients
+//! Other filters around Spillway, real gRPC services, other clusters that fail too, and clients
 //! that know the route table.
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use spillway_tests::{Envoy, GrpcClient, GrpcReply, GrpcUpstream, Reply, Upstream
 use super::real::setting;
 use crate::scene::{count_is, file, marking, nothing_is_left, policy, touchy, with};
 
-/// A policy that rejects everything, with this ladder.
+/// A policy that rejects everything, with these fallbacks.
 fn closed_off(ladder: Value) -> Value {
     policy(json!({"mode": "forced_open", "fallback": ladder}))
 }
@@ -17,12 +17,12 @@ fn to_other() -> Value {
     json!({"type": "cluster", "on": ["open", "failure"], "cluster": "other"})
 }
 
-/// Each row: the ladder, whether the request is rejected or fails, the status, and who marks the
-/// answer: filters nearer to the client, and those behind this one.
+/// Each row: the fallbacks, whether the request is rejected or fails, the status, and which filters
+/// mark the response: those closer to the client, and those behind Spillway.
 ///
-/// An answer to a rejection goes through the chain as any. One that is written over a failed
-/// response passes the filters in front. Another cluster's goes straight to the client. What is
-/// sent elsewhere passes everybody.
+/// A rejection passes through the chain like any local reply. A fallback that overwrites a failed
+/// response passes the filters in front. Another cluster's response goes straight to the client. A
+/// diverted request passes all filters.
 #[tokio::test]
 async fn filters_before_and_behind_still_do_their_work() {
     let fixed =
@@ -34,7 +34,7 @@ async fn filters_before_and_behind_still_do_their_work() {
         (json!([stale]), true, 200, ["response", "response"]),
         (json!([to_other()]), true, 200, ["response", "response"]),
         (json!([route]), true, 200, ["response", "response"]),
-        // What those behind have marked is not the failed response's own.
+        // Marks of the filters behind Spillway do not belong to the failed response itself.
         (json!([fixed]), false, 298, ["response", "response"]),
         (json!([stale]), false, 200, ["response", "response"]),
         (json!([to_other()]), false, 200, ["", ""]),
@@ -72,7 +72,7 @@ async fn filters_before_and_behind_still_do_their_work() {
     }
 }
 
-/// What a client's library reads of `grpc-status-details-bin`.
+/// The `grpc-status-details-bin` that a client library reads.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -113,7 +113,7 @@ struct ProtoDuration {
     seconds: i64,
 }
 
-/// A service over HTTP/2, and another that a cluster and a route lead to.
+/// A service over HTTP/2, and a second one reached by a cluster and a route.
 async fn services(policy: Value) -> (GrpcUpstream, GrpcUpstream, Envoy, GrpcClient) {
     let (service, lite) = (GrpcUpstream::start().await, GrpcUpstream::start().await);
     let by = json!({"prefix": "/", "headers": [
@@ -181,7 +181,7 @@ async fn a_grpc_call_is_routed_elsewhere_and_what_cannot_carry_it_is_passed_over
     lite.reply(GrpcReply::ok(3));
     let streamed = client.stream("elsewhere").await.expect("an answer");
     assert_eq!((streamed.messages.len(), streamed.code), (3, Code::Ok));
-    // Its failures are nobody's business here.
+    // Its failures do not matter here.
     lite.reply(GrpcReply::fail_in_trailers(Code::Internal, 0));
     assert_eq!(
         client.stream("elsewhere").await.expect("headers").code,
@@ -200,7 +200,7 @@ async fn a_grpc_call_is_routed_elsewhere_and_what_cannot_carry_it_is_passed_over
     );
 }
 
-/// Each row: what is wrong with the other cluster, and why it is passed over.
+/// Each row: what is wrong with the other cluster, and why it is skipped.
 #[tokio::test]
 async fn a_cluster_that_fails_too_leaves_it_to_the_next_entry() {
     let last = json!({"type": "respond", "on": ["open", "failure"], "status": 299, "body": "last"});
@@ -320,8 +320,7 @@ async fn another_cluster_gets_the_request_as_it_is_but_for_what_is_the_hosts() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// The circuit counts what failed, however it was covered up; and what answers in its place is
-/// asked once.
+/// The circuit counts the failure whatever replaced it, and the replacement is requested once.
 #[tokio::test]
 async fn a_fallback_changes_nothing_that_is_counted_and_is_not_tried_again() {
     let retry = json!({"engine": "filter", "replay": "as_received", "max_retries": 2,
@@ -346,11 +345,11 @@ async fn a_fallback_changes_nothing_that_is_counted_and_is_not_tried_again() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Clients cannot choose the way of a fallback for themselves, whatever the policy's mode is.
+/// Clients cannot choose the route of a fallback, whatever the policy's mode.
 ///
-/// The host's route was chosen by their header all the same, and it tells no other before it has
-/// routed: a policy that goes by the cluster does not see such a request. A host that takes the
-/// header off before it routes leaves nothing of that.
+/// The host still selected its route by their header and reports no other until it routes again: a
+/// policy that matches by cluster does not see such a request. A host that removes the header
+/// before routing avoids this.
 #[tokio::test]
 async fn a_clients_own_header_does_not_lead_elsewhere() {
     let route = json!([{"type": "route", "header": {"name": "x-fallback", "value": "yes"}}]);

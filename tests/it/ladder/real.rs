@@ -1,4 +1,4 @@
-//! The table in a real Envoy, its answers read by a client that forgives nothing.
+//! Runs the table in a real Envoy, with a strict client.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::cells::{
 use super::counted;
 use crate::scene::nothing_is_left;
 
-/// How long the proxy waits for an upstream that says nothing.
+/// How long the proxy waits for a silent upstream.
 const TIMEOUT: &str = "0.3s";
 
-/// Plays all cells, one after the other.
+/// Runs all cells one after another.
 pub async fn run(cells: &[Cell]) -> Vec<Seen> {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other).policy(policies()).start().await;
@@ -30,7 +30,8 @@ pub async fn run(cells: &[Cell]) -> Vec<Seen> {
     all
 }
 
-/// The usual upstream, another one that a cluster and a route lead to, and a hurried route.
+/// The main upstream, a second one reached by a cluster and a route, and a route with a short
+/// timeout.
 pub fn setting(upstream: &Upstream, other: &Upstream) -> Setting {
     let by = |name: &str| json!({"prefix": "/", "headers": [{"name": name, "string_match": {"exact": "yes"}}]});
     Envoy::in_front_of(upstream.address())
@@ -61,10 +62,10 @@ async fn play(cell: &Cell, upstream: &Upstream, other: &Upstream, envoy: &Envoy)
     if cell.kind == Type::Stale {
         upstream.reply_on(&path, good(GOOD, GOOD_TYPE));
         let mut headers = usual.to_vec();
-        // Another route is another resource.
+        // Another route has its own stale entry.
         headers.extend((cell.on == On::Timeout).then_some(hurried));
         assert_eq!(envoy.get_with(&path, &headers).await.status, 200, "{cell}");
-        // It is kept when its end has passed by, which is before the client has it.
+        // It is stored when its end has passed the filter, which is before the client has it.
     }
     if cell.on == On::Open {
         upstream.reply_on(&path, Reply::status(503).body("bad"));
@@ -156,9 +157,9 @@ async fn over_http2(cell: &Cell, envoy: &Envoy, headers: &[(&str, &str)]) -> See
     )
 }
 
-/// What both hosts have in common of an answer.
+/// The parts of a response that both hosts have in common.
 pub fn seen(status: u16, header: impl Fn(&str) -> String, body: &[u8]) -> Seen {
-    // Over HTTP/1.1 the upstream of a test says that its answer without a body has none.
+    // Over HTTP/1.1 the scripted upstream announces that its response has no body.
     let content_length = header("content-length");
     let is_grpc = !header("grpc-status").is_empty();
     Seen {
@@ -177,7 +178,7 @@ pub fn seen(status: u16, header: impl Fn(&str) -> String, body: &[u8]) -> Seen {
     }
 }
 
-/// A client that leaves while somebody lets it wait, or else at once.
+/// A client that leaves while it waits for another upstream, or immediately.
 async fn leave(
     cell: &Cell,
     upstream: &Upstream,
@@ -196,10 +197,10 @@ async fn leave(
     }
 }
 
-/// Asserts that each policy has counted its fallbacks, and its outcomes as if it had none.
+/// Asserts that each policy has counted its fallbacks, and the outcomes as if there were none.
 async fn counts_are(cells: &[Cell], envoy: &Envoy) {
     let mut wrong = Vec::new();
-    // A client that has left is counted a little later.
+    // A client that has left is counted slightly later.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let page = envoy
         .admin("/stats?format=json&filter=^wasmcustom")

@@ -1,5 +1,5 @@
-//! What clients must not get, nor bring about: answers of others, answers beyond their age, and
-//! lines of their own in answers.
+//! What clients must not obtain or cause: responses of others, expired responses, and header lines
+//! of their own in responses.
 
 use std::time::Duration;
 
@@ -10,15 +10,14 @@ use super::real::setting;
 use super::simulated::{Asking, Does, Stage, good};
 use crate::scene::{nothing_is_left, policy};
 
-/// A policy that gives kept answers for failures, whoever they were made for if they allow it.
+/// A policy that serves stale responses on failures, also those of other users if they allow it.
 fn keeping(max_age: &str) -> Value {
     let ladder = json!([{"type": "stale", "on": ["failure"], "max_age": max_age, "shared": true}]);
     policy(json!({"key": [{"header": "x-tenant"}], "fallback": ladder}))
 }
 
-/// Each row: what one caller sent, what another does, and whether that one may have the answer that
-/// was made for the first. The upstream says that it varies by language; of the rest it says
-/// nothing.
+/// Each row: the request of one client, that of another, and whether the second may receive the
+/// response made for the first. The upstream varies by language only.
 #[tokio::test]
 async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_upstream() {
     type Headers = &'static [(&'static str, &'static str)];
@@ -48,7 +47,7 @@ async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_up
         (&[], &[("cookie", "a=b")], false),
     ];
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
-    // Whichever worker has kept an answer, all may give it.
+    // All workers may serve a response that one of them stored.
     let envoy = setting(&upstream, &other)
         .concurrency(4)
         .balanced()
@@ -85,14 +84,14 @@ async fn a_kept_answer_does_not_outlive_its_age() {
     upstream.reply(Reply::status(503).body("bad"));
     let answer = envoy.get("/").await;
     assert_eq!((answer.status, &*answer.text()), (200, "good"));
-    // The part of a second that it took is a whole one.
+    // A fraction of a second counts as a whole one.
     let age = answer.header("age");
     assert!(["1", "2"].contains(&age), "{age}");
     let expected = format!("spillway; fwd=stale; ttl=-{age}");
     assert_eq!(answer.header("cache-status"), expected);
     tokio::time::sleep(Duration::from_millis(2_050)).await;
     assert_eq!(envoy.get("/").await.status, 503);
-    // What was old when it came is older now.
+    // The age at arrival is included.
     upstream.reply(Reply::status(200).body("good").header("age", "3"));
     assert_eq!(envoy.get("/old").await.text(), "good");
     upstream.reply(Reply::status(503).body("bad"));
@@ -113,7 +112,7 @@ async fn a_kept_answer_outlives_the_machine() {
     assert_eq!(envoy.get("/kept").await.text(), "good");
     upstream.reply_on("/kept", Reply::status(503).body("bad"));
     let trailers = [("x-script", "trailer=x-end")];
-    // The stream of the trap may end with its connection.
+    // The trapped stream may end with its connection.
     let client = Client::unpooled(envoy.address());
     drop(client.get_with("/trap", &trailers).await);
     let trap = "proxy_on_response_trailers failed";
@@ -125,7 +124,7 @@ async fn a_kept_answer_outlives_the_machine() {
     assert_eq!(envoy.stat("wasm.spillway.vm_reload_success").await, 1);
 }
 
-/// To the millisecond, under the simulator's clock.
+/// Exact to the millisecond, under the simulator's clock.
 #[test]
 fn a_kept_answer_is_given_until_its_age_and_never_behind_it() {
     let mut stage = Stage::start(&keeping("10s").to_string(), false);
@@ -156,7 +155,7 @@ fn a_kept_answer_is_given_until_its_age_and_never_behind_it() {
     stage.nothing_is_left();
 }
 
-/// Bytes by which a value could leave the place where it stands.
+/// Bytes with which a value could break out of its place.
 const HOSTILE: [&[u8]; 8] = [
     b"/%0d%0aset-cookie:%20a=b",
     b"/%0D%0A%0D%0A<script>alert(1)</script>",
@@ -168,8 +167,8 @@ const HOSTILE: [&[u8]; 8] = [
     b"/%00%1f\\\\u0000",
 ];
 
-/// All places of an answer repeat what the client sent; whatever that is, the answer is one answer
-/// with the headers that the policy says, and the body is of its kind.
+/// All placeholders of a response echo client input. Whatever that is, there is one response with
+/// exactly the policy's headers and a well-formed body.
 #[tokio::test]
 async fn no_client_can_put_a_line_of_its_own_into_an_answer() {
     let echo = "{path} {request_id}";
@@ -196,7 +195,7 @@ async fn no_client_can_put_a_line_of_its_own_into_an_answer() {
             ];
             let answer = raw::closing(envoy.address(), &request.concat()).await;
             let row = String::from_utf8_lossy(hostile).into_owned();
-            // Some of it is no request for Envoy, which says so itself.
+            // Envoy itself rejects some of these requests as invalid.
             if answer.status() == Some(400) {
                 continue;
             }
@@ -239,7 +238,7 @@ async fn no_client_can_put_a_line_of_its_own_into_an_answer() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// What an upstream's kept headers hold is handed on as it was, and nothing of it becomes another.
+/// Stored upstream headers are served unchanged, and none of their bytes becomes another header.
 #[tokio::test]
 async fn kept_headers_stay_what_they_were() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);

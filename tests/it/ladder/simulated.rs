@@ -1,4 +1,4 @@
-//! The table in the simulator: its host alone, with the upstreams played here.
+//! Runs the table in the simulator: only its host, with the upstreams simulated here.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ use super::cells::{
 use super::counted;
 use super::real::seen;
 
-/// Plays all cells, one after the other.
+/// Runs all cells one after another.
 pub fn run(cells: &[Cell]) -> Vec<Seen> {
     let mut stage = Stage::start(&policies().to_string(), false);
     let all = cells.iter().map(|cell| stage.play(cell)).collect();
@@ -39,13 +39,13 @@ pub fn run(cells: &[Cell]) -> Vec<Seen> {
     all
 }
 
-/// A host, and what plays the rest of the world for it.
+/// A host and a simulation of everything around it.
 pub struct Stage {
     pub host: Host,
     pub now_ms: u64,
 }
 
-/// A request as it is sent.
+/// A request, as sent.
 pub struct Asking<'a> {
     pub method: &'a str,
     pub path: &'a str,
@@ -53,20 +53,20 @@ pub struct Asking<'a> {
     pub body: &'static str,
 }
 
-/// Who is asked, and with what.
+/// The destination of a request and its contents.
 pub enum Reached {
-    /// The usual upstream.
+    /// The main upstream.
     Upstream,
-    /// Another, by its route.
+    /// Another upstream, by its route.
     Route,
-    /// A cluster, by a call of the filter.
+    /// A cluster called by the filter.
     Call,
 }
 
-/// What the one who is asked does.
+/// The behaviour of the destination.
 pub enum Does {
     Answers(Vec<Part>),
-    /// The router gives up waiting.
+    /// The router times out.
     TimesOut,
     Nothing,
 }
@@ -89,7 +89,7 @@ impl Stage {
         Stage { host, now_ms: 0 }
     }
 
-    /// Goes on to a time, with all timers on the way.
+    /// Advances to a time and fires all timers on the way.
     pub fn run_to(&mut self, ms: u64) {
         self.now_ms = self.now_ms.max(ms);
         let end = Time::from_ms(self.now_ms);
@@ -100,7 +100,7 @@ impl Stage {
         self.host.advance_to(end);
     }
 
-    /// The upstream answers a stream well.
+    /// The upstream sends a good response to a stream.
     pub fn succeeds(&mut self, stream: StreamId) {
         if let Some(info) = self.host.info_mut(stream) {
             info.code = Some(200);
@@ -130,7 +130,7 @@ impl Stage {
             body: "",
         };
         let chunked = cell.shape == Shape::Chunked;
-        // Circuits merge, and answers are kept anew, after an interval.
+        // Circuits merge, and responses are stored again, after one interval.
         self.run_to(self.now_ms + 500);
         if cell.kind == Type::Stale {
             self.ask(&get(), |_| {
@@ -176,7 +176,7 @@ impl Stage {
         }
     }
 
-    /// Sends a request, and returns what the client gets; the stream is over then.
+    /// Sends a request and returns the client's response. The stream has ended then.
     pub fn ask(&mut self, asking: &Asking<'_>, does: impl Fn(&Reached) -> Does) -> Seen {
         let stream = self.open();
         let plain = [
@@ -198,7 +198,7 @@ impl Stage {
         got
     }
 
-    /// Sends a GET, whose stream stays.
+    /// Sends a GET whose stream stays open.
     pub fn send(&mut self, path: &str) -> StreamId {
         let stream = self.open();
         let map = HeaderMap::from([
@@ -223,7 +223,7 @@ impl Stage {
         })
     }
 
-    /// Plays the world until nothing more happens.
+    /// Simulates until nothing more happens.
     pub fn run(&mut self, stream: StreamId, does: impl Fn(&Reached) -> Does) -> Seen {
         let (mut head, mut body, mut whole_body) = (HeaderMap::default(), Vec::new(), false);
         let mut asked = None;
@@ -299,7 +299,7 @@ impl Stage {
     }
 }
 
-/// A good answer, in one piece with its length or in two without; `bare` without its body.
+/// A good response, in one chunk with its length or in two without; without a body if `bare`.
 pub fn good(text: &'static str, kind: &str, chunked: bool, bare: bool) -> Vec<Part> {
     let length = text.len().to_string();
     let mut map = HeaderMap::from([
@@ -323,7 +323,7 @@ pub fn good(text: &'static str, kind: &str, chunked: bool, bare: bool) -> Vec<Pa
     vec![head, piece(first), piece(rest), Part::bare_end()]
 }
 
-/// A bad answer, with a body unless it is `bare`.
+/// A failed response, with a body unless `bare`.
 pub fn failed(bare: bool) -> Vec<Part> {
     let map = HeaderMap::from([(":status", "503"), ("content-length", "3")]);
     if bare {
@@ -336,7 +336,7 @@ pub fn failed(bare: bool) -> Vec<Part> {
     ]
 }
 
-/// What the filter sees of an answer to a call.
+/// A call's response as the filter sees it.
 pub fn outcome(parts: Vec<Part>) -> CallOutcome {
     let (mut headers, mut body) = (HeaderMap::default(), Vec::new());
     for part in parts {

@@ -1,4 +1,5 @@
-//! The timer of a worker: it ticks as often as what waits needs it, whatever has waited before.
+//! The timer of a worker: it ticks only as often as pending work needs, whatever was pending
+//! before.
 
 use host_sim::proxy::{Callback, Effect, Hostcall};
 use serde_json::{Value, json};
@@ -6,8 +7,8 @@ use serde_json::{Value, json};
 use super::simulated::{Asking, Does, Reached, Stage, good};
 use crate::scene::policy;
 
-/// A client that asks fifty times a second, for a second; returns how many ticks that took, and how
-/// often the filter set the timer.
+/// Sends fifty requests per second for one second. Returns the numbers of ticks and of timer
+/// changes.
 fn a_second_of_traffic(stage: &mut Stage) -> (u64, u64) {
     let count = |stage: &Stage| {
         let counts = stage.host.counts();
@@ -101,13 +102,14 @@ fn a_wait_before_a_retry_leaves_the_timer_as_it_was() {
         assert_eq!(stage.run(stream, |_| Does::Nothing).status, 200);
         stage.host.close(stream);
     }
-    // Each wait sets the timer for itself, and back to what it cuts into.
+    // Each backoff sets the timer for itself and afterwards restores the period that it
+    // interrupted.
     let counts = stage.host.counts();
     let waits = counts.hostcall(Hostcall::SetTickPeriod) - settings;
     assert!(waits <= 8, "{waits}");
     let reads = counts.hostcall(Hostcall::GetSharedData) - reads;
     assert!(reads <= 10, "{reads}");
-    // A budget that recovers is looked at twice a second.
+    // A recovering budget is checked twice a second.
     let (ticks, settings) = a_second_of_traffic(&mut stage);
     assert!(
         (8..=16).contains(&ticks) && settings <= 8,

@@ -1,4 +1,4 @@
-//! Filters in front that make gRPC of requests whose clients speak something else.
+//! Filters in front that transcode other requests to gRPC.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::scene::{outcomes_are, policy, with};
 
-/// As in `descriptor.proto` of protobuf, as far as the test service needs it.
+/// The parts of protobuf's `descriptor.proto` that the test service needs.
 #[derive(Clone, PartialEq, Message)]
 struct FileSet {
     #[prost(message, repeated, tag = "1")]
@@ -72,7 +72,7 @@ struct Method {
 const LABEL_OPTIONAL: i32 = 1;
 const TYPE_STRING: i32 = 9;
 
-/// The service of the harness, as a compiler of its definition would describe it.
+/// The descriptor of the harness's service, as protoc would write it.
 fn description() -> NamedTempFile {
     let text = Field {
         name: "text".into(),
@@ -109,7 +109,7 @@ fn description() -> NamedTempFile {
 
 const PATH: &str = "/spillway.test.Echo/Say";
 
-/// A gRPC service, and an Envoy in front with one of these filters before Spillway.
+/// Starts a gRPC service and an Envoy with one of these filters before Spillway.
 async fn scene(filter: Value, fields: Value) -> (GrpcUpstream, Envoy) {
     let upstream = GrpcUpstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
@@ -140,8 +140,8 @@ async fn rest(envoy: &Envoy) -> Answer {
         .await
 }
 
-/// Each row: the policy's mode, its entries, and what a REST caller gets whose request the
-/// transcoder has made gRPC: status, content type and body.
+/// Each row: the policy's mode, its entries, and the response to a REST client whose request the
+/// transcoder converts to gRPC: status, content type and body.
 #[tokio::test]
 async fn a_rest_caller_gets_the_http_half_of_an_entry() {
     let entry = |on: &str, fields: Value| {
@@ -195,12 +195,12 @@ async fn a_rest_caller_gets_the_http_half_of_an_entry() {
         );
         assert_eq!(seen, (status, kind, body), "{mode}");
         assert_eq!(answer.header("x-circuit-fallback"), "respond");
-        // A gRPC caller gets the other half.
+        // A gRPC client gets the gRPC half of the policy.
         let client = GrpcClient::new(envoy.address());
         let refused = client.unary("said").await.expect_err("a fallback");
         assert_eq!(refused.code(), Code::Aborted, "{mode}");
         if mode == "enforce" {
-            // The upstream was asked by gRPC, and judged by it.
+            // The upstream was called by gRPC and is judged by its gRPC status.
             outcomes_are(&envoy, "p", [0, 2, 0]).await;
         }
     }
@@ -226,7 +226,7 @@ async fn a_rest_caller_gets_what_the_transcoder_makes_of_the_service_and_the_def
     assert_eq!(answer.header("retry-after"), "5");
 }
 
-/// A page that speaks gRPC-Web gets the gRPC half, in its own form.
+/// A gRPC-Web page gets the gRPC half, encoded as gRPC-Web.
 #[tokio::test]
 async fn a_grpc_web_caller_gets_the_grpc_half() {
     let kind = "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";

@@ -1,4 +1,4 @@
-//! Requests with a body that are rejected, and what it takes to send them to another cluster.
+//! Rejected requests with a body, and what sending them to another cluster requires.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use super::real::setting;
 use super::simulated::{Does, Stage};
 use crate::scene::{count_is, nothing_is_left, policy, with};
 
-/// A policy that rejects everything, asks another cluster in half a second, and knows a last answer.
+/// A policy that rejects everything, calls another cluster with a timeout of half a second, and
+/// ends with a fixed response.
 fn rejecting(stops_iteration: bool) -> Value {
     let ladder = json!([
         {"type": "cluster", "cluster": "other", "timeout": "500ms"},
@@ -30,7 +31,7 @@ fn rejecting(stops_iteration: bool) -> Value {
     )
 }
 
-/// An Envoy whose plugin has the flag, or has not, under a policy that says so, or does not.
+/// Starts an Envoy whose plugin has the flag or not, with a policy that declares it or not.
 async fn scene(has: bool, says: bool) -> (Upstream, Upstream, Envoy) {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     other.reply(Reply::status(200).body("other!"));
@@ -112,8 +113,8 @@ async fn without_the_flag_a_request_with_a_body_is_passed_over_at_once() {
     }
 }
 
-/// The policy says that bodies come, and none does: the request waits for the cluster's time, and
-/// not for ever.
+/// The policy declares that bodies arrive, and none does: the request waits for the cluster's
+/// timeout and not forever.
 #[tokio::test]
 async fn a_flag_that_the_host_does_not_have_costs_the_timeout_and_no_more() {
     let (upstream, other, envoy) = scene(false, true).await;
@@ -144,7 +145,7 @@ async fn a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() 
     assert_eq!(answer.status(), Some(200));
 }
 
-/// With the flag, response bodies come while their headers are held back, too.
+/// With the flag, response bodies also arrive while their headers are paused.
 #[tokio::test]
 async fn a_failed_answer_is_replaced_whole_where_its_body_comes_meanwhile() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
@@ -167,7 +168,7 @@ async fn a_failed_answer_is_replaced_whole_where_its_body_comes_meanwhile() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// No call carries trailers, which plain HTTP/1.1 seldom has.
+/// Calls cannot carry trailers, which plain HTTP/1.1 requests rarely have.
 #[test]
 fn a_request_with_trailers_is_passed_over() {
     let mut stage = Stage::start(&rejecting(true).to_string(), true);
@@ -194,7 +195,7 @@ fn a_request_with_trailers_is_passed_over() {
     stage.nothing_is_left();
 }
 
-/// The same in the simulator, where time can be told to the millisecond.
+/// The same in the simulator, where time is exact to the millisecond.
 #[test]
 fn the_wait_for_a_body_ends_in_the_simulator_too() {
     for has in [true, false] {

@@ -1,4 +1,4 @@
-//! What the client gets: the answer to the last attempt as if there had been no other.
+//! What the client receives: the response to the last attempt, as if it were the only one.
 
 use http::Method;
 use serde_json::json;
@@ -69,7 +69,7 @@ async fn the_client_gets_the_answer_to_the_second_attempt_and_the_upstream_the_s
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Asserts that all of an attempt is as in the one before, but for what Envoy says for itself.
+/// Asserts that an attempt equals the previous one, except for Envoy's own headers.
 fn same_request(first: &Seen, second: &Seen) {
     assert_eq!((&first.method, &first.uri), (&second.method, &second.uri));
     assert_eq!(first.body, second.body);
@@ -98,8 +98,8 @@ fn same_request(first: &Seen, second: &Seen) {
     }
 }
 
-/// Each row: the method, what the first answer's body is, the status and the body of the second
-/// answer, the `content-length` and the body that the client gets, and its content-type.
+/// Each row: the method, the body of the first response, the status and the body of the second one,
+/// the `content-length` and the body that the client receives, and its content-type.
 #[tokio::test]
 async fn answers_without_a_body_keep_their_framing() {
     let rows = [
@@ -200,7 +200,7 @@ async fn an_answer_with_trailers_leaves_the_first() {
     let answer = get(&envoy, "/", FAIL.1, "trailer=x-end").await;
     assert_eq!((answer.status, answer.text()), (503, "first".into()));
     denied_are(&envoy, "answer_shape", 1).await;
-    // What the first answer has of them does not matter.
+    // The first response's own headers do not matter.
     let answer = get(&envoy, "/", "status=503 trailer=x-end", "body=second").await;
     assert_eq!((answer.status, answer.text()), (200, "second".into()));
     nothing_is_left(&upstream, &envoy).await;

@@ -1,13 +1,13 @@
-//! Other filters around this one.
+//! Other filters around Spillway.
 
 use serde_json::json;
 
 use super::{FAIL, setting};
 use crate::scene::{marking, nothing_is_left};
 
-/// A request is sent again as the filter got it: with what filters nearer to the client did to it,
-/// and without what those behind do. An answer that takes another's place goes straight to the
-/// client; one that has no body, in place of one that has none, goes through the chain.
+/// A request is replayed as the filter received it: with the changes of filters closer to the
+/// client, without those of filters behind it. A response that replaces another goes straight to
+/// the client; one without a body that replaces one without a body passes through the chain.
 #[tokio::test]
 async fn an_attempt_has_what_filters_before_did_and_not_what_filters_behind_do() {
     let (upstream, setting) = setting(json!({})).await;

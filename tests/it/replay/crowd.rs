@@ -1,4 +1,4 @@
-//! Many requests at a time: each has its own answer.
+//! Many concurrent requests: each gets its own response.
 
 use serde_json::json;
 use spillway_tests::{Client, Envoy};
@@ -29,7 +29,7 @@ async fn streams_of_one_connection_get_their_own_answers() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Sends all at once; every second one fails at first.
+/// Sends all at once. The first attempt of every second one fails.
 async fn crowd(envoy: &Envoy, client: &Client) {
     let mut callers = JoinSet::new();
     for number in 0..REQUESTS {

@@ -1,4 +1,4 @@
-//! Attempts without an answer, clients that leave, and hosts that cannot send.
+//! Attempts without a response, clients that leave, and hosts that cannot send.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::time::sleep;
 use super::{FAIL, denied_are, get, nothing_is_left, retries_are, scene, setting};
 use crate::scene::{outcomes_are, touchy};
 
-/// Each row: the two scripts, the status and the body that the client gets, and how many attempts
-/// there were.
+/// Each row: the two scripts, the status and the body that the client receives, and the number of
+/// attempts.
 #[tokio::test]
 async fn an_attempt_that_breaks_off_is_made_again() {
     let rows = [
         ("reset", "body=second", 200, "second", 2),
         ("status=503 hang_mid_body", "body=second", 200, "second", 2),
-        // What broke off in mid-body is no answer: there is only the first.
+        // A truncated response does not count, so only the first one is left.
         (FAIL.1, "reset_mid_body", 503, "first", 3),
         (
             FAIL.1,
@@ -124,7 +124,7 @@ fn unknown_cluster() -> Value {
     })
 }
 
-/// An attempt that was never made is none of the upstream's failures.
+/// An attempt that was never made is not a failure of the upstream.
 #[tokio::test]
 async fn what_the_host_does_not_send_counts_once_for_the_circuit() {
     let breaker = touchy(json!({"consecutive_failures": 2}));
@@ -159,7 +159,7 @@ async fn no_attempt_is_made_for_a_client_that_left_while_it_waited() {
         .await;
         waiting.abandon().await;
         nothing_is_left(&upstream, &envoy).await;
-        // Longer than the wait: what did not happen has no event.
+        // Longer than the backoff: there is no event to wait for if nothing happens.
         sleep(Duration::from_millis(1_200)).await;
         assert_eq!(upstream.hits(), 1);
     }
@@ -189,14 +189,14 @@ async fn a_client_that_leaves_during_an_attempt_breaks_nothing() {
     );
 }
 
-/// The upstream's connection is what the held answer hangs on: with it, the host ends the stream,
-/// before the wait is over.
+/// The paused response depends on the upstream's connection. When that closes, the host ends the
+/// stream before the backoff is over.
 #[tokio::test]
 async fn a_first_answer_that_breaks_off_while_it_is_held_ends_the_request() {
     let (upstream, envoy) = scene(json!({})).await;
     let script = "status=503 retry-after=1 reset_mid_body";
     let request = spillway_tests::client::request("GET", "/", &[("x-script", script)], "");
-    // What the client sees of it is the host's affair.
+    // What the client sees is up to the host.
     let _ended = envoy.client().try_send(request).await;
     nothing_is_left(&upstream, &envoy).await;
     assert_eq!(upstream.hits(), 1);

@@ -1,4 +1,4 @@
-//! Which requests are sent again, and with which body.
+//! Which requests are replayed, and with which body.
 
 use bytes::Bytes;
 use http::Request;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{FAIL, denied_are, nothing_is_left, retries_are, scene, setting};
 
-/// What a copy may be of by default.
+/// Default limit on the body of a copy.
 const MOST: usize = 65_536;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! How often a request is sent again, when, and when no more.
+//! How often and when a request is replayed.
 
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,7 @@ async fn a_retry_that_is_waiting_is_not_made_once_the_circuit_is_open() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Each row: what the first answer says, how many attempts there are, and why not more.
+/// Each row: the first response, the number of attempts, and why there are no more.
 #[tokio::test]
 async fn what_an_answer_says_about_retries_is_obeyed() {
     let rows = [
@@ -200,7 +200,7 @@ async fn calls_of_grpc_are_left_to_the_hosts_router() {
     retries_are(&envoy, 2).await;
 }
 
-/// What one worker has learned from retries another goes by.
+/// One worker uses what another learned from retries.
 #[tokio::test]
 async fn a_host_that_was_healthy_all_along_sees_no_retry() {
     let upstream = Upstream::start().await;

@@ -1,4 +1,4 @@
-//! How often a request is tried, and after what.
+//! How often a request is retried, and for which reasons.
 
 use serde_json::{Value, json};
 use spillway_tests::{Envoy, Reply, Upstream};
@@ -43,7 +43,7 @@ async fn the_caller_gets_what_the_second_attempt_brought() {
     }
 }
 
-/// Headers for the router are for the router alone.
+/// The router removes the headers that are meant for it.
 #[tokio::test]
 async fn the_upstream_sees_nothing_of_what_the_router_was_told() {
     let (upstream, envoy) = scene(json!({"per_try_timeout": "5s"})).await;
@@ -105,7 +105,7 @@ fn retry_on(word: &str) -> Value {
     json!({ "retry_on": words })
 }
 
-/// Each row: a case, its `retry_on`, and the attempts where every connection is refused.
+/// Each row: a case, its `retry_on`, and the attempts if every connection is refused.
 #[tokio::test]
 async fn a_refused_connection_is_tried_again() {
     let rows = [
@@ -129,7 +129,7 @@ async fn a_refused_connection_is_tried_again() {
     }
 }
 
-/// Each row: a case, its fields, and methods with the attempts that each makes.
+/// Each row: a case, its fields, and methods with their numbers of attempts.
 #[tokio::test]
 async fn only_methods_that_may_be_repeated_are_tried_again() {
     let rows = [
@@ -154,7 +154,7 @@ async fn only_methods_that_may_be_repeated_are_tried_again() {
     }
 }
 
-/// Each row: a case, its fields, a header, and the attempts of a POST that has it.
+/// Each row: a case, its fields, a header, and the attempts of a POST with that header.
 #[tokio::test]
 async fn a_key_makes_any_method_one_that_may_be_repeated() {
     let other = json!({"idempotency_header": "X-Request-Key", "methods": []});

@@ -1,4 +1,4 @@
-//! Bodies: the router sends a copy with every attempt, as far as its buffer goes.
+//! Bodies: the router resends the body with every attempt if it fits its buffer.
 
 use serde_json::json;
 use spillway_tests::{Envoy, Reply, Upstream};
@@ -8,11 +8,11 @@ use crate::scene::{count, outcomes_are, policy};
 
 const KEY: [(&str, &str); 1] = [("idempotency-key", "1")];
 
-/// What Envoy buffers for a route that says nothing else.
+/// Envoy's default buffer limit of a route.
 const BUFFER: usize = 1024 * 1024;
 
-/// Each row: a path, the length of its body, and the attempts. With a body longer than its buffer
-/// the router makes none but the first.
+/// Each row: a path, the length of its body, and the attempts. The router does not retry a body
+/// longer than its buffer.
 #[tokio::test]
 async fn a_body_is_sent_again_whole_or_not_at_all() {
     let rows = [

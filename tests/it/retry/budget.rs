@@ -36,7 +36,7 @@ async fn successes_earn_what_failures_spend() {
         assert_eq!(envoy.get("/").await.status, 200);
     }
     upstream.reply(Reply::status(503));
-    // What was earned is known to the worker within the interval of merging.
+    // The worker learns of deposits within the sync interval.
     tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     upstream.forget();
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! What is not granted is not made, whatever the route itself allows.
+//! Retries that the filter denies are not made, whatever the route allows.
 
 use serde_json::json;
 use spillway_tests::client::request;
@@ -10,8 +10,8 @@ use crate::scene::{
     transitions_are, trip,
 };
 
-/// Each row: a case, its fields, the headers of a GET, the attempts that it makes where the route
-/// would allow four, and why no more are granted.
+/// Each row: a case, its fields, the headers of a GET, its number of attempts on a route that
+/// allows four, and why no more are granted.
 #[tokio::test]
 async fn the_routes_own_policy_does_not_make_what_was_denied() {
     let rows = [
@@ -159,9 +159,9 @@ async fn a_rejected_request_asks_for_no_retries() {
     assert_eq!(count(&envoy, "spillway_retries_denied_total").await, 0);
 }
 
-/// The flag URX tells that a route's retries are used up. Where a route has none and none are
-/// granted, nothing tells of retries; where it has a policy of its own, Envoy says so of the
-/// retries that were forbidden too. Each row: a path, a method, the attempts, and the flags.
+/// The flag URX means that a route's retries are exhausted. Without a route policy and without
+/// granted retries no flag mentions retries; with a route policy, Envoy also sets the flag for
+/// denied retries. Each row: a path, a method, the attempts, and the flags.
 #[tokio::test]
 async fn flags_tell_of_retries_only_where_there_could_have_been_some() {
     let rows = [

@@ -1,4 +1,4 @@
-//! gRPC is retried by its own conditions alone, as far as headers tell the status.
+//! gRPC is retried only by its own conditions, and only if the headers have the status.
 
 use serde_json::{Value, json};
 use spillway_tests::grpc::Code;
@@ -13,14 +13,14 @@ async fn a_status_in_headers_is_retried_where_the_policy_names_it() {
     let rows: [(Value, GrpcReply, usize); 5] = [
         (json!({"grpc_retry_on": ["unavailable"]}), unavailable(), 3),
         (json!({"grpc_retry_on": ["internal"]}), unavailable(), 1),
-        // Neither the conditions of HTTP nor the route's own policy are for it then.
+        // Neither the HTTP conditions nor the route's own policy apply to it then.
         (json!({}), unavailable(), 1),
         (
             json!({"grpc_retry_on": ["unavailable"], "max_retries": 0}),
             unavailable(),
             1,
         ),
-        // The answer has begun when its trailers come.
+        // The response has already started when its trailers arrive.
         (
             json!({"grpc_retry_on": ["unavailable"]}),
             GrpcReply::fail_in_trailers(Code::Unavailable, 1),

@@ -1,4 +1,4 @@
-//! A whole outage at constant load, measured: what reaches the upstream.
+//! The upstream's load during an outage at a constant request rate.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const PERCENT: usize = 20;
 const MIN_PER_SECOND: usize = 5;
 
-/// Sends requests at a constant rate for so long, and waits for all answers; how many.
+/// Sends requests at a constant rate for this long and waits for all responses. Returns their
+/// number.
 async fn load(envoy: &spillway_tests::Envoy, time: Duration) -> usize {
     let mut ticks = interval(PAUSE);
     let (start, mut sent) = (Instant::now(), JoinSet::new());
@@ -46,14 +47,14 @@ async fn an_outage_sees_the_load_what_was_earned_and_the_minimum_rate() {
     let start = Instant::now();
     let offered = load(&envoy, Duration::from_secs(6)).await;
     let seen = upstream.hits();
-    // What the last interval before the outage has earned, and the minimum rate: of an interval
-    // at its begin, and of each second since.
+    // The deposits of the last interval before the outage, plus the minimum rate: one interval's
+    // worth at the start, then each second's.
     let earned = before * PERCENT / 100;
     let seconds = start.elapsed().as_secs_f64().ceil() as usize;
     let minimum = MIN_PER_SECOND * (2 + seconds);
     println!("offered {offered}, seen {seen}, earned {earned} at most, minimum {minimum}");
     assert!(seen <= offered + earned + minimum, "{seen} of {offered}");
-    // And it did retry: three times each would be four times the load.
+    // Retries did happen: three per request would be four times the load.
     assert!(
         seen >= offered + MIN_PER_SECOND * seconds / 2,
         "{seen} of {offered}"

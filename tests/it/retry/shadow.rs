@@ -1,4 +1,4 @@
-//! In shadow no request is touched, and what would have been denied is counted.
+//! Shadow mode changes no request and counts the retries that it would have denied.
 
 use serde_json::json;
 use spillway_tests::{Envoy, Reply, Upstream};

@@ -1,4 +1,4 @@
-//! How long one attempt may take.
+//! The timeout of one attempt.
 
 use serde_json::json;
 use spillway_tests::Reply;

@@ -1,4 +1,4 @@
-//! Seeing and forcing circuits, by a listener that is not that of the traffic.
+//! Viewing and forcing circuits through a separate listener.
 
 use serde_json::{Value, json};
 use spillway_tests::client::request;
@@ -8,7 +8,7 @@ use spillway_tests::{Answer, Client, Envoy, Reply, Upstream};
 use super::{every_worker_passes, every_worker_rejects, lasting, on_all_workers};
 use crate::scene::{count, count_is, policy, untouched};
 
-/// A policy for `/shop`, and a listener that shows its circuits.
+/// Starts an Envoy with a policy for `/shop` and a listener that shows its circuits.
 async fn scene() -> (Upstream, Envoy, Vec<Client>, Client) {
     let upstream = Upstream::start().await;
     let fields = json!({
@@ -32,7 +32,7 @@ async fn open_one(upstream: &Upstream, envoy: &Envoy, worker: &Client) {
     count_is(envoy, "spillway_open_circuits", 1).await;
 }
 
-/// The one circuit that there is.
+/// The only circuit.
 async fn circuit(admin: &Client) -> Value {
     let answer = admin.get("/spillway/circuits").await;
     assert_eq!(
@@ -184,7 +184,7 @@ async fn the_last_transitions_are_those_of_all_workers() {
     );
     open_one(&upstream, &envoy, &workers[0]).await;
     changes_one(&admin, "p?action=reset").await;
-    // It is closed already.
+    // It is already closed.
     changes_one(&admin, "p?action=reset").await;
     let list = admin.get("/spillway/circuits?policy=p").await.json();
     let transitions = list["transitions"].as_array().expect("a list");

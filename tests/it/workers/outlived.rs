@@ -1,4 +1,4 @@
-//! What a circuit outlives: a machine that traps, and configurations that change.
+//! What a circuit survives: VMs that trap, and configuration changes.
 
 use serde_json::{Value, json};
 use spillway_tests::envoy::Update;
@@ -83,7 +83,7 @@ async fn an_open_circuit_outlives_new_thresholds_and_windows_which_hold_from_the
     .await;
 }
 
-/// How many requests pass a breaker that was taken away.
+/// Number of requests that pass a removed breaker.
 const PASSING: usize = 2_000;
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn a_breaker_that_was_taken_away_rejects_nobody() {
     let workers = updated(&mut envoy, without).await;
     upstream.reply(Reply::status(503));
     for worker in workers.iter().cycle().take(PASSING) {
-        // No retry repeats a request of this method.
+        // Requests with this method are not retried.
         let answer = worker.post("/", &[], "").await;
         untouched(&answer);
         assert_eq!(answer.status, 503);
@@ -108,7 +108,7 @@ async fn a_breaker_that_was_taken_away_rejects_nobody() {
     assert_eq!(upstream.hits(), PASSING);
     count_is(&envoy, "spillway_open_circuits", 0).await;
 
-    // Switched on again, it begins anew.
+    // Enabled again, it starts afresh.
     let workers = updated(&mut envoy, one("p", lasting(json!({})))).await;
     upstream.reply(Reply::status(200));
     every_worker_passes(&workers, "/").await;
@@ -133,7 +133,7 @@ async fn the_circuits_of_a_policy_go_with_it() {
     assert_eq!(count(&envoy, "spillway_open_circuits").await, 0);
 }
 
-/// A file of one policy with a breaker for each tenant.
+/// A policy file with one policy that has a breaker per tenant.
 fn one(name: &str, breaker: Value) -> Value {
     let key = json!([{"header": "x-tenant"}]);
     file(json!([with(
@@ -149,7 +149,7 @@ async fn updatable(file: Value) -> (Upstream, Envoy) {
     (upstream, envoy)
 }
 
-/// Gives Envoy another configuration; returns clients of its workers that go by it.
+/// Gives Envoy another configuration. Returns clients whose workers apply it.
 async fn updated(envoy: &mut Envoy, file: Value) -> Vec<Client> {
     let update = envoy.update(|setting| setting.policy(file)).await;
     assert_eq!(update, Update::Accepted);
@@ -157,7 +157,7 @@ async fn updated(envoy: &mut Envoy, file: Value) -> Vec<Client> {
     envoy.client_per_worker().await
 }
 
-/// Lets one request fail, and the upstream be healthy again.
+/// Makes one request fail; the upstream is healthy again afterwards.
 async fn fail(upstream: &Upstream, worker: &Client, path: &str) {
     upstream.reply(Reply::status(503));
     let answer = worker.get(path).await;

@@ -9,7 +9,7 @@ use spillway_tests::{Browser, Client, Envoy, Reply, Upstream, eventually};
 use super::{every_worker_passes, every_worker_rejects, lasting, on_all_workers};
 use crate::scene::{policy, untouched, with};
 
-/// What runs, and a browser that has the page open.
+/// The running Envoy, and a browser with the page open.
 struct Scene {
     upstream: Upstream,
     envoy: Envoy,
@@ -17,7 +17,7 @@ struct Scene {
     page: Browser,
 }
 
-/// The page of a proxy of two workers, with these fields of the policy besides its breaker.
+/// Opens the page of a proxy with two workers and a policy with these fields.
 async fn scene(fields: Value) -> Scene {
     let upstream = Upstream::start().await;
     let breaker = json!({"circuit_breaker": lasting(json!({}))});
@@ -46,7 +46,7 @@ async fn tenants() -> Scene {
 }
 
 impl Scene {
-    /// Lets a request of a tenant end with this status.
+    /// Sends a request of a tenant that ends with this status.
     async fn request_of(&self, tenant: &str, status: u16) {
         self.upstream.reply(Reply::status(status));
         let answer = self.workers[0].get_with("/", &[("x-tenant", tenant)]).await;
@@ -55,14 +55,14 @@ impl Scene {
         self.upstream.reply(Reply::status(200));
     }
 
-    /// The circuits, as the page is told of them.
+    /// The circuits, as the page receives them.
     async fn circuits(&self) -> Vec<Value> {
         let admin = Client::new(self.envoy.listener(ADMIN));
         let mut told = admin.get("/spillway/circuits").await.json();
         serde_json::from_value(told["circuits"].take()).expect("a list")
     }
 
-    /// What finds the row of a circuit, once the page has it.
+    /// The selector of a circuit's row, once the page has it.
     async fn row(&mut self, key: &str) -> String {
         let circuits = self.circuits().await;
         let mut of_key = circuits.iter().filter(|it| it["key"] == json!([key]));
@@ -72,7 +72,7 @@ impl Scene {
         row
     }
 
-    /// Waits until all that a selector finds is one element of this text.
+    /// Waits until a selector matches exactly one element, with this text.
     async fn shows(&mut self, selector: &str, text: &str) {
         eventually(&format!("{text:?} at {selector}"), async || {
             self.page.texts(selector).await == [text]
@@ -80,14 +80,14 @@ impl Scene {
         .await;
     }
 
-    /// Waits until a row has this state, as a word and for its colour.
+    /// Waits until a row shows this state, as text and as its colour class.
     async fn state_is(&mut self, row: &str, state: &str) {
         let cell = format!("{row} [data-state={state}] b");
         self.shows(&cell, state).await;
     }
 
-    /// Presses buttons of a row, and waits for what the page and the workers make of each: `steps`
-    /// are actions, and the states after them.
+    /// Presses buttons of a row and waits for the page and the workers to follow. `steps` are
+    /// actions with the states after them.
     async fn press(&mut self, row: &str, steps: &[(&str, &str)]) {
         for (action, state) in steps {
             let button = format!("{row} [data-action={action}]");
@@ -100,7 +100,7 @@ impl Scene {
             })
             .await;
             assert_eq!(told, format!("{action}: 1 changed"));
-            // What is said must not push another row under the pointer.
+            // A message must not move another row under the pointer.
             assert_eq!(self.page.value(&place).await, before);
             self.state_is(row, state).await;
             self.workers_go_by(state).await;
@@ -267,7 +267,7 @@ async fn short_words_are_not_broken_however_narrow_the_column() {
         scene.request_of(key, 503).await;
         scene.row(key).await;
     }
-    // The height of one line, against that of the element.
+    // The height of one line, compared with that of the element.
     let broken = "[...document.querySelectorAll('bdi, b, button, th')]
         .filter(e => e.textContent.length < 18 && e.getClientRects().length > 1)
         .map(e => e.textContent)";

@@ -1,4 +1,4 @@
-//! A client that invents keys, on all workers at once.
+//! A client that invents keys on all workers at once.
 
 use serde_json::json;
 use spillway_tests::{Client, Reply, Upstream};
@@ -7,18 +7,18 @@ use tokio::task::JoinSet;
 use super::{every_worker_rejects, lasting, on_all_workers};
 use crate::scene::{count, count_is, outcomes_are, policy, untouched, with};
 
-/// How many tenants are invented at a time, and how often.
+/// Number of tenants invented per round, and number of rounds.
 const INVENTED: usize = 20_000;
 const ROUNDS: usize = 10;
 
-/// Keys that the policy may hold.
+/// Key limit of the policy.
 const KEYS: u64 = 1_000;
 
-/// Requests at a time on each worker.
+/// Concurrent requests per worker.
 const CALLERS: usize = 16;
 
-/// By how much the process may grow after the first round. Without a limit the later ones would
-/// take some 50 MB; with one, all that moves is what allocators keep.
+/// How much the process may grow after the first round. Without a limit the later rounds would take
+/// some 50 MB; with one, only allocator overhead changes.
 const GROWTH_KIB_MAX: u64 = 4_000;
 
 #[tokio::test]
@@ -30,12 +30,12 @@ async fn two_hundred_thousand_invented_tenants_leave_memory_flat_and_an_open_cir
     });
     let envoy = on_all_workers(&upstream)
         .policy(with(policy(fields), json!({"limits": {"keys": KEYS}})))
-        // A line for each request would be most of what this test takes.
+        // An access log line per request would dominate the cost of this test.
         .manager(json!({"access_log": []}))
         .start()
         .await;
     let workers = envoy.client_per_worker().await;
-    // No tenant is a key as well: it is the victim.
+    // A missing tenant is a key as well; it is the victim.
     upstream.reply(Reply::status(503));
     untouched(&workers[0].get("/").await);
     upstream.reply(Reply::status(200));
@@ -61,7 +61,7 @@ async fn two_hundred_thousand_invented_tenants_leave_memory_flat_and_an_open_cir
     outcomes_are(&envoy, "p", [(ROUNDS * INVENTED) as u64, 1, 0]).await;
 }
 
-/// Sends a request of each of [`INVENTED`] tenants, spread over the workers.
+/// Sends one request for each of [`INVENTED`] tenants, spread over the workers.
 async fn invent(workers: &[Client], round: usize) {
     let mut callers = JoinSet::new();
     let all = workers.len() * CALLERS;
