@@ -9,6 +9,7 @@ mod docs;
 mod endings;
 mod grpc;
 mod half_open;
+mod harness;
 mod hang;
 mod host_facts;
 mod hostile;

@@ -228,13 +228,41 @@ impl Cell {
         if self.shape == Shape::Leaves {
             return Seen::default();
         }
+        let mut seen = self.by_type();
+        match self.shape {
+            Shape::Head => seen.body.clear(),
+            Shape::NotModified if self.answers() && self.kind != Type::Respond => {
+                seen.status = 304;
+                seen.content_type.clear();
+                seen.content_length.clear();
+                seen.body.clear();
+            }
+            // A streamed body has no known length.
+            Shape::Chunked if self.kind == Type::Route => seen.content_length.clear(),
+            Shape::Grpc if self.kind == Type::Route => {
+                seen = Seen {
+                    content_type: "application/grpc".into(),
+                    grpc_status: "0".into(),
+                    labels: seen.labels,
+                    status: 200,
+                    ..Seen::default()
+                };
+            }
+            _ => {}
+        }
+        seen
+    }
+
+    /// The expected response of the cell's type, whatever the shape of the request; gRPC gets a
+    /// fixed response in its own form.
+    fn by_type(&self) -> Seen {
         let state = if self.on == On::Open {
             "open"
         } else {
             "closed"
         };
         let labels = |kind: &str| [kind.to_owned(), state.to_owned()];
-        let mut seen = match (self.answers(), self.kind) {
+        match (self.answers(), self.kind) {
             (false, _) | (true, Type::Respond) => {
                 let (status, body, code) = match self.answers() {
                     true => (298, FIXED, "5"),
@@ -273,29 +301,7 @@ impl Cell {
                 etag: ETAG.into(),
                 ..body_of(OTHER)
             },
-        };
-        match self.shape {
-            Shape::Head => seen.body.clear(),
-            Shape::NotModified if self.answers() && self.kind != Type::Respond => {
-                seen.status = 304;
-                seen.content_type.clear();
-                seen.content_length.clear();
-                seen.body.clear();
-            }
-            // A streamed body has no known length.
-            Shape::Chunked if self.kind == Type::Route => seen.content_length.clear(),
-            Shape::Grpc if self.kind == Type::Route => {
-                seen = Seen {
-                    content_type: "application/grpc".into(),
-                    grpc_status: "0".into(),
-                    labels: seen.labels,
-                    status: 200,
-                    ..Seen::default()
-                };
-            }
-            _ => {}
         }
-        seen
     }
 
     /// Expected counters besides outcomes, as name and labels.

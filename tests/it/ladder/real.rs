@@ -45,22 +45,11 @@ pub fn setting(upstream: &Upstream, other: &Upstream) -> Setting {
 
 async fn play(cell: &Cell, upstream: &Upstream, other: &Upstream, envoy: &Envoy) -> Seen {
     let path = cell.path();
-    let good = |body: &'static str, kind: &str| {
-        let reply = Reply::status(200).body(body).header("etag", ETAG);
-        let reply = reply
-            .header("content-type", kind)
-            .header("cache-control", "public, max-age=60");
-        if cell.shape == Shape::Chunked {
-            reply.chunked()
-        } else {
-            reply
-        }
-    };
     let policy = cell.policy();
     let usual = [("x-case", &*policy), ("x-row", &*path)];
     let hurried = ("x-hurried", "yes");
     if cell.kind == Type::Stale {
-        upstream.reply_on(&path, good(GOOD, GOOD_TYPE));
+        upstream.reply_on(&path, good(cell, GOOD, GOOD_TYPE));
         let mut headers = usual.to_vec();
         // Another route has its own stale entry.
         headers.extend((cell.on == On::Timeout).then_some(hurried));
@@ -89,7 +78,7 @@ async fn play(cell: &Cell, upstream: &Upstream, other: &Upstream, envoy: &Envoy)
                 .body("")
                 .header("content-type", "application/grpc")
                 .header("grpc-status", "0"),
-            _ => good(OTHER, OTHER_TYPE),
+            _ => good(cell, OTHER, OTHER_TYPE),
         },
     );
     let mut headers = usual.to_vec();
@@ -113,6 +102,20 @@ async fn play(cell: &Cell, upstream: &Upstream, other: &Upstream, envoy: &Envoy)
         );
     }
     seen
+}
+
+/// A good response that may be stored.
+fn good(cell: &Cell, body: &'static str, content_type: &str) -> Reply {
+    let reply = Reply::status(200)
+        .body(body)
+        .header("etag", ETAG)
+        .header("content-type", content_type)
+        .header("cache-control", "public, max-age=60");
+    if cell.shape == Shape::Chunked {
+        reply.chunked()
+    } else {
+        reply
+    }
 }
 
 async fn strictly(cell: &Cell, envoy: &Envoy, headers: &[(&str, &str)]) -> Seen {

@@ -59,18 +59,7 @@ pub fn run(words: &[&str]) -> String {
             let (_, id) = raw::register_queue(name);
             said(raw::dequeue(id))
         }
-        ["metric", kind, name, "inc", delta] => {
-            let (defined, id) = raw::define_metric(number(kind), name);
-            let moved = raw::increment_metric(id, delta.parse().unwrap_or(0));
-            let (read, value) = raw::metric(id);
-            format!("{defined} {moved} {read} {value}")
-        }
-        ["metric", kind, name, "record", value] => {
-            let (defined, id) = raw::define_metric(number(kind), name);
-            let moved = raw::record_metric(id, value.parse().unwrap_or(0));
-            let (read, value) = raw::metric(id);
-            format!("{defined} {moved} {read} {value}")
-        }
+        ["metric", kind, name, action, by] => metric(number(kind), name, action, by),
         ["status"] => {
             let (said_, code) = raw::status();
             format!("{} code={code}", said(said_))
@@ -80,6 +69,18 @@ pub fn run(words: &[&str]) -> String {
         ["trap"] => panic!("as the script says"),
         _ => "no such step".into(),
     }
+}
+
+/// Defines a metric, moves it and reads it again.
+fn metric(kind: u32, name: &str, action: &str, number: &str) -> String {
+    let (defined, id) = raw::define_metric(kind, name);
+    let moved = match action {
+        "inc" => raw::increment_metric(id, number.parse().unwrap_or(0)),
+        "record" => raw::record_metric(id, number.parse().unwrap_or(0)),
+        _ => return "no such step".into(),
+    };
+    let (read, value) = raw::metric(id);
+    format!("{defined} {moved} {read} {value}")
 }
 
 fn status(status: u32) -> String {
@@ -123,7 +124,11 @@ fn pairs((status, value): Said) -> String {
 }
 
 fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
-    let headers = [(":method", "GET"), (":path", path), (":authority", "witness")];
+    let headers = [
+        (":method", "GET"),
+        (":path", path),
+        (":authority", "witness"),
+    ];
     let timeout = Duration::from_millis(timeout_ms.into());
     match proxy_wasm::hostcalls::dispatch_http_call(cluster, headers.into(), None, vec![], timeout)
     {
