@@ -1,0 +1,113 @@
+//! A folder in which the commands of a document run: a copy of what they read, so that what they
+//! write changes nothing.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use spillway_tests::places;
+use tempfile::TempDir;
+
+/// Folders that commands of the documents read.
+const COPIED: [&str; 4] = [
+    "policies",
+    "tests/scenarios",
+    "tests/policies",
+    "host-sim/tests/policies",
+];
+
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let folder = TempDir::with_prefix("spillway-docs-").expect("a temporary folder");
+        for copied in COPIED {
+            for path in files(&places::root().join(copied), &|_| true) {
+                let path = Path::new(copied).join(path);
+                let to = folder.path().join(&path);
+                fs::create_dir_all(to.parent().expect("a folder")).expect("a writable folder");
+                fs::copy(places::root().join(&path), to).expect("a readable file");
+            }
+        }
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).expect("a writable folder");
+        symlink(host_sim(), bin.join("host-sim")).expect("a writable folder");
+        Self { folder }
+    }
+
+    /// Saves an example as a file, for the commands after it.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).expect("a writable folder");
+    }
+
+    /// Runs a line of shell.
+    pub fn run(&self, line: &str) -> Output {
+        let mut path = OsString::from(self.folder.path().join("bin"));
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        Command::new("sh")
+            .args(["-c", line])
+            .current_dir(self.folder.path())
+            .env("PATH", path)
+            .env_remove("SPILLWAY_WASM")
+            .output()
+            .expect("a shell")
+    }
+
+    /// The copied files that commands wrote over with something else: the files of the project are
+    /// then not what their commands make.
+    pub fn changed(&self) -> Vec<String> {
+        let copied = COPIED.iter().flat_map(|folder| {
+            let files = files(&places::root().join(folder), &|_| true);
+            files
+                .into_iter()
+                .map(move |path| format!("{folder}/{path}"))
+        });
+        let differs = |path: &String| {
+            let bytes = |folder: &Path| fs::read(folder.join(path)).expect("a readable file");
+            bytes(places::root()) != bytes(self.folder.path())
+        };
+        copied.filter(differs).collect()
+    }
+}
+
+/// The simulator that was built with these tests.
+fn host_sim() -> PathBuf {
+    let test = env::current_exe().expect("the path of this program");
+    let folder = test.ancestors().nth(2).expect("a target folder");
+    let program = folder.join("host-sim");
+    assert!(
+        program.exists(),
+        "there is no {}: run the tests with --workspace",
+        program.display()
+    );
+    program
+}
+
+/// The paths of all files under a folder whose name is wanted, from that folder. Folders that git
+/// does not track are left out.
+pub fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![String::new()];
+    while let Some(within) = waiting.pop() {
+        for entry in fs::read_dir(folder.join(&within)).expect("a readable folder") {
+            let entry = entry.expect("a readable entry");
+            let name = entry.file_name().into_string().expect("a readable name");
+            let path = format!("{within}{name}");
+            if entry.file_type().expect("a type").is_dir() {
+                if ![".git", ".venv", "target"].contains(&name.as_str()) {
+                    waiting.push(format!("{path}/"));
+                }
+            } else if wanted(&name) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
