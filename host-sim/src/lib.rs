@@ -7,6 +7,7 @@
 //! source.
 
 pub mod command;
+mod grpc;
 pub mod headers;
 pub mod model;
 pub mod proxy;

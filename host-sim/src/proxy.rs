@@ -1,22 +1,35 @@
-//! The proxy: worker threads with a plugin in them, as Envoy runs one.
+//! The proxy: worker threads that run a plugin as Envoy does.
 //!
-//! [`Host`] is the way in: events in, effects out.
+//! [`Host`] is the entry point. Below it, each line may use only what stands after it:
+//! `host > worker > setup > module > {abi, flow} > vm > process > stream > ids`.
+//!
+//! - `abi` has the functions that guests call, `flow` the callbacks of guests and what
+//!   follows from what they return. Both act on `process`, the state that all threads share,
+//!   and on the VM of one thread.
+//! - A hostcall never calls back into the guest, except into its allocator. It leaves an
+//!   entry in the VM's list of deferred actions, and `flow` takes it once the callback has
+//!   returned.
 
 mod abi;
 mod flow;
 mod host;
+mod ids;
+pub mod module;
 mod process;
-pub mod setup;
+mod setup;
 pub mod stream;
 mod vm;
 mod worker;
 
 pub use host::Host;
+pub use ids::{CallId, StreamId};
+pub use module::Module;
+pub use process::Unmodelled;
+pub use process::call::{Call, CallKind, CallOutcome, ClusterState};
 pub use process::counts::{Callback, Counts, Hostcall};
-pub use process::effect::{Call, CallId, CallKind, CallOutcome, Effect, Part, StreamId};
+pub use process::effect::{Effect, Part};
 pub use process::log::{LogLevel, LogLine};
 pub use process::metrics::{MetricKind, Metrics};
 pub use process::shared_data::SharedData;
-pub use setup::{ClusterState, FailurePolicy, Fault, Plugin, Setup, StartError};
+pub use setup::{FailurePolicy, Plugin, Setup, StartError};
 pub(crate) use stream::reply::LocalReply;
-pub use vm::Module;

@@ -292,7 +292,7 @@ impl World {
                 _ => self.host.run_timers(),
             }
             self.settle();
-            if let Some(fault) = self.host.fault() {
+            if let Some(fault) = self.host.unmodelled() {
                 let why = fault.to_string();
                 return Err(Stopped { at: next, why });
             }

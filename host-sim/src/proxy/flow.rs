@@ -5,6 +5,7 @@
 //! which order held parts go on, which of the three ways a local reply takes. Names of
 //! the originals stand in the comments where they help to compare.
 
+mod callbacks;
 mod calls;
 mod pause;
 mod replies;
@@ -12,17 +13,20 @@ mod roots;
 
 use bytes::Bytes;
 
+use crate::grpc;
 use crate::headers::HeaderMap;
-use crate::proxy::process::World;
+use crate::proxy::ids::StreamId;
+use crate::proxy::process::Process;
+use crate::proxy::process::counts::Callback;
+use crate::proxy::process::effect::{Effect, Part};
 use crate::proxy::stream::half::{Iteration, Side};
 use crate::proxy::stream::reply::LocalReply;
 use crate::proxy::stream::{Filter, Stream};
 use crate::proxy::vm::{Deferred, Vm};
-use crate::proxy::{Callback, Effect, Part, StreamId};
 
-/// The world, and the virtual machine of the stream's worker, for one event.
+/// The process, and the virtual machine of the stream's worker, for one event.
 pub(crate) struct Flow<'a> {
-    pub world: &'a mut Box<World>,
+    pub process: &'a mut Box<Process>,
     pub vm: Option<&'a mut Vm>,
     pub allow_on_headers_stop_iteration: bool,
 }
@@ -62,7 +66,7 @@ impl Flow<'_> {
     }
 
     fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.world.streams.get_mut(id)
+        self.process.streams.get_mut(id)
     }
 
     /// `decodeHeaders`, `encodeHeaders`
@@ -72,7 +76,7 @@ impl Flow<'_> {
         };
         if side == Side::Request {
             stream.is_head = map.value(b":method") == Some(b"HEAD");
-            stream.is_grpc = is_grpc(&map);
+            stream.is_grpc = grpc::is_request(&map);
         }
         let half = stream.half_mut(side);
         half.headers = Some(map);
@@ -243,7 +247,7 @@ impl Flow<'_> {
             stream.reached_router = true;
             let rerouted = std::mem::take(&mut stream.rerouted);
             let part = Part::Headers { map, end };
-            self.world.effects.push_back(Effect::ToUpstream {
+            self.process.effects.push_back(Effect::ToUpstream {
                 stream: id,
                 part,
                 rerouted,
@@ -271,7 +275,7 @@ impl Flow<'_> {
                     part,
                     rerouted: false,
                 };
-                self.world.effects.push_back(effect);
+                self.process.effects.push_back(effect);
             }
             Side::Response => self.data_to_client(id, data, end),
         }
@@ -290,9 +294,9 @@ impl Flow<'_> {
                 part,
                 rerouted: false,
             };
-            self.world.effects.push_back(effect);
+            self.process.effects.push_back(effect);
         } else if !stream.finished {
-            self.world
+            self.process
                 .effects
                 .push_back(Effect::ToClient { stream: id, part });
             self.finish(id);
@@ -303,20 +307,20 @@ impl Flow<'_> {
     pub fn end(&mut self, id: StreamId) {
         self.create_context(id);
         self.set_logging(id, true);
-        self.enter_guest(id, |vm, world, owner, context| {
+        self.enter_guest(id, |vm, process, owner, context| {
             let func = vm.exports.log.clone()?;
-            Some(vm.call(world, Callback::Log, owner, &func, context))
+            Some(vm.call(process, Callback::Log, owner, &func, context))
         });
         self.after_guest();
         self.set_logging(id, false);
-        self.enter_guest(id, |vm, world, owner, context| {
+        self.enter_guest(id, |vm, process, owner, context| {
             let func = vm.exports.done.clone()?;
-            Some(vm.call(world, Callback::Done, owner, &func, context))
+            Some(vm.call(process, Callback::Done, owner, &func, context))
         });
         self.after_guest();
-        self.enter_guest(id, |vm, world, owner, context| {
+        self.enter_guest(id, |vm, process, owner, context| {
             let func = vm.exports.delete.clone()?;
-            Some(vm.call(world, Callback::Delete, owner, &func, context))
+            Some(vm.call(process, Callback::Delete, owner, &func, context))
         });
         self.after_guest();
     }
@@ -342,11 +346,6 @@ impl Flow<'_> {
     }
 }
 
-/// Whether Envoy takes a request for gRPC.
-fn is_grpc(map: &HeaderMap) -> bool {
-    let rest = map
-        .value(b"content-type")
-        .and_then(|ty| ty.strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
-        && map.value(b":path").is_some()
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,6 @@
 //! A proxy's worker threads with a plugin in them: events in, effects out.
 //!
-//! The host has no input or output and no clock of its own. Whoever plays the world
+//! The host has no input or output and no clock of its own. Whoever plays the process
 //! moves the time, hands in what clients, the router and called clusters do, and
 //! takes the effects out. It knows streams, virtual machines, shared data, queues
 //! and metrics; it does not know upstreams, routes or clients.
@@ -11,14 +11,17 @@
 use std::collections::BTreeMap;
 
 use crate::headers::HeaderMap;
+use crate::proxy::flow::Flow;
+use crate::proxy::ids::{CallId, StreamId, Thread};
+use crate::proxy::process::call::{CallOutcome, ClusterState};
 use crate::proxy::process::counts::Counts;
-use crate::proxy::process::effect::{CallId, CallOutcome, Effect, Part, StreamId};
+use crate::proxy::process::effect::{Effect, Part};
 use crate::proxy::process::log::LogLine;
 use crate::proxy::process::metrics::Metrics;
 use crate::proxy::process::shared_data::SharedData;
 use crate::proxy::process::timers::Task;
-use crate::proxy::process::{Thread, World};
-use crate::proxy::setup::{ClusterState, Fault, Setup, StartError};
+use crate::proxy::process::{Process, Unmodelled};
+use crate::proxy::setup::{Setup, StartError};
 use crate::proxy::stream::half::Side;
 use crate::proxy::stream::info::StreamInfo;
 use crate::proxy::stream::reply::LocalReply;
@@ -28,7 +31,7 @@ use crate::sim::clock::Time;
 
 /// The host: one proxy process.
 pub struct Host {
-    world: Box<World>,
+    process: Box<Process>,
     hosted: Option<Hosted>,
     main: Worker,
     workers: Vec<Worker>,
@@ -44,7 +47,7 @@ impl Host {
     ///
     /// Where Envoy would refuse the plugin, with Envoy's own words.
     pub fn start(setup: Setup, now: Time) -> Result<Host, StartError> {
-        Host::start_or_tell(setup, now, &mut Vec::new())
+        Host::start_with_log(setup, now, &mut Vec::new())
     }
 
     /// The same; of a start that fails, `log` gets what the plugin said about it.
@@ -52,21 +55,21 @@ impl Host {
     /// # Errors
     ///
     /// As [`Host::start`].
-    pub fn start_or_tell(
+    pub fn start_with_log(
         setup: Setup,
         now: Time,
         log: &mut Vec<LogLine>,
     ) -> Result<Host, StartError> {
-        let world = World {
+        let process = Process {
             now,
             wall_start_ns: setup.wall_start_ns,
             monotonic_start_ns: setup.monotonic_start_ns,
             log_level: setup.log_level,
-            ..World::default()
+            ..Process::default()
         };
         let worker = |number| Worker::new(Some(number), setup.seed);
         let mut host = Host {
-            world: Box::new(world),
+            process: Box::new(process),
             hosted: setup.plugin.map(|plugin| Hosted {
                 configuration: plugin.configuration.as_slice().into(),
                 plugin,
@@ -92,11 +95,11 @@ impl Host {
         let Some(hosted) = &self.hosted else {
             return Ok(());
         };
-        let world = &mut self.world;
+        let process = &mut self.process;
         let tried = self.tried.entry(hosted.configuration.to_vec());
-        tried.or_insert_with(|| hosted.canary(world)).clone()?;
+        tried.or_insert_with(|| hosted.canary(process)).clone()?;
         for worker in std::iter::once(&mut self.main).chain(&mut self.workers) {
-            worker.serve(hosted, world);
+            worker.serve(hosted, process);
         }
         Ok(())
     }
@@ -104,17 +107,17 @@ impl Host {
     /// Moves the clock; it never goes back. Timers that are due by then wait for
     /// [`Host::run_timers`].
     pub fn advance_to(&mut self, now: Time) {
-        self.world.now = self.world.now.max(now);
+        self.process.now = self.process.now.max(now);
     }
 
     /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Time> {
-        self.world.timers.next()
+        self.process.timers.next()
     }
 
     /// Runs the timers that are due: ticks, and messages for queues.
     pub fn run_timers(&mut self) {
-        while let Some(task) = self.world.timers.take_due(self.world.now) {
+        while let Some(task) = self.process.timers.take_due(self.process.now) {
             match task {
                 Task::Tick { vm, root } => {
                     let mut flow = self.flow(vm.thread);
@@ -137,23 +140,23 @@ impl Host {
         }
     }
 
-    fn flow(&mut self, thread: Thread) -> crate::proxy::flow::Flow<'_> {
+    fn flow(&mut self, thread: Thread) -> Flow<'_> {
         let worker = match thread.and_then(|number| self.workers.get_mut(number)) {
             Some(worker) => worker,
             None => &mut self.main,
         };
-        worker.flow(self.hosted.as_ref(), &mut self.world)
+        worker.flow(self.hosted.as_ref(), &mut self.process)
     }
 
-    fn stream_flow(&mut self, stream: StreamId) -> Option<crate::proxy::flow::Flow<'_>> {
-        let worker = self.world.streams.get(stream)?.info.worker;
+    fn stream_flow(&mut self, stream: StreamId) -> Option<Flow<'_>> {
+        let worker = self.process.streams.get(stream)?.info.worker;
         Some(self.flow(Some(worker)))
     }
 
     /// Tells what the clusters that plugins may call are like; one that was never
     /// told of is unknown.
     pub fn cluster(&mut self, name: &str, state: ClusterState) {
-        self.world.clusters.insert(name.as_bytes().into(), state);
+        self.process.clusters.insert(name.as_bytes().into(), state);
     }
 
     /// A new stream, before its first headers. A worker that there is not stands for
@@ -161,16 +164,19 @@ impl Host {
     pub fn open(&mut self, mut info: StreamInfo) -> StreamId {
         info.worker %= self.workers.len();
         let worker = info.worker;
-        let start_wall_ns = self.world.wall_start_ns.saturating_add(info.start.as_ns());
+        let start_wall_ns = self
+            .process
+            .wall_start_ns
+            .saturating_add(info.start.as_ns());
         let stream = Stream {
             info,
             start_wall_ns,
             ..Stream::default()
         };
-        let id = self.world.streams.add(stream);
+        let id = self.process.streams.add(stream);
         if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
-            let filter = worker.filter(hosted, &mut self.world, id);
-            if let Some(stream) = self.world.streams.get_mut(id) {
+            let filter = worker.filter(hosted, &mut self.process, id);
+            if let Some(stream) = self.process.streams.get_mut(id) {
                 stream.filter = filter;
             }
         }
@@ -194,7 +200,7 @@ impl Host {
 
     /// The upstream's answer breaks off after its headers.
     pub fn upstream_reset_after_headers(&mut self, stream: StreamId) {
-        if let Some(entry) = self.world.streams.get_mut(stream) {
+        if let Some(entry) = self.process.streams.get_mut(stream) {
             entry.router_done = true;
         }
         if let Some(mut flow) = self.stream_flow(stream) {
@@ -205,7 +211,7 @@ impl Host {
     /// Takes headers off a request, as the router does with those that were for it: callbacks
     /// that see the request's headers later do not find them.
     pub fn remove_request_headers(&mut self, stream: StreamId, names: &[&str]) {
-        let stream = self.world.streams.get_mut(stream);
+        let stream = self.process.streams.get_mut(stream);
         if let Some(headers) = stream.and_then(|stream| stream.request.headers.as_mut()) {
             for name in names {
                 headers.remove(name.as_bytes());
@@ -215,7 +221,7 @@ impl Host {
 
     /// The proxy answers in place of whatever else would come, as a time limit of a stream does.
     /// If headers are with the client, the stream breaks off.
-    pub(crate) fn answer_instead(&mut self, stream: StreamId, reply: &LocalReply) {
+    pub(crate) fn local_reply(&mut self, stream: StreamId, reply: &LocalReply) {
         if let Some(mut flow) = self.stream_flow(stream) {
             flow.local_reply(stream, reply);
         }
@@ -229,7 +235,7 @@ impl Host {
         request: Option<HeaderMap>,
         response: Option<HeaderMap>,
     ) {
-        if let Some(stream) = self.world.streams.get_mut(stream) {
+        if let Some(stream) = self.process.streams.get_mut(stream) {
             stream.finished = true;
             stream.request.headers = request;
             stream.response.headers = response;
@@ -238,12 +244,12 @@ impl Host {
 
     /// What is known about a stream.
     pub fn info(&self, stream: StreamId) -> Option<&StreamInfo> {
-        self.world.streams.get(stream).map(|stream| &stream.info)
+        self.process.streams.get(stream).map(|stream| &stream.info)
     }
 
     /// The same, to be written.
     pub fn info_mut(&mut self, stream: StreamId) -> Option<&mut StreamInfo> {
-        self.world
+        self.process
             .streams
             .get_mut(stream)
             .map(|stream| &mut stream.info)
@@ -251,24 +257,24 @@ impl Host {
 
     /// The stream is over, however it ended. Gives back what was known about it.
     pub fn close(&mut self, stream: StreamId) -> Option<StreamInfo> {
-        let now = self.world.now;
-        let entry = self.world.streams.get_mut(stream)?;
+        let now = self.process.now;
+        let entry = self.process.streams.get_mut(stream)?;
         entry.info.end.get_or_insert(now);
         entry.finished = true;
         let (filter, worker) = (entry.filter, entry.info.worker);
         if let Filter::Live { .. } = filter {
             self.flow(Some(worker)).end(stream);
         }
-        let removed = self.world.streams.remove(stream)?;
+        let removed = self.process.streams.remove(stream)?;
         if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
-            worker.forget(hosted, &mut self.world, filter);
+            worker.forget(hosted, &mut self.process, filter);
         }
         Some(removed.info)
     }
 
     /// An answer to a call, or its failure; one that nobody waits for is dropped.
     pub fn answer_call(&mut self, call: CallId, outcome: CallOutcome) {
-        let Some(open) = self.world.calls.get(&call).copied() else {
+        let Some(open) = self.process.calls.get(&call).copied() else {
             return;
         };
         let mut flow = self.flow(open.vm.thread);
@@ -305,45 +311,45 @@ impl Host {
 
     /// Takes the next effect.
     pub fn next_effect(&mut self) -> Option<Effect> {
-        self.world.effects.pop_front()
+        self.process.effects.pop_front()
     }
 
     /// The metrics that plugins defined.
     pub fn metrics(&self) -> &Metrics {
-        &self.world.metrics
+        &self.process.metrics
     }
 
     /// The data that workers share.
     pub fn shared_data(&self) -> &SharedData {
-        &self.world.shared_data
+        &self.process.shared_data
     }
 
     /// The same, to be written: by other plugins of the process, whose machines are not
     /// modelled.
     pub fn shared_data_mut(&mut self) -> &mut SharedData {
-        &mut self.world.shared_data
+        &mut self.process.shared_data
     }
 
     /// The linear memory of the worker that has the most, in bytes.
-    pub fn machine_bytes(&self) -> usize {
-        let workers = self.workers.iter().map(Worker::machine_bytes);
+    pub fn vm_bytes(&self) -> usize {
+        let workers = self.workers.iter().map(Worker::vm_bytes);
         workers.max().unwrap_or(0)
     }
 
     /// What was logged since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
-        std::mem::take(&mut self.world.log)
+        std::mem::take(&mut self.process.log)
     }
 
     /// What the plugin cost.
     pub fn counts(&self) -> &Counts {
-        &self.world.counts
+        &self.process.counts
     }
 
     /// What the host does not model, once the plugin has asked for it: the run is
     /// worth nothing from there on.
-    pub fn fault(&self) -> Option<&Fault> {
-        self.world.fault.as_ref()
+    pub fn unmodelled(&self) -> Option<&Unmodelled> {
+        self.process.unmodelled.as_ref()
     }
 }
 

@@ -1,9 +1,10 @@
 //! What all virtual machines of a process share, and what the outside sees of them.
 //!
-//! The world is lent to a virtual machine's store for the time of one callback and
+//! The process is lent to a virtual machine's store for the time of one callback and
 //! taken back after it: see [`Vm`](crate::proxy::vm::Vm). So hostcalls reach it without a
 //! lock or a reference count.
 
+pub(crate) mod call;
 pub(crate) mod counts;
 pub(crate) mod effect;
 pub(crate) mod log;
@@ -13,12 +14,14 @@ pub(crate) mod shared_data;
 pub(crate) mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
-use crate::proxy::setup::{ClusterState, Fault};
+use crate::proxy::ids::{CallId, Thread};
 use crate::proxy::stream::Streams;
 use crate::sim::clock::Time;
+use call::{ClusterState, OpenCall};
 use counts::Counts;
-use effect::{CallId, CallKind, Effect};
+use effect::Effect;
 use log::{LogLevel, LogLine};
 use metrics::Metrics;
 use queues::Queues;
@@ -27,7 +30,7 @@ use timers::Timers;
 
 /// All but the virtual machines.
 #[derive(Debug, Default)]
-pub struct World {
+pub struct Process {
     pub now: Time,
     pub wall_start_ns: u64,
     pub monotonic_start_ns: u64,
@@ -43,34 +46,27 @@ pub struct World {
     pub metrics: Metrics,
     pub counts: Counts,
     pub log: Vec<LogLine>,
-    pub fault: Option<Fault>,
+    pub unmodelled: Option<Unmodelled>,
 }
 
-/// A thread of the process: a worker, or the main thread.
-pub type Thread = Option<usize>;
-
-/// One life of a virtual machine; a reload begins another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VmId {
-    pub thread: Thread,
-    pub life: u32,
+/// What a plugin asked for and the host does not model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmodelled {
+    /// The hostcall, with what about it is not modelled.
+    pub hostcall: String,
 }
 
-/// A call that was not answered yet.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenCall {
-    pub vm: VmId,
-    /// The root context that it belongs to.
-    pub root: u32,
-    pub token: u32,
-    pub kind: CallKind,
-    /// gRPC stream: the plugin sends no more.
-    pub closed_here: bool,
-    /// gRPC stream: the other side sends no more.
-    pub closed_there: bool,
+impl fmt::Display for Unmodelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the module called {}, which is not modelled",
+            self.hostcall
+        )
+    }
 }
 
-impl World {
+impl Process {
     /// The wall clock, in nanoseconds since 1970.
     pub fn wall_ns(&self) -> u64 {
         self.wall_start_ns.saturating_add(self.now.as_ns())
@@ -96,7 +92,7 @@ impl World {
 
     /// Keeps what was asked for first and is not modelled.
     pub fn not_modelled(&mut self, hostcall: impl Into<String>) {
-        self.fault.get_or_insert_with(|| Fault {
+        self.unmodelled.get_or_insert_with(|| Unmodelled {
             hostcall: hostcall.into(),
         });
     }

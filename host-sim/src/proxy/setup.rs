@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::proxy::LogLevel;
-use crate::proxy::Module;
+use crate::proxy::module::{LoadError, Module};
+use crate::proxy::process::Unmodelled;
+use crate::proxy::process::log::LogLevel;
 
 /// What a host is started with.
 #[derive(Clone, Debug)]
@@ -89,51 +90,32 @@ pub enum FailurePolicy {
     Reload,
 }
 
-/// What a cluster that plugins may call is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClusterState {
-    /// Calls go out; how they end, is another matter.
-    Ready,
-    /// Calls fail at once: no healthy endpoint, or the cluster's limits are reached.
-    Refusing,
-}
-
 /// Why a plugin does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The module does not load; the text is Envoy's where it has one.
-    Load(String),
+    /// The module does not load.
+    Load(LoadError),
     /// The plugin said no to its configuration, or failed over it.
     Configuration(String),
     /// The plugin asked for what the host does not model.
-    NotModelled(Fault),
+    Unmodelled(Unmodelled),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Load(text) | StartError::Configuration(text) => f.write_str(text),
-            StartError::NotModelled(fault) => fault.fmt(f),
+            StartError::Load(error) => error.fmt(f),
+            StartError::Configuration(text) => f.write_str(text),
+            StartError::Unmodelled(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
-/// What a plugin asked for and the host does not model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The hostcall, with what about it is not modelled.
-    pub hostcall: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the module called {}, which is not modelled",
-            self.hostcall
-        )
+impl From<LoadError> for StartError {
+    fn from(error: LoadError) -> StartError {
+        StartError::Load(error)
     }
 }

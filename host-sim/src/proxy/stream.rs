@@ -13,8 +13,7 @@ pub mod reply;
 use std::rc::Rc;
 
 use crate::headers::HeaderMap;
-use crate::proxy::StreamId;
-use crate::proxy::process::VmId;
+use crate::proxy::ids::{StreamId, VmId};
 use half::{Half, MapKind, Side};
 use info::StreamInfo;
 use reply::PreparedReply;

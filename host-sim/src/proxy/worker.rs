@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::proxy::flow::Flow;
-use crate::proxy::process::{Thread, VmId, World};
+use crate::proxy::ids::{StreamId, Thread, VmId};
+use crate::proxy::process::Process;
+use crate::proxy::setup::{FailurePolicy, Plugin, StartError};
 use crate::proxy::stream::Filter;
 use crate::proxy::vm::{Random, RootPhase, Vm, VmSetup};
-use crate::proxy::{FailurePolicy, Plugin, StartError, StreamId};
 use crate::sim::clock::Time;
 
 /// A plugin as the threads share it.
@@ -49,25 +50,25 @@ impl Hosted {
     }
 
     /// Tries the configuration in a machine that is thrown away after it.
-    pub fn canary(&self, world: &mut Box<World>) -> Result<(), StartError> {
+    pub fn canary(&self, process: &mut Box<Process>) -> Result<(), StartError> {
         let id = VmId {
             thread: None,
             life: u32::MAX,
         };
-        let mut vm = self.plugin.module.start(self.vm_setup(id), world)?;
-        let mut flow = self.flow(&mut vm, world);
+        let mut vm = self.plugin.module.start(self.vm_setup(id), process)?;
+        let mut flow = self.flow(&mut vm, process);
         let started = flow.start_root(&self.configuration);
-        vm.retire(world);
-        match (&world.fault, started) {
-            (Some(fault), _) => Err(StartError::NotModelled(fault.clone())),
+        vm.retire(process);
+        match (&process.unmodelled, started) {
+            (Some(error), _) => Err(StartError::Unmodelled(error.clone())),
             (None, Err(text)) => Err(StartError::Configuration(text.into())),
             (None, Ok(_)) => Ok(()),
         }
     }
 
-    fn flow<'a>(&self, vm: &'a mut Vm, world: &'a mut Box<World>) -> Flow<'a> {
+    fn flow<'a>(&self, vm: &'a mut Vm, process: &'a mut Box<Process>) -> Flow<'a> {
         Flow {
-            world,
+            process,
             vm: Some(vm),
             allow_on_headers_stop_iteration: self.plugin.allow_on_headers_stop_iteration,
         }
@@ -90,15 +91,19 @@ impl Worker {
     }
 
     /// The linear memory of the machine on this thread.
-    pub fn machine_bytes(&self) -> usize {
+    pub fn vm_bytes(&self) -> usize {
         self.vm.as_ref().map_or(0, Vm::memory_bytes)
     }
 
     /// Everything that one event needs.
-    pub fn flow<'a>(&'a mut self, hosted: Option<&Hosted>, world: &'a mut Box<World>) -> Flow<'a> {
+    pub fn flow<'a>(
+        &'a mut self,
+        hosted: Option<&Hosted>,
+        process: &'a mut Box<Process>,
+    ) -> Flow<'a> {
         let plugin = hosted.map(|hosted| &hosted.plugin);
         Flow {
-            world,
+            process,
             vm: self.vm.as_mut(),
             allow_on_headers_stop_iteration: plugin
                 .is_some_and(|plugin| plugin.allow_on_headers_stop_iteration),
@@ -107,50 +112,50 @@ impl Worker {
 
     /// Starts the current configuration on this thread: in its machine, or in a new one
     /// where there is none or it has failed. What served before drains.
-    pub fn serve(&mut self, hosted: &Hosted, world: &mut Box<World>) {
-        self.last_load = world.now;
+    pub fn serve(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
+        self.last_load = process.now;
         let old = self.root.take();
         if self.vm.as_ref().is_none_or(Vm::has_failed) {
-            self.replace_vm(hosted, world);
+            self.replace_vm(hosted, process);
         } else if let Some(vm) = &mut self.vm {
             self.root = hosted
-                .flow(vm, world)
+                .flow(vm, process)
                 .start_root(&hosted.configuration)
                 .ok();
             old.into_iter()
-                .for_each(|old| hosted.flow(vm, world).drain_root(old));
+                .for_each(|old| hosted.flow(vm, process).drain_root(old));
         }
     }
 
     /// Starts a new machine in place of the old one; says whether it serves.
-    fn replace_vm(&mut self, hosted: &Hosted, world: &mut Box<World>) -> bool {
+    fn replace_vm(&mut self, hosted: &Hosted, process: &mut Box<Process>) -> bool {
         let setup = hosted.vm_setup(VmId {
             thread: self.thread,
             life: self.lives,
         });
         self.lives += 1;
-        let Ok(mut vm) = hosted.plugin.module.start(setup, world) else {
+        let Ok(mut vm) = hosted.plugin.module.start(setup, process) else {
             return false;
         };
         let root = hosted
-            .flow(&mut vm, world)
+            .flow(&mut vm, process)
             .start_root(&hosted.configuration);
         let Ok(root) = root else {
-            vm.retire(world);
+            vm.retire(process);
             return false;
         };
         if let Some(mut old) = self.vm.replace(vm) {
-            old.retire(world);
+            old.retire(process);
         }
         self.root = Some(root);
         true
     }
 
     /// What a new stream is given.
-    pub fn filter(&mut self, hosted: &Hosted, world: &mut Box<World>, id: StreamId) -> Filter {
+    pub fn filter(&mut self, hosted: &Hosted, process: &mut Box<Process>, id: StreamId) -> Filter {
         let policy = hosted.plugin.failure_policy;
         if policy == FailurePolicy::Reload {
-            self.maybe_reload(hosted, world);
+            self.maybe_reload(hosted, process);
         }
         let (Some(root), Some(vm)) = (self.root, &mut self.vm) else {
             return Filter::Absent;
@@ -176,20 +181,20 @@ impl Worker {
         }
     }
 
-    fn maybe_reload(&mut self, hosted: &Hosted, world: &mut Box<World>) {
+    fn maybe_reload(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
         if self.root.is_none() || !self.vm.as_ref().is_some_and(Vm::has_failed) {
             return;
         }
         let interval_ms = RELOAD_MS + self.jitter.next() % (RELOAD_MS / 2);
-        if world.now.since(self.last_load) >= Duration::from_millis(interval_ms) {
-            self.last_load = world.now;
-            self.replace_vm(hosted, world);
+        if process.now.since(self.last_load) >= Duration::from_millis(interval_ms) {
+            self.last_load = process.now;
+            self.replace_vm(hosted, process);
         }
     }
 
     /// Takes a stream's context away; a configuration that drains ends with its last
     /// stream.
-    pub fn forget(&mut self, hosted: &Hosted, world: &mut Box<World>, filter: Filter) {
+    pub fn forget(&mut self, hosted: &Hosted, process: &mut Box<Process>, filter: Filter) {
         let (
             Filter::Live {
                 vm: id,
@@ -211,7 +216,7 @@ impl Worker {
         };
         entry.streams = entry.streams.saturating_sub(1);
         if entry.streams == 0 && entry.phase == RootPhase::Draining {
-            hosted.flow(vm, world).finish_root(root);
+            hosted.flow(vm, process).finish_root(root);
         }
     }
 }

@@ -116,7 +116,7 @@ pub fn play(
 /// Starts the host; what the plugin says of a policy that it refuses is part of the error.
 fn start(setup: Setup) -> Result<Host, PlayError> {
     let mut log = Vec::new();
-    Host::start_or_tell(setup, Time::ZERO, &mut log).map_err(|error| {
+    Host::start_with_log(setup, Time::ZERO, &mut log).map_err(|error| {
         let mut error = PlayError::from(error);
         if let PlayError::Policy(why) = &mut error {
             let told = log.iter().filter(|line| line.level >= LogLevel::Error);
@@ -155,11 +155,11 @@ fn plugin(spec: &PluginSpec, module: &Module) -> Plugin {
 impl From<StartError> for PlayError {
     fn from(error: StartError) -> PlayError {
         match error {
-            StartError::Load(why) => PlayError::Load(why),
+            StartError::Load(why) => PlayError::Load(why.to_string()),
             StartError::Configuration(why) => PlayError::Policy(why),
-            StartError::NotModelled(fault) => PlayError::Stopped {
+            StartError::Unmodelled(error) => PlayError::Stopped {
                 at: Time::ZERO,
-                why: fault.to_string(),
+                why: error.to_string(),
             },
         }
     }

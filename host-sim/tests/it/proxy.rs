@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use host_sim::headers::HeaderMap;
-use host_sim::proxy::Module;
+use host_sim::proxy::module::{LoadError, Module};
 use host_sim::proxy::stream::info::{RouteInfo, StreamInfo};
 use host_sim::proxy::{
     CallId, CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StartError, StreamId,
@@ -34,7 +34,7 @@ pub fn built(name: &str) -> Module {
 }
 
 /// A guest of `tests/guests`, written as text.
-pub fn text_guest(name: &str) -> Result<Module, StartError> {
+pub fn text_guest(name: &str) -> Result<Module, LoadError> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
@@ -44,7 +44,7 @@ pub fn text_guest(name: &str) -> Result<Module, StartError> {
 }
 
 /// A guest from its text.
-pub fn text_module(text: &str) -> Result<Module, StartError> {
+pub fn text_module(text: &str) -> Result<Module, LoadError> {
     Module::from_bytes(&wat::parse_str(text).unwrap())
 }
 

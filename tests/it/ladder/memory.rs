@@ -98,8 +98,8 @@ fn refused(stage: &Stage) -> u64 {
 }
 
 fn assert_sound(stage: &mut Stage) {
-    assert!(stage.host.fault().is_none());
-    let bytes = stage.host.machine_bytes();
+    assert!(stage.host.unmodelled().is_none());
+    let bytes = stage.host.vm_bytes();
     assert!(bytes <= WORKER_BYTES_MAX, "{bytes}");
     stage.nothing_is_left();
 }
@@ -137,7 +137,7 @@ fn many_uploads_at_a_time_share_the_total() {
     let streams: Vec<StreamId> = (0..16_000)
         .map(|_| upload(&mut stage, 65_536, true))
         .collect();
-    let bytes = stage.host.machine_bytes();
+    let bytes = stage.host.vm_bytes();
     assert!(bytes <= WORKER_BYTES_MAX, "{bytes}");
     let copied = streams.into_iter().map(|it| fail(&mut stage, it));
     let copied = copied.filter(|status| *status == 200).count();
@@ -185,7 +185,7 @@ fn large_headers_are_part_of_the_total() {
         while stage.host.next_effect().is_some() {}
         streams.push(stream);
     }
-    let bytes = stage.host.machine_bytes();
+    let bytes = stage.host.vm_bytes();
     assert!(bytes <= 8 * MIB, "{bytes}");
     let copied = streams.into_iter().map(|it| fail(&mut stage, it));
     assert_eq!(copied.filter(|status| *status == 200).count(), 20);
@@ -262,7 +262,7 @@ fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
             stream
         })
         .collect();
-    let bytes = stage.host.machine_bytes();
+    let bytes = stage.host.vm_bytes();
     assert!(bytes <= 12 * MIB, "{bytes}");
     // The last one still has its own.
     let map = HeaderMap::from([("a", "b")]);
@@ -304,7 +304,7 @@ fn bodies_that_wait_for_a_failed_response_are_part_of_the_total() {
             .host
             .response(*stream, Part::Headers { map, end: false });
     }
-    let bytes = stage.host.machine_bytes();
+    let bytes = stage.host.vm_bytes();
     assert!(bytes <= 16 * MIB, "{bytes}");
     let mut answered = 0;
     while let Some(effect) = stage.host.next_effect() {
@@ -347,7 +347,7 @@ fn what_is_saved_for_placeholders_is_part_of_the_total() {
     let mut hanging: Vec<StreamId> = (0..100).map(|_| send(&mut stage, 50_000)).collect();
     assert_eq!(stage.host.metrics().value(name), 100);
     hanging.extend((0..1_000).map(|_| send(&mut stage, 10_000)));
-    let bytes = stage.host.machine_bytes();
+    let bytes = stage.host.vm_bytes();
     assert!(bytes <= 8 * MIB, "{bytes}");
     let other = send(&mut stage, 100);
     assert_eq!(path_of(&mut stage, other), 101);

@@ -312,7 +312,7 @@ fn parallel_downloads_do_not_use_up_the_memory() {
         }
         while stage.host.next_effect().is_some() {}
     }
-    let bytes = stage.host.machine_bytes();
+    let bytes = stage.host.vm_bytes();
     assert!(bytes < 40 << 20, "{bytes}");
     for stream in streams {
         stage.host.response(stream, Part::bare_end());

@@ -136,7 +136,7 @@ impl World {
         if let Some(info) = self.host.info_mut(stream) {
             info.flags |= flags;
         }
-        self.host.answer_instead(stream, &reply);
+        self.host.local_reply(stream, &reply);
     }
 
     /// Puts the earliest deadline into the queue, unless something known comes first.

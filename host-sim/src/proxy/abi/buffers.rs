@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{Answer, Guest};
+use super::guest::{Guest, HostcallResult};
 use crate::proxy::stream::half::Side;
 use crate::proxy::vm::{Status, VmState};
 
@@ -53,7 +53,7 @@ fn content(state: &mut VmState, kind: Kind) -> Result<Content, Status> {
     let bytes = match kind {
         Kind::Body(side) => {
             let stream = state.subject_stream();
-            let stream = stream.and_then(|stream| state.world.streams.get_mut(stream));
+            let stream = stream.and_then(|stream| state.process.streams.get_mut(stream));
             stream
                 .and_then(|stream| stream.half_mut(side).shown_body())
                 .map(|body| body.share())
@@ -89,7 +89,7 @@ pub(crate) fn bytes(
     max: u32,
     out: u32,
     len_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let kind = kind(number)?;
     let content = content(guest.state(), kind)?;
     // Envoy computes with 64 bits here, so the sum cannot overflow.
@@ -101,7 +101,12 @@ pub(crate) fn bytes(
     guest.give(part, out, len_out)
 }
 
-pub(crate) fn status(guest: &mut Guest<'_>, number: u32, len_out: u32, flags_out: u32) -> Answer {
+pub(crate) fn status(
+    guest: &mut Guest<'_>,
+    number: u32,
+    len_out: u32,
+    flags_out: u32,
+) -> HostcallResult {
     let kind = kind(number)?;
     let len = content(guest.state(), kind)?.as_slice().len();
     guest.write_u32(len_out, u32::try_from(len).unwrap_or(u32::MAX))?;
@@ -117,7 +122,7 @@ pub(crate) fn set(
     len: u32,
     data: u32,
     data_len: u32,
-) -> Answer {
+) -> HostcallResult {
     let kind = kind(number)?;
     content(guest.state(), kind)?;
     let ([data], state) = guest.slices([(data, data_len)])?;
@@ -125,7 +130,7 @@ pub(crate) fn set(
         return Err(Status::BadArgument);
     };
     let stream = state.subject_stream();
-    let stream = stream.and_then(|stream| state.world.streams.get_mut(stream));
+    let stream = stream.and_then(|stream| state.process.streams.get_mut(stream));
     let body = stream.and_then(|stream| stream.half_mut(side).shown_body());
     let body = body.ok_or(Status::BadArgument)?;
     if start == 0 {

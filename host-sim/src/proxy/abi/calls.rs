@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Answer, Guest, pairs};
+use super::guest::{Guest, HostcallResult};
+use super::pairs;
 use crate::headers::HeaderMap;
-use crate::proxy::process::OpenCall;
+use crate::proxy::ids::CallId;
+use crate::proxy::process::call::{Call, CallKind, ClusterState, OpenCall};
+use crate::proxy::process::effect::Effect;
 use crate::proxy::vm::{Deferred, Status, VmState};
-use crate::proxy::{Call, CallId, CallKind, ClusterState, Effect};
 
 /// What a request that a plugin sends must have.
 const REQUIRED: [&[u8]; 3] = [b":path", b":method", b":authority"];
@@ -27,7 +29,7 @@ pub(crate) fn http(
     trailers_len: u32,
     timeout_ms: u32,
     token_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let places = [
         (cluster, cluster_len),
         (headers, headers_len),
@@ -61,7 +63,7 @@ pub(super) struct Request {
 
 struct Sent {
     token: u32,
-    answer: Answer,
+    answer: HostcallResult,
 }
 
 fn send_http(state: &mut VmState, mut request: Request) -> Sent {
@@ -71,7 +73,7 @@ fn send_http(state: &mut VmState, mut request: Request) -> Sent {
     };
     let timeout_is_negative = i32::try_from(request.timeout_ms).is_err();
     let is_known = state
-        .world
+        .process
         .clusters
         .contains_key(request.cluster.as_slice());
     let is_complete = REQUIRED
@@ -105,7 +107,7 @@ fn send_http(state: &mut VmState, mut request: Request) -> Sent {
 pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status> {
     let root = state.subject_root().ok_or(Status::BadArgument)?;
     let token = state.next_token(request.kind);
-    let cluster_state = state.world.clusters.get(request.cluster.as_slice());
+    let cluster_state = state.process.clusters.get(request.cluster.as_slice());
     if cluster_state != Some(&ClusterState::Ready) {
         if request.kind != CallKind::Http {
             state.deferred.push_back(Deferred::Refused { root, token });
@@ -114,9 +116,9 @@ pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status>
     }
     let stream = state.subject_stream();
     let vm = state.setup.id;
-    let world = &mut *state.world;
-    world.last_call += 1;
-    let call = CallId::new(world.last_call);
+    let process = &mut *state.process;
+    process.last_call += 1;
+    let call = CallId::new(process.last_call);
     let kind = request.kind;
     let open = OpenCall {
         vm,
@@ -126,8 +128,8 @@ pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status>
         closed_here: false,
         closed_there: false,
     };
-    world.calls.insert(call, open);
-    world.effects.push_back(Effect::Call(Call {
+    process.calls.insert(call, open);
+    process.effects.push_back(Effect::Call(Call {
         call,
         stream,
         worker: vm.thread,

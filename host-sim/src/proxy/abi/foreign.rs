@@ -1,6 +1,6 @@
 //! Functions that Envoy offers by name.
 
-use super::{Answer, Guest};
+use super::guest::{Guest, HostcallResult};
 use crate::proxy::vm::Status;
 
 /// What Envoy knows and this host does not.
@@ -24,12 +24,12 @@ pub(crate) fn call(
     argument_len: u32,
     out: u32,
     len_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([name, _argument], state) = guest.slices([(name, name_len), (argument, argument_len)])?;
     if NOT_MODELLED.contains(&name) {
         let name = String::from_utf8_lossy(name).into_owned();
         state
-            .world
+            .process
             .not_modelled(format!("proxy_call_foreign_function(\"{name}\")"));
         return Err(Status::Unimplemented);
     }

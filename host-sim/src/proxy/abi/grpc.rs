@@ -3,10 +3,13 @@
 use bytes::Bytes;
 
 use super::calls::{Request, send as send_request};
-use super::{Answer, Guest, pairs};
+use super::guest::{Guest, HostcallResult};
+use super::pairs;
 use crate::headers::HeaderMap;
+use crate::proxy::ids::CallId;
+use crate::proxy::process::call::CallKind;
+use crate::proxy::process::effect::Effect;
 use crate::proxy::vm::{Status, VmState};
-use crate::proxy::{CallId, CallKind, Effect};
 
 #[allow(clippy::too_many_arguments, reason = "the ABI has that many")]
 pub(crate) fn call(
@@ -23,7 +26,7 @@ pub(crate) fn call(
     message_len: u32,
     timeout_ms: u32,
     token_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let places = [
         (service, service_len),
         (name, name_len),
@@ -57,7 +60,7 @@ pub(crate) fn stream(
     metadata: u32,
     metadata_len: u32,
     token_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let places = [
         (service, service_len),
         (name, name_len),
@@ -84,14 +87,14 @@ pub(crate) fn send(
     message: u32,
     message_len: u32,
     end: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([message], state) = guest.slices([(message, message_len)])?;
     if kind_of(token) != Some(CallKind::GrpcStream) {
         return Err(Status::BadArgument);
     }
     let call = open_call(state, token)?;
     let data = Bytes::copy_from_slice(message);
-    state.world.effects.push_back(Effect::SendMessage {
+    state.process.effects.push_back(Effect::SendMessage {
         call,
         data,
         end: end != 0,
@@ -99,35 +102,35 @@ pub(crate) fn send(
     Ok(())
 }
 
-pub(crate) fn cancel(guest: &mut Guest<'_>, token: u32) -> Answer {
+pub(crate) fn cancel(guest: &mut Guest<'_>, token: u32) -> HostcallResult {
     let state = guest.state();
     kind_of(token).ok_or(Status::BadArgument)?;
     let call = open_call(state, token)?;
     state.calls.remove(&token);
-    state.world.calls.remove(&call);
-    state.world.effects.push_back(Effect::CancelCall { call });
+    state.process.calls.remove(&call);
+    state.process.effects.push_back(Effect::CancelCall { call });
     Ok(())
 }
 
 /// Ends a stream on this side; cancels a call.
-pub(crate) fn close(guest: &mut Guest<'_>, token: u32) -> Answer {
+pub(crate) fn close(guest: &mut Guest<'_>, token: u32) -> HostcallResult {
     if kind_of(token) != Some(CallKind::GrpcStream) {
         return cancel(guest, token);
     }
     let state = guest.state();
     let call = open_call(state, token)?;
-    let open = state.world.calls.get_mut(&call).ok_or(Status::NotFound)?;
+    let open = state.process.calls.get_mut(&call).ok_or(Status::NotFound)?;
     open.closed_here = true;
     if open.closed_there {
         state.calls.remove(&token);
-        state.world.calls.remove(&call);
+        state.process.calls.remove(&call);
     } else {
         let end = Effect::SendMessage {
             call,
             data: Bytes::new(),
             end: true,
         };
-        state.world.effects.push_back(end);
+        state.process.effects.push_back(end);
     }
     Ok(())
 }
@@ -171,7 +174,7 @@ fn cluster(service: &[u8], state: &VmState) -> Result<Vec<u8>, Status> {
                 .and_then(|envoy_grpc| envoy_grpc.bytes(CLUSTER_NAME).map(<[u8]>::to_vec));
             name.ok_or(Status::BadArgument)
         }
-        None if state.world.clusters.contains_key(service) => Ok(service.to_vec()),
+        None if state.process.clusters.contains_key(service) => Ok(service.to_vec()),
         None => Err(Status::ParseFailure),
     }
 }

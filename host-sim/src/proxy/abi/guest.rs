@@ -1,11 +1,12 @@
 //! The guest from a hostcall's point of view: its memory, and its machine's state.
 
-use wasmtime::{AsContextMut, Caller, Error};
-
-use super::Answer;
-use crate::proxy::Hostcall;
+use crate::proxy::process::counts::Hostcall;
 use crate::proxy::stream::Stream;
 use crate::proxy::vm::{Restriction, Status, VmState};
+use wasmtime::{AsContextMut, Caller, Error};
+
+/// Status of a hostcall; `Ok` is status 0.
+pub(crate) type HostcallResult = Result<(), Status>;
 
 /// A guest that has called a function of the host.
 pub(crate) struct Guest<'a> {
@@ -19,7 +20,7 @@ impl<'a> Guest<'a> {
     /// Counts the call, and traps if it is not allowed now.
     pub fn enter(mut caller: Caller<'a, VmState>, which: Hostcall) -> Result<Guest<'a>, Error> {
         let state = caller.data_mut();
-        state.world.counts.count_hostcall(which);
+        state.process.counts.count_hostcall(which);
         if state.restriction != Restriction::None && !is_allowed(state.restriction, which) {
             return Err(Error::msg(RESTRICTED));
         }
@@ -35,7 +36,7 @@ impl<'a> Guest<'a> {
     pub fn stream(&mut self) -> Option<&mut Stream> {
         let state = self.caller.data_mut();
         let stream = state.subject_stream()?;
-        state.world.streams.get_mut(stream)
+        state.process.streams.get_mut(stream)
     }
 
     /// The guest's memory and the machine's state side by side.
@@ -66,7 +67,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Writes bytes to `at`.
-    pub fn write(&mut self, at: u32, bytes: &[u8]) -> Answer {
+    pub fn write(&mut self, at: u32, bytes: &[u8]) -> HostcallResult {
         let start = at as usize;
         let end = start
             .checked_add(bytes.len())
@@ -79,18 +80,18 @@ impl<'a> Guest<'a> {
     }
 
     /// Writes a 32-bit number.
-    pub fn write_u32(&mut self, at: u32, number: u32) -> Answer {
+    pub fn write_u32(&mut self, at: u32, number: u32) -> HostcallResult {
         self.write(at, &number.to_le_bytes())
     }
 
     /// Writes a 64-bit number.
-    pub fn write_u64(&mut self, at: u32, number: u64) -> Answer {
+    pub fn write_u64(&mut self, at: u32, number: u64) -> HostcallResult {
         self.write(at, &number.to_le_bytes())
     }
 
     /// Hands bytes over: in memory that the guest allocates, with its place at
     /// `at_out` and its length at `len_out`. No bytes are the null pointer.
-    pub fn give(&mut self, bytes: &[u8], at_out: u32, len_out: u32) -> Answer {
+    pub fn give(&mut self, bytes: &[u8], at_out: u32, len_out: u32) -> HostcallResult {
         let fill = |target: &mut [u8]| target.copy_from_slice(bytes);
         self.give_with(bytes.len(), fill, at_out, len_out)
     }
@@ -102,7 +103,7 @@ impl<'a> Guest<'a> {
         fill: impl FnOnce(&mut [u8]),
         at_out: u32,
         len_out: u32,
-    ) -> Answer {
+    ) -> HostcallResult {
         let len_u32 = u32::try_from(len).map_err(|_| Status::InvalidMemoryAccess)?;
         let mut at = 0;
         if len > 0 {

@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use super::{Answer, Guest, pairs};
+use super::guest::{Guest, HostcallResult};
+use super::pairs;
 use crate::headers::HeaderMap;
 use crate::proxy::stream::half::{MapKind, Side};
 use crate::proxy::vm::{Status, VmState};
@@ -40,7 +41,7 @@ fn readable(state: &VmState, kind: Kind) -> Option<HeaderMap> {
     let incoming = &state.incoming;
     match kind {
         Kind::Stream(side, map) => {
-            let stream = state.world.streams.get(state.subject_stream()?)?;
+            let stream = state.process.streams.get(state.subject_stream()?)?;
             stream.readable_map(side, map).cloned()
         }
         Kind::InitialMetadata => incoming.initial_metadata.clone(),
@@ -70,18 +71,18 @@ fn kept_name(kind: Kind, name: &[u8]) -> Cow<'_, [u8]> {
 fn is_in_log_phase(state: &VmState) -> bool {
     let stream = state
         .subject_stream()
-        .and_then(|stream| state.world.streams.get(stream));
+        .and_then(|stream| state.process.streams.get(stream));
     stream.is_some_and(|stream| stream.logging)
 }
 
 /// Changes a stream's map; only those can be written.
-fn write(state: &mut VmState, kind: Kind, change: impl FnOnce(&mut HeaderMap)) -> Answer {
+fn write(state: &mut VmState, kind: Kind, change: impl FnOnce(&mut HeaderMap)) -> HostcallResult {
     let Kind::Stream(side, map) = kind else {
         return Err(Status::BadArgument);
     };
     let stream = state.subject_stream().ok_or(Status::BadArgument)?;
     let stream = state
-        .world
+        .process
         .streams
         .get_mut(stream)
         .ok_or(Status::BadArgument)?;
@@ -96,7 +97,7 @@ fn write(state: &mut VmState, kind: Kind, change: impl FnOnce(&mut HeaderMap)) -
     Ok(())
 }
 
-pub(crate) fn pairs(guest: &mut Guest<'_>, number: u32, out: u32, len_out: u32) -> Answer {
+pub(crate) fn pairs(guest: &mut Guest<'_>, number: u32, out: u32, len_out: u32) -> HostcallResult {
     let kind = kind(number)?;
     let map = readable(guest.state(), kind).unwrap_or_default();
     if map.is_empty() {
@@ -111,7 +112,7 @@ pub(crate) fn set_pairs(
     number: u32,
     encoded: u32,
     encoded_len: u32,
-) -> Answer {
+) -> HostcallResult {
     let kind = kind(number)?;
     let ([encoded], state) = guest.slices([(encoded, encoded_len)])?;
     let new = pairs::to_map(&pairs::decode(encoded));
@@ -125,7 +126,7 @@ pub(crate) fn value(
     name_len: u32,
     out: u32,
     len_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let kind = kind(number)?;
     let ([name], state) = guest.slices([(name, name_len)])?;
     let Some(map) = readable(state, kind) else {
@@ -147,7 +148,7 @@ pub(crate) fn add(
     name_len: u32,
     value: u32,
     value_len: u32,
-) -> Answer {
+) -> HostcallResult {
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
     write(state, kind, |map| map.add(&kept_name(kind, name), value))
@@ -160,7 +161,7 @@ pub(crate) fn replace(
     name_len: u32,
     value: u32,
     value_len: u32,
-) -> Answer {
+) -> HostcallResult {
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
     write(state, kind, |map| {
@@ -168,7 +169,12 @@ pub(crate) fn replace(
     })
 }
 
-pub(crate) fn remove(guest: &mut Guest<'_>, number: u32, name: u32, name_len: u32) -> Answer {
+pub(crate) fn remove(
+    guest: &mut Guest<'_>,
+    number: u32,
+    name: u32,
+    name_len: u32,
+) -> HostcallResult {
     let kind = kind(number)?;
     let ([name], state) = guest.slices([(name, name_len)])?;
     write(state, kind, |map| {
@@ -177,7 +183,7 @@ pub(crate) fn remove(guest: &mut Guest<'_>, number: u32, name: u32, name_len: u3
 }
 
 /// Envoy looks for a map that can be written, though it only measures it.
-pub(crate) fn size(guest: &mut Guest<'_>, number: u32, out: u32) -> Answer {
+pub(crate) fn size(guest: &mut Guest<'_>, number: u32, out: u32) -> HostcallResult {
     let kind = kind(number)?;
     let Kind::Stream(side, map) = kind else {
         return Err(Status::BadArgument);

@@ -1,7 +1,7 @@
 //! Metrics. Ids are the machine's own; the metrics behind them are the process's.
 
-use super::{Answer, Guest};
-use crate::proxy::MetricKind;
+use super::guest::{Guest, HostcallResult};
+use crate::proxy::process::metrics::MetricKind;
 use crate::proxy::vm::Status;
 
 pub(crate) fn define(
@@ -10,7 +10,7 @@ pub(crate) fn define(
     name: u32,
     name_len: u32,
     id_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([name], state) = guest.slices([(name, name_len)])?;
     let kind = match kind {
         0 => MetricKind::Counter,
@@ -18,19 +18,19 @@ pub(crate) fn define(
         2 => MetricKind::Histogram,
         _ => return Err(Status::BadArgument),
     };
-    let place = state.world.metrics.define(kind, name);
+    let place = state.process.metrics.define(kind, name);
     let id = state.metrics.add(kind, place);
     guest.write_u32(id_out, id)
 }
 
 /// Moves a gauge either way, a counter only up: not even by nothing.
-pub(crate) fn increment(guest: &mut Guest<'_>, id: u32, delta: i64) -> Answer {
+pub(crate) fn increment(guest: &mut Guest<'_>, id: u32, delta: i64) -> HostcallResult {
     let state = guest.state();
     match state.metrics.place(id) {
         Some((MetricKind::Counter | MetricKind::Gauge, None)) => Err(Status::NotFound),
         Some((MetricKind::Counter, Some(_))) if delta <= 0 => Err(Status::BadArgument),
         Some((MetricKind::Counter | MetricKind::Gauge, Some(place))) => {
-            state.world.metrics.add(place, delta);
+            state.process.metrics.add(place, delta);
             Ok(())
         }
         Some((MetricKind::Histogram, _)) | None => Err(Status::BadArgument),
@@ -38,22 +38,22 @@ pub(crate) fn increment(guest: &mut Guest<'_>, id: u32, delta: i64) -> Answer {
 }
 
 /// Sets a gauge, samples a histogram, and adds to a counter.
-pub(crate) fn record(guest: &mut Guest<'_>, id: u32, value: u64) -> Answer {
+pub(crate) fn record(guest: &mut Guest<'_>, id: u32, value: u64) -> HostcallResult {
     let state = guest.state();
     match state.metrics.place(id) {
-        Some((MetricKind::Gauge, Some(place))) => state.world.metrics.set(place, value),
-        Some((_, Some(place))) => state.world.metrics.record(place, value),
+        Some((MetricKind::Gauge, Some(place))) => state.process.metrics.set(place, value),
+        Some((_, Some(place))) => state.process.metrics.record(place, value),
         _ => return Err(Status::NotFound),
     }
     Ok(())
 }
 
-pub(crate) fn value(guest: &mut Guest<'_>, id: u32, out: u32) -> Answer {
+pub(crate) fn value(guest: &mut Guest<'_>, id: u32, out: u32) -> HostcallResult {
     let state = guest.state();
     let place = match state.metrics.place(id) {
         Some((MetricKind::Counter | MetricKind::Gauge, place)) => place.ok_or(Status::NotFound)?,
         Some((MetricKind::Histogram, _)) | None => return Err(Status::BadArgument),
     };
-    let value = state.world.metrics.at(place);
+    let value = state.process.metrics.at(place);
     guest.write_u64(out, value)
 }

@@ -7,7 +7,9 @@
 
 use std::rc::Rc;
 
-use super::{Answer, Guest, pairs};
+use super::guest::{Guest, HostcallResult};
+use super::pairs;
+use crate::grpc;
 use crate::headers::HeaderMap;
 use crate::proxy::stream::Stream;
 use crate::proxy::stream::half::{MapKind, Side};
@@ -31,7 +33,7 @@ pub(crate) fn get(
     path_len: u32,
     out: u32,
     len_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([path], state) = guest.slices([(path, path_len)])?;
     match find(state, path)? {
         Value::Text(text) => guest.give(text.as_bytes(), out, len_out),
@@ -50,10 +52,10 @@ pub(crate) fn set(
     path_len: u32,
     value: u32,
     value_len: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([path, value], state) = guest.slices([(path, path_len), (value, value_len)])?;
     let stream = state.subject_stream();
-    let stream = stream.and_then(|stream| state.world.streams.get_mut(stream));
+    let stream = stream.and_then(|stream| state.process.streams.get_mut(stream));
     let stream = stream.ok_or(Status::NotFound)?;
     stream.info.filter_state.insert(path.into(), value.into());
     Ok(())
@@ -72,7 +74,7 @@ fn find(state: &VmState, path: &[u8]) -> Found {
         return value_without(value, second);
     }
     let stream = state.subject_stream();
-    let stream = stream.and_then(|stream| state.world.streams.get(stream));
+    let stream = stream.and_then(|stream| state.process.streams.get(stream));
     let stream = stream.ok_or(Status::NotFound)?;
     let Some(second) = second else {
         return of_top(stream, top);
@@ -312,9 +314,7 @@ fn grpc_status(
     match stated {
         // What is no number is the status "invalid".
         Some(text) => text.parse().ok(),
-        None => info
-            .code
-            .map(|code| crate::proxy::stream::reply::grpc_of_http(u32::from(code))),
+        None => info.code.map(|code| grpc::status_of_http(u32::from(code))),
     }
 }
 

@@ -2,21 +2,34 @@
 
 use wasmtime::{Caller, Linker, Result};
 
-use super::{Answer, Guest, Version, buffers, calls, foreign, grpc, maps, metrics, properties};
-use super::{shared, streams, system, wasi};
-use crate::proxy::Hostcall;
+use super::guest::{Guest, HostcallResult};
+use super::{
+    buffers, calls, foreign, grpc, maps, metrics, properties, shared, streams, system, wasi,
+};
+use crate::proxy::process::counts::Hostcall;
 use crate::proxy::vm::VmState;
+
+/// Versions of the ABI that are modelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V0_2_0,
+    V0_2_1,
+}
 
 /// Registers all functions that Envoy offers to a module of this ABI.
 pub(crate) fn register(linker: &mut Linker<VmState>, version: Version) -> Result<()> {
-    proxy(linker)?;
+    contexts(linker)?;
+    streams(linker)?;
+    calls(linker)?;
+    process(linker)?;
+    emscripten(linker)?;
     if version == Version::V0_2_1 {
         log_level(linker)?;
     }
     wasi::register(linker)
 }
 
-fn number(answer: Answer) -> i32 {
+fn number(answer: HostcallResult) -> i32 {
     answer.map_or_else(|status| status as i32, |()| 0)
 }
 
@@ -38,8 +51,9 @@ fn log_level(linker: &mut Linker<VmState>) -> Result<()> {
     Ok(())
 }
 
+/// Contexts, properties, the clock and the log.
 #[rustfmt::skip]
-fn proxy(linker: &mut Linker<VmState>) -> Result<()> {
+fn contexts(linker: &mut Linker<VmState>) -> Result<()> {
     functions! { linker;
         Log => system::log: (level u32, text u32, text_len u32);
         GetCurrentTime => system::current_time: (out u32);
@@ -48,6 +62,18 @@ fn proxy(linker: &mut Linker<VmState>) -> Result<()> {
         Done => system::done: ();
         GetStatus => system::status: (code_out u32, text_out u32, len_out u32);
         ResolveDns => system::resolve_dns: (name u32, name_len u32, token_out u32);
+        GetProperty => properties::get: (path u32, path_len u32, out u32, len_out u32);
+        SetProperty => properties::set: (path u32, path_len u32, value u32, value_len u32);
+        CallForeignFunction => foreign::call:
+            (name u32, name_len u32, argument u32, argument_len u32, out u32, len_out u32);
+    }
+    Ok(())
+}
+
+/// Bodies, headers, and the course of a stream.
+#[rustfmt::skip]
+fn streams(linker: &mut Linker<VmState>) -> Result<()> {
+    functions! { linker;
         GetBufferBytes => buffers::bytes: (kind u32, start u32, max u32, out u32, len_out u32);
         GetBufferStatus => buffers::status: (kind u32, len_out u32, flags_out u32);
         SetBufferBytes => buffers::set: (kind u32, start u32, len u32, data u32, data_len u32);
@@ -61,13 +87,19 @@ fn proxy(linker: &mut Linker<VmState>) -> Result<()> {
             (kind u32, name u32, name_len u32, value u32, value_len u32);
         RemoveHeaderMapValue => maps::remove: (kind u32, name u32, name_len u32);
         GetHeaderMapSize => maps::size: (kind u32, out u32);
-        GetProperty => properties::get: (path u32, path_len u32, out u32, len_out u32);
-        SetProperty => properties::set: (path u32, path_len u32, value u32, value_len u32);
         ContinueStream => streams::resume: (kind u32);
         CloseStream => streams::close: (kind u32);
         SendLocalResponse => streams::reply:
             (code u32, details u32, details_len u32, body u32, body_len u32,
              headers u32, headers_len u32, grpc_status i32);
+    }
+    Ok(())
+}
+
+/// Calls to clusters.
+#[rustfmt::skip]
+fn calls(linker: &mut Linker<VmState>) -> Result<()> {
+    functions! { linker;
         HttpCall => calls::http:
             (cluster u32, cluster_len u32, headers u32, headers_len u32, body u32, body_len u32,
              trailers u32, trailers_len u32, timeout_ms u32, token_out u32);
@@ -81,6 +113,14 @@ fn proxy(linker: &mut Linker<VmState>) -> Result<()> {
         GrpcSend => grpc::send: (token u32, message u32, message_len u32, end u32);
         GrpcCancel => grpc::cancel: (token u32);
         GrpcClose => grpc::close: (token u32);
+    }
+    Ok(())
+}
+
+/// Shared data, queues and metrics.
+#[rustfmt::skip]
+fn process(linker: &mut Linker<VmState>) -> Result<()> {
+    functions! { linker;
         GetSharedData => shared::data:
             (key u32, key_len u32, out u32, len_out u32, cas_out u32);
         SetSharedData => shared::set_data:
@@ -94,9 +134,12 @@ fn proxy(linker: &mut Linker<VmState>) -> Result<()> {
         IncrementMetric => metrics::increment: (id u32, delta i64);
         RecordMetric => metrics::record: (id u32, value u64);
         GetMetric => metrics::value: (id u32, out u32);
-        CallForeignFunction => foreign::call:
-            (name u32, name_len u32, argument u32, argument_len u32, out u32, len_out u32);
     }
+    Ok(())
+}
+
+/// Functions that modules built by Emscripten import.
+fn emscripten(linker: &mut Linker<VmState>) -> Result<()> {
     linker.func_wrap(
         "env",
         Hostcall::PthreadEqual.name(),

@@ -1,6 +1,6 @@
 //! Shared data and queues.
 
-use super::{Answer, Guest};
+use super::guest::{Guest, HostcallResult};
 use crate::proxy::process::queues::Owner;
 use crate::proxy::process::timers::Task;
 use crate::proxy::vm::Status;
@@ -12,9 +12,9 @@ pub(crate) fn data(
     out: u32,
     len_out: u32,
     cas_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([key], state) = guest.slices([(key, key_len)])?;
-    let found = state.world.shared_data.value(&state.setup.vm_id, key);
+    let found = state.process.shared_data.value(&state.setup.vm_id, key);
     let (value, cas) = found
         .map(|(value, cas)| (value.clone(), cas))
         .ok_or(Status::NotFound)?;
@@ -29,10 +29,10 @@ pub(crate) fn set_data(
     value: u32,
     value_len: u32,
     cas: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([key, value], state) = guest.slices([(key, key_len), (value, value_len)])?;
     let written = state
-        .world
+        .process
         .shared_data
         .set(&state.setup.vm_id, key, value, cas);
     written.then_some(()).ok_or(Status::CasMismatch)
@@ -43,14 +43,17 @@ pub(crate) fn register_queue(
     name: u32,
     name_len: u32,
     id_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([name], state) = guest.slices([(name, name_len)])?;
     let root = state.subject_root().unwrap_or_default();
     let owner = Owner {
         thread: state.setup.id.thread,
         root,
     };
-    let id = state.world.queues.register(&state.setup.vm_id, name, owner);
+    let id = state
+        .process
+        .queues
+        .register(&state.setup.vm_id, name, owner);
     guest.write_u32(id_out, id)
 }
 
@@ -61,7 +64,7 @@ pub(crate) fn resolve_queue(
     name: u32,
     name_len: u32,
     id_out: u32,
-) -> Answer {
+) -> HostcallResult {
     let ([vm_id, name], state) = guest.slices([(vm_id, vm_id_len), (name, name_len)])?;
     let vm_id = if vm_id.is_empty() {
         &state.setup.vm_id
@@ -69,7 +72,7 @@ pub(crate) fn resolve_queue(
         vm_id
     };
     let id = state
-        .world
+        .process
         .queues
         .resolve(vm_id, name)
         .ok_or(Status::NotFound)?;
@@ -77,12 +80,20 @@ pub(crate) fn resolve_queue(
 }
 
 /// Adds a message; the thread that registered the queue last hears of it.
-pub(crate) fn enqueue(guest: &mut Guest<'_>, id: u32, message: u32, message_len: u32) -> Answer {
+pub(crate) fn enqueue(
+    guest: &mut Guest<'_>,
+    id: u32,
+    message: u32,
+    message_len: u32,
+) -> HostcallResult {
     let ([message], state) = guest.slices([(message, message_len)])?;
-    let world = &mut *state.world;
-    let Owner { thread, root } = world.queues.enqueue(id, message).ok_or(Status::NotFound)?;
-    world.timers.post(
-        world.now,
+    let process = &mut *state.process;
+    let Owner { thread, root } = process
+        .queues
+        .enqueue(id, message)
+        .ok_or(Status::NotFound)?;
+    process.timers.post(
+        process.now,
         Task::QueueReady {
             thread,
             root,
@@ -92,10 +103,10 @@ pub(crate) fn enqueue(guest: &mut Guest<'_>, id: u32, message: u32, message_len:
     Ok(())
 }
 
-pub(crate) fn dequeue(guest: &mut Guest<'_>, id: u32, out: u32, len_out: u32) -> Answer {
+pub(crate) fn dequeue(guest: &mut Guest<'_>, id: u32, out: u32, len_out: u32) -> HostcallResult {
     let message = guest
         .state()
-        .world
+        .process
         .queues
         .dequeue(id)
         .ok_or(Status::NotFound)?;

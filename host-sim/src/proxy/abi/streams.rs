@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use super::{Answer, Guest, pairs};
+use super::guest::{Guest, HostcallResult};
+use super::pairs;
 use crate::proxy::stream::half::Side;
 use crate::proxy::stream::reply::LocalReply;
 use crate::proxy::vm::{Deferred, Status};
@@ -17,7 +18,7 @@ const CLOSED_DETAILS: &str = "wasm_close_stream";
 /// The highest status that gRPC knows.
 const GRPC_STATUS_MAX: u32 = 16;
 
-pub(crate) fn resume(guest: &mut Guest<'_>, kind: u32) -> Answer {
+pub(crate) fn resume(guest: &mut Guest<'_>, kind: u32) -> HostcallResult {
     let state = guest.state();
     let stream = state.subject_stream();
     match (kind, stream) {
@@ -36,7 +37,7 @@ pub(crate) fn resume(guest: &mut Guest<'_>, kind: u32) -> Answer {
     Ok(())
 }
 
-pub(crate) fn close(guest: &mut Guest<'_>, kind: u32) -> Answer {
+pub(crate) fn close(guest: &mut Guest<'_>, kind: u32) -> HostcallResult {
     match kind {
         REQUEST | RESPONSE => {}
         DOWNSTREAM | UPSTREAM => return Ok(()),
@@ -64,7 +65,7 @@ pub(crate) fn reply(
     headers: u32,
     headers_len: u32,
     grpc_status: i32,
-) -> Answer {
+) -> HostcallResult {
     let places = [
         (details, details_len),
         (body, body_len),

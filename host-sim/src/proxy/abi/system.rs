@@ -1,32 +1,32 @@
 //! Log, clock, ticks, and which context a call acts on.
 
-use super::{Answer, Guest};
-use crate::proxy::LogLevel;
+use super::guest::{Guest, HostcallResult};
+use crate::proxy::process::log::LogLevel;
 use crate::proxy::vm::{Deferred, RootPhase, Status};
 
-pub(crate) fn log(guest: &mut Guest<'_>, level: u32, text: u32, text_len: u32) -> Answer {
+pub(crate) fn log(guest: &mut Guest<'_>, level: u32, text: u32, text_len: u32) -> HostcallResult {
     let level = LogLevel::from_number(level).ok_or(Status::BadArgument)?;
     let ([text], state) = guest.slices([(text, text_len)])?;
     let thread = state.setup.id.thread;
-    if level >= state.world.log_level {
+    if level >= state.process.log_level {
         let text = String::from_utf8_lossy(text).into_owned();
-        state.world.log(thread, level, text);
+        state.process.log(thread, level, text);
     }
     Ok(())
 }
 
-pub(crate) fn log_level(guest: &mut Guest<'_>, out: u32) -> Answer {
-    let level = guest.state().world.log_level as u32;
+pub(crate) fn log_level(guest: &mut Guest<'_>, out: u32) -> HostcallResult {
+    let level = guest.state().process.log_level as u32;
     guest.write_u32(out, level)
 }
 
-pub(crate) fn current_time(guest: &mut Guest<'_>, out: u32) -> Answer {
-    let now = guest.state().world.wall_ns();
+pub(crate) fn current_time(guest: &mut Guest<'_>, out: u32) -> HostcallResult {
+    let now = guest.state().process.wall_ns();
     guest.write_u64(out, now)
 }
 
 /// The tick is the root context's, whoever asks.
-pub(crate) fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
+pub(crate) fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> HostcallResult {
     let state = guest.state();
     if let Some(root) = state.subject_root() {
         state.set_tick(root, period_ms);
@@ -34,12 +34,12 @@ pub(crate) fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> Answer {
     Ok(())
 }
 
-pub(crate) fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> Answer {
+pub(crate) fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> HostcallResult {
     guest.state().set_effective(context)
 }
 
 /// Ends a root context whose `proxy_on_done` asked to wait.
-pub(crate) fn done(guest: &mut Guest<'_>) -> Answer {
+pub(crate) fn done(guest: &mut Guest<'_>) -> HostcallResult {
     let state = guest.state();
     let root = state.subject_root().ok_or(Status::NotFound)?;
     let context = state.roots.get_mut(&root).ok_or(Status::NotFound)?;
@@ -52,7 +52,12 @@ pub(crate) fn done(guest: &mut Guest<'_>) -> Answer {
 }
 
 /// How the last call failed. The code stays, the message only for the callback.
-pub(crate) fn status(guest: &mut Guest<'_>, code_out: u32, text_out: u32, len_out: u32) -> Answer {
+pub(crate) fn status(
+    guest: &mut Guest<'_>,
+    code_out: u32,
+    text_out: u32,
+    len_out: u32,
+) -> HostcallResult {
     let state = guest.state();
     let root = state.subject_root().and_then(|root| state.roots.get(&root));
     let (code, text) = root.map_or((0, "".into()), |root| {
@@ -67,7 +72,7 @@ pub(crate) fn resolve_dns(
     _name: u32,
     _name_len: u32,
     _token_out: u32,
-) -> Answer {
-    guest.state().world.not_modelled("envoy_resolve_dns");
+) -> HostcallResult {
+    guest.state().process.not_modelled("envoy_resolve_dns");
     Err(Status::Unimplemented)
 }

@@ -3,9 +3,10 @@
 
 use wasmtime::{Caller, Linker, Result};
 
-use super::Guest;
+use super::guest::Guest;
+use crate::proxy::process::counts::Hostcall;
+use crate::proxy::process::log::LogLevel;
 use crate::proxy::vm::{Status, VmState};
-use crate::proxy::{Hostcall, LogLevel};
 
 /// Modules link to one name or the other.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
@@ -156,7 +157,7 @@ fn fd_write(guest: &mut Guest<'_>, fd: u32, list: u32, count: u32, written_out: 
         let line = String::from_utf8_lossy(line).into_owned();
         let state = guest.state();
         let thread = state.setup.id.thread;
-        state.world.log(thread, level, line);
+        state.process.log(thread, level, line);
     }
     errno(guest.write_u32(written_out, written))
 }
@@ -180,10 +181,10 @@ fn gather(guest: &mut Guest<'_>, list: u32, count: u32) -> Result<Vec<u8>, Statu
 }
 
 fn clock_time_get(guest: &mut Guest<'_>, clock: u32, _precision: u64, out: u32) -> i32 {
-    let world = &guest.state().world;
+    let process = &guest.state().process;
     let now = match clock {
-        0 => world.wall_ns(),
-        1 => world.monotonic_ns(),
+        0 => process.wall_ns(),
+        1 => process.monotonic_ns(),
         _ => return NOT_SUPPORTED,
     };
     errno(guest.write_u64(out, now))

@@ -1,263 +1,191 @@
-//! The filter's callbacks: into the guest, and what its answer means.
-//!
-//! A guest that has failed answers each stream once with 503 instead.
+//! Responses to the calls of plugins, and how calls fail.
 
-use super::{DataStatus, Filter, Flow, Iteration, LocalReply, Side};
-use crate::proxy::process::World;
-use crate::proxy::vm::{Owner, Vm};
-use crate::proxy::{Callback, StreamId};
+use std::rc::Rc;
 
-/// What a guest returns, by callback: Envoy's filter statuses.
-const CONTINUE: u32 = 0;
-const STOP_SINGLE: u32 = 1;
-const STOP_AND_WATERMARK: u32 = 2;
+use bytes::Bytes;
 
-/// What came of a callback.
-enum Outcome {
-    /// The guest has no such function, or there is no guest.
-    NotCalled,
-    Returned {
-        status: u32,
-        stop: bool,
-    },
-    /// The machine has failed, now or before.
-    Failed,
-}
+use super::{Flow, count};
+use crate::grpc;
+use crate::headers::HeaderMap;
+use crate::proxy::ids::CallId;
+use crate::proxy::process::call::{CallKind, CallOutcome, OpenCall};
+use crate::proxy::process::counts::Callback;
+use crate::proxy::vm::{Incoming, Root, Status, Vm};
 
 impl Flow<'_> {
-    pub(super) fn filter_headers(&mut self, id: StreamId, side: Side, end: bool) -> Iteration {
-        if side == Side::Request {
-            self.create_context(id);
-        } else if !self.sees_response(id) {
-            return Iteration::Continue;
-        }
-        let Some(stream) = self.stream(id) else {
-            return Iteration::Continue;
-        };
-        let half = stream.half_mut(side);
-        half.show_headers(end);
-        let count = count(half.headers.as_ref().map_or(0, |map| map.len()));
-        let outcome = self.in_guest(id, |vm, world, owner, context| {
-            let (which, func) = match side {
-                Side::Request => (Callback::RequestHeaders, &vm.exports.request.headers),
-                Side::Response => (Callback::ResponseHeaders, &vm.exports.response.headers),
-            };
-            let func = func.clone()?;
-            Some(vm.call(world, which, owner, &func, (context, count, u32::from(end))))
-        });
-        let iteration = self.headers_iteration(&outcome);
-        self.after_guest();
-        if let Some(stream) = self.stream(id).filter(|_| iteration == Iteration::Continue) {
-            stream.half_mut(side).hide_headers();
-        }
-        iteration
-    }
-
-    /// A pause on headers holds everything back, unless the plugin is configured to
-    /// see the body all the same.
-    fn headers_iteration(&self, outcome: &Outcome) -> Iteration {
-        match outcome {
-            Outcome::NotCalled => Iteration::Continue,
-            Outcome::Returned {
-                status: CONTINUE,
-                stop: false,
-            } => Iteration::Continue,
-            Outcome::Returned {
-                status: STOP_SINGLE,
-                stop: false,
-            } if self.allow_on_headers_stop_iteration => Iteration::StopSingle,
-            Outcome::Returned { .. } | Outcome::Failed => Iteration::StopAll,
-        }
-    }
-
-    pub(super) fn filter_data(&mut self, id: StreamId, side: Side, end: bool) -> DataStatus {
-        if !self.sees(id, side) {
-            return DataStatus::Continue;
-        }
-        let Some(stream) = self.stream(id) else {
-            return DataStatus::Continue;
-        };
-        let half = stream.half_mut(side);
-        half.show_body(end);
-        let size = count(half.shown_body().map_or(0, |body| body.len()));
-        let outcome = self.in_guest(id, |vm, world, owner, context| {
-            let (which, func) = match side {
-                Side::Request => (Callback::RequestBody, &vm.exports.request.body),
-                Side::Response => (Callback::ResponseBody, &vm.exports.response.body),
-            };
-            let func = func.clone()?;
-            Some(vm.call(world, which, owner, &func, (context, size, u32::from(end))))
-        });
-        self.after_guest();
-        let (status, buffers) = match outcome {
-            Outcome::NotCalled => (DataStatus::Continue, false),
-            Outcome::Returned {
-                status: CONTINUE,
-                stop: false,
-            } => (DataStatus::Continue, false),
-            Outcome::Returned {
-                status: STOP_SINGLE,
-                stop: false,
-            } => (DataStatus::StopAndBuffer, true),
-            Outcome::Returned {
-                status: STOP_AND_WATERMARK,
-                stop: false,
-            } => (DataStatus::StopAndBuffer, false),
-            Outcome::Returned { .. } | Outcome::Failed => (DataStatus::StopNoBuffer, false),
-        };
-        if let Some(stream) = self.stream(id) {
-            let half = stream.half_mut(side);
-            half.buffering = buffers;
-            half.hide_body();
-        }
-        status
-    }
-
-    /// Whether the trailers go on.
-    pub(super) fn filter_trailers(&mut self, id: StreamId, side: Side) -> bool {
-        if !self.sees(id, side) {
-            return true;
-        }
-        let Some(stream) = self.stream(id) else {
-            return true;
-        };
-        let half = stream.half_mut(side);
-        half.show_trailers();
-        let count = count(half.trailers.as_ref().map_or(0, |map| map.len()));
-        let outcome = self.in_guest(id, |vm, world, owner, context| {
-            let (which, func) = match side {
-                Side::Request => (Callback::RequestTrailers, &vm.exports.request.trailers),
-                Side::Response => (Callback::ResponseTrailers, &vm.exports.response.trailers),
-            };
-            let func = func.clone()?;
-            Some(vm.call(world, which, owner, &func, (context, count)))
-        });
-        self.after_guest();
-        let go_on = matches!(
-            outcome,
-            Outcome::NotCalled
-                | Outcome::Returned {
-                    status: CONTINUE,
-                    stop: false
-                }
-        );
-        if let Some(stream) = self.stream(id).filter(|_| go_on) {
-            stream.half_mut(side).hide_trailers();
-        }
-        go_on
-    }
-
-    /// Whether the filter is shown parts of the body and trailers.
-    fn sees(&mut self, id: StreamId, side: Side) -> bool {
-        match side {
-            Side::Request => self.stream(id).is_some_and(|stream| stream.context_created),
-            Side::Response => self.sees_response(id),
-        }
-    }
-
-    /// Not without a context, and not the answer that its own failure brought about.
-    fn sees_response(&mut self, id: StreamId) -> bool {
-        self.stream(id)
-            .is_some_and(|stream| stream.context_created && !stream.failed)
-    }
-
-    /// Tells the guest of a new stream.
-    pub(crate) fn create_context(&mut self, id: StreamId) {
-        let Some(stream) = self.stream(id) else {
-            return;
-        };
-        if std::mem::replace(&mut stream.context_created, true) {
+    /// What comes back on a call.
+    pub fn answer(&mut self, call: CallId, open: OpenCall, outcome: CallOutcome) {
+        if !self.knows_root(open.root) {
             return;
         }
-        let Filter::Live { root, .. } = stream.filter else {
-            return;
-        };
-        self.enter_guest(id, |vm, world, owner, context| {
-            let func = vm.exports.context_create.clone()?;
-            Some(vm.call(
-                world,
-                Callback::ContextCreate,
-                owner,
-                &func,
-                (context, root),
-            ))
-        });
-        self.after_guest();
-    }
-
-    /// Calls into the guest for a stream; answers the stream if the machine has failed.
-    fn in_guest(
-        &mut self,
-        id: StreamId,
-        call: impl FnOnce(&mut Vm, &mut Box<World>, Owner, u32) -> Option<Option<u32>>,
-    ) -> Outcome {
-        if self
-            .stream(id)
-            .is_none_or(|stream| stream.filter == Filter::Absent)
-        {
-            return Outcome::NotCalled;
-        }
-        let returned = match self.enter_guest(id, call) {
-            Some(Some(Some(status))) => {
-                let stop = self.vm.as_ref().is_some_and(|vm| vm.state().stop);
-                return Outcome::Returned { status, stop };
+        match (open.kind, outcome) {
+            (
+                CallKind::Http,
+                CallOutcome::Response {
+                    headers,
+                    body,
+                    trailers,
+                },
+            ) => {
+                self.forget_call(call, open);
+                self.http_response(open, headers, body, trailers);
             }
-            returned => returned,
-        };
-        if let Some(None) = returned {
-            return Outcome::NotCalled;
+            (CallKind::Http, CallOutcome::Reset) => {
+                self.forget_call(call, open);
+                self.http_reset(open);
+            }
+            (CallKind::Grpc | CallKind::GrpcStream, CallOutcome::Message(message)) => {
+                self.grpc_message(call, open, message);
+            }
+            (CallKind::GrpcStream, CallOutcome::InitialMetadata(map)) => {
+                self.grpc_initial_metadata(open, map);
+            }
+            (CallKind::GrpcStream, CallOutcome::TrailingMetadata(map)) => {
+                self.grpc_trailing_metadata(open, map);
+            }
+            (CallKind::Grpc | CallKind::GrpcStream, CallOutcome::Closed { status, message }) => {
+                self.grpc_closed(call, open, status, message);
+            }
+            // What does not fit the kind of call cannot come.
+            _ => {}
         }
-        self.fail(id);
-        Outcome::Failed
     }
 
-    /// Calls into the guest for a stream. The outer absence: its machine has failed, or
-    /// is no more.
-    pub(crate) fn enter_guest<T>(
-        &mut self,
-        id: StreamId,
-        call: impl FnOnce(&mut Vm, &mut Box<World>, Owner, u32) -> Option<T>,
-    ) -> Option<Option<T>> {
-        let Filter::Live {
-            vm: vm_id,
-            context,
-            root,
-        } = self.stream(id)?.filter
-        else {
-            return None;
-        };
-        let vm = self.vm.as_deref_mut()?;
-        if vm.state().setup.id != vm_id || vm.has_failed() {
-            return None;
-        }
-        let owner = Owner::Stream {
-            stream: id,
-            context,
-            root,
-        };
-        Some(call(vm, self.world, owner, context))
-    }
-
-    /// What follows each callback: what the guest asked for happens.
-    pub(crate) fn after_guest(&mut self) {
+    fn forget_call(&mut self, call: CallId, open: OpenCall) {
+        self.process.calls.remove(&call);
         if let Some(vm) = self.vm.as_deref_mut() {
-            vm.state_mut().stop = false;
-        }
-        self.run_deferred();
-    }
-
-    /// `failStream`
-    fn fail(&mut self, id: StreamId) {
-        let is_first = self.stream(id).is_some_and(|stream| !stream.failed);
-        if is_first {
-            self.local_reply(id, &LocalReply::failed());
-            if let Some(stream) = self.stream(id) {
-                stream.failed = true;
-            }
+            vm.state_mut().calls.remove(&open.token);
         }
     }
-}
 
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+    fn incoming(&mut self, incoming: Incoming) {
+        if let Some(vm) = self.vm.as_deref_mut() {
+            vm.state_mut().incoming = incoming;
+        }
+    }
+
+    fn http_response(
+        &mut self,
+        open: OpenCall,
+        headers: HeaderMap,
+        body: Bytes,
+        trailers: HeaderMap,
+    ) {
+        let params = (
+            open.root,
+            open.token,
+            count(headers.len()),
+            count(body.len()),
+            count(trailers.len()),
+        );
+        let http = Some((headers, body, trailers));
+        self.incoming(Incoming {
+            http,
+            ..Incoming::default()
+        });
+        let which = Callback::HttpCallResponse;
+        self.root_without_deferred(which, open.root, |x| &x.http_call_response, params);
+        self.incoming(Incoming::default());
+        self.after_guest();
+    }
+
+    fn http_reset(&mut self, open: OpenCall) {
+        self.set_status(open.root, Status::BrokenConnection as u32, "reset".into());
+        let params = (open.root, open.token, 0, 0, 0);
+        let which = Callback::HttpCallResponse;
+        self.root_without_deferred(which, open.root, |x| &x.http_call_response, params);
+        self.clear_message(open.root);
+        self.after_guest();
+    }
+
+    fn grpc_message(&mut self, call: CallId, open: OpenCall, message: Bytes) {
+        if open.kind == CallKind::Grpc {
+            self.forget_call(call, open);
+        }
+        let params = (open.root, open.token, count(message.len()));
+        self.incoming(Incoming {
+            message: Some(message),
+            ..Incoming::default()
+        });
+        self.root_without_deferred(
+            Callback::GrpcReceive,
+            open.root,
+            |x| &x.grpc_receive,
+            params,
+        );
+        self.incoming(Incoming::default());
+        self.after_guest();
+    }
+
+    fn grpc_initial_metadata(&mut self, open: OpenCall, map: HeaderMap) {
+        let params = (open.root, open.token, count(map.len()));
+        self.incoming(Incoming {
+            initial_metadata: Some(map),
+            ..Incoming::default()
+        });
+        let which = Callback::GrpcReceiveInitialMetadata;
+        self.root(
+            which,
+            open.root,
+            |x| &x.grpc_receive_initial_metadata,
+            params,
+        );
+        self.incoming(Incoming::default());
+    }
+
+    fn grpc_trailing_metadata(&mut self, open: OpenCall, map: HeaderMap) {
+        let params = (open.root, open.token, count(map.len()));
+        self.incoming(Incoming {
+            trailing_metadata: Some(map),
+            ..Incoming::default()
+        });
+        let which = Callback::GrpcReceiveTrailingMetadata;
+        self.root(
+            which,
+            open.root,
+            |x| &x.grpc_receive_trailing_metadata,
+            params,
+        );
+        self.incoming(Incoming::default());
+    }
+
+    /// A stream that the guest has not ended on its side stays known until it does.
+    fn grpc_closed(&mut self, call: CallId, open: OpenCall, status: u32, message: Rc<str>) {
+        if open.kind == CallKind::Grpc || open.closed_here {
+            self.forget_call(call, open);
+        } else if let Some(open) = self.process.calls.get_mut(&call) {
+            open.closed_there = true;
+        }
+        self.set_status(open.root, status, message);
+        let params = (open.root, open.token, status);
+        self.root_without_deferred(Callback::GrpcClose, open.root, |x| &x.grpc_close, params);
+        self.clear_message(open.root);
+        self.after_guest();
+    }
+
+    /// A call that found no host: its status is kept, and the guest is told of a token
+    /// that it never got.
+    pub(crate) fn grpc_refused(&mut self, root: u32, token: u32) {
+        self.set_status(root, grpc::UNAVAILABLE, "no healthy upstream".into());
+        let params = (root, token, grpc::UNAVAILABLE);
+        self.root_without_deferred(Callback::GrpcClose, root, |x| &x.grpc_close, params);
+        self.clear_message(root);
+    }
+
+    fn root_entry(&mut self, root: u32) -> Option<&mut Root> {
+        let vm: &mut Vm = self.vm.as_deref_mut()?;
+        vm.state_mut().roots.get_mut(&root)
+    }
+
+    fn set_status(&mut self, root: u32, status: u32, message: Rc<str>) {
+        if let Some(root) = self.root_entry(root) {
+            (root.status, root.status_message) = (status, message);
+        }
+    }
+
+    fn clear_message(&mut self, root: u32) {
+        if let Some(root) = self.root_entry(root) {
+            root.status_message = "".into();
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Going on after a pause.
 
-use super::{Flow, Iteration, Side};
-use crate::proxy::StreamId;
+use super::Flow;
+use crate::proxy::ids::StreamId;
+use crate::proxy::stream::half::{Iteration, Side};
 
 impl Flow<'_> {
     /// `commonContinue`. Of a direction that is not paused there is nothing to resume;

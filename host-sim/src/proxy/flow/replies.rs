@@ -7,10 +7,12 @@
 
 use bytes::Bytes;
 
-use super::{Flow, LocalReply, Side};
+use super::Flow;
 use crate::headers::HeaderMap;
-use crate::proxy::stream::reply::PreparedReply;
-use crate::proxy::{Effect, Part, StreamId};
+use crate::proxy::ids::StreamId;
+use crate::proxy::process::effect::{Effect, Part};
+use crate::proxy::stream::half::Side;
+use crate::proxy::stream::reply::{LocalReply, PreparedReply};
 
 impl Flow<'_> {
     /// `sendLocalReply`
@@ -89,7 +91,7 @@ impl Flow<'_> {
         }
         let details = stream.info.details.clone();
         self.finish(id);
-        self.world.effects.push_back(Effect::ResetClient {
+        self.process.effects.push_back(Effect::ResetClient {
             stream: id,
             details,
         });
@@ -104,7 +106,7 @@ impl Flow<'_> {
             stream.info.code = Some(code);
         }
         let part = Part::Headers { map, end };
-        self.world
+        self.process
             .effects
             .push_back(Effect::ToClient { stream: id, part });
         if end {
@@ -118,7 +120,7 @@ impl Flow<'_> {
         };
         stream.info.response_bytes += data.len() as u64;
         let part = Part::Body { data, end };
-        self.world
+        self.process
             .effects
             .push_back(Effect::ToClient { stream: id, part });
         if end {
@@ -134,7 +136,7 @@ impl Flow<'_> {
         stream.finished = true;
         if stream.reached_router && !stream.router_done {
             stream.router_done = true;
-            self.world
+            self.process
                 .effects
                 .push_back(Effect::CancelUpstream { stream: id });
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Thread;
+use crate::proxy::ids::Thread;
 
 /// Queues by id; nothing bounds them, as in Envoy.
 #[derive(Debug, Default)]

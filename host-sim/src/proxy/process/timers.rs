@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Thread, VmId};
+use crate::proxy::ids::{Thread, VmId};
 use crate::sim::clock::Time;
 
 /// The work that is due at some time.

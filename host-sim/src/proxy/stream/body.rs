@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn the_front_is_replaced_and_the_rest_stays() {
-        let mut body = Body::from(Bytes::from_static(b"hello world"));
+        let mut body = Body::from(Bytes::from_static(b"hello process"));
         body.replace_front(5, b"bye");
-        assert_eq!(body.as_slice(), b"bye world");
+        assert_eq!(body.as_slice(), b"bye process");
         body.replace_front(0, b"> ");
-        assert_eq!(body.as_slice(), b"> bye world");
+        assert_eq!(body.as_slice(), b"> bye process");
         body.replace_front(100, b"");
         assert_eq!(body.len(), 0);
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use crate::grpc;
 use crate::headers::HeaderMap;
 
 /// What a plugin answers with.
@@ -24,16 +25,13 @@ pub(crate) struct PreparedReply {
     pub body: Option<Bytes>,
 }
 
-const UNAVAILABLE: u32 = 14;
-const UNKNOWN: u32 = 2;
-
 impl LocalReply {
     /// The answer of a stream whose virtual machine has failed.
     pub fn failed() -> LocalReply {
         LocalReply {
             code: 503,
             details: "wasm_fail_stream".into(),
-            grpc_status: Some(UNAVAILABLE),
+            grpc_status: Some(grpc::UNAVAILABLE),
             ..LocalReply::default()
         }
     }
@@ -88,25 +86,15 @@ impl LocalReply {
         headers.replace(b":status", b"200");
         headers.replace(b"content-type", b"application/grpc");
         if headers.value(b"grpc-status").is_none_or(<[u8]>::is_empty) {
-            let status = self.grpc_status.unwrap_or_else(|| grpc_of_http(self.code));
+            let status = self
+                .grpc_status
+                .unwrap_or_else(|| grpc::status_of_http(self.code));
             headers.replace(b"grpc-status", status.to_string().as_bytes());
         }
         if !self.body.is_empty() && !is_head {
             headers.replace(b"grpc-message", percent_encoded(&self.body).as_bytes());
         }
         headers.remove(b"content-length");
-    }
-}
-
-/// `Grpc::Utility::httpToGrpcStatus`.
-pub(crate) fn grpc_of_http(code: u32) -> u32 {
-    match code {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => UNAVAILABLE,
-        _ => UNKNOWN,
     }
 }
 

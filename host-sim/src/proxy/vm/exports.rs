@@ -2,8 +2,8 @@
 
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
-use super::VmState;
-use crate::proxy::Callback;
+use super::state::VmState;
+use crate::proxy::process::counts::Callback;
 
 /// A guest's functions; one that is absent is not called, and counts as "continue".
 #[derive(Clone)]

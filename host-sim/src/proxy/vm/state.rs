@@ -7,18 +7,36 @@ use std::time::Duration;
 use bytes::Bytes;
 use wasmtime::{Memory, StoreLimits, TypedFunc};
 
-use super::{Random, VmSetup, traps};
+use super::context::{Owner, Restriction, Root};
+use super::metric_ids::{KIND_BITS, MetricIds};
+use super::random::Random;
+use super::status::Status;
+use super::traps;
 use crate::headers::HeaderMap;
-use crate::proxy::process::timers::{Key, Task};
-use crate::proxy::process::{VmId, World};
+use crate::proxy::ids::{CallId, StreamId, VmId};
+use crate::proxy::process::Process;
+use crate::proxy::process::call::CallKind;
+use crate::proxy::process::log::LogLevel;
+use crate::proxy::process::timers::Task;
 use crate::proxy::stream::reply::LocalReply;
-use crate::proxy::{CallId, CallKind, LogLevel, MetricKind, StreamId};
+
+/// What a machine is started with, apart from its module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct VmSetup {
+    pub id: VmId,
+    pub vm_id: Rc<[u8]>,
+    pub vm_configuration: Rc<[u8]>,
+    pub plugin_name: Rc<str>,
+    pub root_id: Rc<str>,
+    pub seed: u64,
+    pub fuel_per_callback: Option<u64>,
+}
 
 /// Everything that hostcalls work on.
 pub(crate) struct VmState {
     pub setup: VmSetup,
     /// The whole process while a callback runs; an empty one otherwise.
-    pub world: Box<World>,
+    pub process: Box<Process>,
     pub memory: Option<Memory>,
     pub malloc: Option<TypedFunc<u32, u32>>,
     pub limits: StoreLimits,
@@ -41,58 +59,6 @@ pub(crate) struct VmState {
     pub incoming: Incoming,
     /// Readable while the plugin is configured.
     pub configuration: Option<Rc<[u8]>>,
-}
-
-/// Whose callback runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// The machine itself, before there is a root context.
-    #[default]
-    Vm,
-    Root(u32),
-    Stream {
-        stream: StreamId,
-        context: u32,
-        root: u32,
-    },
-}
-
-/// Which functions of the host the guest may call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Restriction {
-    #[default]
-    None,
-    /// While it starts: logging and WASI.
-    Starting,
-    /// While it allocates for the host: logging and clocks.
-    Allocating,
-}
-
-/// A root context: one configuration of the plugin in this machine.
-#[derive(Debug, Default)]
-pub(crate) struct Root {
-    /// Streams that began under it and live.
-    pub streams: u32,
-    pub phase: RootPhase,
-    pub tick_ms: u32,
-    timer: Option<Key>,
-    /// How the last call of this context failed; stays until the next failure.
-    pub status: u32,
-    /// Readable while the failed call's callback runs.
-    pub status_message: Rc<str>,
-}
-
-/// The end of a root context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum RootPhase {
-    #[default]
-    Serving,
-    /// A newer configuration serves; streams of this one go on.
-    Draining,
-    /// `proxy_on_done` asked to wait for `proxy_done`.
-    Finishing,
-    /// `proxy_done` was called.
-    Finished,
 }
 
 /// What a hostcall asked for and happens once the callback has returned: a hostcall
@@ -122,60 +88,6 @@ pub(crate) struct Incoming {
     pub trailing_metadata: Option<HeaderMap>,
 }
 
-/// The machine's numbers for metrics; two definitions of one name give two.
-#[derive(Debug, Default)]
-pub(crate) struct MetricIds {
-    places: [Vec<usize>; 3],
-}
-
-/// Statuses of the ABI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub(crate) enum Status {
-    NotFound = 1,
-    BadArgument = 2,
-    SerializationFailure = 3,
-    ParseFailure = 4,
-    InvalidMemoryAccess = 6,
-    Empty = 7,
-    CasMismatch = 8,
-    InternalFailure = 10,
-    BrokenConnection = 11,
-    Unimplemented = 12,
-}
-
-/// Ids of metrics and tokens of calls carry their kind in the two lowest bits.
-const KIND_BITS: u32 = 2;
-const KIND_MASK: u32 = 3;
-
-impl MetricIds {
-    /// A new id for the metric at `place`.
-    pub fn add(&mut self, kind: MetricKind, place: usize) -> u32 {
-        let Some(places) = self.places.get_mut(kind as usize) else {
-            return 0;
-        };
-        places.push(place);
-        let count = u32::try_from(places.len()).unwrap_or(u32::MAX);
-        (count << KIND_BITS) | kind as u32
-    }
-
-    /// What an id names; the inner absence means an id that was not given out.
-    pub fn place(&self, id: u32) -> Option<(MetricKind, Option<usize>)> {
-        let kinds = [
-            MetricKind::Counter,
-            MetricKind::Gauge,
-            MetricKind::Histogram,
-        ];
-        let kind = *kinds.get((id & KIND_MASK) as usize)?;
-        let index = (id >> KIND_BITS).checked_sub(1);
-        let places = self.places.get(kind as usize)?;
-        Some((
-            kind,
-            index.and_then(|index| places.get(index as usize).copied()),
-        ))
-    }
-}
-
 impl VmState {
     /// The state of a machine that has not started.
     pub fn new(setup: VmSetup, limits: StoreLimits) -> VmState {
@@ -183,7 +95,7 @@ impl VmState {
         VmState {
             random: Random::new(setup.seed, thread, u64::from(setup.id.life)),
             setup,
-            world: Box::default(),
+            process: Box::default(),
             memory: None,
             malloc: None,
             limits,
@@ -205,19 +117,19 @@ impl VmState {
         }
     }
 
-    /// Takes the world over for a callback of `owner`; gives what to restore after it.
-    pub fn enter(&mut self, world: &mut Box<World>, owner: Owner) -> (Owner, Option<Owner>) {
-        std::mem::swap(&mut self.world, world);
+    /// Takes the process over for a callback of `owner`; gives what to restore after it.
+    pub fn enter(&mut self, process: &mut Box<Process>, owner: Owner) -> (Owner, Option<Owner>) {
+        std::mem::swap(&mut self.process, process);
         let before = (self.current, self.effective);
         self.current = owner;
         self.effective = None;
         before
     }
 
-    /// Gives the world back.
-    pub fn leave(&mut self, world: &mut Box<World>, before: (Owner, Option<Owner>)) {
+    /// Gives the process back.
+    pub fn leave(&mut self, process: &mut Box<Process>, before: (Owner, Option<Owner>)) {
         (self.current, self.effective) = before;
-        std::mem::swap(&mut self.world, world);
+        std::mem::swap(&mut self.process, process);
     }
 
     /// The context that hostcalls act on.
@@ -274,24 +186,24 @@ impl VmState {
     /// Starts a root context's timer anew, if it ticks.
     fn arm(&mut self, root: u32) {
         let context = self.roots.get_mut(&root);
-        arm(context, &mut self.world, self.setup.id, root);
+        arm(context, &mut self.process, self.setup.id, root);
     }
 
-    /// The same outside a callback, where the world is with the host.
-    pub fn arm_outside(&mut self, world: &mut World, root: u32) {
-        arm(self.roots.get_mut(&root), world, self.setup.id, root);
+    /// The same outside a callback, where the process is with the host.
+    pub fn arm_outside(&mut self, process: &mut Process, root: u32) {
+        arm(self.roots.get_mut(&root), process, self.setup.id, root);
     }
 
     /// Stops a root context's timer.
-    pub fn disarm(&mut self, world: &mut World, root: u32) {
+    pub fn disarm(&mut self, process: &mut Process, root: u32) {
         let key = self.roots.get_mut(&root).and_then(|root| root.timer.take());
-        key.into_iter().for_each(|key| world.timers.remove(key));
+        key.into_iter().for_each(|key| process.timers.remove(key));
     }
 
     /// A trap inside a hostcall: the machine has failed, though the guest goes on.
     pub fn fail_inside(&mut self, function: &str, error: &wasmtime::Error) {
         let text = traps::text(function, error);
-        self.world
+        self.process
             .log(self.setup.id.thread, LogLevel::Error, text.clone());
         self.failed = true;
         self.failure.get_or_insert(text);
@@ -312,19 +224,19 @@ impl VmState {
     }
 }
 
-fn arm(context: Option<&mut Root>, world: &mut World, vm: VmId, root: u32) {
+fn arm(context: Option<&mut Root>, process: &mut Process, vm: VmId, root: u32) {
     let Some(context) = context else {
         return;
     };
     if let Some(key) = context.timer.take() {
-        world.timers.remove(key);
+        process.timers.remove(key);
     }
     if context.tick_ms > 0 {
         let period = Duration::from_millis(u64::from(context.tick_ms));
         context.timer = Some(
-            world
+            process
                 .timers
-                .add(world.now + period, Task::Tick { vm, root }),
+                .add(process.now + period, Task::Tick { vm, root }),
         );
     }
 }

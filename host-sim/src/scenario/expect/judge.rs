@@ -127,7 +127,7 @@ impl<'a> Judge<'a> {
             }
             Subject::Memory(Memory::SharedNames) => Some(world.host.shared_data().names() as f64),
             Subject::Memory(Memory::SharedBytes) => Some(world.host.shared_data().bytes() as f64),
-            Subject::Memory(Memory::Machine) => Some(world.host.machine_bytes() as f64),
+            Subject::Memory(Memory::Machine) => Some(world.host.vm_bytes() as f64),
             Subject::Amplification(cluster) => {
                 let metric = UpstreamMetric::Requests;
                 let attempts = upstream(metric, cluster.as_deref(), record, tally);

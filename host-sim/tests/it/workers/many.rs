@@ -66,7 +66,7 @@ fn ten_thousand_policies_load_in_linear_time_and_cost_a_request_nothing() {
         );
         requests.push(fuel_per_request(&mut proxy));
         if policies == POLICIES {
-            let bytes = proxy.proxy.host.machine_bytes();
+            let bytes = proxy.proxy.host.vm_bytes();
             assert!(bytes < 64 << 20, "{bytes} bytes");
             // An update of all finds the circuit as it was, and costs no more.
             proxy.fail(0, 5);
@@ -155,13 +155,13 @@ fn keys_invented_under_many_policies_stay_within_the_total_and_change_nothing_fo
         // The open circuit stays open, and who is served is served.
         assert!(!serve(&mut proxy, 7, "victim", "200"), "{number}");
         assert!(serve(&mut proxy, 8, "regular", "200"), "{number}");
-        let bytes = proxy.proxy.host.machine_bytes();
+        let bytes = proxy.proxy.host.vm_bytes();
         assert!(bytes <= MACHINE_BYTES_MAX, "{bytes} bytes after {number}");
         if number == INVENTED / 2 {
             flat = bytes;
         }
     }
-    let grown = proxy.proxy.host.machine_bytes() - flat;
+    let grown = proxy.proxy.host.vm_bytes() - flat;
     assert!(grown <= SLACK_BYTES_MAX, "{flat} and {grown} bytes");
     // A circuit that is not open yet counts on while strangers pass by.
     for _ in 0..2 {

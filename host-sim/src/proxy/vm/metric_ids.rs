@@ -1,0 +1,41 @@
+//! The numbers by which a guest names metrics.
+
+use crate::proxy::process::metrics::MetricKind;
+
+/// The machine's numbers for metrics; two definitions of one name give two.
+#[derive(Debug, Default)]
+pub(crate) struct MetricIds {
+    places: [Vec<usize>; 3],
+}
+
+/// Ids of metrics and tokens of calls carry their kind in the two lowest bits.
+pub(super) const KIND_BITS: u32 = 2;
+const KIND_MASK: u32 = 3;
+
+impl MetricIds {
+    /// A new id for the metric at `place`.
+    pub fn add(&mut self, kind: MetricKind, place: usize) -> u32 {
+        let Some(places) = self.places.get_mut(kind as usize) else {
+            return 0;
+        };
+        places.push(place);
+        let count = u32::try_from(places.len()).unwrap_or(u32::MAX);
+        (count << KIND_BITS) | kind as u32
+    }
+
+    /// What an id names; the inner absence means an id that was not given out.
+    pub fn place(&self, id: u32) -> Option<(MetricKind, Option<usize>)> {
+        let kinds = [
+            MetricKind::Counter,
+            MetricKind::Gauge,
+            MetricKind::Histogram,
+        ];
+        let kind = *kinds.get((id & KIND_MASK) as usize)?;
+        let index = (id >> KIND_BITS).checked_sub(1);
+        let places = self.places.get(kind as usize)?;
+        Some((
+            kind,
+            index.and_then(|index| places.get(index as usize).copied()),
+        ))
+    }
+}
