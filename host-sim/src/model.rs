@@ -1,16 +1,17 @@
-//! The world around the proxy: clients, routes, upstreams and what goes wrong.
+//! The world around the proxy: clients, routes, upstreams and faults.
 //!
-//! [`world::World`] plays all of it against a [`Host`](crate::proxy::Host). The parts
-//! know nothing of the host, and each is a state machine of its own: [`rate`] says when
-//! the next call comes, [`upstream`] what becomes of an attempt, [`retry`] whether
-//! there is another.
+//! [`world::World`] plays all of it against a [`Host`](crate::proxy::Host). The parts do not
+//! use the host, and each is a state machine of its own: [`rate`] decides when the next call
+//! arrives, [`upstream`] what happens to an attempt, [`retry`] whether there is another.
 
-pub mod answers;
 pub mod client;
 pub mod distribution;
 pub mod exchange;
 pub mod fault;
+pub mod keys;
+pub mod parts;
 pub mod rate;
+pub mod response;
 pub mod retry;
 pub mod route;
 pub mod spec;

@@ -13,7 +13,7 @@ use crate::command::Failure;
 use crate::command::module::ModuleArgument;
 use crate::command::run::print;
 use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
-use crate::model::world::{Plan, Watcher, World};
+use crate::model::world::{Plan, Observer, World};
 use crate::proxy::Module;
 use crate::proxy::{FailurePolicy, Host, Plugin, Setup};
 use crate::scenario::play::PlayError;
@@ -186,7 +186,7 @@ fn steady(requests: u64) -> Plan {
 
 struct Nobody;
 
-impl Watcher for Nobody {
+impl Observer for Nobody {
     fn mark(&mut self, _: usize, _: &World) {}
     fn progress(&mut self, _: Time) {}
 }

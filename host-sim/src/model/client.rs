@@ -1,4 +1,4 @@
-//! Groups of clients, and services that are clients of others.
+//! Groups of clients, and services that call others.
 
 use std::rc::Rc;
 
@@ -12,14 +12,13 @@ use crate::sim::clock::Time;
 use crate::sim::rng::{Rng, Seed};
 use crate::sim::span::Span;
 
-/// A group of clients that are alike.
+/// A group of clients with the same behaviour.
 ///
-/// When calls come, what they are, how long clients think and how they back off are
-/// drawn apart: a policy that changes how many are retried leaves what is asked, and
-/// when, as it was.
+/// Arrivals, contents and backoffs are drawn from separate random streams, so a policy that
+/// changes the number of retries does not change which requests arrive, and when.
 pub struct Source {
     pub name: String,
-    pub kind: Kind,
+    pub mode: ArrivalMode,
     pub kinds: Vec<RequestKind>,
     weights: u64,
     pub from: Time,
@@ -32,49 +31,49 @@ pub struct Source {
     backoffs: Rng,
 }
 
-/// How calls come.
-pub enum Kind {
+/// When calls are made.
+pub enum ArrivalMode {
+    /// At a given rate.
     Open(Pace),
-    Closed {
-        clients: u32,
-        think: Distribution,
-    },
-    /// Whenever a service needs another one.
+    /// By a fixed number of clients, each after its think time.
+    Closed { clients: u32, think: Distribution },
+    /// Whenever a request of the service needs another service.
     Service,
 }
 
 /// One kind of request that a group sends.
 pub struct RequestKind {
     pub template: Template,
-    /// The route that all of them take, if they are all alike; outer none: look it up.
+    /// The route of all of them, if they are constant. The outer `None` means that it is looked up
+    /// for each request.
     pub picked: Option<Option<Picked>>,
-    /// How long its client waits, if not as the others of its group.
+    /// How long the client waits, if it differs from the group's timeout.
     pub timeout: Option<Span>,
     /// The sum of the weights up to this one.
     upto: u64,
 }
 
 impl Source {
-    /// Group number `place` of a scenario that takes `duration`.
+    /// Creates group `number` of a scenario of length `duration`.
     ///
     /// # Errors
     ///
-    /// A placeholder that means nothing.
+    /// If a request has an unknown placeholder.
     pub fn new(
-        place: usize,
+        number: usize,
         spec: &Traffic,
         duration: Span,
         seed: Seed,
     ) -> Result<Source, BadPlaceholder> {
         let to = spec.to.map_or(duration, |to| to.min(duration));
-        let kind = match spec.clients {
-            Some(clients) => Kind::Closed {
+        let mode = match spec.clients {
+            Some(clients) => ArrivalMode::Closed {
                 clients,
                 think: spec.think.into(),
             },
             None => {
                 let rate = spec.rate.unwrap_or(0.0);
-                Kind::Open(Pace::new(rate, &spec.steps, spec.arrivals, spec.from))
+                ArrivalMode::Open(Pace::new(rate, &spec.steps, spec.arrivals, spec.from))
             }
         };
         let mut weights = 0;
@@ -86,27 +85,27 @@ impl Source {
         let split = |what| seed.split(&format!("traffic/{}/{what}", spec.name));
         Ok(Source {
             name: spec.name.clone(),
-            kind,
+            mode,
             kinds,
             weights,
             from: Time::ZERO + spec.from,
             to: Time::ZERO + to,
             timeout: spec.timeout,
             retry: spec.retry.clone(),
-            address: format!("10.1.{place}.1:40000").into(),
+            address: format!("10.1.{number}.1:40000").into(),
             arrivals: split("arrivals"),
             contents: split("contents"),
             backoffs: split("backoffs"),
         })
     }
 
-    /// The service of cluster number `place`, which calls others.
+    /// Creates the source of a service that calls others. `number` is its cluster.
     ///
     /// # Errors
     ///
-    /// A placeholder that means nothing.
+    /// If the call has an unknown placeholder.
     pub fn service(
-        place: usize,
+        number: usize,
         name: &str,
         calls: &Calls,
         seed: Seed,
@@ -114,37 +113,37 @@ impl Source {
         let split = |what| seed.split(&format!("cluster/{name}/calls/{what}"));
         Ok(Source {
             name: name.into(),
-            kind: Kind::Service,
+            mode: ArrivalMode::Service,
             kinds: vec![RequestKind::new(&calls.into(), 1)?],
             weights: 1,
             from: Time::ZERO,
             to: Time::ZERO,
             timeout: calls.timeout,
             retry: None,
-            address: format!("10.2.{place}.1:40000").into(),
+            address: format!("10.2.{number}.1:40000").into(),
             arrivals: split("arrivals"),
             contents: split("contents"),
             backoffs: split("backoffs"),
         })
     }
 
-    /// When the next call of an open loop comes, if one does.
+    /// Returns when the next call of an open loop arrives. `None` if there is none left.
     pub fn next_arrival(&mut self) -> Option<Time> {
-        match &mut self.kind {
-            Kind::Open(pace) => pace.next(&mut self.arrivals).filter(|at| *at < self.to),
-            Kind::Closed { .. } | Kind::Service => None,
+        match &mut self.mode {
+            ArrivalMode::Open(pace) => pace.next(&mut self.arrivals).filter(|at| *at < self.to),
+            ArrivalMode::Closed { .. } | ArrivalMode::Service => None,
         }
     }
 
-    /// How long a client of a closed loop thinks.
+    /// Draws the think time of a client of a closed loop.
     pub fn think(&mut self) -> Span {
-        match &self.kind {
-            Kind::Closed { think, .. } => think.draw(&mut self.arrivals),
-            Kind::Open(_) | Kind::Service => Span::ZERO,
+        match &self.mode {
+            ArrivalMode::Closed { think, .. } => think.draw(&mut self.arrivals),
+            ArrivalMode::Open(_) | ArrivalMode::Service => Span::ZERO,
         }
     }
 
-    /// Draws the kind of a request: its place.
+    /// Draws the kind of a request, as its index.
     pub fn draw_kind(&mut self) -> usize {
         match self.kinds.len() {
             0 | 1 => 0,
@@ -155,20 +154,20 @@ impl Source {
         }
     }
 
-    /// The headers of request `number`, which is of the kind at `kind`.
+    /// Returns the headers of request `number`, which is of kind `kind`.
     pub fn headers(&mut self, kind: usize, number: u64) -> HeaderMap {
         let kind = self.kinds.get(kind);
         let headers = kind.map(|kind| kind.template.headers(number, &mut self.contents));
         headers.unwrap_or_default()
     }
 
-    /// Draws one of so many workers, which has the connection of the next call.
+    /// Draws the worker that has the connection of the next call.
     pub fn draw_worker(&mut self, workers: u64) -> usize {
         self.arrivals.below(workers) as usize
     }
 
-    /// How long a client waits before it sends a call for the time `tries` + 1; none if it
-    /// does not.
+    /// Returns how long a client waits before it retries a call for the `tries`-th time. `None` if
+    /// it does not.
     pub fn backoff(&mut self, tries: u32, retry_after: Option<u64>) -> Option<Span> {
         let retry = self.retry.as_ref().filter(|retry| tries <= retry.max)?;
         let limit = retry.backoff.base.as_ns().checked_shl(tries - 1);

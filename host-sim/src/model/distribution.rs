@@ -1,7 +1,7 @@
-//! Durations that are drawn.
+//! Random durations.
 //!
-//! By the `libm` crate and not the platform's mathematics: the same seed has to give
-//! the same run on every machine, and C libraries differ in the last bit.
+//! Uses the `libm` crate instead of the platform's math library: the same seed must give the
+//! same run on every machine, and C libraries differ in the last bit.
 
 use crate::model::spec::{Latency, Shape};
 use crate::sim::rng::Rng;
@@ -10,7 +10,7 @@ use crate::sim::span::Span;
 /// The 99th percentile of the standard normal distribution.
 const NORMAL_P99: f64 = 2.326_347_874_040_841;
 
-/// A [`Latency`] made ready to draw from.
+/// A [`Latency`] prepared for drawing.
 #[derive(Clone, Copy, Debug)]
 pub enum Distribution {
     Constant(Span),
@@ -20,15 +20,15 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// One duration.
+    /// Draws a duration.
     pub fn draw(&self, rng: &mut Rng) -> Span {
         match *self {
             Distribution::Constant(span) => span,
             Distribution::Uniform { min_ns, range_ns } => {
                 Span::from_ns(min_ns + rng.below(range_ns.saturating_add(1)))
             }
-            Distribution::Exponential { mean_ns } => whole(mean_ns * rng.exponential()),
-            Distribution::Lognormal { mu, sigma } => whole(libm::exp(mu + sigma * rng.normal())),
+            Distribution::Exponential { mean_ns } => capped(mean_ns * rng.exponential()),
+            Distribution::Lognormal { mu, sigma } => capped(libm::exp(mu + sigma * rng.normal())),
         }
     }
 }
@@ -54,10 +54,10 @@ impl From<Latency> for Distribution {
     }
 }
 
-/// A day: what is drawn longer than that is no latency any more.
+/// One day. Caps the tail of a distribution, so times cannot overflow.
 const MAX_NS: f64 = 86_400e9;
 
-fn whole(ns: f64) -> Span {
+fn capped(ns: f64) -> Span {
     Span::from_ns(ns.min(MAX_NS) as u64)
 }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lognormal_latency_has_the_median_and_the_p99_that_were_asked_for() {
+    fn a_lognormal_latency_has_the_given_median_and_p99() {
         let (median, p99) = (Span::from_ms(20), Span::from_ms(200));
         let draws = sorted(Shape::Lognormal { median, p99 });
         about(draws[10_000], 20.0);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uniform_latency_stays_between_its_ends() {
+    fn a_uniform_latency_stays_within_its_bounds() {
         let (min, max) = (Span::from_ms(10), Span::from_ms(30));
         let draws = sorted(Shape::Uniform { min, max });
         assert!(draws[0] >= min && draws[19_999] <= max);

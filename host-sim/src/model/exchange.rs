@@ -1,40 +1,40 @@
-//! One request on its way: where it is, and what it waits for.
+//! One request in flight: its phase, and what it waits for.
 
 use std::rc::Rc;
 
 use crate::headers::HeaderMap;
+use crate::model::keys::CallKey;
 use crate::model::retry::Plan;
 use crate::model::route::Picked;
 use crate::model::timeouts::StreamLimits;
 use crate::model::upstream::JobKey;
-use crate::model::world::CallKey;
 use crate::proxy::StreamId;
 use crate::sim::clock::Time;
 
-/// One request, from the client's first byte to the last of the answer.
+/// One request, from its first byte to the last byte of the response.
 pub struct Exchange {
     pub stream: StreamId,
     /// Counted from 1 over the run.
     pub request: u64,
     pub caller: Caller,
-    /// Who sends it, and which of its kinds it is.
+    /// Index of the source that sends it, and of its kind there.
     pub source: usize,
     pub kind: usize,
     pub grpc: bool,
-    /// Whether its headers say that it is a gRPC call.
+    /// Whether its content type is gRPC's.
     pub claims_grpc: bool,
-    /// Whether the answer has no body.
+    /// Whether the response has no body.
     pub head: bool,
-    /// Whether the client has sent all of the request.
+    /// Whether the client has sent the whole request.
     pub sent: bool,
-    /// When the router had all of the request; none before.
+    /// When the router had the whole request. `None` until then.
     pub complete_at: Option<Time>,
     /// Limits of the whole stream.
     pub limits: StreamLimits,
     /// When it began.
     pub began: Time,
     pub picked: Option<Picked>,
-    /// Its headers behind the filter, if a service looks at them.
+    /// The headers as the filter left them, if the service forwards some of them.
     pub headers: Option<HeaderMap>,
     pub plan: Option<Plan>,
     pub attempts: u32,
@@ -44,14 +44,15 @@ pub struct Exchange {
     pub phase: Phase,
     pub deadlines: Deadlines,
     pub seen: Seen,
-    /// Chunks of the body that the client has yet to send.
+    /// Number of body chunks that the client has not sent yet.
     pub chunks_left: u32,
-    /// The details that the router gave its answer; an answer with others is the filter's.
-    pub told: Option<Rc<str>>,
+    /// The details that the router gave the response. If they differ at the end, the filter made
+    /// the response.
+    pub router_details: Option<Rc<str>>,
 }
 
 impl Exchange {
-    /// A request that its caller begins to send `now`.
+    /// Creates a request that begins `now`.
     pub fn new(
         stream: StreamId,
         request: u64,
@@ -82,40 +83,40 @@ impl Exchange {
             deadlines: Deadlines::new(patience),
             seen: Seen::default(),
             chunks_left: 0,
-            told: None,
+            router_details: None,
         }
     }
 }
 
-/// Who waits for the answer.
+/// Who waits for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     Client(CallKey),
-    /// A service, which needs it for this job.
+    /// A service, for one of its jobs.
     Service {
         cluster: usize,
         job: JobKey,
     },
 }
 
-/// How far a request is.
+/// The progress of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The filter has it.
     Filter,
-    /// An attempt is on its way, perhaps before all of the request has come.
+    /// An attempt is in flight. The request may still be incomplete.
     Trying,
-    /// The next attempt waits.
+    /// A retry waits for its backoff.
     BackingOff,
-    /// The answer's headers went to the filter, the rest has not come.
-    Answering,
-    /// All of the answer went to the filter.
-    Answered,
-    /// The filter answers by itself: what the upstream says is not wanted any more.
-    Overruled,
+    /// The filter has the response headers, but not the whole response.
+    Streaming,
+    /// The filter has the whole response.
+    Done,
+    /// The filter has sent its own response, and the upstream's is discarded.
+    Replaced,
 }
 
-/// What the client has seen of the answer.
+/// What the client has seen of the response.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     pub status: u16,
@@ -124,11 +125,10 @@ pub struct Seen {
     pub retry_after: Option<u64>,
 }
 
-/// The times at which somebody loses patience.
+/// The time limits of a request.
 ///
-/// Only the earliest is in the queue of events, and none while an answer is known to
-/// come before it. So a request that goes well, as most do, costs no event for the
-/// time-outs that it never meets.
+/// Only the earliest is in the event queue, and none while an upstream event is known to come
+/// before it. So a request without failures, as most are, costs no event for its timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     /// `max_stream_duration` of the route, or `grpc-timeout`.
@@ -140,17 +140,17 @@ pub struct Deadlines {
     pub attempt: Time,
     pub backoff: Time,
     pub patience: Time,
-    /// When something comes from the upstream, if that is known.
+    /// The time of the next upstream event, if that is known.
     pub known: Time,
-    /// The earliest that is in the queue.
+    /// The earliest deadline in the queue.
     pub armed: Time,
 }
 
-/// A deadline that is not.
+/// The deadline that never passes.
 pub const NEVER: Time = Time::from_ns(u64::MAX);
 
 impl Deadlines {
-    /// None yet but the client's patience.
+    /// Creates the deadlines of a new request: only the caller's patience.
     pub fn new(patience: Time) -> Deadlines {
         Deadlines {
             duration: NEVER,
@@ -165,7 +165,7 @@ impl Deadlines {
         }
     }
 
-    /// The earliest of them.
+    /// Returns the earliest deadline.
     pub fn earliest(&self) -> Time {
         let attempt = self.per_try.min(self.attempt);
         let router = self.route.min(attempt).min(self.backoff);
@@ -173,22 +173,22 @@ impl Deadlines {
         router.min(stream).min(self.patience)
     }
 
-    /// The router is done.
+    /// Clears the deadlines of the router.
     pub fn drop_router(&mut self) {
         self.route = NEVER;
         self.backoff = NEVER;
         self.drop_attempt();
     }
 
-    /// The attempt is over.
+    /// Clears the deadlines of the attempt.
     pub fn drop_attempt(&mut self) {
         self.per_try = NEVER;
         self.attempt = NEVER;
         self.known = NEVER;
     }
 
-    /// The time at which an event is to be put into the queue, if one is to be: the earliest
-    /// deadline, unless something known comes before it or there is already one.
+    /// Returns the time for which to queue a deadline event. `None` if an event for the earliest
+    /// deadline is queued already, or if an upstream event comes before it.
     pub fn arm(&mut self) -> Option<Time> {
         let earliest = self.earliest();
         let needed = earliest < self.armed && earliest < self.known;
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_earlier_deadline_is_armed_again() {
+    fn only_an_earlier_deadline_is_queued_again() {
         let at = Time::from_ms;
         let mut deadlines = Deadlines::new(at(100));
         deadlines.known = at(20);

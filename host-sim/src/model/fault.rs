@@ -1,18 +1,18 @@
-//! What is wrong with a cluster at the moment.
+//! The faults of a cluster that are in effect.
 
 use crate::model::distribution::Distribution;
+use crate::model::response::{GrpcPlace, Response, UpstreamEvent};
 use crate::model::spec::{self, FaultKind};
-use crate::model::upstream::{Answer, GrpcPlace, Reply};
 use crate::sim::rng::Rng;
 use crate::sim::span::Span;
 
-/// The faults that hold now, in the order of the scenario.
+/// The faults in effect, in the order of the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Vec<Active>);
 
 #[derive(Clone, Debug)]
 struct Active {
-    /// Its place in the scenario.
+    /// Its index in the scenario.
     number: usize,
     share_bp: u32,
     effect: Effect,
@@ -41,7 +41,7 @@ enum Failure {
 }
 
 impl Faults {
-    /// The scenario's fault `number` begins.
+    /// Begins the scenario's fault `number`.
     pub fn begin(&mut self, number: usize, fault: &spec::Fault) {
         let share_bp = fault.share.as_bp();
         let effect = Effect::from(&fault.fault);
@@ -56,24 +56,24 @@ impl Faults {
         );
     }
 
-    /// The scenario's fault `number` is over.
+    /// Ends the scenario's fault `number`.
     pub fn end(&mut self, number: usize) {
         self.0.retain(|active| active.number != number);
     }
 
-    /// Whether there is no healthy endpoint.
+    /// Returns whether the cluster has no healthy endpoint.
     pub fn unhealthy(&self) -> bool {
         let unhealthy = |active: &Active| matches!(active.effect, Effect::Unhealthy);
         self.0.iter().any(unhealthy)
     }
 
-    /// Whether its name cannot be resolved.
+    /// Returns whether the host name cannot be resolved.
     pub fn unresolved(&self) -> bool {
         let unresolved = |active: &Active| matches!(active.effect, Effect::Unresolved);
         self.0.iter().any(unresolved)
     }
 
-    /// How many requests it works on at once, where a fault says so.
+    /// Returns the lowest capacity that a fault sets, if any does.
     pub fn capacity(&self) -> Option<u32> {
         let limit = |active: &Active| match active.effect {
             Effect::Capacity(limit) => Some(limit),
@@ -87,7 +87,7 @@ impl Faults {
         self.draws(rng, |effect| matches!(effect, Effect::Refuse))
     }
 
-    /// Draws whether no connection is made.
+    /// Draws whether a connection attempt times out.
     pub fn unreachable(&self, rng: &mut Rng) -> bool {
         self.draws(rng, |effect| matches!(effect, Effect::Unreachable))
     }
@@ -99,17 +99,17 @@ impl Faults {
 
     fn draws(&self, rng: &mut Rng, wanted: impl Fn(Effect) -> bool) -> bool {
         let mut active = self.0.iter().filter(|active| wanted(active.effect));
-        active.any(|active| active.befalls(rng))
+        active.any(|active| active.applies(rng))
     }
 
-    /// Draws how long a request takes; `usual` without a fault.
+    /// Draws the latency of a request: `usual`, changed by the faults.
     pub fn latency(&self, usual: Distribution, rng: &mut Rng) -> Span {
         let mut distribution = usual;
         let mut factor = 1.0;
         for active in &self.0 {
             match active.effect {
-                Effect::Latency(other) if active.befalls(rng) => distribution = other,
-                Effect::Slower(times) if active.befalls(rng) => factor *= times,
+                Effect::Latency(other) if active.applies(rng) => distribution = other,
+                Effect::Slower(times) if active.applies(rng) => factor *= times,
                 _ => {}
             }
         }
@@ -120,17 +120,22 @@ impl Faults {
         }
     }
 
-    /// Draws how a request ends, `usual` being the answer of a healthy service; none if it
-    /// never does.
-    pub fn reply(&self, usual: &spec::Answer, grpc: bool, rng: &mut Rng) -> Option<Reply> {
+    /// Draws the first event of a request. `usual` is the response of a healthy service.
+    /// `None` if the request hangs.
+    pub fn event(
+        &self,
+        usual: &spec::Response,
+        grpc: bool,
+        rng: &mut Rng,
+    ) -> Option<UpstreamEvent> {
         for active in &self.0 {
             if let Effect::Fail(failure) = active.effect
-                && active.befalls(rng)
+                && active.applies(rng)
             {
-                return failure.reply(usual, grpc);
+                return failure.event(usual, grpc);
             }
         }
-        Some(Reply::Answer(Answer {
+        Some(UpstreamEvent::Response(Response {
             status: usual.status,
             grpc: grpc.then_some((usual.grpc_status, GrpcPlace::Trailers)),
             complete: usual.body_time == Span::ZERO,
@@ -140,15 +145,15 @@ impl Faults {
 }
 
 impl Active {
-    fn befalls(&self, rng: &mut Rng) -> bool {
+    fn applies(&self, rng: &mut Rng) -> bool {
         self.share_bp >= 10_000 || rng.below(10_000) < u64::from(self.share_bp)
     }
 }
 
 impl Failure {
-    fn reply(self, usual: &spec::Answer, grpc: bool) -> Option<Reply> {
-        let answer = |status, grpc, complete| {
-            Reply::Answer(Answer {
+    fn event(self, usual: &spec::Response, grpc: bool) -> Option<UpstreamEvent> {
+        let response = |status, grpc, complete| {
+            UpstreamEvent::Response(Response {
                 status,
                 grpc,
                 complete,
@@ -156,12 +161,12 @@ impl Failure {
             })
         };
         Some(match self {
-            Failure::Status(status) => answer(status, None, true),
-            Failure::Grpc(status, place) => answer(200, Some((status, place)), true),
-            Failure::Reset => Reply::Reset,
+            Failure::Status(status) => response(status, None, true),
+            Failure::Grpc(status, place) => response(200, Some((status, place)), true),
+            Failure::Reset => UpstreamEvent::Reset,
             Failure::Break => {
                 let status = grpc.then_some((usual.grpc_status, GrpcPlace::Trailers));
-                answer(usual.status, status, false)
+                response(usual.status, status, false)
             }
             Failure::Hang => return None,
         })

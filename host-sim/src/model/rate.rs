@@ -1,31 +1,30 @@
-//! Open-loop arrivals: when the next call comes.
+//! Open-loop arrivals: when the next call arrives.
 //!
-//! The rate is a line with corners (constant, jumping, ramping), and the next arrival
-//! is where the area under it has grown by the next draw: 1 for constant arrivals, an
-//! exponential number for Poisson ones. Thinning would be the shorter code, but its
-//! draws depend on the highest rate, so that one more peak at the end of a scenario
-//! would change all traffic before it.
+//! The rate is a piecewise linear function of time (constant, steps, ramps). The next arrival is
+//! where the area under it has grown by the next draw: 1 for constant arrivals, an exponential
+//! number for Poisson arrivals. Thinning would be shorter, but its draws depend on the highest
+//! rate, so a new peak at the end of a scenario would change all traffic before it.
 
 use crate::model::spec::{Arrivals, Step};
 use crate::sim::clock::Time;
 use crate::sim::rng::Rng;
 use crate::sim::span::Span;
 
-/// The calls of one open loop.
+/// The arrivals of one open loop.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    pieces: Vec<Piece>,
+    segments: Vec<Segment>,
     arrivals: Arrivals,
-    /// The piece that the last arrival lay in.
-    place: usize,
-    /// The last arrival, in seconds; kept apart from the clock, whose nanoseconds would
-    /// round each step.
+    /// Index of the segment with the last arrival.
+    index: usize,
+    /// The last arrival, in seconds. Not in nanoseconds like the clock, which would round each
+    /// step.
     at: f64,
 }
 
-/// A stretch of time in which the rate moves evenly. Times in seconds, rates per second.
+/// A stretch of time in which the rate is linear. Times in seconds, rates per second.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct Segment {
     from: f64,
     to: f64,
     rate: f64,
@@ -34,18 +33,18 @@ struct Piece {
 }
 
 impl Pace {
-    /// Calls from `from` on at `rate` per second, changed by `steps`, which are in the order
-    /// of their times.
+    /// Creates arrivals from `from` on at `rate` per second, changed by `steps`, which are sorted
+    /// by time.
     pub fn new(rate: f64, steps: &[Step], arrivals: Arrivals, from: Span) -> Pace {
-        let mut pieces = Vec::new();
+        let mut segments = Vec::new();
         let mut rate = rate;
         let mut at = 0.0;
         for step in steps {
             let (begin, ramp) = (step.at.as_seconds(), step.ramp.as_seconds());
-            pieces.push(Piece::level(at, begin, rate));
+            segments.push(Segment::level(at, begin, rate));
             if ramp > 0.0 {
                 let slope = (step.rate - rate) / ramp;
-                pieces.push(Piece {
+                segments.push(Segment {
                     from: begin,
                     to: begin + ramp,
                     rate,
@@ -55,42 +54,42 @@ impl Pace {
             at = begin + ramp;
             rate = step.rate;
         }
-        pieces.push(Piece::level(at, f64::INFINITY, rate));
+        segments.push(Segment::level(at, f64::INFINITY, rate));
         let at = from.as_seconds();
         Pace {
-            pieces,
+            segments,
             arrivals,
-            place: 0,
+            index: 0,
             at,
         }
     }
 
-    /// The next arrival, none if the rate stays at zero.
+    /// Returns the next arrival. `None` if the rate stays at zero.
     pub fn next(&mut self, rng: &mut Rng) -> Option<Time> {
         let mut area = match self.arrivals {
             Arrivals::Poisson => rng.exponential(),
             Arrivals::Constant => 1.0,
         };
-        while let Some(piece) = self.pieces.get(self.place) {
-            let from = self.at.max(piece.from);
-            let rate = piece.rate + piece.slope * (from - piece.from);
-            let rest = piece.to - from;
-            // An endless piece at rate zero would have an area that is no number.
-            let rest_area = match rate > 0.0 || piece.slope != 0.0 {
-                true => rest * (rate + 0.5 * piece.slope * rest),
+        while let Some(segment) = self.segments.get(self.index) {
+            let from = self.at.max(segment.from);
+            let rate = segment.rate + segment.slope * (from - segment.from);
+            let rest = segment.to - from;
+            // An endless segment at rate zero would have an area of infinity times zero, a NaN.
+            let rest_area = match rate > 0.0 || segment.slope != 0.0 {
+                true => rest * (rate + 0.5 * segment.slope * rest),
                 false => 0.0,
             };
-            if piece.slope == 0.0 && rate > 0.0 && (rest.is_infinite() || area < rest_area) {
+            if segment.slope == 0.0 && rate > 0.0 && (rest.is_infinite() || area < rest_area) {
                 return Some(self.arrive(from + area / rate));
             }
-            if piece.slope != 0.0 && area < rest_area {
-                let root = libm::sqrt(rate * rate + 2.0 * piece.slope * area);
-                // The form of the solution that does not divide by a slope near zero.
+            if segment.slope != 0.0 && area < rest_area {
+                let root = libm::sqrt(rate * rate + 2.0 * segment.slope * area);
+                // This form of the solution does not divide by a slope near zero.
                 return Some(self.arrive(from + 2.0 * area / (rate + root)));
             }
             area -= rest_area.max(0.0);
-            self.at = self.at.max(piece.to);
-            self.place += 1;
+            self.at = self.at.max(segment.to);
+            self.index += 1;
         }
         None
     }
@@ -101,9 +100,9 @@ impl Pace {
     }
 }
 
-impl Piece {
-    fn level(from: f64, to: f64, rate: f64) -> Piece {
-        Piece {
+impl Segment {
+    fn level(from: f64, to: f64, rate: f64) -> Segment {
+        Segment {
             from,
             to,
             rate,
@@ -130,7 +129,7 @@ mod tests {
         by_second
     }
 
-    /// An arrival that falls on the end of a second counts here or there.
+    /// Compares counts per second. Rounding may move an arrival into the next second.
     fn about(seen: &[u64], expected: &[u64]) {
         let near = |(seen, expected): (&u64, &u64)| seen.abs_diff(*expected) <= 1;
         assert!(
@@ -152,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_from_zero_begins() {
+    fn a_ramp_may_begin_at_zero() {
         let seen = arrivals(0.0, &[step(1, 100.0, 2)], Arrivals::Constant, 4);
         about(&seen, &[0, 25, 75, 100]);
     }
 
     #[test]
-    fn poisson_arrivals_have_their_rate_and_scatter() {
+    fn poisson_arrivals_have_the_given_rate_and_variance() {
         let seen = arrivals(100.0, &[], Arrivals::Poisson, 1000);
         let total: u64 = seen.iter().sum();
         assert!((99_000..101_000).contains(&total), "{total}");
@@ -171,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_is_no_arrival() {
+    fn rate_zero_has_no_arrivals() {
         assert_eq!(arrivals(0.0, &[], Arrivals::Poisson, 3), [0, 0, 0]);
     }
 
     #[test]
-    fn a_later_step_leaves_the_traffic_before_it_as_it_was() {
+    fn a_step_does_not_change_the_traffic_before_it() {
         let without = arrivals(50.0, &[], Arrivals::Poisson, 5);
         let with = arrivals(50.0, &[step(5, 5000.0, 0)], Arrivals::Poisson, 5);
         assert_eq!(without, with);

@@ -1,8 +1,8 @@
-//! Envoy's router retries: which failures, how often, after which wait.
+//! Envoy's router retries: which failures are retried, how often, and after which backoff.
 //!
-//! A route has a policy and the request's headers change it, as Envoy merges them:
-//! conditions are added, never taken away; the header for the number replaces the
-//! policy's, up or down, but only where there is a condition at all.
+//! Request headers change the route's policy as in Envoy. They add conditions and never remove
+//! any. The header for the number of retries replaces the policy's number, up or down, but only
+//! if there is a condition at all.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::model::spec;
 use crate::sim::rng::Rng;
 use crate::sim::span::Span;
 
-/// What is retried, as a set.
+/// A set of retry conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions(u16);
 
@@ -25,8 +25,8 @@ const RESET: u16 = 1 << 6;
 const RATE_LIMITED: u16 = 1 << 7;
 const RESET_BEFORE_REQUEST: u16 = 1 << 8;
 
-/// The words of `x-envoy-retry-on`. Two conditions of Envoy are not here:
-/// `retriable-headers`, and HTTP/3's.
+/// The words of `x-envoy-retry-on`. Two conditions of Envoy are not modelled:
+/// `retriable-headers`, and the one for HTTP/3.
 const HTTP_WORDS: [(&str, u16); 9] = [
     ("5xx", FIVE_XX),
     ("gateway-error", GATEWAY_ERROR),
@@ -39,8 +39,8 @@ const HTTP_WORDS: [(&str, u16); 9] = [
     ("reset-before-request", RESET_BEFORE_REQUEST),
 ];
 
-/// The words of `x-envoy-retry-grpc-on`, with the status that each is for. A route's
-/// policy takes both kinds.
+/// The words of `x-envoy-retry-grpc-on` and their gRPC status. A route's policy accepts words
+/// of both lists.
 const GRPC_WORDS: [(&str, u16, u32); 5] = [
     ("cancelled", 1 << 9, 1),
     ("deadline-exceeded", 1 << 10, 4),
@@ -49,7 +49,7 @@ const GRPC_WORDS: [(&str, u16, u32); 5] = [
     ("unavailable", 1 << 13, 14),
 ];
 
-/// Request headers that are for the router, which takes them off the request.
+/// Request headers that the router reads and removes.
 pub const HEADERS: [&str; 6] = [
     "x-envoy-retry-on",
     "x-envoy-retry-grpc-on",
@@ -60,12 +60,12 @@ pub const HEADERS: [&str; 6] = [
 ];
 
 impl Conditions {
-    /// The words of a route's policy.
+    /// Parses the conditions of a route's policy. Unknown words are ignored, as in Envoy.
     pub fn parse(text: &str) -> Conditions {
         Conditions(Conditions::http(text).0 | Conditions::grpc(text).0)
     }
 
-    /// Words that mean nothing.
+    /// Returns the unknown words in `text`.
     pub fn unknown(text: &str) -> impl Iterator<Item = &str> {
         words(text).filter(|word| Conditions::parse(word) == Conditions::default())
     }
@@ -93,7 +93,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// How an attempt failed without an answer.
+/// Why an attempt failed without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
     ConnectionFailure,
@@ -105,7 +105,7 @@ pub enum Reset {
     Overflow,
 }
 
-/// A route's policy, made ready.
+/// A route's parsed policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     conditions: Conditions,
@@ -116,27 +116,27 @@ pub struct Policy {
     max_ms: u64,
 }
 
-/// What is left of the retries of one request.
+/// The remaining retries of one request.
 #[derive(Clone, Debug)]
 pub struct Plan {
     conditions: Conditions,
     left: u32,
     statuses: Rc<[u16]>,
-    /// Zero for none.
+    /// Zero means no limit.
     pub per_try: Span,
-    /// From the end of the request to the end of the answer; zero for none.
+    /// Time from the end of the request to the end of the response. Zero means no limit.
     pub timeout: Span,
-    /// Whether the request had some of [`HEADERS`].
+    /// Whether the request had any of [`HEADERS`].
     pub had_headers: bool,
     next_ms: u64,
     max_ms: u64,
 }
 
 impl Policy {
-    /// From a route's words.
+    /// Parses a route's policy.
     pub fn new(spec: &spec::RetryPolicy) -> Policy {
         let base_ms = spec.base_interval.as_ms().max(1);
-        // Envoy: ten times the base, so that the wait stays reasonable.
+        // Envoy's default is ten times the base.
         let max_ms = spec
             .max_interval
             .map_or(base_ms * 10, |max| max.as_ms().max(base_ms));
@@ -150,7 +150,7 @@ impl Policy {
         }
     }
 
-    /// The policy for one request, merged with what its headers say. `timeout` is the route's.
+    /// Returns the policy for one request, merged with its headers. `timeout` is the route's.
     pub fn plan(&self, headers: &HeaderMap, timeout: Span) -> Plan {
         let mut plan = Plan {
             conditions: self.conditions,
@@ -190,7 +190,7 @@ impl Policy {
         {
             plan.left = retries;
         }
-        // Envoy ignores a time for one try that is no shorter than that for all.
+        // Envoy ignores a per-try timeout that is not shorter than the route's timeout.
         if plan.timeout > Span::ZERO && plan.per_try >= plan.timeout {
             plan.per_try = Span::ZERO;
         }
@@ -204,11 +204,11 @@ impl Plan {
         self.statuses = self.statuses.iter().copied().chain(added).collect();
     }
 
-    /// Whether an answer with this status is one to retry. `grpc` is a gRPC status in its
-    /// headers, `rate_limited` whether they have `x-envoy-ratelimited`.
-    pub fn wants_after_answer(&self, status: u16, grpc: Option<u32>, rate_limited: bool) -> bool {
+    /// Returns whether to retry a response with this status. `grpc` is the gRPC status in its
+    /// headers, `rate_limited` whether they contain `x-envoy-ratelimited`.
+    pub fn retries_response(&self, status: u16, grpc: Option<u32>, rate_limited: bool) -> bool {
         let on = self.conditions;
-        // A service that sheds load must not be asked again at once.
+        // Retrying a service that sheds load would add to the load.
         if rate_limited {
             return on.has(RATE_LIMITED);
         }
@@ -223,8 +223,8 @@ impl Plan {
             || grpc.is_some_and(|grpc| on.has(grpc_wanted(grpc)))
     }
 
-    /// Whether an attempt without an answer is one to retry.
-    pub fn wants_after_reset(&self, reset: Reset) -> bool {
+    /// Returns whether to retry an attempt without a response.
+    pub fn retries_reset(&self, reset: Reset) -> bool {
         let on = self.conditions;
         match reset {
             Reset::Overflow => false,
@@ -237,14 +237,14 @@ impl Plan {
         }
     }
 
-    /// Takes one of the retries; false if none is left.
+    /// Takes one retry. Returns false if none is left.
     pub fn take(&mut self) -> bool {
         let had = self.left > 0;
         self.left = self.left.saturating_sub(1);
         had
     }
 
-    /// How long to wait before the next try: anything below a limit that doubles.
+    /// Draws the backoff before the next attempt. Its bound doubles each time.
     pub fn backoff(&mut self, rng: &mut Rng) -> Span {
         let wait_ms = rng.below(self.next_ms);
         self.next_ms = (self.next_ms * 2).min(self.max_ms);
@@ -268,7 +268,7 @@ mod tests {
 
     fn tries(mut plan: Plan, status: u16) -> u32 {
         let mut tries = 1;
-        while plan.wants_after_answer(status, None, false) && plan.take() {
+        while plan.retries_response(status, None, false) && plan.take() {
             tries += 1;
         }
         tries
@@ -311,21 +311,21 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_says_rate_limited_is_retried_on_that_alone() {
-        assert!(!plan("5xx", 1, &[]).wants_after_answer(503, None, true));
-        assert!(plan("envoy-ratelimited", 1, &[]).wants_after_answer(429, None, true));
+    fn a_rate_limited_response_is_retried_only_by_its_own_condition() {
+        assert!(!plan("5xx", 1, &[]).retries_response(503, None, true));
+        assert!(plan("envoy-ratelimited", 1, &[]).retries_response(429, None, true));
     }
 
     #[test]
-    fn grpc_statuses_are_looked_at_in_headers() {
+    fn only_a_grpc_status_in_the_headers_is_retried() {
         let plan = plan("", 1, &[("x-envoy-retry-grpc-on", "unavailable")]);
-        assert!(plan.wants_after_answer(200, Some(14), false));
-        assert!(!plan.wants_after_answer(200, Some(13), false));
-        assert!(!plan.wants_after_answer(200, None, false));
+        assert!(plan.retries_response(200, Some(14), false));
+        assert!(!plan.retries_response(200, Some(13), false));
+        assert!(!plan.retries_response(200, None, false));
     }
 
     #[test]
-    fn resets_are_retried_by_their_kind() {
+    fn each_condition_retries_its_own_kinds_of_resets() {
         use Reset::{ConnectionFailure, ConnectionTermination, Overflow, PerTryTimeout};
         let rows = [
             (
@@ -351,13 +351,13 @@ mod tests {
                 PerTryTimeout,
                 Overflow,
             ];
-            all.retain(|reset| plan.wants_after_reset(*reset));
+            all.retain(|reset| plan.retries_reset(*reset));
             assert_eq!(all, expected, "{retry_on}");
         }
     }
 
     #[test]
-    fn waits_double_up_to_ten_times_the_base() {
+    fn backoffs_double_up_to_ten_times_the_base() {
         let mut plan = plan("5xx", 1, &[]);
         let mut rng = Seed(1).split("test");
         let mut limits = Vec::new();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_conditions_are_named() {
+    fn unknown_conditions_are_reported() {
         let unknown: Vec<_> = Conditions::unknown("5xx,6xx, internal,x").collect();
         assert_eq!(unknown, ["6xx", "x"]);
     }

@@ -8,7 +8,7 @@ use crate::model::spec::{self, Direct};
 use crate::model::timeouts::route_timeout;
 use crate::proxy::stream::info::RouteInfo;
 
-/// All routes, in the order in which they are tried.
+/// All routes, in matching order.
 pub struct Routes(Vec<Route>);
 
 /// One route.
@@ -24,21 +24,21 @@ enum Target {
     Direct(Rc<RouteInfo>),
 }
 
-/// What the table says about a request.
+/// The route of a request.
 #[derive(Clone)]
 pub struct Picked {
-    /// The route's place.
+    /// Index of the route.
     pub route: usize,
     pub info: Rc<RouteInfo>,
-    /// The cluster's place; none if there is no such cluster.
+    /// Index of the cluster. `None` if there is no such cluster.
     pub cluster: Option<usize>,
 }
 
-/// The name of the one virtual host.
+/// The name of the only virtual host.
 const VIRTUAL_HOST: &str = "all";
 
 impl Routes {
-    /// A table for clusters with these names.
+    /// Creates the table. `clusters` are the names of all clusters.
     pub fn new(specs: &[spec::Route], clusters: &[String]) -> Routes {
         let route = |spec: &spec::Route| Route {
             target: Target::new(spec, clusters),
@@ -48,10 +48,10 @@ impl Routes {
         Routes(specs.iter().map(route).collect())
     }
 
-    /// The first route that a request with these headers matches.
+    /// Returns the first route that matches a request with these headers.
     pub fn pick(&self, headers: &HeaderMap, clusters: &[String]) -> Option<Picked> {
-        let place = self.0.iter().position(|it| it.matches(headers))?;
-        let route = self.0.get(place)?;
+        let index = self.0.iter().position(|it| it.matches(headers))?;
+        let route = self.0.get(index)?;
         let (info, cluster) = match &route.target {
             Target::Cluster(info, cluster) => (info.clone(), *cluster),
             Target::Direct(info) => (info.clone(), None),
@@ -63,30 +63,30 @@ impl Routes {
             }
         };
         Some(Picked {
-            route: place,
+            route: index,
             info,
             cluster,
         })
     }
 
-    /// The route at `place`.
-    pub fn at(&self, place: usize) -> Option<&Route> {
-        self.0.get(place)
+    /// Returns the route at `index`.
+    pub fn at(&self, index: usize) -> Option<&Route> {
+        self.0.get(index)
     }
 }
 
 impl Route {
-    /// The answer of the proxy itself, if that is what the route is for.
+    /// Returns the direct response, if the route has one.
     pub fn direct(&self) -> Option<&Direct> {
         self.spec.direct_response.as_ref()
     }
 
-    /// Retries and times of a request with these headers.
+    /// Returns the retries and timeouts of a request with these headers.
     pub fn plan(&self, headers: &HeaderMap) -> Plan {
         self.retry.plan(headers, route_timeout(&self.spec, headers))
     }
 
-    /// What it was made of.
+    /// Returns the specification.
     pub fn spec(&self) -> &spec::Route {
         &self.spec
     }
@@ -119,8 +119,8 @@ impl Target {
     fn new(spec: &spec::Route, clusters: &[String]) -> Target {
         match (&spec.cluster, &spec.cluster_header) {
             (Some(cluster), _) => {
-                let place = clusters.iter().position(|it| it == cluster);
-                Target::Cluster(info(&spec.name, cluster), place)
+                let index = clusters.iter().position(|it| it == cluster);
+                Target::Cluster(info(&spec.name, cluster), index)
             }
             (None, Some(header)) => Target::Header(header.as_bytes().into()),
             (None, None) => Target::Direct(info(&spec.name, "")),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_route_that_matches_is_picked() {
+    fn the_first_matching_route_is_picked() {
         let header = |name: &str, exact: Option<&str>, present| HeaderMatch {
             name: name.into(),
             exact: exact.map(Into::into),

@@ -1,7 +1,7 @@
-//! Requests from a pattern.
+//! Requests from templates.
 //!
-//! Most patterns are constant, and then every request shares one header map. Only what
-//! holds a placeholder is built anew for each request.
+//! Most templates are constant, so all their requests share one header map. Only values with
+//! placeholders are built for each request.
 
 use std::fmt::Write as _;
 
@@ -11,41 +11,41 @@ use crate::headers::HeaderMap;
 use crate::model::spec::{Request, Upload};
 use crate::sim::rng::Rng;
 
-/// One kind of request, ready to be sent.
+/// One kind of request.
 pub struct Template {
     constant: HeaderMap,
     drawn: Vec<(Box<[u8]>, Pattern)>,
     pub body: Bytes,
-    /// How the body is sent; all at once if missing.
+    /// How the body is sent. `None` if it is sent at once.
     pub upload: Option<Upload>,
-    /// Trailers behind the body.
+    /// Trailers after the body.
     pub trailers: Option<HeaderMap>,
     pub grpc: bool,
-    /// Whether the answer has no body, whatever its headers say.
+    /// Whether the method is HEAD, so that the response has no body.
     pub head: bool,
 }
 
 /// A text with placeholders.
 #[derive(Debug)]
-struct Pattern(Vec<Piece>);
+struct Pattern(Vec<Segment>);
 
 #[derive(Debug, PartialEq)]
-enum Piece {
+enum Segment {
     Text(String),
     Number,
     Random(u64),
     Uuid,
 }
 
-/// Stands where Envoy would put a fresh id; `{uuid}` in a scenario makes a fresh one.
+/// Takes the place of the id that Envoy would generate. A scenario can set `{uuid}` instead.
 const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 impl Template {
-    /// From a scenario's words.
+    /// Creates a template from a scenario's request.
     ///
     /// # Errors
     ///
-    /// A placeholder that means nothing.
+    /// If there is an unknown placeholder.
     pub fn new(spec: &Request) -> Result<Template, BadPlaceholder> {
         let method = if spec.grpc { "POST" } else { &spec.method };
         let mut pairs = vec![
@@ -78,12 +78,12 @@ impl Template {
                 drawn.push((name.as_bytes().into(), pattern));
             }
         }
-        // A gRPC message has five bytes of frame at least.
-        let least = if spec.grpc { 5 } else { 0 };
+        // A gRPC message has a frame header of five bytes.
+        let body_min = if spec.grpc { 5 } else { 0 };
         Ok(Template {
             constant: pairs.iter().map(|(name, value)| (name, value)).collect(),
             drawn,
-            body: vec![0; spec.body_bytes.max(least) as usize].into(),
+            body: vec![0; spec.body_bytes.max(body_min) as usize].into(),
             upload: spec.upload.clone(),
             trailers: (!spec.trailers.is_empty()).then(|| spec.trailers.iter().collect()),
             grpc: spec.grpc,
@@ -91,7 +91,7 @@ impl Template {
         })
     }
 
-    /// The headers of request `number`.
+    /// Returns the headers of request `number`.
     pub fn headers(&self, number: u64, rng: &mut Rng) -> HeaderMap {
         let mut map = self.constant.clone();
         for (name, pattern) in &self.drawn {
@@ -100,57 +100,59 @@ impl Template {
         map
     }
 
-    /// The headers, if they are the same for all requests.
+    /// Returns the headers if they are the same for all requests.
     pub fn constant(&self) -> Option<&HeaderMap> {
         self.drawn.is_empty().then_some(&self.constant)
     }
 }
 
-/// A placeholder that means nothing.
+/// An unknown placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadPlaceholder(pub String);
 
 impl Pattern {
     fn parse(text: &str) -> Result<Pattern, BadPlaceholder> {
-        let mut pieces = Vec::new();
+        let mut segments = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let bad = || BadPlaceholder(format!("{{{after}"));
             let (name, next) = after.split_once('}').ok_or_else(bad)?;
-            pieces.push(Piece::Text(before.into()));
-            pieces.push(match name.split_once(':') {
-                None if name == "n" => Piece::Number,
-                None if name == "uuid" => Piece::Uuid,
-                Some(("random", bound)) => bound.parse().map(Piece::Random).map_err(|_| bad())?,
+            segments.push(Segment::Text(before.into()));
+            segments.push(match name.split_once(':') {
+                None if name == "n" => Segment::Number,
+                None if name == "uuid" => Segment::Uuid,
+                Some(("random", bound)) => bound.parse().map(Segment::Random).map_err(|_| bad())?,
                 _ => return Err(bad()),
             });
             rest = next;
         }
-        pieces.push(Piece::Text(rest.into()));
-        pieces.retain(|piece| *piece != Piece::Text(String::new()));
-        Ok(Pattern(pieces))
+        segments.push(Segment::Text(rest.into()));
+        segments.retain(|segment| *segment != Segment::Text(String::new()));
+        Ok(Pattern(segments))
     }
 
     fn is_constant(&self) -> bool {
-        self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
+        self.0
+            .iter()
+            .all(|segment| matches!(segment, Segment::Text(_)))
     }
 
     fn fill(&self, number: u64, rng: &mut Rng) -> String {
         let mut text = String::new();
-        for piece in &self.0 {
+        for segment in &self.0 {
             // Writing to a string cannot fail.
-            let _ = match piece {
-                Piece::Text(part) => text.write_str(part),
-                Piece::Number => write!(text, "{number}"),
-                Piece::Random(bound) => write!(text, "{}", rng.below(*bound)),
-                Piece::Uuid => write_uuid(&mut text, rng.word(), rng.word()),
+            let _ = match segment {
+                Segment::Text(part) => text.write_str(part),
+                Segment::Number => write!(text, "{number}"),
+                Segment::Random(bound) => write!(text, "{}", rng.below(*bound)),
+                Segment::Uuid => write_uuid(&mut text, rng.word(), rng.word()),
             };
         }
         text
     }
 }
 
-/// A random id of version 4, RFC 9562.
+/// Writes a UUID of version 4 (RFC 9562).
 fn write_uuid(text: &mut String, high: u64, low: u64) -> std::fmt::Result {
     let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0xfff);
     let (d, e) = ((low >> 48) & 0x3fff | 0x8000, low & 0xffff_ffff_ffff);
@@ -190,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_that_means_nothing_is_refused() {
+    fn an_unknown_placeholder_is_rejected() {
         for text in ["/{x}", "/{n", "/{random:}", "/{random:x}", "/{n:1}"] {
             assert!(template(text, &[]).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_constant_request_is_the_same_map_every_time() {
+    fn constant_requests_have_the_same_headers() {
         let template = template("/", &[]).unwrap();
         assert_eq!(
             template.constant(),

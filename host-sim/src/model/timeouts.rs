@@ -1,14 +1,14 @@
-//! The time limits of a request, as its route and its headers set them.
+//! The time limits of a request, from its route and its headers.
 //!
-//! Two parts of the proxy watch the clock. The connection manager limits the stream: its whole
-//! duration and its silence. The router limits the request to the upstream: from the end of the
-//! request to the end of the response, and for each attempt.
+//! Two components of the proxy set limits. The connection manager limits the stream: its duration
+//! and its idle time. The router limits the request to the upstream: from the end of the request to
+//! the end of the response, and each attempt.
 
 use crate::headers::HeaderMap;
 use crate::model::spec::Route;
 use crate::sim::span::Span;
 
-/// Limits of a stream; zero for none.
+/// Limits of a stream. Zero means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamLimits {
     /// From the first byte of the request.
@@ -18,7 +18,7 @@ pub struct StreamLimits {
 }
 
 impl StreamLimits {
-    /// The limits for a request with these headers on `route`.
+    /// Returns the limits of a request with these headers on `route`.
     pub fn new(route: &Route, headers: &HeaderMap) -> StreamLimits {
         let duration = route.max_stream_duration.as_ref().map(|limits| {
             let asked = limits
@@ -38,7 +38,8 @@ impl StreamLimits {
     }
 }
 
-/// The router's limit from the end of the request to the end of the response; zero for none.
+/// Returns the router's limit from the end of the request to the end of the response. Zero means
+/// no limit.
 pub fn route_timeout(route: &Route, headers: &HeaderMap) -> Span {
     match route.max_grpc_timeout {
         _ if route.max_stream_duration.is_some() => Span::ZERO,
@@ -50,7 +51,7 @@ pub fn route_timeout(route: &Route, headers: &HeaderMap) -> Span {
     }
 }
 
-/// No more than `max`, where zero stands for endless on both sides.
+/// Returns the shorter of the two, where zero means no limit.
 fn capped(asked: Span, max: Span) -> Span {
     match (asked == Span::ZERO, max == Span::ZERO) {
         (_, true) => asked,
@@ -59,13 +60,13 @@ fn capped(asked: Span, max: Span) -> Span {
     }
 }
 
-/// Without the offset, unless nothing would be left.
+/// Subtracts the offset, unless nothing would be left.
 fn shortened(span: Span, offset: Option<Span>) -> Span {
     let offset = offset.filter(|offset| *offset < span);
     Span::from_ns(span.as_ns() - offset.unwrap_or(Span::ZERO).as_ns())
 }
 
-/// Whether the content type is gRPC's.
+/// Returns whether the content type is gRPC's.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let rest = headers
         .value(b"content-type")
@@ -73,8 +74,8 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }
 
-/// The value of `grpc-timeout`, in whole milliseconds as Envoy has it; `None` if it is missing or
-/// malformed.
+/// Returns the value of `grpc-timeout`, rounded up to milliseconds as in Envoy. `None` if it is
+/// missing or malformed.
 fn grpc_timeout(headers: &HeaderMap) -> Option<Span> {
     let text = headers.text("grpc-timeout")?;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_has_fifteen_seconds_unless_it_says_otherwise() {
+    fn a_route_timeout_defaults_to_fifteen_seconds() {
         let plain = Route::default();
         let new = Route {
             max_stream_duration: Some(MaxStreamDuration::default()),
@@ -165,10 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_has_the_limits_of_its_route_or_of_its_header() {
-        let limited = |own, max: Option<u64>, offset| Route {
+    fn a_stream_is_limited_by_its_route_or_by_grpc_timeout() {
+        let limited = |cause, max: Option<u64>, offset| Route {
             max_stream_duration: Some(MaxStreamDuration {
-                max_stream_duration: Some(own),
+                max_stream_duration: Some(cause),
                 grpc_timeout_header_max: max.map(ms),
                 grpc_timeout_header_offset: Some(offset),
             }),

@@ -1,165 +1,56 @@
 //! A cluster: the proxy's limits for it, and the service behind them.
 //!
-//! Two places where a request can wait, as in life: in the proxy for a connection, and
-//! in the service's own line for a free worker. The service is a queue with `capacity`
-//! servers, so overload is real: when more comes than it can do, the line grows, and
-//! answers come late though nothing is broken.
+//! A request can wait in two places: in the proxy for a connection, and in the service's
+//! queue for a free worker. The service has `capacity` workers, so overload is real: when
+//! more arrives than it can serve, the queue grows and responses come late although
+//! nothing is broken.
 //!
-//! One attempt is one job. It outlives its caller: a service that does not notice
-//! that nobody waits any more does the work all the same, and its worker is not free
-//! for others meanwhile. That is what makes retry storms last.
+//! One attempt is one job, and a job may outlive its caller. A service that does not notice
+//! that the caller has left finishes the work, and its worker is not free for others
+//! meanwhile. This is what makes retry storms last.
 //!
-//! Invariants: `serving` counts the jobs that hold a worker, at most the capacity of
-//! the time they began; `connected` those that the proxy has on a connection, `pending`
-//! those that wait for one.
+//! Invariants: `serving` counts the jobs that hold a worker, at most the capacity at the
+//! time they began; `connected` counts the jobs that the proxy has on a connection,
+//! `pending` those that wait for one.
+
+mod job;
 
 use std::collections::VecDeque;
 
-use slotmap::{SlotMap, new_key_type};
+use slotmap::SlotMap;
 
 use crate::headers::HeaderMap;
-use crate::model::answers::UNAVAILABLE;
 use crate::model::distribution::Distribution;
 use crate::model::fault::Faults;
+use crate::model::response::{Response, SWITCHING_PROTOCOLS, UpstreamEvent};
 use crate::model::spec::{Calls, Cluster, Limits, UpstreamProtocol};
 use crate::sim::clock::Time;
 use crate::sim::rng::Rng;
 use crate::sim::span::Span;
 
-new_key_type! {
-    /// One attempt at an upstream.
-    pub struct JobKey;
-}
+pub use job::{Attempt, JobKey, Refusal, Wakes};
 
-/// What comes back to the proxy for an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// An answer.
-    Answer(Answer),
-    /// A chunk of an answer whose headers came earlier, by its number from 0.
-    Chunk(u32),
-    /// The rest of an answer whose headers came earlier.
-    Rest,
-    /// The connection ended within an answer whose headers came earlier.
-    Break,
-    /// The connection was refused.
-    Refused,
-    /// The connection was not made in time.
-    Unreachable,
-    /// The connection ended before an answer.
-    Reset,
-}
+use job::{Job, JobState};
 
-/// An answer, or its headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    /// The gRPC status, and where it stands.
-    pub grpc: Option<(u32, GrpcPlace)>,
-    /// Whether body and trailers come at the same time; else [`Reply::Rest`] or
-    /// [`Reply::Break`] follows.
-    pub complete: bool,
-    /// Whether it is the answer of a service that works.
-    pub healthy: bool,
-}
-
-impl Answer {
-    /// The answer of a service that cannot serve: 503, or gRPC's word for it.
-    fn unavailable(grpc: bool) -> Answer {
-        Answer {
-            status: if grpc { 200 } else { 503 },
-            grpc: grpc.then_some((UNAVAILABLE, GrpcPlace::Headers)),
-            complete: true,
-            healthy: false,
-        }
-    }
-}
-
-/// Where a gRPC status stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GrpcPlace {
-    /// In headers that are the whole answer.
-    Headers,
-    /// In trailers after headers and body.
-    Trailers,
-}
-
-/// Why the proxy does not even try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    NoHealthyHost,
-    /// The proxy's limit of requests that wait for a connection.
-    PendingOverflow,
-    /// The proxy's limit of requests.
-    Overflow,
-}
-
-/// An attempt on its way to a cluster.
-pub struct Attempt<O> {
-    /// Who waits for what comes of it.
-    pub owner: O,
-    pub grpc: bool,
-    /// Whether all of the request is there; else [`Upstream::complete`] follows.
-    pub whole: bool,
-    /// Its headers, if the service looks at them: see [`Upstream::call`].
-    pub headers: Option<HeaderMap>,
-}
-
-/// Jobs that are to be woken, each with its time.
-pub type Wakes = Vec<(Time, JobKey)>;
-
-/// One cluster; `O` is who waits for an attempt.
+/// One cluster. `O` identifies who waits for an attempt.
 pub struct Upstream<O> {
     spec: Cluster,
     latency: Distribution,
     rng: Rng,
-    /// What is wrong with it just now.
+    /// The faults in effect.
     pub faults: Faults,
     jobs: SlotMap<JobKey, Job<O>>,
-    pool: VecDeque<JobKey>,
+    /// Jobs that wait for a connection. Cancelled ones stay until their turn.
+    waiting: VecDeque<JobKey>,
     pending: u32,
     connected: u32,
     serving: u32,
-    line: VecDeque<JobKey>,
+    queue: VecDeque<JobKey>,
     retries: u32,
 }
 
-struct Job<O> {
-    /// None once nobody waits for it.
-    owner: Option<O>,
-    place: Place,
-    reply: Reply,
-    grpc: bool,
-    whole: bool,
-    /// Chunks of the answer's body that have come.
-    chunks: u32,
-    /// What it came with, until the service has called another with it; none for a service
-    /// that calls nobody.
-    headers: Option<HeaderMap>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Waits in the proxy for a connection.
-    Pool,
-    /// Its body is still on its way.
-    Receiving,
-    /// The same, and the service will end the connection.
-    Cut,
-    /// Waits in the service.
-    Line,
-    /// Is worked on.
-    Served,
-    /// Holds a worker and will never end.
-    Hung,
-    /// Its answer's headers are out, its body is not.
-    Streaming,
-    /// Was refused without taking a worker.
-    TurnedAway,
-}
-
 impl<O: Copy> Upstream<O> {
-    /// A cluster without any request.
+    /// Creates a cluster without requests.
     pub fn new(spec: Cluster, rng: Rng) -> Upstream<O> {
         Upstream {
             latency: spec.latency.into(),
@@ -167,34 +58,34 @@ impl<O: Copy> Upstream<O> {
             rng,
             faults: Faults::default(),
             jobs: SlotMap::with_key(),
-            pool: VecDeque::new(),
+            waiting: VecDeque::new(),
             pending: 0,
             connected: 0,
             serving: 0,
-            line: VecDeque::new(),
+            queue: VecDeque::new(),
             retries: 0,
         }
     }
 
-    /// What it was made of.
+    /// Returns the specification.
     pub fn spec(&self) -> &Cluster {
         &self.spec
     }
 
-    /// Requests that it works on, and those that wait in its line.
+    /// Returns the number of requests being served and of those in the queue.
     pub fn load(&self) -> (u32, u32) {
         (
             self.serving,
-            u32::try_from(self.line.len()).unwrap_or(u32::MAX),
+            u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
         )
     }
 
-    /// Begins an attempt. What comes of it, [`Upstream::wake`] tells at the times that are
-    /// added to `wakes`.
+    /// Begins an attempt. Its events come from [`Upstream::wake`], called at the times that
+    /// are added to `wakes`.
     ///
     /// # Errors
     ///
-    /// Where the proxy does not let the request out.
+    /// If the proxy does not send the request.
     pub fn begin(
         &mut self,
         attempt: Attempt<O>,
@@ -210,7 +101,7 @@ impl<O: Copy> Upstream<O> {
             max_requests,
             ..
         } = self.spec.limits;
-        // A request without a connection waits for one, be it for no time.
+        // Every new connection counts as pending, so a limit of 0 rejects all requests.
         if max_pending_requests == 0 {
             return Err(Refusal::PendingOverflow);
         }
@@ -219,14 +110,14 @@ impl<O: Copy> Upstream<O> {
         }
         let job = Job {
             owner: Some(attempt.owner),
-            place: Place::Pool,
-            reply: Reply::Reset,
+            state: JobState::Pending,
+            next: UpstreamEvent::Reset,
             grpc: attempt.grpc,
             whole: attempt.whole,
             chunks: 0,
             headers: self.calls().map(|_| attempt.headers.unwrap_or_default()),
         };
-        // A pool without any connection may always open one, whatever the limit says.
+        // Envoy always allows one connection, whatever the limit says.
         let full = self.spec.protocol == UpstreamProtocol::Http1
             && self.connected >= max_connections.max(1);
         if full && self.pending >= max_pending_requests {
@@ -235,118 +126,122 @@ impl<O: Copy> Upstream<O> {
         let key = self.jobs.insert(job);
         if full {
             self.pending += 1;
-            self.pool.push_back(key);
+            self.waiting.push_back(key);
         } else {
             self.connect(key, now, wakes);
         }
         Ok(key)
     }
 
-    /// All of the request of `key` has come.
+    /// The whole request of `key` has arrived.
     pub fn complete(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
         let Some(job) = self.jobs.get_mut(key) else {
             return;
         };
         job.whole = true;
-        if job.place == Place::Receiving {
+        if job.state == JobState::Receiving {
             self.admit(key, now, wakes);
         }
     }
 
-    /// What the service asks of another, if it does.
+    /// Returns the call that the service makes to another one, if it makes one.
     pub fn calls(&self) -> Option<&Calls> {
         self.spec.calls.as_ref()
     }
 
-    /// The time of `key` has come, and the service needs another one to answer it: gives the
-    /// headers that `key` came with. It keeps its worker, and nothing comes of it before
-    /// [`Upstream::called`].
-    pub fn call(&mut self, key: JobKey) -> Option<HeaderMap> {
+    /// Returns the request headers of `key` if its service now has to call another one. The
+    /// job keeps its worker and has no event before [`Upstream::call_ended`].
+    pub fn headers_to_forward(&mut self, key: JobKey) -> Option<HeaderMap> {
         let job = self.jobs.get_mut(key)?;
-        match job.reply {
-            Reply::Answer(answer) if answer.healthy => job.headers.take(),
+        match job.next {
+            UpstreamEvent::Response(response) if response.healthy => job.headers.take(),
             _ => None,
         }
     }
 
-    /// What the service asked for `key` went well, or did not: it answers now.
-    pub fn called(&mut self, key: JobKey, well: bool, now: Time, wakes: &mut Wakes) {
+    /// The call that the service made for `key` has ended: it responds now.
+    pub fn call_ended(&mut self, key: JobKey, success: bool, now: Time, wakes: &mut Wakes) {
         let Some(job) = self.jobs.get_mut(key) else {
             return;
         };
-        if !well {
-            job.reply = Reply::Answer(Answer::unavailable(job.grpc));
+        if !success {
+            job.next = UpstreamEvent::Response(Response::unavailable(job.grpc));
         }
         wakes.push((now, key));
     }
 
-    /// The time of `key` has come: gives what goes to whom, if anybody still waits.
-    pub fn wake(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) -> Option<(O, Reply)> {
+    /// Wakes `key` at its time. Returns the event and who waits for it, if anybody still does.
+    pub fn wake(
+        &mut self,
+        key: JobKey,
+        now: Time,
+        wakes: &mut Wakes,
+    ) -> Option<(O, UpstreamEvent)> {
         let job = self.jobs.get_mut(key)?;
-        if job.place == Place::Cut && job.whole {
+        if job.state == JobState::Cut && job.whole {
             self.admit(key, now, wakes);
             return None;
         }
-        let told = job.owner.map(|owner| (owner, job.reply));
+        let event = job.owner.map(|owner| (owner, job.next));
         let spec = &self.spec.answer;
-        let healthy = match job.reply {
-            Reply::Answer(answer) if !answer.complete => Some(answer.healthy),
-            Reply::Chunk(_) => Some(true),
+        let healthy = match job.next {
+            UpstreamEvent::Response(response) if !response.complete => Some(response.healthy),
+            UpstreamEvent::Chunk(_) => Some(true),
             _ => None,
         };
         if let Some(healthy) = healthy {
             let chunks = spec.body_chunks.max(1);
             let last = job.chunks + 1 >= chunks;
-            // What was upgraded ends with its connection.
-            let ends_well = healthy && spec.status != SWITCHING;
-            job.reply = match (last || !healthy, ends_well) {
-                (false, _) => Reply::Chunk(job.chunks),
-                (true, true) => Reply::Rest,
-                (true, false) => Reply::Break,
+            // An upgraded stream has no end but that of its connection.
+            let ends_well = healthy && spec.status != SWITCHING_PROTOCOLS;
+            job.next = match (last || !healthy, ends_well) {
+                (false, _) => UpstreamEvent::Chunk(job.chunks),
+                (true, true) => UpstreamEvent::Rest,
+                (true, false) => UpstreamEvent::Break,
             };
             job.chunks += 1;
-            job.place = Place::Streaming;
+            job.state = JobState::Streaming;
             let parts = if healthy { u64::from(chunks) } else { 1 };
             wakes.push((now + Span::from_ns(spec.body_time.as_ns() / parts), key));
-            return told;
+            return event;
         }
         self.remove(key, now, wakes);
-        told
+        event
     }
 
-    /// Nobody waits for `key` any more.
+    /// Cancels `key`: nobody waits for it any more.
     pub fn cancel(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
         let Some(job) = self.jobs.get_mut(key) else {
             return;
         };
         let notices = self.spec.notices_cancel;
-        match job.place {
-            // Its turn in the pool finds it gone.
-            Place::Pool => {
+        match job.state {
+            // Its key stays in `waiting`, and `disconnect` skips it.
+            JobState::Pending => {
                 self.jobs.remove(key);
                 self.pending -= 1;
             }
-            Place::Line | Place::Served | Place::Streaming if !notices => {
+            JobState::Queued | JobState::Served | JobState::Streaming if !notices => {
                 if job.owner.take().is_some() {
                     self.disconnect(now, wakes);
                 }
             }
-            Place::Line => {
-                self.line.retain(|other| *other != key);
+            JobState::Queued => {
+                self.queue.retain(|other| *other != key);
                 self.remove(key, now, wakes);
             }
-            Place::Served
-            | Place::Streaming
-            | Place::Hung
-            | Place::TurnedAway
-            | Place::Receiving
-            | Place::Cut => {
+            JobState::Served
+            | JobState::Streaming
+            | JobState::Hung
+            | JobState::Rejected
+            | JobState::Receiving
+            | JobState::Cut => {
                 self.remove(key, now, wakes);
             }
         }
     }
 
-    /// Counts a retry against the proxy's limit for them; false if that is reached.
+    /// Counts a retry against the proxy's retry limit. Returns false if the limit is reached.
     pub fn begin_retry(&mut self) -> bool {
         let Limits {
             max_retries,
@@ -366,12 +261,12 @@ impl<O: Copy> Upstream<O> {
         allowed
     }
 
-    /// A retry that [`Upstream::begin_retry`] counted is over.
+    /// Ends a retry that [`Upstream::begin_retry`] counted.
     pub fn end_retry(&mut self) {
         self.retries = self.retries.saturating_sub(1);
     }
 
-    /// A fault began or ended: more capacity takes waiting requests at once.
+    /// Serves queued requests after a fault has begun or ended, since capacity may have grown.
     pub fn refresh(&mut self, now: Time, wakes: &mut Wakes) {
         self.serve_waiting(now, wakes);
     }
@@ -380,44 +275,44 @@ impl<O: Copy> Upstream<O> {
         self.connected += 1;
         let whole = self.jobs.get(key).is_none_or(|job| job.whole);
         if self.faults.refuses(&mut self.rng) {
-            self.turn_away(key, Reply::Refused, now, wakes);
+            self.reject(key, UpstreamEvent::Refused, now, wakes);
         } else if self.faults.unreachable(&mut self.rng) {
             let until = now + self.spec.connect_timeout;
-            self.turn_away(key, Reply::Unreachable, until, wakes);
+            self.reject(key, UpstreamEvent::Unreachable, until, wakes);
         } else if !whole && self.faults.cuts_upload(&mut self.rng) {
-            self.place(key, Place::Cut);
+            self.set_state(key, JobState::Cut);
             let took = self.faults.latency(self.latency, &mut self.rng);
             wakes.push((now + took, key));
         } else if whole || self.spec.answers_early {
             self.admit(key, now, wakes);
         } else {
-            self.place(key, Place::Receiving);
+            self.set_state(key, JobState::Receiving);
         }
     }
 
-    /// The service has the request, and takes it up if it can.
+    /// Hands the request to the service, which serves, queues or rejects it.
     fn admit(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
         let capacity = self.capacity();
         if self.serving < capacity {
             self.serve(key, now, wakes);
-        } else if self.line.len() < self.spec.line as usize {
-            self.place(key, Place::Line);
-            self.line.push_back(key);
+        } else if self.queue.len() < self.spec.line as usize {
+            self.set_state(key, JobState::Queued);
+            self.queue.push_back(key);
         } else {
-            let answer = Answer::unavailable(false);
-            self.turn_away(key, Reply::Answer(answer), now, wakes);
+            let response = Response::unavailable(false);
+            self.reject(key, UpstreamEvent::Response(response), now, wakes);
         }
     }
 
     fn capacity(&self) -> u32 {
-        let own = self.faults.capacity().or(self.spec.capacity);
-        own.unwrap_or(u32::MAX)
+        let limit = self.faults.capacity().or(self.spec.capacity);
+        limit.unwrap_or(u32::MAX)
     }
 
-    fn turn_away(&mut self, key: JobKey, reply: Reply, now: Time, wakes: &mut Wakes) {
+    fn reject(&mut self, key: JobKey, event: UpstreamEvent, now: Time, wakes: &mut Wakes) {
         if let Some(job) = self.jobs.get_mut(key) {
-            job.place = Place::TurnedAway;
-            job.reply = reply;
+            job.state = JobState::Rejected;
+            job.next = event;
         }
         wakes.push((now, key));
     }
@@ -430,23 +325,26 @@ impl<O: Copy> Upstream<O> {
         let took = self.faults.latency(self.latency, &mut self.rng);
         match self
             .faults
-            .reply(&self.spec.answer, job.grpc, &mut self.rng)
+            .event(&self.spec.answer, job.grpc, &mut self.rng)
         {
-            Some(reply) => {
-                job.reply = reply;
-                job.place = Place::Served;
+            Some(event) => {
+                job.next = event;
+                job.state = JobState::Served;
                 wakes.push((now + took, key));
             }
-            None => job.place = Place::Hung,
+            None => job.state = JobState::Hung,
         }
     }
 
-    /// Ends a job and lets those in who waited for its place.
+    /// Ends a job and frees its worker and connection for others.
     fn remove(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
         let Some(job) = self.jobs.remove(key) else {
             return;
         };
-        if matches!(job.place, Place::Served | Place::Hung | Place::Streaming) {
+        if matches!(
+            job.state,
+            JobState::Served | JobState::Hung | JobState::Streaming
+        ) {
             self.serving -= 1;
             self.serve_waiting(now, wakes);
         }
@@ -457,7 +355,7 @@ impl<O: Copy> Upstream<O> {
 
     fn serve_waiting(&mut self, now: Time, wakes: &mut Wakes) {
         while self.serving < self.capacity() {
-            let Some(next) = self.line.pop_front() else {
+            let Some(next) = self.queue.pop_front() else {
                 return;
             };
             self.serve(next, now, wakes);
@@ -466,7 +364,7 @@ impl<O: Copy> Upstream<O> {
 
     fn disconnect(&mut self, now: Time, wakes: &mut Wakes) {
         self.connected -= 1;
-        while let Some(next) = self.pool.pop_front() {
+        while let Some(next) = self.waiting.pop_front() {
             if self.jobs.contains_key(next) {
                 self.pending -= 1;
                 self.connect(next, now, wakes);
@@ -475,15 +373,12 @@ impl<O: Copy> Upstream<O> {
         }
     }
 
-    fn place(&mut self, key: JobKey, place: Place) {
+    fn set_state(&mut self, key: JobKey, state: JobState) {
         if let Some(job) = self.jobs.get_mut(key) {
-            job.place = place;
+            job.state = state;
         }
     }
 }
-
-/// The status of an answer that makes the connection a stream of its own.
-pub const SWITCHING: u16 = 101;
 
 #[cfg(test)]
 mod tests;

@@ -19,8 +19,8 @@ impl Failure {
         match self {
             Failure::Refused => "connection refused",
             Failure::Reset => "connection reset",
-            Failure::TryTimeout => "per-try time-out",
-            Failure::RouteTimeout => "route time-out",
+            Failure::PerTryTimeout => "per-try timeout",
+            Failure::RouteTimeout => "route timeout",
             Failure::NoHealthyHost => "no healthy host",
             Failure::Overflow => "over the proxy's limits",
             Failure::ConnectTimeout => "connection timeout",
@@ -53,7 +53,7 @@ impl Names {
             } => {
                 write!(line, "attempt {nth} at {}", cluster(place))
             }
-            What::Reply {
+            What::Response {
                 cluster: place,
                 status,
                 ..

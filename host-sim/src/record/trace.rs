@@ -32,7 +32,7 @@ pub enum What {
         nth: u16,
     },
     /// The upstream answered.
-    Reply {
+    Response {
         request: u64,
         cluster: u16,
         status: u16,
@@ -72,7 +72,7 @@ pub enum What {
 pub enum Failure {
     Refused,
     Reset,
-    TryTimeout,
+    PerTryTimeout,
     RouteTimeout,
     NoHealthyHost,
     Overflow,
@@ -163,7 +163,7 @@ impl What {
                 cluster,
                 nth,
             } => [2, request, both(cluster, nth)],
-            What::Reply {
+            What::Response {
                 request,
                 cluster,
                 status,
@@ -194,7 +194,7 @@ impl What {
         match self {
             What::Sent { request, .. }
             | What::Attempt { request, .. }
-            | What::Reply { request, .. }
+            | What::Response { request, .. }
             | What::Failed { request, .. }
             | What::Backoff { request, .. }
             | What::Ended { request, .. }

@@ -3,9 +3,9 @@
 mod calls;
 
 use crate::model::retry::Conditions;
-use crate::model::spec::{Answer, FaultKind, Latency, Request, Route, Shape, Traffic};
+use crate::model::spec::{Response, FaultKind, Latency, Request, Route, Shape, Traffic};
 use crate::model::template::{BadPlaceholder, Template};
-use crate::model::upstream::SWITCHING;
+use crate::model::response::SWITCHING_PROTOCOLS;
 use crate::scenario::file::File;
 use crate::sim::span::Span;
 
@@ -280,8 +280,8 @@ fn check_latency(latency: Latency, path: &str, told: Told<'_>) {
     }
 }
 
-fn check_answer(answer: &Answer, path: &str, told: Told<'_>) {
-    if answer.status != SWITCHING {
+fn check_answer(answer: &Response, path: &str, told: Told<'_>) {
+    if answer.status != SWITCHING_PROTOCOLS {
         check_status(answer.status, &format!("{path}.status"), told);
     } else if answer.body_time == Span::ZERO {
         let text = "is 0s; the connection that status 101 hands over needs some time";

@@ -231,17 +231,17 @@ fn in_simulator(policy: &Value, steps: &[Step]) -> Seen {
     };
     let host = Host::start(setup, Time::ZERO).expect("a host");
     let mut world = World::new(plan(steps), host).expect("a world");
-    world.listen();
+    world.record_transcript();
     world.run(&mut Nobody).expect("a run");
-    let heard = world.heard();
-    let transitions = heard.log.iter().filter_map(|line| {
+    let transcript = world.transcript();
+    let transitions = transcript.log.iter().filter_map(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
         (line["event"] == "transition").then(|| without_times(line))
     });
     let metrics = world.host.metrics().iter();
     let metrics = metrics.filter(|(_, kind, _)| *kind != MetricKind::Histogram);
     Seen {
-        answers: answers(&heard.answer),
+        answers: answers(&transcript.response),
         transitions: transitions.collect(),
         metrics: sorted(
             metrics.map(|(name, _, value)| (String::from_utf8_lossy(name).into_owned(), value)),
@@ -279,7 +279,7 @@ fn plan(steps: &[Step]) -> Plan {
         duration: Span::from_ms(at + SETTLING_MS),
         clusters: vec![(
             "upstream".into(),
-            cluster(host_sim::model::spec::Answer {
+            cluster(host_sim::model::spec::Response {
                 body_bytes: 2,
                 ..Default::default()
             }),

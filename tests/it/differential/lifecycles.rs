@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use host_sim::headers::HeaderMap;
-use host_sim::model::spec::{Answer, Arrivals, Request, Traffic};
+use host_sim::model::spec::{Arrivals, Request, Response, Traffic};
 use host_sim::model::world::{Plan, World};
 use host_sim::proxy::Module;
 use host_sim::proxy::stream::info::StreamInfo;
@@ -204,17 +204,17 @@ fn trapped_in_simulator(policy: FailurePolicy, script: &str) -> Vec<u16> {
     let plan = Plan {
         workers: 1,
         duration: Span::from_ms(3_000),
-        clusters: vec![("upstream".into(), cluster(Answer::default()))],
+        clusters: vec![("upstream".into(), cluster(Response::default()))],
         routes: vec![to_upstream()],
         traffic: traffic.collect(),
         ..Plan::default()
     };
     let mut world = World::new(plan, host).expect("a world");
-    world.listen();
+    world.record_transcript();
     world.run(&mut Nobody).expect("a run");
     let statuses = world
-        .heard()
-        .answer
+        .transcript()
+        .response
         .into_iter()
         .filter_map(|part| match part {
             Part::Headers { map, .. } => map.text(":status")?.parse().ok(),

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use host_sim::model::spec::{
-    Answer, Arrivals, Cluster, Direct, Fault, FaultKind, HeaderMatch, Latency, Match,
-    MaxStreamDuration, Percent, Request, RetryPolicy, Route, Shape, Traffic, Upload,
-    UpstreamProtocol,
+    Arrivals, Cluster, Direct, Fault, FaultKind, HeaderMatch, Latency, Match, MaxStreamDuration,
+    Percent, Request, Response, RetryPolicy, Route, Shape, Traffic, Upload, UpstreamProtocol,
 };
-use host_sim::model::world::{Plan, Watcher, World};
+use host_sim::model::world::{Observer, Plan, World};
 use host_sim::proxy::Module;
 use host_sim::proxy::{Host, Part, Plugin, Setup};
 use host_sim::sim::clock::Time;
@@ -45,26 +44,26 @@ fn play(row: &Row, plan: Plan, module: &Module) -> View {
     };
     let host = Host::start(setup, Time::ZERO).expect("a host");
     let mut world = World::new(plan, host).expect("a world");
-    world.listen();
+    world.record_transcript();
     let ran = world.run(&mut Nobody);
     ran.unwrap_or_else(|stopped| panic!("{}: {stopped:?}", row.name));
     let prefix = format!("witness {} ", row.name);
-    let heard = world.heard();
-    let log = heard.log.iter().filter_map(|line| {
+    let transcript = world.transcript();
+    let log = transcript.log.iter().filter_map(|line| {
         let at = line.find(&prefix)?;
         Some(line[at + prefix.len()..].trim_end().to_owned())
     });
     View {
         row: row.name.to_owned(),
         log: log.collect(),
-        client: got(&heard.answer, heard.broken).filter(|_| !row.leaves),
+        client: got(&transcript.response, transcript.reset).filter(|_| !row.leaves),
     }
 }
 
 /// An observer that ignores everything.
 pub struct Nobody;
 
-impl Watcher for Nobody {
+impl Observer for Nobody {
     fn mark(&mut self, _number: usize, _world: &World) {}
     fn progress(&mut self, _now: Time) {}
 }
@@ -104,9 +103,9 @@ fn plan(row: &Row) -> Plan {
         fault("silent", FaultKind::Unreachable),
     ];
     let mut early = false;
-    let mut answer = Answer {
+    let mut answer = Response {
         body_bytes: 2,
-        ..Answer::default()
+        ..Response::default()
     };
     for word in row.upstream.split_whitespace() {
         match word.split_once('=') {
@@ -148,8 +147,8 @@ fn plan(row: &Row) -> Plan {
 }
 
 /// All clusters, in the order of their names.
-fn clusters(answer: &Answer, answers_early: bool) -> Vec<(String, Cluster)> {
-    let other = |name: &str| (name.to_owned(), cluster(Answer::default()));
+fn clusters(answer: &Response, answers_early: bool) -> Vec<(String, Cluster)> {
+    let other = |name: &str| (name.to_owned(), cluster(Response::default()));
     let names = ["gone", "empty", "hung", "resetting", "breaking", "forward"];
     let mut clusters: Vec<_> = names.into_iter().map(other).collect();
     let mut add = |name: &str, change: fn(&mut Cluster)| {
@@ -172,7 +171,7 @@ fn clusters(answer: &Answer, answers_early: bool) -> Vec<(String, Cluster)> {
 }
 
 /// A cluster that responds like this within a millisecond.
-pub fn cluster(answer: Answer) -> Cluster {
+pub fn cluster(answer: Response) -> Cluster {
     Cluster {
         latency: Latency(Shape::Constant(Span::from_ms(1))),
         answer,

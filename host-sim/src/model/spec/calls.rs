@@ -5,55 +5,56 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Request;
+use crate::model::spec::traffic::Request;
 use crate::sim::span::Span;
 
-/// What a service asks of another for each request that it serves, through the same proxy:
-/// routes, their retries, limits and the filter apply to it as to requests of clients.
+/// A call that a service makes to another one for each request that it serves.
 ///
-/// The service does its own work, calls, and then answers: as it always does if that went
-/// well, 503 (gRPC: UNAVAILABLE) if there came a 5xx, a broken answer or none in time. It is
-/// busy meanwhile. Nothing is asked for a request that a fault makes fail.
+/// The call goes through the same proxy: routes, retries, limits and the filter apply to it as to
+/// requests of clients. The service does its own work, makes the call, and then responds: with its
+/// usual response if the call succeeded, with 503 (gRPC: UNAVAILABLE) if the call got a 5xx, a
+/// reset or no response in time. It keeps its worker meanwhile. It makes no call for a request
+/// that a fault makes fail.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calls {
-    /// Whom it reaches is for the routes to say. Placeholders are those of the traffic's
+    /// The path, which decides the route. It may contain the placeholders of the traffic's
     /// requests.
     pub path: String,
-    #[serde(default = "usual_method")]
+    #[serde(default = "default_method")]
     pub method: String,
-    #[serde(default = "usual_authority")]
+    #[serde(default = "default_authority")]
     pub authority: String,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     #[serde(default)]
     pub body_bytes: u32,
-    /// A gRPC call: sets the content type, and is judged by its gRPC status.
+    /// Makes it a gRPC call: sets the content type, and classifies it by its gRPC status.
     #[serde(default)]
     pub grpc: bool,
-    /// How long it waits for the answer; as long as the route lets it if absent. Its own caller
-    /// may be gone by then: only a service that notices (`notices_cancel`) gives up with it.
+    /// How long the service waits for the response. If missing, only the route limits it. The
+    /// service keeps waiting after its own caller has left, unless it has `notices_cancel`.
     #[serde(default)]
     pub timeout: Option<Span>,
-    /// Headers that it hands on, as it got them with the request that it serves. Those of a
-    /// service in a mesh, unless told.
-    #[serde(default = "usual_forwards")]
+    /// Request headers that the service forwards. Defaults to the headers that services in a mesh
+    /// forward.
+    #[serde(default = "default_forwards")]
     pub forwards: Vec<String>,
 }
 
-fn usual_method() -> String {
+fn default_method() -> String {
     Request::default().method
 }
 
-fn usual_authority() -> String {
+fn default_authority() -> String {
     Request::default().authority
 }
 
-fn usual_forwards() -> Vec<String> {
+fn default_forwards() -> Vec<String> {
     ["x-request-id", ATTEMPT_COUNT].map(Into::into).into()
 }
 
-/// Says to a service which attempt of the proxy it got.
+/// The header that carries the number of the attempt to the upstream.
 pub const ATTEMPT_COUNT: &str = "x-envoy-attempt-count";
 
 impl From<&Calls> for Request {

@@ -1,36 +1,37 @@
-//! Faults: how clusters change over time.
+//! Faults of clusters, and when they are in effect.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Latency, Percent};
+use crate::model::spec::latency::Latency;
+use crate::model::spec::number::Percent;
 use crate::sim::span::Span;
 
-/// What is wrong with a cluster, and when.
+/// A fault of a cluster, and when it is in effect.
 ///
-/// Where several hold at a time, they are asked in the order of the file: the first that
-/// decides how a request ends does; changes of latency and capacity add up.
+/// If several are in effect, they apply in the order of the file. The first one that ends the
+/// request decides how; changes of latency and capacity combine.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The cluster that it befalls.
+    /// The affected cluster.
     pub cluster: String,
-    /// When it begins; at once if absent.
+    /// When it begins. Defaults to the start of the run.
     #[serde(default)]
     pub from: Span,
-    /// When it is over; never if absent.
+    /// When it ends. If missing, it lasts until the end of the run.
     #[serde(default)]
     pub to: Option<Span>,
-    /// The share of requests that it befalls. Means nothing to `unhealthy`,
-    /// `unresolved` and `capacity`.
+    /// The share of affected requests. Has no effect on `unhealthy`, `unresolved` and
+    /// `capacity`.
     #[serde(default = "all")]
     pub share: Percent,
-    /// What happens.
+    /// What goes wrong.
     pub fault: FaultKind,
 }
 
 impl Fault {
-    /// What reports call it: `checkout: 50 % answer 503`.
+    /// Returns its name in reports, such as `checkout: 50 % answer 503`.
     pub fn name(&self) -> String {
         let share = match (&self.fault, self.share) {
             (FaultKind::Unhealthy | FaultKind::Unresolved | FaultKind::Capacity(_), _)
@@ -49,11 +50,11 @@ impl FaultKind {
                 format!("answer gRPC {status}")
             }
             FaultKind::Reset => "reset".into(),
-            FaultKind::ResetAfterHeaders => "break off".into(),
+            FaultKind::ResetAfterHeaders => "reset after headers".into(),
             FaultKind::Hang => "hang".into(),
             FaultKind::Refused => "refused".into(),
             FaultKind::Unreachable => "unreachable".into(),
-            FaultKind::Unresolved => "no address".into(),
+            FaultKind::Unresolved => "unresolved".into(),
             FaultKind::CutUpload => "cut uploads".into(),
             FaultKind::Unhealthy => "no healthy endpoint".into(),
             FaultKind::Latency(latency) => format!("take {latency}"),
@@ -67,37 +68,37 @@ fn all() -> Percent {
     Percent::ALL
 }
 
-/// What happens to a request.
+/// What goes wrong for a request.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// The upstream answers this status.
+    /// The upstream responds with this status.
     Status(u16),
-    /// The upstream answers this gRPC status, in the headers of an answer without more.
+    /// The upstream responds with this gRPC status in the headers, without body and trailers.
     GrpcStatus(u32),
-    /// The same in trailers, after headers and body.
+    /// The upstream responds with this gRPC status in the trailers, after headers and body.
     GrpcStatusInTrailers(u32),
-    /// The connection ends before the answer's headers.
+    /// The connection ends before the response headers.
     Reset,
-    /// The connection ends after the answer's headers, within the body.
+    /// The connection ends after the response headers, within the body.
     ResetAfterHeaders,
-    /// No answer ever; somebody's time-out has to end it.
+    /// The upstream never responds. Only a timeout ends the request.
     Hang,
     /// The connection is refused.
     Refused,
     /// No connection is made until the cluster's `connect_timeout`.
     Unreachable,
-    /// The name of the host cannot be resolved, in a dynamic forward proxy. A cluster of another
-    /// type then has no endpoint, which is `unhealthy`.
+    /// The host name cannot be resolved, in a dynamic forward proxy. A cluster of another type has
+    /// no endpoint then: use `unhealthy`.
     Unresolved,
-    /// The connection ends while the request's body is still on its way.
+    /// The connection ends while the request body is still being sent.
     CutUpload,
     /// The cluster has no healthy endpoint.
     Unhealthy,
-    /// Requests take this long instead.
+    /// Requests take this long.
     Latency(Latency),
-    /// Requests take so many times as long.
+    /// Requests take this many times as long.
     Slower(f64),
-    /// It works on so many requests at once.
+    /// The upstream works on this many requests at once.
     Capacity(u32),
 }

@@ -6,21 +6,21 @@ use schemars::JsonSchema;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A share from 0 to 100 percent with up to two decimals, held in basis points.
+/// A share from 0 to 100 percent with up to two decimals, stored in basis points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[schemars(with = "f64", extend("minimum" = 0, "maximum" = 100))]
 pub struct Percent(u32);
 
 impl Percent {
-    /// All of it.
+    /// 100 %.
     pub const ALL: Percent = Percent(10_000);
 
-    /// From basis points; more than all is all.
+    /// Creates a share from basis points, at most 100 %.
     pub const fn from_bp(bp: u32) -> Percent {
         Percent(if bp > 10_000 { 10_000 } else { bp })
     }
 
-    /// Hundredths of a percent.
+    /// Returns the share in basis points.
     pub const fn as_bp(self) -> u32 {
         self.0
     }
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Percent {
             fn visit_f64<E: Error>(self, number: f64) -> Result<Percent, E> {
                 if !(0.0..=100.0).contains(&number) {
                     return Err(E::custom(format!(
-                        "{number} is no percentage from 0 to 100"
+                        "{number} is not a percentage from 0 to 100"
                     )));
                 }
                 Ok(Percent((number * 100.0 + 0.5) as u32))

@@ -1,40 +1,41 @@
-//! Routes: which cluster a request goes to, and how often it is tried.
+//! Routes: the cluster of a request, its timeouts and its retries.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sim::span::Span;
 
-/// A route; the first whose `match` holds is a request's.
+/// A route. A request takes the first one that matches it.
 ///
 /// The defaults are Envoy's.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Route {
-    /// What properties and log lines call it.
+    /// Its name in properties and log lines.
     pub name: String,
     #[serde(rename = "match")]
     pub matches: Match,
-    /// Where its requests go. Exactly one of `cluster`, `cluster_header` and `direct_response`.
+    /// The cluster of its requests. Exactly one of `cluster`, `cluster_header` and
+    /// `direct_response` is required.
     pub cluster: Option<String>,
     /// The request header that names the cluster.
     pub cluster_header: Option<String>,
-    /// The proxy answers itself.
+    /// The proxy responds itself.
     pub direct_response: Option<Direct>,
-    /// From the end of the request to the end of the answer, retries included; `0s`: no limit.
-    /// Like Envoy, a route with `max_stream_duration` ignores it.
+    /// Time from the end of the request to the end of the response, including retries. `0s` means
+    /// no limit. As in Envoy, a route with `max_stream_duration` ignores it.
     pub timeout: Span,
     /// Longest time in which nothing is sent in either direction (the connection manager's
-    /// `stream_idle_timeout`, or the route's `idle_timeout`); `0s`: no limit.
+    /// `stream_idle_timeout`, or the route's `idle_timeout`). `0s` means no limit.
     pub idle_timeout: Span,
-    /// Limits the whole stream, from its first byte on.
+    /// Limits the duration of the whole stream, from its first byte.
     pub max_stream_duration: Option<MaxStreamDuration>,
-    /// Longest timeout that a gRPC request may ask for by `grpc-timeout`; `0s`: any. If missing,
-    /// the header is not read. The header takes the place of `timeout`.
+    /// Longest timeout that a gRPC request may set with `grpc-timeout`, which replaces `timeout`.
+    /// `0s` means no limit. If missing, the header is ignored.
     pub max_grpc_timeout: Option<Span>,
     /// Subtracted from a longer `grpc-timeout`.
     pub grpc_timeout_offset: Option<Span>,
-    /// Absent: none but what request headers ask for.
+    /// Retries of the proxy. If missing, only those that request headers ask for.
     pub retry: RetryPolicy,
 }
 
@@ -66,28 +67,27 @@ impl Default for Route {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MaxStreamDuration {
-    /// Longest duration of a stream; `0s` or missing: no limit.
+    /// Longest duration of a stream. No limit if `0s` or missing.
     pub max_stream_duration: Option<Span>,
-    /// Longest duration that a request may ask for by `grpc-timeout`, whatever its content type;
-    /// `0s`: any. If missing, the header is not read. The header takes the place of
-    /// `max_stream_duration`.
+    /// Longest duration that a request of any content type may set with `grpc-timeout`, which
+    /// replaces `max_stream_duration`. `0s` means no limit. If missing, the header is ignored.
     pub grpc_timeout_header_max: Option<Span>,
     /// Subtracted from a longer `grpc-timeout`.
     pub grpc_timeout_header_offset: Option<Span>,
 }
 
-/// What a request has to be like; all of it must hold.
+/// Conditions on a request. All of them must hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Match {
-    /// How the path begins.
+    /// Prefix of the path.
     pub prefix: Option<String>,
     /// The whole path, without its query.
     pub path: Option<String>,
     pub headers: Vec<HeaderMatch>,
 }
 
-/// What a header has to be like: equal to `exact`, or there (or not) by `present`.
+/// A condition on a header: it equals `exact`, or `present` says whether it exists.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderMatch {
@@ -98,7 +98,7 @@ pub struct HeaderMatch {
     pub present: Option<bool>,
 }
 
-/// An answer of the proxy itself.
+/// A response of the proxy itself.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Direct {
@@ -107,21 +107,22 @@ pub struct Direct {
     pub body: String,
 }
 
-/// Envoy's `retry_policy`; request headers add to it.
+/// Envoy's `retry_policy`. Request headers extend it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
-    /// Conditions in Envoy's words, such as `5xx,reset`; empty: no retries.
+    /// Envoy's retry conditions, such as `5xx,reset`. Empty means no retries.
     pub retry_on: String,
-    /// So many retries after the first try.
+    /// Number of retries after the first attempt.
     pub num_retries: u32,
-    /// `0s`: no limit but the route's.
+    /// Timeout of each attempt. `0s` means that only the route's timeout applies.
     pub per_try_timeout: Span,
-    /// For the condition `retriable-status-codes`.
+    /// Status codes for the condition `retriable-status-codes`.
     pub retriable_status_codes: Vec<u16>,
-    /// The longest wait before the first retry; the wait is drawn from zero to that.
+    /// Upper bound of the backoff before the first retry. The backoff is drawn between zero and
+    /// this bound.
     pub base_interval: Span,
-    /// The longest wait before any; ten times `base_interval` if absent.
+    /// Upper bound of any backoff. Defaults to ten times `base_interval`.
     pub max_interval: Option<Span>,
 }
 

@@ -1,41 +1,41 @@
-//! Traffic: who sends what, and how patiently.
+//! Traffic: groups of clients, their requests and their patience.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Latency, Shape};
+use crate::model::spec::latency::{Latency, Shape};
 use crate::sim::span::Span;
 
-/// A group of clients that are alike.
+/// A group of clients with the same behaviour.
 ///
-/// With `rate` they call at their own pace, however the answers are (an open loop: many
-/// independent callers). With `clients`, each waits for its answer and thinks before it
-/// calls again (a closed loop: a fixed pool of callers).
+/// With `rate`, calls arrive independently of the responses (an open loop: many independent
+/// callers). With `clients`, each client waits for its response and thinks before its next call
+/// (a closed loop: a fixed pool of callers).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Traffic {
     pub name: String,
-    /// Calls per second. Exactly one of `rate` and `clients`.
+    /// Calls per second. Exactly one of `rate` and `clients` is required.
     pub rate: Option<f64>,
-    /// How the calls of a `rate` lie in time.
+    /// How the calls of a `rate` are distributed over time.
     pub arrivals: Arrivals,
-    /// Changes of `rate`, in the order of their times.
+    /// Changes of `rate`, sorted by time.
     pub steps: Vec<Step>,
-    /// Callers in a closed loop. Exactly one of `rate` and `clients`.
+    /// Number of clients in a closed loop. Exactly one of `rate` and `clients` is required.
     pub clients: Option<u32>,
-    /// What a closed loop's caller does between an answer and its next call.
+    /// Time between a response and the next call of a client in a closed loop.
     pub think: Latency,
-    /// When they begin.
+    /// When the traffic begins.
     pub from: Span,
-    /// When they stop; with the scenario's `duration` if absent.
+    /// When the traffic stops. Defaults to the scenario's `duration`.
     pub to: Option<Span>,
-    /// What they send, drawn by weight.
+    /// The kinds of requests, drawn by weight.
     pub requests: Vec<Request>,
-    /// How long they wait for an answer before they give up; for ever if absent.
+    /// How long clients wait for a response before they give up. If missing, they wait forever.
     pub timeout: Option<Span>,
-    /// Whether they send again what failed.
+    /// Retries of failed calls by the clients. If missing, they do not retry.
     pub retry: Option<ClientRetry>,
 }
 
@@ -57,26 +57,26 @@ impl Default for Traffic {
     }
 }
 
-/// How calls lie in time.
+/// How calls are distributed over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
-    /// Independent of each other, as those of many callers are.
+    /// Independent of each other, like the calls of many clients.
     #[default]
     Poisson,
-    /// Equally far apart.
+    /// At equal intervals.
     Constant,
 }
 
-/// A change of the rate.
+/// A change of the call rate.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// When it begins.
+    /// When the change begins.
     pub at: Span,
-    /// Calls per second from then on.
+    /// The new rate, in calls per second.
     pub rate: f64,
-    /// How long the rate takes to get there, evenly; `0s`: it jumps.
+    /// How long the rate takes to change linearly. `0s` means at once.
     #[serde(default)]
     pub ramp: Span,
 }
@@ -85,22 +85,22 @@ pub struct Step {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Request {
-    /// Its share of the traffic, relative to the others.
+    /// Its share of the traffic, relative to the other kinds.
     pub weight: u32,
     pub method: String,
-    /// `{n}` in a path or a header's value is the number of the request, `{random:1000}` a
-    /// number below 1000, `{uuid}` a random id.
+    /// In paths and header values, `{n}` is the number of the request, `{random:1000}` a random
+    /// number below 1000, and `{uuid}` a random id.
     pub path: String,
     pub authority: String,
     pub headers: BTreeMap<String, String>,
     pub body_bytes: u32,
-    /// How the body is sent; all at once if missing.
+    /// How the body is sent. If missing, it is sent at once.
     pub upload: Option<Upload>,
-    /// Trailers behind the body.
+    /// Trailers after the body.
     pub trailers: BTreeMap<String, String>,
-    /// How long the client waits before it leaves; the group's `timeout` if missing.
+    /// How long the client waits before it gives up. Defaults to the group's `timeout`.
     pub timeout: Option<Span>,
-    /// A gRPC call: sets the content type, and is judged by its gRPC status.
+    /// Makes it a gRPC call: sets the content type, and classifies it by its gRPC status.
     pub grpc: bool,
 }
 
@@ -121,7 +121,7 @@ impl Default for Request {
     }
 }
 
-/// A body that is sent in chunks.
+/// A body sent in chunks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Upload {
@@ -129,7 +129,7 @@ pub struct Upload {
     pub chunks: u32,
     /// Time from the headers to the first chunk, and between chunks.
     pub interval: Span,
-    /// Whether the client never ends the body after the last chunk.
+    /// Whether the body never ends after the last chunk.
     pub unfinished: bool,
 }
 
@@ -143,14 +143,14 @@ impl Default for Upload {
     }
 }
 
-/// Retries of the clients themselves.
+/// Retries by the clients themselves.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientRetry {
-    /// So many after the first try.
+    /// Number of retries after the first request.
     pub max: u32,
     pub backoff: Backoff,
-    /// Whether `retry-after` in an answer is waited for.
+    /// Whether the client waits as long as `retry-after` in a response says.
     pub honour_retry_after: bool,
 }
 
@@ -164,7 +164,7 @@ impl Default for ClientRetry {
     }
 }
 
-/// Waits that double, each drawn from zero to its limit.
+/// Exponential backoff. Each wait is drawn between zero and a bound that doubles up to `max`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Backoff {

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::spec::{Fault, FaultKind, Latency, Percent, RetryBudget, Shape};
 use crate::sim::rng::Seed;
 
-/// A cluster with its events: times are milliseconds, owners numbers.
+/// A cluster and the log of its events.
 struct Bench {
     upstream: Upstream<u32>,
     wakes: Wakes,
@@ -40,12 +40,12 @@ impl Bench {
         self.upstream.faults.begin(0, &fault);
     }
 
-    /// Lets all be done; the log has who got what when.
+    /// Runs until all jobs have ended. Returns who got which event when, in milliseconds.
     fn run(mut self) -> Vec<(u64, u32, &'static str)> {
         while let Some(first) = (0..self.wakes.len()).min_by_key(|i| self.wakes[*i]) {
             let (at, key) = self.wakes.remove(first);
-            if let Some((owner, reply)) = self.upstream.wake(key, at, &mut self.wakes) {
-                self.log.push((at.as_ns() / 1_000_000, owner, name(reply)));
+            if let Some((owner, event)) = self.upstream.wake(key, at, &mut self.wakes) {
+                self.log.push((at.as_ns() / 1_000_000, owner, name(event)));
             }
         }
         assert_eq!(
@@ -60,16 +60,16 @@ impl Bench {
     }
 }
 
-fn name(reply: Reply) -> &'static str {
-    match reply {
-        Reply::Answer(Answer { status: 200, .. }) => "200",
-        Reply::Answer(_) => "503",
-        Reply::Chunk(_) => "chunk",
-        Reply::Rest => "rest",
-        Reply::Break => "break",
-        Reply::Refused => "refused",
-        Reply::Unreachable => "unreachable",
-        Reply::Reset => "reset",
+fn name(event: UpstreamEvent) -> &'static str {
+    match event {
+        UpstreamEvent::Response(Response { status: 200, .. }) => "200",
+        UpstreamEvent::Response(_) => "503",
+        UpstreamEvent::Chunk(_) => "chunk",
+        UpstreamEvent::Rest => "rest",
+        UpstreamEvent::Break => "break",
+        UpstreamEvent::Refused => "refused",
+        UpstreamEvent::Unreachable => "unreachable",
+        UpstreamEvent::Reset => "reset",
     }
 }
 
@@ -82,7 +82,7 @@ fn ten_ms(capacity: u32) -> Cluster {
 }
 
 #[test]
-fn what_finds_all_workers_busy_waits_in_the_line() {
+fn a_request_waits_in_the_queue_while_all_workers_are_busy() {
     let mut bench = Bench::new(ten_ms(1));
     for owner in 1..=3 {
         bench.send(owner, 0).unwrap();
@@ -95,7 +95,7 @@ fn what_finds_all_workers_busy_waits_in_the_line() {
 }
 
 #[test]
-fn a_full_line_turns_requests_away() {
+fn a_full_queue_rejects_requests() {
     let mut bench = Bench::new(Cluster {
         line: 1,
         ..ten_ms(1)
@@ -107,7 +107,7 @@ fn a_full_line_turns_requests_away() {
 }
 
 #[test]
-fn the_work_for_a_caller_that_left_is_done_all_the_same() {
+fn the_work_for_a_caller_that_left_is_finished() {
     let mut bench = Bench::new(ten_ms(1));
     let first = bench.send(1, 0).unwrap();
     bench.send(2, 0).unwrap();
@@ -118,7 +118,7 @@ fn the_work_for_a_caller_that_left_is_done_all_the_same() {
 }
 
 #[test]
-fn a_service_that_notices_drops_the_work_for_a_caller_that_left() {
+fn a_service_that_notices_cancels_the_work_for_a_caller_that_left() {
     let mut bench = Bench::new(Cluster {
         notices_cancel: true,
         ..ten_ms(1)
@@ -136,7 +136,7 @@ fn a_service_that_notices_drops_the_work_for_a_caller_that_left() {
 }
 
 #[test]
-fn a_request_without_a_connection_waits_and_one_too_many_overflows() {
+fn requests_wait_for_a_connection_up_to_max_pending_requests() {
     let mut spec = ten_ms(9);
     spec.limits.max_connections = 1;
     spec.limits.max_pending_requests = 1;
@@ -148,7 +148,7 @@ fn a_request_without_a_connection_waits_and_one_too_many_overflows() {
 }
 
 #[test]
-fn a_pending_request_that_is_given_up_leaves_its_place() {
+fn a_cancelled_pending_request_frees_its_slot() {
     let mut spec = ten_ms(9);
     spec.limits.max_connections = 1;
     spec.limits.max_pending_requests = 1;
@@ -176,7 +176,7 @@ fn many_requests_share_a_connection_over_http2_up_to_max_requests() {
 }
 
 #[test]
-fn a_request_that_hangs_holds_its_worker_until_it_is_given_up() {
+fn a_request_that_hangs_holds_its_worker_until_it_is_cancelled() {
     let mut bench = Bench::new(ten_ms(1));
     bench.fault(FaultKind::Hang);
     let hung = bench.send(1, 0).unwrap();
@@ -190,7 +190,7 @@ fn a_request_that_hangs_holds_its_worker_until_it_is_given_up() {
 }
 
 #[test]
-fn each_fault_ends_a_request_in_its_way() {
+fn each_fault_has_its_own_events() {
     let rows = [
         (FaultKind::Status(503), vec![(10, 1, "503")]),
         (FaultKind::Reset, vec![(10, 1, "reset")]),
@@ -215,7 +215,7 @@ fn each_fault_ends_a_request_in_its_way() {
 }
 
 #[test]
-fn capacity_that_comes_back_takes_the_line_at_once() {
+fn capacity_that_comes_back_serves_the_queue_at_once() {
     let mut bench = Bench::new(ten_ms(2));
     bench.fault(FaultKind::Capacity(0));
     bench.send(1, 0).unwrap();
@@ -226,14 +226,14 @@ fn capacity_that_comes_back_takes_the_line_at_once() {
 }
 
 #[test]
-fn an_unhealthy_cluster_is_not_tried() {
+fn an_unhealthy_cluster_refuses_attempts() {
     let mut bench = Bench::new(ten_ms(1));
     bench.fault(FaultKind::Unhealthy);
     assert_eq!(bench.send(1, 0), Err(Refusal::NoHealthyHost));
 }
 
 #[test]
-fn retries_at_once_are_limited() {
+fn concurrent_retries_are_limited() {
     let mut upstream = Upstream::<u32>::new(ten_ms(1), Seed(1).split("test"));
     assert_eq!(
         [(); 4].map(|()| upstream.begin_retry()),

@@ -6,23 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::model::answers::UNAVAILABLE;
-use crate::model::upstream::{Answer, Attempt, JobKey, Reply};
-use crate::model::world::{CalloutKey, Event, Owner, World};
+use crate::model::keys::CalloutKey;
+use crate::model::response::{Response, UNAVAILABLE, UpstreamEvent, grpc_status};
+use crate::model::upstream::Attempt;
+use crate::model::world::call::Callout;
+use crate::model::world::event::{Event, Owner};
+use crate::model::world::state::World;
 use crate::proxy::{self, CallId, CallKind, CallOutcome, Part};
 use crate::record::What;
-
-/// A call that has no answer yet.
-pub struct Callout {
-    call: CallId,
-    kind: CallKind,
-    cluster: usize,
-    job: Option<JobKey>,
-    /// Whether its answer has no body.
-    is_head: bool,
-    /// The answer, when its headers came before its rest.
-    begun: Option<Answer>,
-}
 
 impl World {
     pub(super) fn begin_callout(&mut self, call: proxy::Call) {
@@ -35,7 +26,7 @@ impl World {
             ..
         } = call;
         let Some(place) = self.names.iter().position(|name| **name == *cluster) else {
-            // The host knows the clusters, so it does not come to this.
+            // Unreachable: the host knows the same clusters.
             self.host.answer_call(id, refused(kind));
             return;
         };
@@ -104,48 +95,50 @@ impl World {
         self.close_callout(key, 504, outcome);
     }
 
-    /// Something comes back from the upstream.
-    pub(super) fn end_callout(&mut self, key: CalloutKey, reply: Reply) {
+    /// Handles what comes back from the upstream.
+    pub(super) fn handle_callout_event(&mut self, key: CalloutKey, event: UpstreamEvent) {
         let Some(callout) = self.callouts.get_mut(key) else {
             return;
         };
         let kind = callout.kind;
-        if let Reply::Chunk(_) = reply {
+        if let UpstreamEvent::Chunk(_) = event {
             return;
         }
-        let answer = match (reply, callout.begun) {
-            (Reply::Answer(answer), _) if !answer.complete => {
-                callout.begun = Some(answer);
+        let response = match (event, callout.begun) {
+            (UpstreamEvent::Response(response), _) if !response.complete => {
+                callout.begun = Some(response);
                 return;
             }
-            (Reply::Answer(answer), _) | (Reply::Rest, Some(answer)) => Some(answer),
+            (UpstreamEvent::Response(response), _) | (UpstreamEvent::Rest, Some(response)) => {
+                Some(response)
+            }
             _ => None,
         };
         callout.job = None;
-        match (answer, reply) {
-            (Some(answer), _) => self.answer_callout(key, answer),
-            (None, Reply::Break) if kind == CallKind::Http => {
+        match (response, event) {
+            (Some(response), _) => self.answer_callout(key, response),
+            (None, UpstreamEvent::Break) if kind == CallKind::Http => {
                 self.close_callout(key, 0, CallOutcome::Reset);
             }
-            (None, Reply::Reset) if kind == CallKind::Http => {
+            (None, UpstreamEvent::Reset) if kind == CallKind::Http => {
                 self.close_callout(key, 503, CallOutcome::terminated());
             }
             (None, _) => self.close_callout(key, 503, refused(kind)),
         }
     }
 
-    fn answer_callout(&mut self, key: CalloutKey, answer: Answer) {
+    fn answer_callout(&mut self, key: CalloutKey, response: Response) {
         let Some(callout) = self.callouts.get(key) else {
             return;
         };
         let (kind, cluster, id) = (callout.kind, callout.cluster, callout.call);
         let is_head = callout.is_head;
-        let answers = &mut self.clusters[cluster].answers;
+        let parts = &mut self.clusters[cluster].parts;
         let body = match is_head {
             true => Bytes::new(),
-            false => answers.body().clone(),
+            false => parts.body().clone(),
         };
-        let Part::Headers { map, .. } = answers.headers(&answer, Some(0), false) else {
+        let Part::Headers { map, .. } = parts.headers(&response, Some(0), false) else {
             return;
         };
         if kind == CallKind::Http {
@@ -155,11 +148,11 @@ impl World {
                 body,
                 trailers,
             };
-            return self.close_callout(key, answer.status, outcome);
+            return self.close_callout(key, response.status, outcome);
         }
-        let status = match answer.grpc {
+        let status = match response.grpc {
             Some((status, _)) => status,
-            None => crate::model::answers::grpc_status(answer.status),
+            None => grpc_status(response.status),
         };
         if status == 0 {
             let stream = kind == CallKind::GrpcStream;
@@ -168,13 +161,13 @@ impl World {
             }
             self.host.answer_call(id, CallOutcome::Message(body));
             if !stream {
-                return self.forget_callout(key, answer.status);
+                return self.forget_callout(key, response.status);
             }
             let trailers = HeaderMap::from([("grpc-status", "0")]);
             self.host
                 .answer_call(id, CallOutcome::TrailingMetadata(trailers));
         }
-        self.close_callout(key, answer.status, closed(status, ""));
+        self.close_callout(key, response.status, closed(status, ""));
     }
 
     fn close_callout(&mut self, key: CalloutKey, status: u16, outcome: CallOutcome) {
@@ -205,7 +198,7 @@ impl World {
             let upstream = &mut self.clusters[callout.cluster].upstream;
             upstream.cancel(job, self.now, &mut self.wakes);
             self.flush_wakes(callout.cluster);
-            self.drop_call_on(callout.cluster, job);
+            self.cancel_service_call(callout.cluster, job);
         }
     }
 }

@@ -1,50 +1,40 @@
-//! Clients: they call, wait, give up, try again. Services that call others send as they do.
+//! Clients: they call, wait, give up and retry. Calls of services are sent the same way.
 
 use crate::headers::HeaderMap;
-use crate::model::client::Kind;
+use crate::model::client::ArrivalMode;
 use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
+use crate::model::keys::{CallKey, ExchangeKey};
 use crate::model::template::Template;
 use crate::model::timeouts::StreamLimits;
-use crate::model::world::{CallKey, Event, ExchangeKey, Feed, World};
+use crate::model::world::call::Call;
+use crate::model::world::event::{Event, Feed};
+use crate::model::world::state::World;
 use crate::proxy::Part;
 use crate::proxy::stream::info::{StreamInfo, flag};
 use crate::record::{Outcome, What};
-use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// What a user wants once, however often the client tries.
-pub struct Call {
-    source: usize,
-    /// The client of a closed loop.
-    client: Option<u32>,
-    kind: usize,
-    began: Time,
-    tries: u32,
-    /// The worker that has the client's connection.
-    worker: usize,
-}
-
-/// What is to be sent by whom.
+/// A request to send.
 pub struct Sending {
     pub caller: Caller,
     pub source: usize,
     pub kind: usize,
-    /// The worker that has the connection.
+    /// The worker that has the caller's connection.
     pub worker: usize,
-    /// The client of a closed loop, which keeps its connection.
+    /// The client, in a closed loop: it keeps its connection.
     pub client: Option<u32>,
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    Answered,
+    Complete,
     GaveUp,
-    Broken,
+    Reset,
 }
 
 impl World {
-    /// The next call of an open loop.
+    /// Begins a call of an open loop, and schedules the next one.
     pub(super) fn arrive(&mut self, source: usize) {
         if let Some(at) = self.sources[source].next_arrival() {
             self.queue.push(at, Event::Arrival { source });
@@ -53,8 +43,8 @@ impl World {
     }
 
     pub(super) fn begin_call(&mut self, source: usize, client: Option<u32>) {
-        // Clients stay with their connection; the callers of an open loop are many, and
-        // anyone's connection may be with any worker.
+        // A client of a closed loop keeps its connection, and so its worker. The callers of an open
+        // loop are many, and their connections are spread over all workers.
         let worker = match client {
             Some(client) => u64::from(client) % self.workers,
             None if self.workers == 1 => 0,
@@ -73,7 +63,7 @@ impl World {
         self.send(call);
     }
 
-    /// Sends a call's next request.
+    /// Sends the next request of a call.
     pub(super) fn send(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(key) else {
             return;
@@ -92,7 +82,7 @@ impl World {
         self.send_request(&sending, &[]);
     }
 
-    /// Sends a request, with these headers in place of its own.
+    /// Sends a request. `headers` replace those of its template.
     pub(super) fn send_request(&mut self, sending: &Sending, headers: &[(String, Box<[u8]>)]) {
         self.requests += 1;
         let (request, source) = (self.requests, sending.source);
@@ -146,7 +136,7 @@ impl World {
         });
         self.by_stream.insert(stream, exchange);
         if let Caller::Service { cluster, job } = sending.caller {
-            self.clusters[cluster].inner.insert(job, exchange);
+            self.clusters[cluster].nested.insert(job, exchange);
         }
         let end = self.exchanges.get(exchange).is_none_or(|it| it.sent);
         if let Some(upload) = upload {
@@ -164,7 +154,7 @@ impl World {
         self.settle_and_arm(exchange);
     }
 
-    /// The next chunk of a body, and after the last one its end, if it has one.
+    /// Sends the next chunk of a body. The last chunk is followed by the end, if there is one.
     pub(super) fn send_chunk(&mut self, key: ExchangeKey) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
@@ -204,14 +194,14 @@ impl World {
         self.feeds.extend(parts.into_iter().map(feed));
     }
 
-    /// Lets the moment play out, and watches the clock over what is left waiting.
+    /// Settles, then queues the next deadline of the request.
     pub(super) fn settle_and_arm(&mut self, key: ExchangeKey) {
         self.settle();
         self.arm(key);
     }
 
-    /// A part of an answer reaches the client.
-    pub(super) fn reach_client(&mut self, key: ExchangeKey, part: &Part) {
+    /// Delivers a part of a response to the client.
+    pub(super) fn deliver_to_client(&mut self, key: ExchangeKey, part: &Part) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -234,16 +224,16 @@ impl World {
             Part::Body { .. } => {}
         }
         if part.is_end() {
-            self.finish(key, End::Answered);
+            self.finish(key, End::Complete);
         }
     }
 
-    /// The answer breaks off.
-    pub(super) fn break_off(&mut self, key: ExchangeKey) {
-        self.finish(key, End::Broken);
+    /// Resets the client's stream.
+    pub(super) fn reset_client(&mut self, key: ExchangeKey) {
+        self.finish(key, End::Reset);
     }
 
-    /// The client has waited long enough.
+    /// The client stops waiting and disconnects.
     pub(super) fn give_up(&mut self, key: ExchangeKey) {
         if let Some(exchange) = self.exchanges.get(key)
             && let Some(info) = self.host.info_mut(exchange.stream)
@@ -255,7 +245,7 @@ impl World {
     }
 
     fn finish(&mut self, key: ExchangeKey, end: End) {
-        self.abandon_attempt(key);
+        self.abandon_request(key);
         let Some(exchange) = self.exchanges.remove(key) else {
             return;
         };
@@ -282,7 +272,7 @@ impl World {
         let call = match caller {
             Caller::Client(call) => call,
             Caller::Service { cluster, job } => {
-                return self.end_call_on(cluster, job, outcome.is_good());
+                return self.end_service_call(cluster, job, outcome.is_good());
             }
         };
         self.record
@@ -320,41 +310,43 @@ impl World {
         self.record.count_of(self.now, source, |tally| {
             tally.end_call(outcome.is_good(), took);
         });
-        if let Some((place, client)) = client {
-            self.think(place, client);
+        if let Some((source, client)) = client {
+            self.think(source, client);
         }
     }
 
-    fn think(&mut self, place: usize, client: u32) {
-        let source = &mut self.sources[place];
+    fn think(&mut self, number: usize, client: u32) {
+        let source = &mut self.sources[number];
         let at = self.now + source.think();
-        if matches!(source.kind, Kind::Closed { .. }) && at < source.to {
-            let source = place as u32;
+        if matches!(source.mode, ArrivalMode::Closed { .. }) && at < source.to {
+            let source = number as u32;
             self.queue.push(at, Event::Thought { source, client });
         }
     }
 }
 
-/// What ends a body.
+/// Returns the part that ends a body.
 fn last_part(trailers: Option<&HeaderMap>) -> Part {
     trailers.map_or_else(Part::bare_end, |map| Part::Trailers { map: map.clone() })
 }
 
-/// Whether the filter made the response. Its details are the router's otherwise. But the
-/// response to a request that the filter sent again is the service's, and the filter keeps the
-/// details of a failed response that it writes over.
+/// Returns whether the filter made the response.
+///
+/// The response details differ from the router's then, with two exceptions: the response to a
+/// request that the filter has sent again is the service's, and the filter keeps the details of a
+/// failed response that it replaces.
 fn is_by_filter(exchange: &Exchange, info: &StreamInfo) -> bool {
-    let told = info.filter_state.get(&b"spillway"[..]);
-    let written_over = told.is_some_and(|told| told.ends_with(WRITTEN_OVER));
+    let decision = info.filter_state.get(&b"spillway"[..]);
+    let replaced = decision.is_some_and(|text| text.ends_with(REPLACED));
     let details = &*info.details;
-    written_over || exchange.told.as_deref() != Some(details) && details != HANDED_ON
+    replaced || exchange.router_details.as_deref() != Some(details) && details != FILTER_RETRY
 }
 
-/// How the filter's own words about a request end whose failed response it replaced.
-const WRITTEN_OVER: &[u8] = b"decision=fallback";
+/// How the filter's decision record ends if it has replaced a failed response.
+const REPLACED: &[u8] = b"decision=fallback";
 
-/// The details of an answer that the filter has called for and handed on.
-const HANDED_ON: &str = "spillway_retry";
+/// The details of a response to the filter's own retry.
+const FILTER_RETRY: &str = "spillway_retry";
 
 fn outcome(exchange: &Exchange, end: End, by_filter: bool) -> Outcome {
     let Seen {
@@ -365,10 +357,10 @@ fn outcome(exchange: &Exchange, end: End, by_filter: bool) -> Outcome {
     let good = status < 500 && (!exchange.grpc || grpc_status == Some(0));
     match (end, good, by_filter) {
         (End::GaveUp, ..) => Outcome::GaveUp,
-        (End::Broken, ..) => Outcome::Broken,
-        (End::Answered, true, true) => Outcome::Fallback,
-        (End::Answered, true, false) => Outcome::Success,
-        (End::Answered, false, true) => Outcome::Rejected,
-        (End::Answered, false, false) => Outcome::Error,
+        (End::Reset, ..) => Outcome::Broken,
+        (End::Complete, true, true) => Outcome::Fallback,
+        (End::Complete, true, false) => Outcome::Success,
+        (End::Complete, false, true) => Outcome::Rejected,
+        (End::Complete, false, false) => Outcome::Error,
     }
 }

@@ -1,17 +1,19 @@
-//! Time limits: those of the router, of the connection manager, and of the caller.
+//! Time limits of the router, of the connection manager and of the caller.
 
 use crate::model::exchange::{NEVER, Phase};
+use crate::model::keys::ExchangeKey;
 use crate::model::retry::Reset;
 use crate::model::timeouts::StreamLimits;
-use crate::model::world::own::Own;
-use crate::model::world::{Event, ExchangeKey, World};
+use crate::model::world::cause::LocalCause;
+use crate::model::world::event::Event;
+use crate::model::world::state::World;
 use crate::proxy::LocalReply;
 use crate::record::Failure;
 use crate::sim::span::Span;
 
 impl World {
-    /// Limits the stream as its route says. Envoy does so whenever it looks a route up, and
-    /// counts from the beginning of the stream.
+    /// Sets the stream's limits. Envoy does so whenever it looks up a route, and counts the
+    /// duration from the beginning of the stream.
     pub(super) fn limit_stream(&mut self, key: ExchangeKey, limits: StreamLimits) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
@@ -21,11 +23,11 @@ impl World {
             Span::ZERO => NEVER,
             duration => exchange.began + duration,
         };
-        self.touch(key);
+        self.reset_idle_timeout(key);
     }
 
-    /// Something is sent, in either direction.
-    pub(super) fn touch(&mut self, key: ExchangeKey) {
+    /// Restarts the idle timeout, since something is sent in either direction.
+    pub(super) fn reset_idle_timeout(&mut self, key: ExchangeKey) {
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.deadlines.idle = match exchange.limits.idle {
                 Span::ZERO => NEVER,
@@ -34,8 +36,8 @@ impl World {
         }
     }
 
-    /// A deadline has come, or had come and was put off.
-    pub(super) fn meet_deadline(&mut self, key: ExchangeKey) {
+    /// Handles the earliest deadline, unless it has been moved since.
+    pub(super) fn handle_deadline(&mut self, key: ExchangeKey) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -45,11 +47,16 @@ impl World {
         if due.patience <= self.now {
             self.give_up(key);
         } else if due.duration <= self.now {
-            self.end_stream(key, Own::Duration);
+            self.end_stream(key, LocalCause::Duration);
         } else if due.idle <= self.now {
-            self.end_stream(key, Own::Idle);
+            self.end_stream(key, LocalCause::Idle);
         } else if due.route <= self.now {
-            self.time_out(key, cluster, Own::RouteTimeout, Failure::RouteTimeout);
+            self.time_out(
+                key,
+                cluster,
+                LocalCause::RouteTimeout,
+                Failure::RouteTimeout,
+            );
         } else if due.attempt <= self.now || due.per_try <= self.now {
             let per_try = due.attempt > self.now;
             self.time_out_attempt(key, cluster, per_try);
@@ -76,34 +83,40 @@ impl World {
                 self.fail_attempt(key, cluster, Reset::MaxDuration);
             }
             (cluster, false) => {
-                self.time_out(key, cluster, Own::MaxDuration, Failure::MaxDuration);
+                self.time_out(key, cluster, LocalCause::MaxDuration, Failure::MaxDuration);
             }
         }
     }
 
-    fn time_out(&mut self, key: ExchangeKey, cluster: Option<usize>, own: Own, failure: Failure) {
+    fn time_out(
+        &mut self,
+        key: ExchangeKey,
+        cluster: Option<usize>,
+        cause: LocalCause,
+        failure: Failure,
+    ) {
         let Some(exchange) = self.exchanges.get(key) else {
             return;
         };
-        // An answer whose headers are with the client cannot be replaced any more.
-        let begun = exchange.phase == Phase::Answering && exchange.seen.status != 0;
+        // Once the client has the headers, the response can only be reset.
+        let begun = exchange.phase == Phase::Streaming && exchange.seen.status != 0;
         if let Some(cluster) = cluster {
             self.note_failure(key, cluster, failure);
         }
-        self.abandon_attempt(key);
+        self.abandon_request(key);
         match begun {
-            true => self.cut_off(key, own),
-            false => self.answer_by_itself(key, own),
+            true => self.reset_response(key, cause),
+            false => self.reply_locally(key, cause),
         }
     }
 
-    fn cut_off(&mut self, key: ExchangeKey, own: Own) {
+    fn reset_response(&mut self, key: ExchangeKey, cause: LocalCause) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
         exchange.deadlines.drop_router();
-        let (flags, details) = self.texts.flags_and_details(own);
-        exchange.told = Some(details.clone());
+        let (flags, details) = self.texts.flags_and_details(cause);
+        exchange.router_details = Some(details.clone());
         let stream = exchange.stream;
         if let Some(info) = self.host.info_mut(stream) {
             info.flags |= flags;
@@ -112,21 +125,21 @@ impl World {
         self.host.upstream_reset_after_headers(stream);
     }
 
-    /// The connection manager ends the stream, wherever it is.
-    fn end_stream(&mut self, key: ExchangeKey, own: Own) {
+    /// The connection manager ends the stream, in whichever phase it is.
+    fn end_stream(&mut self, key: ExchangeKey, cause: LocalCause) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
-        let (flags, details) = self.texts.flags_and_details(own);
+        let (flags, details) = self.texts.flags_and_details(cause);
         exchange.deadlines.duration = NEVER;
         exchange.deadlines.idle = NEVER;
-        exchange.told = Some(details.clone());
+        exchange.router_details = Some(details.clone());
         let stream = exchange.stream;
         let reply = LocalReply {
-            code: own.status(exchange.sent).into(),
+            code: cause.status(exchange.sent).into(),
             details,
-            body: own.body(false).into(),
-            grpc_status: own.grpc_status(),
+            body: cause.body(false).into(),
+            grpc_status: cause.grpc_status(),
             ..LocalReply::default()
         };
         let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
@@ -139,7 +152,7 @@ impl World {
         self.host.local_reply(stream, &reply);
     }
 
-    /// Puts the earliest deadline into the queue, unless something known comes first.
+    /// Queues the earliest deadline, unless an upstream event is known to come first.
     pub(super) fn arm(&mut self, key: ExchangeKey) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;

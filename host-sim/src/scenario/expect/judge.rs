@@ -1,7 +1,7 @@
 //! Whether what was expected came true, and if not, what came instead.
 
 use super::{Bounds, ClientMeasure, Expectation, Memory, Subject, UpstreamMetric};
-use crate::model::world::{Watcher, World};
+use crate::model::world::{Observer, World};
 use crate::record::{ClusterTally, Outcome, Record, State, Tally};
 use crate::scenario::expect::around::{events, rows};
 use crate::sim::clock::Time;
@@ -146,7 +146,7 @@ fn source_of(it: &Expectation, record: &Record) -> Option<usize> {
     record.names.sources.iter().position(|other| other == name)
 }
 
-impl Watcher for Judge<'_> {
+impl Observer for Judge<'_> {
     fn mark(&mut self, number: usize, world: &World) {
         let Some(now) = self.marks.get(number).copied() else {
             return;

@@ -6,7 +6,7 @@ fn calls(path: &str) -> Calls {
     serde_json::from_value(serde_json::json!({"path": path})).unwrap()
 }
 
-/// As [`plan`], of three services: `a` needs `b`, which needs `c`.
+/// Like [`plan`], with three services: `a` calls `b`, which calls `c`.
 fn chain() -> Plan {
     let cluster = |name: &str, callee: Option<&str>| {
         let cluster = Cluster {
@@ -64,7 +64,7 @@ fn retrying(plan: &mut Plan, retries: u32) {
     }
 }
 
-/// Attempts at each cluster for each of the ten calls, if all are alike.
+/// Attempts at each cluster per client call, which must be the same for all ten.
 fn attempts_per_call(world: &World) -> Vec<u64> {
     let each = |it: &ClusterTally| {
         assert_eq!(it.attempts % 10, 0, "{it:?}");
@@ -74,7 +74,7 @@ fn attempts_per_call(world: &World) -> Vec<u64> {
 }
 
 #[test]
-fn a_service_answers_once_the_one_that_it_needs_has() {
+fn a_service_responds_after_the_service_that_it_calls() {
     let world = run(chain());
     let total = &world.record.total;
     assert_eq!((total.calls, total.calls_succeeded), (10, 10));
@@ -83,7 +83,7 @@ fn a_service_answers_once_the_one_that_it_needs_has() {
 }
 
 #[test]
-fn calls_of_services_are_none_of_clients() {
+fn calls_of_services_do_not_count_as_calls_of_clients() {
     let mut plan = chain();
     fault(&mut plan, "c", FaultKind::Status(500));
     let world = run(plan);
@@ -99,7 +99,7 @@ fn calls_of_services_are_none_of_clients() {
 }
 
 #[test]
-fn any_bad_end_of_a_call_is_a_503_of_the_caller_and_any_good_one_its_own_answer() {
+fn a_failed_call_makes_the_calling_service_respond_503() {
     let rows = [
         (FaultKind::Status(404), 200),
         (FaultKind::Status(500), 503),
@@ -117,7 +117,7 @@ fn any_bad_end_of_a_call_is_a_503_of_the_caller_and_any_good_one_its_own_answer(
     }
 }
 
-/// The one way in which all calls ended: code and details.
+/// How all calls ended: code and details.
 fn ending(plan: Plan) -> (u16, String) {
     let record = run(plan).record;
     let [reason] = &record.reasons.all[..] else {
@@ -127,7 +127,7 @@ fn ending(plan: Plan) -> (u16, String) {
 }
 
 #[test]
-fn a_service_that_fails_by_itself_calls_nobody() {
+fn a_service_with_a_fault_of_its_own_calls_nobody() {
     let mut plan = chain();
     fault(&mut plan, "a", FaultKind::Status(500));
     let world = run(plan);
@@ -135,7 +135,7 @@ fn a_service_that_fails_by_itself_calls_nobody() {
 }
 
 #[test]
-fn retries_multiply_over_a_chain() {
+fn retries_multiply_along_a_chain() {
     let mut plan = chain();
     retrying(&mut plan, 3);
     fault(&mut plan, "c", FaultKind::Status(503));
@@ -143,9 +143,9 @@ fn retries_multiply_over_a_chain() {
     assert_eq!(attempts_per_call(&world), [4, 16, 64]);
 }
 
-/// The second attempt at `b` is another route's if `a` tells that it is the second at `a`.
+/// Retries at `a` take another route to the spare cluster if `a` forwards the attempt count.
 #[test]
-fn services_hand_on_which_attempt_they_got() {
+fn services_forward_the_attempt_count() {
     let spared = |include| {
         let mut plan = chain();
         retrying(&mut plan, 1);
@@ -168,7 +168,7 @@ fn services_hand_on_which_attempt_they_got() {
 }
 
 #[test]
-fn a_service_is_busy_while_it_waits() {
+fn a_service_keeps_its_worker_while_it_waits_for_another() {
     let mut plan = chain();
     plan.clusters[0].1.capacity = Some(1);
     plan.clusters[2].1.latency = Latency(Shape::Constant(ms(80)));
@@ -187,7 +187,7 @@ fn a_service_is_busy_while_it_waits() {
 }
 
 #[test]
-fn a_service_waits_as_long_as_it_has_patience() {
+fn a_service_stops_waiting_after_its_timeout() {
     let mut plan = chain();
     plan.clusters[1].1.calls.as_mut().unwrap().timeout = Some(ms(50));
     fault(&mut plan, "c", FaultKind::Hang);
@@ -197,7 +197,7 @@ fn a_service_waits_as_long_as_it_has_patience() {
 }
 
 #[test]
-fn what_a_gone_caller_needed_goes_on_unless_the_service_notices() {
+fn a_nested_call_continues_after_its_caller_left_unless_the_service_notices() {
     let replies_of_c = |notices| {
         let mut plan = chain();
         plan.traffic[0].timeout = Some(ms(25));
@@ -208,16 +208,16 @@ fn what_a_gone_caller_needed_goes_on_unless_the_service_notices() {
         let total = &world.record.total;
         assert_eq!(total.outcome(Outcome::GaveUp), 10);
         assert_eq!(attempts_per_call(&world), [1, 1, 1]);
-        let answered = |what: What| matches!(what, What::Reply { cluster: 2, .. });
+        let responded = |what: What| matches!(what, What::Response { cluster: 2, .. });
         let entries = world.record.trace.last();
-        entries.filter(|it| answered(it.what)).count()
+        entries.filter(|it| responded(it.what)).count()
     };
     assert_eq!(replies_of_c(false), 10);
     assert_eq!(replies_of_c(true), 0);
 }
 
 #[test]
-fn a_chain_of_grpc_fails_as_unavailable() {
+fn a_failed_grpc_call_makes_the_calling_service_respond_unavailable() {
     let mut plan = chain();
     plan.traffic[0].requests[0].grpc = true;
     for (_, cluster) in &mut plan.clusters {
@@ -225,8 +225,8 @@ fn a_chain_of_grpc_fails_as_unavailable() {
             calls.grpc = true;
         }
     }
-    let well = run(plan.clone()).record.total;
-    assert_eq!(well.outcome(Outcome::Success), 10);
+    let healthy = run(plan.clone()).record.total;
+    assert_eq!(healthy.outcome(Outcome::Success), 10);
     fault(&mut plan, "c", FaultKind::GrpcStatusInTrailers(13));
     let record = run(plan).record;
     assert_eq!(record.total.outcome(Outcome::Error), 10);
@@ -234,7 +234,7 @@ fn a_chain_of_grpc_fails_as_unavailable() {
 }
 
 #[test]
-fn a_chain_is_the_same_run_every_time() {
+fn a_chain_gives_the_same_run_every_time() {
     let digest = |seed| {
         let mut plan = chain();
         plan.seed = seed;
@@ -251,7 +251,7 @@ fn a_chain_is_the_same_run_every_time() {
 }
 
 #[test]
-fn what_a_service_asks_is_named_after_it() {
+fn calls_of_a_service_are_reported_under_its_name() {
     let world = run(chain());
     let shown = world.record.trace.last();
     let shown: Vec<_> = shown.filter_map(|it| world.record.names.show(it)).collect();

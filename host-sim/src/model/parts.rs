@@ -1,22 +1,22 @@
-//! The answers of upstreams and of the router, as parts that the host takes.
+//! Builds the parts of responses that the host takes, for upstreams and for the router.
 //!
-//! Most answers of a run are alike but for their service time, so their header maps are
-//! kept and shared.
+//! Most responses of a run differ in nothing but their service time, so their header maps
+//! are cached and shared.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::headers::HeaderMap;
+use crate::model::response::{GrpcPlace, Response, grpc_status};
 use crate::model::spec;
-use crate::model::upstream::{Answer, GrpcPlace};
 use crate::proxy::Part;
 
-/// The answers of one cluster.
-pub struct Answers {
-    spec: spec::Answer,
+/// The responses of one cluster.
+pub struct ResponseParts {
+    spec: spec::Response,
     body: Bytes,
     maps: HashMap<Key, HeaderMap>,
-    /// Whether its healthy answers ask not to be retried.
+    /// Whether its healthy responses carry `x-envoy-ratelimited`.
     pub rate_limited: bool,
 }
 
@@ -29,13 +29,13 @@ struct Key {
     service_ms: Option<u64>,
 }
 
-/// Maps that are kept; service times scatter, and most differ by milliseconds.
-const KEPT: usize = 4_096;
+/// Number of cached header maps. Service times scatter over thousands of milliseconds at most.
+const CACHED_MAX: usize = 4_096;
 
-impl Answers {
-    /// For a cluster that answers so when it is well.
-    pub fn new(spec: &spec::Answer) -> Answers {
-        Answers {
+impl ResponseParts {
+    /// Creates the responses of a cluster that sends `spec` when it is healthy.
+    pub fn new(spec: &spec::Response) -> ResponseParts {
+        ResponseParts {
             body: vec![b'.'; spec.body_bytes as usize].into(),
             maps: HashMap::new(),
             rate_limited: spec.headers.contains_key("x-envoy-ratelimited"),
@@ -43,12 +43,12 @@ impl Answers {
         }
     }
 
-    /// The headers. `service_ms` is the time that the upstream took, if the router tells it;
-    /// `bare`: no body will come.
-    pub fn headers(&mut self, answer: &Answer, service_ms: Option<u64>, bare: bool) -> Part {
-        let only_headers = matches!(answer.grpc, Some((_, GrpcPlace::Headers)));
-        let grpc = answer.grpc.map(|(status, _)| (status, only_headers));
-        let (status, healthy, complete) = (answer.status, answer.healthy, answer.complete);
+    /// Returns the headers. `service_ms` is the upstream's service time, if the router reports
+    /// it. `bare` means that no body follows.
+    pub fn headers(&mut self, response: &Response, service_ms: Option<u64>, bare: bool) -> Part {
+        let only_headers = matches!(response.grpc, Some((_, GrpcPlace::Headers)));
+        let grpc = response.grpc.map(|(status, _)| (status, only_headers));
+        let (status, healthy, complete) = (response.status, response.healthy, response.complete);
         let key = Key {
             status,
             grpc,
@@ -56,19 +56,19 @@ impl Answers {
             complete,
             service_ms,
         };
-        if self.maps.len() >= KEPT {
+        if self.maps.len() >= CACHED_MAX {
             self.maps.clear();
         }
         let spec = &self.spec;
         let map = self.maps.entry(key).or_insert_with(|| build(spec, &key));
-        let no_body = only_headers || answer.grpc.is_none() && (bare || self.body.is_empty());
+        let no_body = only_headers || response.grpc.is_none() && (bare || self.body.is_empty());
         Part::Headers {
             map: map.clone(),
             end: no_body,
         }
     }
 
-    /// One of the equal chunks of the body; the last of them takes the remainder.
+    /// Returns one of the equal chunks of the body. The last one includes the remainder.
     pub fn chunk(&self, number: u32) -> Bytes {
         let chunks = self.spec.body_chunks.max(1) as usize;
         let (len, number) = (self.body.len() / chunks, number as usize);
@@ -79,16 +79,16 @@ impl Answers {
         self.body.slice((len * number).min(end)..end)
     }
 
-    /// The last of the equal chunks.
+    /// Returns the last of the equal chunks.
     pub fn last_chunk(&self) -> Bytes {
         self.chunk(self.spec.body_chunks.max(1) - 1)
     }
 
-    /// The body, or its last chunk, and what follows it: trailers, or the bare end, which Envoy's
-    /// codec hears of only after the last byte.
-    pub fn rest(&self, data: Bytes, answer_grpc: Option<u32>) -> [Part; 2] {
+    /// Returns `data`, the last of the body, and what follows it: trailers, or a bare end,
+    /// since Envoy's codec sees the end of the stream only after the last byte.
+    pub fn rest(&self, data: Bytes, grpc: Option<u32>) -> [Part; 2] {
         let body = Part::Body { data, end: false };
-        let last = match answer_grpc {
+        let last = match grpc {
             None => Part::bare_end(),
             Some(status) => Part::Trailers {
                 map: HeaderMap::from([("grpc-status", status.to_string())]),
@@ -97,17 +97,17 @@ impl Answers {
         [body, last]
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 }
 
-fn build(spec: &spec::Answer, key: &Key) -> HeaderMap {
+fn build(spec: &spec::Response, key: &Key) -> HeaderMap {
     let mut map = HeaderMap::from([(":status", key.status.to_string())]);
     match key.grpc {
         Some(_) => map.add(b"content-type", b"application/grpc"),
-        // Without a length the answer comes in chunks.
+        // A response that breaks off or streams has no length, so it is chunked.
         None if !key.complete || matches!(key.status, 204 | 304) => {}
         None => map.add(b"content-length", spec.body_bytes.to_string().as_bytes()),
     }
@@ -126,19 +126,16 @@ fn build(spec: &spec::Answer, key: &Key) -> HeaderMap {
     map
 }
 
-/// gRPC's UNAVAILABLE: what stands for a service that could not be reached, or cannot serve.
-pub const UNAVAILABLE: u32 = 14;
-
-/// An answer of the router itself.
-pub struct Local<'a> {
+/// A response that the router makes itself.
+pub struct RouterReply<'a> {
     pub status: u16,
     pub body: &'a str,
-    /// Whether it says that the proxy sheds load.
+    /// Whether it carries `x-envoy-overloaded`: the proxy sheds load.
     pub overloaded: bool,
 }
 
-impl Local<'_> {
-    /// The headers, and the body if there is one.
+impl RouterReply<'_> {
+    /// Returns the headers, and the body if there is one.
     pub fn parts(&self, grpc: bool) -> (Part, Option<Part>) {
         let overloaded = |map: &mut HeaderMap| {
             if self.overloaded {
@@ -170,17 +167,5 @@ impl Local<'_> {
         });
         let end = body.is_none();
         (Part::Headers { map, end }, body)
-    }
-}
-
-/// The gRPC status that stands for an HTTP one, as gRPC defines it.
-pub fn grpc_status(status: u16) -> u32 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => UNAVAILABLE,
-        _ => 2,
     }
 }

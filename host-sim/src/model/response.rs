@@ -1,0 +1,72 @@
+//! What comes back to the proxy for an attempt.
+
+/// One event of an attempt, in the order in which the proxy sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamEvent {
+    /// A whole response, or only its headers.
+    Response(Response),
+    /// A chunk of the body, numbered from 0. The headers came earlier.
+    Chunk(u32),
+    /// The rest of the response. The headers came earlier.
+    Rest,
+    /// The connection ended within the body. The headers came earlier.
+    Break,
+    /// The connection was refused.
+    Refused,
+    /// No connection was made before the connect timeout.
+    Unreachable,
+    /// The connection ended before the response headers.
+    Reset,
+}
+
+/// A response, or its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    /// The gRPC status and the block that carries it.
+    pub grpc: Option<(u32, GrpcPlace)>,
+    /// Whether body and trailers come at the same time. If not, [`UpstreamEvent::Rest`] or
+    /// [`UpstreamEvent::Break`] follows.
+    pub complete: bool,
+    /// Whether a working service sent it.
+    pub healthy: bool,
+}
+
+impl Response {
+    /// The response of a service that cannot serve: 503, or UNAVAILABLE for gRPC.
+    pub fn unavailable(grpc: bool) -> Response {
+        Response {
+            status: if grpc { 200 } else { 503 },
+            grpc: grpc.then_some((UNAVAILABLE, GrpcPlace::Headers)),
+            complete: true,
+            healthy: false,
+        }
+    }
+}
+
+/// The block of a response that carries the gRPC status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcPlace {
+    /// The headers of a response that has nothing else ("trailers-only").
+    Headers,
+    /// The trailers, after headers and body.
+    Trailers,
+}
+
+/// gRPC's UNAVAILABLE: the service could not be reached or cannot serve.
+pub const UNAVAILABLE: u32 = 14;
+
+/// The status of a response that upgrades its connection to another protocol.
+pub const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// Returns the gRPC status that stands for an HTTP status, as the gRPC specification maps them.
+pub fn grpc_status(status: u16) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => UNAVAILABLE,
+        _ => 2,
+    }
+}

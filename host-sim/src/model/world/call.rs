@@ -1,0 +1,30 @@
+//! Calls in flight, of clients and of plugins.
+
+use crate::model::response::Response;
+use crate::model::upstream::JobKey;
+use crate::proxy::{CallId, CallKind};
+use crate::sim::clock::Time;
+
+/// One call of a client, with all its retries.
+pub struct Call {
+    pub source: usize,
+    /// The client, in a closed loop.
+    pub client: Option<u32>,
+    pub kind: usize,
+    pub began: Time,
+    pub tries: u32,
+    /// The worker that has the client's connection.
+    pub worker: usize,
+}
+
+/// A plugin's call that has no response yet.
+pub struct Callout {
+    pub call: CallId,
+    pub kind: CallKind,
+    pub cluster: usize,
+    pub job: Option<JobKey>,
+    /// Whether the method is HEAD, so that the response has no body.
+    pub is_head: bool,
+    /// The response, once its headers have come before the rest.
+    pub begun: Option<Response>,
+}

@@ -1,0 +1,67 @@
+//! Local replies of the router.
+
+use std::rc::Rc;
+
+use crate::model::exchange::Phase;
+use crate::model::keys::ExchangeKey;
+use crate::model::parts::RouterReply;
+use crate::model::world::cause::LocalCause;
+use crate::model::world::event::Feed;
+use crate::model::world::state::World;
+
+impl World {
+    pub(super) fn reply_directly(&mut self, key: ExchangeKey, status: u16, body: &str) {
+        let details = self.texts.direct.clone();
+        let reply = RouterReply {
+            status,
+            body,
+            overloaded: false,
+        };
+        self.send_local_reply(key, &reply, 0, details);
+    }
+
+    pub(super) fn reply_locally(&mut self, key: ExchangeKey, cause: LocalCause) {
+        let Some(exchange) = self.exchanges.get(key) else {
+            return;
+        };
+        let status = cause.status(exchange.complete_at.is_some());
+        let (flags, details) = self.texts.flags_and_details(cause);
+        if cause == LocalCause::Refused
+            && let Some(info) = self.host.info_mut(exchange.stream)
+        {
+            info.transport_failure = Some(self.texts.refused_transport.clone());
+        }
+        let body = cause.body(exchange.attempts > 1);
+        let reply = RouterReply {
+            status,
+            body: &body,
+            overloaded: cause == LocalCause::Overflow,
+        };
+        self.send_local_reply(key, &reply, flags, details);
+    }
+
+    fn send_local_reply(
+        &mut self,
+        key: ExchangeKey,
+        reply: &RouterReply<'_>,
+        flags: u64,
+        details: Rc<str>,
+    ) {
+        let Some(exchange) = self.set_response_info(key, reply.status, flags, details) else {
+            return;
+        };
+        exchange.phase = Phase::Done;
+        exchange.deadlines.drop_router();
+        let (headers, body) = reply.parts(exchange.claims_grpc);
+        let stream = exchange.stream;
+        if let Some(part) = body.filter(|_| !exchange.head) {
+            let exchange = key;
+            self.feeds.push_back(Feed {
+                exchange,
+                part,
+                upwards: false,
+            });
+        }
+        self.host.response(stream, headers);
+    }
+}

@@ -1,0 +1,219 @@
+//! Attempts: how they begin, fail and are retried.
+
+use crate::model::exchange::{NEVER, Phase};
+use crate::model::keys::ExchangeKey;
+use crate::model::retry::Reset;
+use crate::model::spec::ATTEMPT_COUNT;
+use crate::model::upstream::{Attempt, JobKey, Refusal};
+use crate::model::world::cause::LocalCause;
+use crate::model::world::event::Owner;
+use crate::model::world::state::World;
+use crate::proxy::stream::info::flag;
+use crate::record::{Failure, What};
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
+
+impl World {
+    /// Begins an attempt: the first one, or a retry after its backoff.
+    pub(in crate::model::world) fn attempt(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let Some(cluster) = exchange.picked.as_ref().and_then(|picked| picked.cluster) else {
+            return;
+        };
+        let backend = &mut self.clusters[cluster];
+        exchange.attempts += 1;
+        exchange.phase = Phase::Trying;
+        exchange.deadlines.backoff = NEVER;
+        let (request, nth) = (exchange.request, exchange.attempts);
+        let note = What::Attempt {
+            request,
+            cluster: cluster as u16,
+            nth: nth as u16,
+        };
+        self.record.note(self.now, note);
+        let mut headers = exchange.headers.clone();
+        if let Some(headers) = headers.as_mut().filter(|_| self.include_attempt_count) {
+            headers.replace(ATTEMPT_COUNT.as_bytes(), nth.to_string().as_bytes());
+        }
+        let attempt = Attempt {
+            owner: Owner::Exchange(key),
+            grpc: exchange.grpc,
+            whole: exchange.complete_at.is_some(),
+            headers,
+        };
+        let begun = backend.upstream.begin(attempt, self.now, &mut self.wakes);
+        if let Some(info) = self.host.info_mut(exchange.stream) {
+            info.attempts = Some(nth.into());
+            if matches!(begun, Ok(_) | Err(Refusal::Overflow)) {
+                info.upstream_address = Some(backend.address.clone());
+            }
+        }
+        match begun {
+            Ok(job) => {
+                exchange.attempt = Some(job);
+                let per_try = exchange
+                    .plan
+                    .as_ref()
+                    .map_or(Span::ZERO, |plan| plan.per_try);
+                if per_try > Span::ZERO && exchange.complete_at.is_some() {
+                    exchange.deadlines.per_try = self.now + per_try;
+                }
+                let longest = backend.upstream.spec().max_stream_duration;
+                if longest > Span::ZERO {
+                    exchange.deadlines.attempt = self.now + longest;
+                }
+                self.expect_event(key, cluster, job);
+                self.record.count(self.now, |tally| {
+                    tally.clusters[cluster].attempts += 1;
+                    tally.clusters[cluster].retries += u64::from(nth > 1);
+                });
+                self.flush_wakes(cluster);
+                self.arm(key);
+            }
+            Err(Refusal::NoHealthyHost) => {
+                self.note_failure(key, cluster, Failure::NoHealthyHost);
+                self.reply_locally(key, LocalCause::NoHealthyHost);
+            }
+            Err(Refusal::Overflow | Refusal::PendingOverflow) => {
+                self.record
+                    .count(self.now, |tally| tally.clusters[cluster].overflows += 1);
+                self.fail_attempt(key, cluster, Reset::Overflow);
+            }
+        }
+    }
+
+    /// Notes when the next event of the job comes, if that is known.
+    pub(super) fn expect_event(&mut self, key: ExchangeKey, cluster: usize, job: JobKey) {
+        let of_job = |(_, other): &&(Time, _)| *other == job;
+        let known = self.wakes.iter().find(of_job).map(|(at, _)| *at);
+        // Unknown if the service calls another one first.
+        let known = known.filter(|_| self.clusters[cluster].upstream.calls().is_none());
+        if let (Some(exchange), Some(known)) = (self.exchanges.get_mut(key), known) {
+            exchange.deadlines.known = known;
+        }
+    }
+
+    /// An attempt has ended without a response.
+    pub(in crate::model::world) fn fail_attempt(
+        &mut self,
+        key: ExchangeKey,
+        cluster: usize,
+        reset: Reset,
+    ) {
+        let (failure, cause) = match reset {
+            Reset::ConnectionFailure => (Failure::Refused, LocalCause::Refused),
+            Reset::ConnectionTermination => (Failure::Reset, LocalCause::Reset),
+            Reset::ConnectionTimeout => (Failure::ConnectTimeout, LocalCause::ConnectTimeout),
+            Reset::PerTryTimeout => (Failure::PerTryTimeout, LocalCause::PerTryTimeout),
+            Reset::MaxDuration => (Failure::MaxDuration, LocalCause::MaxDuration),
+            Reset::Overflow => (Failure::Overflow, LocalCause::Overflow),
+        };
+        self.cancel_attempt(key);
+        self.note_failure(key, cluster, failure);
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let plan = exchange.plan.as_ref();
+        let wanted = plan.is_some_and(|plan| plan.retries_reset(reset));
+        if !self.schedule_retry(key, cluster, wanted) {
+            self.reply_locally(key, cause);
+        }
+    }
+
+    pub(in crate::model::world) fn note_failure(
+        &mut self,
+        key: ExchangeKey,
+        cluster: usize,
+        why: Failure,
+    ) {
+        if let Some(exchange) = self.exchanges.get(key) {
+            let request = exchange.request;
+            let what = What::Failed {
+                request,
+                cluster: cluster as u16,
+                why,
+            };
+            self.record.note(self.now, what);
+        }
+        self.record
+            .count(self.now, |tally| tally.clusters[cluster].failures += 1);
+    }
+
+    /// Schedules a retry if one is `wanted` and allowed. Returns whether it did. If a wanted retry
+    /// is not allowed, the response flags say why.
+    pub(super) fn schedule_retry(
+        &mut self,
+        key: ExchangeKey,
+        cluster: usize,
+        wanted: bool,
+    ) -> bool {
+        self.release_retry(key);
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return false;
+        };
+        let Some(plan) = exchange.plan.as_mut().filter(|_| wanted) else {
+            return false;
+        };
+        let denied = if !plan.take() {
+            flag::RETRY_LIMIT_EXCEEDED
+        } else if !self.clusters[cluster].upstream.begin_retry() {
+            flag::UPSTREAM_OVERFLOW
+        } else {
+            0
+        };
+        if denied != 0 {
+            if denied == flag::UPSTREAM_OVERFLOW {
+                self.record
+                    .count(self.now, |tally| tally.clusters[cluster].overflows += 1);
+            }
+            if let Some(info) = self.host.info_mut(exchange.stream) {
+                info.flags |= denied;
+            }
+            return false;
+        }
+        let wait = plan.backoff(&mut self.backoff_draws);
+        exchange.holds_retry = true;
+        exchange.phase = Phase::BackingOff;
+        exchange.deadlines.backoff = self.now + wait;
+        let request = exchange.request;
+        self.cancel_attempt(key);
+        self.record.note(self.now, What::Backoff { request, wait });
+        self.arm(key);
+        true
+    }
+
+    fn release_retry(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
+        if std::mem::take(&mut exchange.holds_retry)
+            && let Some(cluster) = cluster
+        {
+            self.clusters[cluster].upstream.end_retry();
+        }
+    }
+
+    /// Cancels the attempt in flight.
+    fn cancel_attempt(&mut self, key: ExchangeKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.deadlines.drop_attempt();
+        let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
+        if let (Some(job), Some(cluster)) = (exchange.attempt.take(), cluster) {
+            let upstream = &mut self.clusters[cluster].upstream;
+            upstream.cancel(job, self.now, &mut self.wakes);
+            self.flush_wakes(cluster);
+            self.cancel_service_call(cluster, job);
+        }
+    }
+
+    /// Ends the router's work for the request.
+    pub(in crate::model::world) fn abandon_request(&mut self, key: ExchangeKey) {
+        self.release_retry(key);
+        self.cancel_attempt(key);
+    }
+}
