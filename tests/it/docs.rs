@@ -11,6 +11,7 @@ mod commands;
 mod examples;
 mod links;
 mod markdown;
+mod metrics;
 mod names;
 mod output;
 mod proxy;
@@ -105,6 +106,17 @@ fn links_lead_somewhere() {
 #[test]
 fn files_and_types_that_are_named_exist() {
     none(documents().flat_map(|document| names::unknown(&document)));
+}
+
+#[test]
+fn the_guide_for_operators_has_every_metric_and_no_document_invents_one() {
+    let defined = metrics::defined();
+    let guide = Document::read("policies/deploy/README.md");
+    assert_eq!(metrics::described(&guide), defined);
+    for document in documents() {
+        let mentioned = metrics::mentioned(&document);
+        assert!(mentioned.is_subset(&defined), "{}", document.path);
+    }
 }
 
 #[test]
