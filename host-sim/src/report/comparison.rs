@@ -1,15 +1,15 @@
-//! Several policies on the same traffic, and the measures by which they are told apart.
+//! Several policies on the same traffic, and the measures to compare them.
 //!
-//! The measures are made here, once, so that terminal and page cannot disagree. Those
-//! that say something in every run are always there; those that are nothing in most runs
-//! only if one of the policies has some, so that a row of zeros does not look like news.
+//! The measures are computed here, so terminal and page cannot disagree. Most are always present.
+//! Those that are zero in most runs are present only if one of the policies has a value above
+//! zero.
 
 use crate::record::{Outcome, Record};
 use crate::report::{grouped, latency, percent};
 use crate::scenario::play::Run;
 use crate::sim::span::Span;
 
-/// Runs of one scenario from one seed, each with a policy of its own.
+/// Runs of one scenario from one seed, each with its own policy.
 pub struct Comparison {
     pub name: String,
     pub description: String,
@@ -21,35 +21,35 @@ pub struct Comparison {
 
 /// One of the runs.
 pub struct Compared {
-    /// What reports call the policy; no two are called the same.
+    /// The unique name of the policy in reports.
     pub title: String,
-    /// The policy as it was given: a file, or `none`.
+    /// The policy as given by the user: a file, or `none`.
     pub policy: String,
     pub run: Run,
 }
 
-/// A row of the table: a value for each run.
+/// A row of the table, with a value for each run.
 pub struct Measure {
     pub name: String,
     pub values: Vec<String>,
 }
 
-/// Percentiles that are compared.
+/// The compared percentiles.
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
 impl Comparison {
-    /// The rows of the table.
+    /// Returns the rows of the table.
     pub fn measures(&self) -> Vec<Measure> {
         let mut rows = self.clients();
         rows.extend(self.latencies());
         rows.extend(self.upstreams());
         rows.push(self.row("circuits opened", opened));
-        rows.extend(self.troubles());
+        rows.extend(self.anomalies());
         rows
     }
 
-    /// Calls of the run with the fewest.
+    /// Returns the calls of the run with the fewest calls.
     pub fn calls_min(&self) -> u64 {
         let calls = self.runs.iter().map(|it| it.run.record.total.calls);
         calls.min().unwrap_or(0)
@@ -86,9 +86,9 @@ impl Comparison {
     fn upstreams(&self) -> Vec<Measure> {
         let names = self.runs.first().map(|it| &it.run.record.names.clusters);
         let names = names.into_iter().flatten().enumerate();
-        let requests = |(place, name): (usize, &String)| {
+        let requests = |(index, name): (usize, &String)| {
             self.row(&format!("requests at {name}"), |it| {
-                grouped(it.total.clusters.get(place).map_or(0, |it| it.attempts))
+                grouped(it.total.clusters.get(index).map_or(0, |it| it.attempts))
             })
         };
         let mut rows: Vec<_> = names.map(requests).collect();
@@ -102,11 +102,9 @@ impl Comparison {
         rows
     }
 
-    fn troubles(&self) -> Vec<Measure> {
-        let unfinished = self.row_if_any("requests without an end", |run| run.unfinished as u64);
-        let errors = self.row_if_any("errors that the plugin logged", |run| {
-            run.record.errors_total
-        });
+    fn anomalies(&self) -> Vec<Measure> {
+        let unfinished = self.row_if_any("unfinished requests", |run| run.unfinished as u64);
+        let errors = self.row_if_any("errors logged by the plugin", |run| run.record.errors_total);
         unfinished.into_iter().chain(errors).collect()
     }
 
@@ -118,7 +116,7 @@ impl Comparison {
         }
     }
 
-    /// A row of numbers; none if all are zero.
+    /// Returns a row of numbers. `None` if all are zero.
     fn row_if_any(&self, name: &str, value: impl Fn(&Run) -> u64) -> Option<Measure> {
         let values: Vec<_> = self.runs.iter().map(|it| value(&it.run)).collect();
         values.iter().any(|value| *value > 0).then(|| Measure {
@@ -132,7 +130,7 @@ fn opened(record: &Record) -> String {
     let opened = grouped(record.circuits.opened());
     match record.circuits.dropped {
         0 => opened,
-        // Changes beyond a cap are not kept, and any of them may have been one.
+        // Transitions beyond a cap are not kept, and any of them may have opened a circuit.
         _ => format!("{opened} or more"),
     }
 }

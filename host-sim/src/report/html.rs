@@ -1,9 +1,8 @@
-//! The report as a page: one file, no network, legible in light and dark.
+//! The report as a page: one file that needs no network, for light and dark mode.
 //!
-//! Plots are SVG that is drawn here, so that the page shows everything without a
-//! script. The script only adds a cursor that reads all plots at one time; it gets its
-//! numbers from the page itself. Each plot has a title and a description for those who
-//! do not see it, and the numbers stand in a table below.
+//! Plots are SVG drawn here, so the page shows everything without a script. The script only adds a
+//! cursor that reads all plots at the same time, and takes its numbers from the page. Each plot has
+//! a title and a description for readers who cannot see it, and a table contains the numbers.
 
 mod comparison;
 mod picture;
@@ -13,19 +12,19 @@ mod sections;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::report::html::plot::Frame;
-use crate::report::{grouped, percent, simulated};
+use crate::report::simulated;
 use crate::scenario::play::Run;
 
 pub use comparison::page as comparison;
 pub use picture::picture;
 
-/// Colours, and rules for the marks of plots.
+/// Colours, and rules for plots.
 const PLOT_STYLE: &str = include_str!("html/plot.css");
 /// Rules for everything else on a page.
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
-/// The page for a run.
+/// Returns the page of a run.
 pub fn page(run: &Run) -> String {
     let frame = Frame::new(run, run.record.total.calls);
     let body = html! {
@@ -48,7 +47,7 @@ pub fn page(run: &Run) -> String {
     document(&run.name, &body)
 }
 
-/// What all pages have around their contents.
+/// Returns a page with this body.
 fn document(name: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -57,7 +56,7 @@ fn document(name: &str, body: &Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                // Without one, browsers ask for /favicon.ico.
+                // Without an icon, browsers request /favicon.ico.
                 link rel="icon" href="data:,";
                 title { (name) " · host-sim" }
                 style { (PreEscaped(PLOT_STYLE)) (PreEscaped(STYLE)) }
@@ -88,9 +87,4 @@ fn title(name: &str, description: &str) -> Markup {
         h1 { (name) }
         @if !description.is_empty() { p.lead { (description) } }
     }
-}
-
-/// A number with its share of a whole.
-fn share(part: u64, whole: u64) -> String {
-    format!("{} ({})", grouped(part), percent(part, whole))
 }

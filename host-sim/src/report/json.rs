@@ -1,8 +1,8 @@
 //! The report for programs.
 //!
-//! Its form is stable: fields are added, not renamed or removed, and `version` is raised
-//! if that has to be broken. Times are seconds, latencies milliseconds, shares percent.
-//! [`schema`] documents it. The document of a comparison has the same parts.
+//! The format is stable: fields are added, but not renamed or removed without a new `version`.
+//! Times are in seconds, latencies in milliseconds, shares in percent. [`schema`] documents it. The
+//! document of a comparison has the same parts.
 
 mod comparison;
 
@@ -23,7 +23,7 @@ pub use comparison::{
 /// One run.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Document {
-    /// The version of this form.
+    /// Version of the format.
     pub version: u32,
     pub scenario: String,
     pub description: String,
@@ -32,64 +32,64 @@ pub struct Document {
     pub duration_s: f64,
     /// Two runs with the same digest had the same events at the same times.
     pub digest: String,
-    /// Whether all that was expected came true.
+    /// Whether all expectations were met.
     pub held: bool,
     pub total: Counts,
-    /// The run in stretches of `bucket_s` seconds.
-    pub timeline: Vec<Stretch>,
+    /// The run in periods of `bucket_s` seconds.
+    pub timeline: Vec<Period>,
     pub bucket_s: f64,
     pub circuits: Vec<CircuitStates>,
     pub transitions: Vec<Change>,
     pub reasons: Vec<Reason>,
-    /// New policies that came while traffic flowed.
+    /// Policy updates during the traffic.
     pub updates: Vec<Update>,
     pub expectations: Vec<Expectation>,
     /// The plugin's counters and gauges.
     pub metrics: BTreeMap<String, u64>,
-    /// What the plugin logged as errors, the first few.
+    /// The first errors that the plugin logged.
     pub errors: Vec<ErrorLine>,
     pub errors_total: u64,
-    /// Requests that had no end within a minute after the traffic's.
+    /// Requests that had not ended at the end of the run.
     pub unfinished: usize,
 }
 
-/// Counts of the run, or of a stretch of it.
+/// Counts of the run, or of a period of it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Counts {
-    /// What clients wanted, each counted once however often they tried.
+    /// Calls of clients, each counted once, regardless of retries.
     pub calls: u64,
     pub calls_ended: u64,
     pub calls_succeeded: u64,
-    /// Percent of the calls that ended; absent if none did.
+    /// Percentage of ended calls that succeeded. Missing if none has ended.
     pub success_percent: Option<f64>,
-    /// Requests that clients sent.
+    /// Requests sent by clients.
     pub requests: u64,
     pub outcomes: Outcomes,
-    /// What calls took, retries of the client included.
+    /// Latency of calls, including retries of the client.
     pub latency_ms: Latencies,
-    /// Attempts at upstreams for each call.
+    /// Attempts at upstreams per call.
     pub amplification: f64,
-    /// By name of the cluster.
+    /// Upstreams by the name of the cluster.
     pub upstreams: BTreeMap<String, UpstreamCounts>,
 }
 
-/// Requests by the way in which they ended.
+/// Requests by outcome.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Outcomes {
-    /// A good answer of the upstream.
+    /// A usable response of the upstream.
     pub success: u64,
-    /// A good answer of the filter.
+    /// A usable response of the filter.
     pub fallback: u64,
     /// An error of the filter.
     pub rejected: u64,
     /// Another error.
     pub error: u64,
     pub gave_up: u64,
-    /// The answer broke off.
+    /// The response was reset.
     pub broken: u64,
 }
 
-/// Percentiles; absent without a call that ended.
+/// Percentiles. Missing if no call has ended.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Latencies {
     pub p50: Option<f64>,
@@ -104,20 +104,20 @@ pub struct Latencies {
 pub struct UpstreamCounts {
     /// Attempts of requests and calls of plugins.
     pub requests: u64,
-    /// Those that were retries of the proxy.
+    /// Requests that were retries of the proxy.
     pub retries: u64,
-    /// Those that were calls of plugins.
+    /// Requests that were calls of plugins.
     pub callouts: u64,
     pub failures: u64,
-    /// What the proxy's own limits for the cluster forbade.
+    /// Attempts and retries rejected by the proxy's limits for the cluster.
     pub overflows: u64,
     pub serving_max: u32,
     pub line_max: u32,
 }
 
-/// A stretch of time.
+/// A period.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Stretch {
+pub struct Period {
     pub from_s: f64,
     #[serde(flatten)]
     pub counts: Counts,
@@ -128,11 +128,11 @@ pub struct Stretch {
 pub struct CircuitStates {
     pub policy: String,
     pub key: Vec<String>,
-    /// Each lasts until the next one begins.
+    /// The states. Each lasts until the next one begins.
     pub states: Vec<StateFrom>,
 }
 
-/// A state and its begin.
+/// A state and when it began.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct StateFrom {
     pub from_s: f64,
@@ -163,22 +163,22 @@ pub struct Reason {
     pub details: String,
 }
 
-/// A new policy.
+/// A policy update.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Update {
     pub at_s: f64,
-    /// Whether the plugin took it; else the old one stays.
+    /// Whether the plugin accepted it. If not, the old policy stays active.
     pub accepted: bool,
 }
 
-/// What became of a statement of the scenario.
+/// The result of a statement of the scenario.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Expectation {
     pub statement: String,
     pub held: bool,
     pub expected: String,
     pub seen: String,
-    /// If it did not hold: what happened around it.
+    /// If it was not met: what happened around it.
     pub around: Vec<String>,
 }
 
@@ -190,10 +190,10 @@ pub struct ErrorLine {
     pub text: String,
 }
 
-/// The version of the form.
+/// Version of the format.
 const VERSION: u32 = 1;
 
-/// The report of a run.
+/// Returns the report of a run.
 pub fn document(run: &Run) -> Document {
     let record = &run.record;
     Document {
@@ -209,7 +209,7 @@ pub fn document(run: &Run) -> Document {
         timeline: record
             .series
             .iter()
-            .map(|bucket| stretch(record, &bucket))
+            .map(|bucket| period(record, &bucket))
             .collect(),
         bucket_s: record.series.width().as_seconds(),
         circuits: circuits(record),
@@ -224,18 +224,18 @@ pub fn document(run: &Run) -> Document {
     }
 }
 
-/// The report as text.
+/// Returns the report as text.
 pub fn report(run: &Run) -> String {
     text(&document(run))
 }
 
-/// The JSON Schema of the report.
+/// Returns the JSON Schema of the report.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Document).to_value()
 }
 
 fn text(document: &impl Serialize) -> String {
-    // Numbers and strings cannot fail to be written.
+    // Serializing numbers and strings cannot fail.
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     text
@@ -284,8 +284,8 @@ fn upstream(it: &crate::record::ClusterTally) -> UpstreamCounts {
     }
 }
 
-fn stretch(record: &Record, bucket: &Bucket<'_>) -> Stretch {
-    Stretch {
+fn period(record: &Record, bucket: &Bucket<'_>) -> Period {
+    Period {
         from_s: seconds(bucket.from),
         counts: counts(record, bucket.tally),
     }
@@ -371,7 +371,7 @@ fn millis(span: Span) -> f64 {
     span.as_ns() as f64 / 1e6
 }
 
-/// To a thousandth, which is more than the numbers behind it carry.
+/// Rounds to a thousandth, which is more precise than the measurements.
 fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! The report of a run for a terminal.
 
 mod chart;
 mod comparison;
@@ -7,20 +7,20 @@ mod paint;
 use std::fmt::Write as _;
 
 use crate::record::{Outcome, Record, Tally};
-use crate::report::{grouped, latency, percent, simulated};
+use crate::report::{grouped, latency, percent, shortened, simulated};
 use crate::scenario::expect::Verdict;
 use crate::scenario::play::Run;
 
 pub use comparison::report as comparison;
 pub use paint::{Hue, Paint};
 
-/// Transitions that are listed; the chart shows them all.
+/// Number of transitions listed. The chart shows all of them.
 const TRANSITIONS_SHOWN: usize = 12;
 
-/// Ways to end that are listed.
+/// Number of reasons listed.
 const REASONS_SHOWN: usize = 10;
 
-/// The whole report.
+/// Returns the report.
 pub fn report(run: &Run, paint: Paint) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -138,7 +138,7 @@ fn transitions(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Res
     }
     let more = all.len().saturating_sub(TRANSITIONS_SHOWN) as u64 + record.circuits.dropped;
     if more > 0 {
-        writeln!(out, "{:>10}  and {} more changes", "", grouped(more))?;
+        writeln!(out, "{:>10}  and {} more transitions", "", grouped(more))?;
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ fn reasons(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result 
         .map(|reason| reason.requests);
     let rest = rest.sum::<u64>() + record.reasons.others;
     if rest > 0 {
-        writeln!(out, "{:>10}  in other ways", grouped(rest))?;
+        writeln!(out, "{:>10}  with other reasons", grouped(rest))?;
     }
     Ok(())
 }
@@ -180,16 +180,16 @@ fn notes(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     let record = &run.record;
     if run.unfinished > 0 {
         let note = format!(
-            "{} requests had no end within a minute",
+            "{} requests had not ended at the end of the run",
             grouped(run.unfinished as u64)
         );
         writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
     }
     for (at, accepted) in &record.updates {
         match accepted {
-            true => writeln!(out, "\n{at}: a new policy is in force")?,
+            true => writeln!(out, "\n{at}: a new policy is active")?,
             false => {
-                let note = format!("{at}: a new policy was refused, the old one stays");
+                let note = format!("{at}: a new policy was rejected, the old one stays active");
                 writeln!(out, "\n{}", paint.hue(Hue::Bad, &note))?;
             }
         }
@@ -204,7 +204,7 @@ fn notes(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// One line for what held, more for what did not.
+/// Returns one line for an expectation that was met, and more for one that was not.
 pub fn verdict(verdict: &Verdict, paint: Paint) -> String {
     if verdict.held {
         return format!("  {}  {}\n", paint.hue(Hue::Good, "held"), verdict.text);
@@ -219,12 +219,4 @@ pub fn verdict(verdict: &Verdict, paint: Paint) -> String {
         let _ = writeln!(text, "    {line}");
     }
     text
-}
-
-/// `text` in at most `max` letters.
-fn shortened(text: &str, max: usize) -> String {
-    match text.chars().count() > max {
-        true => text.chars().take(max - 1).chain(['…']).collect(),
-        false => text.into(),
-    }
 }

@@ -1,7 +1,7 @@
-//! The comparison as a page: the measures side by side, then the plots of each policy.
+//! The comparison as a page: a table of measures, followed by the plots of each policy.
 //!
-//! Plots of one kind have the same axes under all policies, of time and of values, so
-//! that they can be compared by eye; and the cursor reads all of them at one time.
+//! Plots of one kind have the same axes for all policies, so they can be compared, and the cursor
+//! reads all of them at the same time.
 
 use maud::{Markup, html};
 
@@ -10,10 +10,10 @@ use super::{document, sections, title};
 use crate::report::comparison::{Compared, Comparison};
 use crate::report::simulated;
 
-/// Low enough for the plots of two policies to be seen at once.
+/// Low enough to see the plots of two policies at once.
 const HEIGHT: f64 = 150.0;
 
-/// What is drawn for one policy.
+/// The plots of one policy.
 struct Drawn<'a> {
     compared: &'a Compared,
     frame: Frame,
@@ -21,7 +21,7 @@ struct Drawn<'a> {
     latency: Plot<'static>,
 }
 
-/// The page for a comparison.
+/// Returns the page of a comparison.
 pub fn page(comparison: &Comparison) -> String {
     let all = drawn(comparison);
     let body = html! {
@@ -89,7 +89,7 @@ fn policy(number: usize, it: &Drawn<'_>) -> Markup {
     }
 }
 
-/// The plots of all runs, each kind on axes of its own.
+/// Returns the plots of all runs. Plots of the same kind share their axes.
 fn drawn(comparison: &Comparison) -> Vec<Drawn<'_>> {
     let calls = comparison.calls_min();
     let mut all: Vec<_> = (1..)
@@ -105,7 +105,7 @@ fn drawn(comparison: &Comparison) -> Vec<Drawn<'_>> {
     all
 }
 
-/// The plots of one run, on axes fine enough for `calls`.
+/// Returns the plots of one run, with a resolution that suits `calls`.
 fn draw(number: usize, compared: &Compared, calls: u64) -> Drawn<'_> {
     let frame = Frame::new(&compared.run, calls);
     let outcomes = sections::outcomes(&compared.run, &frame);
@@ -126,7 +126,7 @@ fn draw(number: usize, compared: &Compared, calls: u64) -> Drawn<'_> {
     }
 }
 
-/// From the least to the greatest of them all.
+/// Returns the range that covers all of them.
 fn widest(reaches: impl Iterator<Item = Option<Reach>>) -> Option<Reach> {
     let wider = |a: Reach, b: Reach| (a.0.min(b.0), a.1.max(b.1));
     reaches.flatten().reduce(wider)

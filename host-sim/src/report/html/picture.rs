@@ -1,7 +1,7 @@
 //! The picture of a run: its main plots as one SVG file, for a README or a slide.
 //!
-//! The plots are those of the page, so a picture cannot show anything else than the report. It
-//! has no script and no cursor, and follows the reader's choice of light or dark.
+//! The plots are those of the page, so picture and report cannot differ. A picture has no script
+//! and no cursor, and supports light and dark mode.
 
 use maud::{PreEscaped, html};
 
@@ -13,7 +13,7 @@ use crate::scenario::play::Run;
 /// Space around the plots and between them.
 const MARGIN: f64 = 16.0;
 
-/// Rules for what stands around the plots.
+/// Rules for everything around the plots.
 const STYLE: &str = "\
 svg { font: 13px/1.5 system-ui, sans-serif; }
 .sheet { fill: var(--card); stroke: var(--line); }

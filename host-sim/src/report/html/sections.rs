@@ -1,29 +1,28 @@
-//! The parts of the page.
+//! The sections of the page.
 
 use maud::{Markup, html};
 
 use super::plot::{
     self, Figure, Frame, Key, Line, Plot, Row, Ticks, axis_data, clock, outcome_class, state_class,
 };
-use super::share;
 use crate::record::{Outcome, State, Tally};
 use crate::report::{grouped, latency as show_latency, percent};
 use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// Circuits that are drawn; a policy may have thousands of keys.
+/// Number of circuits drawn, since a policy may have thousands of keys.
 const CIRCUITS_SHOWN: usize = 24;
 
-/// Colours for upstreams, by their order; there are no more to tell apart.
+/// CSS classes of the colours of upstreams. A reader could not tell more apart.
 const SERIES: [&str; 6] = [
     "series-1", "series-2", "series-3", "series-4", "series-5", "series-6",
 ];
 
-/// Changes of circuits that are listed.
+/// Number of transitions listed.
 const TRANSITIONS_SHOWN: usize = 200;
 
-/// The numbers that matter most.
+/// Shows the most important numbers.
 pub fn tiles(run: &Run) -> Markup {
     let total = &run.record.total;
     let ended = total.outcomes.iter().sum();
@@ -49,7 +48,7 @@ pub fn tiles(run: &Run) -> Markup {
     }
 }
 
-/// What was expected, and what came.
+/// Shows the expectations and their results.
 pub fn expectations(run: &Run) -> Markup {
     html! {
         @if !run.verdicts.is_empty() {
@@ -72,21 +71,21 @@ pub fn expectations(run: &Run) -> Markup {
     }
 }
 
-/// The axis of time, for the script.
+/// Embeds the time axis for the script.
 pub fn axis(frame: &Frame) -> Markup {
     html! { span #axis data-axis=(axis_data(frame)) hidden {} }
 }
 
-/// What was wrong, and in which states circuits were; the plot is called `id`.
+/// Plots the faults and the states of circuits over time.
 pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Option<Figure> {
     let end = Time::ZERO + run.duration;
     let mut rows = Vec::new();
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
         let to = to.unwrap_or(end).min(end);
-        let words = format!("{name}, {} to {}", clock(*from), clock(to));
+        let text = format!("{name}, {} to {}", clock(*from), clock(to));
         rows.push(Row {
             name: format!("fault · {name}"),
-            bands: vec![(*from, to, "fault", words)],
+            bands: vec![(*from, to, "fault", text)],
         });
     }
     let circuits = &run.record.circuits.all;
@@ -98,12 +97,12 @@ pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Option<Figure>
             .map(|band| band.from)
             .chain([end]);
         let bands = circuit.bands.iter().zip(ends).map(|(band, to)| {
-            let words = format!("{}, {} to {}", band.state.name(), band.from, to);
+            let text = format!("{}, {} to {}", band.state.name(), band.from, to);
             (
                 band.from.min(end),
                 to.min(end),
                 state_class(band.state),
-                words,
+                text,
             )
         });
         rows.push(Row {
@@ -130,23 +129,23 @@ pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Option<Figure>
     Some(Figure {
         legend: keys.into_iter().chain([key("fault", "fault")]).collect(),
         note: (more > 0).then(|| format!("and {more} more circuits")),
-        ..plot::bands(frame, id, "Faults and circuits", words(run), &rows)
+        ..plot::bands(frame, id, "Faults and circuits", summary(run), &rows)
     })
 }
 
-/// The states in a sentence.
-fn words(run: &Run) -> String {
-    let moves = run.record.circuits.transitions.len();
+/// Returns the plot of states as a sentence.
+fn summary(run: &Run) -> String {
+    let transitions = run.record.circuits.transitions.len();
     let circuits = run.record.circuits.all.len();
     let faults = run.faults.len();
-    format!("{faults} faults; {circuits} circuits changed their state {moves} times.")
+    format!("Faults: {faults}. Circuits: {circuits}, with {transitions} transitions.")
 }
 
-/// Requests by the way in which they ended, to be stacked.
+/// Returns the requests by outcome, to be stacked.
 pub fn outcomes(run: &Run, frame: &Frame) -> Plot<'static> {
     let total = &run.record.total;
     let ended = total.outcomes.iter().sum();
-    let there = Outcome::ALL
+    let present = Outcome::ALL
         .into_iter()
         .filter(|outcome| total.outcome(*outcome) > 0);
     let line = |outcome: Outcome| Line {
@@ -154,22 +153,22 @@ pub fn outcomes(run: &Run, frame: &Frame) -> Plot<'static> {
         class: outcome_class(outcome),
         values: frame.rate(move |tally| tally.outcome(outcome)),
     };
-    let said = there
+    let parts = present
         .clone()
         .map(|it| format!("{} {}", it.name(), share(total.outcome(it), ended)));
     Plot {
         id: "outcomes".into(),
         title: "Requests by outcome, per second",
-        description: said.collect::<Vec<_>>().join(", "),
+        description: parts.collect::<Vec<_>>().join(", "),
         unit: per_second,
         height: 220.0,
         ticks: Ticks::Even,
         room: None,
-        lines: there.map(line).collect(),
+        lines: present.map(line).collect(),
     }
 }
 
-/// Percentiles of what calls took.
+/// Returns the percentiles of the latency of calls.
 pub fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
     let percentiles = [
         ("p50", 50.0, "series-1"),
@@ -182,12 +181,12 @@ pub fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
         values: frame.each(|tally| tally.percentile(percent).map(|it| it.as_seconds() * 1e3)),
     };
     let total = &run.record.total;
-    let said = percentiles
+    let parts = percentiles
         .map(|(name, percent, _)| format!("{name} {}", show_latency(total.percentile(percent))));
     Plot {
         id: "latency".into(),
         title: "Latency of calls, logarithmic",
-        description: format!("Over the run: {}.", said.join(", ")),
+        description: format!("Over the run: {}.", parts.join(", ")),
         unit: millis,
         height: 200.0,
         ticks: Ticks::Decades,
@@ -196,40 +195,40 @@ pub fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
     }
 }
 
-/// A line for each upstream.
+/// Returns a line for each upstream.
 fn each_upstream(run: &Run, suffix: &str, values: &dyn Fn(usize) -> Vec<Option<f64>>) -> Vec<Line> {
     let clusters = run.record.names.clusters.iter().zip(SERIES).enumerate();
-    let line = |(place, (name, class)): (usize, (&String, &'static str))| Line {
+    let line = |(index, (name, class)): (usize, (&String, &'static str))| Line {
         name: format!("{name}{suffix}"),
         class,
-        values: values(place),
+        values: values(index),
     };
     clusters.map(line).collect()
 }
 
-/// The rate of requests at each upstream.
+/// Returns the rate of requests at each upstream.
 pub fn upstreams(run: &Run, frame: &Frame) -> Plot<'static> {
     let names = &run.record.names.clusters;
     let total = names.iter().zip(&run.record.total.clusters);
-    let said = total.map(|(name, it)| format!("{name} {} requests", grouped(it.attempts)));
+    let parts = total.map(|(name, it)| format!("{name} {} requests", grouped(it.attempts)));
     Plot {
         id: "upstreams".into(),
         title: "Requests at upstreams, per second",
-        description: said.collect::<Vec<_>>().join(", "),
+        description: parts.collect::<Vec<_>>().join(", "),
         unit: per_second,
         height: 180.0,
         ticks: Ticks::Even,
         room: None,
-        lines: each_upstream(run, "", &|place| {
-            frame.rate(|tally| tally.clusters[place].attempts)
+        lines: each_upstream(run, "", &|cluster| {
+            frame.rate(|tally| tally.clusters[cluster].attempts)
         }),
     }
 }
 
-/// How many requests each upstream works on, and how many wait there.
+/// Returns how many requests each upstream is serving, and how many wait there.
 pub fn load(run: &Run, frame: &Frame) -> Plot<'static> {
-    let busy = |place: usize| frame.each(|tally| Some(tally.clusters[place].serving_max.into()));
-    let waiting = |place: usize| frame.each(|tally| Some(tally.clusters[place].line_max.into()));
+    let busy = |index: usize| frame.each(|tally| Some(tally.clusters[index].serving_max.into()));
+    let waiting = |index: usize| frame.each(|tally| Some(tally.clusters[index].line_max.into()));
     let most = |count: fn(&crate::record::ClusterTally) -> u32| {
         run.record
             .total
@@ -252,9 +251,9 @@ pub fn load(run: &Run, frame: &Frame) -> Plot<'static> {
     }
     Plot {
         id: "load".into(),
-        title: "Load of upstreams: requests at once, the most in each stretch",
+        title: "Load of upstreams: maximum of requests at once",
         description: format!(
-            "At most {} at work and {line_max} waiting.",
+            "Maximum: {} being served, {line_max} waiting.",
             most(|it| it.serving_max)
         ),
         unit: whole,
@@ -265,7 +264,7 @@ pub fn load(run: &Run, frame: &Frame) -> Plot<'static> {
     }
 }
 
-/// Retries of clients and of the proxy, if there were any.
+/// Plots the retries of clients and of the proxy, if there are any.
 pub fn retries(run: &Run, frame: &Frame) -> Markup {
     let total = &run.record.total;
     let by_clients = |tally: &Tally| tally.requests.saturating_sub(tally.calls);
@@ -288,13 +287,13 @@ pub fn retries(run: &Run, frame: &Frame) -> Markup {
         });
     }
     let (proxy, clients) = (grouped(proxy), grouped(clients));
-    let said = format!("{proxy} by the proxy, {clients} by clients.");
+    let description = format!("{proxy} by the proxy, {clients} by clients.");
     html! {
         @if !lines.is_empty() {
             (plot::lines(frame, &Plot {
                 id: "retries".into(),
                 title: "Retries, per second",
-                description: said,
+                description,
                 unit: per_second,
                 height: 140.0,
                 ticks: Ticks::Even,
@@ -305,13 +304,13 @@ pub fn retries(run: &Run, frame: &Frame) -> Markup {
     }
 }
 
-/// The changes of circuits.
+/// Lists the transitions of circuits.
 pub fn transitions(run: &Run) -> Markup {
     let circuits = &run.record.circuits;
-    let name = |place: usize| {
+    let name = |index: usize| {
         circuits
             .all
-            .get(place)
+            .get(index)
             .map(|it| it.name())
             .unwrap_or_default()
     };
@@ -320,7 +319,7 @@ pub fn transitions(run: &Run) -> Markup {
     html! {
         @if !circuits.transitions.is_empty() {
             details {
-                summary { "Changes of circuits (" (grouped(circuits.transitions.len() as u64)) ")" }
+                summary { "Transitions of circuits (" (grouped(circuits.transitions.len() as u64)) ")" }
                 table {
                     thead {
                         tr {
@@ -348,7 +347,7 @@ pub fn transitions(run: &Run) -> Markup {
     }
 }
 
-/// How answers came about.
+/// Lists how requests ended.
 pub fn reasons(run: &Run) -> Markup {
     let mut sorted: Vec<_> = run.record.reasons.all.iter().collect();
     sorted.sort_by_key(|reason| std::cmp::Reverse(reason.requests));
@@ -372,7 +371,7 @@ pub fn reasons(run: &Run) -> Markup {
     }
 }
 
-/// The numbers behind the plots.
+/// Shows the numbers behind the plots.
 pub fn numbers(run: &Run, frame: &Frame) -> Markup {
     let clusters = &run.record.names.clusters;
     html! {
@@ -420,7 +419,7 @@ fn millis(value: f64) -> String {
     Span::from_seconds(value / 1e3).rounded()
 }
 
-/// Three digits, no more decimals than needed.
+/// Formats a number with about three digits.
 fn number(value: f64) -> String {
     let text = match value {
         100.0.. => return grouped(value.round() as u64),
@@ -428,4 +427,9 @@ fn number(value: f64) -> String {
         _ => format!("{value:.2}"),
     };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Formats a number with its share of a whole.
+fn share(part: u64, whole: u64) -> String {
+    format!("{} ({})", grouped(part), percent(part, whole))
 }

@@ -1,6 +1,7 @@
-//! A comparison for programs: the sums of each run in the form that the report of one run
-//! has for them. Their course over time is left to the page, since a document of six
-//! timelines is mostly timelines.
+//! A comparison for programs.
+//!
+//! It has the totals of each run in the format of the report of one run. It omits the timelines,
+//! which would be most of the document.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +11,24 @@ use serde::Serialize;
 use super::{Counts, Reason, VERSION, counts, reasons, text};
 use crate::report::comparison::{Compared, Comparison};
 
-/// Runs of one scenario from one seed, each with a policy of its own.
+/// Runs of one scenario from one seed, each with its own policy.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ComparisonDocument {
-    /// The version of this form.
+    /// Version of the format.
     pub version: u32,
     pub scenario: String,
     pub description: String,
     pub seed: u64,
     pub workers: usize,
     pub duration_s: f64,
-    /// In the order in which the policies were given.
+    /// The runs, in the order of the given policies.
     pub runs: Vec<Summary>,
 }
 
-/// What came of one policy.
+/// The results of one policy.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Summary {
-    /// The file of the policy as it was given, or `none` for a proxy without a plugin.
+    /// The policy as given by the user, or `none` for a proxy without a plugin.
     pub policy: String,
     /// Two runs with the same digest had the same events at the same times.
     pub digest: String,
@@ -36,17 +37,17 @@ pub struct Summary {
     pub retries: u64,
     /// How often a circuit opened.
     pub circuits_opened: u64,
-    /// Changes of circuits that were not kept, openings perhaps, since there were too many.
+    /// Transitions that were not kept because there were too many. Some may have opened a circuit.
     pub transitions_dropped: u64,
     pub reasons: Vec<Reason>,
     /// The plugin's counters and gauges.
     pub metrics: BTreeMap<String, u64>,
     pub errors_total: u64,
-    /// Requests that had no end within a minute after the traffic's.
+    /// Requests that had not ended at the end of the run.
     pub unfinished: usize,
 }
 
-/// The comparison as text.
+/// Returns the comparison as text.
 pub fn report(comparison: &Comparison) -> String {
     text(&ComparisonDocument {
         version: VERSION,
@@ -59,7 +60,7 @@ pub fn report(comparison: &Comparison) -> String {
     })
 }
 
-/// The JSON Schema of the comparison.
+/// Returns the JSON Schema of the comparison.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(ComparisonDocument).to_value()
 }

@@ -1,24 +1,24 @@
-//! The run as rows of bars, all over the same axis of time.
+//! The run as rows of bars, all on the same time axis.
 
 use std::fmt::Write as _;
 
 use crate::record::{Bucket, Circuit, Outcome, Series, State};
-use crate::report::text::{Hue, Paint, shortened};
-use crate::report::worst_state;
+use crate::report::text::paint::{Hue, Paint};
+use crate::report::{shortened, worst_state};
 use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// Columns for the names in front of the bars.
+/// Width of the names before the bars.
 const NAME: usize = 22;
 
-/// Bars at most; with the names and a scale they fit a terminal of 110 columns.
+/// Maximum number of bars. With names and scale they fit a terminal of 110 columns.
 const BARS: usize = 72;
 
-/// Circuits that are shown; a policy may have thousands of keys.
+/// Number of circuits shown, since a policy may have thousands of keys.
 const CIRCUITS_SHOWN: usize = 12;
 
-/// Eighths of a block.
+/// Blocks of zero to eight eighths.
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Writes the chart.
@@ -38,9 +38,9 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
         bars(name, &values, hue, &rate, paint, out)?;
     }
     bars("p99", &p99(&series), Hue::Faint, &time, paint, out)?;
-    for (place, name) in run.record.names.clusters.iter().enumerate() {
+    for (cluster, name) in run.record.names.clusters.iter().enumerate() {
         let values = row(&series, |it| {
-            per_second(it, it.tally.clusters[place].attempts)
+            per_second(it, it.tally.clusters[cluster].attempts)
         });
         bars(
             &format!("at {name}"),
@@ -50,7 +50,7 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
             paint,
             out,
         )?;
-        let waiting = row(&series, |it| it.tally.clusters[place].line_max.into());
+        let waiting = row(&series, |it| it.tally.clusters[cluster].line_max.into());
         bars(
             &format!("waiting at {name}"),
             &waiting,
@@ -64,29 +64,30 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     circuits(run, &series, paint, out)
 }
 
-/// The run in as many buckets as there are bars; runs of the same duration have the same.
+/// Returns the run in at most as many buckets as there are bars. Runs of the same duration have
+/// the same buckets.
 pub fn series(run: &Run) -> Series {
     let end = Time::ZERO + run.duration;
     run.record.series.until(end).coarser(BARS)
 }
 
-/// Requests that ended so, per second.
+/// Returns the requests with this outcome, per second.
 pub fn ended(series: &Series, outcome: Outcome) -> Vec<f64> {
     row(series, |it| per_second(it, it.tally.outcome(outcome)))
 }
 
-/// What 99 of 100 calls were faster than, in nanoseconds.
+/// Returns the 99th percentile of the latency, in nanoseconds.
 pub fn p99(series: &Series) -> Vec<f64> {
     let p99 = |it: &Bucket<'_>| it.tally.percentile(99.0);
     row(series, |it| p99(it).map_or(0.0, |it| it.as_ns() as f64))
 }
 
-/// Nanoseconds for eyes.
+/// Formats nanoseconds.
 pub fn time(ns: f64) -> String {
     Span::from_ns(ns as u64).rounded()
 }
 
-/// A rate for eyes.
+/// Formats a rate.
 pub fn rate(value: f64) -> String {
     format!("{}/s", whole(value))
 }
@@ -103,7 +104,7 @@ fn per_second(bucket: &Bucket<'_>, count: u64) -> f64 {
     count as f64 / bucket.width.as_seconds()
 }
 
-/// One row, with its highest value behind it; none if all of it is zero.
+/// Writes one row, followed by its highest value. Writes nothing if all values are zero.
 fn bars(
     name: &str,
     values: &[f64],
@@ -118,12 +119,12 @@ fn bars(
     }
 }
 
-/// The highest of the values; 0 without any.
+/// Returns the highest value, or 0 if there is none.
 pub fn highest(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 
-/// One row whose full height is `top`, with its highest value behind it.
+/// Writes one row with the full height `top`, followed by its highest value.
 pub fn bars_below(
     top: f64,
     name: &str,
@@ -135,9 +136,9 @@ pub fn bars_below(
 ) -> std::fmt::Result {
     let block = |value: &f64| {
         let eighths = (value * 8.0 / top).round() as usize;
-        // What is not nothing must be seen.
-        let least = usize::from(*value > 0.0);
-        BLOCKS.get(eighths.max(least)).copied().unwrap_or('█')
+        // A value above zero is always visible.
+        let eighths_min = usize::from(*value > 0.0);
+        BLOCKS.get(eighths.max(eighths_min)).copied().unwrap_or('█')
     };
     let bars: String = values.iter().map(block).collect();
     let name = shortened(name, NAME - 1);
@@ -150,9 +151,9 @@ pub fn bars_below(
     )
 }
 
-/// Times above the bars.
+/// Returns the time axis.
 pub fn axis(series: &Series) -> String {
-    /// Room for a time and a gap.
+    /// Width of a label and a gap.
     const STEP: usize = 12;
     let mut line = format!("{:<NAME$}", "time");
     for bucket in series.iter().step_by(STEP) {
@@ -167,13 +168,13 @@ pub fn axis(series: &Series) -> String {
     line.trim_end().to_owned()
 }
 
-/// A row for each fault: when it holds.
+/// Writes a row for each fault that shows when it is active.
 pub fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
         let cell = |bucket: Bucket<'_>| {
             let end = bucket.from + bucket.width;
-            let holds = *from < end && to.is_none_or(|to| to > bucket.from);
-            if holds { '━' } else { ' ' }
+            let active = *from < end && to.is_none_or(|to| to > bucket.from);
+            if active { '━' } else { ' ' }
         };
         let cells: String = series.iter().map(cell).collect();
         let name = shortened(name, NAME - 1);
@@ -205,7 +206,7 @@ fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::
     Ok(())
 }
 
-/// One row: the worst state that any of the circuits was in.
+/// Writes one row with the worst state of all the circuits.
 pub fn states(
     name: &str,
     circuits: &[&Circuit],
@@ -228,7 +229,7 @@ pub fn states(
     writeln!(out, "{name:<NAME$}{cells}")
 }
 
-/// What the glyphs of states mean.
+/// Writes the key of the states' glyphs.
 pub fn key(paint: Paint, out: &mut String) -> std::fmt::Result {
     let key = [
         State::Closed,

@@ -1,25 +1,25 @@
 //! The comparison for a terminal: a table, and a short chart for each policy.
 //!
-//! The charts have the same axis of time and the same heights, so that a bar under one
-//! policy can be held against the bar under another.
+//! The charts have the same time axis and the same scale, so the bars of two policies can be
+//! compared.
 
 use std::fmt::Write as _;
 
-use super::chart::{
-    axis, bars_below, ended, faults, highest, key, p99, rate, series, states, time,
-};
-use super::{Hue, Paint, title};
 use crate::record::{Outcome, Series};
 use crate::report::comparison::{Compared, Comparison};
 use crate::report::simulated;
+use crate::report::text::chart::{
+    axis, bars_below, ended, faults, highest, key, p99, rate, series, states, time,
+};
+use crate::report::text::paint::{Hue, Paint};
 
-/// The least width of a column: more than most values have.
-const COLUMN: usize = 10;
+/// Minimum width of a column, wider than most values.
+const COLUMN_MIN: usize = 10;
 
-/// Room between columns.
+/// Space between columns.
 const GAP: usize = 2;
 
-/// The whole comparison.
+/// Returns the comparison.
 pub fn report(comparison: &Comparison, paint: Paint) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -42,14 +42,14 @@ fn write(comparison: &Comparison, paint: Paint, out: &mut String) -> std::fmt::R
 
 fn table(comparison: &Comparison, paint: Paint, out: &mut String) -> std::fmt::Result {
     let measures = comparison.measures();
-    let letters = |text: &String| text.chars().count();
-    let names = measures.iter().map(|it| letters(&it.name)).max();
+    let width_of = |text: &String| text.chars().count();
+    let names = measures.iter().map(|it| width_of(&it.name)).max();
     let names = names.unwrap_or(0);
     let titles: Vec<_> = comparison.runs.iter().map(|it| it.title.clone()).collect();
-    let width = |(place, title): (usize, &String)| {
-        let values = measures.iter().filter_map(|it| it.values.get(place));
-        let widest = values.map(letters).max().unwrap_or(0);
-        GAP + widest.max(letters(title)).max(COLUMN)
+    let width = |(index, title): (usize, &String)| {
+        let values = measures.iter().filter_map(|it| it.values.get(index));
+        let widest = values.map(width_of).max().unwrap_or(0);
+        GAP + widest.max(width_of(title)).max(COLUMN_MIN)
     };
     let widths: Vec<_> = titles.iter().enumerate().map(width).collect();
     let row = |name: &str, values: &[String]| {
@@ -95,21 +95,21 @@ fn charts(comparison: &Comparison, paint: Paint, out: &mut String) -> std::fmt::
     }
 }
 
-/// What clients could use, whoever made it.
+/// Returns the usable responses per second, of upstreams and of the filter.
 fn succeeded(series: &Series) -> Vec<f64> {
     let good = Outcome::ALL.into_iter().filter(|it| it.is_good());
     let rows: Vec<_> = good.map(|outcome| ended(series, outcome)).collect();
-    let sum = |place| rows.iter().filter_map(|row| row.get(place)).sum();
+    let sum = |index| rows.iter().filter_map(|row| row.get(index)).sum();
     (0..series.iter().len()).map(sum).collect()
 }
 
-/// The highest value of all runs. Not zero, by which bars would be divided.
+/// Returns the highest value of all runs. Never zero, since bars are divided by it.
 fn top(all: &[Series], values: fn(&Series) -> Vec<f64>) -> f64 {
     let highest = all.iter().map(|series| highest(&values(series)));
     highest.fold(f64::MIN_POSITIVE, f64::max)
 }
 
-/// One row for all circuits of a policy, which may be thousands.
+/// Writes one row for all circuits of a policy, since there may be thousands.
 fn circuits(
     compared: &Compared,
     series: &Series,

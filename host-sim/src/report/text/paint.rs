@@ -1,16 +1,16 @@
-//! Colours, where there is a terminal to show them.
+//! Colours for terminals.
 
 use anstyle::{AnsiColor, Color, Style};
 
 use crate::record::State;
 
-/// Paints, or does not.
+/// Adds colours if they are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     on: bool,
 }
 
-/// What a colour means.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hue {
     Good,
@@ -21,20 +21,20 @@ pub enum Hue {
 }
 
 impl Paint {
-    /// No colours.
+    /// Never adds colours.
     pub const OFF: Paint = Paint { on: false };
 
-    /// Colours if `on`.
+    /// Adds colours if `on`.
     pub const fn new(on: bool) -> Paint {
         Paint { on }
     }
 
-    /// `text` in bold letters.
+    /// Returns `text` in bold.
     pub fn bold(self, text: &str) -> String {
         self.styled(Style::new().bold(), text)
     }
 
-    /// `text` in the colour of a meaning.
+    /// Returns `text` in the colour of a meaning.
     pub fn hue(self, hue: Hue, text: &str) -> String {
         let colour = match hue {
             Hue::Good => AnsiColor::Green,
@@ -46,7 +46,7 @@ impl Paint {
         self.styled(Style::new().fg_color(Some(Color::Ansi(colour))), text)
     }
 
-    /// `text` in the colour of a state.
+    /// Returns `text` in the colour of a state.
     pub fn state(self, state: State, text: &str) -> String {
         self.hue(
             match state {

@@ -1,14 +1,14 @@
-//! A drawn plot: on the page as a figure, in a picture as a part of one drawing.
+//! A drawn plot, as a figure of a page or as a part of a picture.
 
 use maud::{Markup, Render, html};
 
-use super::{ABOVE, BELOW, WIDTH, short};
+use super::sheet::{ABOVE, BELOW, LEFT, WIDTH, short};
 
-/// A drawn plot with its words and its legend.
+/// A drawn plot with its texts and its legend.
 pub struct Figure {
     pub id: String,
     pub title: String,
-    /// A sentence for readers who do not see the plot.
+    /// A sentence for readers who cannot see the plot.
     pub description: String,
     pub height: f64,
     /// The axes and the data, in units of [`WIDTH`] and `height`.
@@ -21,9 +21,9 @@ pub struct Figure {
 /// One entry of a legend.
 pub struct Key {
     pub name: String,
-    /// The class that gives it its colour.
+    /// The CSS class of its colour.
     pub class: &'static str,
-    /// The values in words, one for each bucket, if the cursor shows them.
+    /// The formatted value of each bucket, if the cursor shows them.
     pub values: Option<String>,
 }
 
@@ -31,20 +31,20 @@ pub struct Key {
 const HEADING: f64 = 24.0;
 const LEGEND: f64 = 26.0;
 
-/// Width of a legend's entry beside its text, and of a character of that text. The text is
-/// measured by its length, since a picture may not depend on the fonts of the machine.
+/// Width of a legend's entry without its text, and of a character of that text. The text is measured
+/// by its length, since a picture must not depend on installed fonts.
 const SWATCH: f64 = 34.0;
 const CHARACTER: f64 = 7.0;
 
 impl Figure {
-    /// Height of the figure in a picture.
+    /// Returns the height of the figure in a picture.
     pub fn height_in_picture(&self) -> f64 {
         HEADING + self.height + LEGEND
     }
 
-    /// The figure as a part of a picture, with its upper edge at `y`.
+    /// Returns the figure as a part of a picture, with its upper edge at `y`.
     pub fn in_picture(&self, y: f64) -> Markup {
-        let mut x = super::LEFT;
+        let mut x = LEFT;
         let mut entries = Vec::new();
         for key in &self.legend {
             entries.push((x, key));
@@ -52,7 +52,7 @@ impl Figure {
         }
         html! {
             g transform={"translate(0 " (short(y)) ")"} {
-                text.title x=(super::LEFT) y="14" { (self.title) }
+                text.title x=(LEFT) y="14" { (self.title) }
                 g.plot transform={"translate(0 " (short(HEADING)) ")"} { (self.marks) }
                 g transform={"translate(0 " (short(HEADING + self.height)) ")"} {
                     @for (x, key) in entries {

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{ABOVE, BELOW, LEFT, Plot, RIGHT, Reach, Ticks, Unit, WIDTH};
+use super::data::{Plot, Reach, Ticks, Unit};
+use super::sheet::{ABOVE, BELOW, LEFT, RIGHT, WIDTH};
 
-/// The vertical axis.
+/// The axis of values of a plot.
 pub struct Scale {
     low: f64,
     high: f64,
@@ -13,7 +14,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The axis of a plot whose values have that reach, unless it is given another.
+    /// Creates the axis of a plot. The plot's own `room` takes precedence over `reach`.
     pub fn new(plot: &Plot<'_>, reach: Option<Reach>) -> Scale {
         let reach = plot.room.or(reach);
         match plot.ticks {
@@ -25,7 +26,7 @@ impl Scale {
         }
     }
 
-    /// From zero to a number above `max`.
+    /// Creates an axis from zero to a round number of at least `max`.
     fn linear(max: f64, whole: bool, height: f64) -> Scale {
         let nice = nice_above(max);
         let high = if whole {
@@ -41,7 +42,7 @@ impl Scale {
         }
     }
 
-    /// Whole powers of ten around the values; one at least.
+    /// Creates an axis between powers of ten, at least one decade long.
     fn logarithmic((low, high): Reach, height: f64) -> Scale {
         let low = libm::pow(10.0, low.log10().floor());
         let high = libm::pow(10.0, high.log10().ceil()).max(low * 10.0);
@@ -53,7 +54,7 @@ impl Scale {
         }
     }
 
-    /// Where a value stands.
+    /// Returns the vertical position of a value.
     pub fn y(&self, value: f64) -> f64 {
         let share = match self.logarithmic {
             true => (value.max(self.low) / self.low).log10() / (self.high / self.low).log10(),
@@ -75,7 +76,7 @@ impl Scale {
             .collect()
     }
 
-    /// The axis with its labels.
+    /// Draws the axis with its labels.
     pub fn axis(&self, unit: Unit) -> Markup {
         html! {
             @for tick in self.ticks() {
@@ -87,7 +88,7 @@ impl Scale {
     }
 }
 
-/// The least number not below `value` whose quarters are short.
+/// Returns the lowest number not below `value` whose quarters have few digits.
 fn nice_above(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_end_at_numbers_that_divide_well() {
+    fn an_axis_ends_at_a_number_with_short_quarters() {
         let rows = [
             (0.0, 1.0),
             (0.3, 0.32),
