@@ -1,8 +1,8 @@
-//! What gRPC makes of HTTP: how a call is recognised, and which status stands for an HTTP one.
+//! How gRPC maps to HTTP: which requests are calls, and which status an HTTP status becomes.
 
 use crate::headers::HeaderMap;
 
-/// UNKNOWN: the status of a response whose code says nothing else.
+/// UNKNOWN: no other status fits.
 const UNKNOWN: u32 = 2;
 
 /// UNAVAILABLE: the service cannot be reached, or cannot serve.

@@ -1,55 +1,55 @@
 //! Header maps.
 //!
-//! Copies share their pairs until one of them is written, so that the constant
-//! headers of a scenario cost a reference count per request and not an allocation
-//! per header. As in Envoy, the pseudo headers are pairs like the others.
+//! Copies share their pairs until one of them is written. So the constant headers of a scenario
+//! cost a reference count per request instead of an allocation per header. As in Envoy,
+//! pseudo-headers are pairs like any others.
 
 use std::rc::Rc;
 
 type Pair = (Box<[u8]>, Box<[u8]>);
 
-/// An ordered map of headers or trailers; a name may occur more than once.
+/// An ordered map of headers or trailers. A name may occur more than once.
 ///
-/// Names are in lower case: who builds a map sees to it.
+/// Names must be in lower case; whoever builds a map ensures it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderMap(Rc<Vec<Pair>>);
 
 impl HeaderMap {
-    /// The pairs in their order.
+    /// Iterates over the pairs in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// How many pairs there are.
+    /// Returns the number of pairs.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the map has no pairs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The first value of `name`.
+    /// Returns the first value of `name`.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.iter()
             .find_map(|(other, value)| (other == name).then_some(value))
     }
 
-    /// All values of `name`, in their order.
+    /// Iterates over all values of `name`, in their order.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter_map(move |(other, value)| (other == name).then_some(value))
     }
 
-    /// The first value of `name`, if it is text.
+    /// Returns the first value of `name`, if it is valid UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.value(name.as_bytes())
             .and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Adds a pair at the end, pseudo headers at the end of theirs. A second value of
-    /// a name that Envoy keeps once is joined to the first.
+    /// Appends a pair; a pseudo-header goes after the other pseudo-headers. If Envoy stores the
+    /// name only once, the value is joined to the existing one.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         let pairs = Rc::make_mut(&mut self.0);
         let known = pairs.iter_mut().find(|(other, _)| &**other == name);
@@ -59,14 +59,14 @@ impl HeaderMap {
         }
     }
 
-    /// Gives `name` this one value. As in Envoy, the pair moves to the end.
+    /// Sets the only value of `name`. As in Envoy, the pair moves to the end.
     pub fn replace(&mut self, name: &[u8], value: &[u8]) {
         let pairs = Rc::make_mut(&mut self.0);
         pairs.retain(|(other, _)| &**other != name);
         pairs.insert(place_of_new(pairs, name), (name.into(), value.into()));
     }
 
-    /// Removes all pairs of `name`; says whether there were any.
+    /// Removes all pairs of `name`. Returns whether there were any.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         if self.value(name).is_none() {
             return false;
@@ -75,7 +75,7 @@ impl HeaderMap {
         true
     }
 
-    /// The sum of the lengths of all names and values, in bytes.
+    /// Returns the length of all names and values, in bytes.
     pub fn byte_size(&self) -> usize {
         self.iter()
             .map(|(name, value)| name.len() + value.len())
@@ -96,7 +96,7 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const LEN: usize> From<[(N, V); LEN]> for H
     }
 }
 
-/// Where a new pair goes: pseudo headers stay in front.
+/// Returns the index of a new pair. Pseudo-headers stay in front.
 fn place_of_new(pairs: &[Pair], name: &[u8]) -> usize {
     match name.first() {
         Some(b':') => pairs
@@ -107,14 +107,13 @@ fn place_of_new(pairs: &[Pair], name: &[u8]) -> usize {
     }
 }
 
-/// Whether Envoy keeps the header in a slot of its own, where adding appends to the
-/// value ("inline headers").
+/// Whether Envoy stores the header in a slot of its own, where adding appends to the value
+/// ("inline headers").
 fn is_single(name: &[u8]) -> bool {
     SINGLE_HEADERS.binary_search(&name).is_ok()
 }
 
-/// As Envoy 1.40 showed them, for requests and responses together; in the order of
-/// their bytes.
+/// As observed in Envoy 1.40, for requests and responses together, in byte order.
 const SINGLE_HEADERS: [&[u8]; 84] = [
     b":authority",
     b":method",
@@ -207,12 +206,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_headers_kept_once_are_in_order() {
+    fn single_headers_are_sorted() {
         assert!(SINGLE_HEADERS.is_sorted());
     }
 
     #[test]
-    fn a_copy_keeps_its_pairs_when_the_other_is_written() {
+    fn writing_to_a_map_leaves_its_copies_unchanged() {
         let mut written = HeaderMap::from([("a", "1")]);
         let copy = written.clone();
         written.add(b"b", b"2");
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn replacing_drops_all_values_and_goes_to_the_end() {
+    fn replacing_removes_all_values_and_moves_the_pair_to_the_end() {
         let mut map = HeaderMap::from([(":path", "/"), ("a", "1"), ("b", "2"), ("a", "3")]);
         map.replace(b"a", b"4");
         map.replace(b":path", b"/x");
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_kept_once_is_joined() {
+    fn a_name_that_envoy_stores_once_is_joined() {
         let mut map = HeaderMap::from([("via", "1"), ("x-tag", "1")]);
         map.add(b"via", b"2");
         map.add(b"x-tag", b"2");
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_tells_whether_there_was_something() {
+    fn removing_returns_whether_there_was_a_value() {
         let mut map = HeaderMap::from([("a", "1"), ("b", "2"), ("a", "3")]);
         assert!(map.remove(b"a"));
         assert!(!map.remove(b"a"));

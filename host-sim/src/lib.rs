@@ -1,10 +1,12 @@
 //! Runs a proxy-wasm module as Envoy would, under a virtual clock.
 //!
-//! [`proxy`] is the way in: a host without any input or output of its own. Events go
-//! in with the time at which they happen, effects come out, and the caller plays the
-//! rest of the world: clients, router, upstreams. The same events give the same
-//! effects on every machine, since nothing here reads a clock, a socket or a random
-//! source.
+//! The entry point is [`proxy`], a host without any input or output. Events go in with the time
+//! at which they happen, effects come out, and the caller plays the rest of the world: clients,
+//! router and upstreams. The same events cause the same effects on every computer, since
+//! nothing here reads a clock, a socket or a random source.
+//!
+//! Each line may use only what stands after it: `main > command > report > scenario > model >
+//! record > proxy > {sim, headers, grpc}`.
 
 pub mod command;
 mod grpc;

@@ -16,17 +16,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one scenario and show what came of it
+    /// Run one scenario and show the results
     Run(run::Arguments),
-    /// Run scenarios and check what they expect
+    /// Run scenarios and check their expectations
     Test(test::Arguments),
     /// Show several policies side by side, on the same traffic
     Compare(compare::Arguments),
-    /// Check policies for errors, and for what can have no effect
+    /// Check policies for errors, and for settings that have no effect
     Check(check::Arguments),
     /// Measure what the plugin costs per request
     Bench(bench::Arguments),
-    /// Print a JSON Schema: of policies, scenarios, or what `run` and `compare` print as JSON
+    /// Print a JSON Schema: of policies, of scenarios, or of the JSON output of `run` and
+    /// `compare`
     Schema(schema::Arguments),
 }
 
@@ -42,13 +43,13 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tell(&failure);
+            print(&failure);
             failure.code()
         }
     }
 }
 
-fn tell(failure: &Failure) {
+fn print(failure: &Failure) {
     let text = failure.to_string();
     if !text.is_empty() {
         eprintln!("host-sim: {text}");

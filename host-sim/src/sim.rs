@@ -1,4 +1,4 @@
-//! The deterministic kernel: time, the queue of what is to happen, randomness.
+//! The deterministic kernel: time, the event queue, randomness.
 
 pub mod clock;
 pub mod queue;

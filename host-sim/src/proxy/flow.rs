@@ -1,9 +1,9 @@
-//! A stream's way through the filter, event by event.
+//! A stream's path through the filter, event by event.
 //!
-//! A transcription of Envoy's `FilterManager` for one filter with the router behind
-//! it, so that its corners come out alike: what a pause on headers holds back, in
-//! which order held parts go on, which of the three ways a local reply takes. Names of
-//! the originals stand in the comments where they help to compare.
+//! This is a transcription of Envoy's `FilterManager` for one filter followed by the router, so
+//! that corner cases come out the same: what a pause on headers buffers, in which order
+//! buffered parts resume, and which of three ways a local reply takes. Comments give the names
+//! of the original functions.
 
 mod callbacks;
 mod calls;
@@ -15,23 +15,23 @@ use bytes::Bytes;
 
 use crate::grpc;
 use crate::headers::HeaderMap;
-use crate::proxy::ids::StreamId;
+use crate::proxy::ids::{StreamId, VmId};
 use crate::proxy::process::Process;
 use crate::proxy::process::counts::Callback;
 use crate::proxy::process::effect::{Effect, Part};
 use crate::proxy::stream::half::{Iteration, Side};
 use crate::proxy::stream::reply::LocalReply;
-use crate::proxy::stream::{Filter, Stream};
+use crate::proxy::stream::Stream;
 use crate::proxy::vm::{Deferred, Vm};
 
-/// The process, and the virtual machine of the stream's worker, for one event.
+/// What one event works on: the process, and the VM of the stream's worker.
 pub(crate) struct Flow<'a> {
     pub process: &'a mut Box<Process>,
     pub vm: Option<&'a mut Vm>,
     pub allow_on_headers_stop_iteration: bool,
 }
 
-/// What a filter says about body bytes.
+/// Envoy's `FilterDataStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DataStatus {
     Continue,
@@ -40,7 +40,7 @@ enum DataStatus {
 }
 
 impl Flow<'_> {
-    /// A part arrives from outside.
+    /// Handles a part that arrives from the client or from the router.
     pub fn part(&mut self, id: StreamId, side: Side, part: Part) {
         let Some(stream) = self.stream(id) else {
             return;
@@ -53,7 +53,7 @@ impl Flow<'_> {
                     return;
                 }
             }
-            // An answer that is complete ends the interest in the request.
+            // Once the response is complete, nobody reads the request.
             Side::Request if stream.response.complete || stream.finished => return,
             Side::Request => {}
         }
@@ -63,6 +63,12 @@ impl Flow<'_> {
             Part::Body { data, end } => self.data(id, side, data, end),
             Part::Trailers { map } => self.trailers(id, side, map),
         }
+    }
+
+    /// Whether the thread still runs this VM.
+    pub fn is_on(&self, id: VmId) -> bool {
+        let vm = self.vm.as_ref();
+        vm.is_some_and(|vm| vm.state().setup.id == id)
     }
 
     fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
@@ -111,16 +117,16 @@ impl Flow<'_> {
         half.complete |= end;
         if half.is_stopped_all() {
             half.chunk = data.into();
-            half.keep_chunk();
+            half.buffer_chunk();
         } else if !half.ended {
             half.chunk = data.into();
             self.filtered_data(id, side, end, false);
         }
     }
 
-    /// Shows the chunk to the filter and does what it says. `was_held`: the chunk was
-    /// held back before.
-    fn filtered_data(&mut self, id: StreamId, side: Side, end: bool, was_held: bool) {
+    /// Passes the chunk to the filter and acts on its status. `was_buffered`: the chunk was
+    /// buffered by a pause before.
+    fn filtered_data(&mut self, id: StreamId, side: Side, end: bool, was_buffered: bool) {
         let Some(stream) = self.stream(id) else {
             return;
         };
@@ -142,9 +148,9 @@ impl Flow<'_> {
             status
         };
         if status != DataStatus::Continue {
-            self.hold_data(id, side, status, was_held);
+            self.stop_data(id, side, status, was_buffered);
         } else if stream.half(side).iteration == Iteration::StopSingle {
-            stream.half_mut(side).keep_chunk();
+            stream.half_mut(side).buffer_chunk();
             self.resume(id, side);
         } else {
             let half = stream.half_mut(side);
@@ -158,19 +164,19 @@ impl Flow<'_> {
     }
 
     /// `commonHandleAfterDataCallback` for all but "continue"
-    fn hold_data(&mut self, id: StreamId, side: Side, status: DataStatus, was_held: bool) {
+    fn stop_data(&mut self, id: StreamId, side: Side, status: DataStatus, was_buffered: bool) {
         let Some(stream) = self.stream(id) else {
             return;
         };
         let finished = stream.finished;
         let half = stream.half_mut(side);
         half.iteration = Iteration::StopSingle;
-        if was_held || status == DataStatus::StopAndBuffer {
-            half.keep_chunk();
+        if was_buffered || status == DataStatus::StopAndBuffer {
+            half.buffer_chunk();
             return;
         }
         half.chunk.take();
-        // So that going on later still ends the stream.
+        // An empty buffer, so that a later resume still ends the stream.
         if half.ends_with_headers() && !finished {
             half.buffered = Some(Bytes::new().into());
         }
@@ -194,14 +200,14 @@ impl Flow<'_> {
         {
             return;
         }
-        let go_on = self.calling(id, side, |flow| flow.filter_trailers(id, side));
+        let passes = self.calling(id, side, |flow| flow.filter_trailers(id, side));
         let aborted = self.take_over(id, side);
         let Some(stream) = self.stream(id) else {
             return;
         };
         let half = stream.half_mut(side);
         half.ended = true;
-        if !go_on || aborted {
+        if !passes || aborted {
             if half.iteration == Iteration::Continue {
                 half.iteration = Iteration::StopSingle;
             }
@@ -212,7 +218,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Runs one callback of the filter, marked as running.
+    /// Runs `call`, a callback of the filter, with the stream marked as inside it.
     fn calling<T>(&mut self, id: StreamId, side: Side, call: impl FnOnce(&mut Self) -> T) -> T {
         let before = self
             .stream(id)
@@ -224,8 +230,8 @@ impl Flow<'_> {
         result
     }
 
-    /// Whether a local reply or a reset took over during the callback; sends the reply
-    /// that waits for the callback to be over.
+    /// Returns whether a local reply or a reset took over during the callback. Sends the reply
+    /// that waited for the callback to return.
     fn take_over(&mut self, id: StreamId, side: Side) -> bool {
         let Some(stream) = self.stream(id) else {
             return true;
@@ -237,7 +243,7 @@ impl Flow<'_> {
         aborted
     }
 
-    /// The headers leave the filter.
+    /// Passes the headers on, out of the filter.
     fn next_headers(&mut self, id: StreamId, side: Side, end: bool) {
         let Some(stream) = self.stream(id) else {
             return;
@@ -262,7 +268,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Body bytes leave the filter.
+    /// Passes body bytes on.
     fn next_data(&mut self, id: StreamId, side: Side, data: Bytes, end: bool) {
         if data.is_empty() && !end {
             return;
@@ -281,7 +287,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The trailers leave the filter.
+    /// Passes the trailers on.
     fn next_trailers(&mut self, id: StreamId, side: Side) {
         let Some(stream) = self.stream(id) else {
             return;
@@ -303,7 +309,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The stream is over: the guest logs it and forgets it.
+    /// Ends a stream: the guest logs it, then deletes its context.
     pub fn end(&mut self, id: StreamId) {
         self.create_context(id);
         self.set_logging(id, true);
@@ -331,7 +337,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Does what the guest asked for, now that its callback has returned.
+    /// Carries out what the guest deferred, now that its callback has returned.
     pub fn run_deferred(&mut self) {
         while let Some(deferred) = self.vm.as_mut().and_then(|vm| vm.next_deferred()) {
             match deferred {

@@ -1,12 +1,12 @@
-//! A proxy's worker threads with a plugin in them: events in, effects out.
+//! The host: a proxy's worker threads with a plugin in them, as a state machine.
 //!
-//! The host has no input or output and no clock of its own. Whoever plays the process
-//! moves the time, hands in what clients, the router and called clusters do, and
-//! takes the effects out. It knows streams, virtual machines, shared data, queues
-//! and metrics; it does not know upstreams, routes or clients.
+//! The host does no input or output and has no clock of its own. The caller advances the time,
+//! passes in what clients, the router and called clusters do, and takes the effects out. The
+//! host knows streams, VMs, shared data, queues and metrics. It does not know upstreams, routes
+//! or clients.
 //!
-//! Effects come out in the order in which they happened; they are complete once the
-//! method that caused them has returned.
+//! Effects come out in the order in which they happened. They are complete once the method that
+//! caused them has returned.
 
 use std::collections::BTreeMap;
 
@@ -29,28 +29,28 @@ use crate::proxy::stream::{Filter, Stream};
 use crate::proxy::worker::{Hosted, Worker};
 use crate::sim::clock::Time;
 
-/// The host: one proxy process.
+/// One proxy process.
 pub struct Host {
     process: Box<Process>,
     hosted: Option<Hosted>,
     main: Worker,
     workers: Vec<Worker>,
-    /// What became of configurations that were tried.
+    /// Results for the configurations that were tried.
     tried: BTreeMap<Vec<u8>, Result<(), StartError>>,
 }
 
 impl Host {
-    /// Starts the threads at `now`: the plugin is configured in a machine that is thrown
-    /// away, then on the main thread and on each worker.
+    /// Starts the threads at `now`. The plugin is configured in a throwaway VM first, then on
+    /// the main thread and on each worker.
     ///
     /// # Errors
     ///
-    /// Where Envoy would refuse the plugin, with Envoy's own words.
+    /// If Envoy would reject the plugin; the message is Envoy's.
     pub fn start(setup: Setup, now: Time) -> Result<Host, StartError> {
         Host::start_with_log(setup, now, &mut Vec::new())
     }
 
-    /// The same; of a start that fails, `log` gets what the plugin said about it.
+    /// Like [`Host::start`], and adds what the plugin logged to `log` if the start fails.
     ///
     /// # Errors
     ///
@@ -80,17 +80,13 @@ impl Host {
             tried: BTreeMap::new(),
         };
         let served = host.serve();
-        log.extend(
-            served
-                .is_err()
-                .then(|| host.take_log())
-                .into_iter()
-                .flatten(),
-        );
+        if served.is_err() {
+            log.extend(host.take_log());
+        }
         served.map(|()| host)
     }
 
-    /// Tries the current configuration and, if it is good, serves it on all threads.
+    /// Tries the current configuration and, if the plugin accepts it, serves it on all threads.
     fn serve(&mut self) -> Result<(), StartError> {
         let Some(hosted) = &self.hosted else {
             return Ok(());
@@ -104,28 +100,24 @@ impl Host {
         Ok(())
     }
 
-    /// Moves the clock; it never goes back. Timers that are due by then wait for
+    /// Advances the clock, which never goes back. Timers that are due by `now` wait for
     /// [`Host::run_timers`].
     pub fn advance_to(&mut self, now: Time) {
         self.process.now = self.process.now.max(now);
     }
 
-    /// The time of the next timer.
+    /// Returns the time of the next timer.
     pub fn next_timer(&self) -> Option<Time> {
         self.process.timers.next()
     }
 
-    /// Runs the timers that are due: ticks, and messages for queues.
+    /// Runs the timers that are due: ticks, and notifications of queues.
     pub fn run_timers(&mut self) {
         while let Some(task) = self.process.timers.take_due(self.process.now) {
             match task {
                 Task::Tick { vm, root } => {
                     let mut flow = self.flow(vm.thread);
-                    if flow
-                        .vm
-                        .as_ref()
-                        .is_some_and(|current| current.state().setup.id == vm)
-                    {
+                    if flow.is_on(vm) {
                         flow.tick(root);
                     }
                 }
@@ -153,14 +145,13 @@ impl Host {
         Some(self.flow(Some(worker)))
     }
 
-    /// Tells what the clusters that plugins may call are like; one that was never
-    /// told of is unknown.
+    /// Sets the state of a cluster that plugins may call. A cluster without a state is unknown.
     pub fn cluster(&mut self, name: &str, state: ClusterState) {
         self.process.clusters.insert(name.as_bytes().into(), state);
     }
 
-    /// A new stream, before its first headers. A worker that there is not stands for
-    /// one that there is: they go round.
+    /// Opens a stream, before its first headers. Worker numbers wrap around at the number of
+    /// workers.
     pub fn open(&mut self, mut info: StreamInfo) -> StreamId {
         info.worker %= self.workers.len();
         let worker = info.worker;
@@ -183,22 +174,22 @@ impl Host {
         id
     }
 
-    /// The client sends `part`.
+    /// Passes in a part that the client sends.
     pub fn request(&mut self, stream: StreamId, part: Part) {
         if let Some(mut flow) = self.stream_flow(stream) {
             flow.part(stream, Side::Request, part);
         }
     }
 
-    /// The router hands `part` towards the client: an upstream's answer, or one of
-    /// its own.
+    /// Passes in a part that the router sends towards the client: of an upstream's response, or
+    /// of the router's own local reply.
     pub fn response(&mut self, stream: StreamId, part: Part) {
         if let Some(mut flow) = self.stream_flow(stream) {
             flow.part(stream, Side::Response, part);
         }
     }
 
-    /// The upstream's answer breaks off after its headers.
+    /// Resets the upstream's response after its headers.
     pub fn upstream_reset_after_headers(&mut self, stream: StreamId) {
         if let Some(entry) = self.process.streams.get_mut(stream) {
             entry.router_done = true;
@@ -208,8 +199,8 @@ impl Host {
         }
     }
 
-    /// Takes headers off a request, as the router does with those that were for it: callbacks
-    /// that see the request's headers later do not find them.
+    /// Removes request headers, as the router does with those addressed to it. Later callbacks
+    /// that read the request headers do not see them.
     pub fn remove_request_headers(&mut self, stream: StreamId, names: &[&str]) {
         let stream = self.process.streams.get_mut(stream);
         if let Some(headers) = stream.and_then(|stream| stream.request.headers.as_mut()) {
@@ -219,16 +210,16 @@ impl Host {
         }
     }
 
-    /// The proxy answers in place of whatever else would come, as a time limit of a stream does.
-    /// If headers are with the client, the stream breaks off.
+    /// Sends a local reply of the proxy itself, such as that of a stream's time limit. If
+    /// response headers were sent already, the stream is reset.
     pub(crate) fn local_reply(&mut self, stream: StreamId, reply: &LocalReply) {
         if let Some(mut flow) = self.stream_flow(stream) {
             flow.local_reply(stream, reply);
         }
     }
 
-    /// A filter nearer to the client has answered: the plugin is only told at the end,
-    /// of the headers as they are.
+    /// Ends a stream that a filter closer to the client answered. The plugin sees only the end
+    /// of the stream, with these headers.
     pub fn answered_elsewhere(
         &mut self,
         stream: StreamId,
@@ -242,12 +233,12 @@ impl Host {
         }
     }
 
-    /// What is known about a stream.
+    /// Returns what the proxy knows about a stream.
     pub fn info(&self, stream: StreamId) -> Option<&StreamInfo> {
         self.process.streams.get(stream).map(|stream| &stream.info)
     }
 
-    /// The same, to be written.
+    /// The mutable counterpart of [`Host::info`].
     pub fn info_mut(&mut self, stream: StreamId) -> Option<&mut StreamInfo> {
         self.process
             .streams
@@ -255,7 +246,7 @@ impl Host {
             .map(|stream| &mut stream.info)
     }
 
-    /// The stream is over, however it ended. Gives back what was known about it.
+    /// Closes a stream, however it ended, and returns what the proxy knows about it.
     pub fn close(&mut self, stream: StreamId) -> Option<StreamInfo> {
         let now = self.process.now;
         let entry = self.process.streams.get_mut(stream)?;
@@ -272,28 +263,23 @@ impl Host {
         Some(removed.info)
     }
 
-    /// An answer to a call, or its failure; one that nobody waits for is dropped.
+    /// Passes in a response to a call, or its failure. Ignored if the call is no longer open.
     pub fn answer_call(&mut self, call: CallId, outcome: CallOutcome) {
         let Some(open) = self.process.calls.get(&call).copied() else {
             return;
         };
         let mut flow = self.flow(open.vm.thread);
-        if flow
-            .vm
-            .as_ref()
-            .is_some_and(|vm| vm.state().setup.id == open.vm)
-        {
-            flow.answer(call, open, outcome);
+        if flow.is_on(open.vm) {
+            flow.response(call, open, outcome);
         }
     }
 
-    /// A new configuration of the plugin, as a discovery service would bring it.
-    /// Streams that began under the old one end under it. The same configuration once
-    /// more changes nothing.
+    /// Updates the plugin's configuration, as a discovery service would. Streams that began
+    /// with the old configuration end with it. An unchanged configuration has no effect.
     ///
     /// # Errors
     ///
-    /// Where Envoy would refuse the update; the old configuration goes on then.
+    /// If Envoy would reject the update. The old configuration stays in use.
     pub fn update(&mut self, configuration: Vec<u8>) -> Result<(), StartError> {
         let Some(hosted) = &mut self.hosted else {
             return Ok(());
@@ -314,40 +300,40 @@ impl Host {
         self.process.effects.pop_front()
     }
 
-    /// The metrics that plugins defined.
+    /// Returns the metrics that plugins defined.
     pub fn metrics(&self) -> &Metrics {
         &self.process.metrics
     }
 
-    /// The data that workers share.
+    /// Returns the data that workers share.
     pub fn shared_data(&self) -> &SharedData {
         &self.process.shared_data
     }
 
-    /// The same, to be written: by other plugins of the process, whose machines are not
+    /// Returns the shared data for writes by other plugins of the process, whose VMs are not
     /// modelled.
     pub fn shared_data_mut(&mut self) -> &mut SharedData {
         &mut self.process.shared_data
     }
 
-    /// The linear memory of the worker that has the most, in bytes.
+    /// Returns the size of the largest worker VM's linear memory, in bytes.
     pub fn vm_bytes(&self) -> usize {
         let workers = self.workers.iter().map(Worker::vm_bytes);
         workers.max().unwrap_or(0)
     }
 
-    /// What was logged since the last call.
+    /// Takes the lines logged since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.process.log)
     }
 
-    /// What the plugin cost.
+    /// Returns what the plugin cost so far.
     pub fn counts(&self) -> &Counts {
         &self.process.counts
     }
 
-    /// What the host does not model, once the plugin has asked for it: the run is
-    /// worth nothing from there on.
+    /// Returns the first hostcall that the host does not model, once the plugin has made it.
+    /// The run means nothing from there on.
     pub fn unmodelled(&self) -> Option<&Unmodelled> {
         self.process.unmodelled.as_ref()
     }

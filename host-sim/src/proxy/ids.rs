@@ -1,6 +1,6 @@
-//! Names of streams, calls, threads and VMs.
+//! Ids of streams, calls, threads and VMs.
 
-/// One stream of a run; never used twice.
+/// Id of a stream, unique within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
 
@@ -18,7 +18,7 @@ impl StreamId {
     }
 }
 
-/// One call of a plugin to a cluster; never used twice.
+/// Id of a plugin's call to a cluster, unique within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
 
@@ -28,10 +28,10 @@ impl CallId {
     }
 }
 
-/// A thread of the process: a worker, or the main thread.
+/// A thread of the process: a worker by its number, or `None` for the main thread.
 pub type Thread = Option<usize>;
 
-/// One life of a virtual machine; a reload begins another.
+/// Id of a VM: its thread, and a number that no other VM of the thread has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VmId {
     pub thread: Thread,

@@ -1,8 +1,8 @@
-//! What all virtual machines of a process share, and what the outside sees of them.
+//! State of the proxy process: what its VMs share, and what its embedder sees.
 //!
-//! The process is lent to a virtual machine's store for the time of one callback and
-//! taken back after it: see [`Vm`](crate::proxy::vm::Vm). So hostcalls reach it without a
-//! lock or a reference count.
+//! The process is lent to a VM's store for one callback at a time, see
+//! [`Vm::call`](crate::proxy::vm::Vm::call). So hostcalls reach it without a lock or a
+//! reference count.
 
 pub(crate) mod call;
 pub(crate) mod counts;
@@ -28,7 +28,7 @@ use queues::Queues;
 use shared_data::SharedData;
 use timers::Timers;
 
-/// All but the virtual machines.
+/// Everything in the process except its VMs.
 #[derive(Debug, Default)]
 pub struct Process {
     pub now: Time,
@@ -49,10 +49,10 @@ pub struct Process {
     pub unmodelled: Option<Unmodelled>,
 }
 
-/// What a plugin asked for and the host does not model.
+/// A hostcall that the host does not model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmodelled {
-    /// The hostcall, with what about it is not modelled.
+    /// Name of the hostcall, with the argument that is not modelled.
     pub hostcall: String,
 }
 
@@ -67,17 +67,17 @@ impl fmt::Display for Unmodelled {
 }
 
 impl Process {
-    /// The wall clock, in nanoseconds since 1970.
+    /// Returns the wall clock, in nanoseconds since 1970.
     pub fn wall_ns(&self) -> u64 {
         self.wall_start_ns.saturating_add(self.now.as_ns())
     }
 
-    /// The monotonic clock, in nanoseconds.
+    /// Returns the monotonic clock, in nanoseconds.
     pub fn monotonic_ns(&self) -> u64 {
         self.monotonic_start_ns.saturating_add(self.now.as_ns())
     }
 
-    /// Adds a line to the log, if its level is shown.
+    /// Adds a line to the log, unless its level is filtered out.
     pub fn log(&mut self, worker: Thread, level: LogLevel, text: impl Into<String>) {
         if level >= self.log_level {
             let line = LogLine {
@@ -90,7 +90,7 @@ impl Process {
         }
     }
 
-    /// Keeps what was asked for first and is not modelled.
+    /// Records a hostcall that is not modelled. Only the first one is kept.
     pub fn not_modelled(&mut self, hostcall: impl Into<String>) {
         self.unmodelled.get_or_insert_with(|| Unmodelled {
             hostcall: hostcall.into(),

@@ -1,4 +1,4 @@
-//! What a host is started with, and why it may refuse.
+//! What a host starts with, and why it may not start.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use crate::proxy::module::{LoadError, Module};
 use crate::proxy::process::Unmodelled;
 use crate::proxy::process::log::LogLevel;
 
-/// What a host is started with.
+/// What a host starts with.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// None: everything passes, as without a filter.
+    /// `None` to pass everything through, as without a filter.
     pub plugin: Option<Plugin>,
     /// Worker threads, at least 1.
     pub workers: usize,
-    /// Seeds all that is random: `random_get` of the guests, waiting times.
+    /// Seed of all random numbers: `random_get` of the guests, and waiting times.
     pub seed: u64,
-    /// The wall clock at time 0 of the run, in nanoseconds since 1970.
+    /// Wall clock at time 0 of the run, in nanoseconds since 1970.
     pub wall_start_ns: u64,
-    /// The monotonic clock at time 0 of the run, in nanoseconds.
+    /// Monotonic clock at time 0 of the run, in nanoseconds.
     pub monotonic_start_ns: u64,
-    /// Lines below it are not kept.
+    /// Lines below this level are dropped.
     pub log_level: LogLevel,
 }
 
 /// 2026-01-01T00:00:00Z.
 const WALL_START_NS: u64 = 1_767_225_600_000_000_000;
-/// An hour: guests that subtract from their first reading must not meet the zero.
+/// One hour. A guest may subtract from its first reading, which must not underflow.
 const MONOTONIC_START_NS: u64 = 3_600_000_000_000;
 
 impl Default for Setup {
@@ -41,26 +41,26 @@ impl Default for Setup {
     }
 }
 
-/// A plugin, as a filter's configuration names it.
+/// A plugin, as the filter's configuration declares it.
 #[derive(Clone, Debug)]
 pub struct Plugin {
     pub module: Module,
     pub name: String,
     pub root_id: String,
-    /// Plugins with the same one share their data; empty is one, too.
+    /// Plugins with the same VM id share their data. An empty id is an id, too.
     pub vm_id: String,
     pub vm_configuration: Vec<u8>,
     pub configuration: Vec<u8>,
     pub failure_policy: FailurePolicy,
-    /// Whether a pause on headers still shows the plugin the body.
+    /// Whether the plugin still sees the body while it pauses on headers.
     pub allow_on_headers_stop_iteration: bool,
-    /// How much work one callback may be, in wasm instructions; none for the
-    /// default, which only an endless loop reaches.
+    /// Limit of one callback, in wasm instructions. `None` for the default, which only an
+    /// endless loop reaches.
     pub fuel_per_callback: Option<u64>,
 }
 
 impl Plugin {
-    /// A plugin with Envoy's defaults.
+    /// Creates a plugin with Envoy's defaults.
     pub fn new(module: Module, configuration: impl Into<Vec<u8>>) -> Plugin {
         Plugin {
             module,
@@ -76,17 +76,16 @@ impl Plugin {
     }
 }
 
-/// What becomes of requests on a worker whose virtual machine has failed.
+/// What happens to requests on a worker whose VM has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// 503, for ever.
+    /// They get a 503, forever.
     #[default]
     Closed,
-    /// They pass without the filter; but the stream that failed the machine is
-    /// answered 503.
+    /// They bypass the filter. The stream that made the VM fail still gets a 503.
     Open,
-    /// 503 until the machine is started anew, at the earliest about a second after
-    /// its last start.
+    /// They get a 503 until the VM restarts, about a second after its last start at the
+    /// earliest.
     Reload,
 }
 
@@ -96,9 +95,9 @@ pub enum FailurePolicy {
 pub enum StartError {
     /// The module does not load.
     Load(LoadError),
-    /// The plugin said no to its configuration, or failed over it.
+    /// The plugin rejected its configuration, or trapped while it was configured.
     Configuration(String),
-    /// The plugin asked for what the host does not model.
+    /// The plugin made a hostcall that the host does not model.
     Unmodelled(Unmodelled),
 }
 

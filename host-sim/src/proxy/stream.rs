@@ -1,9 +1,8 @@
-//! One HTTP stream on its way through the filter.
+//! State of one HTTP stream in the filter.
 //!
-//! A stream has two halves, request and response, which work alike: see [`half`]. The
-//! order of calls, what a pause holds back and what a local reply replaces follow
-//! Envoy's `FilterManager` and the wasm filter's `Context`, here for a chain of this
-//! one filter with the router behind it: see [`flow`].
+//! A stream has two halves that work alike, request and response: see [`half`]. The order of
+//! callbacks, what a pause buffers and what a local reply replaces follow Envoy's
+//! `FilterManager` and the wasm filter's `Context`, for a chain of one filter and the router.
 
 pub mod body;
 pub mod half;
@@ -18,51 +17,51 @@ use half::{Half, MapKind, Side};
 use info::StreamInfo;
 use reply::PreparedReply;
 
-/// Everything about one stream.
+/// A stream.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     pub info: StreamInfo,
     pub filter: Filter,
     pub request: Half,
     pub response: Half,
-    /// Whose callback runs now: a local reply has other ways to go then.
+    /// The half whose callback is running. It decides which way a local reply takes.
     pub calling: Option<Side>,
     pub prepared: Option<PreparedReply>,
-    /// Response headers went to the client.
+    /// Response headers were sent to the client.
     pub headers_sent: bool,
-    /// Nothing more goes to the client: the answer is complete, or broken off.
+    /// The client's side has ended: the response is complete, or was reset.
     pub finished: bool,
-    /// The router saw the request.
+    /// The router got the request.
     pub reached_router: bool,
-    /// The router has given its last part.
+    /// The router has sent its last part.
     pub router_done: bool,
-    /// A request header was written since the router looked the route up.
+    /// A request header was written since the last route lookup.
     pub rerouted: bool,
     pub is_grpc: bool,
     pub is_head: bool,
-    /// The guest knows of the stream.
+    /// The guest has a context of the stream.
     pub context_created: bool,
-    /// The stream was answered since its machine had failed.
+    /// The stream got a 503 because its VM had failed.
     pub failed: bool,
-    /// `proxy_on_log` runs.
+    /// `proxy_on_log` is running.
     pub logging: bool,
     pub start_wall_ns: u64,
 }
 
-/// What stands between the client and the router.
+/// The filter of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Filter {
-    /// Nothing.
+    /// There is no filter.
     #[default]
     Absent,
-    /// A plugin without a machine, since its last one has failed.
+    /// A plugin whose VM has failed and was not replaced.
     Dead,
-    /// A context in a machine.
+    /// A context in a VM.
     Live { vm: VmId, context: u32, root: u32 },
 }
 
 impl Stream {
-    /// One of the halves.
+    /// Returns one half.
     pub fn half(&self, side: Side) -> &Half {
         match side {
             Side::Request => &self.request,
@@ -70,7 +69,7 @@ impl Stream {
         }
     }
 
-    /// The same, to be written.
+    /// The mutable counterpart of [`Stream::half`].
     pub fn half_mut(&mut self, side: Side) -> &mut Half {
         match side {
             Side::Request => &mut self.request,
@@ -78,8 +77,8 @@ impl Stream {
         }
     }
 
-    /// A map that the guest may read now. When it logs, it sees what is left of the
-    /// stream, but for the request's trailers.
+    /// Returns a map that the guest may read now. While it logs, it sees what is left of the
+    /// stream, except the request trailers.
     pub fn readable_map(&self, side: Side, kind: MapKind) -> Option<&HeaderMap> {
         let half = self.half(side);
         if !self.logging {
@@ -92,13 +91,13 @@ impl Stream {
         }
     }
 
-    /// Keeps how the answer came about.
+    /// Sets the response code details.
     pub fn set_details(&mut self, details: Rc<str>) {
         self.info.details = details;
     }
 }
 
-/// The streams that live, each in a slot that is used again.
+/// The open streams, in slots that are reused.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     slots: Vec<Slot>,
@@ -107,13 +106,13 @@ pub(crate) struct Streams {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// How many streams were here before: an old id does not name a new stream.
+    /// Number of streams that used the slot before, so that an old id never names a new stream.
     uses: u32,
     stream: Option<Box<Stream>>,
 }
 
 impl Streams {
-    /// Keeps a stream; gives its id.
+    /// Adds a stream and returns its id.
     pub fn add(&mut self, stream: Stream) -> StreamId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
@@ -126,7 +125,7 @@ impl Streams {
         StreamId::new(slot, entry.uses)
     }
 
-    /// Forgets a stream.
+    /// Removes a stream.
     pub fn remove(&mut self, id: StreamId) -> Option<Box<Stream>> {
         let entry = self
             .slots
@@ -138,7 +137,7 @@ impl Streams {
         Some(stream)
     }
 
-    /// A stream that lives.
+    /// Returns a stream, or `None` if it is closed.
     pub fn get(&self, id: StreamId) -> Option<&Stream> {
         let entry = self
             .slots
@@ -147,7 +146,7 @@ impl Streams {
         entry.stream.as_deref()
     }
 
-    /// The same, to be written.
+    /// The mutable counterpart of [`Streams::get`].
     pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         let entry = self
             .slots

@@ -1,5 +1,4 @@
-//! A thread of the proxy with the plugin on it: a virtual machine of its own, the
-//! configuration that serves, and what follows a trap.
+//! A thread of the proxy: its VM, the configuration it serves, and what follows a trap.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::proxy::stream::Filter;
 use crate::proxy::vm::{Random, RootPhase, Vm, VmSetup};
 use crate::sim::clock::Time;
 
-/// A plugin as the threads share it.
+/// The plugin, as all threads share it.
 #[derive(Debug)]
 pub(crate) struct Hosted {
     pub plugin: Plugin,
@@ -20,20 +19,19 @@ pub(crate) struct Hosted {
     pub seed: u64,
 }
 
-/// A worker thread, or the main thread, which has a machine too but no streams.
+/// A worker thread, or the main thread, which has a VM but no streams.
 pub(crate) struct Worker {
     thread: Thread,
     vm: Option<Vm>,
-    /// The root context of the configuration that serves; none: the plugin refused it
-    /// on this thread alone, and streams pass it by.
+    /// The root context of the current configuration. `None` if the plugin rejected the
+    /// configuration on this thread alone; streams then bypass the plugin.
     root: Option<u32>,
     lives: u32,
     last_load: Time,
     jitter: Random,
 }
 
-/// The least time from one start of a machine to the next, without Envoy's jitter of
-/// up to one half more.
+/// Shortest time between two starts of a VM, without Envoy's jitter of up to one half more.
 const RELOAD_MS: u64 = 1_000;
 
 impl Hosted {
@@ -49,7 +47,7 @@ impl Hosted {
         }
     }
 
-    /// Tries the configuration in a machine that is thrown away after it.
+    /// Tries the configuration in a throwaway VM.
     pub fn canary(&self, process: &mut Box<Process>) -> Result<(), StartError> {
         let id = VmId {
             thread: None,
@@ -76,7 +74,7 @@ impl Hosted {
 }
 
 impl Worker {
-    /// A thread without a machine.
+    /// Creates a thread without a VM.
     pub fn new(thread: Thread, seed: u64) -> Worker {
         let number = thread.map_or(0, |worker| worker as u64 + 1);
         Worker {
@@ -85,17 +83,17 @@ impl Worker {
             root: None,
             lives: 0,
             last_load: Time::ZERO,
-            // Apart from the machines' own numbers, whose lives count from 0.
+            // VMs number their lives from 0, so this stream of numbers is none of theirs.
             jitter: Random::new(seed, number, u64::MAX),
         }
     }
 
-    /// The linear memory of the machine on this thread.
+    /// Returns the size of the VM's linear memory, in bytes.
     pub fn vm_bytes(&self) -> usize {
         self.vm.as_ref().map_or(0, Vm::memory_bytes)
     }
 
-    /// Everything that one event needs.
+    /// Borrows what handling one event needs.
     pub fn flow<'a>(
         &'a mut self,
         hosted: Option<&Hosted>,
@@ -110,8 +108,8 @@ impl Worker {
         }
     }
 
-    /// Starts the current configuration on this thread: in its machine, or in a new one
-    /// where there is none or it has failed. What served before drains.
+    /// Starts the current configuration on this thread, in a new VM if there is none or it has
+    /// failed. The previous configuration drains.
     pub fn serve(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
         self.last_load = process.now;
         let old = self.root.take();
@@ -127,7 +125,8 @@ impl Worker {
         }
     }
 
-    /// Starts a new machine in place of the old one; says whether it serves.
+    /// Replaces the VM with a new one. Does nothing and returns false if the new VM does not
+    /// start.
     fn replace_vm(&mut self, hosted: &Hosted, process: &mut Box<Process>) -> bool {
         let setup = hosted.vm_setup(VmId {
             thread: self.thread,
@@ -151,7 +150,7 @@ impl Worker {
         true
     }
 
-    /// What a new stream is given.
+    /// Returns the filter of a new stream.
     pub fn filter(&mut self, hosted: &Hosted, process: &mut Box<Process>, id: StreamId) -> Filter {
         let policy = hosted.plugin.failure_policy;
         if policy == FailurePolicy::Reload {
@@ -192,8 +191,7 @@ impl Worker {
         }
     }
 
-    /// Takes a stream's context away; a configuration that drains ends with its last
-    /// stream.
+    /// Removes a stream's context. The last stream of a draining configuration ends it.
     pub fn forget(&mut self, hosted: &Hosted, process: &mut Box<Process>, filter: Filter) {
         let (
             Filter::Live {

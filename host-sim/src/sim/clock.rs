@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment of a run, in nanoseconds since its start.
+/// A time in a run, in nanoseconds since its start.
 ///
-/// It stands still until whoever plays the world moves it. Arithmetic saturates: a
-/// run does not reach the end of the range, which is 584 years away.
+/// Time stands still until the world advances it. Arithmetic saturates: the range ends after
+/// 584 years, which no run reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -15,22 +15,22 @@ impl Time {
     /// The start of the run.
     pub const ZERO: Time = Time(0);
 
-    /// The moment `ns` nanoseconds after the start.
+    /// Returns the time `ns` nanoseconds after the start.
     pub const fn from_ns(ns: u64) -> Time {
         Time(ns)
     }
 
-    /// The moment `ms` milliseconds after the start.
+    /// Returns the time `ms` milliseconds after the start.
     pub const fn from_ms(ms: u64) -> Time {
         Time(ms.saturating_mul(1_000_000))
     }
 
-    /// Nanoseconds since the start.
+    /// Returns the nanoseconds since the start.
     pub const fn as_ns(self) -> u64 {
         self.0
     }
 
-    /// How long ago `earlier` was; zero if it is not earlier.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -53,7 +53,7 @@ impl Sub<Time> for Time {
     }
 }
 
-/// As seconds, down to the millisecond: `12.345s`.
+/// In seconds, truncated to the millisecond: `12.345s`.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0 / 1_000_000;
@@ -66,12 +66,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_shown_in_seconds() {
+    fn a_time_is_shown_in_seconds() {
         assert_eq!(Time::from_ms(12_345).to_string(), "12.345s");
     }
 
     #[test]
-    fn what_is_not_earlier_was_no_time_ago() {
+    fn the_time_since_a_later_time_is_zero() {
         assert_eq!(Time::ZERO - Time::from_ms(1), Duration::ZERO);
         assert_eq!(
             Time::from_ms(3) - Time::from_ms(1),

@@ -1,8 +1,8 @@
-//! What is to happen when.
+//! The event queue.
 //!
-//! Ordered by time, and among equal times by the order in which it was put in, so
-//! that a run does not depend on how the heap happens to lie. Nothing is ever taken
-//! out early: who puts an event in and loses interest lets it come and ignores it.
+//! Events are ordered by time. Events at the same time keep the order in which they were added,
+//! so that a run does not depend on the layout of the heap. An event cannot be removed: if it
+//! is no longer wanted, its handler ignores it.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -22,19 +22,19 @@ struct Entry<E> {
 }
 
 impl<E> Queue<E> {
-    /// Puts in what is to happen at `at`.
+    /// Adds an event at time `at`.
     pub fn push(&mut self, at: Time, event: E) {
         let turn = self.next_turn;
         self.next_turn += 1;
         self.heap.push(Entry { at, turn, event });
     }
 
-    /// When the next event is.
+    /// Returns the time of the next event.
     pub fn next_at(&self) -> Option<Time> {
         self.heap.peek().map(|entry| entry.at)
     }
 
-    /// Takes out the next event.
+    /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Time, E)> {
         self.heap.pop().map(|entry| (entry.at, entry.event))
     }
@@ -49,7 +49,7 @@ impl<E> Default for Queue<E> {
     }
 }
 
-// Turned round, since the heap of the standard library gives out the greatest.
+// Reversed, since the heap of the standard library returns the greatest entry first.
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.turn).cmp(&(self.at, self.turn))
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_times_keep_the_order_of_arrival() {
+    fn events_at_the_same_time_keep_their_order() {
         let mut queue = Queue::default();
         for event in 0..100 {
             queue.push(Time::from_ms(5), event);

@@ -1,13 +1,12 @@
 //! Randomness from a seed.
 //!
-//! Every component has a generator of its own, split off the run's seed by the
-//! component's name. So a second client, or one more draw in a cluster, leaves all
-//! other draws of the run as they were, and two policies can be compared on the very
-//! same traffic.
+//! Each component has its own generator, derived from the run's seed and the component's name.
+//! So a second client, or one more draw in a cluster, leaves all other draws of the run
+//! unchanged, and policies can be compared on identical traffic.
 //!
-//! The generator and the ways from its words to numbers are fixed here in integers
-//! and in float operations that IEEE 754 defines exactly; nothing depends on the
-//! machine or on a library's taste.
+//! The generator and the conversions from its words are fixed here, in integers and in float
+//! operations that IEEE 754 defines exactly. Nothing depends on the computer or on the version
+//! of a library.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng};
@@ -18,44 +17,44 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The generator of the component `name`.
+    /// Returns the generator of the component `name`.
     pub fn split(self, name: &str) -> Rng {
         let seed = xxh3_64_with_seed(name.as_bytes(), self.0);
         Rng(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 }
 
-/// One component's generator.
+/// The generator of one component.
 #[derive(Clone, Debug)]
 pub struct Rng(Xoshiro256PlusPlus);
 
 impl Rng {
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn word(&mut self) -> u64 {
         self.0.next_u64()
     }
 
-    /// A number below `bound`; 0 if that is 0. Off from even by less than
+    /// Returns a number below `bound`, or 0 if `bound` is 0. Deviates from uniform by less than
     /// `bound` / 2^64.
     pub fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.word()) * u128::from(bound);
         (wide >> 64) as u64
     }
 
-    /// A number from 0 up to and without 1, one of 2^53 equally far apart.
+    /// Returns one of 2^53 evenly spaced numbers from 0 to 1, without 1.
     pub fn unit(&mut self) -> f64 {
         const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
         (self.word() >> 11) as f64 * STEP
     }
 
-    /// An exponentially distributed number with mean 1.
+    /// Returns an exponentially distributed number with mean 1.
     pub fn exponential(&mut self) -> f64 {
-        // 1 - unit is never 0, whose logarithm there is none of.
+        // `1 - unit` is never 0, whose logarithm is infinite.
         -libm::log(1.0 - self.unit())
     }
 
-    /// A normally distributed number with mean 0 and deviation 1 (Box and Muller, the
-    /// cosine half alone: keeping the other half would tie draws together).
+    /// Returns a normally distributed number with mean 0 and deviation 1 (Box and Muller). Uses
+    /// the cosine half only: saving the other half would make draws depend on each other.
     pub fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(2.0 * self.exponential());
         radius * libm::cos(2.0 * std::f64::consts::PI * self.unit())
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_draw_apart_and_the_same_every_time() {
+    fn components_have_separate_and_reproducible_sequences() {
         let words = |name| {
             let mut rng = Seed(7).split(name);
             [rng.word(), rng.word()]
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn means_are_what_they_should_be() {
+    fn means_match_their_distributions() {
         let mut rng = Seed(3).split("means");
         let mean = |draw: &mut dyn FnMut() -> f64| (0..100_000).map(|_| draw()).sum::<f64>() / 1e5;
         assert!((mean(&mut || rng.unit()) - 0.5).abs() < 0.01);

@@ -1,4 +1,4 @@
-//! Lengths of virtual time, in the form in which scenario files write them.
+//! Durations of virtual time, in the notation of scenario files.
 
 use std::fmt;
 use std::ops::Add;
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::sim::clock::Time;
 
-/// A length of time in nanoseconds.
+/// A duration in nanoseconds.
 ///
-/// Written in Go's form (`250ms`, `1.5s`, `1m30s`), the one that policies and Envoy's
-/// documentation use.
+/// Written in Go's notation (`250ms`, `1.5s`, `1m30s`), like the durations of policies and of
+/// Envoy's documentation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(with = "String")]
 pub struct Span(u64);
 
-/// Units, the largest first.
+/// Units, from the largest to the smallest.
 const UNITS: [(&str, u64); 6] = [
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -29,46 +29,46 @@ const UNITS: [(&str, u64); 6] = [
 ];
 
 impl Span {
-    /// No time at all.
+    /// The empty duration.
     pub const ZERO: Span = Span(0);
 
-    /// `ns` nanoseconds.
+    /// Returns a duration of `ns` nanoseconds.
     pub const fn from_ns(ns: u64) -> Span {
         Span(ns)
     }
 
-    /// `ms` milliseconds.
+    /// Returns a duration of `ms` milliseconds.
     pub const fn from_ms(ms: u64) -> Span {
         Span(ms.saturating_mul(1_000_000))
     }
 
-    /// `seconds`, never negative.
+    /// Returns a duration of `seconds`, or zero if `seconds` is negative.
     pub fn from_seconds(seconds: f64) -> Span {
-        // A cast saturates, and takes what is no number for 0.
+        // The cast saturates, and maps NaN to 0.
         Span((seconds * 1e9) as u64)
     }
 
-    /// Its nanoseconds.
+    /// Returns the duration in nanoseconds.
     pub const fn as_ns(self) -> u64 {
         self.0
     }
 
-    /// Its whole milliseconds.
+    /// Returns the duration in whole milliseconds.
     pub const fn as_ms(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// Its seconds.
+    /// Returns the duration in seconds.
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// From `earlier` to `later`; zero if that is backwards.
+    /// Returns the time from `earlier` to `later`, or zero if `later` is earlier.
     pub fn between(earlier: Time, later: Time) -> Span {
         Span(later.as_ns().saturating_sub(earlier.as_ns()))
     }
 
-    /// For eyes: three digits in the unit that suits, such as `12.3ms`.
+    /// For display: three digits in the unit that fits, such as `12.3ms`.
     pub fn rounded(self) -> String {
         let ns = self.0 as f64;
         let (number, unit) = match self.0 {
@@ -101,37 +101,37 @@ impl Add<Span> for Time {
     }
 }
 
-/// A text that is no duration.
+/// Error for a text that is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotASpan;
+pub struct InvalidSpan;
 
-impl fmt::Display for NotASpan {
+impl fmt::Display for InvalidSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no duration; write one such as 250ms, 1.5s or 1m30s")
+        f.write_str("not a duration; use one such as 250ms, 1.5s or 1m30s")
     }
 }
 
-impl std::error::Error for NotASpan {}
+impl std::error::Error for InvalidSpan {}
 
 impl FromStr for Span {
-    type Err = NotASpan;
+    type Err = InvalidSpan;
 
-    fn from_str(text: &str) -> Result<Span, NotASpan> {
+    fn from_str(text: &str) -> Result<Span, InvalidSpan> {
         let mut rest = text;
         let mut total: u64 = 0;
         while !rest.is_empty() {
-            let (ns, after) = one_part(rest).ok_or(NotASpan)?;
-            total = total.checked_add(ns).ok_or(NotASpan)?;
+            let (ns, after) = one_part(rest).ok_or(InvalidSpan)?;
+            total = total.checked_add(ns).ok_or(InvalidSpan)?;
             rest = after;
         }
         match text.is_empty() {
-            true => Err(NotASpan),
+            true => Err(InvalidSpan),
             false => Ok(Span(total)),
         }
     }
 }
 
-/// The nanoseconds of the number and unit at the beginning, and what follows them.
+/// Parses the number and unit at the start of `text`. Returns their nanoseconds and the rest.
 fn one_part(text: &str) -> Option<(u64, &str)> {
     let number_len = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, after) = text.split_at(number_len);
@@ -139,7 +139,7 @@ fn one_part(text: &str) -> Option<(u64, &str)> {
     let (unit, rest) = after.split_at(unit_len.unwrap_or(after.len()));
     let &(_, unit_ns) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    // Nine decimals of an hour still fit 64 bits when multiplied.
+    // At most six decimals: even those of an hour fit 64 bits when multiplied.
     if fraction.is_empty() || fraction.len() > 6 || fraction.contains('.') {
         return None;
     }
@@ -149,7 +149,7 @@ fn one_part(text: &str) -> Option<(u64, &str)> {
     Some((whole_ns.checked_add(fraction_ns)?, rest))
 }
 
-/// In the largest unit that keeps it whole: `1500ms`, `2m`.
+/// In the largest unit that divides it: `1500ms`, `2m`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole =
@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for Span {
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
                 text.parse()
-                    .map_err(|error: NotASpan| E::custom(format!("{text:?} is {error}")))
+                    .map_err(|error: InvalidSpan| E::custom(format!("{text:?} is {error}")))
             }
         }
         deserializer.deserialize_str(Text)
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_in_gos_form() {
+    fn durations_parse_in_gos_notation() {
         let rows = [
             ("250ms", Some(250_000_000)),
             ("1.5s", Some(1_500_000_000)),
@@ -211,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_is_shown_as_it_was_written() {
+    fn a_duration_prints_as_it_was_written() {
         for text in ["250ms", "1500ms", "90s", "2h", "0s", "7us"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn eyes_get_three_digits() {
+    fn a_rounded_duration_has_three_digits() {
         let rows = [
             (12_345, "12.3us"),
             (999_600, "1ms"),

@@ -1,7 +1,7 @@
-//! Bodies, configurations and messages, as bytes.
+//! Buffers: bodies, configurations and messages.
 //!
-//! A body that is not there now is an empty buffer and not a missing one; only the
-//! plugin's configuration and the body of a call's answer can be missing.
+//! A body that the guest may not see now reads as an empty buffer. Only the plugin's
+//! configuration and the body of a call's response can be missing.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use super::guest::{Guest, HostcallResult};
 use crate::proxy::stream::half::Side;
 use crate::proxy::vm::{Status, VmState};
 
-/// What a guest names by a number.
+/// A buffer, as the guest numbers them.
 #[derive(Clone, Copy)]
 enum Kind {
     Body(Side),
@@ -17,7 +17,7 @@ enum Kind {
     Message,
     VmConfiguration,
     Configuration,
-    /// Of TCP streams and foreign functions, which never run here.
+    /// Buffers of TCP streams and foreign functions, which are never filled here.
     Unused,
 }
 
@@ -34,7 +34,7 @@ fn kind(number: u32) -> Result<Kind, Status> {
     })
 }
 
-/// A buffer's content, without a borrow of the machine.
+/// Content of a buffer, without a borrow of the VM.
 enum Content {
     Shared(std::rc::Rc<[u8]>),
     Bytes(Bytes),
@@ -92,7 +92,7 @@ pub(crate) fn bytes(
 ) -> HostcallResult {
     let kind = kind(number)?;
     let content = content(guest.state(), kind)?;
-    // Envoy computes with 64 bits here, so the sum cannot overflow.
+    // Envoy adds these as 64-bit numbers, so its sum cannot overflow either.
     let content = content.as_slice();
     let end = (start as usize)
         .saturating_add(max as usize)
@@ -113,8 +113,7 @@ pub(crate) fn status(
     guest.write_u32(flags_out, 0)
 }
 
-/// Replaces the first `len` bytes of a body, or appends to it. All else cannot be
-/// written.
+/// Replaces the first `len` bytes of a body, or appends to it. Nothing else is writable.
 pub(crate) fn set(
     guest: &mut Guest<'_>,
     number: u32,

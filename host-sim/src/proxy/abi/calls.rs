@@ -1,4 +1,4 @@
-//! Calls of plugins to clusters over HTTP. They belong to the root context.
+//! HTTP calls of plugins to clusters. They belong to the root context.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::proxy::process::call::{Call, CallKind, ClusterState, OpenCall};
 use crate::proxy::process::effect::Effect;
 use crate::proxy::vm::{Deferred, Status, VmState};
 
-/// What a request that a plugin sends must have.
+/// Headers that the request of a plugin must have.
 const REQUIRED: [&[u8]; 3] = [b":path", b":method", b":authority"];
 
 #[allow(clippy::too_many_arguments, reason = "the ABI has that many")]
@@ -48,10 +48,10 @@ pub(crate) fn http(
     guest.write_u32(token_out, 0)?;
     let sent = send_http(guest.state(), request);
     guest.write_u32(token_out, sent.token)?;
-    sent.answer
+    sent.result
 }
 
-/// What a plugin sends to a cluster.
+/// A request of a plugin.
 pub(super) struct Request {
     pub kind: CallKind,
     pub cluster: Vec<u8>,
@@ -63,13 +63,13 @@ pub(super) struct Request {
 
 struct Sent {
     token: u32,
-    answer: HostcallResult,
+    result: HostcallResult,
 }
 
 fn send_http(state: &mut VmState, mut request: Request) -> Sent {
-    let refused = |answer| Sent {
+    let refused = |status| Sent {
         token: 0,
-        answer: Err(answer),
+        result: Err(status),
     };
     let timeout_is_negative = i32::try_from(request.timeout_ms).is_err();
     let is_known = state
@@ -97,13 +97,13 @@ fn send_http(state: &mut VmState, mut request: Request) -> Sent {
     match send(state, request) {
         Ok(token) => Sent {
             token,
-            answer: Ok(()),
+            result: Ok(()),
         },
         Err(status) => refused(status),
     }
 }
 
-/// Sends a request that was found to be in order; gives its token.
+/// Sends a request that passed the checks of its kind. Returns its token.
 pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status> {
     let root = state.subject_root().ok_or(Status::BadArgument)?;
     let token = state.next_token(request.kind);
@@ -145,7 +145,7 @@ pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status>
     Ok(token)
 }
 
-/// Envoy has one header for both.
+/// Moves `host` to `:authority`, as Envoy stores both in one header.
 fn host_to_authority(headers: &HeaderMap) -> HeaderMap {
     let mut map = headers.clone();
     if let Some(host) = headers.value(b"host") {

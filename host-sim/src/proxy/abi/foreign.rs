@@ -1,9 +1,9 @@
-//! Functions that Envoy offers by name.
+//! Foreign functions, which guests call by name.
 
 use super::guest::{Guest, HostcallResult};
 use crate::proxy::vm::Status;
 
-/// What Envoy knows and this host does not.
+/// Functions that Envoy has and this host does not.
 const NOT_MODELLED: [&[u8]; 9] = [
     b"compress",
     b"uncompress",

@@ -112,7 +112,7 @@ pub(crate) fn cancel(guest: &mut Guest<'_>, token: u32) -> HostcallResult {
     Ok(())
 }
 
-/// Ends a stream on this side; cancels a call.
+/// Closes the plugin's side of a stream, or cancels a call.
 pub(crate) fn close(guest: &mut Guest<'_>, token: u32) -> HostcallResult {
     if kind_of(token) != Some(CallKind::GrpcStream) {
         return cancel(guest, token);
@@ -139,7 +139,7 @@ fn open_call(state: &VmState, token: u32) -> Result<CallId, Status> {
     state.calls.get(&token).copied().ok_or(Status::NotFound)
 }
 
-/// Tokens carry their kind; those of HTTP calls are none of gRPC's.
+/// Returns the kind of a gRPC call from its token. `None` for tokens of HTTP calls.
 fn kind_of(token: u32) -> Option<CallKind> {
     match token & 3 {
         1 => Some(CallKind::Grpc),
@@ -163,8 +163,8 @@ fn headers(cluster: &[u8], service: &[u8], method: &[u8], metadata: &[u8]) -> He
     map
 }
 
-/// The cluster that a guest names: by an encoded `envoy.config.core.v3.GrpcService`,
-/// or, where the bytes are none, just by its name.
+/// Returns the cluster that a guest names: by an encoded `envoy.config.core.v3.GrpcService`, or
+/// by its plain name if the bytes are not a message.
 fn cluster(service: &[u8], state: &VmState) -> Result<Vec<u8>, Status> {
     match Fields::parse(service) {
         Some(fields) => {
@@ -182,11 +182,11 @@ fn cluster(service: &[u8], state: &VmState) -> Result<Vec<u8>, Status> {
 const ENVOY_GRPC: u64 = 1;
 const CLUSTER_NAME: u64 = 1;
 
-/// The fields of an encoded message, as far as they are needed here.
+/// Fields of an encoded protobuf message, as far as they are needed here.
 struct Fields<'a>(Vec<(u64, &'a [u8])>);
 
 impl<'a> Fields<'a> {
-    /// Absent: these bytes are no message.
+    /// `None` if the bytes are not a message.
     fn parse(mut rest: &'a [u8]) -> Option<Fields<'a>> {
         let mut fields = Vec::new();
         while !rest.is_empty() {
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_names_its_cluster() {
+    fn an_encoded_service_names_its_cluster() {
         let encoded = b"\x0a\x06\x0a\x04auth";
         let service = Fields::parse(encoded).unwrap();
         let inner = Fields::parse(service.bytes(ENVOY_GRPC).unwrap()).unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_message() {
+    fn a_plain_name_is_not_a_message() {
         for name in ["auth", "grpc", "backend", "upstream_cluster"] {
             assert!(Fields::parse(name.as_bytes()).is_none(), "{name}");
         }

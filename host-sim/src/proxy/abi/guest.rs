@@ -1,4 +1,4 @@
-//! The guest from a hostcall's point of view: its memory, and its machine's state.
+//! A hostcall's access to the guest: its memory, and the VM's state.
 
 use crate::proxy::process::counts::Hostcall;
 use crate::proxy::stream::Stream;
@@ -8,16 +8,16 @@ use wasmtime::{AsContextMut, Caller, Error};
 /// Status of a hostcall; `Ok` is status 0.
 pub(crate) type HostcallResult = Result<(), Status>;
 
-/// A guest that has called a function of the host.
+/// A guest that has made a hostcall.
 pub(crate) struct Guest<'a> {
     caller: Caller<'a, VmState>,
 }
 
-/// What V8 throws; Envoy logs it with the function that was running.
+/// Message of V8's exception, which Envoy logs with the name of the running function.
 const RESTRICTED: &str = "restricted_callback";
 
 impl<'a> Guest<'a> {
-    /// Counts the call, and traps if it is not allowed now.
+    /// Counts the hostcall. Traps if the guest may not make it now.
     pub fn enter(mut caller: Caller<'a, VmState>, which: Hostcall) -> Result<Guest<'a>, Error> {
         let state = caller.data_mut();
         state.process.counts.count_hostcall(which);
@@ -27,19 +27,19 @@ impl<'a> Guest<'a> {
         Ok(Guest { caller })
     }
 
-    /// The machine's state.
+    /// Returns the VM's state.
     pub fn state(&mut self) -> &mut VmState {
         self.caller.data_mut()
     }
 
-    /// The stream that the call acts on.
+    /// Returns the stream that the hostcall acts on.
     pub fn stream(&mut self) -> Option<&mut Stream> {
         let state = self.caller.data_mut();
         let stream = state.subject_stream()?;
         state.process.streams.get_mut(stream)
     }
 
-    /// The guest's memory and the machine's state side by side.
+    /// Borrows the guest's memory and the VM's state at the same time.
     pub fn parts(&mut self) -> (&mut [u8], &mut VmState) {
         match self.caller.data().memory {
             Some(memory) => memory.data_and_store_mut(&mut self.caller),
@@ -47,12 +47,12 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// `len` bytes at `at`.
+    /// Returns the `len` bytes at `at`.
     pub fn bytes(&mut self, at: u32, len: u32) -> Result<&[u8], Status> {
         slice(self.parts().0, at, len)
     }
 
-    /// Several runs of bytes, and the state.
+    /// Returns several byte ranges, and the VM's state.
     pub fn slices<const COUNT: usize>(
         &mut self,
         places: [(u32, u32); COUNT],
@@ -89,14 +89,14 @@ impl<'a> Guest<'a> {
         self.write(at, &number.to_le_bytes())
     }
 
-    /// Hands bytes over: in memory that the guest allocates, with its place at
-    /// `at_out` and its length at `len_out`. No bytes are the null pointer.
+    /// Passes bytes to the guest, in memory that the guest allocates. Writes their address to
+    /// `at_out` and their length to `len_out`. Empty bytes have a null pointer.
     pub fn give(&mut self, bytes: &[u8], at_out: u32, len_out: u32) -> HostcallResult {
         let fill = |target: &mut [u8]| target.copy_from_slice(bytes);
         self.give_with(bytes.len(), fill, at_out, len_out)
     }
 
-    /// The same with `len` bytes that `fill` writes.
+    /// Like [`Guest::give`], for `len` bytes that `fill` writes.
     pub fn give_with(
         &mut self,
         len: usize,
@@ -117,8 +117,8 @@ impl<'a> Guest<'a> {
         self.write_u32(len_out, len_u32)
     }
 
-    /// Lets the guest allocate. A trap in there fails the machine, but the guest's
-    /// outer function goes on with a status, as under V8.
+    /// Calls the guest's allocator. If it traps, the VM has failed, but the hostcall returns a
+    /// status and the guest continues, as under V8.
     fn allocate(&mut self, len: u32) -> Result<u32, Status> {
         let state = self.caller.data_mut();
         let malloc = state.malloc.clone().ok_or(Status::InvalidMemoryAccess)?;
@@ -146,17 +146,17 @@ fn slice(memory: &[u8], at: u32, len: u32) -> Result<&[u8], Status> {
 }
 
 fn is_allowed(restriction: Restriction, which: Hostcall) -> bool {
-    let talks_or_tells_time = matches!(
+    let logs_or_reads_clock = matches!(
         which,
         Hostcall::Log | Hostcall::FdWrite | Hostcall::ClockTimeGet
     );
-    let starts = matches!(
+    let starting = matches!(
         which,
         Hostcall::RandomGet | Hostcall::OtherWasi | Hostcall::NotifyMemoryGrowth
     );
     match restriction {
         Restriction::None => true,
-        Restriction::Starting => talks_or_tells_time || starts,
-        Restriction::Allocating => talks_or_tells_time || which == Hostcall::NotifyMemoryGrowth,
+        Restriction::Starting => logs_or_reads_clock || starting,
+        Restriction::Allocating => logs_or_reads_clock || which == Hostcall::NotifyMemoryGrowth,
     }
 }

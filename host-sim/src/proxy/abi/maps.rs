@@ -1,8 +1,8 @@
-//! Headers and trailers: of the stream, and of answers to calls.
+//! Headers and trailers, of the stream and of responses to calls.
 //!
-//! Which map is there depends on the phase: see [`Half`](crate::proxy::stream::half::Half).
-//! One that is not there answers "bad argument", on which the official SDK panics;
-//! all its pairs at once, though, are none.
+//! The phase decides which maps exist: see [`Half`](crate::proxy::stream::half::Half). Reading
+//! one header of a map that does not exist returns "bad argument", on which the official SDK
+//! panics. Reading all pairs returns an empty map.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::headers::HeaderMap;
 use crate::proxy::stream::half::{MapKind, Side};
 use crate::proxy::vm::{Status, VmState};
 
-/// What a guest names by a number.
+/// A map, as the guest numbers them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Stream(Side, MapKind),
@@ -36,7 +36,7 @@ fn kind(number: u32) -> Result<Kind, Status> {
     })
 }
 
-/// The map to read, without a borrow of the machine: copies share their pairs.
+/// Returns a copy of a map, which shares its pairs, so that the VM is not borrowed.
 fn readable(state: &VmState, kind: Kind) -> Option<HeaderMap> {
     let incoming = &state.incoming;
     match kind {
@@ -55,9 +55,9 @@ fn readable(state: &VmState, kind: Kind) -> Option<HeaderMap> {
     }
 }
 
-/// A header's name as Envoy keeps it: in lower case, and a request's host as its
-/// authority.
-fn kept_name(kind: Kind, name: &[u8]) -> Cow<'_, [u8]> {
+/// Returns a header's name as Envoy stores it: in lower case, and `host` of a request as
+/// `:authority`.
+fn stored_name(kind: Kind, name: &[u8]) -> Cow<'_, [u8]> {
     let is_request = kind == Kind::Stream(Side::Request, MapKind::Headers);
     if is_request && name.eq_ignore_ascii_case(b"host") {
         Cow::Borrowed(b":authority")
@@ -75,7 +75,7 @@ fn is_in_log_phase(state: &VmState) -> bool {
     stream.is_some_and(|stream| stream.logging)
 }
 
-/// Changes a stream's map; only those can be written.
+/// Writes to a map of the stream. No other map is writable.
 fn write(state: &mut VmState, kind: Kind, change: impl FnOnce(&mut HeaderMap)) -> HostcallResult {
     let Kind::Stream(side, map) = kind else {
         return Err(Status::BadArgument);
@@ -92,7 +92,7 @@ fn write(state: &mut VmState, kind: Kind, change: impl FnOnce(&mut HeaderMap)) -
             .writable_map(map)
             .ok_or(Status::BadArgument)?,
     );
-    // Any write to a request header lets the router look the route up anew.
+    // Any write to a request header makes the router look up the route again.
     stream.rerouted |= kind == Kind::Stream(Side::Request, MapKind::Headers);
     Ok(())
 }
@@ -137,7 +137,7 @@ pub(crate) fn value(
             Status::BadArgument
         });
     };
-    let value = map.value(&kept_name(kind, name));
+    let value = map.value(&stored_name(kind, name));
     guest.give(value.ok_or(Status::NotFound)?, out, len_out)
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn add(
 ) -> HostcallResult {
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
-    write(state, kind, |map| map.add(&kept_name(kind, name), value))
+    write(state, kind, |map| map.add(&stored_name(kind, name), value))
 }
 
 pub(crate) fn replace(
@@ -165,7 +165,7 @@ pub(crate) fn replace(
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
     write(state, kind, |map| {
-        map.replace(&kept_name(kind, name), value)
+        map.replace(&stored_name(kind, name), value)
     })
 }
 
@@ -178,11 +178,11 @@ pub(crate) fn remove(
     let kind = kind(number)?;
     let ([name], state) = guest.slices([(name, name_len)])?;
     write(state, kind, |map| {
-        map.remove(&kept_name(kind, name));
+        map.remove(&stored_name(kind, name));
     })
 }
 
-/// Envoy looks for a map that can be written, though it only measures it.
+/// Envoy requires a writable map, though it only measures it.
 pub(crate) fn size(guest: &mut Guest<'_>, number: u32, out: u32) -> HostcallResult {
     let kind = kind(number)?;
     let Kind::Stream(side, map) = kind else {

@@ -1,4 +1,4 @@
-//! Metrics. Ids are the machine's own; the metrics behind them are the process's.
+//! Metrics. Each VM has its own ids, and the process has the metrics behind them.
 
 use super::guest::{Guest, HostcallResult};
 use crate::proxy::process::metrics::MetricKind;
@@ -23,7 +23,7 @@ pub(crate) fn define(
     guest.write_u32(id_out, id)
 }
 
-/// Moves a gauge either way, a counter only up: not even by nothing.
+/// Adds to a gauge, or to a counter. A counter rejects 0, as it rejects negative numbers.
 pub(crate) fn increment(guest: &mut Guest<'_>, id: u32, delta: i64) -> HostcallResult {
     let state = guest.state();
     match state.metrics.place(id) {
@@ -37,7 +37,7 @@ pub(crate) fn increment(guest: &mut Guest<'_>, id: u32, delta: i64) -> HostcallR
     }
 }
 
-/// Sets a gauge, samples a histogram, and adds to a counter.
+/// Sets a gauge, adds a sample to a histogram, or adds to a counter.
 pub(crate) fn record(guest: &mut Guest<'_>, id: u32, value: u64) -> HostcallResult {
     let state = guest.state();
     match state.metrics.place(id) {

@@ -1,18 +1,18 @@
-//! The ABI's encoding of a map: a count, the lengths of all names and values, then
-//! the texts themselves, each with a NUL behind it; numbers are `u32`, little-endian.
+//! The ABI's encoding of a map: the number of pairs, the lengths of all names and values, then
+//! the names and values themselves, each followed by a NUL. Numbers are `u32`, little-endian.
 
 use crate::headers::HeaderMap;
 
-/// What a host takes at most; more counts as no pairs at all.
+/// Envoy's limits. Anything larger reads as an empty map.
 const BYTES_MAX: usize = 1 << 20;
 const PAIRS_MAX: usize = 1_024;
 
 const WORD: usize = 4;
 
-/// Names and values as a guest wrote them.
+/// Names and values as the guest wrote them.
 pub(crate) type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
 
-/// Reads an encoded map; what is malformed or too large reads as empty.
+/// Decodes a map. Malformed or too large bytes decode to an empty map.
 pub(crate) fn decode(encoded: &[u8]) -> Pairs<'_> {
     if encoded.len() > BYTES_MAX {
         return Pairs::new();
@@ -40,7 +40,7 @@ fn word(bytes: &[u8]) -> usize {
     bytes.try_into().map_or(0, u32::from_le_bytes) as usize
 }
 
-/// Takes a text off the front, and the NUL behind it.
+/// Takes a text off the front, and the NUL that follows it.
 fn take<'a>(texts: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (text, rest) = texts.split_at_checked(len)?;
     let (nul, rest) = rest.split_first()?;
@@ -48,12 +48,12 @@ fn take<'a>(texts: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     (*nul == 0).then_some(text)
 }
 
-/// The length of a map's encoding.
+/// Returns the length of a map's encoding, in bytes.
 pub(crate) fn encoded_len(map: &HeaderMap) -> usize {
     WORD + map.len() * (2 * WORD + 2) + map.byte_size()
 }
 
-/// Writes a map into `out`, which has the length that [`encoded_len`] gives.
+/// Encodes a map into `out`, whose length must be [`encoded_len`].
 pub(crate) fn encode(map: &HeaderMap, out: &mut [u8]) {
     let mut rest = out;
     put_len(&mut rest, map.len());
@@ -80,7 +80,7 @@ fn put(out: &mut &mut [u8], bytes: &[u8]) {
     }
 }
 
-/// A map of what a guest wrote; names become lower case, as Envoy makes them.
+/// Builds a map from pairs of the guest. Names become lower case, as in Envoy.
 pub(crate) fn to_map(pairs: &Pairs<'_>) -> HeaderMap {
     let mut map = HeaderMap::default();
     for (name, value) in pairs {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn an_encoded_map_decodes_to_the_same_pairs() {
         for map in [
             HeaderMap::default(),
             HeaderMap::from([("a", "1"), (":path", ""), ("long-name", "a\0b")]),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_or_too_large_is_empty() {
+    fn a_malformed_or_too_large_map_is_empty() {
         let good = encoded(&HeaderMap::from([("a", "1"), ("b", "2")]));
         for len in 0..good.len() {
             assert_eq!(decode(&good[..len]), [], "cut to {len}");

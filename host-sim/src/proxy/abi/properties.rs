@@ -1,9 +1,9 @@
-//! Properties: what Envoy's expressions know of a stream, by path.
+//! Properties: the attributes of Envoy's expressions, by path.
 //!
-//! Encodings are Envoy's `serializeValue`: texts and bytes as they are, numbers eight
-//! bytes little-endian, truth one byte, times and durations in nanoseconds. What a
-//! phase does not know is "not found", and follows from what the router has written
-//! to the stream's [`StreamInfo`] by then.
+//! Encodings are those of Envoy's `serializeValue`: texts and bytes as they are, numbers as
+//! eight bytes little-endian, booleans as one byte, times and durations as nanoseconds. A
+//! property that is unknown in a phase is "not found". Which ones are known follows from what
+//! the router has written to the stream's [`StreamInfo`] so far.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::proxy::stream::half::{MapKind, Side};
 use crate::proxy::stream::info::StreamInfo;
 use crate::proxy::vm::{Owner, Status, VmState};
 
-/// What a property is.
+/// Value of a property.
 enum Value {
     Text(Rc<str>),
     Bytes(Vec<u8>),
@@ -44,8 +44,8 @@ pub(crate) fn get(
     }
 }
 
-/// Sets what access logs know as the filter state `wasm.<path>`. There is none
-/// outside a stream.
+/// Sets a property, which access logs read as the filter state `wasm.<path>`. Outside a stream
+/// there is none to set.
 pub(crate) fn set(
     guest: &mut Guest<'_>,
     path: u32,
@@ -90,7 +90,7 @@ fn find(state: &VmState, path: &[u8]) -> Found {
         }
         (b"filter_state", None) => filter_state(stream, second),
         (b"metadata", None) if second == b"filter_metadata" => whole(None),
-        // The node has no name here.
+        // The simulated node has neither an id nor a cluster.
         (b"xds", Some(b"id" | b"cluster")) if second == b"node" => Ok(Value::Text("".into())),
         (_, Some(_)) => Err(Status::NotFound),
         (b"xds", None) => of_xds(&stream.info, second),
@@ -113,7 +113,7 @@ fn value_without(value: Value, rest: Option<&[u8]>) -> Found {
     rest.map_or(Ok(value), |_| Err(Status::NotFound))
 }
 
-/// What is known without a stream.
+/// Properties that exist without a stream.
 fn of_plugin(state: &VmState, name: &[u8]) -> Option<Value> {
     let has_root = state.subject() != Owner::Vm;
     match name {
@@ -124,11 +124,11 @@ fn of_plugin(state: &VmState, name: &[u8]) -> Option<Value> {
     }
 }
 
-/// A path of one segment: the connection's number, or what a plugin has set.
+/// Looks up a path of one segment: the connection id, or what a plugin has set.
 fn of_top(stream: &Stream, name: &[u8]) -> Found {
     match name {
         b"connection_id" => Ok(Value::Unsigned(stream.info.connection_id)),
-        // Maps of Envoy's that do not list their keys.
+        // Envoy cannot list the keys of these maps.
         b"request" | b"response" | b"connection" | b"upstream" | b"source" | b"destination"
         | b"xds" | b"filter_state" => Err(Status::SerializationFailure),
         b"metadata" => Ok(Value::Bytes(Vec::new())),
@@ -141,7 +141,7 @@ fn of_top(stream: &Stream, name: &[u8]) -> Found {
     }
 }
 
-/// A whole map, in the ABI's encoding; one that is not there is empty.
+/// Returns a whole map in the ABI's encoding. A missing map is empty.
 fn whole(map: Option<&HeaderMap>) -> Found {
     let map = map.cloned().unwrap_or_default();
     let mut encoded = vec![0; pairs::encoded_len(&map)];
@@ -199,7 +199,7 @@ fn of_xds(info: &StreamInfo, name: &[u8]) -> Found {
         b"cluster_metadata" | b"route_metadata" | b"virtual_host_metadata" => route
             .map(|_| Value::Bytes(Vec::new()))
             .ok_or(Status::NotFound),
-        // A host without metadata is a null message, which has no encoding.
+        // An endpoint without metadata has a null message, which has no encoding.
         b"upstream_host_metadata" | b"upstream_host_locality_metadata" => {
             let has_host = info.upstream_address.is_some();
             Err(if has_host {
@@ -300,8 +300,8 @@ fn of_response(stream: &Stream, name: &[u8]) -> Found {
     }
 }
 
-/// `Grpc::Common::getGrpcStatus`: trailers before headers, and without either, what
-/// the HTTP code would mean.
+/// `Grpc::Common::getGrpcStatus`: the status of the trailers, or else of the headers, or else
+/// the equivalent of the HTTP status.
 fn grpc_status(
     info: &StreamInfo,
     headers: Option<&HeaderMap>,
@@ -312,7 +312,7 @@ fn grpc_status(
         .flatten()
         .find_map(|map| map.text("grpc-status"));
     match stated {
-        // What is no number is the status "invalid".
+        // An invalid number is the status "invalid".
         Some(text) => text.parse().ok(),
         None => info.code.map(|code| grpc::status_of_http(u32::from(code))),
     }
@@ -323,7 +323,7 @@ fn of_upstream(stream: &Stream, name: &[u8]) -> Found {
     if name == b"request_attempt_count" {
         return Ok(Value::Unsigned(info.attempts.unwrap_or(0)));
     }
-    // Until the router has the request, there is no upstream to tell of.
+    // Before the router gets the request, there is no upstream.
     if !stream.reached_router {
         return Err(Status::NotFound);
     }

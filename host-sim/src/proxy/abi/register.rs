@@ -1,4 +1,4 @@
-//! The table of functions: name, parameters, and what does the work.
+//! The table of hostcalls: names, parameters, implementations.
 
 use wasmtime::{Caller, Linker, Result};
 
@@ -16,7 +16,7 @@ pub(crate) enum Version {
     V0_2_1,
 }
 
-/// Registers all functions that Envoy offers to a module of this ABI.
+/// Registers all functions that Envoy exports to a module of this ABI version.
 pub(crate) fn register(linker: &mut Linker<VmState>, version: Version) -> Result<()> {
     contexts(linker)?;
     streams(linker)?;
@@ -29,8 +29,8 @@ pub(crate) fn register(linker: &mut Linker<VmState>, version: Version) -> Result
     wasi::register(linker)
 }
 
-fn number(answer: HostcallResult) -> i32 {
-    answer.map_or_else(|status| status as i32, |()| 0)
+fn number(result: HostcallResult) -> i32 {
+    result.map_or_else(|status| status as i32, |()| 0)
 }
 
 macro_rules! functions {
@@ -70,7 +70,7 @@ fn contexts(linker: &mut Linker<VmState>) -> Result<()> {
     Ok(())
 }
 
-/// Bodies, headers, and the course of a stream.
+/// Bodies, headers, and how a stream continues.
 #[rustfmt::skip]
 fn streams(linker: &mut Linker<VmState>) -> Result<()> {
     functions! { linker;

@@ -79,7 +79,7 @@ pub(crate) fn resolve_queue(
     guest.write_u32(id_out, id)
 }
 
-/// Adds a message; the thread that registered the queue last hears of it.
+/// Adds a message, and notifies the last thread that registered the queue.
 pub(crate) fn enqueue(
     guest: &mut Guest<'_>,
     id: u32,

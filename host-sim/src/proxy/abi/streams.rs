@@ -1,5 +1,5 @@
-//! Resuming, ending and answering streams. All of it happens once the callback has
-//! returned.
+//! Resuming and closing streams, and local replies. All of it takes effect once the callback
+//! has returned.
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ const DOWNSTREAM: u32 = 2;
 const UPSTREAM: u32 = 3;
 
 const CLOSED_DETAILS: &str = "wasm_close_stream";
-/// The highest status that gRPC knows.
+/// The highest status code of gRPC.
 const GRPC_STATUS_MAX: u32 = 16;
 
 pub(crate) fn resume(guest: &mut Guest<'_>, kind: u32) -> HostcallResult {
@@ -25,12 +25,12 @@ pub(crate) fn resume(guest: &mut Guest<'_>, kind: u32) -> HostcallResult {
         (REQUEST, Some(stream)) => state.deferred.push_back(Deferred::ContinueRequest(stream)),
         (RESPONSE, Some(stream)) => state.deferred.push_back(Deferred::ContinueResponse(stream)),
         (REQUEST | RESPONSE, None) => {}
-        // Of TCP streams, which never run here.
+        // Directions of TCP streams, which do not exist here.
         (DOWNSTREAM, _) => return Ok(()),
         (UPSTREAM, _) => return Err(Status::Unimplemented),
         _ => return Err(Status::BadArgument),
     }
-    // Whichever direction goes on, Envoy takes the request's maps away.
+    // Whichever direction resumes, Envoy hides the request's maps.
     if let Some(stream) = guest.stream() {
         stream.half_mut(Side::Request).hide();
     }
@@ -89,7 +89,7 @@ pub(crate) fn reply(
     Ok(())
 }
 
-/// Details go into access logs, whose fields spaces would break.
+/// Replaces spaces, which would split a field of the access log.
 fn without_spaces(details: &[u8]) -> String {
     let text = String::from_utf8_lossy(details);
     text.chars()

@@ -1,4 +1,4 @@
-//! Log, clock, ticks, and which context a call acts on.
+//! Log, clock, ticks, and the effective context.
 
 use super::guest::{Guest, HostcallResult};
 use crate::proxy::process::log::LogLevel;
@@ -25,7 +25,7 @@ pub(crate) fn current_time(guest: &mut Guest<'_>, out: u32) -> HostcallResult {
     guest.write_u64(out, now)
 }
 
-/// The tick is the root context's, whoever asks.
+/// Sets the tick of the root context, even if a stream's context asks for it.
 pub(crate) fn set_tick_period(guest: &mut Guest<'_>, period_ms: u32) -> HostcallResult {
     let state = guest.state();
     if let Some(root) = state.subject_root() {
@@ -38,7 +38,7 @@ pub(crate) fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> Host
     guest.state().set_effective(context)
 }
 
-/// Ends a root context whose `proxy_on_done` asked to wait.
+/// Ends a root context that waits for it, since its `proxy_on_done` returned false.
 pub(crate) fn done(guest: &mut Guest<'_>) -> HostcallResult {
     let state = guest.state();
     let root = state.subject_root().ok_or(Status::NotFound)?;
@@ -51,7 +51,7 @@ pub(crate) fn done(guest: &mut Guest<'_>) -> HostcallResult {
     Ok(())
 }
 
-/// How the last call failed. The code stays, the message only for the callback.
+/// Returns how the last call failed. The code stays, the message lasts only for the callback.
 pub(crate) fn status(
     guest: &mut Guest<'_>,
     code_out: u32,

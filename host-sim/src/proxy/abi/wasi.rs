@@ -1,5 +1,5 @@
-//! WASI preview 1, as far as Envoy goes: logging to stdout and stderr, clocks, random
-//! bytes. No files, arguments or sockets; those functions are there and say so.
+//! WASI preview 1, as far as Envoy implements it: logging to stdout and stderr, clocks, random
+//! bytes. Functions for files, arguments and sockets exist and return an error.
 
 use wasmtime::{Caller, Linker, Result};
 
@@ -8,7 +8,7 @@ use crate::proxy::process::counts::Hostcall;
 use crate::proxy::process::log::LogLevel;
 use crate::proxy::vm::{Status, VmState};
 
-/// Modules link to one name or the other.
+/// Modules import from one name or the other.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
 const SUCCESS: i32 = 0;
@@ -22,7 +22,7 @@ const NOT_SUPPORTED: i32 = 58;
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 const RANDOM_BYTES_MAX: u32 = 64 * 1024;
-/// More than any guest has: what is behind is a wild count.
+/// No guest needs more. A larger count is garbage.
 const BUFFERS_MAX: u32 = 1_024;
 
 fn errno(outcome: Result<(), Status>) -> i32 {
@@ -31,9 +31,9 @@ fn errno(outcome: Result<(), Status>) -> i32 {
 
 pub(super) fn register(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
     for module in MODULES {
-        working(linker, module)?;
-        answered(linker, module)?;
-        missing(linker, module)?;
+        implemented(linker, module)?;
+        constant(linker, module)?;
+        unimplemented(linker, module)?;
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ macro_rules! functions {
     };
 }
 
-fn working(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
+fn implemented(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
     functions! { linker, module;
         FdWrite "fd_write" => fd_write, (fd u32, list u32, count u32, written_out u32);
         ClockTimeGet "clock_time_get" => clock_time_get, (clock u32, precision u64, out u32);
@@ -65,9 +65,9 @@ fn working(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What always answers the same, as Envoy does.
+/// Functions with a constant result, as in Envoy.
 #[rustfmt::skip]
-fn answered(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
+fn constant(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
     functions! { linker, module;
         OtherWasi "environ_get" => |_, _, _| SUCCESS, (list u32, texts u32);
         OtherWasi "args_get" => |_, _, _| SUCCESS, (list u32, texts u32);
@@ -78,7 +78,7 @@ fn answered(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> 
             (fd u32, a u32, b u32, c u32, d u32, e u64, f u64, g u32, out u32);
         OtherWasi "sched_yield" => |_| SUCCESS, ();
     }
-    // The guest traps by itself after it: the compiler puts an `unreachable` there.
+    // The guest traps by itself afterwards: the compiler puts an `unreachable` there.
     linker.func_wrap(
         module,
         "proc_exit",
@@ -89,9 +89,9 @@ fn answered(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> 
     Ok(())
 }
 
-/// What is not there.
+/// Functions that are not implemented.
 #[rustfmt::skip]
-fn missing(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
+fn unimplemented(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
     functions! { linker, module;
         OtherWasi "fd_read" => |_, _, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32, d u32);
         OtherWasi "fd_prestat_dir_name" => |_, _, _, _| NO_SYSTEM_CALL, (a u32, b u32, c u32);
@@ -141,7 +141,7 @@ fn missing(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Writes to the log: what goes to stdout as information, to stderr as an error.
+/// Writes to the log: stdout at level info, stderr at level error.
 fn fd_write(guest: &mut Guest<'_>, fd: u32, list: u32, count: u32, written_out: u32) -> i32 {
     let level = match fd {
         STDOUT => LogLevel::Info,
@@ -199,7 +199,7 @@ fn random_get(guest: &mut Guest<'_>, out: u32, len: u32) -> i32 {
     errno(guest.write(out, &bytes))
 }
 
-/// stdout and stderr can be written, and there is nothing else.
+/// Only stdout and stderr exist, and they are writable.
 fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, out: u32) -> i32 {
     const RIGHTS_FD_WRITE: u8 = 64;
     if fd != STDOUT && fd != STDERR {
@@ -207,7 +207,7 @@ fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, out: u32) -> i32 {
     }
     let mut status = [0; 24];
     status[8] = RIGHTS_FD_WRITE;
-    // Envoy does not look whether it could write there.
+    // Envoy ignores whether this write succeeds.
     let _ = guest.write(out, &status);
     SUCCESS
 }

@@ -1,6 +1,6 @@
-//! The filter's callbacks: into the guest, and what its answer means.
+//! The callbacks of a stream, and what their return values mean.
 //!
-//! A guest that has failed answers each stream once with 503 instead.
+//! Once the VM has failed, each of its streams gets one 503 instead.
 
 use super::{DataStatus, Flow, count};
 use crate::proxy::ids::StreamId;
@@ -11,12 +11,12 @@ use crate::proxy::stream::half::{Iteration, Side};
 use crate::proxy::stream::reply::LocalReply;
 use crate::proxy::vm::{Owner, Vm};
 
-/// What a guest returns, by callback: Envoy's filter statuses.
+/// Return values of the callbacks, as Envoy reads them.
 const CONTINUE: u32 = 0;
 const STOP_SINGLE: u32 = 1;
 const STOP_AND_WATERMARK: u32 = 2;
 
-/// What came of a callback.
+/// Result of a callback.
 enum Outcome {
     /// The guest has no such function, or there is no guest.
     NotCalled,
@@ -24,7 +24,7 @@ enum Outcome {
         status: u32,
         stop: bool,
     },
-    /// The machine has failed, now or before.
+    /// The VM has failed, in this callback or before.
     Failed,
 }
 
@@ -63,8 +63,8 @@ impl Flow<'_> {
         iteration
     }
 
-    /// A pause on headers holds everything back, unless the plugin is configured to
-    /// see the body all the same.
+    /// A pause on headers stops all parts, unless the plugin is configured to see the body all
+    /// the same.
     fn headers_iteration(&self, outcome: &Outcome) -> Iteration {
         match outcome {
             Outcome::NotCalled => Iteration::Continue,
@@ -129,7 +129,7 @@ impl Flow<'_> {
         status
     }
 
-    /// Whether the trailers go on.
+    /// Returns whether the trailers pass on.
     pub(super) fn filter_trailers(&mut self, id: StreamId, side: Side) -> bool {
         if !self.sees(id, side) {
             return true;
@@ -149,7 +149,7 @@ impl Flow<'_> {
             Some(vm.call(process, which, owner, &func, (context, count)))
         });
         self.after_guest();
-        let go_on = matches!(
+        let passes = matches!(
             outcome,
             Outcome::NotCalled
                 | Outcome::Returned {
@@ -157,13 +157,13 @@ impl Flow<'_> {
                     stop: false
                 }
         );
-        if let Some(stream) = self.stream(id).filter(|_| go_on) {
+        if let Some(stream) = self.stream(id).filter(|_| passes) {
             stream.half_mut(side).hide_trailers();
         }
-        go_on
+        passes
     }
 
-    /// Whether the filter is shown parts of the body and trailers.
+    /// Whether the filter sees body and trailers.
     fn sees(&mut self, id: StreamId, side: Side) -> bool {
         match side {
             Side::Request => self.stream(id).is_some_and(|stream| stream.context_created),
@@ -171,13 +171,13 @@ impl Flow<'_> {
         }
     }
 
-    /// Not without a context, and not the answer that its own failure brought about.
+    /// False without a context, and for the 503 that the VM's own failure caused.
     fn sees_response(&mut self, id: StreamId) -> bool {
         self.stream(id)
             .is_some_and(|stream| stream.context_created && !stream.failed)
     }
 
-    /// Tells the guest of a new stream.
+    /// Creates the guest's context of a new stream.
     pub(crate) fn create_context(&mut self, id: StreamId) {
         let Some(stream) = self.stream(id) else {
             return;
@@ -201,7 +201,7 @@ impl Flow<'_> {
         self.after_guest();
     }
 
-    /// Calls into the guest for a stream; answers the stream if the machine has failed.
+    /// Calls into the guest for a stream. If the VM has failed, sends the 503.
     fn in_guest(
         &mut self,
         id: StreamId,
@@ -227,8 +227,8 @@ impl Flow<'_> {
         Outcome::Failed
     }
 
-    /// Calls into the guest for a stream. The outer absence: its machine has failed, or
-    /// is no more.
+    /// Calls into the guest for a stream. The outer `None` means that its VM has failed or was
+    /// replaced.
     pub(crate) fn enter_guest<T>(
         &mut self,
         id: StreamId,
@@ -254,7 +254,7 @@ impl Flow<'_> {
         Some(call(vm, self.process, owner, context))
     }
 
-    /// What follows each callback: what the guest asked for happens.
+    /// Carries out what the guest deferred. Must follow each callback.
     pub(crate) fn after_guest(&mut self) {
         if let Some(vm) = self.vm.as_deref_mut() {
             vm.state_mut().stop = false;

@@ -1,4 +1,4 @@
-//! Responses to the calls of plugins, and how calls fail.
+//! Callbacks for responses to a plugin's calls, and for their failures.
 
 use std::rc::Rc;
 
@@ -13,8 +13,8 @@ use crate::proxy::process::counts::Callback;
 use crate::proxy::vm::{Incoming, Root, Status, Vm};
 
 impl Flow<'_> {
-    /// What comes back on a call.
-    pub fn answer(&mut self, call: CallId, open: OpenCall, outcome: CallOutcome) {
+    /// Handles what comes back on a call.
+    pub fn response(&mut self, call: CallId, open: OpenCall, outcome: CallOutcome) {
         if !self.knows_root(open.root) {
             return;
         }
@@ -46,7 +46,7 @@ impl Flow<'_> {
             (CallKind::Grpc | CallKind::GrpcStream, CallOutcome::Closed { status, message }) => {
                 self.grpc_closed(call, open, status, message);
             }
-            // What does not fit the kind of call cannot come.
+            // No other outcome fits the kind of call.
             _ => {}
         }
     }
@@ -149,7 +149,7 @@ impl Flow<'_> {
         self.incoming(Incoming::default());
     }
 
-    /// A stream that the guest has not ended on its side stays known until it does.
+    /// A gRPC stream stays open until the guest has closed its side, too.
     fn grpc_closed(&mut self, call: CallId, open: OpenCall, status: u32, message: Rc<str>) {
         if open.kind == CallKind::Grpc || open.closed_here {
             self.forget_call(call, open);
@@ -163,8 +163,8 @@ impl Flow<'_> {
         self.after_guest();
     }
 
-    /// A call that found no host: its status is kept, and the guest is told of a token
-    /// that it never got.
+    /// Handles a gRPC call that failed at once. Envoy sets the status and calls back with a
+    /// token that the guest never got.
     pub(crate) fn grpc_refused(&mut self, root: u32, token: u32) {
         self.set_status(root, grpc::UNAVAILABLE, "no healthy upstream".into());
         let params = (root, token, grpc::UNAVAILABLE);

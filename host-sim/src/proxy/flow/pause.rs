@@ -1,12 +1,11 @@
-//! Going on after a pause.
+//! Resuming after a pause.
 
 use super::Flow;
 use crate::proxy::ids::StreamId;
 use crate::proxy::stream::half::{Iteration, Side};
 
 impl Flow<'_> {
-    /// `commonContinue`. Of a direction that is not paused there is nothing to resume;
-    /// Envoy asserts that nobody asks for it.
+    /// `commonContinue`. Does nothing if the direction is not paused, where Envoy asserts.
     pub(super) fn resume(&mut self, id: StreamId, side: Side) {
         let Some(stream) = self.stream(id) else {
             return;
@@ -39,14 +38,14 @@ impl Flow<'_> {
         let half = stream.half_mut(side);
         let had_trailers = half.trailers.is_some();
         let end = half.complete && !had_trailers;
-        if let Some(held) = &mut half.buffered {
-            let mut held = std::mem::take(held);
+        if let Some(buffered) = &mut half.buffered {
+            let mut buffered = std::mem::take(buffered);
             if half.from_current {
                 half.buffered = None;
-                half.chunk = held;
+                half.chunk = buffered;
                 self.filtered_data(id, side, end, true);
             } else {
-                let data = held.take();
+                let data = buffered.take();
                 self.next_data(id, side, data, end);
             }
         }

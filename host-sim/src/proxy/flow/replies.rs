@@ -1,9 +1,9 @@
-//! Local replies, and what reaches the client.
+//! Local replies, and what goes to the client.
 //!
-//! A local reply goes one of three ways. Before there are response headers: through
-//! the filter itself, whose response callbacks see their own answer. While they are in
-//! the filter: to the client at once, in place of all that came. After they were sent:
-//! nothing is left but to break the stream off.
+//! A local reply takes one of three ways. Before there are response headers, it goes through
+//! the filter, whose response callbacks see their own reply. While response headers are in the
+//! filter, the reply goes to the client at once and replaces them. After headers were sent, the
+//! stream can only be reset.
 
 use bytes::Bytes;
 
@@ -33,7 +33,7 @@ impl Flow<'_> {
         let prepared = reply.prepare(stream.is_grpc, stream.is_head);
         if stream.response.headers.is_none() {
             match stream.calling {
-                // Only once the callback is over; of two replies the first is sent.
+                // Sent once the callback has returned. Of two replies, the first is sent.
                 Some(Side::Request) => {
                     stream.prepared.get_or_insert(prepared);
                 }
@@ -60,9 +60,9 @@ impl Flow<'_> {
             stream.response.complete |= end;
         }
         self.headers(id, Side::Response, reply.headers, end);
-        // The filter may have answered its own answer.
-        let goes_on = self.stream(id).is_some_and(|stream| !stream.finished);
-        if let Some(body) = reply.body.filter(|_| goes_on) {
+        // The filter may have replied to its own reply.
+        let is_open = self.stream(id).is_some_and(|stream| !stream.finished);
+        if let Some(body) = reply.body.filter(|_| is_open) {
             self.data(id, Side::Response, body, true);
         }
     }
@@ -81,7 +81,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Breaks the stream off.
+    /// Resets the client's side of the stream.
     pub(crate) fn reset(&mut self, id: StreamId) {
         let Some(stream) = self.stream(id).filter(|stream| !stream.finished) else {
             return;
@@ -128,7 +128,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Nothing more goes to the client. What the router still does is in vain.
+    /// Ends the client's side. Whatever the router still does is pointless, so it is cancelled.
     pub(super) fn finish(&mut self, id: StreamId) {
         let Some(stream) = self.stream(id) else {
             return;

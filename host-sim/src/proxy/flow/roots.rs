@@ -1,4 +1,4 @@
-//! Callbacks of root contexts: configuration, ticks, queues, answers to calls.
+//! Callbacks of root contexts: configuration, ticks and queues.
 
 use std::rc::Rc;
 
@@ -12,11 +12,11 @@ const NOT_STARTED: &str = "Failed to start base Wasm";
 const NOT_CONFIGURED: &str = "Failed to configure base Wasm plugin";
 
 impl Flow<'_> {
-    /// Makes a root context and hands it the configuration.
+    /// Creates a root context and configures it.
     ///
     /// # Errors
     ///
-    /// Envoy's text, if the guest refuses or traps.
+    /// If the guest rejects the configuration or traps; the message is Envoy's.
     pub fn start_root(&mut self, configuration: &Rc<[u8]>) -> Result<u32, &'static str> {
         let vm = self.vm.as_deref_mut().ok_or(NOT_STARTED)?;
         let state = vm.state_mut();
@@ -56,8 +56,8 @@ impl Flow<'_> {
         self.vm.as_ref().is_none_or(|vm| vm.has_failed())
     }
 
-    /// Calls into the guest for a root context, and does what it asked for. The outer
-    /// absence: the guest has no such function.
+    /// Calls into the guest for a root context, and carries out what it deferred. The outer
+    /// `None` means that the guest does not export the function.
     pub(super) fn root<P: WasmParams, R: WasmResults>(
         &mut self,
         callback: Callback,
@@ -82,7 +82,7 @@ impl Flow<'_> {
         Some(vm.call(self.process, callback, Owner::Root(root), &func, params))
     }
 
-    /// `proxy_on_tick`, if the context is still there; its timer starts anew.
+    /// Runs `proxy_on_tick` if the context still exists, then restarts its timer.
     pub fn tick(&mut self, root: u32) {
         if self.knows_root(root) {
             self.root(Callback::Tick, root, |x| &x.tick, root);
@@ -92,7 +92,7 @@ impl Flow<'_> {
         }
     }
 
-    /// `proxy_on_queue_ready`, if the context is still there.
+    /// Runs `proxy_on_queue_ready` if the context still exists.
     pub fn queue_ready(&mut self, root: u32, queue: u32) {
         if self.knows_root(root) {
             self.root(
@@ -109,7 +109,7 @@ impl Flow<'_> {
         vm.is_some_and(|vm| vm.state().roots.contains_key(&root))
     }
 
-    /// Lets a configuration end with its last stream.
+    /// Drains a configuration: it ends with its last stream.
     pub fn drain_root(&mut self, root: u32) {
         let Some(vm) = self.vm.as_deref_mut() else {
             return;
@@ -123,7 +123,8 @@ impl Flow<'_> {
         }
     }
 
-    /// `proxy_on_done`, then `proxy_on_delete`, at once or once `proxy_done` is called.
+    /// Runs `proxy_on_done`, then `proxy_on_delete`: at once, or when the guest calls
+    /// `proxy_done`.
     pub fn finish_root(&mut self, root: u32) {
         let done = self.root(Callback::Done, root, |x| &x.done, root);
         if is_yes(done) || self.has_failed() {
@@ -136,7 +137,7 @@ impl Flow<'_> {
         }
     }
 
-    /// `proxy_on_delete`; what the context still waits for is given up.
+    /// Runs `proxy_on_delete`, and cancels the context's timer and calls.
     pub(crate) fn delete_root(&mut self, root: u32) {
         self.root_without_deferred(Callback::Delete, root, |x| &x.delete, root);
         if let Some(vm) = self.vm.as_deref_mut() {
@@ -146,7 +147,7 @@ impl Flow<'_> {
     }
 }
 
-/// A guest that lacks the function has nothing against it; one that trapped has.
+/// A guest without the function agrees; a guest that trapped does not.
 fn is_yes(returned: Option<Option<u32>>) -> bool {
     returned.is_none_or(|returned| returned.is_some_and(|value| value != 0))
 }

@@ -12,53 +12,53 @@ use crate::proxy::ids::{CallId, StreamId, VmId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub call: CallId,
-    /// The stream in whose callback it was made.
+    /// The stream in whose callback the call was made.
     pub stream: Option<StreamId>,
-    /// The worker thread that it was made on; none for the main thread.
+    /// The worker thread of the call. `None` for the main thread.
     pub worker: Option<usize>,
     pub kind: CallKind,
     pub cluster: Rc<str>,
     pub headers: HeaderMap,
     pub body: Bytes,
     pub trailers: HeaderMap,
-    /// None: the call may last for ever.
+    /// `None` if the call never times out.
     pub timeout: Option<Duration>,
 }
 
-/// What a plugin calls for.
+/// Kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
     Http,
-    /// One message there, one back.
+    /// One request message, one response message.
     Grpc,
-    /// Messages both ways.
+    /// Messages in both directions.
     GrpcStream,
 }
 
-/// How a call ends, or what comes back on it.
+/// The end of a call, or a message on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// HTTP: an answer; also the router's own ones, see
-    /// [`CallOutcome::refused`] and [`CallOutcome::timed_out`].
+    /// HTTP: a response. Includes local replies of the router, see [`CallOutcome::refused`] and
+    /// [`CallOutcome::timed_out`].
     Response {
         headers: HeaderMap,
         body: Bytes,
         trailers: HeaderMap,
     },
-    /// HTTP: the answer broke off after its headers, or did not fit the buffer.
+    /// HTTP: the response was reset after its headers, or exceeded the buffer.
     Reset,
-    /// gRPC: a message came; on a call it is the outcome.
+    /// gRPC: a message. It ends a [`CallKind::Grpc`] call.
     Message(Bytes),
-    /// gRPC stream: the headers of the answer came.
+    /// gRPC stream: response headers.
     InitialMetadata(HeaderMap),
-    /// gRPC stream: the trailers of the answer came.
+    /// gRPC stream: response trailers.
     TrailingMetadata(HeaderMap),
     /// gRPC: the end, with its status.
     Closed { status: u32, message: Rc<str> },
 }
 
 impl CallOutcome {
-    /// What the plugin sees of a connection that was refused.
+    /// Returns what the plugin sees if the connection is refused.
     pub fn refused() -> CallOutcome {
         CallOutcome::by_router(
             "503",
@@ -67,7 +67,7 @@ impl CallOutcome {
         )
     }
 
-    /// What the plugin sees of a connection that ended before the answer's headers.
+    /// Returns what the plugin sees if the connection ends before the response headers.
     pub fn terminated() -> CallOutcome {
         CallOutcome::by_router(
             "503",
@@ -76,7 +76,7 @@ impl CallOutcome {
         )
     }
 
-    /// What the plugin sees of a call that took too long.
+    /// Returns what the plugin sees if the call times out.
     pub fn timed_out() -> CallOutcome {
         CallOutcome::by_router("504", b"upstream request timeout")
     }
@@ -95,25 +95,25 @@ impl CallOutcome {
     }
 }
 
-/// What a cluster that plugins may call is like.
+/// State of a cluster that plugins may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterState {
-    /// Calls go out; how they end, is another matter.
+    /// Calls reach the cluster, and may still fail there.
     Ready,
-    /// Calls fail at once: no healthy endpoint, or the cluster's limits are reached.
+    /// Calls fail at once: the cluster has no healthy endpoint, or is at its limits.
     Refusing,
 }
 
-/// A call that was not answered yet.
+/// A call without a response so far.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenCall {
     pub vm: VmId,
-    /// The root context that it belongs to.
+    /// The root context that made the call.
     pub root: u32,
     pub token: u32,
     pub kind: CallKind,
-    /// gRPC stream: the plugin sends no more.
+    /// gRPC stream: the plugin has closed its side.
     pub closed_here: bool,
-    /// gRPC stream: the other side sends no more.
+    /// gRPC stream: the upstream has closed its side.
     pub closed_there: bool,
 }

@@ -1,6 +1,6 @@
 //! What a plugin cost: hostcalls and callbacks by name, and fuel.
 
-/// Counted since the host started, over all virtual machines.
+/// Counts since the host started, over all VMs.
 #[derive(Clone, Debug)]
 pub struct Counts {
     hostcalls: [u64; Hostcall::ALL.len()],
@@ -19,29 +19,29 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Wasm instructions, as wasmtime's fuel counts them.
+    /// Returns the executed wasm instructions, as wasmtime's fuel counts them.
     pub fn fuel(&self) -> u64 {
         self.fuel
     }
 
-    /// Functions of the host that were called, with how often.
+    /// Iterates over the hostcalls that were made, with their counts.
     pub fn hostcalls(&self) -> impl Iterator<Item = (Hostcall, u64)> {
         let counted = Hostcall::ALL.into_iter().zip(self.hostcalls);
         counted.filter(|(_, count)| *count > 0)
     }
 
-    /// Functions of the guests that were called, with how often.
+    /// Iterates over the callbacks that ran, with their counts.
     pub fn callbacks(&self) -> impl Iterator<Item = (Callback, u64)> {
         let counted = Callback::ALL.into_iter().zip(self.callbacks);
         counted.filter(|(_, count)| *count > 0)
     }
 
-    /// How often one function of the host was called.
+    /// Returns the count of one hostcall.
     pub fn hostcall(&self, which: Hostcall) -> u64 {
         self.hostcalls.get(which as usize).copied().unwrap_or(0)
     }
 
-    /// How often one function of the guests was called.
+    /// Returns the count of one callback.
     pub fn callback(&self, which: Callback) -> u64 {
         self.callbacks.get(which as usize).copied().unwrap_or(0)
     }
@@ -70,10 +70,10 @@ macro_rules! functions {
         }
 
         impl $kind {
-            /// All of them.
+            /// All variants.
             pub const ALL: [$kind; [$($kind::$variant),+].len()] = [$($kind::$variant),+];
 
-            /// Its name in the ABI.
+            /// Returns the function's name in the ABI.
             pub fn name(self) -> &'static str {
                 match self {
                     $($kind::$variant => $name,)+
@@ -84,7 +84,7 @@ macro_rules! functions {
 }
 
 functions! {
-    /// A function of the host.
+    /// A function that the host exports.
     Hostcall:
     Log "proxy_log"
     GetLogLevel "proxy_get_log_level"
@@ -135,7 +135,7 @@ functions! {
 }
 
 functions! {
-    /// A function of the guest.
+    /// A function that the guest exports.
     Callback:
     Initialize "_initialize"
     Start "_start"

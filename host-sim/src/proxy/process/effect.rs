@@ -1,4 +1,4 @@
-//! What goes in and out of the host.
+//! Parts of messages, and what the host wants its embedder to do.
 
 use std::rc::Rc;
 
@@ -8,8 +8,8 @@ use super::call::Call;
 use crate::headers::HeaderMap;
 use crate::proxy::ids::{CallId, StreamId};
 
-/// A part of a request or of an answer. `end` says that nothing follows it; trailers
-/// are always the end.
+/// A part of a request or a response. `end` marks the last part. Trailers are always the last
+/// part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Headers { map: HeaderMap, end: bool },
@@ -18,7 +18,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The end of a message, after its last byte.
+    /// Returns the end of a message whose last byte was sent already.
     pub fn bare_end() -> Part {
         Part::Body {
             data: Bytes::new(),
@@ -26,7 +26,7 @@ impl Part {
         }
     }
 
-    /// Whether nothing follows it.
+    /// Whether this is the last part.
     pub fn is_end(&self) -> bool {
         match self {
             Part::Headers { end, .. } | Part::Body { end, .. } => *end,
@@ -35,30 +35,30 @@ impl Part {
     }
 }
 
-/// What the host wants done.
+/// What the embedder has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// A part of the request leaves the filter. `rerouted`: a request header was
-    /// written since the route was last looked up, so the router looks it up anew.
+    /// Pass on a part of the request. `rerouted`: a request header was written since the last
+    /// route lookup, so the router has to look up the route again.
     ToUpstream {
         stream: StreamId,
         part: Part,
         rerouted: bool,
     },
-    /// A part of the answer leaves the filter.
+    /// Pass on a part of the response.
     ToClient { stream: StreamId, part: Part },
-    /// Another answer took over: what the upstream still sends is dropped.
+    /// Cancel the upstream request: a local reply replaced its response.
     CancelUpstream { stream: StreamId },
-    /// The client sees a broken stream; the stream is to be closed.
+    /// Reset the client's stream, then close it.
     ResetClient { stream: StreamId, details: Rc<str> },
-    /// The plugin calls a cluster; its outcome is awaited.
+    /// Make a plugin's call to a cluster, and report its outcome.
     Call(Call),
-    /// A message on a gRPC stream that the plugin opened. `end`: it is the last.
+    /// Send a message on a gRPC stream that the plugin opened. `end` marks the last message.
     SendMessage {
         call: CallId,
         data: Bytes,
         end: bool,
     },
-    /// The plugin no longer wants the outcome.
+    /// Cancel a plugin's call.
     CancelCall { call: CallId },
 }

@@ -1,19 +1,19 @@
-//! What plugins and the host log.
+//! The log of plugins and the host.
 
 use crate::sim::clock::Time;
 
-/// One line.
+/// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     pub at: Time,
-    /// The worker thread; none for the main thread.
+    /// The worker thread. `None` for the main thread.
     pub worker: Option<usize>,
     pub level: LogLevel,
-    /// The plugin's text, without what Envoy puts in front of it.
+    /// The plugin's text, without Envoy's prefix.
     pub text: String,
 }
 
-/// How grave a line is.
+/// Severity of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Trace,
@@ -26,7 +26,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The level with this number in the ABI.
+    /// Returns the level with this number in the ABI.
     pub(crate) fn from_number(number: u32) -> Option<LogLevel> {
         use LogLevel::{Critical, Debug, Error, Info, Trace, Warn};
         let levels = [Trace, Debug, Info, Warn, Error, Critical];

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 /// All metrics that plugins defined, without Envoy's prefix `wasmcustom.`.
 ///
-/// One table for all workers: two virtual machines that define the same name move
-/// the same metric.
+/// All workers share one table: two VMs that define the same name update the same metric.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     places: BTreeMap<(MetricKind, Box<[u8]>), usize>,
@@ -20,7 +19,7 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// A counter's or gauge's value; of a histogram, the sum and how many.
+/// Value of a counter or gauge, or sum and count of a histogram.
 #[derive(Clone, Copy, Debug, Default)]
 struct Value {
     value: u64,
@@ -28,8 +27,8 @@ struct Value {
 }
 
 impl Metrics {
-    /// The value of a counter or gauge; 0 if nobody defined it. A gauge that was
-    /// taken below 0 is near 2^64, as in Envoy.
+    /// Returns the value of a counter or gauge, or 0 if it is not defined. A gauge below 0
+    /// wraps to values near 2^64, as in Envoy.
     pub fn value(&self, name: &str) -> u64 {
         [MetricKind::Counter, MetricKind::Gauge]
             .into_iter()
@@ -37,14 +36,14 @@ impl Metrics {
             .map_or(0, |place| self.at(*place))
     }
 
-    /// All counters and gauges by name.
+    /// Iterates over all counters and gauges, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], MetricKind, u64)> {
         self.places
             .iter()
             .map(|((kind, name), place)| (&**name, *kind, self.at(*place)))
     }
 
-    /// The place of a metric, which is made if it is not there.
+    /// Returns the index of a metric, and defines it if necessary.
     pub(crate) fn define(&mut self, kind: MetricKind, name: &[u8]) -> usize {
         let new = self.values.len();
         let place = *self.places.entry((kind, name.into())).or_insert(new);
@@ -58,7 +57,7 @@ impl Metrics {
         self.values.get(place).map_or(0, |value| value.value)
     }
 
-    /// Adds to a counter or gauge, around the end of the range.
+    /// Adds to a counter or gauge, with wraparound.
     pub(crate) fn add(&mut self, place: usize, delta: i64) {
         if let Some(value) = self.values.get_mut(place) {
             value.value = value.value.wrapping_add_signed(delta);
@@ -72,7 +71,7 @@ impl Metrics {
         }
     }
 
-    /// Adds to a counter, or a sample to a histogram.
+    /// Adds to a counter, or adds a sample to a histogram.
     pub(crate) fn record(&mut self, place: usize, sample: u64) {
         if let Some(value) = self.values.get_mut(place) {
             value.value = value.value.wrapping_add(sample);
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_defined_twice_is_one_metric() {
+    fn a_name_that_is_defined_twice_is_one_metric() {
         let mut metrics = Metrics::default();
         let place = metrics.define(MetricKind::Gauge, b"g");
         assert_eq!(metrics.define(MetricKind::Gauge, b"g"), place);

@@ -1,13 +1,13 @@
-//! Queues that all virtual machines of a process share.
+//! Queues that all VMs of a process share.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::proxy::ids::Thread;
 
-/// Queues by id; nothing bounds them, as in Envoy.
+/// Queues by id. They are unbounded, as in Envoy.
 #[derive(Debug, Default)]
 pub struct Queues {
-    /// By VM id and name.
+    /// Ids by VM id and name.
     names: BTreeMap<Name, u32>,
     queues: Vec<Queue>,
 }
@@ -20,7 +20,7 @@ struct Queue {
     messages: VecDeque<Vec<u8>>,
 }
 
-/// Who is told of messages.
+/// The root context that is notified of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub thread: Thread,
@@ -28,8 +28,8 @@ pub struct Owner {
 }
 
 impl Queues {
-    /// The id of a queue, which is made if it is not there. Whoever registers it last
-    /// is told of its messages; what lies in it stays.
+    /// Returns the id of a queue, and creates it if necessary. The last to register a queue is
+    /// notified of its messages. Registering keeps the messages in the queue.
     pub fn register(&mut self, vm_id: &[u8], name: &[u8], owner: Owner) -> u32 {
         let new = u32::try_from(self.queues.len())
             .unwrap_or(u32::MAX)
@@ -45,19 +45,19 @@ impl Queues {
         id
     }
 
-    /// The id of a queue that somebody registered.
+    /// Returns the id of a registered queue.
     pub fn resolve(&self, vm_id: &[u8], name: &[u8]) -> Option<u32> {
         self.names.get(&(vm_id.into(), name.into())).copied()
     }
 
-    /// Adds a message; gives who is to be told.
+    /// Adds a message. Returns the owner to notify, or `None` if there is no such queue.
     pub fn enqueue(&mut self, id: u32, message: &[u8]) -> Option<Owner> {
         let queue = self.queue_mut(id)?;
         queue.messages.push_back(message.into());
         Some(queue.owner)
     }
 
-    /// Takes the oldest message; the outer absence means that there is no such queue.
+    /// Takes the oldest message. The outer `None` means that there is no such queue.
     pub fn dequeue(&mut self, id: u32) -> Option<Option<Vec<u8>>> {
         Some(self.queue_mut(id)?.messages.pop_front())
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_registers_last_is_told() {
+    fn the_last_to_register_is_notified() {
         let mut queues = Queues::default();
         let [first, last] = [Some(0), Some(1)].map(|thread| Owner { thread, root: 1 });
         let id = queues.register(b"", b"q", first);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_is_not_a_missing_one() {
+    fn an_empty_queue_differs_from_a_missing_one() {
         let mut queues = Queues::default();
         let id = queues.register(
             b"",

@@ -1,9 +1,9 @@
-//! The data that all virtual machines of a process share.
+//! Data that all VMs of a process share.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Values by VM id and key, each with the number of its last write.
+/// Values by VM id and key, each with the number of its last write, the `cas`.
 #[derive(Clone, Debug, Default)]
 pub struct SharedData {
     spaces: BTreeMap<Box<[u8]>, Space>,
@@ -14,13 +14,13 @@ pub struct SharedData {
 type Space = BTreeMap<Box<[u8]>, (Rc<[u8]>, u32)>;
 
 impl SharedData {
-    /// The value of `key` under `vm_id`, with the number to compare and swap by.
+    /// Returns the value of `key` and its `cas`.
     pub fn value(&self, vm_id: &[u8], key: &[u8]) -> Option<(&Rc<[u8]>, u32)> {
         let (value, cas) = self.spaces.get(vm_id)?.get(key)?;
         Some((value, *cas))
     }
 
-    /// The keys under `vm_id`, which no plugin can list.
+    /// Iterates over the keys of a VM id. Plugins cannot list keys.
     pub fn keys(&self, vm_id: &[u8]) -> impl Iterator<Item = &[u8]> {
         self.spaces
             .get(vm_id)
@@ -28,19 +28,19 @@ impl SharedData {
             .flat_map(|space| space.keys().map(|key| &**key))
     }
 
-    /// How many keys there are, under all VM ids.
-    pub fn names(&self) -> usize {
+    /// Returns the number of keys, over all VM ids.
+    pub fn key_count(&self) -> usize {
         self.spaces.values().map(Space::len).sum()
     }
 
-    /// How many bytes the values have, under all VM ids.
+    /// Returns the size of all values in bytes, over all VM ids.
     pub fn bytes(&self) -> usize {
         let values = self.spaces.values().flat_map(Space::values);
         values.map(|(value, _)| value.len()).sum()
     }
 
-    /// Writes a value; says whether it did. With a `cas` other than 0 an existing key
-    /// must still have that number; a missing one is written whatever `cas` is.
+    /// Writes a value. Returns false if `cas` is not 0 and the key exists with another `cas`. A
+    /// missing key is written whatever `cas` is.
     pub fn set(&mut self, vm_id: &[u8], key: &[u8], value: &[u8], cas: u32) -> bool {
         if !self.spaces.contains_key(vm_id) {
             self.spaces.insert(vm_id.into(), Space::new());
@@ -66,7 +66,7 @@ impl SharedData {
     }
 }
 
-/// 0 means "whatever it was" in a write, so no value has it.
+/// A write with 0 always succeeds, so no value may have 0 as its `cas`.
 fn next_cas(last: u32) -> u32 {
     last.checked_add(1).unwrap_or(1)
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_key_takes_any_number_an_existing_one_only_its_own() {
+    fn a_missing_key_accepts_any_cas_and_an_existing_one_only_its_own() {
         let mut data = SharedData::default();
         assert!(data.set(b"", b"k", b"1", u32::MAX));
         assert!(!data.set(b"", b"k", b"2", u32::MAX));
@@ -88,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn each_vm_id_has_keys_of_its_own() {
+    fn each_vm_id_has_its_own_keys() {
         let mut data = SharedData::default();
         data.set(b"a", b"k", b"1", 0);
         assert!(data.value(b"b", b"k").is_none());
         assert_eq!(data.keys(b"a").collect::<Vec<_>>(), [b"k"]);
         data.set(b"b", b"k", b"1", 0);
         data.set(b"b", b"l", b"1", 0);
-        assert_eq!((data.names(), data.bytes()), (3, 3));
+        assert_eq!((data.key_count(), data.bytes()), (3, 3));
     }
 }

@@ -1,7 +1,7 @@
-//! What threads have to do later: ticks, and messages that wait in queues.
+//! Scheduled work of the threads: ticks, and notifications of queues.
 //!
-//! Ordered by time and, within one moment, by when it was asked for, so that runs
-//! repeat.
+//! Work is ordered by time. Work due at the same time runs in the order in which it was added,
+//! so that runs are reproducible.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use std::time::Duration;
 use crate::proxy::ids::{Thread, VmId};
 use crate::sim::clock::Time;
 
-/// The work that is due at some time.
+/// Scheduled work.
 #[derive(Debug, Default)]
 pub struct Timers {
     due: BTreeMap<Key, Task>,
     last: u64,
 }
 
-/// Names one entry.
+/// Identifies an entry.
 pub type Key = (Time, u64);
 
-/// What to do.
+/// Work of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// `proxy_on_tick` of a root context.
     Tick { vm: VmId, root: u32 },
-    /// `proxy_on_queue_ready` on the thread that registered the queue last.
+    /// `proxy_on_queue_ready`, on the last thread that registered the queue.
     QueueReady {
         thread: Thread,
         root: u32,
@@ -32,12 +32,12 @@ pub enum Task {
     },
 }
 
-/// How long a message between threads is on its way. Not nothing: a plugin that sends
-/// itself a message for each one it gets must not stop the clock.
+/// Time that a message between threads takes. It must not be 0: a plugin that sends itself a
+/// message for each message it gets would stop the clock.
 const POST_DELAY: Duration = Duration::from_micros(1);
 
 impl Timers {
-    /// Adds work for a moment.
+    /// Schedules work.
     pub fn add(&mut self, at: Time, task: Task) -> Key {
         self.last += 1;
         let key = (at, self.last);
@@ -45,17 +45,17 @@ impl Timers {
         key
     }
 
-    /// Hands work to a thread's event loop.
+    /// Schedules work for a thread's event loop, as soon as possible.
     pub fn post(&mut self, now: Time, task: Task) {
         self.add(now + POST_DELAY, task);
     }
 
-    /// Forgets an entry.
+    /// Removes an entry.
     pub fn remove(&mut self, key: Key) {
         self.due.remove(&key);
     }
 
-    /// When the next work is due.
+    /// Returns the time of the next work.
     pub fn next(&self) -> Option<Time> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }

@@ -1,12 +1,12 @@
-//! Bytes of a body on their way.
+//! Body bytes that the filter buffers or passes on.
 
 use bytes::Bytes;
 
-/// Bytes that are shared with their sender until they are written.
+/// Bytes, shared with their sender until they are written to.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Shared(Bytes),
-    Own(Vec<u8>),
+    Owned(Vec<u8>),
 }
 
 impl Default for Body {
@@ -22,45 +22,45 @@ impl From<Bytes> for Body {
 }
 
 impl Body {
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Body::Shared(bytes) => bytes,
-            Body::Own(bytes) => bytes,
+            Body::Owned(bytes) => bytes,
         }
     }
 
-    /// How many there are.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.as_slice().len()
     }
 
-    /// The bytes, to be kept apart from this body.
+    /// Returns a copy that later writes to this body do not change.
     pub fn share(&self) -> Bytes {
         match self {
             Body::Shared(bytes) => bytes.clone(),
-            Body::Own(bytes) => Bytes::copy_from_slice(bytes),
+            Body::Owned(bytes) => Bytes::copy_from_slice(bytes),
         }
     }
 
-    /// Takes the bytes out.
+    /// Takes the bytes and leaves the body empty.
     pub fn take(&mut self) -> Bytes {
         match std::mem::take(self) {
             Body::Shared(bytes) => bytes,
-            Body::Own(bytes) => bytes.into(),
+            Body::Owned(bytes) => bytes.into(),
         }
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub fn append(&mut self, more: &[u8]) {
         if !more.is_empty() {
-            let mut bytes = self.own();
+            let mut bytes = self.take_owned();
             bytes.extend_from_slice(more);
-            *self = Body::Own(bytes);
+            *self = Body::Owned(bytes);
         }
     }
 
-    /// Adds another body at the end, which is empty then.
+    /// Appends another body and leaves it empty.
     pub fn append_body(&mut self, other: &mut Body) {
         if self.len() == 0 {
             *self = std::mem::take(other);
@@ -69,22 +69,22 @@ impl Body {
         }
     }
 
-    /// Puts `new` in the place of the first `len` bytes, or of all if there are fewer.
+    /// Replaces the first `len` bytes, or all bytes if there are fewer.
     pub fn replace_front(&mut self, len: usize, new: &[u8]) {
         if len >= self.len() {
-            *self = Body::Own(new.to_vec());
+            *self = Body::Owned(new.to_vec());
         } else {
-            let mut bytes = self.own();
+            let mut bytes = self.take_owned();
             bytes.splice(..len, new.iter().copied());
-            *self = Body::Own(bytes);
+            *self = Body::Owned(bytes);
         }
     }
 
-    /// The bytes as its own; who writes them puts them back.
-    fn own(&mut self) -> Vec<u8> {
+    /// Takes the bytes as an owned vector. The caller puts them back.
+    fn take_owned(&mut self) -> Vec<u8> {
         match std::mem::take(self) {
             Body::Shared(bytes) => bytes.into(),
-            Body::Own(bytes) => bytes,
+            Body::Owned(bytes) => bytes,
         }
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_front_is_replaced_and_the_rest_stays() {
+    fn only_the_front_is_replaced() {
         let mut body = Body::from(Bytes::from_static(b"hello process"));
         body.replace_front(5, b"bye");
         assert_eq!(body.as_slice(), b"bye process");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_not_written() {
+    fn writing_to_a_body_leaves_its_copies_unchanged() {
         let mut body = Body::from(Bytes::from_static(b"a"));
         let copy = body.share();
         body.append(b"b");

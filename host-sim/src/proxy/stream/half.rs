@@ -1,33 +1,34 @@
-//! One direction of a stream: what came, what is held back, what the guest may see.
+//! One direction of a stream: the parts that arrived, what a pause buffers, and what the guest
+//! may see.
 //!
-//! The guest sees a map or a body from the moment its callback begins until that
-//! callback, or a later one, says "continue": a guest that pauses keeps them.
+//! The guest sees a map or a body from the start of its callback until that callback, or a
+//! later one, returns "continue". A guest that pauses keeps them.
 
 use super::body::Body;
 use crate::headers::HeaderMap;
 
-/// A direction of a stream.
+/// Direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Request,
     Response,
 }
 
-/// Which map of a half.
+/// A map of a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapKind {
     Headers,
     Trailers,
 }
 
-/// What a filter's pause holds back.
+/// What a filter's pause stops: Envoy's `IterationState`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Iteration {
     #[default]
     Continue,
-    /// What came so far; further parts are still shown to the filter.
+    /// The parts so far. The filter still sees further parts.
     StopSingle,
-    /// Everything; further parts are shown once the filter goes on.
+    /// All parts. The filter sees further parts once it resumes.
     StopAll,
 }
 
@@ -36,22 +37,22 @@ pub(crate) enum Iteration {
 pub(crate) struct Half {
     pub headers: Option<HeaderMap>,
     pub trailers: Option<HeaderMap>,
-    /// Body bytes that a pause holds back.
+    /// Body bytes that a pause buffers.
     pub buffered: Option<Body>,
-    /// Body bytes in the filter's hands.
+    /// Body bytes that are in the filter.
     pub chunk: Body,
     pub iteration: Iteration,
-    /// The filter has let the headers pass.
+    /// The filter has passed on the headers.
     pub headers_continued: bool,
-    /// What was held back goes through the filter first.
+    /// Buffered parts go through the filter first when it resumes.
     pub from_current: bool,
-    /// The last part has come.
+    /// The last part has arrived.
     pub complete: bool,
-    /// The last part was shown to the filter.
+    /// The filter has seen the last part.
     pub ended: bool,
     /// A local reply or a reset took over during a callback.
     pub aborted: bool,
-    /// The filter keeps what comes with what is buffered.
+    /// The filter sees each chunk together with the buffered bytes.
     pub buffering: bool,
     shows_headers: bool,
     shows_trailers: bool,
@@ -60,49 +61,49 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    /// Shows the headers; `end`: nothing follows them.
+    /// Shows the headers to the guest. `end` marks them as the last part.
     pub fn show_headers(&mut self, end: bool) {
         self.shows_headers = true;
         self.at_end = end;
     }
 
-    /// Shows the chunk, behind what is buffered if the filter keeps both together.
+    /// Shows the chunk to the guest, after the buffered bytes if it sees both together.
     pub fn show_body(&mut self, end: bool) {
         if self.buffering {
-            self.keep_chunk();
+            self.buffer_chunk();
         }
         self.shows_chunk = true;
         self.at_end = end;
     }
 
-    /// Shows the trailers.
+    /// Shows the trailers to the guest.
     pub fn show_trailers(&mut self) {
         self.shows_trailers = true;
     }
 
-    /// Takes the headers out of the guest's sight.
+    /// Hides the headers from the guest.
     pub fn hide_headers(&mut self) {
         self.shows_headers = false;
     }
 
-    /// Takes the body out of the guest's sight, but for one that it buffers.
+    /// Hides the chunk from the guest. Bytes that it buffers itself stay visible.
     pub fn hide_body(&mut self) {
         self.shows_chunk = false;
     }
 
-    /// Takes the trailers out of the guest's sight.
+    /// Hides the trailers from the guest.
     pub fn hide_trailers(&mut self) {
         self.shows_trailers = false;
     }
 
-    /// Takes everything out of the guest's sight.
+    /// Hides all parts from the guest.
     pub fn hide(&mut self) {
         self.hide_headers();
         self.hide_body();
         self.hide_trailers();
     }
 
-    /// A map that is shown.
+    /// Returns a map, if the guest may see it.
     pub fn shown_map(&self, kind: MapKind) -> Option<&HeaderMap> {
         match kind {
             MapKind::Headers => self.headers.as_ref().filter(|_| self.shows_headers),
@@ -110,8 +111,8 @@ impl Half {
         }
     }
 
-    /// A map that is shown, to be written. Writing trailers in the callback of the last
-    /// body bytes makes them.
+    /// The mutable counterpart of [`Half::shown_map`]. Writing trailers in the callback of the
+    /// last body bytes creates them.
     pub fn writable_map(&mut self, kind: MapKind) -> Option<&mut HeaderMap> {
         match kind {
             MapKind::Headers => self.headers.as_mut().filter(|_| self.shows_headers),
@@ -125,7 +126,7 @@ impl Half {
         }
     }
 
-    /// The body bytes that are shown.
+    /// Returns the body bytes, if the guest may see them.
     pub fn shown_body(&mut self) -> Option<&mut Body> {
         if self.buffering {
             self.buffered.as_mut()
@@ -136,18 +137,18 @@ impl Half {
         }
     }
 
-    /// Moves the chunk behind what is buffered.
-    pub fn keep_chunk(&mut self) {
+    /// Appends the chunk to the buffered bytes.
+    pub fn buffer_chunk(&mut self) {
         let buffered = self.buffered.get_or_insert_default();
         buffered.append_body(&mut self.chunk);
     }
 
-    /// Whether a pause holds back everything.
+    /// Whether a pause stops all parts.
     pub fn is_stopped_all(&self) -> bool {
         self.iteration == Iteration::StopAll
     }
 
-    /// Whether the headers are the last part as it stands.
+    /// Whether the message consists of headers only, as far as it has arrived.
     pub fn ends_with_headers(&self) -> bool {
         self.complete && self.buffered.is_none() && self.trailers.is_none()
     }

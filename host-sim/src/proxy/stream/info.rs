@@ -1,4 +1,4 @@
-//! What a proxy knows about a stream, and plugins read as properties.
+//! What the proxy knows about a stream and plugins read as properties.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -6,59 +6,58 @@ use std::time::Duration;
 
 use crate::sim::clock::Time;
 
-/// What is known about one stream.
+/// What the proxy knows about one stream.
 ///
-/// The host fills in what the filter causes; whoever plays the router writes the
-/// rest through [`Host::info_mut`](crate::proxy::Host::info_mut) before it hands in
-/// the event that makes it known. Which of it a plugin sees in which phase is the
-/// host's business.
+/// The host fills in what the filter causes. The embedder, which plays the router, writes the
+/// rest through [`Host::info_mut`](crate::proxy::Host::info_mut) before it passes in the event
+/// that makes it known. The host decides what a plugin sees in which phase.
 #[derive(Clone, Debug, Default)]
 pub struct StreamInfo {
     /// The worker thread, counted from 0.
     pub worker: usize,
     pub connection_id: u64,
-    /// When the stream began.
+    /// Start of the stream.
     pub start: Time,
     pub protocol: Protocol,
-    /// Whether the client showed a certificate.
+    /// Whether the client presented a certificate.
     pub mtls: bool,
     /// The client's address, `ip:port`.
     pub downstream_address: Option<Rc<str>>,
-    /// The address the client connected to, `ip:port`.
+    /// The address that the client connected to, `ip:port`.
     pub downstream_local_address: Option<Rc<str>>,
-    /// What the router picked last.
+    /// The result of the last route lookup.
     pub route: Option<Rc<RouteInfo>>,
-    /// How often the router tried; absent if it never did.
+    /// Number of attempts of the router. `None` if it never tried.
     pub attempts: Option<u64>,
-    /// Response flags, as Envoy's legacy bit mask: see [`flag`].
+    /// Response flags in Envoy's legacy bit mask: see [`flag`].
     pub flags: u64,
-    /// The code of the answer as the router or the host knows it.
+    /// Response code, as far as the router or the host knows it.
     pub code: Option<u16>,
-    /// How the answer came about, `%RESPONSE_CODE_DETAILS%`; empty while unknown.
+    /// Response code details, `%RESPONSE_CODE_DETAILS%`. Empty while unknown.
     pub details: Rc<str>,
-    /// The endpoint of the last attempt, `ip:port`.
+    /// Endpoint of the last attempt, `ip:port`.
     pub upstream_address: Option<Rc<str>>,
-    /// The proxy's end of the connection to it.
+    /// The proxy's address on the connection to that endpoint.
     pub upstream_local_address: Option<Rc<str>>,
-    /// Why the connection failed.
+    /// Reason of a failed connection.
     pub transport_failure: Option<Rc<str>>,
-    /// How long the last attempt waited for a connection.
+    /// Time that the last attempt waited for a connection.
     pub pool_ready: Option<Duration>,
-    /// Time from the last byte sent to the upstream to the first one back.
+    /// Time from the last byte sent to the upstream to the first byte received.
     pub backend_latency: Option<Duration>,
-    /// When the stream ended; absent while it lives.
+    /// End of the stream. `None` while it is open.
     pub end: Option<Time>,
-    /// Why the client's connection was closed by the proxy.
+    /// Reason for which the proxy closed the client's connection.
     pub termination: Option<Rc<str>>,
     /// Body bytes of the request so far.
     pub request_bytes: u64,
-    /// Body bytes of the answer so far.
+    /// Body bytes of the response so far.
     pub response_bytes: u64,
-    /// What plugins set; access logs read it as `wasm.<path>`.
+    /// Properties that plugins set. Access logs read them as `wasm.<path>`.
     pub filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// What a route says about a request.
+/// The route of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteInfo {
     pub name: Rc<str>,
@@ -77,7 +76,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The name that Envoy has for it.
+    /// Returns Envoy's name of the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Http10 => "HTTP/1.0",

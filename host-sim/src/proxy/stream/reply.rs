@@ -1,4 +1,4 @@
-//! Answers that do not come from an upstream: Envoy's `prepareLocalReply`.
+//! Local replies: Envoy's `prepareLocalReply`.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::grpc;
 use crate::headers::HeaderMap;
 
-/// What a plugin answers with.
+/// A local reply as requested, by a plugin or by the proxy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LocalReply {
     pub code: u32,
@@ -17,16 +17,16 @@ pub(crate) struct LocalReply {
     pub grpc_status: Option<u32>,
 }
 
-/// The same, as it goes to the client.
+/// A local reply as it is sent to the client.
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedReply {
     pub headers: HeaderMap,
-    /// None: the headers are all.
+    /// `None` if the headers are the whole response.
     pub body: Option<Bytes>,
 }
 
 impl LocalReply {
-    /// The answer of a stream whose virtual machine has failed.
+    /// Returns the reply to a stream whose VM has failed.
     pub fn failed() -> LocalReply {
         LocalReply {
             code: 503,
@@ -36,7 +36,8 @@ impl LocalReply {
         }
     }
 
-    /// The answer where the filter took the status away, or made it no number.
+    /// Returns the reply that replaces a response whose status the filter removed or made
+    /// invalid.
     pub fn without_status() -> LocalReply {
         LocalReply {
             code: 502,
@@ -48,14 +49,14 @@ impl LocalReply {
         }
     }
 
-    /// Makes the answer fit the request: gRPC clients get trailers only, and an empty
-    /// answer has neither a length nor a type.
+    /// Adapts the reply to the request. gRPC clients get trailers only. A reply without a body
+    /// has neither a length nor a type.
     pub fn prepare(&self, is_grpc: bool, is_head: bool) -> PreparedReply {
         let mut headers = HeaderMap::from([(":status", self.code.to_string())]);
         for (name, value) in &self.headers {
             headers.add(name, value);
         }
-        // Whatever the plugin says among its headers.
+        // A plugin cannot override the status with a header.
         headers.replace(b":status", self.code.to_string().as_bytes());
         if is_grpc {
             self.make_grpc(&mut headers, is_head);
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_a_body_has_its_length() {
+    fn a_reply_with_a_body_has_its_length() {
         let prepared = reply("no").prepare(false, false);
         assert_eq!(prepared.headers.text("content-length"), Some("2"));
         assert_eq!(prepared.headers.text("content-type"), Some("text/html"));
@@ -131,18 +132,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_loses_its_type() {
+    fn an_empty_reply_has_no_content_type() {
         let prepared = reply("").prepare(false, false);
         assert_eq!(prepared.headers, HeaderMap::from([(":status", "503")]));
     }
 
     #[test]
-    fn an_answer_to_head_has_headers_only() {
+    fn a_reply_to_head_has_only_headers() {
         assert_eq!(reply("no").prepare(false, true).body, None);
     }
 
     #[test]
-    fn a_grpc_client_gets_trailers_only() {
+    fn a_grpc_client_gets_a_trailers_only_reply() {
         let prepared = reply("50% \n").prepare(true, false);
         let expected = [
             (":status", "200"),

@@ -1,14 +1,14 @@
-//! Contexts of a guest: whose callback runs, and what a root context waits for.
+//! Contexts of a guest.
 
 use std::rc::Rc;
 
 use crate::proxy::ids::StreamId;
 use crate::proxy::process::timers::Key;
 
-/// Whose callback runs.
+/// The context whose callback is running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The machine itself, before there is a root context.
+    /// The VM itself, before it has a root context.
     #[default]
     Vm,
     Root(u32),
@@ -19,7 +19,7 @@ pub(crate) enum Owner {
     },
 }
 
-/// Which functions of the host the guest may call.
+/// Which hostcalls the guest may make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Restriction {
     #[default]
@@ -30,26 +30,26 @@ pub(crate) enum Restriction {
     Allocating,
 }
 
-/// A root context: one configuration of the plugin in this machine.
+/// A root context: one configuration of the plugin in this VM.
 #[derive(Debug, Default)]
 pub(crate) struct Root {
-    /// Streams that began under it and live.
+    /// Number of open streams that began with this configuration.
     pub streams: u32,
     pub phase: RootPhase,
     pub tick_ms: u32,
     pub(super) timer: Option<Key>,
-    /// How the last call of this context failed; stays until the next failure.
+    /// Status of the last failed call of this context.
     pub status: u32,
-    /// Readable while the failed call's callback runs.
+    /// Readable during the callback of the failed call.
     pub status_message: Rc<str>,
 }
 
-/// The end of a root context.
+/// Life cycle of a root context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RootPhase {
     #[default]
     Serving,
-    /// A newer configuration serves; streams of this one go on.
+    /// A newer configuration serves new streams. Streams of this one are still open.
     Draining,
     /// `proxy_on_done` asked to wait for `proxy_done`.
     Finishing,

@@ -1,11 +1,11 @@
-//! The functions of a guest, looked up once per machine.
+//! The functions that a guest exports, looked up once per VM.
 
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use super::state::VmState;
 use crate::proxy::process::counts::Callback;
 
-/// A guest's functions; one that is absent is not called, and counts as "continue".
+/// A guest's functions. A missing callback is skipped and counts as "continue".
 #[derive(Clone)]
 pub(crate) struct Exports {
     pub initialize: Option<TypedFunc<(), ()>>,
@@ -28,7 +28,7 @@ pub(crate) struct Exports {
     pub delete: Option<TypedFunc<u32, ()>>,
 }
 
-/// Context, token, and how many headers, body bytes and trailers there are.
+/// Context, token, and the numbers of headers, body bytes and trailers.
 type CallResponse = (u32, u32, u32, u32, u32);
 
 /// The callbacks of one direction of a stream.
@@ -40,11 +40,11 @@ pub(crate) struct Direction {
 }
 
 impl Exports {
-    /// Looks all functions up.
+    /// Looks up all functions.
     ///
     /// # Errors
     ///
-    /// Envoy's text, for one with other parameters or results.
+    /// If a function has the wrong signature; the message is Envoy's.
     pub fn find(store: &mut Store<VmState>, instance: &Instance) -> Result<Exports, String> {
         let finder = &mut Finder { store, instance };
         Ok(Exports {

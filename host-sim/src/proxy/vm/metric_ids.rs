@@ -1,8 +1,8 @@
-//! The numbers by which a guest names metrics.
+//! Ids by which a guest refers to metrics.
 
 use crate::proxy::process::metrics::MetricKind;
 
-/// The machine's numbers for metrics; two definitions of one name give two.
+/// Ids of one VM. Two definitions of the same name have two ids.
 #[derive(Debug, Default)]
 pub(crate) struct MetricIds {
     places: [Vec<usize>; 3],
@@ -13,7 +13,7 @@ pub(super) const KIND_BITS: u32 = 2;
 const KIND_MASK: u32 = 3;
 
 impl MetricIds {
-    /// A new id for the metric at `place`.
+    /// Returns a new id for the metric at `place`.
     pub fn add(&mut self, kind: MetricKind, place: usize) -> u32 {
         let Some(places) = self.places.get_mut(kind as usize) else {
             return 0;
@@ -23,7 +23,7 @@ impl MetricIds {
         (count << KIND_BITS) | kind as u32
     }
 
-    /// What an id names; the inner absence means an id that was not given out.
+    /// Returns the metric of an id. The inner `None` means that the id was never given out.
     pub fn place(&self, id: u32) -> Option<(MetricKind, Option<usize>)> {
         let kinds = [
             MetricKind::Counter,

@@ -1,4 +1,4 @@
-//! What a virtual machine's store holds beside the guest: contexts, timers, tokens.
+//! Data of a VM's store: contexts, timers, tokens.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::proxy::process::log::LogLevel;
 use crate::proxy::process::timers::Task;
 use crate::proxy::stream::reply::LocalReply;
 
-/// What a machine is started with, apart from its module.
+/// What a VM starts with, apart from its module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VmSetup {
     pub id: VmId,
@@ -32,10 +32,10 @@ pub(crate) struct VmSetup {
     pub fuel_per_callback: Option<u64>,
 }
 
-/// Everything that hostcalls work on.
+/// The state that hostcalls act on.
 pub(crate) struct VmState {
     pub setup: VmSetup,
-    /// The whole process while a callback runs; an empty one otherwise.
+    /// The process while a callback runs, and an empty placeholder otherwise.
     pub process: Box<Process>,
     pub memory: Option<Memory>,
     pub malloc: Option<TypedFunc<u32, u32>>,
@@ -43,14 +43,14 @@ pub(crate) struct VmState {
     pub random: Random,
     pub restriction: Restriction,
     pub failed: bool,
-    /// What the first trap left in the log.
+    /// Log text of the first trap.
     pub failure: Option<String>,
     next_context: u32,
     pub streams: BTreeMap<u32, (StreamId, u32)>,
     pub roots: BTreeMap<u32, Root>,
     current: Owner,
     effective: Option<Owner>,
-    /// The callback's return value counts as "stop": it sent a local reply.
+    /// The callback sent a local reply, so its return value counts as "stop".
     pub stop: bool,
     pub deferred: VecDeque<Deferred>,
     pub metrics: MetricIds,
@@ -61,15 +61,16 @@ pub(crate) struct VmState {
     pub configuration: Option<Rc<[u8]>>,
 }
 
-/// What a hostcall asked for and happens once the callback has returned: a hostcall
-/// never calls into the guest again.
+/// An action that follows the callback in which a hostcall asked for it. A hostcall itself
+/// never calls back into the guest.
 #[derive(Debug)]
 pub(crate) enum Deferred {
     ContinueRequest(StreamId),
     ContinueResponse(StreamId),
     Close(StreamId),
     Reply(StreamId, LocalReply),
-    /// A gRPC call that failed at once: Envoy calls back all the same.
+    /// Report a gRPC call that failed at once. Envoy calls back although the hostcall returned
+    /// an error.
     Refused {
         root: u32,
         token: u32,
@@ -79,7 +80,7 @@ pub(crate) enum Deferred {
     },
 }
 
-/// What arrived on a call, readable while its callback runs.
+/// What arrived on a call, readable during its callback.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     pub http: Option<(HeaderMap, Bytes, HeaderMap)>,
@@ -89,7 +90,7 @@ pub(crate) struct Incoming {
 }
 
 impl VmState {
-    /// The state of a machine that has not started.
+    /// Creates the state of a VM that has not started.
     pub fn new(setup: VmSetup, limits: StoreLimits) -> VmState {
         let thread = setup.id.thread.map_or(0, |worker| worker as u64 + 1);
         VmState {
@@ -117,7 +118,8 @@ impl VmState {
         }
     }
 
-    /// Takes the process over for a callback of `owner`; gives what to restore after it.
+    /// Takes over the process for a callback of `owner`. Returns what [`VmState::leave`]
+    /// restores.
     pub fn enter(&mut self, process: &mut Box<Process>, owner: Owner) -> (Owner, Option<Owner>) {
         std::mem::swap(&mut self.process, process);
         let before = (self.current, self.effective);
@@ -126,18 +128,18 @@ impl VmState {
         before
     }
 
-    /// Gives the process back.
+    /// Gives back the process.
     pub fn leave(&mut self, process: &mut Box<Process>, before: (Owner, Option<Owner>)) {
         (self.current, self.effective) = before;
         std::mem::swap(&mut self.process, process);
     }
 
-    /// The context that hostcalls act on.
+    /// Returns the context that hostcalls act on.
     pub fn subject(&self) -> Owner {
         self.effective.unwrap_or(self.current)
     }
 
-    /// The root context of [`VmState::subject`].
+    /// Returns the root context of [`VmState::subject`].
     pub fn subject_root(&self) -> Option<u32> {
         match self.subject() {
             Owner::Vm => None,
@@ -145,7 +147,7 @@ impl VmState {
         }
     }
 
-    /// The stream of [`VmState::subject`].
+    /// Returns the stream of [`VmState::subject`].
     pub fn subject_stream(&self) -> Option<StreamId> {
         match self.subject() {
             Owner::Stream { stream, .. } => Some(stream),
@@ -153,7 +155,7 @@ impl VmState {
         }
     }
 
-    /// Makes hostcalls act on another context for the rest of the callback.
+    /// Makes hostcalls act on another context until the callback returns.
     pub fn set_effective(&mut self, context: u32) -> Result<(), Status> {
         let owner = match self.streams.get(&context) {
             Some((stream, root)) => Owner::Stream {
@@ -168,14 +170,14 @@ impl VmState {
         Ok(())
     }
 
-    /// The number of a new context.
+    /// Returns the id of a new context.
     pub fn new_context(&mut self) -> u32 {
         let id = self.next_context;
         self.next_context = id.wrapping_add(1).max(1);
         id
     }
 
-    /// Sets a root context's tick; 0 stops it. The time runs from now.
+    /// Sets a root context's tick period and restarts its timer. A period of 0 stops it.
     pub fn set_tick(&mut self, root: u32, period_ms: u32) {
         if let Some(context) = self.roots.get_mut(&root) {
             context.tick_ms = period_ms;
@@ -183,13 +185,13 @@ impl VmState {
         self.arm(root);
     }
 
-    /// Starts a root context's timer anew, if it ticks.
+    /// Restarts a root context's timer, if it ticks.
     fn arm(&mut self, root: u32) {
         let context = self.roots.get_mut(&root);
         arm(context, &mut self.process, self.setup.id, root);
     }
 
-    /// The same outside a callback, where the process is with the host.
+    /// Like [`VmState::arm`], outside a callback, when the host has the process.
     pub fn arm_outside(&mut self, process: &mut Process, root: u32) {
         arm(self.roots.get_mut(&root), process, self.setup.id, root);
     }
@@ -200,7 +202,8 @@ impl VmState {
         key.into_iter().for_each(|key| process.timers.remove(key));
     }
 
-    /// A trap inside a hostcall: the machine has failed, though the guest goes on.
+    /// Records a trap in the allocator, which a hostcall called. The VM has failed although the
+    /// guest continues.
     pub fn fail_inside(&mut self, function: &str, error: &wasmtime::Error) {
         let text = traps::text(function, error);
         self.process
@@ -209,12 +212,12 @@ impl VmState {
         self.failure.get_or_insert(text);
     }
 
-    /// The state of a machine that will never start.
+    /// Creates the state of a VM that never starts.
     pub fn empty() -> VmState {
         VmState::new(VmSetup::default(), StoreLimits::default())
     }
 
-    /// The next token of a kind of call: 4, 8, .. and 5, 9, .. and 6, 10, ..
+    /// Returns the next token of a kind of call: 4, 8, .. or 5, 9, .. or 6, 10, ..
     pub fn next_token(&mut self, kind: CallKind) -> u32 {
         let Some(last) = self.last_tokens.get_mut(kind as usize) else {
             return 0;

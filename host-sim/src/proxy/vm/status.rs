@@ -1,6 +1,6 @@
-//! Statuses of the ABI.
+//! Status codes of the ABI.
 
-/// Statuses of the ABI.
+/// A status other than success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum Status {

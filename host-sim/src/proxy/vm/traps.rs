@@ -1,13 +1,13 @@
-//! What is logged of a trap, in the words of V8, which Envoy runs guests on.
+//! Log messages of traps, in the words of V8, in which Envoy runs guests.
 
 use std::fmt::Write;
 
 use wasmtime::{Error, Trap, WasmBacktrace};
 
-/// What Envoy prints at most.
+/// Envoy's limit.
 const FRAMES_MAX: usize = 20;
 
-/// The lines that Envoy writes.
+/// Returns the lines that Envoy logs.
 pub(crate) fn text(function: &str, error: &Error) -> String {
     let mut text = format!("Function: {function} failed: Uncaught {}", reason(error));
     let frames = error
@@ -40,7 +40,7 @@ fn reason(error: &Error) -> String {
         Trap::IntegerDivisionByZero => "divide by zero",
         Trap::BadConversionToInteger => "float unrepresentable in integer range",
         Trap::StackOverflow => return "RangeError: Maximum call stack size exceeded".into(),
-        // V8 has no such limit: there, the worker would hang.
+        // V8 has no such limit. There the worker would hang.
         Trap::OutOfFuel => return "Error: the callback used up its fuel".into(),
         other => return format!("RuntimeError: {other}"),
     };

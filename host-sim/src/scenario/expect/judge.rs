@@ -125,7 +125,9 @@ impl<'a> Judge<'a> {
                 let to = to.unwrap_or_else(|| world.host.metrics().value(name));
                 Some(to as f64 - from as f64)
             }
-            Subject::Memory(Memory::SharedNames) => Some(world.host.shared_data().names() as f64),
+            Subject::Memory(Memory::SharedNames) => {
+                Some(world.host.shared_data().key_count() as f64)
+            }
             Subject::Memory(Memory::SharedBytes) => Some(world.host.shared_data().bytes() as f64),
             Subject::Memory(Memory::Machine) => Some(world.host.vm_bytes() as f64),
             Subject::Amplification(cluster) => {
