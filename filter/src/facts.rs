@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, OnceCell};
 
-use spillway_core::classify::Response;
 use spillway_core::headers::Headers;
-use spillway_core::hint;
+use spillway_core::outcome::classify::Response;
+use spillway_core::outcome::hint;
 use spillway_core::select::Request;
 
+use crate::host::pairs::Pairs;
 use crate::host::{self, Map};
-use crate::pairs::Pairs;
 
 /// The words by which a host names what a request is routed to.
 ///

@@ -9,7 +9,8 @@ use core::ptr;
 
 use spillway_core::time::{Instant, Span};
 
-use crate::pairs;
+pub mod pairs;
+pub mod records;
 
 /// What a host answered instead of OK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,18 +6,18 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::admin::{self, Clocks};
-use spillway_core::classify::Response;
 use spillway_core::engine::{Admission, Note, Pairs, Step, Ticket};
 use spillway_core::fallback::{Answer, Skip};
+use spillway_core::outcome::classify::Response;
 use spillway_core::retry::Denial;
 use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
-use crate::copies::{self, Share};
-use crate::copy::Copy;
 use crate::facts::{self, LiveRequest, LiveResponse};
-use crate::held::{Side, Stream};
 use crate::host::{self, Buffer, Map, Status};
+use crate::replay::copies::{self, Share};
+use crate::replay::paused::{Side, Stream};
+use crate::replay::request::Copy;
 use crate::root::{Engine, Shared};
 
 /// One request.

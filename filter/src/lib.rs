@@ -13,19 +13,13 @@
     clippy::arithmetic_side_effects
 )]
 
-mod answered;
-mod body;
-mod copies;
-mod copy;
 mod facts;
-mod held;
 mod host;
 mod http;
 mod metrics;
-mod pairs;
+mod replay;
 mod report;
 mod root;
-mod shared;
 mod ticker;
 
 use proxy_wasm::types::LogLevel;

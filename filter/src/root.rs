@@ -7,15 +7,15 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use spillway_core::engine;
 use spillway_core::policy::Config;
-use spillway_core::records::TRIES;
+use spillway_core::shared::records::TRIES;
 use spillway_core::time::Instant;
 
 use crate::facts::Dialect;
-use crate::held::Held;
+use crate::host::records::Store;
 use crate::host::{self, MetricKind};
 use crate::http::Http;
+use crate::replay::paused::Held;
 use crate::report::Reporter;
-use crate::shared::Store;
 
 /// The engine over the host's records.
 pub type Engine = engine::Engine<Store>;

@@ -25,11 +25,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::breaker::{Standing, StateName};
+use crate::circuit::breaker::{Standing, StateName};
 use crate::circuit::{Force, Forced};
 use crate::policy::Mode;
-use crate::records::Past;
 use crate::select::Request;
+use crate::shared::history::Past;
 use crate::time::{Instant, Span};
 
 mod ask;

@@ -1,13 +1,17 @@
 //! What all workers of a proxy agree on about one key: its breaker, its retry budget,
 //! and what an operator has said about it.
 
+pub mod breaker;
+pub mod budget;
+pub mod window;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::breaker::{Breaker, StateName};
-use crate::budget::Account;
+use crate::circuit::breaker::{Breaker, StateName};
+use crate::circuit::budget::Account;
+use crate::codec::{Layout, Reader};
 use crate::policy::{BreakerConfig, BudgetConfig};
-use crate::snapshot::{Layout, Reader};
 use crate::time::Instant;
 
 /// The circuit of one key.

@@ -13,42 +13,41 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::breaker::{Permit, Refusal, StateName, Transition};
 use crate::circuit::Forced;
-use crate::classify::{self, Course, Deadlines, Outcome, Response, Rules, Verdict};
+use crate::circuit::breaker::{Permit, Refusal, StateName, Transition};
 use crate::event::{Counter, Event};
 use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
+use crate::outcome::classify::{self, Course, Deadlines, Outcome, Response, Rules, Verdict};
 use crate::policy::{Admin, Config, Host, Limits, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
-use crate::records::Records;
-use crate::retry;
 use crate::select::{Request, Selector};
+use crate::shared::records::Records;
 use crate::stale::{Bounds, Shelf};
 use crate::time::{Instant, Span};
 
-mod answering;
-mod control;
+mod fallback;
 mod gauges;
-mod keeping;
+mod lifecycle;
 mod needs;
+mod operator;
 mod order;
 mod probing;
-mod retrying;
-mod sharing;
+mod report;
+mod retry;
 mod slots;
-mod telling;
+mod stale;
+mod sync;
 mod ticket;
-mod upkeep;
 mod waiting;
 
-pub use control::Operator;
+pub use operator::Operator;
 pub use ticket::{Admission, Decision, Echo, Note, Order, Pairs, Step, Ticket};
 
 use gauges::Gauges;
 use needs::Needs;
-use sharing::Reach;
+use report::Unnoted;
 use slots::SlotShare;
-use telling::Unnoted;
+use sync::Reach;
 use ticket::{Admitted, NO_POLICY, Plan, Storing};
 use waiting::Waiting;
 
@@ -263,7 +262,7 @@ impl<R: Records> Engine<R> {
             ticket.note_client(request);
         }
         let retry = policy.retry.as_ref();
-        let wish = retry.map(|config| retry::wish(config, request, grpc));
+        let wish = retry.map(|config| crate::retry::wish(config, request, grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
         let refusal = match self.reach(place, fits, now) {
             Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::admin::Action;
-use crate::breaker::{StateName, Transition};
-use crate::classify::Outcome;
+use crate::circuit::breaker::{StateName, Transition};
 use crate::fallback::{Kind, Skip};
+use crate::outcome::classify::Outcome;
 use crate::policy::On;
 use crate::retry::Denial;
 

@@ -9,7 +9,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::breaker::StateName;
+use crate::circuit::breaker::StateName;
+use crate::policy::template::{Values, grpc_message};
 use crate::policy::{FallbackType, On, Policy, Respond};
 use crate::retry::Denial;
 use crate::time::Span;
@@ -17,10 +18,8 @@ use crate::time::Span;
 mod accept;
 mod details;
 mod in_place;
-mod template;
 
 pub use accept::Media;
-pub use template::{Escape, Template, Values};
 
 /// An answer to be sent in place of the upstream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,7 +291,7 @@ const UNAVAILABLE: u8 = 14;
 fn push_grpc(headers: &mut Vec<(String, Vec<u8>)>, status: u8, message: &[u8]) {
     push(headers, "grpc-status", &format!("{status}"));
     if !message.is_empty() {
-        headers.push(("grpc-message".into(), template::grpc_message(message)));
+        headers.push(("grpc-message".into(), grpc_message(message)));
     }
 }
 

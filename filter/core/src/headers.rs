@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::snapshot::{Layout, Reader, write_bytes};
+use crate::codec::{Layout, Reader, write_bytes};
 
 mod map;
 

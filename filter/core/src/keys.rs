@@ -15,8 +15,8 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
 use crate::policy::KeyPart;
-use crate::replica::Replica;
 use crate::select::{self, Request};
+use crate::shared::replica::Replica;
 
 mod list;
 

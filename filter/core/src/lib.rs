@@ -12,9 +12,9 @@
 //!
 //! Start reading at [`engine::Engine`], which ties the rest together:
 //! [`select`] finds the policy of a request, [`keys`] the breaker of its key,
-//! [`breaker`] admits or refuses, [`classify`] judges how it ended, and
+//! [`circuit::breaker`] admits or refuses, [`outcome::classify`] judges how it ended, and
 //! [`fallback`] writes the answer for those who were refused; [`retry`] says what may be
-//! sent again, and [`budget`] how often. [`admin`] shows an
+//! sent again, and [`circuit::budget`] how often. [`admin`] shows an
 //! operator the circuits, and forces them.
 
 #![no_std]
@@ -36,25 +36,20 @@ extern crate alloc;
 extern crate std;
 
 pub mod admin;
-pub mod breaker;
-pub mod budget;
 pub mod circuit;
-pub mod classify;
+pub mod codec;
 pub mod engine;
 pub mod event;
 pub mod fallback;
 pub mod headers;
-pub mod hint;
 pub mod keys;
+pub mod outcome;
 pub mod policy;
 pub mod random;
-pub mod records;
-pub mod replica;
 pub mod retry;
 pub mod select;
-pub mod snapshot;
+pub mod shared;
 pub mod stale;
 #[cfg(test)]
 mod testing;
 pub mod time;
-pub mod window;

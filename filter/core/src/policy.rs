@@ -1,7 +1,7 @@
 //! What the user wrote, checked: types in which a bad policy cannot be expressed.
 //!
 //! [`Config::parse`] is the only way in. It reads the whole file and reports
-//! every error at once ([`error::PolicyError`]); nothing is guessed and nothing is
+//! every error at once ([`parse::error::PolicyError`]); nothing is guessed and nothing is
 //! ignored. `wire` mirrors the JSON field by field and holds every default and
 //! range; this file holds what they become.
 
@@ -9,18 +9,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::classify::Outcome;
+use crate::outcome::classify::Outcome;
 use crate::time::Span;
 
-pub mod error;
 mod fallback;
-mod json;
-mod read;
-pub mod record;
-pub(crate) mod text;
-mod wire;
+pub mod parse;
+pub mod template;
 
-use error::PolicyError;
 pub use fallback::{
     ClusterConfig, Fallback, FallbackType, On, OnSet, Respond, RouteConfig, StaleConfig,
 };
@@ -519,26 +514,6 @@ impl BudgetConfig {
         let count = u64::from(self.min_count);
         let all = Span::from_ns(count).scale(self.interval.as_ns(), self.min_interval.as_ns());
         all.as_ns()
-    }
-}
-
-impl Config {
-    /// Parses and checks a policy file.
-    ///
-    /// # Errors
-    ///
-    /// Every error of the file, in its order; the list is never empty.
-    pub fn parse(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
-        let node = json::parse(json).map_err(|error| alloc::vec![error])?;
-        wire::config(&node)
-    }
-
-    /// The schema of the policy language in pieces: a path and what holds there.
-    /// Several pieces of one path hold together, unless their types differ: then
-    /// either may. See [`record`] for the paths.
-    #[cfg(feature = "schema")]
-    pub fn schema_notes() -> Vec<(String, serde_json::Value)> {
-        wire::schema_notes()
     }
 }
 

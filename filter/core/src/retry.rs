@@ -3,10 +3,10 @@
 //! Three rules keep retries from multiplying an outage: only what may be repeated is,
 //! nobody retries a retry (a chain of three services that each try four times makes 64
 //! requests of one), and what cannot be done in the time that is left is not begun. How
-//! many retries there are at all is the [budget](crate::budget)'s business.
+//! many retries there are at all is the [budget](crate::circuit::budget)'s business.
 
-use crate::classify::{Response, grpc_timeout};
-use crate::hint;
+use crate::outcome::classify::{Response, grpc_timeout};
+use crate::outcome::hint;
 use crate::policy::{BackoffConfig, Condition, RetryConfig};
 use crate::random::Random;
 use crate::select::Request;

@@ -10,21 +10,21 @@
 //! in a [`Shelf`] that all workers share; they are recorded chunk by chunk from what streams
 //! by, which never waits for it.
 
-mod asked;
 mod cache_control;
-mod collection;
 mod index;
-mod kept;
 mod pending;
 mod recent;
+mod recorder;
 mod recording;
-mod shelf;
+mod request;
+mod store;
+mod stored;
 
-pub use asked::{Asked, Outline, Purpose, Resource, Under};
-pub use collection::Collection;
-pub use kept::Kept;
 pub use pending::Handle;
-pub use shelf::{Bounds, SHARDS_MAX, Shelf, Terms, Unkept, clear};
+pub use recorder::Collection;
+pub use request::{Asked, Outline, Purpose, Resource, Under};
+pub use store::{Bounds, SHARDS_MAX, Shelf, Terms, Unkept, clear};
+pub use stored::Kept;
 
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::classify::Response;
 use crate::headers::{self, Map};
+use crate::outcome::classify::Response;
 use crate::policy::{BreakerConfig, Config, Policy};
-use crate::records::{Name, Records, Version};
 use crate::select::Request;
+use crate::shared::records::{Name, Records, Version};
 use crate::time::{Instant, Span};
 
 /// `ms` milliseconds after a clock's origin.

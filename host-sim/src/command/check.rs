@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use spillway_core::policy::Config;
-use spillway_core::policy::error::{PolicyError, Problem};
+use spillway_core::policy::parse::error::{PolicyError, Problem};
 
 use super::{Failure, schema};
 

@@ -10,7 +10,7 @@ use host_sim::command::schema::policy_schema;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use spillway_core::policy::Config;
-use spillway_core::policy::error::{PolicyError, Problem};
+use spillway_core::policy::parse::error::{PolicyError, Problem};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -12,7 +12,7 @@ use core::fmt::Display;
 
 use super::{CircuitView, Circuits, Clocks};
 use crate::keys;
-use crate::records::Past;
+use crate::shared::history::Past;
 use crate::time::Instant;
 
 /// How many circuits an answer shows: more are no list for eyes, and every worker

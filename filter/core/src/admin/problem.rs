@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::Answer;
-use crate::policy::text;
+use crate::policy::parse::text;
 
 /// An answer in place of the one that was wanted; boxed, since it is the rare case
 /// of many results.

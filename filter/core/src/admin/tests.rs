@@ -4,8 +4,8 @@ use alloc::borrow::ToOwned;
 use alloc::vec;
 
 use super::*;
+use crate::circuit::window::Counts;
 use crate::testing::{Asking, at_ms};
-use crate::window::Counts;
 
 mod listing;
 mod page;

@@ -15,7 +15,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::event::{Event, Gauge};
-use crate::records::{Census, Noted, Records, Slot, Totals, history};
+use crate::shared::census::{Census, Noted, Totals};
+use crate::shared::history;
+use crate::shared::records::{Records, Slot};
 use crate::time::{Instant, Span};
 
 use super::Engine;

@@ -1,7 +1,7 @@
 //! What probes find out from responses.
 
-use crate::classify::{self, Outcome, Response, Verdict};
-use crate::records::Records;
+use crate::outcome::classify::{self, Outcome, Response, Verdict};
+use crate::shared::records::Records;
 use crate::time::Instant;
 
 use super::Engine;

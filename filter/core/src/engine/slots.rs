@@ -7,7 +7,7 @@
 //! not among them: it has as many as it names.
 
 use crate::policy::{Authority, Config, KeyPart, Mode, Policy};
-use crate::records::WAYS;
+use crate::shared::records::WAYS;
 
 /// Slots of the proxy for each key that one worker may hold: workers of one proxy serve
 /// different clients.

@@ -9,11 +9,11 @@ use super::*;
 use crate::fallback::{Answer, Kind};
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
-mod control;
 mod fallbacks;
 mod gauges;
 mod ladder;
 mod modes;
+mod operator;
 mod outage;
 mod probes;
 mod retries;

@@ -5,10 +5,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::breaker::{Permit, StateName};
-use crate::budget::Grant;
-use crate::classify::{Course, Verdict};
+use crate::circuit::breaker::{Permit, StateName};
+use crate::circuit::budget::Grant;
 use crate::fallback::{Answer, Skip};
+use crate::outcome::classify::{Course, Verdict};
 use crate::policy::On;
 use crate::retry::Denial;
 use crate::select::Request;

@@ -12,14 +12,14 @@
 
 use alloc::vec::Vec;
 
-use crate::breaker::Permit;
+use crate::circuit::breaker::Permit;
 use crate::event::Counter;
 use crate::policy::{Policy, SlowUntil};
-use crate::records::Records;
+use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
 use super::Engine;
-use super::sharing::Shared;
+use super::sync::Shared;
 use super::ticket::Ticket;
 
 /// Most entries, in total: some 3 MB. Requests beyond that are counted when they end.

@@ -1,7 +1,7 @@
 //! Which of several bodies a caller would rather have (RFC 9110, 12.5.1).
 
-use super::Template;
 use crate::headers::list;
+use crate::policy::template::Template;
 
 /// Forms in which an answer can be written, the first of which is for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub(super) fn choose<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fallback::Escape;
+    use crate::policy::template::Escape;
 
     #[test]
     fn the_form_that_is_wanted_most_is_chosen() {

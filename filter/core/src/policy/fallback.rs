@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{JudgeAt, Mode, Policy};
-use crate::fallback::{Media, Template};
+use crate::fallback::Media;
+use crate::policy::template::Template;
 use crate::time::Span;
 
 /// One entry of `fallback`: an answer, and what it is for.

@@ -1,6 +1,6 @@
 //! `cache-control` (RFC 9111, 5.2), as far as it matters for keeping answers.
 
-use crate::hint;
+use crate::outcome::hint;
 
 /// What a message's `cache-control` says.
 ///

@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::shelf::slot_name;
-use crate::records::{Name, Records, Version};
-use crate::snapshot::{self, Layout, Reader, write_text};
+use super::store::slot_name;
+use crate::codec::{self, Layout, Reader, write_text};
+use crate::shared::records::{Name, Records, Version};
 use crate::time::Instant;
 
 /// Slots of a shard: with the usual response of some kilobytes its bytes are used up first.
@@ -65,7 +65,7 @@ impl Index {
             return false;
         };
         let skip = || {
-            let mut from = Reader::new(record.get(snapshot::HEAD_BYTES..)?);
+            let mut from = Reader::new(record.get(codec::HEAD_BYTES..)?);
             for _ in 0..u8::read(&mut from)? {
                 from.text()?;
             }
@@ -76,7 +76,7 @@ impl Index {
     }
 
     fn parse(record: &[u8]) -> Option<Index> {
-        let mut from = snapshot::open(snapshot::Kind::Shard, record)?;
+        let mut from = codec::open(codec::Kind::Shard, record)?;
         let mut index = Index::default();
         for _ in 0..u8::read(&mut from)? {
             index.vary.push(from.text()?.into());
@@ -94,7 +94,7 @@ impl Index {
         version: Option<Version>,
         buffer: &mut Vec<u8>,
     ) -> bool {
-        snapshot::seal(snapshot::Kind::Shard, buffer, |out| {
+        codec::seal(codec::Kind::Shard, buffer, |out| {
             u8::try_from(self.vary.len()).unwrap_or(0).write(out);
             self.vary.iter().for_each(|names| write_text(names, out));
             self.items.iter().for_each(|item| item.write(out));

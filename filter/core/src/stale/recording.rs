@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Collection, Unkept};
-use crate::snapshot::{self, CHECKSUM_BYTES, Layout};
+use crate::codec::{self, CHECKSUM_BYTES, Layout};
 
 /// A response up to here. Its record is built in place, so that storing it takes no second
 /// copy of the body.
@@ -100,7 +100,7 @@ impl Recording {
         self.record
             .get_mut(self.length_at..body_at)?
             .copy_from_slice(&length);
-        snapshot::finish(&mut self.record);
+        codec::finish(&mut self.record);
         Some(self.record)
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::recording::Recording;
 use super::*;
-use crate::breaker::StateName;
+use crate::circuit::breaker::StateName;
 use crate::fallback::{Answer, Occasion};
 use crate::headers::Headers;
 use crate::policy::{On, StaleConfig};
@@ -14,8 +14,8 @@ use crate::select::Request;
 use crate::testing::{Asking, at_ms};
 use crate::time::{Instant, Span};
 
-mod asked;
 mod refresh;
+mod request;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const UNIX_SECS: u64 = 784_111_777;

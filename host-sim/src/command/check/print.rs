@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use spillway_core::policy::error::{PolicyError, Problem};
+use spillway_core::policy::parse::error::{PolicyError, Problem};
 
 use super::{Finding, Found, Report, Severity};
 

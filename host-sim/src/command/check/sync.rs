@@ -3,9 +3,9 @@
 //! One interval holds for the whole file, so each lint looks at the policy with the
 //! shortest time: an interval that suits that one suits all.
 
+use spillway_core::circuit::window::BUCKETS;
 use spillway_core::policy::WindowShape;
 use spillway_core::time::Span;
-use spillway_core::window::BUCKETS;
 
 use super::Finding;
 use super::view::{FileView, PolicyView, show_span};

@@ -6,7 +6,7 @@
 use std::mem;
 
 use serde_json::{Map, Value, json};
-use spillway_core::policy::record::{ALLOWED, REQUIRED};
+use spillway_core::policy::parse::record::{ALLOWED, REQUIRED};
 
 /// What may stand at one place.
 #[derive(Default)]

@@ -83,7 +83,11 @@ impl Runner {
                 continue;
             }
             let said = act::run(&words);
-            log::info!("witness {row} {} {} -> {said}", phase.word(), words.join(" "));
+            log::info!(
+                "witness {row} {} {} -> {said}",
+                phase.word(),
+                words.join(" ")
+            );
         }
     }
 }

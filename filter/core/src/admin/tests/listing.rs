@@ -1,7 +1,7 @@
 //! The circuits as JSON.
 
 use super::*;
-use crate::breaker::{Transition, Why};
+use crate::circuit::breaker::{Transition, Why};
 
 const COUNTS: Counts = Counts {
     requests: 20,

@@ -6,7 +6,7 @@ use super::workers::{FIVE_IN_A_ROW, Workers, by_tenant, json};
 use super::*;
 use crate::admin::{Action, Circuits};
 use crate::event::Gauge;
-use crate::records::Slot;
+use crate::shared::records::Slot;
 
 /// A host's gauges, by policy.
 #[derive(Default)]

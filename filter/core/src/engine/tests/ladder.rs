@@ -164,8 +164,8 @@ fn another_cluster_is_asked_only_with_the_whole_request() {
 fn a_failed_request_that_is_not_complete_or_not_copied_asks_nobody() {
     let spoil: [fn(&mut Ticket); 4] = [
         |_| {},
-        |ticket| ticket.spoil(retry::Denial::RequestBody),
-        |ticket| ticket.spoil(retry::Denial::RequestShape),
+        |ticket| ticket.spoil(crate::retry::Denial::RequestBody),
+        |ticket| ticket.spoil(crate::retry::Denial::RequestShape),
         |ticket| ticket.course.request_complete = false,
     ];
     let expected = [

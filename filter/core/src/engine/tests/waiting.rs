@@ -3,7 +3,7 @@
 use super::workers::Workers;
 use super::*;
 use crate::admin::Circuits;
-use crate::window::Counts;
+use crate::circuit::window::Counts;
 
 const SLOW: &str = r#"{"minimum_requests": 20, "slow_threshold": "300ms",
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0}, "half_open": {"permits": 1, "lease": "10s"}}"#;

@@ -89,7 +89,7 @@ impl Workers {
 
     /// The policies that the directory lists.
     pub(super) fn names_in_directory(&self) -> Vec<String> {
-        let (directory, _) = crate::records::Directory::read(&mut self.memory.clone());
+        let (directory, _) = crate::shared::directory::Directory::read(&mut self.memory.clone());
         let policies = directory.expect("a directory").policies.into_iter();
         policies.map(|entry| entry.name.into_string()).collect()
     }

@@ -1,8 +1,9 @@
 //! What each field becomes.
 
 use super::*;
-use crate::classify::Outcome;
-use crate::fallback::{Media, Template};
+use crate::fallback::Media;
+use crate::outcome::classify::Outcome;
+use crate::policy::template::Template;
 
 /// Every default, as the table of fields in the documentation has it.
 fn defaults() -> Policy {
@@ -144,7 +145,7 @@ fn the_full_example_is_read_field_by_field() {
         .expect("the example");
     let mut parsed = Config::parse(&json).expect("a good file");
     let mut expected = defaults();
-    let text = |text: &str| Template::new(text, crate::fallback::Escape::Header);
+    let text = |text: &str| Template::new(text, crate::policy::template::Escape::Header);
     expected.name = "checkout".into();
     expected.matcher = Match {
         clusters: alloc::vec!["outbound|8080||checkout.shop.svc.cluster.local".into()],
@@ -207,7 +208,7 @@ fn the_full_example_is_read_field_by_field() {
                 headers: alloc::vec![("content-type".into(), text("application/json"))],
                 body: Template::new(
                     r#"{"items":[],"degraded":true}"#,
-                    crate::fallback::Escape::Json
+                    crate::policy::template::Escape::Json
                 ),
                 variants: alloc::vec![],
                 grpc_status: 14,

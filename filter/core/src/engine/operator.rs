@@ -1,0 +1,276 @@
+//! The operator's hands on the circuits of all workers.
+//!
+//! What is shown and moved are the shared records; the workers see it when they next
+//! look at them, which is within the interval. A policy need not be one of this engine's
+//! configuration: operators have a listener of their own.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::admin::{Action, Busy, CircuitView, Circuits, Listing};
+use crate::circuit::breaker::{StateName, Transition};
+use crate::circuit::{Circuit, Force};
+use crate::event::Event;
+use crate::keys;
+use crate::shared::census::Census;
+use crate::shared::directory::{Directory, Entry};
+use crate::shared::history;
+use crate::shared::history::Past;
+use crate::shared::records::{self, Name, Outline, Records, Slot, TRIES, Taken, write_slot};
+use crate::time::Instant;
+
+use super::Engine;
+
+/// An operator, at one moment.
+pub struct Operator<'a, R> {
+    engine: &'a mut Engine<R>,
+    now: Instant,
+    /// The policies that there are, once they were asked for.
+    directory: Option<Directory>,
+}
+
+impl<R: Records> Engine<R> {
+    /// What the paths of operators begin with, where they may come.
+    pub fn admin_prefix(&self) -> Option<&str> {
+        self.admin.as_ref().map(|admin| &*admin.path_prefix)
+    }
+
+    /// An operator who comes now.
+    pub fn operator(&mut self, now: Instant) -> Operator<'_, R> {
+        Operator {
+            engine: self,
+            now,
+            directory: None,
+        }
+    }
+}
+
+impl<R: Records> Circuits for Operator<'_, R> {
+    fn policies(&mut self) -> Vec<Box<str>> {
+        let entries = self.directory().policies.iter();
+        entries.map(|entry| entry.name.clone()).collect()
+    }
+
+    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing {
+        let entries: Vec<Entry> = policies
+            .iter()
+            .filter_map(|name| self.entry(name))
+            .collect();
+        let (first, left_out) = self.not_closed(&entries, most);
+        let mut listing = Listing {
+            more: left_out,
+            ..Listing::default()
+        };
+        let mut room = most.saturating_sub(first.len());
+        let mut first = first.into_iter().peekable();
+        for (index, entry) in entries.iter().enumerate() {
+            // The others fill the room that is left, each in its place.
+            let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+            for place in census.taken() {
+                let here = (index, place);
+                while let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) < here) {
+                    listing.circuits.push(view);
+                }
+                if let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) == here) {
+                    listing.circuits.push(view);
+                } else if room == 0 {
+                    listing.more = true;
+                    break;
+                } else if let Some(view) = self.view(entry, place) {
+                    room = room.saturating_sub(1);
+                    listing.circuits.push(view);
+                }
+            }
+        }
+        listing.circuits.extend(first.map(|(.., view)| view));
+        listing
+    }
+
+    fn transitions(&mut self) -> Vec<Past> {
+        history::read(&mut self.engine.records)
+    }
+
+    fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
+        let Some(entry) = self.entry(policy) else {
+            return Ok(0);
+        };
+        let places: Vec<u32> = match id {
+            Some(hash) => records::places(hash, entry.capacity).collect(),
+            None => {
+                let records = &mut self.engine.records;
+                let census = Census::read(records, &entry.name, entry.capacity);
+                census.taken().collect()
+            }
+        };
+        let index = self.engine.index_of(&entry.name);
+        let (mut held, mut past, mut busy) = (Vec::new(), Vec::new(), false);
+        for place in places {
+            match self.apply(&entry, place, id, action) {
+                Ok(None) => continue,
+                Ok(Some((taken, transitions))) => {
+                    let key = keys::decode(&taken.key);
+                    self.engine.events.push_back(Event::Operator {
+                        policy: index,
+                        key,
+                        action,
+                    });
+                    let told = self.engine.tell(index, &taken.key, &transitions, self.now);
+                    past.extend(told);
+                    held.push((place, Outline::of(&taken.circuit, entry.recovery, self.now)));
+                }
+                Err(Busy) => busy = true,
+            }
+            if busy || id.is_some() {
+                break;
+            }
+        }
+        // One note for all of them: the census is as long as the policy has slots.
+        let reached = held.len();
+        let slots = entry.slots();
+        self.engine.note_in_census(index, slots, held, self.now);
+        self.engine.remember(&past);
+        if busy { Err(Busy) } else { Ok(reached) }
+    }
+}
+
+/// A circuit to be listed: the place of its policy, its slot, and how it stands.
+type Listed = (usize, u32, CircuitView);
+
+impl<R: Records> Operator<'_, R> {
+    fn directory(&mut self) -> &Directory {
+        if self.directory.is_none() {
+            self.directory = Some(self.read_directory());
+        }
+        self.directory.get_or_insert_default()
+    }
+
+    /// The policies that there are. A listener that has been there before all others has
+    /// not seen the seed yet.
+    fn read_directory(&mut self) -> Directory {
+        let (found, version) = Directory::read(&mut self.engine.records);
+        let Some(directory) = found else {
+            if version.is_some() {
+                self.engine.enter_directory(self.now);
+            }
+            return Directory::default();
+        };
+        self.engine.hash_by(directory.seed);
+        directory
+    }
+
+    fn entry(&mut self, policy: &str) -> Option<Entry> {
+        self.directory().find(policy).cloned()
+    }
+
+    /// At most so many circuits of all these policies that are not closed, in order, and
+    /// whether there may be more. What the census has as one of them may be closed by now,
+    /// when a force has ended: the census hears of it, or such circuits would hide others.
+    fn not_closed(&mut self, entries: &[Entry], most: usize) -> (Vec<Listed>, bool) {
+        let (mut listed, mut reads) = (Vec::new(), most.saturating_mul(2));
+        for (index, entry) in entries.iter().enumerate() {
+            let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+            let mut closed = Vec::new();
+            for place in census.taken().filter(|place| census.is_notable(*place)) {
+                if listed.len() >= most || reads == 0 {
+                    self.note_closed(entry, closed);
+                    return (listed, true);
+                }
+                reads = reads.saturating_sub(1);
+                match self.view(entry, place) {
+                    Some(view) if view.state() != StateName::Closed => {
+                        listed.push((index, place, view));
+                    }
+                    _ => closed.push(place),
+                }
+            }
+            self.note_closed(entry, closed);
+        }
+        (listed, false)
+    }
+
+    fn note_closed(&mut self, entry: &Entry, places: Vec<u32>) {
+        if places.is_empty() {
+            return;
+        }
+        let mut held = Vec::new();
+        for place in places {
+            let slot = Slot::read(&mut self.engine.records, &entry.name, place);
+            held.push((place, slot.outline(entry.recovery, self.now)));
+        }
+        let index = self.engine.index_of(&entry.name);
+        let slots = entry.slots();
+        self.engine.note_in_census(index, slots, held, self.now);
+    }
+
+    fn read(&mut self, policy: &str, place: u32) -> Option<Box<Taken>> {
+        match Slot::read(&mut self.engine.records, policy, place) {
+            Slot::Taken(taken) => Some(taken),
+            Slot::Vacant(_) | Slot::Damaged(_) => None,
+        }
+    }
+
+    fn view(&mut self, entry: &Entry, place: u32) -> Option<CircuitView> {
+        let taken = self.read(&entry.name, place)?;
+        Some(view(entry, self.engine.hash_seed, &taken, self.now))
+    }
+
+    /// Does `action` to the circuit in a slot, if there is one, of this id: the circuit as it
+    /// is then, and the transitions that it made.
+    fn apply(
+        &mut self,
+        entry: &Entry,
+        place: u32,
+        id: Option<u64>,
+        action: Action,
+    ) -> Result<Option<Moved>, Busy> {
+        for _ in 0..TRIES {
+            let Some(mut taken) = self.read(&entry.name, place) else {
+                return Ok(None);
+            };
+            let hash = keys::hash(self.engine.hash_seed, &taken.key);
+            if id.is_some_and(|id| id != hash) {
+                return Ok(None);
+            }
+            let mut transitions = Vec::new();
+            act(&mut taken.circuit, action, self.now, &mut transitions);
+            let engine = &mut *self.engine;
+            write_slot(Some((&taken.key, &taken.circuit)), &mut engine.buffer);
+            let name = Name::Slot(&entry.name, place);
+            let version = Some(taken.version);
+            if engine.records.write(name, &engine.buffer, version) {
+                return Ok(Some((taken, transitions)));
+            }
+        }
+        Err(Busy)
+    }
+}
+
+/// A circuit that an operator has moved, and the transitions that this made.
+type Moved = (Box<Taken>, Vec<Transition>);
+
+fn act(circuit: &mut Circuit, action: Action, now: Instant, transitions: &mut Vec<Transition>) {
+    circuit.set_force(match action {
+        Action::Force(to, span) => Some(Force {
+            to,
+            until: now.after(span),
+        }),
+        Action::Reset | Action::Automatic => None,
+    });
+    if action == Action::Reset {
+        circuit.breaker.reset(now, transitions);
+    }
+    circuit.used_at = now;
+}
+
+fn view(entry: &Entry, seed: u64, taken: &Taken, now: Instant) -> CircuitView {
+    let account = taken.circuit.account.clone();
+    CircuitView {
+        policy: entry.name.clone(),
+        id: keys::hash(seed, &taken.key),
+        key: keys::decode(&taken.key),
+        mode: entry.mode,
+        automatic: taken.circuit.breaker.standing(entry.recovery, now),
+        force: taken.circuit.force(now),
+        retry_budget: account.map(|mut account| account.balance(now)),
+    }
+}

@@ -1,0 +1,220 @@
+//! `fallback`: the answers to try, in order.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+use serde_json::{Value, json};
+
+use super::respond::respond;
+use crate::policy::parse::read::{self, Object, Place};
+use crate::policy::parse::text;
+use crate::policy::{
+    ClusterConfig, Fallback, FallbackType, On, OnSet, RouteConfig, StaleConfig, lower,
+};
+use crate::time::Span;
+
+/// An answer that is older than a day is another day's.
+const MAX_AGES: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
+const MAX_AGE: Span = Span::from_secs(600);
+
+/// Who asks another cluster has waited already.
+const TIMEOUTS: RangeInclusive<Span> = Span::from_ms(1)..=Span::from_secs(3_600);
+const TIMEOUT: Span = Span::from_ms(1_000);
+
+/// Kinds of fallback, in the words of policies.
+const TYPES: [(&str, Type); 4] = [
+    ("respond", Type::Respond),
+    ("stale", Type::Stale),
+    ("cluster", Type::Cluster),
+    ("route", Type::Route),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Type {
+    Respond,
+    Stale,
+    Cluster,
+    Route,
+}
+
+/// What each kind has besides `type`, `on` and `description`, and what it must have.
+const FIELDS: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "respond",
+        &[
+            "status",
+            "headers",
+            "variants",
+            "body",
+            "json",
+            "grpc_status",
+            "grpc_message",
+        ],
+        &[],
+    ),
+    ("stale", &["max_age", "shared"], &[]),
+    ("cluster", &["cluster", "path", "timeout"], &["cluster"]),
+    ("route", &["header"], &["header"]),
+];
+
+/// One body or none, and to each kind its own fields.
+fn rules() -> Value {
+    let of_type =
+        |name: &str| json!({"required": ["type"], "properties": {"type": {"const": name}}});
+    let mut rules: Vec<Value> = FIELDS
+        .iter()
+        .map(|(name, fields, required)| {
+            let names: Vec<&str> = fields
+                .iter()
+                .copied()
+                .chain(["type", "on", "description"])
+                .collect();
+            json!({
+                "if": of_type(name),
+                "then": {"propertyNames": {"enum": names}, "required": required},
+            })
+        })
+        .collect();
+    rules.push(json!({
+        "if": of_type("route"),
+        "then": {"properties": {"on": {"items": {"const": "open"}}}},
+    }));
+    rules.push(json!({
+        "if": {"required": ["status"], "properties": {"status": {"enum": [204, 205, 304]}}},
+        "then": {"properties": {"body": {"maxLength": 0}, "json": false, "variants": false}},
+    }));
+    let pairs = [["body", "json"], ["body", "variants"], ["json", "variants"]];
+    let twice = pairs.map(|pair| json!({"required": pair}));
+    json!({"allOf": rules, "not": {"anyOf": twice}})
+}
+
+/// Reads one entry.
+pub(super) fn fallback(item: Place<'_>) -> Option<Fallback> {
+    item.schema(rules);
+    item.object(entry)
+}
+
+fn entry(o: &mut Object<'_>) -> Option<Fallback> {
+    let type_place = o.at("type");
+    if type_place.is_absent() {
+        type_place.missing();
+    }
+    let Some(kind) = type_place.choice(&TYPES) else {
+        o.ignore_rest();
+        return None;
+    };
+    let on_place = o.at("on");
+    let on = on_set(&on_place);
+    // The language has the fields of all kinds.
+    let is = |this: Type| kind == this || type_place.is_recording();
+    let mut from = None;
+    if is(Type::Route) {
+        if on.wants_response() && !type_place.is_recording() {
+            on_place.conflict(
+                "has more than open, and a request can be sent elsewhere only before it was sent",
+            );
+        }
+        from = route(o).map(FallbackType::Route);
+    }
+    if is(Type::Cluster) {
+        from = cluster(o).map(FallbackType::Cluster);
+    }
+    if is(Type::Stale) {
+        from = Some(FallbackType::Stale(stale(o)));
+    }
+    if is(Type::Respond) {
+        from = Some(FallbackType::Respond(respond(o)));
+    }
+    Some(Fallback { on, from: from? })
+}
+
+fn stale(o: &mut Object<'_>) -> StaleConfig {
+    let shared = o.at("shared");
+    shared.schema(|| json!({"default": false}));
+    StaleConfig {
+        max_age: o.at("max_age").duration(false, MAX_AGES, MAX_AGE),
+        shared: shared.boolean(false),
+    }
+}
+
+fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
+    let (cluster, path) = (o.at("cluster"), o.at("path"));
+    let timeout = o.at("timeout").duration(false, TIMEOUTS, TIMEOUT);
+    needed(&cluster);
+    path.schema(|| json!({"pattern": text::REQUEST_PATH_PATTERN}));
+    let allowed = "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
+    let path = path.text(allowed, |text| {
+        text::is_request_path(text).then(|| Box::from(text))
+    });
+    Some(ClusterConfig {
+        cluster: read::name(&cluster)?,
+        path,
+        timeout,
+    })
+}
+
+fn route(o: &mut Object<'_>) -> Option<RouteConfig> {
+    let header = o.at("header");
+    needed(&header);
+    if header.is_passed_over() {
+        return None;
+    }
+    header.object(|o| {
+        let name = header_that_routes(&o.at("name"));
+        let value = o.at("value");
+        if value.is_absent() {
+            value.missing();
+        }
+        value.schema(|| json!({"pattern": text::VISIBLE_PATTERN}));
+        let value = value.text("a text of 1 or more visible ASCII characters", |text| {
+            text::is_visible(text).then(|| Box::from(text))
+        });
+        Some(RouteConfig {
+            name: name?,
+            value: value?,
+        })
+    })
+}
+
+/// Headers that are not the filter's to set: they frame the message, or others go by them.
+const OTHERS_HEADERS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn header_that_routes(place: &Place<'_>) -> Option<Box<str>> {
+    place.schema(|| json!({"not": {"enum": OTHERS_HEADERS}}));
+    if place.is_absent() {
+        place.missing();
+    }
+    place.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
+    place.text("the name of a header of your own", |text| {
+        let name = lower(text);
+        (text::is_token(text) && !OTHERS_HEADERS.contains(&&*name)).then_some(name)
+    })
+}
+
+/// A field that this kind of entry has to have; [`rules`] say so for the schema.
+fn needed(place: &Place<'_>) {
+    if place.is_passed_over() {
+        place.missing();
+    }
+}
+
+fn on_set(place: &Place<'_>) -> OnSet {
+    let choices = [
+        ("open", On::Open),
+        ("failure", On::Failure),
+        ("timeout", On::Timeout),
+    ];
+    place.schema(|| json!({"default": ["open"]}));
+    match place.list(|item| item.choice(&choices)) {
+        Some(list) => list.into_iter().fold(OnSet::default(), OnSet::with),
+        None => OnSet::default().with(On::Open),
+    }
+}
