@@ -6,7 +6,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::admin::{self, Clocks};
-use spillway_core::engine::{Admission, Note, Pairs, Step, Ticket};
+use spillway_core::engine::{Admission, DecisionNote, Pairs, Step, Ticket};
 use spillway_core::fallback::{Answer, Skip};
 use spillway_core::outcome::classify::Response;
 use spillway_core::retry::Denial;
@@ -16,14 +16,14 @@ use spillway_core::time::Instant;
 use crate::facts::{self, LiveRequest, LiveResponse};
 use crate::host::{self, Buffer, Map, Status};
 use crate::replay::copies::{self, Share};
-use crate::replay::paused::{Side, Stream};
-use crate::replay::request::Copy;
-use crate::root::{Engine, Shared};
+use crate::replay::paused::{Paused, Side};
+use crate::replay::request::SavedRequest;
+use crate::root::{Engine, Runtime};
 
 /// One request.
 pub struct Http {
     id: u32,
-    shared: Option<Rc<Shared>>,
+    shared: Option<Rc<Runtime>>,
     /// There from admission to settlement, but while the stream is among those held back.
     ticket: Option<Box<Ticket>>,
     /// Whether a copy of the request was made, since it may yet be sent once more.
@@ -39,7 +39,7 @@ pub struct Http {
 
 impl Http {
     /// A request under the configuration of now.
-    pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Http {
+    pub fn new(id: u32, shared: Option<Rc<Runtime>>) -> Http {
         Http {
             id,
             shared,
@@ -85,7 +85,7 @@ impl Http {
     #[cold]
     fn rejected(
         &mut self,
-        shared: &Rc<Shared>,
+        shared: &Rc<Runtime>,
         mut engine: RefMut<'_, Engine>,
         request: &LiveRequest<'_>,
         (mut ticket, mut step): (Box<Ticket>, Step),
@@ -98,7 +98,7 @@ impl Http {
                     drop(engine);
                     let is_head = copy.is_head();
                     let stream =
-                        Stream::new(shared.clone(), ticket, copy, Side::Request { is_head });
+                        Paused::new(shared.clone(), ticket, copy, Side::Request { is_head });
                     self.held = true;
                     return shared.held.hold(self.id, stream, step, now);
                 }
@@ -318,7 +318,7 @@ impl HttpContext for Http {
                     return Action::Continue;
                 };
                 let side = Side::Response { bodiless };
-                let stream = Stream::new(shared.clone(), ticket, copy, side);
+                let stream = Paused::new(shared.clone(), ticket, copy, side);
                 self.held = true;
                 return shared.held.hold(self.id, stream, step, now);
             }
@@ -407,7 +407,7 @@ impl Drop for Http {
 /// Answers an operator, where this configuration has a place for them and the request
 /// came there.
 fn administer(
-    shared: &Shared,
+    shared: &Runtime,
     engine: &mut Engine,
     request: &LiveRequest<'_>,
     now: Instant,
@@ -434,9 +434,9 @@ fn administer(
 }
 
 /// A copy of a request, to be sent once more.
-fn copied(request: &LiveRequest<'_>, engine: &Engine) -> Result<Box<Copy>, Denial> {
+fn copied(request: &LiveRequest<'_>, engine: &Engine) -> Result<Box<SavedRequest>, Denial> {
     let cluster = request.cluster().unwrap_or_default();
-    Copy::new(cluster, request.pairs(), engine.copies_bytes()).map(Box::new)
+    SavedRequest::new(cluster, request.pairs(), engine.copies_bytes()).map(Box::new)
 }
 
 /// What copies may take under this configuration.
@@ -482,7 +482,7 @@ fn instruct(engine: &Engine, ticket: &Ticket) {
 }
 
 /// Leaves the decision where access logs find it.
-pub fn publish(engine: &Engine, note: Option<Note>) {
+pub fn publish(engine: &Engine, note: Option<DecisionNote>) {
     if let Some(note) = note {
         let text = format!(
             "policy={} state={} decision={}",
@@ -505,7 +505,7 @@ fn action(paused: bool) -> Action {
 
 /// Answers in place of the upstream. Should the host refuse, the request goes on, and
 /// this is false.
-pub fn send(shared: &Shared, answer: &Answer) -> bool {
+pub fn send(shared: &Runtime, answer: &Answer) -> bool {
     let sent = host::send_local_response(
         answer.status,
         answer.details,
@@ -520,7 +520,7 @@ pub fn send(shared: &Shared, answer: &Answer) -> bool {
 /// them if it `ends` there. Returns the body that the response is to have, if the answer is
 /// written over it: it waits for that within the total of all copies.
 fn replace(
-    shared: &Shared,
+    shared: &Runtime,
     answer: Answer,
     (ends, is_head): (bool, bool),
     total: u32,
@@ -540,7 +540,7 @@ fn replace(
 }
 
 /// Whether the host took an answer; that it did not is counted.
-pub fn is_taken(shared: &Shared, sent: Result<(), Status>) -> bool {
+pub fn is_taken(shared: &Runtime, sent: Result<(), Status>) -> bool {
     if sent.is_err() {
         shared
             .reporter

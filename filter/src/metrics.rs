@@ -24,7 +24,7 @@ pub enum Metric {
     Gauge(usize, Gauge),
     /// Requests that passed because something here went wrong.
     InternalErrors,
-    /// Shared records that were none.
+    /// Number of unreadable shared records discarded.
     RecordsDiscarded,
 }
 

@@ -11,18 +11,18 @@ use spillway_core::shared::records::TRIES;
 use spillway_core::time::Instant;
 
 use crate::facts::Dialect;
-use crate::host::records::Store;
+use crate::host::records::SharedRecords;
 use crate::host::{self, MetricKind};
 use crate::http::Http;
-use crate::replay::paused::Held;
+use crate::replay::paused::PausedStreams;
 use crate::report::Reporter;
 
 /// The engine over the host's records.
-pub type Engine = engine::Engine<Store>;
+pub type Engine = engine::Engine<SharedRecords>;
 
 /// What one configuration has in common: requests that began under it end under
 /// it, even if another has taken over by then.
-pub struct Shared {
+pub struct Runtime {
     engine: RefCell<Engine>,
     clock: Clock,
     /// Whether the host says how streams end. Some never do, and none says so before
@@ -33,7 +33,7 @@ pub struct Shared {
     /// Where events go.
     pub reporter: Reporter,
     /// Streams that are held back, under whichever configuration.
-    pub held: Rc<Held>,
+    pub held: Rc<PausedStreams>,
 }
 
 /// The clock that the host has.
@@ -49,10 +49,10 @@ enum Clock {
 /// The root context.
 #[derive(Default)]
 pub struct Root {
-    shared: Option<Rc<Shared>>,
+    shared: Option<Rc<Runtime>>,
     /// Earlier configurations, as long as requests that began under them go on.
-    earlier: Vec<Weak<Shared>>,
-    held: Rc<Held>,
+    earlier: Vec<Weak<Runtime>>,
+    held: Rc<PausedStreams>,
 }
 
 impl Context for Root {
@@ -73,7 +73,7 @@ impl RootContext for Root {
         match Config::parse(&json) {
             Ok(config) => {
                 let held = self.held.clone();
-                let shared = Rc::new(Shared::new(config, held));
+                let shared = Rc::new(Runtime::new(config, held));
                 // Circuits that have outlived another VM or configuration need a look.
                 if let (Some(mut engine), Some(now)) = (shared.engine(), shared.now()) {
                     shared.follow_up(&mut engine, now);
@@ -117,9 +117,9 @@ impl RootContext for Root {
     }
 }
 
-impl Shared {
+impl Runtime {
     /// Probes what the host can do, once, and says so.
-    fn new(config: Config, held: Rc<Held>) -> Shared {
+    fn new(config: Config, held: Rc<PausedStreams>) -> Runtime {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
         } else if host::wall_time().is_ok() {
@@ -131,7 +131,7 @@ impl Shared {
             host::define_metric(MetricKind::Counter, "spillway.internal_errors_total").is_ok();
         let properties = host::property("plugin_root_id").is_ok();
         let plugin = host::property("plugin_name").unwrap_or_default();
-        let records = Store::new(&String::from_utf8_lossy(&plugin));
+        let records = SharedRecords::new(&String::from_utf8_lossy(&plugin));
         log::info!(
             "spillway: {} policies; the host has clock: {clock:?}, metrics: {metrics}, \
              properties: {properties}, shared data: {}",
@@ -145,7 +145,7 @@ impl Shared {
         let reporter = Reporter::default();
         let mut engine = Engine::new(config, seed, records, now);
         reporter.report(&mut engine);
-        Shared {
+        Runtime {
             engine: RefCell::new(engine),
             clock,
             host_logs: Cell::new(false),
@@ -202,7 +202,7 @@ impl Clock {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Runtime {
     fn drop(&mut self) {
         let engine = self.engine.get_mut();
         let now = self.clock.now().unwrap_or_default();

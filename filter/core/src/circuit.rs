@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::circuit::breaker::{Breaker, StateName};
 use crate::circuit::budget::Account;
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 use crate::policy::{BreakerConfig, BudgetConfig};
 use crate::time::Instant;
 
@@ -143,7 +143,7 @@ impl Circuit {
 const FORCED_OPEN: u8 = 1;
 const FORCED_CLOSED: u8 = 2;
 
-impl Layout for Force {
+impl Encode for Force {
     fn write(&self, out: &mut Vec<u8>) {
         match self.to {
             Forced::Open => FORCED_OPEN.write(out),
@@ -163,7 +163,7 @@ impl Layout for Force {
     }
 }
 
-impl Layout for Circuit {
+impl Encode for Circuit {
     fn write(&self, out: &mut Vec<u8>) {
         self.used_at.write(out);
         self.loaded_at.write(out);

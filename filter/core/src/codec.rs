@@ -47,7 +47,7 @@ pub enum Kind {
 }
 
 /// A value with a fixed place for everything in it.
-pub trait Layout: Sized {
+pub trait Encode: Sized {
     /// Appends the value.
     fn write(&self, out: &mut Vec<u8>);
 
@@ -158,7 +158,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 macro_rules! number {
     ($($type:ty),*) => {$(
-        impl Layout for $type {
+        impl Encode for $type {
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
@@ -173,7 +173,7 @@ macro_rules! number {
 
 number!(u8, u16, u32, u64);
 
-impl Layout for bool {
+impl Encode for bool {
     fn write(&self, out: &mut Vec<u8>) {
         u8::from(*self).write(out);
     }
@@ -187,7 +187,7 @@ impl Layout for bool {
     }
 }
 
-impl Layout for Span {
+impl Encode for Span {
     fn write(&self, out: &mut Vec<u8>) {
         self.as_ns().write(out);
     }
@@ -197,7 +197,7 @@ impl Layout for Span {
     }
 }
 
-impl Layout for Instant {
+impl Encode for Instant {
     fn write(&self, out: &mut Vec<u8>) {
         self.as_ns().write(out);
     }
@@ -207,7 +207,7 @@ impl Layout for Instant {
     }
 }
 
-impl<T: Layout> Layout for Option<T> {
+impl<T: Encode> Encode for Option<T> {
     fn write(&self, out: &mut Vec<u8>) {
         self.is_some().write(out);
         if let Some(value) = self {

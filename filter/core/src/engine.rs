@@ -17,12 +17,12 @@ use crate::circuit::Forced;
 use crate::circuit::breaker::{Permit, Refusal, StateName, Transition};
 use crate::event::{Counter, Event};
 use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
-use crate::outcome::classify::{self, Course, Deadlines, Outcome, Response, Rules, Verdict};
+use crate::outcome::classify::{self, Deadlines, Outcome, RequestTiming, Response, Rules, Verdict};
 use crate::policy::{Admin, Config, Host, Limits, Mode, On, Policy, WHOLE_BP};
 use crate::random::Random;
 use crate::select::{Request, Selector};
 use crate::shared::records::Records;
-use crate::stale::{Bounds, Shelf};
+use crate::stale::{Bounds, StaleStore};
 use crate::time::{Instant, Span};
 
 mod fallback;
@@ -41,13 +41,15 @@ mod ticket;
 mod waiting;
 
 pub use operator::Operator;
-pub use ticket::{Admission, Decision, Echo, Note, Order, Pairs, Step, Ticket};
+pub use ticket::{
+    Admission, Decision, DecisionNote, EchoedFields, Pairs, RetryHeaders, Step, Ticket,
+};
 
 use gauges::Gauges;
 use needs::Needs;
 use report::Unnoted;
 use slots::SlotShare;
-use sync::Reach;
+use sync::Lookup;
 use ticket::{Admitted, NO_POLICY, Plan, Storing};
 use waiting::Waiting;
 
@@ -69,7 +71,7 @@ pub struct Engine<R> {
     others_by_name: Vec<usize>,
     records: R,
     /// Where kept answers lie, if a policy gives any.
-    shelf: Option<Shelf>,
+    shelf: Option<StaleStore>,
     /// Headers by which requests are sent elsewhere.
     reserved: Vec<Box<str>>,
     host: Host,
@@ -115,7 +117,7 @@ impl<R: Records> Engine<R> {
             recording_bytes: config.limits.recording_bytes,
             interval: config.sync.interval,
         };
-        let shelf = keeps.then(|| Shelf::new(bounds));
+        let shelf = keeps.then(|| StaleStore::new(bounds));
         let mut engine = Engine {
             reserved: reserved(&config.policies),
             shelf,
@@ -199,7 +201,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// The name of the policy that a note is about.
-    pub fn policy_of(&self, note: &Note) -> &str {
+    pub fn policy_of(&self, note: &DecisionNote) -> &str {
         self.policy_name(note.policy)
     }
 
@@ -226,7 +228,7 @@ impl<R: Records> Engine<R> {
         };
         let [content_type, deadlines @ ..] = request.headers(&classify::CLAIMS);
         let grpc = classify::is_grpc(content_type);
-        let course = Course {
+        let course = RequestTiming {
             grpc,
             request_complete: complete,
             started: now,
@@ -250,7 +252,7 @@ impl<R: Records> Engine<R> {
             may_call: enforced && needs.copy && !grpc,
             storing: Storing::None,
             has_body: false,
-            echo: needs.echo.then(|| Echo::of(request)),
+            echo: needs.echo.then(|| EchoedFields::of(request)),
             plan: Plan::None,
             counted: false,
             seen: None,
@@ -265,9 +267,9 @@ impl<R: Records> Engine<R> {
         let wish = retry.map(|config| crate::retry::wish(config, request, grpc));
         let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
         let refusal = match self.reach(place, fits, now) {
-            Reach::Entry(at) => self.acquire(&mut ticket, at, mode, now),
-            Reach::Refused(refusal) => Some(refusal),
-            Reach::Overflow(at) => {
+            Lookup::Entry(at) => self.acquire(&mut ticket, at, mode, now),
+            Lookup::Refused(refusal) => Some(refusal),
+            Lookup::Overflow(at) => {
                 let refusal = self.forced_open(place, mode);
                 if let (None, Some(at)) = (&refusal, at) {
                     self.enter(&mut ticket, at, None);

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::codec::{Layout, Reader, write_bytes};
+use crate::codec::{Encode, Reader, write_bytes};
 
 mod map;
 
@@ -58,7 +58,7 @@ impl Headers {
     }
 }
 
-impl Layout for Headers {
+impl Encode for Headers {
     fn write(&self, out: &mut Vec<u8>) {
         write_bytes(&self.0, out);
     }

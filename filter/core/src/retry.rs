@@ -57,7 +57,7 @@ impl Denial {
 
 /// What a request's headers say about sending it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum RetryEligibility {
     /// It is not one that may be repeated.
     Once,
     /// It is, but not here or now.
@@ -67,12 +67,12 @@ pub enum Wish {
 }
 
 /// What a request's headers say.
-pub fn wish(config: &RetryConfig, request: &impl Request, grpc: bool) -> Wish {
+pub fn wish(config: &RetryConfig, request: &impl Request, grpc: bool) -> RetryEligibility {
     if config.max_retries == 0 || !is_repeatable(config, request, grpc) {
-        return Wish::Once;
+        return RetryEligibility::Once;
     }
     if !config.nested && is_retry(request) {
-        return Wish::Denied(Denial::Nested);
+        return RetryEligibility::Denied(Denial::Nested);
     }
     let left = time_left(request);
     // A retry that begins when all the time is gone, since those before it took theirs.
@@ -85,8 +85,8 @@ pub fn wish(config: &RetryConfig, request: &impl Request, grpc: bool) -> Wish {
         .max_retries
         .min(u32::try_from(fitting).unwrap_or(u32::MAX))
     {
-        0 => Wish::Denied(Denial::Deadline),
-        retries => Wish::Again(retries, left),
+        0 => RetryEligibility::Denied(Denial::Deadline),
+        retries => RetryEligibility::Again(retries, left),
     }
 }
 

@@ -7,7 +7,7 @@
 //! stored under is compared in full.
 //!
 //! This is no cache: nothing is answered from here while the upstream answers. Responses are
-//! in a [`Shelf`] that all workers share; they are recorded chunk by chunk from what streams
+//! in a [`StaleStore`] that all workers share; they are recorded chunk by chunk from what streams
 //! by, which never waits for it.
 
 mod cache_control;
@@ -21,10 +21,10 @@ mod store;
 mod stored;
 
 pub use pending::Handle;
-pub use recorder::Collection;
-pub use request::{Asked, Outline, Purpose, Resource, Under};
-pub use store::{Bounds, SHARDS_MAX, Shelf, Terms, Unkept, clear};
-pub use stored::Kept;
+pub use recorder::Recorder;
+pub use request::{CacheRequest, CacheScope, Outline, Purpose, Resource};
+pub use store::{Bounds, NotStored, SHARDS_MAX, StaleStore, Terms, clear};
+pub use stored::StoredResponse;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ type Own = HashMap<Box<str>, (Box<[u8]>, Version)>;
 
 /// Where records are kept.
 #[derive(Debug)]
-pub struct Store {
+pub struct SharedRecords {
     plugin: String,
     /// Used anew for each name.
     name: String,
@@ -33,10 +33,10 @@ pub struct Store {
     writes: Version,
 }
 
-impl Store {
+impl SharedRecords {
     /// The records of the plugin of this name. Asks once whether the host shares data.
-    pub fn new(plugin: &str) -> Store {
-        let mut store = Store {
+    pub fn new(plugin: &str) -> SharedRecords {
+        let mut store = SharedRecords {
             // A slash would make one plugin's name look like another's policy.
             plugin: plugin.replace('%', "%25").replace('/', "%2F"),
             name: String::new(),
@@ -78,7 +78,7 @@ impl Store {
     }
 }
 
-impl Records for Store {
+impl Records for SharedRecords {
     fn read(&mut self, name: Name<'_>) -> Option<(Vec<u8>, Version)> {
         self.set_name(name);
         match &self.own {

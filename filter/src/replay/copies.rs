@@ -9,11 +9,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use spillway_core::engine::Echo;
+use spillway_core::engine::EchoedFields;
 use spillway_core::retry::Denial;
 
 use crate::host::Buffer;
-use crate::replay::request::Copy;
+use crate::replay::request::SavedRequest;
 
 /// Most that is saved of one request for placeholders: ordinary headers are far smaller.
 const SAVED_BYTES_MAX: usize = 16_384;
@@ -27,12 +27,12 @@ thread_local! {
     static SAVED: RefCell<(VecDeque<(u32, Saved)>, usize)> =
         const { RefCell::new((VecDeque::new(), 0)) };
     static BYTES: Cell<usize> = const { Cell::new(0) };
-    static COPIES: RefCell<VecDeque<(u32, Box<Copy>)>> = const { RefCell::new(VecDeque::new()) };
+    static COPIES: RefCell<VecDeque<(u32, Box<SavedRequest>)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// What is saved of a request for placeholders, and its part of the total.
 struct Saved {
-    echo: Box<Echo>,
+    echo: Box<EchoedFields>,
     share: Share,
 }
 
@@ -83,7 +83,7 @@ impl Drop for Share {
 /// Keeps what is saved of a request for the placeholders of fallbacks, by its HTTP context. It
 /// has a small part of the total, out of which the oldest are dropped: requests that hang do
 /// not keep away what is saved of others. False if there is no room for it.
-pub fn save(context: u32, echo: Box<Echo>, total: u32) -> bool {
+pub fn save(context: u32, echo: Box<EchoedFields>, total: u32) -> bool {
     let bytes = echo.bytes().saturating_add(size_of::<(u32, Saved)>());
     let most = usize::try_from(total / SAVED_PARTS).unwrap_or(usize::MAX);
     if bytes > SAVED_BYTES_MAX.min(most) {
@@ -112,7 +112,7 @@ pub fn save(context: u32, echo: Box<Echo>, total: u32) -> bool {
 }
 
 /// Takes what is saved of a request; `None` if it was dropped.
-pub fn take_saved(context: u32) -> Option<Box<Echo>> {
+pub fn take_saved(context: u32) -> Option<Box<EchoedFields>> {
     SAVED.with(|saved| {
         let mut saved = saved.try_borrow_mut().ok()?;
         let (list, taken) = &mut *saved;
@@ -123,12 +123,12 @@ pub fn take_saved(context: u32) -> Option<Box<Echo>> {
     })
 }
 
-fn oldest() -> Option<Box<Copy>> {
+fn oldest() -> Option<Box<SavedRequest>> {
     COPIES.with(|copies| Some(released(copies.try_borrow_mut().ok()?.pop_front()?.1)))
 }
 
 /// Keeps the copy of a request by its HTTP context, for as long as there is room for it.
-pub fn keep(context: u32, copy: Box<Copy>) {
+pub fn keep(context: u32, copy: Box<SavedRequest>) {
     COPIES.with(|copies| {
         if let Ok(mut copies) = copies.try_borrow_mut() {
             // Contexts mostly come in the order of their numbers.
@@ -140,7 +140,7 @@ pub fn keep(context: u32, copy: Box<Copy>) {
 }
 
 /// Takes the copy of a request; `None` if it was dropped.
-pub fn take(context: u32) -> Option<Box<Copy>> {
+pub fn take(context: u32) -> Option<Box<SavedRequest>> {
     COPIES.with(|copies| {
         let mut copies = copies.try_borrow_mut().ok()?;
         let at = copies.binary_search_by_key(&context, |(other, _)| *other);
@@ -149,7 +149,7 @@ pub fn take(context: u32) -> Option<Box<Copy>> {
 }
 
 /// A copy that cannot be driven out any more.
-fn released(copy: Box<Copy>) -> Box<Copy> {
+fn released(copy: Box<SavedRequest>) -> Box<SavedRequest> {
     KEPT.set(KEPT.get().saturating_sub(copy.bytes()));
     copy
 }

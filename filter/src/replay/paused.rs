@@ -19,18 +19,18 @@ use crate::facts::LiveResponse;
 use crate::host::{self, Buffer, Map};
 use crate::http::{copy_limits, divert, label, publish, send};
 use crate::replay::copies::{self, Share};
-use crate::replay::response::{Answered, Handed};
+use crate::replay::response::{CallResponse, Delivery};
 use crate::root::Engine;
 use crate::ticker::Ticker;
 
 use crate::replay::stream::{After, WaitsFor};
-pub use crate::replay::stream::{Side, Stream};
+pub use crate::replay::stream::{Paused, Side};
 
 /// All streams of one root context that are held back, or were.
 #[derive(Default)]
-pub struct Held {
+pub struct PausedStreams {
     /// By their HTTP contexts.
-    streams: RefCell<ById<Box<Stream>>>,
+    streams: RefCell<ById<Box<Paused>>>,
     /// The ends of waits with their HTTP contexts, latest first.
     waits: RefCell<Vec<(Instant, u32)>>,
     /// HTTP contexts by the host's number for the call.
@@ -67,7 +67,7 @@ fn taken<T>(from: &RefCell<ById<T>>, id: u32) -> Option<T> {
     from.try_borrow_mut().ok()?.remove(id)
 }
 
-impl Held {
+impl PausedStreams {
     /// When the first wait ends; `None` if nothing waits.
     pub fn next_due(&self) -> Option<Instant> {
         let waits = self.waits.try_borrow().ok()?;
@@ -84,7 +84,7 @@ impl Held {
     }
 
     /// Takes a stream for which this step was decided, in one of its own callbacks.
-    pub fn hold(&self, context: u32, mut stream: Stream, step: Step, now: Instant) -> Action {
+    pub fn hold(&self, context: u32, mut stream: Paused, step: Step, now: Instant) -> Action {
         let comes = matches!(step, Step::Call) && !stream.ticket.is_complete();
         let after = if comes && self.is_served() {
             self.wait_for_body(context, &mut stream, now)
@@ -97,7 +97,7 @@ impl Held {
 
     /// The rest of a request is on its way, if the host is what its configuration says. If
     /// it is not, nothing comes, and the other cluster's time is up with that.
-    fn wait_for_body(&self, context: u32, stream: &mut Stream, now: Instant) -> After {
+    fn wait_for_body(&self, context: u32, stream: &mut Paused, now: Instant) -> After {
         let shared = stream.shared.clone();
         let Some(mut engine) = shared.engine() else {
             return After::Goes;
@@ -175,7 +175,7 @@ impl Held {
     fn request_part(
         &self,
         context: u32,
-        decide: impl FnOnce(&mut Engine, &mut Stream, Instant) -> Option<Step>,
+        decide: impl FnOnce(&mut Engine, &mut Paused, Instant) -> Option<Step>,
     ) -> Action {
         let after = self.with(context, |stream| {
             if stream.waits_for != WaitsFor::Body {
@@ -199,7 +199,7 @@ impl Held {
     /// what came from where the request was sent instead.
     pub fn response_headers(&self, context: u32) {
         self.with(context, |stream| {
-            for (name, value) in std::mem::take(&mut stream.bare) {
+            for (name, value) in std::mem::take(&mut stream.stripped) {
                 let _ = host::set_header(Map::ResponseHeaders, &name, &value);
             }
             let shared = stream.shared.clone();
@@ -240,7 +240,7 @@ impl Held {
     fn cut_short(
         &self,
         context: u32,
-        stream: &mut Stream,
+        stream: &mut Paused,
         engine: &mut Engine,
         now: Instant,
     ) -> Step {
@@ -304,7 +304,7 @@ impl Held {
         }
     }
 
-    fn waited(&self, context: u32, stream: &mut Stream, now: Instant) {
+    fn waited(&self, context: u32, stream: &mut Paused, now: Instant) {
         let shared = stream.shared.clone();
         let Some(mut engine) = shared.engine() else {
             return self.let_go(context, stream);
@@ -327,7 +327,7 @@ impl Held {
     fn send_again(
         &self,
         context: u32,
-        stream: &mut Stream,
+        stream: &mut Paused,
         engine: &mut Engine,
         now: Instant,
     ) -> Result<(), Step> {
@@ -357,7 +357,7 @@ impl Held {
         }
     }
 
-    fn judge(&self, context: u32, stream: &mut Stream, sizes: (usize, usize, usize)) {
+    fn judge(&self, context: u32, stream: &mut Paused, sizes: (usize, usize, usize)) {
         let (headers, body, trailers) = sizes;
         let shared = stream.shared.clone();
         let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
@@ -369,7 +369,7 @@ impl Held {
         let mut share = Share::default();
         let fits = small && share.grow(body, engine.copies_bytes());
         let answer = (answered && fits && trailers == 0)
-            .then(|| Answered::read(body))
+            .then(|| CallResponse::read(body))
             .flatten();
         let response = LiveResponse::Replayed { answered };
         let fits = answer.is_some();
@@ -387,9 +387,9 @@ impl Held {
     fn go_on(
         &self,
         context: u32,
-        stream: &mut Stream,
+        stream: &mut Paused,
         step: Step,
-        answer: Option<Answered>,
+        answer: Option<CallResponse>,
         now: Instant,
     ) {
         // Should the stream be gone, then so is its entry here; and no other stream may get
@@ -401,7 +401,7 @@ impl Held {
         }
     }
 
-    fn let_go(&self, context: u32, stream: &mut Stream) {
+    fn let_go(&self, context: u32, stream: &mut Paused) {
         stream.waits_for = WaitsFor::Nothing;
         if host::set_effective_context(context).is_ok() && stream.goes() == After::Goes {
             stream.go();
@@ -412,9 +412,9 @@ impl Held {
     fn act(
         &self,
         context: u32,
-        stream: &mut Stream,
+        stream: &mut Paused,
         step: Step,
-        answer: Option<Answered>,
+        answer: Option<CallResponse>,
         now: Instant,
     ) -> After {
         let after = self.take_step(context, stream, step, answer, now);
@@ -427,9 +427,9 @@ impl Held {
     fn take_step(
         &self,
         context: u32,
-        stream: &mut Stream,
+        stream: &mut Paused,
         mut step: Step,
-        answer: Option<Answered>,
+        answer: Option<CallResponse>,
         now: Instant,
     ) -> After {
         let shared = stream.shared.clone();
@@ -461,10 +461,10 @@ impl Held {
             (Step::Answer(fallback), _) if send(&shared, &fallback) => After::Stays,
             (Step::HandOn { labels, details }, Some(answer)) => {
                 match answer.hand_on(&stream.side, labels, details, &shared) {
-                    Handed::Sent => After::Stays,
-                    Handed::Written => After::Goes,
-                    Handed::SentBare(headers) => {
-                        stream.bare = headers;
+                    Delivery::Sent => After::Stays,
+                    Delivery::Written => After::Goes,
+                    Delivery::SentBare(headers) => {
+                        stream.stripped = headers;
                         After::Stays
                     }
                 }
@@ -477,7 +477,7 @@ impl Held {
         }
     }
 
-    fn insert(&self, context: u32, stream: Box<Stream>) {
+    fn insert(&self, context: u32, stream: Box<Paused>) {
         if let Ok(mut streams) = self.streams.try_borrow_mut() {
             streams.insert(context, stream);
         }
@@ -485,7 +485,7 @@ impl Held {
 
     /// Does something to a stream that is still there. It is not in the map meanwhile, so
     /// that whatever the host calls back for finds the map free.
-    fn with<T>(&self, context: u32, act: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+    fn with<T>(&self, context: u32, act: impl FnOnce(&mut Paused) -> T) -> Option<T> {
         let mut stream = taken(&self.streams, context)?;
         let value = act(&mut stream);
         self.insert(context, stream);
@@ -494,7 +494,7 @@ impl Held {
 }
 
 /// Gives a ticket back what was saved for its answer while its request came, if it still is.
-fn give_saved(context: u32, engine: &mut Engine, stream: &mut Stream) {
+fn give_saved(context: u32, engine: &mut Engine, stream: &mut Paused) {
     if std::mem::take(&mut stream.saved) {
         match copies::take_saved(context) {
             Some(echo) => stream.ticket.give_saved(echo),
@@ -504,7 +504,7 @@ fn give_saved(context: u32, engine: &mut Engine, stream: &mut Stream) {
 }
 
 /// No other cluster gets a request that has not come as a whole, or that no call can carry.
-fn pass_over(engine: &mut Engine, stream: &mut Stream, denial: Denial, now: Instant) -> Step {
+fn pass_over(engine: &mut Engine, stream: &mut Paused, denial: Denial, now: Instant) -> Step {
     stream.ticket.spoil(denial);
     engine.skip(&mut stream.ticket, Skip::without_copy(denial), now)
 }

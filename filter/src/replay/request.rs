@@ -17,7 +17,7 @@ const ALLOCATION_BYTES: usize = 8;
 const HEADER_BYTES: usize = size_of::<(String, String)>() + 2 * ALLOCATION_BYTES;
 
 /// A copy of a request.
-pub struct Copy {
+pub struct SavedRequest {
     /// Where the request goes by itself; empty where the host does not say.
     cluster: String,
     headers: Vec<(String, String)>,
@@ -29,7 +29,7 @@ pub struct Copy {
     share: Share,
 }
 
-impl Copy {
+impl SavedRequest {
     /// The copy of a request without its body.
     ///
     /// # Errors
@@ -40,9 +40,9 @@ impl Copy {
         cluster: &[u8],
         headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         total: u32,
-    ) -> Result<Copy, Denial> {
+    ) -> Result<SavedRequest, Denial> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.into()).map_err(|_| Denial::RequestShape);
-        let mut bytes = size_of::<Copy>().saturating_add(cluster.len());
+        let mut bytes = size_of::<SavedRequest>().saturating_add(cluster.len());
         let mut copied = Vec::new();
         let mut hops = Hops::default();
         for (name, value) in headers {
@@ -65,7 +65,7 @@ impl Copy {
         if !share.grow(bytes, total) {
             return Err(Denial::CopiesFull);
         }
-        Ok(Copy {
+        Ok(SavedRequest {
             cluster: text(cluster)?,
             headers: copied,
             body: Body::default(),

@@ -7,17 +7,17 @@ use crate::host::pairs::Pairs;
 use crate::host::{self, Buffer, Map};
 use crate::http::is_taken;
 use crate::replay::paused::Side;
-use crate::root::Shared;
+use crate::root::Runtime;
 
 /// An answer to a call.
-pub struct Answered {
+pub struct CallResponse {
     status: u16,
     headers: Headers,
     body: Vec<u8>,
 }
 
 /// What became of an answer that was handed on.
-pub enum Handed {
+pub enum Delivery {
     /// It is on its way in place of the response.
     Sent,
     /// It is the response now, which has to be let go.
@@ -27,12 +27,12 @@ pub enum Handed {
     SentBare(Headers),
 }
 
-impl Answered {
+impl CallResponse {
     /// The answer of the call that this callback is about, whose body has `len` bytes;
     /// absent where it is none.
-    pub fn read(len: usize) -> Option<Answered> {
+    pub fn read(len: usize) -> Option<CallResponse> {
         let pairs = Pairs::new(host::header_pairs(Map::CallResponseHeaders).ok()?);
-        let mut answered = Answered {
+        let mut answered = CallResponse {
             status: 0,
             headers: Vec::new(),
             body: Vec::new(),
@@ -64,8 +64,8 @@ impl Answered {
         side: &Side,
         labels: Headers,
         details: &str,
-        shared: &Shared,
-    ) -> Handed {
+        shared: &Runtime,
+    ) -> Delivery {
         for (name, _) in &labels {
             self.headers.retain(|(other, _)| other != name);
         }
@@ -77,9 +77,9 @@ impl Answered {
             self.headers.insert(0, (String::from(":status"), status));
             let written = host::set_headers(Map::ResponseHeaders, &self.headers);
             is_taken(shared, written);
-            return Handed::Written;
+            return Delivery::Written;
         }
-        let bare = match side {
+        let stripped = match side {
             Side::Request { is_head } if self.body.is_empty() => {
                 let lost =
                     |name: &str| name == "content-type" || *is_head && name == "content-length";
@@ -90,10 +90,10 @@ impl Answered {
         };
         self.headers.retain(|(name, _)| name != "content-length");
         let sent = host::send_local_response(self.status, details, &self.headers, &self.body, None);
-        match (is_taken(shared, sent), bare.is_empty()) {
-            (false, _) => Handed::Written,
-            (true, true) => Handed::Sent,
-            (true, false) => Handed::SentBare(bare),
+        match (is_taken(shared, sent), stripped.is_empty()) {
+            (false, _) => Delivery::Written,
+            (true, true) => Delivery::Sent,
+            (true, false) => Delivery::SentBare(stripped),
         }
     }
 }

@@ -6,15 +6,15 @@ use proxy_wasm::types::Action;
 use spillway_core::engine::{Pairs, Ticket};
 
 use crate::host;
-use crate::replay::request::Copy;
-use crate::root::Shared;
+use crate::replay::request::SavedRequest;
+use crate::root::Runtime;
 
 /// One stream that is held back, or was.
-pub struct Stream {
-    pub shared: Rc<Shared>,
+pub struct Paused {
+    pub shared: Rc<Runtime>,
     pub ticket: Box<Ticket>,
     /// The copy of its request. While that still comes, it is among those that may be dropped.
-    pub copy: Option<Box<Copy>>,
+    pub copy: Option<Box<SavedRequest>>,
     /// Whether the host does not have all of the request any more.
     pub moved: bool,
     /// Whether what its answer may repeat is saved outside of its ticket.
@@ -22,7 +22,7 @@ pub struct Stream {
     pub side: Side,
     pub waits_for: WaitsFor,
     /// Headers that the host takes off an answer of the filter's own.
-    pub bare: Pairs,
+    pub stripped: Pairs,
 }
 
 /// What of a stream is held back.
@@ -73,9 +73,14 @@ impl After {
     }
 }
 
-impl Stream {
-    pub fn new(shared: Rc<Shared>, ticket: Box<Ticket>, copy: Box<Copy>, side: Side) -> Stream {
-        Stream {
+impl Paused {
+    pub fn new(
+        shared: Rc<Runtime>,
+        ticket: Box<Ticket>,
+        copy: Box<SavedRequest>,
+        side: Side,
+    ) -> Paused {
+        Paused {
             shared,
             ticket,
             copy: Some(copy),
@@ -83,7 +88,7 @@ impl Stream {
             saved: false,
             side,
             waits_for: WaitsFor::Nothing,
-            bare: Pairs::new(),
+            stripped: Pairs::new(),
         }
     }
 
@@ -115,7 +120,7 @@ impl Stream {
 }
 
 impl After {
-    pub fn of(stream: &Stream) -> After {
+    pub fn of(stream: &Paused) -> After {
         match stream.waits_for {
             WaitsFor::Nothing => After::Goes,
             _ => After::Stays,

@@ -70,7 +70,7 @@ enum State {
 
 /// What every call on a breaker needs: its numbers, the time, random words, and
 /// a place for the changes it makes.
-pub struct Moment<'a> {
+pub struct StepContext<'a> {
     /// The numbers of its policy.
     pub config: &'a BreakerConfig,
     /// The host's monotonic time.
@@ -143,7 +143,7 @@ impl Breaker {
     pub fn answer(
         &self,
         complete: bool,
-        moment: &mut Moment<'_>,
+        moment: &mut StepContext<'_>,
     ) -> Option<Result<Permit, Refusal>> {
         let wait = match &self.state {
             // Requests do not wait until the state is put right, see `catch_up`.
@@ -172,7 +172,7 @@ impl Breaker {
     pub fn try_acquire(
         &mut self,
         complete: bool,
-        moment: &mut Moment<'_>,
+        moment: &mut StepContext<'_>,
     ) -> Result<Permit, Refusal> {
         self.catch_up(moment);
         if let State::Open { until } = self.state
@@ -200,7 +200,7 @@ impl Breaker {
 
     /// Notes what the response's headers say: the probe is judged by them unless the response
     /// ends soon.
-    pub fn answered(&mut self, permit: &Permit, verdict: Verdict, moment: &Moment<'_>) {
+    pub fn answered(&mut self, permit: &Permit, verdict: Verdict, moment: &StepContext<'_>) {
         if let Some(probes) = self.probes_of(permit) {
             probes.answered(permit.probe, verdict, moment);
         }
@@ -208,7 +208,7 @@ impl Breaker {
 
     /// Notes that a probe has passed the threshold for slowness and still waits: it is a slow
     /// one from now on.
-    pub fn probe_is_slow(&mut self, permit: &Permit, moment: &mut Moment<'_>) {
+    pub fn probe_is_slow(&mut self, permit: &Permit, moment: &mut StepContext<'_>) {
         self.catch_up(moment);
         if let Some(probes) = self.probes_of(permit) {
             probes.is_slow(permit.probe);
@@ -230,7 +230,7 @@ impl Breaker {
     }
 
     /// Takes the permit back, with how its request ended.
-    pub fn settle(&mut self, permit: Permit, verdict: Verdict, moment: &mut Moment<'_>) {
+    pub fn settle(&mut self, permit: Permit, verdict: Verdict, moment: &mut StepContext<'_>) {
         self.catch_up(moment);
         if permit.generation != self.generation {
             return;
@@ -273,7 +273,7 @@ impl Breaker {
     /// Adds what a worker has counted by itself, unless that belongs to an earlier
     /// state. Outcomes keep their time buckets; a run of failures goes on from where
     /// the shared one stands.
-    pub fn absorb(&mut self, pending: &Pending, moment: &mut Moment<'_>) {
+    pub fn absorb(&mut self, pending: &Pending, moment: &mut StepContext<'_>) {
         if pending.generation != self.generation {
             return;
         }
@@ -287,7 +287,7 @@ impl Breaker {
 
     /// Does what time, what was counted, and a breaker that was switched off have brought
     /// about.
-    pub fn catch_up(&mut self, moment: &mut Moment<'_>) {
+    pub fn catch_up(&mut self, moment: &mut StepContext<'_>) {
         if !moment.config.enabled {
             self.switch_off(moment);
         } else if let State::HalfOpen(probes) = &mut self.state {
@@ -299,7 +299,7 @@ impl Breaker {
     }
 
     /// Opens the circuit if what was counted says so.
-    pub fn judge_window(&mut self, hint: Option<Span>, moment: &mut Moment<'_>) {
+    pub fn judge_window(&mut self, hint: Option<Span>, moment: &mut StepContext<'_>) {
         if self.is_counting()
             && let Some(why) = self.tripped(moment.config)
         {
@@ -323,7 +323,7 @@ impl Breaker {
 
     /// Closes the circuit and forgets what was counted, so that nothing acts from before
     /// when the breaker is switched on again.
-    fn switch_off(&mut self, moment: &mut Moment<'_>) {
+    fn switch_off(&mut self, moment: &mut StepContext<'_>) {
         if !matches!(self.state, State::Closed) {
             self.change(State::Closed, Why::SwitchedOff, moment);
         }
@@ -409,7 +409,7 @@ impl Breaker {
         }
     }
 
-    fn judge_probes(&mut self, moment: &mut Moment<'_>) {
+    fn judge_probes(&mut self, moment: &mut StepContext<'_>) {
         let State::HalfOpen(probes) = &self.state else {
             return;
         };
@@ -424,7 +424,7 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, why: Why, counts: Counts, hint: Option<Span>, moment: &mut Moment<'_>) {
+    fn open(&mut self, why: Why, counts: Counts, hint: Option<Span>, moment: &mut StepContext<'_>) {
         // A circuit that failed again before it was closed for as long as it had
         // been open goes on counting, or failing under returning load would flap
         // at the shortest open time for ever.
@@ -440,7 +440,7 @@ impl Breaker {
         self.change_at(open, why, counts, moment.now, moment.transitions);
     }
 
-    fn change(&mut self, to: State, why: Why, moment: &mut Moment<'_>) {
+    fn change(&mut self, to: State, why: Why, moment: &mut StepContext<'_>) {
         let counts = match &self.state {
             State::HalfOpen(probes) => probes.counts(),
             _ => Counts::default(),
@@ -479,13 +479,13 @@ impl Breaker {
         });
     }
 
-    fn ramp_is_done(&self, moment: &Moment<'_>) -> bool {
+    fn ramp_is_done(&self, moment: &StepContext<'_>) -> bool {
         moment.now.since(self.since) >= moment.config.recovery.duration
     }
 
     /// Whether the ramp lets a request through: the share that it admits rises evenly
     /// from its start to all.
-    fn ramp_admits(&self, moment: &mut Moment<'_>) -> bool {
+    fn ramp_admits(&self, moment: &mut StepContext<'_>) -> bool {
         let recovery = &moment.config.recovery;
         let rise = u64::from(WHOLE_BP.saturating_sub(recovery.start_bp));
         let elapsed = moment.now.since(self.since);

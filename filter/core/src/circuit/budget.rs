@@ -16,7 +16,7 @@
 //! as far as it was used. A pledge that nobody settles, since its worker has died, ends
 //! with its lease.
 //!
-//! Workers take part of the budget into a [`Purse`] of their own, pledged like a grant, so
+//! Workers take part of the budget into a [`Allowance`] of their own, pledged like a grant, so
 //! that a grant costs no look at the shared account; what they do not need they give back.
 //! The sum of all grants is thus under the account's limit at every moment, however many
 //! workers there are, and nobody has to know how many.
@@ -24,7 +24,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 use crate::policy::{BudgetConfig, WHOLE_BP};
 use crate::time::{Instant, Span};
 
@@ -100,7 +100,7 @@ impl Ring {
     }
 }
 
-impl Layout for Ring {
+impl Encode for Ring {
     fn write(&self, out: &mut Vec<u8>) {
         self.head.write(out);
         self.counts.iter().for_each(|count| count.write(out));
@@ -260,8 +260,8 @@ impl Account {
 
     /// Hears what a worker has to tell. What was counted by other stretches of time than
     /// these is of no use.
-    fn join(&mut self, dues: &Dues, now: Instant) {
-        let Dues(told) = dues;
+    fn join(&mut self, dues: &Unreported, now: Instant) {
+        let Unreported(told) = dues;
         self.ledger.turn_to(now);
         if !self.ledger.fits(told.interval, told.lease) {
             return;
@@ -289,12 +289,12 @@ fn add(count: Option<&mut u32>, more: u32) {
 
 /// What a worker has to tell the account: a ledger whose pledges are those given back.
 #[derive(Clone, Debug)]
-struct Dues(Ledger);
+struct Unreported(Ledger);
 
-impl Dues {
+impl Unreported {
     /// Gives a grant back, of which `used` retries were made.
     fn settle(&mut self, grant: &Grant, used: u32, now: Instant) {
-        let Dues(ledger) = self;
+        let Unreported(ledger) = self;
         ledger.turn_to(now);
         if grant.ends > ledger.pledges.head {
             add(ledger.pledges.slot(grant.ends), grant.retries);
@@ -305,7 +305,7 @@ impl Dues {
 
 /// What one worker has to do with an account between two looks at it.
 #[derive(Debug, Default)]
-pub struct Purse {
+pub struct Allowance {
     /// Pledged, and granted to nobody yet.
     held: Option<Grant>,
     /// What the account had besides, at the last look.
@@ -314,10 +314,10 @@ pub struct Purse {
     demand: u32,
     /// When the account was last found empty.
     dry_at: Option<Instant>,
-    dues: Option<Box<Dues>>,
+    dues: Option<Box<Unreported>>,
 }
 
-impl Purse {
+impl Allowance {
     /// Whether the account has to be told or asked something.
     #[inline]
     pub fn has_business(&self) -> bool {
@@ -387,7 +387,7 @@ impl Purse {
     /// One look: the account hears what there is to tell, what was held goes back, and
     /// what the last demand was is taken, at most half of what there is, so that other
     /// workers find something too; but enough for one request. The purse afterwards.
-    pub fn visit(&self, account: &mut Account, least: u32, now: Instant) -> Purse {
+    pub fn visit(&self, account: &mut Account, least: u32, now: Instant) -> Allowance {
         if let Some(dues) = &self.dues {
             account.join(dues, now);
         }
@@ -396,12 +396,12 @@ impl Purse {
             account.ledger.redeem(held.retries, held.ends);
         }
         if self.demand == 0 {
-            return Purse::default();
+            return Allowance::default();
         }
         let balance = account.balance(now);
         let wanted = self.demand.min(balance / 2).max(least);
         let held = account.pledge(wanted, now);
-        Purse {
+        Allowance {
             beside: balance.saturating_sub(held.retries),
             dry_at: (held.retries == 0).then_some(now),
             held: Some(held).filter(|held| held.retries > 0),
@@ -410,16 +410,16 @@ impl Purse {
         }
     }
 
-    fn dues(&mut self, account: &Account) -> &mut Dues {
+    fn dues(&mut self, account: &Account) -> &mut Unreported {
         let Ledger {
             interval, lease, ..
         } = account.ledger;
-        let none = || Box::new(Dues(Ledger::new(interval, lease)));
+        let none = || Box::new(Unreported(Ledger::new(interval, lease)));
         self.dues.get_or_insert_with(none)
     }
 }
 
-impl Layout for BudgetConfig {
+impl Encode for BudgetConfig {
     fn write(&self, out: &mut Vec<u8>) {
         self.percent_bp.write(out);
         self.interval.write(out);
@@ -439,7 +439,7 @@ impl Layout for BudgetConfig {
     }
 }
 
-impl Layout for Account {
+impl Encode for Account {
     fn write(&self, out: &mut Vec<u8>) {
         self.config.write(out);
         self.ledger.successes.write(out);

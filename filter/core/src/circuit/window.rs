@@ -15,7 +15,7 @@
 
 use alloc::vec::Vec;
 
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 use crate::policy::WindowShape;
 use crate::time::{Instant, Span};
 
@@ -66,7 +66,7 @@ impl Counts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     total: Counts,
-    kept: Kept,
+    kept: StoredResponse,
     waiting: Waiting,
 }
 
@@ -75,7 +75,7 @@ pub struct Window {
 const COUNT_WAIT: Span = Span::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq)]
-enum Kept {
+enum StoredResponse {
     Time(Ring),
     Count(Last),
 }
@@ -84,8 +84,8 @@ impl Window {
     /// An empty window.
     pub fn new(shape: &WindowShape) -> Window {
         let kept = match *shape {
-            WindowShape::Time { duration } => Kept::Time(Ring::new(duration)),
-            WindowShape::Count { size } => Kept::Count(Last::new(size)),
+            WindowShape::Time { duration } => StoredResponse::Time(Ring::new(duration)),
+            WindowShape::Count { size } => StoredResponse::Count(Last::new(size)),
         };
         Window {
             total: Counts::default(),
@@ -97,10 +97,10 @@ impl Window {
     /// The shape it was made in.
     pub fn shape(&self) -> WindowShape {
         match &self.kept {
-            Kept::Time(ring) => WindowShape::Time {
+            StoredResponse::Time(ring) => WindowShape::Time {
                 duration: ring.duration,
             },
-            Kept::Count(last) => WindowShape::Count { size: last.size },
+            StoredResponse::Count(last) => WindowShape::Count { size: last.size },
         }
     }
 
@@ -122,8 +122,8 @@ impl Window {
         let mut waiting = self.waiting.clone();
         waiting.turn_to(self.bucket_number(now));
         let counts = match &self.kept {
-            Kept::Time(ring) => ring.counts_at(now),
-            Kept::Count(_) => self.total,
+            StoredResponse::Time(ring) => ring.counts_at(now),
+            StoredResponse::Count(_) => self.total,
         };
         with_waiting(counts, waiting.total())
     }
@@ -147,7 +147,7 @@ impl Window {
 
     fn wait_at_least(&mut self, at: Instant, more: i32, least: i32) {
         let number = self.bucket_number(at);
-        if let Kept::Time(ring) = &mut self.kept {
+        if let StoredResponse::Time(ring) = &mut self.kept {
             ring.turn_to(number, &mut self.total);
         }
         self.waiting.add(number, more, least);
@@ -156,8 +156,8 @@ impl Window {
     #[inline]
     fn bucket_number(&self, at: Instant) -> u64 {
         match &self.kept {
-            Kept::Time(ring) => ring.number_at(at),
-            Kept::Count(_) => number(COUNT_WAIT, at),
+            StoredResponse::Time(ring) => ring.number_at(at),
+            StoredResponse::Count(_) => number(COUNT_WAIT, at),
         }
     }
 
@@ -168,10 +168,14 @@ impl Window {
             self.waiting.merge(&other.waiting);
         }
         match (&mut self.kept, &other.kept) {
-            (Kept::Time(ring), Kept::Time(more)) if ring.duration == more.duration => {
+            (StoredResponse::Time(ring), StoredResponse::Time(more))
+                if ring.duration == more.duration =>
+            {
                 ring.merge(&mut self.total, more);
             }
-            (Kept::Count(last), Kept::Count(more)) if last.size == more.size => {
+            (StoredResponse::Count(last), StoredResponse::Count(more))
+                if last.size == more.size =>
+            {
                 more.each(other.total.requests, |outcome| {
                     last.push(&mut self.total, outcome);
                 });
@@ -184,8 +188,8 @@ impl Window {
     #[inline]
     pub fn record(&mut self, failure: bool, slow: bool, now: Instant) -> Counts {
         let number = match &mut self.kept {
-            Kept::Time(ring) => ring.record(&mut self.total, failure, slow, now),
-            Kept::Count(last) => {
+            StoredResponse::Time(ring) => ring.record(&mut self.total, failure, slow, now),
+            StoredResponse::Count(last) => {
                 last.record(&mut self.total, failure, slow);
                 number(COUNT_WAIT, now)
             }
@@ -201,8 +205,8 @@ impl Window {
         self.total = Counts::default();
         self.waiting = Waiting::default();
         match &mut self.kept {
-            Kept::Time(ring) => ring.buckets = [Counts::default(); BUCKETS as usize],
-            Kept::Count(last) => last.clear(),
+            StoredResponse::Time(ring) => ring.buckets = [Counts::default(); BUCKETS as usize],
+            StoredResponse::Count(last) => last.clear(),
         }
     }
 }
@@ -393,7 +397,7 @@ fn counted(outcome: u8) -> Counts {
     counts
 }
 
-impl Layout for Counts {
+impl Encode for Counts {
     fn write(&self, out: &mut Vec<u8>) {
         self.requests.write(out);
         self.failures.write(out);
@@ -412,16 +416,16 @@ impl Layout for Counts {
 const TIME: u8 = 0;
 const COUNT: u8 = 1;
 
-impl Layout for Window {
+impl Encode for Window {
     fn write(&self, out: &mut Vec<u8>) {
         match &self.kept {
-            Kept::Time(ring) => {
+            StoredResponse::Time(ring) => {
                 TIME.write(out);
                 ring.duration.write(out);
                 ring.head.write(out);
                 ring.buckets.iter().for_each(|bucket| bucket.write(out));
             }
-            Kept::Count(last) => {
+            StoredResponse::Count(last) => {
                 COUNT.write(out);
                 last.size.write(out);
                 self.total.requests.write(out);
@@ -447,7 +451,7 @@ impl Layout for Window {
     }
 }
 
-fn read_ring(from: &mut Reader<'_>) -> Option<(Counts, Kept)> {
+fn read_ring(from: &mut Reader<'_>) -> Option<(Counts, StoredResponse)> {
     let mut ring = Ring::new(Span::read(from)?);
     ring.head = u64::read(from)?;
     let mut total = Counts::default();
@@ -455,10 +459,10 @@ fn read_ring(from: &mut Reader<'_>) -> Option<(Counts, Kept)> {
         *bucket = Counts::read(from)?;
         total.join(*bucket);
     }
-    Some((total, Kept::Time(ring)))
+    Some((total, StoredResponse::Time(ring)))
 }
 
-fn read_last(from: &mut Reader<'_>) -> Option<(Counts, Kept)> {
+fn read_last(from: &mut Reader<'_>) -> Option<(Counts, StoredResponse)> {
     let (size, requests, next) = (u32::read(from)?, u32::read(from)?, u32::read(from)?);
     let follows = next < size && (requests == size || requests == next);
     if size > COUNT_SIZE_MAX || !follows {
@@ -472,7 +476,7 @@ fn read_last(from: &mut Reader<'_>) -> Option<(Counts, Kept)> {
     };
     let mut total = Counts::default();
     last.each(requests, |outcome| total.join(counted(outcome)));
-    Some((total, Kept::Count(last)))
+    Some((total, StoredResponse::Count(last)))
 }
 
 #[cfg(test)]

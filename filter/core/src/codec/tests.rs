@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::*;
-use crate::circuit::breaker::{Breaker, Moment, Transition};
+use crate::circuit::breaker::{Breaker, StepContext, Transition};
 use crate::circuit::window::Window;
 use crate::circuit::{Circuit, Force, Forced};
 use crate::outcome::classify::{Outcome, Verdict};
@@ -29,7 +29,7 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
         now = now.after(Span::from_ms(random.between(0, 600)));
         let mut transitions: Vec<Transition> = Vec::new();
         let mut words = Random::new(random.word());
-        let mut moment = Moment {
+        let mut moment = StepContext {
             config,
             now,
             random: &mut words,
@@ -159,7 +159,7 @@ fn fields_that_make_no_sense_are_no_record_and_no_panic() {
                     let mut circuit = taken.circuit;
                     let config = breaker(SHAPES[2]);
                     let now = at_ms(9_000);
-                    let mut moment = Moment {
+                    let mut moment = StepContext {
                         config: &config,
                         now,
                         random: &mut Random::new(1),

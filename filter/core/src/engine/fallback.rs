@@ -17,7 +17,7 @@ use crate::select::Request;
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
-use super::ticket::{Decision, Echo, Pairs, Step, Ticket, Trouble};
+use super::ticket::{Decision, EchoedFields, FallbackProgress, Pairs, Step, Ticket};
 use super::{Engine, reason};
 
 /// The largest chunk that follows another, usually: what HTTP/2 sends in a frame, and what one
@@ -43,7 +43,7 @@ impl<R: Records> Engine<R> {
         let policy = self.policies.get(ticket.policy);
         // It may have been read already, for an answer to a failure.
         if ticket.echo.is_none() && policy.is_some_and(|policy| policy.echoes_request()) {
-            ticket.echo = Some(Echo::of(request));
+            ticket.echo = Some(EchoedFields::of(request));
         }
         if !ticket.is_complete() && self.is_too_long(ticket, request) {
             ticket.uncallable = Some(Skip::RequestBody);
@@ -125,7 +125,7 @@ impl<R: Records> Engine<R> {
     fn trouble(&mut self, ticket: &mut Ticket, on: On, retry_after: Span, now: Instant) -> Step {
         // What takes time from here on is no work of the upstream's.
         self.stop_wait(ticket);
-        ticket.trouble = Some(Box::new(Trouble {
+        ticket.trouble = Some(Box::new(FallbackProgress {
             on,
             retry_after,
             next: 0,

@@ -13,7 +13,7 @@ use crate::policy::Mode;
 use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
 use crate::shared::records::{self, Outline, Records, Slot, TRIES};
-use crate::stale::{self, Shelf};
+use crate::stale::{self, StaleStore};
 use crate::time::Instant;
 
 use super::Engine;
@@ -36,7 +36,7 @@ impl<R: Records> Engine<R> {
             if self.policies.is_empty() {
                 return;
             }
-            let shards = self.shelf.as_ref().map_or(0, Shelf::shards);
+            let shards = self.shelf.as_ref().map_or(0, StaleStore::shards);
             stale::clear(&mut self.records, shards, &mut self.buffer);
             let new = self.directory_after(&old);
             if new == old || new.write(&mut self.records, version, &mut self.buffer) {

@@ -12,12 +12,12 @@ use crate::circuit::budget::Grant;
 use crate::event::Counter;
 use crate::outcome::classify::{self, Outcome, Response, Verdict};
 use crate::policy::{RetryConfig, RetryEngine};
-use crate::retry::{self, Denial, Pushback, Wish};
+use crate::retry::{self, Denial, Pushback, RetryEligibility};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
 use super::sync::Shared;
-use super::ticket::{Decision, Order, Pairs, Plan, Series, Step, Ticket};
+use super::ticket::{Decision, Pairs, Plan, RetryHeaders, Series, Step, Ticket};
 use super::{Engine, rules};
 
 /// The time that an attempt needs at least: a wait ends with a tick, which may come this much
@@ -49,7 +49,7 @@ impl<R: Records> Engine<R> {
 
     /// What the host's router has to be told about retries of a request that passed;
     /// absent where that is left as it is.
-    pub fn order(&self, ticket: &Ticket) -> Option<Order<'_>> {
+    pub fn order(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
         let retries = match &ticket.plan {
             Plan::None => return None,
             Plan::Router(grant) => grant.as_ref().map_or(0, Grant::retries),
@@ -64,7 +64,7 @@ impl<R: Records> Engine<R> {
         } else {
             ("x-envoy-retry-on", config.retry_on.words())
         };
-        Some(Order {
+        Some(RetryHeaders {
             max_retries: retries,
             conditions: Some(conditions).filter(|_| retries > 0),
             per_try_timeout: config.per_try_timeout.filter(|_| retries > 0),
@@ -82,7 +82,7 @@ impl<R: Records> Engine<R> {
     }
 
     /// Decides about the retries of a request that passes, by what its headers wish.
-    pub(super) fn plan(&mut self, ticket: &mut Ticket, wish: Wish, now: Instant) {
+    pub(super) fn plan(&mut self, ticket: &mut Ticket, wish: RetryEligibility, now: Instant) {
         let Some(config) = self.retry_config(ticket.policy) else {
             return;
         };
@@ -90,8 +90,8 @@ impl<R: Records> Engine<R> {
             config.engine == RetryEngine::Filter && ticket.enforced && !ticket.course.grpc;
         let timeout = config.timeout;
         let (most, left, spoilt) = match wish {
-            Wish::Again(most, left) if by_filter => (most, left, None),
-            Wish::Denied(denial) if by_filter => (1, None, Some(denial)),
+            RetryEligibility::Again(most, left) if by_filter => (most, left, None),
+            RetryEligibility::Denied(denial) if by_filter => (1, None, Some(denial)),
             _ => {
                 ticket.plan = Plan::Router(self.grant(ticket, wish, now));
                 return;
@@ -111,11 +111,11 @@ impl<R: Records> Engine<R> {
     }
 
     /// What the host's router may do for a request.
-    fn grant(&mut self, ticket: &Ticket, wish: Wish, now: Instant) -> Option<Grant> {
+    fn grant(&mut self, ticket: &Ticket, wish: RetryEligibility, now: Instant) -> Option<Grant> {
         let granted = match wish {
-            Wish::Once => return None,
-            Wish::Denied(denial) => Err(denial),
-            Wish::Again(retries, _) => self.take(ticket, retries, now),
+            RetryEligibility::Once => return None,
+            RetryEligibility::Denied(denial) => Err(denial),
+            RetryEligibility::Again(retries, _) => self.take(ticket, retries, now),
         };
         granted.map_err(|denial| self.deny(ticket, denial)).ok()
     }

@@ -9,7 +9,7 @@ use crate::outcome::classify::{self, Outcome, Response};
 use crate::policy::StaleConfig;
 use crate::select::Request;
 use crate::shared::records::Records;
-use crate::stale::{Outline, Purpose, Terms, Under, Unkept};
+use crate::stale::{CacheScope, NotStored, Outline, Purpose, Terms};
 use crate::time::Instant;
 
 use super::Engine;
@@ -54,7 +54,7 @@ impl<R: Records> Engine<R> {
         else {
             return;
         };
-        let under = Under {
+        let under = CacheScope {
             policy,
             key: &self.key,
         };
@@ -67,7 +67,7 @@ impl<R: Records> Engine<R> {
         }
         let handle = shelf.enter(ticket.policy, purpose, request.copy_headers(), now);
         if let Some(handle) = handle {
-            ticket.storing = Storing::Asked(handle, purpose);
+            ticket.storing = Storing::CacheRequest(handle, purpose);
             ticket.watches_response |= stores;
         }
         self.count_dropped();
@@ -122,7 +122,8 @@ impl<R: Records> Engine<R> {
     /// Whether [`Engine::keep`] wants the headers of a response that is handed on: not where
     /// the same was stored just now.
     pub fn wants_headers(&self, ticket: &Ticket, now: Instant) -> bool {
-        let (Storing::Asked(handle, Purpose::Get), Some(shelf)) = (ticket.storing, &self.shelf)
+        let (Storing::CacheRequest(handle, Purpose::Get), Some(shelf)) =
+            (ticket.storing, &self.shelf)
         else {
             return false;
         };
@@ -184,7 +185,7 @@ impl<R: Records> Engine<R> {
             Some(true) => return true,
             Some(false) => {
                 shelf.outgrown(handle, now);
-                self.stored(ticket.policy, Err(Unkept::TooLarge));
+                self.stored(ticket.policy, Err(NotStored::TooLarge));
             }
             None => {}
         }
@@ -221,7 +222,7 @@ impl<R: Records> Engine<R> {
     pub fn drop_collection(&mut self, ticket: &mut Ticket) {
         if let (Storing::Recording(handle), Some(shelf)) = (ticket.storing, &mut self.shelf) {
             shelf.stop(handle);
-            ticket.storing = Storing::Asked(handle, Purpose::Get);
+            ticket.storing = Storing::CacheRequest(handle, Purpose::Get);
         }
     }
 
@@ -234,16 +235,16 @@ impl<R: Records> Engine<R> {
     }
 
     /// Counts what came of storing a response.
-    fn stored(&mut self, policy: usize, stored: Result<Option<u32>, Unkept>) {
+    fn stored(&mut self, policy: usize, stored: Result<Option<u32>, NotStored>) {
         match stored {
             Ok(Some(evicted)) => {
                 self.count(policy, Counter::StaleKept);
                 self.count_many(policy, Counter::StaleEvicted, evicted);
             }
-            Err(Unkept::TooLarge) => self.count(policy, Counter::StaleTooLarge),
-            Err(Unkept::Full) => self.count(policy, Counter::StaleOverflowed),
+            Err(NotStored::TooLarge) => self.count(policy, Counter::StaleTooLarge),
+            Err(NotStored::Full) => self.count(policy, Counter::StaleOverflowed),
             // The first writers have stored others.
-            Ok(None) | Err(Unkept::GivenUp) => {}
+            Ok(None) | Err(NotStored::GivenUp) => {}
         }
     }
 

@@ -7,12 +7,12 @@
 use alloc::vec::Vec;
 
 use crate::circuit::Circuit;
-use crate::circuit::breaker::{Moment, Permit, Refusal, StateName};
+use crate::circuit::breaker::{Permit, Refusal, StateName, StepContext};
 use crate::event::Counter;
 use crate::keys::{self, OVERFLOW_KEY};
 use crate::outcome::classify::{Outcome, Verdict};
 use crate::shared::records::{Name, Place, Records, Seeker, Slot, TRIES, write_slot};
-use crate::shared::replica::{Act, Replica, Scope, Undone};
+use crate::shared::replica::{Act, Replica, Scope, SyncError};
 use crate::time::{Instant, Span};
 
 use super::Engine;
@@ -25,7 +25,7 @@ const MERGES_PER_TICK: usize = 500;
 const TICKS_LATE: Span = Span::from_secs(10);
 
 /// Where a request finds its circuit.
-pub(super) enum Reach {
+pub(super) enum Lookup {
     /// At this entry, with a copy that is fresh.
     Entry(u32),
     /// There is no room for a copy, but its circuit says no.
@@ -47,7 +47,7 @@ pub(super) enum Shared {
 
 impl<R: Records> Engine<R> {
     /// The circuit of the key in `self.key`.
-    pub(super) fn reach(&mut self, policy: usize, fits: bool, now: Instant) -> Reach {
+    pub(super) fn reach(&mut self, policy: usize, fits: bool, now: Instant) -> Lookup {
         // A host whose ticks do not come must not keep what waits for them.
         let waiting = self.pending.front();
         if waiting.is_some_and(|(_, _, since)| now >= since.after(TICKS_LATE)) {
@@ -62,7 +62,7 @@ impl<R: Records> Engine<R> {
         };
         reach.unwrap_or_else(|| {
             self.count(policy, Counter::KeyOverflowed);
-            Reach::Overflow(self.overflow(policy, now))
+            Lookup::Overflow(self.overflow(policy, now))
         })
     }
 
@@ -98,7 +98,7 @@ impl<R: Records> Engine<R> {
         None
     }
 
-    fn find_or_place(&mut self, policy: usize, now: Instant) -> Option<Reach> {
+    fn find_or_place(&mut self, policy: usize, now: Instant) -> Option<Lookup> {
         if let Some(at) = self.table.find_recent(policy, &self.key) {
             return self.refresh(policy, at, now);
         }
@@ -109,8 +109,10 @@ impl<R: Records> Engine<R> {
         let has_room = self.table.make_room(policy);
         let key = core::mem::take(&mut self.key);
         let reach = match has_room {
-            true => self.place_new(policy, hash, &key, now).map(Reach::Entry),
-            false => self.refusal_of(policy, hash, &key, now).map(Reach::Refused),
+            true => self.place_new(policy, hash, &key, now).map(Lookup::Entry),
+            false => self
+                .refusal_of(policy, hash, &key, now)
+                .map(Lookup::Refused),
         };
         self.key = key;
         reach
@@ -162,7 +164,7 @@ impl<R: Records> Engine<R> {
             let (state, retry_after) = (force.to.state(), force.until.since(now));
             return (state == StateName::ForcedOpen).then_some(Refusal { state, retry_after });
         }
-        let mut moment = Moment {
+        let mut moment = StepContext {
             config: &self.policies.get(policy)?.breaker,
             now,
             random: &mut self.random,
@@ -180,7 +182,7 @@ impl<R: Records> Engine<R> {
 
     /// The entry, with a copy of its circuit that is fresh; absent where its circuit has
     /// lost its place.
-    fn refresh(&mut self, policy: usize, at: u32, now: Instant) -> Option<Reach> {
+    fn refresh(&mut self, policy: usize, at: u32, now: Instant) -> Option<Lookup> {
         let (_, _, replica) = self.table.entry(at)?;
         if replica.is_stale(self.interval, now) {
             replica.look_again();
@@ -188,7 +190,7 @@ impl<R: Records> Engine<R> {
                 return None;
             }
         }
-        Some(Reach::Entry(at))
+        Some(Lookup::Entry(at))
     }
 
     /// Finds the slot of a key, or makes `fresh` its circuit in one.
@@ -254,7 +256,7 @@ impl<R: Records> Engine<R> {
             true => breaker.state(),
             false => StateName::Closed,
         };
-        let mut moment = Moment {
+        let mut moment = StepContext {
             config,
             now,
             random: &mut self.random,
@@ -413,8 +415,8 @@ impl<R: Records> Engine<R> {
                     self.watch_open(policy, at, now);
                     return Shared::Done;
                 }
-                Err(Undone::GivenUp) => return Shared::GivenUp,
-                Err(Undone::Displaced) => {}
+                Err(SyncError::GivenUp) => return Shared::GivenUp,
+                Err(SyncError::Displaced) => {}
             }
             if self.place_again(policy, at, now).is_none() {
                 break;
@@ -432,11 +434,11 @@ impl<R: Records> Engine<R> {
         at: u32,
         now: Instant,
         act: Act<'_>,
-    ) -> Result<u32, Undone> {
+    ) -> Result<u32, SyncError> {
         let (Some(rules), Some((_, key, replica))) =
             (self.policies.get(policy), self.table.entry(at))
         else {
-            return Err(Undone::GivenUp);
+            return Err(SyncError::GivenUp);
         };
         let mut discarded = 0;
         let mut scope = Scope {

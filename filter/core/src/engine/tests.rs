@@ -83,7 +83,7 @@ impl Bench {
     }
 
     /// The answer to a request that must be rejected.
-    fn reject(&mut self, request: &Asking) -> (Answer, Note) {
+    fn reject(&mut self, request: &Asking) -> (Answer, DecisionNote) {
         match self.admit(request) {
             Admission::Reject(ticket, Step::Answer(answer)) => {
                 let note = ticket.note().expect("a note");

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::circuit::breaker::{Permit, StateName};
 use crate::circuit::budget::Grant;
 use crate::fallback::{Answer, Skip};
-use crate::outcome::classify::{Course, Verdict};
+use crate::outcome::classify::{RequestTiming, Verdict};
 use crate::policy::On;
 use crate::retry::Denial;
 use crate::select::Request;
@@ -33,7 +33,7 @@ pub enum Admission {
 
 /// What was decided about a request, where that was something else than "pass".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct DecisionNote {
     pub(super) policy: usize,
     /// The circuit's state as the request met it.
     pub state: StateName,
@@ -89,7 +89,7 @@ pub enum Step {
 
 /// What the host's router has to be told about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order<'a> {
+pub struct RetryHeaders<'a> {
     /// Most retries.
     pub max_retries: u32,
     /// A header that says what is retried, and its words.
@@ -124,14 +124,14 @@ pub struct Ticket {
     pub(super) enforced: bool,
     pub(super) state: StateName,
     pub(super) decision: Option<Decision>,
-    pub(super) course: Course,
+    pub(super) course: RequestTiming,
     /// Whether the method is HEAD, where that matters.
     pub(super) is_head: bool,
     /// Whether a filter in front has made the request gRPC, and its client expects HTTP.
     pub(super) transcoded: bool,
     pub(super) watches_clock: bool,
     pub(super) watches_response: bool,
-    pub(super) echo: Option<Box<Echo>>,
+    pub(super) echo: Option<Box<EchoedFields>>,
     pub(super) plan: Plan,
     /// Whether its outcome is in the metrics.
     pub(super) counted: bool,
@@ -144,7 +144,7 @@ pub struct Ticket {
     /// Whether the upstream's answer was replaced, or is to be.
     pub(super) replaced: bool,
     /// Why it needs an answer, if it does.
-    pub(super) trouble: Option<Box<Trouble>>,
+    pub(super) trouble: Option<Box<FallbackProgress>>,
     /// Why no other cluster can be asked for one.
     pub(super) uncallable: Option<Skip>,
     /// Whether one may be asked in place of a failed answer.
@@ -161,7 +161,7 @@ pub(super) enum Storing {
     /// Nothing.
     None,
     /// It may get one, and leave one if it is a GET.
-    Asked(Handle, Purpose),
+    CacheRequest(Handle, Purpose),
     /// Its response is being recorded.
     Recording(Handle),
     /// It changes what this URI names.
@@ -172,7 +172,7 @@ impl Storing {
     /// The request, for the store.
     pub(super) fn handle(self) -> Option<Handle> {
         match self {
-            Storing::Asked(handle, _) | Storing::Recording(handle) => Some(handle),
+            Storing::CacheRequest(handle, _) | Storing::Recording(handle) => Some(handle),
             Storing::None | Storing::Change(_) => None,
         }
     }
@@ -180,7 +180,7 @@ impl Storing {
 
 /// Why a request needs an answer, and how far that has got.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct FallbackProgress {
     pub(super) on: On,
     pub(super) retry_after: Span,
     /// The entry of `fallback` that has its turn next.
@@ -228,25 +228,25 @@ pub(super) struct Series {
 
 /// What an answer may repeat of its request; empty where none does.
 #[derive(Debug, Default)]
-pub struct Echo {
+pub struct EchoedFields {
     pub(super) path: Box<[u8]>,
     pub(super) request_id: Box<[u8]>,
     pub(super) accept: Box<[u8]>,
 }
 
-impl Echo {
+impl EchoedFields {
     /// The bytes that it takes. A client chooses how many that are, and how many such requests
     /// there are.
     pub fn bytes(&self) -> usize {
         let texts = [&self.path, &self.request_id, &self.accept];
         let texts: usize = texts.iter().map(|text| text.len()).sum();
-        texts.saturating_add(size_of::<Echo>())
+        texts.saturating_add(size_of::<EchoedFields>())
     }
 
     /// Reads what answers repeat.
-    pub(super) fn of(request: &impl Request) -> Box<Echo> {
+    pub(super) fn of(request: &impl Request) -> Box<EchoedFields> {
         let value = |name| request.header(name).unwrap_or_default().into();
-        Box::new(Echo {
+        Box::new(EchoedFields {
             path: value(":path"),
             request_id: value("x-request-id"),
             accept: value("accept"),
@@ -267,7 +267,7 @@ impl Ticket {
             enforced: false,
             state: StateName::Closed,
             decision: None,
-            course: Course {
+            course: RequestTiming {
                 grpc: false,
                 request_complete: complete,
                 started: now,
@@ -327,12 +327,12 @@ impl Ticket {
 
     /// Takes what is saved of the request for placeholders, to be kept elsewhere until
     /// [`Engine::response_headers`] is called.
-    pub fn take_saved(&mut self) -> Option<Box<Echo>> {
+    pub fn take_saved(&mut self) -> Option<Box<EchoedFields>> {
         self.echo.take()
     }
 
     /// Gives back what [`Ticket::take_saved`] took.
-    pub fn give_saved(&mut self, saved: Box<Echo>) {
+    pub fn give_saved(&mut self, saved: Box<EchoedFields>) {
         self.echo = Some(saved);
     }
 
@@ -384,8 +384,8 @@ impl Ticket {
     }
 
     /// What was decided, if that was something else than "pass".
-    pub fn note(&self) -> Option<Note> {
-        self.decision.map(|decision| Note {
+    pub fn note(&self) -> Option<DecisionNote> {
+        self.decision.map(|decision| DecisionNote {
             policy: self.policy,
             state: self.state,
             decision,

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::cell::OnceCell;
 use core::ops::RangeInclusive;
 
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 use crate::outcome::hint;
 use crate::policy::{OutcomeRules, SlowUntil};
 use crate::time::{Instant, Span};
@@ -67,7 +67,7 @@ impl Verdict {
     }
 }
 
-impl Layout for Verdict {
+impl Encode for Verdict {
     fn write(&self, out: &mut Vec<u8>) {
         (self.outcome as u8).write(out);
         self.slow.write(out);
@@ -109,7 +109,7 @@ pub trait Response {
 
 /// What was noted about a request on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Course {
+pub struct RequestTiming {
     /// Whether it claims to be gRPC. The response decides whether it is.
     pub grpc: bool,
     /// Whether the client has sent all of it.
@@ -154,7 +154,7 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 /// Judges a request that has ended, at `now`.
 pub fn at_end(
     rules: &Rules<'_>,
-    course: &Course,
+    course: &RequestTiming,
     response: &impl Response,
     now: Instant,
 ) -> Verdict {
@@ -165,7 +165,7 @@ pub fn at_end(
 /// status that will only come in trailers counts as success so far.
 pub fn at_headers(
     rules: &Rules<'_>,
-    course: &Course,
+    course: &RequestTiming,
     response: &impl Response,
     now: Instant,
 ) -> Verdict {
@@ -188,7 +188,7 @@ pub struct Rules<'a> {
 /// One request, and how far its judge has come in asking the host.
 struct Case<'a, R> {
     rules: &'a Rules<'a>,
-    course: &'a Course,
+    course: &'a RequestTiming,
     response: &'a R,
     now: Instant,
     ended: bool,
@@ -199,7 +199,7 @@ struct Case<'a, R> {
 impl<'a, R: Response> Case<'a, R> {
     fn new(
         rules: &'a Rules<'a>,
-        course: &'a Course,
+        course: &'a RequestTiming,
         response: &'a R,
         now: Instant,
         ended: bool,

@@ -12,9 +12,9 @@ fn config(fields: &str) -> RetryConfig {
 
 const GRPC: bool = true;
 const HTTP: bool = false;
-const TWO: Wish = Wish::Again(2, None);
+const TWO: RetryEligibility = RetryEligibility::Again(2, None);
 
-fn wished(fields: &str, grpc: bool, headers: &[(&str, &str)]) -> Wish {
+fn wished(fields: &str, grpc: bool, headers: &[(&str, &str)]) -> RetryEligibility {
     let request = headers
         .iter()
         .fold(Asking::default(), |it, (name, value)| it.with(name, value));
@@ -27,17 +27,17 @@ fn only_what_may_be_repeated_is_wished_again() {
         &'static str,
         bool,
         &'static [(&'static str, &'static str)],
-        Wish,
+        RetryEligibility,
     );
     let rows: &[Row] = &[
         ("", HTTP, &[(":method", "GET")], TWO),
         ("", HTTP, &[(":method", "HEAD")], TWO),
         ("", HTTP, &[(":method", "PUT")], TWO),
-        ("", HTTP, &[(":method", "get")], Wish::Once),
-        ("", HTTP, &[(":method", "POST")], Wish::Once),
-        ("", HTTP, &[(":method", "PATCH")], Wish::Once),
-        ("", HTTP, &[(":method", "CONNECT")], Wish::Once),
-        ("", HTTP, &[], Wish::Once),
+        ("", HTTP, &[(":method", "get")], RetryEligibility::Once),
+        ("", HTTP, &[(":method", "POST")], RetryEligibility::Once),
+        ("", HTTP, &[(":method", "PATCH")], RetryEligibility::Once),
+        ("", HTTP, &[(":method", "CONNECT")], RetryEligibility::Once),
+        ("", HTTP, &[], RetryEligibility::Once),
         (
             "",
             HTTP,
@@ -48,7 +48,7 @@ fn only_what_may_be_repeated_is_wished_again() {
             r#""idempotency_header": "X-Key""#,
             HTTP,
             &[(":method", "POST"), ("idempotency-key", "1")],
-            Wish::Once,
+            RetryEligibility::Once,
         ),
         (
             r#""idempotency_header": "X-Key""#,
@@ -56,21 +56,31 @@ fn only_what_may_be_repeated_is_wished_again() {
             &[(":method", "POST"), ("x-key", "1")],
             TWO,
         ),
-        (r#""methods": []"#, HTTP, &[(":method", "GET")], Wish::Once),
+        (
+            r#""methods": []"#,
+            HTTP,
+            &[(":method", "GET")],
+            RetryEligibility::Once,
+        ),
         (r#""methods": ["POST"]"#, HTTP, &[(":method", "POST")], TWO),
-        (r#""retry_on": []"#, HTTP, &[(":method", "GET")], Wish::Once),
+        (
+            r#""retry_on": []"#,
+            HTTP,
+            &[(":method", "GET")],
+            RetryEligibility::Once,
+        ),
         (
             r#""max_retries": 0"#,
             HTTP,
             &[(":method", "GET")],
-            Wish::Once,
+            RetryEligibility::Once,
         ),
         // gRPC is always POST: what is retried there says `grpc_retry_on` alone.
         (
             "",
             GRPC,
             &[(":method", "POST"), ("idempotency-key", "1")],
-            Wish::Once,
+            RetryEligibility::Once,
         ),
         (
             r#""grpc_retry_on": ["unavailable"]"#,
@@ -96,7 +106,7 @@ fn only_what_may_be_repeated_is_wished_again() {
 
 #[test]
 fn a_retry_is_not_retried() {
-    let nested = Wish::Denied(Denial::Nested);
+    let nested = RetryEligibility::Denied(Denial::Nested);
     let rows = [
         ("x-envoy-attempt-count", "0", TWO),
         ("x-envoy-attempt-count", "1", TWO),
@@ -123,22 +133,47 @@ fn a_retry_is_not_retried() {
 #[test]
 fn no_retry_is_wished_that_could_begin_only_when_the_time_is_over() {
     let ms = |ms| Some(Span::from_ms(ms));
-    let late = Wish::Denied(Denial::Deadline);
+    let late = RetryEligibility::Denied(Denial::Deadline);
     let rows = [
         (
             "",
             "x-envoy-expected-rq-timeout-ms",
             "300",
-            Wish::Again(2, ms(300)),
+            RetryEligibility::Again(2, ms(300)),
         ),
         // Zero is Envoy's word for no time-out.
         ("", "x-envoy-expected-rq-timeout-ms", "0", TWO),
         ("", "x-envoy-expected-rq-timeout-ms", "soon", TWO),
-        ("", "grpc-timeout", "1S", Wish::Again(2, ms(1_000))),
-        ("", "grpc-timeout", "2M", Wish::Again(2, ms(120_000))),
-        ("", "grpc-timeout", "1H", Wish::Again(2, ms(3_600_000))),
-        ("", "grpc-timeout", "5000u", Wish::Again(2, ms(5))),
-        ("", "grpc-timeout", "7000000n", Wish::Again(2, ms(7))),
+        (
+            "",
+            "grpc-timeout",
+            "1S",
+            RetryEligibility::Again(2, ms(1_000)),
+        ),
+        (
+            "",
+            "grpc-timeout",
+            "2M",
+            RetryEligibility::Again(2, ms(120_000)),
+        ),
+        (
+            "",
+            "grpc-timeout",
+            "1H",
+            RetryEligibility::Again(2, ms(3_600_000)),
+        ),
+        (
+            "",
+            "grpc-timeout",
+            "5000u",
+            RetryEligibility::Again(2, ms(5)),
+        ),
+        (
+            "",
+            "grpc-timeout",
+            "7000000n",
+            RetryEligibility::Again(2, ms(7)),
+        ),
         ("", "grpc-timeout", "0n", late),
         // Nine digits, no unit, no number: none.
         ("", "grpc-timeout", "123456789m", TWO),
@@ -150,25 +185,25 @@ fn no_retry_is_wished_that_could_begin_only_when_the_time_is_over() {
             "100ms",
             "x-envoy-expected-rq-timeout-ms",
             "101",
-            Wish::Again(1, ms(101)),
+            RetryEligibility::Again(1, ms(101)),
         ),
         (
             "100ms",
             "x-envoy-expected-rq-timeout-ms",
             "200",
-            Wish::Again(1, ms(200)),
+            RetryEligibility::Again(1, ms(200)),
         ),
         (
             "100ms",
             "x-envoy-expected-rq-timeout-ms",
             "201",
-            Wish::Again(2, ms(201)),
+            RetryEligibility::Again(2, ms(201)),
         ),
         (
             "100ms",
             "x-envoy-expected-rq-timeout-ms",
             "9999",
-            Wish::Again(2, ms(9_999)),
+            RetryEligibility::Again(2, ms(9_999)),
         ),
     ];
     for (each, name, value, expected) in rows {
@@ -184,7 +219,7 @@ fn no_retry_is_wished_that_could_begin_only_when_the_time_is_over() {
         ("grpc-timeout", "1S"),
         ("x-envoy-expected-rq-timeout-ms", "300"),
     ];
-    assert_eq!(wished("", HTTP, &both), Wish::Again(2, ms(300)));
+    assert_eq!(wished("", HTTP, &both), RetryEligibility::Again(2, ms(300)));
 }
 
 /// How an attempt ended: the status, and the host's flags and details where it made it.

@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use crate::codec::{self, Kind, Layout, Reader};
+use crate::codec::{self, Encode, Kind, Reader};
 use crate::shared::records::{Name, Outline, Records, Slot, Slots, TRIES, Version};
 use crate::time::{Instant, Span};
 

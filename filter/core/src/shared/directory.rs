@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::codec::{self, Kind, Layout, Reader};
+use crate::codec::{self, Encode, Kind, Reader};
 use crate::policy::{KEYS_MAX, Mode};
 use crate::shared::records::{Name, Records, Slots, Version};
 use crate::time::Span;

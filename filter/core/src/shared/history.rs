@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::circuit::breaker::{StateName, Transition, Why};
 use crate::circuit::window::Counts;
-use crate::codec::{self, Kind, Layout, Reader};
+use crate::codec::{self, Encode, Kind, Reader};
 use crate::shared::records::{Name, Records, TRIES};
 use crate::time::{Instant, Span};
 
@@ -84,7 +84,7 @@ fn entries(record: &[u8]) -> Vec<&[u8]> {
     entries
 }
 
-impl Layout for Past {
+impl Encode for Past {
     fn write(&self, out: &mut Vec<u8>) {
         let told = &self.transition;
         self.at.write(out);

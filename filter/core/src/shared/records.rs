@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use crate::circuit::Circuit;
 use crate::circuit::breaker::StateName;
-use crate::codec::{self, Kind, Layout};
+use crate::codec::{self, Encode, Kind};
 use crate::policy::BreakerConfig;
 use crate::time::{Instant, Span};
 

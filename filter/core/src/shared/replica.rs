@@ -17,8 +17,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::circuit::Circuit;
-use crate::circuit::breaker::{Moment, Pending, Permit, Transition};
-use crate::circuit::budget::{Grant, Purse};
+use crate::circuit::breaker::{Pending, Permit, StepContext, Transition};
+use crate::circuit::budget::{Allowance, Grant};
 use crate::outcome::classify::Verdict;
 use crate::policy::{BreakerConfig, BudgetConfig, RetryConfig};
 use crate::random::Random;
@@ -33,7 +33,7 @@ pub struct Replica {
     /// Boxed, since most copies have none at most times.
     pending: Option<Box<Pending>>,
     /// What this worker has to do with the circuit's account.
-    purse: Purse,
+    purse: Allowance,
     /// The slot of the record.
     place: u32,
     /// The number of the record's last write, if that was read since.
@@ -69,7 +69,7 @@ pub struct Scope<'a, R> {
 
 /// Why a step was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undone {
+pub enum SyncError {
     /// The slot holds another key now.
     Displaced,
     /// Other workers came before in every try.
@@ -77,7 +77,7 @@ pub enum Undone {
 }
 
 /// What a step does to a circuit. It may be done several times, to be kept once.
-pub type Act<'a> = &'a mut dyn FnMut(&mut Circuit, &mut Moment<'_>);
+pub type Act<'a> = &'a mut dyn FnMut(&mut Circuit, &mut StepContext<'_>);
 
 impl Replica {
     /// The copy of a circuit that was read now from the slot `place`, where its last
@@ -86,7 +86,7 @@ impl Replica {
         Replica {
             view: circuit,
             pending: None,
-            purse: Purse::default(),
+            purse: Allowance::default(),
             place,
             version,
             read_at: now,
@@ -156,7 +156,7 @@ impl Replica {
     /// Forgets what waits to be merged: there is nothing to merge it into.
     pub fn drop_pending(&mut self) {
         self.pending = None;
-        self.purse = Purse::default();
+        self.purse = Allowance::default();
     }
 
     /// Grants at most `wanted` retries to one of `in_flight` requests, out of what this
@@ -224,7 +224,7 @@ impl Replica {
         self.pending = self.pending.take().filter(|_| theirs);
         if theirs {
             // What this worker held was pledged by the account that is gone.
-            self.purse = Purse::default();
+            self.purse = Allowance::default();
         }
     }
 
@@ -244,7 +244,7 @@ impl Replica {
         key: &[u8],
         scope: &mut Scope<'_, R>,
         act: Act<'_>,
-    ) -> Result<(), Undone> {
+    ) -> Result<(), SyncError> {
         // Right after a read the copy is the record, and what is pending besides.
         let mut base = self.version.take().map(|version| Base {
             circuit: self.view.clone(),
@@ -259,7 +259,7 @@ impl Replica {
             };
             scope.transitions.clear();
             let mut circuit = base.circuit.clone();
-            let mut moment = Moment {
+            let mut moment = StepContext {
                 config: scope.config,
                 now: scope.now,
                 random: scope.random,
@@ -294,21 +294,25 @@ impl Replica {
             return Ok(());
         }
         scope.transitions.clear();
-        Err(Undone::GivenUp)
+        Err(SyncError::GivenUp)
     }
 
     /// What the purse is after a look at the account; absent if there was no need for one.
-    fn visited<R: Records>(&self, circuit: &mut Circuit, scope: &Scope<'_, R>) -> Option<Purse> {
+    fn visited<R: Records>(
+        &self,
+        circuit: &mut Circuit,
+        scope: &Scope<'_, R>,
+    ) -> Option<Allowance> {
         if !self.purse.has_business() {
             return None;
         }
         let (Some(account), Some(retry)) = (&mut circuit.account, scope.retry) else {
-            return Some(Purse::default());
+            return Some(Allowance::default());
         };
         Some(self.purse.visit(account, retry.max_retries, scope.now))
     }
 
-    fn read<R: Records>(&self, key: &[u8], scope: &mut Scope<'_, R>) -> Result<Base, Undone> {
+    fn read<R: Records>(&self, key: &[u8], scope: &mut Scope<'_, R>) -> Result<Base, SyncError> {
         match Slot::read(scope.records, scope.policy, self.place) {
             Slot::Taken(taken) if taken.key == key => {
                 let mut circuit = taken.circuit;
@@ -320,7 +324,7 @@ impl Replica {
                     is_new: false,
                 })
             }
-            Slot::Taken(_) | Slot::Vacant(_) => Err(Undone::Displaced),
+            Slot::Taken(_) | Slot::Vacant(_) => Err(SyncError::Displaced),
             Slot::Damaged(version) => {
                 *scope.discarded = scope.discarded.saturating_add(1);
                 Ok(Base {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::store::slot_name;
-use crate::codec::{self, Layout, Reader, write_text};
+use crate::codec::{self, Encode, Reader, write_text};
 use crate::shared::records::{Name, Records, Version};
 use crate::time::Instant;
 
@@ -204,7 +204,7 @@ impl Item {
     }
 }
 
-impl Layout for Item {
+impl Encode for Item {
     fn write(&self, out: &mut Vec<u8>) {
         self.uri.write(out);
         self.resource.write(out);

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::recording::Recording;
-use super::{Asked, Unkept};
+use super::{CacheRequest, NotStored};
 
 /// A request under way; it stays with its ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) policy: usize,
-    pub(super) asked: Asked,
+    pub(super) asked: CacheRequest,
     pub(super) recording: Option<Recording>,
 }
 
@@ -82,7 +82,7 @@ impl Pending {
 
     /// Takes a request in; `None` if it is larger than the total.
     #[inline]
-    pub(super) fn insert(&mut self, policy: usize, asked: Asked) -> Option<Handle> {
+    pub(super) fn insert(&mut self, policy: usize, asked: CacheRequest) -> Option<Handle> {
         let exchange = Exchange {
             policy,
             asked,
@@ -128,13 +128,13 @@ impl Pending {
     /// # Errors
     ///
     /// If it has no room, or the request was dropped.
-    pub(super) fn record(&mut self, handle: Handle, recording: Recording) -> Result<(), Unkept> {
-        self.get(handle).ok_or(Unkept::GivenUp)?;
+    pub(super) fn record(&mut self, handle: Handle, recording: Recording) -> Result<(), NotStored> {
+        self.get(handle).ok_or(NotStored::GivenUp)?;
         self.take_recording(handle);
         let more = recording.capacity();
         self.touch(handle.at);
         if !self.make_room(more, Some(handle.at)) {
-            return Err(Unkept::Full);
+            return Err(NotStored::Full);
         }
         self.bytes = self.bytes.saturating_add(more);
         if let Some(exchange) = self.exchange_mut(handle.at) {
@@ -148,23 +148,23 @@ impl Pending {
     /// # Errors
     ///
     /// If it has no room, or nothing is recorded any more.
-    pub(super) fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), Unkept> {
-        let exchange = self.get(handle).ok_or(Unkept::GivenUp)?;
-        let recording = exchange.recording.as_ref().ok_or(Unkept::GivenUp)?;
+    pub(super) fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), NotStored> {
+        let exchange = self.get(handle).ok_or(NotStored::GivenUp)?;
+        let recording = exchange.recording.as_ref().ok_or(NotStored::GivenUp)?;
         if !recording.fits(chunk.len()) {
-            return Err(Unkept::TooLarge);
+            return Err(NotStored::TooLarge);
         }
         let (before, grown) = (recording.capacity(), recording.grown(chunk.len()));
         self.touch(handle.at);
         // While it is copied, both the old and the new one are there.
         if grown.is_some_and(|grown| !self.make_room(grown, Some(handle.at))) {
-            return Err(Unkept::Full);
+            return Err(NotStored::Full);
         }
         let Some(recording) = self
             .exchange_mut(handle.at)
             .and_then(|exchange| exchange.recording.as_mut())
         else {
-            return Err(Unkept::GivenUp);
+            return Err(NotStored::GivenUp);
         };
         if let Some(grown) = grown {
             recording.grow(grown);

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::cache_control::CacheControl;
-use super::{Asked, Kept, Purpose, stored};
+use super::{CacheRequest, Purpose, StoredResponse, stored};
 use crate::headers::{Headers, Hops, Map, is_hop, list};
 use crate::keys;
 use crate::outcome::hint;
@@ -15,8 +15,8 @@ const VARY_BYTES_MAX: usize = 256;
 
 /// The headers of a response that may be stored.
 #[derive(Debug)]
-pub struct Collection {
-    pub(super) kept: Kept,
+pub struct Recorder {
+    pub(super) kept: StoredResponse,
     /// Names that it varies by, with a comma between them.
     pub(super) vary: Vec<u8>,
     /// The hash of what the request has under them.
@@ -25,34 +25,34 @@ pub struct Collection {
     pub(super) length: Option<usize>,
 }
 
-impl Collection {
+impl Recorder {
     /// Begins with a response's headers, if it may be stored.
     ///
     /// `vouched` says that the policy's owner vouches that responses do not depend on who
     /// asks; `unix_secs` is the time since 1970.
     pub fn new(
-        asked: &Asked,
+        asked: &CacheRequest,
         headers: &Headers,
         vouched: bool,
         unix_secs: u64,
         seed: u64,
-    ) -> Option<Collection> {
+    ) -> Option<Recorder> {
         let whole = headers.first(":status") == Some(b"200");
         let age = age(headers, unix_secs);
-        let collection = Collection::of(asked, headers, age, (vouched, unix_secs, seed));
+        let collection = Recorder::of(asked, headers, age, (vouched, unix_secs, seed));
         collection.filter(|_| whole)
     }
 
     /// The stored response with the headers of a 304 to a request (RFC 9111, 4.3.4); `None`
     /// if that is about another one, or forbids to store it.
     pub(super) fn refreshed(
-        asked: &Asked,
-        kept: &Kept,
+        asked: &CacheRequest,
+        kept: &StoredResponse,
         headers: &Headers,
         vouched: bool,
         unix_secs: u64,
         seed: u64,
-    ) -> Option<Collection> {
+    ) -> Option<Recorder> {
         if !confirms(&kept.headers, headers, &asked.headers) {
             return None;
         }
@@ -64,16 +64,16 @@ impl Collection {
         old.chain(new)
             .for_each(|(name, value)| merged.push(name, value));
         let age = age(headers, unix_secs);
-        let collection = Collection::of(asked, &merged, age, (vouched, unix_secs, seed));
+        let collection = Recorder::of(asked, &merged, age, (vouched, unix_secs, seed));
         collection.filter(|it| it.kept.variant == kept.variant)
     }
 
     fn of(
-        asked: &Asked,
+        asked: &CacheRequest,
         headers: &Headers,
         age: Span,
         (vouched, unix_secs, seed): (bool, u64, u64),
-    ) -> Option<Collection> {
+    ) -> Option<Recorder> {
         if asked.purpose != Purpose::Get {
             return None;
         }
@@ -90,11 +90,11 @@ impl Collection {
         let variant = variant(&vary, &asked.headers);
         let fresh_for = fresh_for(&said, headers, unix_secs);
         let length = headers.first("content-length").and_then(hint::number);
-        Some(Collection {
+        Some(Recorder {
             vary,
             variant: variant_hash(seed, &variant),
             length: length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)),
-            kept: Kept {
+            kept: StoredResponse {
                 resource: asked.resource.clone(),
                 variant,
                 for_all,

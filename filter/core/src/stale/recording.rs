@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Collection, Unkept};
-use crate::codec::{self, CHECKSUM_BYTES, Layout};
+use super::{NotStored, Recorder};
+use crate::codec::{self, CHECKSUM_BYTES, Encode};
 
 /// A response up to here. Its record is built in place, so that storing it takes no second
 /// copy of the body.
@@ -32,7 +32,7 @@ impl Recording {
     /// # Errors
     ///
     /// If the response does not fit into a record of `most` bytes.
-    pub(super) fn new(collection: Collection, uri: u64, most: usize) -> Result<Recording, Unkept> {
+    pub(super) fn new(collection: Recorder, uri: u64, most: usize) -> Result<Recording, NotStored> {
         let mut record = Vec::new();
         collection.kept.write_frame(&mut record);
         let length_at = record.len();
@@ -47,7 +47,7 @@ impl Recording {
             uri,
         };
         if !recording.fits(recording.length.unwrap_or(0)) {
-            return Err(Unkept::TooLarge);
+            return Err(NotStored::TooLarge);
         }
         if let Some(length) = recording.length {
             recording.most = recording.len_with(length);

@@ -27,7 +27,7 @@ pub enum Purpose {
 
 /// A GET or HEAD that may get a stored response.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct CacheRequest {
     pub(super) purpose: Purpose,
     /// All that a stored response must have in common with it, except for the headers that
     /// `vary` names. The URI is its end.
@@ -41,7 +41,7 @@ pub struct Asked {
 
 /// The policy of a request, and its key.
 #[derive(Clone, Copy, Debug)]
-pub struct Under<'a> {
+pub struct CacheScope<'a> {
     /// Its name and what its keys are made of, as a hash: no client chooses those.
     pub policy: u64,
     /// The key tuple.
@@ -186,7 +186,7 @@ impl Resource {
         &mut self,
         request: &impl Request,
         outline: &Outline<'_>,
-        under: Under<'_>,
+        under: CacheScope<'_>,
         seed: u64,
     ) -> bool {
         let bytes = &mut self.bytes;
@@ -216,10 +216,10 @@ impl Resource {
     }
 }
 
-impl Asked {
+impl CacheRequest {
     /// A request that comes now, for this resource.
-    pub fn new(purpose: Purpose, resource: &Resource, headers: Map, now: Instant) -> Asked {
-        Asked {
+    pub fn new(purpose: Purpose, resource: &Resource, headers: Map, now: Instant) -> CacheRequest {
+        CacheRequest {
             purpose,
             hash: resource.hash,
             uri_at: resource.uri_at,

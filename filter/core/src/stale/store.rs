@@ -22,9 +22,9 @@ use alloc::vec::Vec;
 use super::index::{Index, Item};
 use super::pending::{Handle, Pending};
 use super::recent::Recent;
-use super::recorder::{self, Collection};
+use super::recorder::{self, Recorder};
 use super::recording::Recording;
-use super::{Asked, Kept, Outline, Purpose, Resource, Under};
+use super::{CacheRequest, CacheScope, Outline, Purpose, Resource, StoredResponse};
 use crate::headers::{Headers, Map};
 use crate::select::Request;
 use crate::shared::records::{Name, Records, TRIES};
@@ -41,7 +41,7 @@ const USE_NOTED_EACH: Span = Span::from_secs(1);
 
 /// The store as one worker knows it.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct StaleStore {
     shards: u32,
     shard_bytes: usize,
     seed: u64,
@@ -64,7 +64,7 @@ pub struct Bounds {
 
 /// Why a response is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unkept {
+pub enum NotStored {
     /// There is no room for one of its size.
     TooLarge,
     /// Too much is being recorded.
@@ -84,12 +84,12 @@ pub struct Terms {
     pub now: Instant,
 }
 
-impl Shelf {
+impl StaleStore {
     /// A store, before it knows by which seed all workers hash.
-    pub fn new(bounds: Bounds) -> Shelf {
+    pub fn new(bounds: Bounds) -> StaleStore {
         let shards = (bounds.stale_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
         let size = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
-        Shelf {
+        StaleStore {
             shards,
             shard_bytes: size(bounds.stale_bytes.checked_div(shards).unwrap_or(0)),
             seed: 0,
@@ -111,7 +111,12 @@ impl Shelf {
 
     /// Looks at what a request asks for; false if that is too long. What is said of "the
     /// request" then is about this one, until the next.
-    pub fn ask(&mut self, request: &impl Request, outline: &Outline<'_>, under: Under<'_>) -> bool {
+    pub fn ask(
+        &mut self,
+        request: &impl Request,
+        outline: &Outline<'_>,
+        under: CacheScope<'_>,
+    ) -> bool {
         self.resource.set(request, outline, under, self.seed)
     }
 
@@ -134,7 +139,7 @@ impl Shelf {
         headers: Map,
         now: Instant,
     ) -> Option<Handle> {
-        let asked = Asked::new(purpose, &self.resource, headers, now);
+        let asked = CacheRequest::new(purpose, &self.resource, headers, now);
         self.pending.insert(policy, asked)
     }
 
@@ -159,7 +164,7 @@ impl Shelf {
     }
 
     /// The variant of a request under the names that the last response varied by.
-    fn usual_variant(&self, asked: &Asked) -> u64 {
+    fn usual_variant(&self, asked: &CacheRequest) -> u64 {
         self.variant(&asked.headers, self.recent.vary(asked.hash))
     }
 
@@ -179,17 +184,17 @@ impl Shelf {
         handle: Handle,
         headers: &Headers,
         terms: Terms,
-    ) -> Result<bool, Unkept> {
+    ) -> Result<bool, NotStored> {
         let Some(exchange) = self.pending.get(handle) else {
             return Ok(false);
         };
         let (asked, Terms { now, .. }) = (&exchange.asked, terms);
-        let collection = Collection::new(asked, headers, terms.vouched, terms.unix_secs, self.seed);
+        let collection = Recorder::new(asked, headers, terms.vouched, terms.unix_secs, self.seed);
         match collection {
             Some(it) if self.recent.is_due(asked.hash, it.variant, now) => {
                 let place = (asked.hash, it.variant, asked.uri(self.seed));
                 let recording = Recording::new(it, place.2, self.shard_bytes);
-                if let Err(Unkept::TooLarge) = recording {
+                if let Err(NotStored::TooLarge) = recording {
                     // Nor will the next one fit.
                     self.recent.note(place, &[], now);
                 }
@@ -205,7 +210,7 @@ impl Shelf {
     /// # Errors
     ///
     /// If it has no room; what was recorded is dropped then.
-    pub fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), Unkept> {
+    pub fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), NotStored> {
         let pushed = self.pending.push(handle, chunk);
         if pushed.is_err() {
             self.stop(handle);
@@ -247,7 +252,7 @@ impl Shelf {
         handle: Handle,
         now: Instant,
         buffer: &mut Vec<u8>,
-    ) -> Result<Option<u32>, Unkept> {
+    ) -> Result<Option<u32>, NotStored> {
         let recording = self.pending.take_recording(handle);
         let (Some(recording), Some(exchange)) = (recording, self.pending.get(handle)) else {
             return Ok(None);
@@ -273,11 +278,11 @@ impl Shelf {
         vary: &[u8],
         now: Instant,
         buffer: &mut Vec<u8>,
-    ) -> Result<u32, Unkept> {
+    ) -> Result<u32, NotStored> {
         let shard = self.shard(uri);
-        let bytes = u32::try_from(record.len()).map_err(|_| Unkept::TooLarge)?;
+        let bytes = u32::try_from(record.len()).map_err(|_| NotStored::TooLarge)?;
         if record.len() > self.shard_bytes {
-            return Err(Unkept::TooLarge);
+            return Err(NotStored::TooLarge);
         }
         let mut item = Item {
             resource,
@@ -299,7 +304,7 @@ impl Shelf {
                 index.vacate(records, shard, oldest);
                 evicted = evicted.saturating_add(1);
             }
-            item.vary = index.vary(vary).ok_or(Unkept::GivenUp)?;
+            item.vary = index.vary(vary).ok_or(NotStored::GivenUp)?;
             let slot = index.slot_for(&item);
             while index.bytes_without(slot).saturating_add(record.len()) > self.shard_bytes {
                 let Some(oldest) = index.oldest_but(slot) else {
@@ -325,7 +330,7 @@ impl Shelf {
             }
             return Ok(evicted);
         }
-        Err(Unkept::GivenUp)
+        Err(NotStored::GivenUp)
     }
 
     /// The newest response to a request.
@@ -335,13 +340,13 @@ impl Shelf {
         handle: Handle,
         now: Instant,
         buffer: &mut Vec<u8>,
-    ) -> Option<(Kept, &Asked)> {
+    ) -> Option<(StoredResponse, &CacheRequest)> {
         let asked = &self.pending.get(handle)?.asked;
         let shard = self.shard(asked.uri(self.seed));
         let (mut index, version) = Index::read(records, shard);
         let slot = index.newest(asked.hash, |vary| self.variant(&asked.headers, vary))?;
         let (record, _) = records.read(slot_name(shard, slot))?;
-        let kept = Kept::open(&record, asked)?;
+        let kept = StoredResponse::open(&record, asked)?;
         if let Some(item) = index.items.get_mut(slot)
             && now.since(item.used_at) >= USE_NOTED_EACH
         {
@@ -365,7 +370,7 @@ impl Shelf {
         headers: &Headers,
         terms: Terms,
         buffer: &mut Vec<u8>,
-    ) -> Result<Option<u32>, Unkept> {
+    ) -> Result<Option<u32>, NotStored> {
         let Some(exchange) = self.pending.get(handle) else {
             return Ok(None);
         };
@@ -377,7 +382,7 @@ impl Shelf {
             return Ok(None);
         };
         let (vouched, unix_secs) = (terms.vouched, terms.unix_secs);
-        let newer = Collection::refreshed(asked, &kept, headers, vouched, unix_secs, self.seed);
+        let newer = Recorder::refreshed(asked, &kept, headers, vouched, unix_secs, self.seed);
         let Some(newer) = newer else {
             return Ok(None);
         };

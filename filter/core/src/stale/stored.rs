@@ -4,9 +4,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::Asked;
+use super::CacheRequest;
 use super::recorder::describes_body;
-use crate::codec::{self, Layout, Reader, write_bytes};
+use crate::codec::{self, Encode, Reader, write_bytes};
 use crate::fallback::{Answer, Kind, Occasion};
 use crate::headers::{Headers, Map, list};
 use crate::outcome::hint;
@@ -15,7 +15,7 @@ use crate::time::{Instant, Span};
 
 /// A kept answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredResponse {
     pub(super) resource: Vec<u8>,
     /// What it varies by, with the values of the request that it answered.
     pub(super) variant: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) fn write_varying<'a>(
     all.write(out);
 }
 
-impl Kept {
+impl StoredResponse {
     /// How old it is.
     pub fn age(&self, now: Instant) -> Span {
         let since = now.since(self.at).as_ns();
@@ -57,11 +57,11 @@ impl Kept {
     }
 
     /// Whether it answers this request.
-    pub fn is_for(&self, asked: &Asked) -> bool {
+    pub fn is_for(&self, asked: &CacheRequest) -> bool {
         self.resource == asked.resource && self.varies_alike(asked).is_some()
     }
 
-    fn varies_alike(&self, asked: &Asked) -> Option<()> {
+    fn varies_alike(&self, asked: &CacheRequest) -> Option<()> {
         let mut varying = Reader::new(&self.variant);
         while !varying.is_empty() {
             let name = varying.long_bytes()?;
@@ -84,7 +84,7 @@ impl Kept {
     }
 
     /// The answer for a request, which may have asked whether there is a newer one.
-    pub fn answer(self, asked: &Asked, occasion: &Occasion<'_>, now: Instant) -> Answer {
+    pub fn answer(self, asked: &CacheRequest, occasion: &Occasion<'_>, now: Instant) -> Answer {
         let unchanged = is_unchanged(&self.headers, &asked.headers);
         let mut headers = Vec::new();
         for (name, value) in self.headers.iter() {
@@ -150,7 +150,7 @@ pub(super) fn opaque(tag: &[u8]) -> &[u8] {
 }
 
 /// A record of a kept answer.
-impl Kept {
+impl StoredResponse {
     /// Writes its record into `out`, except for the body and what follows that.
     pub(super) fn write_frame(&self, out: &mut Vec<u8>) {
         codec::begin(codec::Kind::Answer, out);
@@ -166,13 +166,13 @@ impl Kept {
     }
 
     /// Out of its bytes; `None` if they are no record, or one for another request.
-    pub(super) fn open(record: &[u8], asked: &Asked) -> Option<Kept> {
+    pub(super) fn open(record: &[u8], asked: &CacheRequest) -> Option<StoredResponse> {
         let mut from = codec::open(codec::Kind::Answer, record)?;
         let resource = from.long_bytes()?;
         if resource != asked.resource {
             return None;
         }
-        let kept = Kept {
+        let kept = StoredResponse {
             resource: resource.into(),
             variant: from.long_bytes()?.into(),
             for_all: bool::read(&mut from)?,

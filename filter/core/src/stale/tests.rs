@@ -50,27 +50,27 @@ fn request(method: &str, lines: &[&str]) -> Asking {
     })
 }
 
-const UNDER: Under<'_> = Under {
+const UNDER: CacheScope<'_> = CacheScope {
     policy: 1,
     key: b"k",
 };
 
-fn ask(request: &Asking, under: Under<'_>, now: Instant) -> Option<Asked> {
+fn ask(request: &Asking, under: CacheScope<'_>, now: Instant) -> Option<CacheRequest> {
     let outline = Outline::of(request);
     let purpose = outline.purpose().filter(|it| *it != Purpose::Change)?;
     let mut resource = Resource::default();
     let whole = resource.set(request, &outline, under, 7);
-    whole.then(|| Asked::new(purpose, &resource, request.copy_headers(), now))
+    whole.then(|| CacheRequest::new(purpose, &resource, request.copy_headers(), now))
 }
 
-fn asked(lines: &[&str]) -> Option<Asked> {
+fn asked(lines: &[&str]) -> Option<CacheRequest> {
     ask(&request("GET", lines), UNDER, at_ms(10_000))
 }
 
-fn kept_of(request: &[&str], response: &[&str], vouched: bool) -> Option<Kept> {
+fn kept_of(request: &[&str], response: &[&str], vouched: bool) -> Option<StoredResponse> {
     let asked = asked(request)?;
-    let collection = Collection::new(&asked, &headers(response), vouched, UNIX_SECS, 7);
-    collection.map(|it| Kept {
+    let collection = Recorder::new(&asked, &headers(response), vouched, UNIX_SECS, 7);
+    collection.map(|it| StoredResponse {
         body: b"body".to_vec(),
         ..it.kept
     })
@@ -212,7 +212,7 @@ fn only_an_ordinary_answer_to_get_is_kept() {
         response.push(b":status", status.as_bytes());
         response.push(b"cache-control", b"public");
         let asked = asked(&[]).expect("a GET");
-        let kept = Collection::new(&asked, &response, true, UNIX_SECS, 7);
+        let kept = Recorder::new(&asked, &response, true, UNIX_SECS, 7);
         assert_eq!(kept.is_some(), status == "200", "{status}");
     }
     let rows = [
@@ -236,7 +236,7 @@ fn only_an_ordinary_answer_to_get_is_kept() {
         assert_eq!(Outline::of(&request).purpose(), purpose, "{method}");
         let asked = ask(&request, UNDER, at_ms(0));
         let response = headers(&["cache-control: public"]);
-        let kept = asked.and_then(|asked| Collection::new(&asked, &response, true, UNIX_SECS, 7));
+        let kept = asked.and_then(|asked| Recorder::new(&asked, &response, true, UNIX_SECS, 7));
         assert_eq!(kept.is_some(), keeps, "{method}");
     }
 }
@@ -456,12 +456,12 @@ fn an_answer_is_for_what_it_was_asked_for_and_nothing_else() {
         (nowhere, UNDER, false),
         (plain().with_route("r"), UNDER, false),
         (plain().with_route(""), UNDER, false),
-        (plain(), Under { policy: 2, ..UNDER }, false),
-        (plain(), Under { key: b"l", ..UNDER }, false),
+        (plain(), CacheScope { policy: 2, ..UNDER }, false),
+        (plain(), CacheScope { key: b"l", ..UNDER }, false),
         // Parts do not run into each other.
         (
             plain().with_route("r"),
-            Under {
+            CacheScope {
                 key: b"kr",
                 ..UNDER
             },
@@ -634,20 +634,24 @@ fn a_record_gives_back_what_was_put_in_and_nothing_where_it_is_damaged() {
     ];
     let kept = kept_of(&["a: 1"], &response, false).expect("kept");
     let asked = asked(&["a: 1"]).expect("a GET");
-    let collection = Collection::new(&asked, &headers(&response), false, UNIX_SECS, 7);
+    let collection = Recorder::new(&asked, &headers(&response), false, UNIX_SECS, 7);
     let mut recording = Recording::new(collection.expect("one to keep"), 0, 4_096).expect("room");
     recording.push(b"bo");
     recording.push(b"dy");
     let record = recording.end().expect("a whole one");
-    assert_eq!(Kept::open(&record, &asked), Some(kept));
+    assert_eq!(StoredResponse::open(&record, &asked), Some(kept));
     for at in 0..record.len() {
         let mut damaged = record.clone();
         damaged[at] ^= 0x40;
-        assert_eq!(Kept::open(&damaged, &asked), None, "byte {at}");
-        assert_eq!(Kept::open(&record[..at], &asked), None, "cut at {at}");
+        assert_eq!(StoredResponse::open(&damaged, &asked), None, "byte {at}");
+        assert_eq!(
+            StoredResponse::open(&record[..at], &asked),
+            None,
+            "cut at {at}"
+        );
     }
     let others = self::asked(&["a: 2"]).expect("a GET");
-    assert_eq!(Kept::open(&record, &others), None);
+    assert_eq!(StoredResponse::open(&record, &others), None);
 }
 
 #[test]
@@ -660,7 +664,7 @@ fn an_answer_that_is_not_as_long_as_it_says_is_not_whole() {
     ];
     for (response, whole) in rows {
         let asked = asked(&[]).expect("a GET");
-        let collection = Collection::new(&asked, &headers(response), true, UNIX_SECS, 7);
+        let collection = Recorder::new(&asked, &headers(response), true, UNIX_SECS, 7);
         let recording = Recording::new(collection.expect("one to keep"), 0, 4_096);
         let mut recording = recording.expect("room");
         recording.push(&[0; 4]);

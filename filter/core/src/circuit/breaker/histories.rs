@@ -223,10 +223,10 @@ impl World {
     fn call<T>(
         &mut self,
         setup: &Setup,
-        call: impl FnOnce(&mut Breaker, &mut Moment<'_>) -> T,
+        call: impl FnOnce(&mut Breaker, &mut StepContext<'_>) -> T,
     ) -> (T, Vec<Transition>) {
         let mut transitions = Vec::new();
-        let mut moment = Moment {
+        let mut moment = StepContext {
             config: &setup.config,
             now: at_ms(self.now_ms),
             random: &mut words(self.now_ms),

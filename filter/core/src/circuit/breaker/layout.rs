@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::probes::Probes;
 use super::{Breaker, State};
 use crate::circuit::window::Window;
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 use crate::time::{Instant, Span};
 
 const CLOSED: u8 = 0;
@@ -13,7 +13,7 @@ const OPEN: u8 = 1;
 const HALF_OPEN: u8 = 2;
 const RECOVERING: u8 = 3;
 
-impl Layout for Breaker {
+impl Encode for Breaker {
     fn write(&self, out: &mut Vec<u8>) {
         match &self.state {
             State::Closed => CLOSED.write(out),

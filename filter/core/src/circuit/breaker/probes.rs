@@ -12,9 +12,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Moment, Why};
+use super::{StepContext, Why};
 use crate::circuit::window::Counts;
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 use crate::outcome::classify::{Outcome, Verdict};
 use crate::policy::{BreakerConfig, PERMITS_MAX, WHOLE_BP};
 use crate::time::{Instant, Span};
@@ -60,7 +60,7 @@ pub(super) enum Judgement {
 impl Probes {
     /// Hands out a permit, if one is left or can be taken from an incomplete probe: its number,
     /// which no other probe of this half-open time has, whichever worker asked for it.
-    pub(super) fn start(&mut self, complete: bool, moment: &mut Moment<'_>) -> Option<u32> {
+    pub(super) fn start(&mut self, complete: bool, moment: &mut StepContext<'_>) -> Option<u32> {
         let (config, now) = (moment.config, moment.now);
         if self.left(config) == 0 {
             let longest =
@@ -139,7 +139,12 @@ impl Probes {
         }
     }
 
-    pub(super) fn answered(&mut self, number: Option<u32>, verdict: Verdict, moment: &Moment<'_>) {
+    pub(super) fn answered(
+        &mut self,
+        number: Option<u32>,
+        verdict: Verdict,
+        moment: &StepContext<'_>,
+    ) {
         let soon = Span::from_ns(moment.config.open.duration.as_ns() / ANSWERED_SHARE);
         if let Some(probe) = self.leased(number, moment.now) {
             probe.answered = Some(verdict);
@@ -256,7 +261,7 @@ impl Probe {
     }
 }
 
-impl Layout for Probes {
+impl Encode for Probes {
     fn write(&self, out: &mut Vec<u8>) {
         self.next_number.write(out);
         self.judged.write(out);
@@ -283,7 +288,7 @@ impl Layout for Probes {
     }
 }
 
-impl Layout for Probe {
+impl Encode for Probe {
     fn write(&self, out: &mut Vec<u8>) {
         self.number.write(out);
         self.deadline.write(out);

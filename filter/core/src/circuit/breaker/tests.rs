@@ -124,8 +124,8 @@ impl Bench {
         results
     }
 
-    fn moment(&mut self) -> (&mut Breaker, Moment<'_>) {
-        let moment = Moment {
+    fn moment(&mut self) -> (&mut Breaker, StepContext<'_>) {
+        let moment = StepContext {
             config: &self.config,
             now: self.now,
             random: &mut self.random,

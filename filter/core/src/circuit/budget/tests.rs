@@ -265,7 +265,7 @@ fn an_account_comes_back_from_its_bytes() {
 /// One worker: what it holds, and what it has let out.
 #[derive(Default)]
 struct Worker {
-    purse: Purse,
+    purse: Allowance,
     under_way: Vec<Grant>,
 }
 
@@ -351,7 +351,7 @@ fn a_purse_leaves_half_for_others_and_gives_back_what_it_does_not_need() {
     let config = config(0, 10);
     let now = at_ms(60_000);
     let mut account = Account::new(&config);
-    let mut purse = Purse::default();
+    let mut purse = Allowance::default();
     purse.ask(80);
     let mut purse = purse.visit(&mut account, 2, now);
     assert_eq!(account.balance(now), 50);
@@ -373,7 +373,7 @@ fn a_grant_is_as_large_as_every_request_under_way_could_have_and_one_at_least() 
     for (in_flight, wanted, retries) in [(1, 3, 3), (40, 3, 2), (50, 3, 2), (60, 3, 1), (900, 3, 1)]
     {
         let mut account = Account::new(&config);
-        let mut purse = Purse::default();
+        let mut purse = Allowance::default();
         purse.ask(wanted);
         let mut purse = purse.visit(&mut account, wanted, now);
         let grant = purse
@@ -388,7 +388,7 @@ fn what_is_held_for_too_long_would_not_last_for_a_request_and_is_not_granted() {
     let config = config(0, 10);
     let now = at_ms(60_000);
     let mut account = Account::new(&config);
-    let mut purse = Purse::default();
+    let mut purse = Allowance::default();
     purse.ask(2);
     let mut purse = purse.visit(&mut account, 2, now);
     let later = now.after(Span::from_secs(3));

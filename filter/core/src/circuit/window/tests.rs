@@ -100,7 +100,7 @@ fn a_count_window_takes_two_bits_an_outcome() {
     for _ in 0..30_000 {
         window.record(true, true, Instant::from_ns(0));
     }
-    let Kept::Count(last) = &window.kept else {
+    let StoredResponse::Count(last) = &window.kept else {
         panic!("a count window");
     };
     assert_eq!(last.bits.len(), 2_500);

@@ -12,7 +12,7 @@
 use alloc::vec::Vec;
 
 use super::BUCKETS;
-use crate::codec::{Layout, Reader};
+use crate::codec::{Encode, Reader};
 
 /// Ten buckets; `head` is the number of the newest one that was written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,7 +70,7 @@ impl Waiting {
 }
 
 /// The buckets are there only if a request waits, which is seldom.
-impl Layout for Waiting {
+impl Encode for Waiting {
     fn write(&self, out: &mut Vec<u8>) {
         self.head.write(out);
         (self.total > 0).write(out);

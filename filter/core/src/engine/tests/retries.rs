@@ -42,7 +42,7 @@ fn the_router_is_told_how_often_and_on_what() {
         "grpc_retry_on": ["unavailable", "internal"], "per_try_timeout": "2s"}"#;
     let mut bench = Bench::new(&[fields, r#""match": {"clusters": ["plain"]}"#]);
     let ticket = bench.pass(&get());
-    let order = Order {
+    let order = RetryHeaders {
         max_retries: 3,
         conditions: Some(("x-envoy-retry-on", "reset,5xx")),
         per_try_timeout: Some(Span::from_secs(2)),
@@ -50,14 +50,14 @@ fn the_router_is_told_how_often_and_on_what() {
     assert_eq!(bench.engine.order(&ticket), Some(order));
     let grpc = post().with("content-type", "application/grpc");
     let ticket = bench.pass(&grpc);
-    let order = Order {
+    let order = RetryHeaders {
         conditions: Some(("x-envoy-retry-grpc-on", "unavailable,internal")),
         ..order
     };
     assert_eq!(bench.engine.order(&ticket), Some(order));
     // What may not be repeated is not, whatever the route says.
     let ticket = bench.pass(&post());
-    let none = Order {
+    let none = RetryHeaders {
         max_retries: 0,
         conditions: None,
         per_try_timeout: None,

@@ -26,11 +26,11 @@ fn rules(policy: &Policy) -> Rules<'_> {
 }
 
 /// A plain HTTP request that was sent whole at the clock's origin.
-fn course() -> Course {
-    Course {
+fn course() -> RequestTiming {
+    RequestTiming {
         request_complete: true,
         request_end: Some(at_ms(0)),
-        ..Course::default()
+        ..RequestTiming::default()
     }
 }
 
@@ -42,7 +42,7 @@ fn shown(verdict: Verdict) -> Vec<&'static str> {
     words
 }
 
-fn check(fields: &str, course: &Course, ending: &Ending, end_ms: u64, expected: &str) {
+fn check(fields: &str, course: &RequestTiming, ending: &Ending, end_ms: u64, expected: &str) {
     let policy = policy(fields);
     let verdict = at_end(&rules(&policy), course, ending, at_ms(end_ms));
     assert_eq!(

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::*;
-use crate::circuit::breaker::Moment;
+use crate::circuit::breaker::StepContext;
 use crate::keys;
 use crate::outcome::classify::{Outcome, Verdict};
 use crate::random::Random;
@@ -70,7 +70,7 @@ impl Bench {
     /// A circuit that has just opened.
     fn open(&mut self, key: &str) {
         let mut circuit = Circuit::new(&self.config, None, self.now, self.now);
-        let mut moment = Moment {
+        let mut moment = StepContext {
             config: &self.config,
             now: self.now,
             random: &mut Random::new(1),
@@ -194,7 +194,7 @@ fn a_half_open_circuit_stays_while_a_probe_is_out() {
     bench.config = breaker(&patient);
     let mut circuit = Circuit::new(&bench.config, None, bench.now, bench.now);
     let step = |now: Instant, circuit: &mut Circuit| {
-        let mut moment = Moment {
+        let mut moment = StepContext {
             config: &bench.config,
             now,
             random: &mut Random::new(1),

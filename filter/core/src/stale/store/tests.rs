@@ -11,7 +11,7 @@ use super::*;
 use crate::random::Random;
 use crate::select::Request;
 use crate::stale::index::SLOTS;
-use crate::stale::{Outline, Under};
+use crate::stale::{CacheScope, Outline};
 use crate::testing::{Asking, BeforeWrite, Memory, at_ms};
 
 mod variants;
@@ -20,8 +20,8 @@ const SEED: u64 = 7;
 const INTERVAL: Span = Span::from_ms(100);
 const RECORDING_BYTES: u32 = 65_536;
 
-fn shelf(stale_bytes: u32) -> Shelf {
-    let mut shelf = Shelf::new(Bounds {
+fn shelf(stale_bytes: u32) -> StaleStore {
+    let mut shelf = StaleStore::new(Bounds {
         stale_bytes,
         recording_bytes: RECORDING_BYTES,
         interval: INTERVAL,
@@ -32,7 +32,7 @@ fn shelf(stale_bytes: u32) -> Shelf {
 
 /// One worker with its store, over memory that it shares with others.
 struct Worker {
-    shelf: Shelf,
+    shelf: StaleStore,
     memory: Memory,
     buffer: Vec<u8>,
 }
@@ -47,7 +47,7 @@ impl Worker {
     }
 
     fn enter(&mut self, request: &Asking, now: Instant) -> Handle {
-        let under = Under {
+        let under = CacheScope {
             policy: 0,
             key: b"",
         };
@@ -58,7 +58,7 @@ impl Worker {
         handle.expect("room")
     }
 
-    fn begin(&mut self, path: &str, now: Instant) -> Result<(Handle, bool), Unkept> {
+    fn begin(&mut self, path: &str, now: Instant) -> Result<(Handle, bool), NotStored> {
         self.begin_with(&get(path), &[], now)
     }
 
@@ -67,7 +67,7 @@ impl Worker {
         request: &Asking,
         response: &[(&str, &str)],
         now: Instant,
-    ) -> Result<(Handle, bool), Unkept> {
+    ) -> Result<(Handle, bool), NotStored> {
         let handle = self.enter(request, now);
         let mut headers = Headers::default();
         headers.push(b":status", b"200");
@@ -79,7 +79,7 @@ impl Worker {
     }
 
     /// Records a response and stores it.
-    fn keep(&mut self, path: &str, len: usize, now: Instant) -> Result<Option<u32>, Unkept> {
+    fn keep(&mut self, path: &str, len: usize, now: Instant) -> Result<Option<u32>, NotStored> {
         self.keep_with(&get(path), &[], len, now)
     }
 
@@ -89,7 +89,7 @@ impl Worker {
         response: &[(&str, &str)],
         len: usize,
         now: Instant,
-    ) -> Result<Option<u32>, Unkept> {
+    ) -> Result<Option<u32>, NotStored> {
         let (handle, begun) = self.begin_with(request, response, now)?;
         let pushed = match begun {
             true => self.shelf.push(handle, &vec![b'b'; len]),
@@ -103,11 +103,11 @@ impl Worker {
         put
     }
 
-    fn find(&mut self, path: &str, now: Instant) -> Option<Kept> {
+    fn find(&mut self, path: &str, now: Instant) -> Option<StoredResponse> {
         self.find_for(&get(path), now)
     }
 
-    fn find_for(&mut self, request: &Asking, now: Instant) -> Option<Kept> {
+    fn find_for(&mut self, request: &Asking, now: Instant) -> Option<StoredResponse> {
         let handle = self.enter(request, now);
         let found = self
             .shelf
@@ -301,13 +301,13 @@ fn what_is_too_large_is_dropped_at_once() {
         assert_eq!(worker.shelf.push(stream, &chunk), Ok(()));
     }
     assert_eq!(worker.shelf.fits(stream, 1_050), Some(false));
-    assert_eq!(worker.shelf.push(stream, &chunk), Err(Unkept::TooLarge));
+    assert_eq!(worker.shelf.push(stream, &chunk), Err(NotStored::TooLarge));
     assert_eq!(worker.shelf.fits(stream, 1), None);
     worker.shelf.leave(stream);
     // One that says so itself is not even begun.
     let told = [("content-length", "4096")];
     let begun = worker.begin_with(&get("/b"), &told, at_ms(0));
-    assert_eq!(begun, Err(Unkept::TooLarge));
+    assert_eq!(begun, Err(NotStored::TooLarge));
     assert_eq!(memory.names(), [""; 0]);
 }
 
@@ -342,7 +342,10 @@ fn all_that_is_recorded_at_once_is_bounded_and_the_quietest_makes_room() {
     let (small, _) = worker.begin("/small", at_ms(500)).expect("room");
     let (large, _) = worker.begin("/large", at_ms(500)).expect("room");
     let pushed = worker.shelf.push(large, &vec![0; RECORDING_BYTES as usize]);
-    assert_eq!((pushed, there(&worker, &small)), (Err(Unkept::Full), true));
+    assert_eq!(
+        (pushed, there(&worker, &small)),
+        (Err(NotStored::Full), true)
+    );
 }
 
 #[test]
@@ -490,7 +493,7 @@ fn losing_every_write_keeps_nothing_and_breaks_nothing() {
     let memory = Memory::default();
     let mut worker = Worker::new(4_096, &memory);
     memory.lose(100);
-    assert_eq!(worker.keep("/a", 10, at_ms(0)), Err(Unkept::GivenUp));
+    assert_eq!(worker.keep("/a", 10, at_ms(0)), Err(NotStored::GivenUp));
     memory.lose(0);
     assert_eq!(worker.find("/a", at_ms(1)), None);
     assert_eq!(worker.keep("/a", 10, at_ms(200)), Ok(Some(0)));

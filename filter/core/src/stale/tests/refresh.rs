@@ -47,7 +47,7 @@ fn a_304_refreshes_only_what_it_is_about() {
         let later = ask(&self::request("GET", request), UNDER, at_ms(20_000));
         let headers = headers(said);
         let newer =
-            Collection::refreshed(&later.expect("a GET"), &kept, &headers, true, UNIX_SECS, 7);
+            Recorder::refreshed(&later.expect("a GET"), &kept, &headers, true, UNIX_SECS, 7);
         assert_eq!(
             newer.is_some(),
             *expected,
@@ -83,7 +83,7 @@ fn a_304_brings_its_headers_and_leaves_those_of_the_body() {
         at_ms(20_000),
     );
     let asked = asked.expect("a GET");
-    let newer = Collection::refreshed(&asked, &kept, &said, false, UNIX_SECS, 7);
+    let newer = Recorder::refreshed(&asked, &kept, &said, false, UNIX_SECS, 7);
     let newer = newer.expect("a newer one");
     let kept = newer.kept;
     assert_eq!(

@@ -71,7 +71,7 @@ fn a_uri_is_the_same_whatever_it_is_asked_under() {
     let routed = plain().with_route("r");
     for under in [
         UNDER,
-        Under {
+        CacheScope {
             policy: 3,
             key: b"",
         },

@@ -11,7 +11,7 @@ fn rotation_by_the_proxy_after_good_headers_is_a_success() {
         ("upstream_max_stream_duration_reached", UMSDR),
         ("upstream_per_try_idle_timeout", SI),
     ] {
-        for course in [course(), Course::default()] {
+        for course in [course(), RequestTiming::default()] {
             for (status, expected) in [(200, "success"), (101, "success"), (503, "failure")] {
                 let ending = ending(status, details, flags, 1);
                 check("", &course, &ending, 300_000, expected);
@@ -19,7 +19,7 @@ fn rotation_by_the_proxy_after_good_headers_is_a_success() {
         }
         let waiting = ending(504, details, flags, 1);
         check("", &course(), &waiting, 300_000, "failure timeout");
-        check("", &Course::default(), &waiting, 300_000, "ignored");
+        check("", &RequestTiming::default(), &waiting, 300_000, "ignored");
         // What the proxy itself said is no response of the upstream, whatever the policy says.
         let none = r#""outcome": {"failure_status": []}"#;
         check(none, &course(), &waiting, 300_000, "failure timeout");
@@ -69,7 +69,7 @@ fn an_upload_that_the_upstream_cuts_is_ignored_but_not_one_that_it_never_took() 
     ];
     for (status, details, flags, expected) in rows {
         let ending = ending(status, details, flags, 1);
-        check("", &Course::default(), &ending, 5, expected);
+        check("", &RequestTiming::default(), &ending, 5, expected);
         check("", &course(), &ending, 5, "failure");
     }
 }
@@ -79,7 +79,7 @@ fn either_side_may_close_an_upgraded_connection() {
     let details = "upstream_reset_after_response_started{connection_termination}";
     check(
         "",
-        &Course::default(),
+        &RequestTiming::default(),
         &ending(101, details, UC, 1),
         5,
         "success",

@@ -4,8 +4,8 @@ use super::*;
 
 const UT: u64 = 0x4;
 
-fn with(values: [Option<&str>; 3]) -> Course {
-    Course {
+fn with(values: [Option<&str>; 3]) -> RequestTiming {
+    RequestTiming {
         deadlines: Deadlines::read(values.map(|value| value.map(str::as_bytes))),
         ..course()
     }
@@ -84,7 +84,7 @@ fn a_service_that_obeys_the_deadline_of_its_caller_has_not_failed() {
         content_type: Some("application/grpc"),
         ..Ending::status(200)
     };
-    let called = |deadline| Course {
+    let called = |deadline| RequestTiming {
         grpc: true,
         ..with([None, None, deadline])
     };

@@ -276,7 +276,7 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
 
 #[test]
 fn a_silent_client_is_no_failure_of_the_upstream() {
-    let sending = Course::default();
+    let sending = RequestTiming::default();
     for (details, flags) in [
         ("stream_idle_timeout", SI),
         ("request_overall_timeout", 0),
@@ -358,7 +358,7 @@ fn no_list_of_statuses_excuses_an_upstream_that_could_not_be_reached() {
 }
 
 /// The questions that judging this ending costs.
-fn asked(fields: &str, course: &Course, ending: &Ending) -> Vec<&'static str> {
+fn asked(fields: &str, course: &RequestTiming, ending: &Ending) -> Vec<&'static str> {
     let policy = policy(fields);
     at_end(&rules(&policy), course, ending, at_ms(5));
     let mut asked = ending.asked.take();
@@ -368,7 +368,7 @@ fn asked(fields: &str, course: &Course, ending: &Ending) -> Vec<&'static str> {
 
 #[test]
 fn an_ordinary_answer_costs_two_questions() {
-    let rows: &[(&str, Course, Ending, &[&str])] = &[
+    let rows: &[(&str, RequestTiming, Ending, &[&str])] = &[
         ("", course(), Ending::status(200), &["details", "status"]),
         ("", course(), Ending::status(404), &["details", "status"]),
         (SLOW, course(), Ending::status(200), &["details", "status"]),
@@ -387,7 +387,7 @@ fn an_ordinary_answer_costs_two_questions() {
         ),
         (
             "",
-            Course {
+            RequestTiming {
                 grpc: true,
                 ..course()
             },

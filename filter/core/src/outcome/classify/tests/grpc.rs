@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn grpc() -> Course {
-    Course {
+fn grpc() -> RequestTiming {
+    RequestTiming {
         grpc: true,
         ..course()
     }
@@ -158,7 +158,7 @@ fn a_call_that_its_client_ends_is_judged_by_its_headers() {
             ..answered(status, None)
         };
         for complete in [true, false] {
-            let course = Course {
+            let course = RequestTiming {
                 request_complete: complete,
                 ..grpc()
             };

@@ -3,7 +3,11 @@
 use super::*;
 
 /// The hint in an answer with this one header, where hints are obeyed, in milliseconds.
-fn hint_ms(course: &Course, ending: Ending, header: (&'static str, &'static str)) -> Option<u64> {
+fn hint_ms(
+    course: &RequestTiming,
+    ending: Ending,
+    header: (&'static str, &'static str),
+) -> Option<u64> {
     let policy = policy("");
     let ending = Ending {
         hints: alloc::vec![header],
@@ -47,7 +51,7 @@ fn a_failing_503_may_say_when_to_come_back() {
 
 #[test]
 fn a_failing_grpc_call_may_push_back() {
-    let grpc = Course {
+    let grpc = RequestTiming {
         grpc: true,
         ..course()
     };

@@ -4,18 +4,18 @@ use super::*;
 
 const UNTIL_END: &str = r#""circuit_breaker": {"slow_threshold": "1s", "slow_until": "end"}"#;
 
-fn answered_at(ms: u64) -> Course {
-    Course {
+fn answered_at(ms: u64) -> RequestTiming {
+    RequestTiming {
         response_start: Some(at_ms(ms)),
         ..course()
     }
 }
 
 /// The end of the request was never seen.
-fn unfinished() -> Course {
-    Course {
+fn unfinished() -> RequestTiming {
+    RequestTiming {
         response_start: Some(at_ms(90_000)),
-        ..Course::default()
+        ..RequestTiming::default()
     }
 }
 
@@ -66,11 +66,11 @@ fn until_the_end_the_whole_response_counts() {
 
 #[test]
 fn a_slow_upload_is_not_a_slow_service() {
-    let uploaded = Course {
+    let uploaded = RequestTiming {
         request_complete: true,
         request_end: Some(at_ms(80_000)),
         response_start: Some(at_ms(80_100)),
-        ..Course::default()
+        ..RequestTiming::default()
     };
     check(SLOW, &uploaded, &Ending::status(200), 81_000, "success");
     for fields in [SLOW, UNTIL_END] {
@@ -160,7 +160,7 @@ fn a_client_that_left_before_it_had_sent_all_waited_for_nobody() {
 
 #[test]
 fn a_request_whose_end_nobody_timed_is_not_slow() {
-    let untimed = Course {
+    let untimed = RequestTiming {
         request_end: None,
         ..answered_at(90_000)
     };
@@ -196,7 +196,7 @@ fn at_the_headers_only_what_ends_there_is_slow() {
 
 #[test]
 fn a_clock_that_stands_makes_nothing_slow() {
-    let back = Course {
+    let back = RequestTiming {
         request_end: Some(at_ms(50_000)),
         response_start: Some(at_ms(10)),
         ..course()
