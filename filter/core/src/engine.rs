@@ -1,203 +1,135 @@
-//! The whole of Spillway behind four calls: admit, watch, answer, settle.
+//! The engine: every decision about requests, behind a few calls.
 //!
-//! A request's way is [`Engine::admit`] at its headers, then whatever its
-//! [`Ticket`] asks to be told, and [`Engine::settle`] at its end, which takes the
-//! ticket away. Nothing here waits, and nothing fails: where the core cannot help
-//! the request passes. What happened comes out as [`Event`]s, in order.
+//! A request is admitted by [`Engine::admit`] at its headers. Its [`Ticket`] says which later
+//! events the engine has to see, and [`Engine::settle`] takes the ticket at the end. Nothing
+//! here waits, and nothing fails: if the core cannot help, the request passes. What happened
+//! is reported as [`Event`]s, in order.
 //!
-//! Each worker has an engine; their circuits are one, by way of [`Records`]. What an
-//! engine has counted and not shared yet it shares in [`Engine::tick`], which wants to
-//! be called when [`Engine::next_tick`] says so.
+//! Each worker has an engine; they share their circuits through [`Records`]. What an engine
+//! has counted and not shared yet is shared in [`Engine::tick`], to be called when
+//! [`Engine::next_tick`] says.
+//!
+//! This file only delegates: it looks up the policy of a call once, and the modules below do
+//! the work on that [`PolicyState`] and on the [`Workspace`] of all policies.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::circuit::Forced;
-use crate::circuit::breaker::{Permit, Refusal, StateName, Transition};
 use crate::event::{Counter, Event};
-use crate::keys::{self, KEY_BYTES_MAX, KeyTable};
-use crate::outcome::classify::{self, Deadlines, Outcome, RequestTiming, Response, Rules, Verdict};
-use crate::policy::{Admin, Config, Host, Limits, Mode, On, Policy, WHOLE_BP};
+use crate::fallback::Skip;
+use crate::headers::Headers;
+use crate::keys::{self, KeyTable};
+use crate::outcome::classify::{Outcome, Response, Verdict};
+use crate::policy::{Admin, ClusterConfig, Config, Policy, RouteConfig};
 use crate::random::Random;
+use crate::retry::Denial;
 use crate::select::{Request, Selector};
 use crate::shared::records::Records;
 use crate::stale::{Bounds, StaleStore};
 use crate::time::{Instant, Span};
 
+mod admission;
+mod early;
 mod fallback;
 mod gauges;
 mod lifecycle;
+mod lookup;
 mod needs;
 mod operator;
-mod order;
-mod probing;
+mod permit;
+mod placing;
+mod policies;
+mod policy_state;
+mod replay;
 mod report;
+mod response;
 mod retry;
 mod slots;
 mod stale;
 mod sync;
+mod tick;
 mod ticket;
 mod waiting;
+mod watched;
+mod workspace;
 
 pub use operator::Operator;
 pub use ticket::{
     Admission, Decision, DecisionNote, EchoedFields, Pairs, RetryHeaders, Step, Ticket,
 };
 
-use gauges::Gauges;
-use needs::Needs;
-use report::Unnoted;
+use policies::Policies;
+use policy_state::PolicyState;
 use slots::SlotShare;
-use sync::Lookup;
-use ticket::{Admitted, NO_POLICY, Plan, Storing};
-use waiting::Waiting;
+use workspace::{Parts, Workspace};
 
 /// The policies of one configuration, and the circuits under them.
 #[derive(Debug)]
 pub struct Engine<R> {
-    policies: Vec<Policy>,
-    /// Their places, in the order of their names.
-    by_name: Vec<usize>,
-    /// What each policy needs, found out once.
-    needs: Vec<Needs>,
-    table: KeyTable,
+    policies: Policies,
+    workspace: Workspace<R>,
     selector: Selector,
-    random: Random,
     admin: Option<Admin>,
-    /// Policies that are not of this configuration, which the operator's view has met.
-    others: Vec<Box<str>>,
-    /// Their places, in the order of their names.
-    others_by_name: Vec<usize>,
-    records: R,
-    /// Where kept answers lie, if a policy gives any.
-    shelf: Option<StaleStore>,
-    /// Headers by which requests are sent elsewhere.
+    /// Names of headers that send requests to another route.
     reserved: Vec<Box<str>>,
-    host: Host,
-    limits: Limits,
-    interval: Span,
-    loaded_at: Instant,
-    hash_seed: u64,
-    /// Entries with outcomes that wait to be merged: the policy, the place in its table,
-    /// and since when.
-    pending: VecDeque<(usize, u32, Instant)>,
-    /// When the next tick is to merge them. Set while something waits, and until a tick finds
-    /// that nothing did: under steady traffic these ticks are evenly spaced.
-    merge_at: Option<Instant>,
-    /// Requests that wait for their upstreams.
-    waiting: Waiting,
-    /// Slots that are to be noted in the census again.
-    unnoted: VecDeque<Unnoted>,
-    gauges: Gauges,
-    key: Vec<u8>,
-    buffer: Vec<u8>,
-    transitions: Vec<Transition>,
-    events: VecDeque<Event>,
 }
 
-/// Longest time between ticks: long intervals let much wait, which is then to be shared
-/// bit by bit.
-const TICK_MAX: Span = Span::from_ms(100);
-
 impl<R: Records> Engine<R> {
-    /// Circuits for `config`, as the records of other workers, or of the configuration
-    /// before, have them. The seed decides jitter and samples, and is the hash's where
-    /// no other worker has chosen one: it should differ from one worker to the next.
+    /// Creates an engine for `config`, whose circuits are those that the records of other
+    /// workers, or of the configuration before, hold. The seed decides jitter and samples, and
+    /// is the hash's if no other worker has chosen one: it should differ from one worker to the
+    /// next.
     pub fn new(config: Config, seed: u64, records: R, now: Instant) -> Engine<R> {
         let mut random = Random::new(seed);
         let hash_seed = random.word();
         let slots = SlotShare::of(&config);
-        let needs = |policy: &Policy| Needs::of(policy, slots.of_policy(policy));
-        let needs: Vec<Needs> = config.policies.iter().map(needs).collect();
-        let capacities = needs.iter().map(|needs| needs.capacity);
-        let keeps = needs.iter().any(|needs| needs.storing.is_some());
+        let selector = Selector::new(&config.policies);
+        let reserved = reserved(&config.policies);
+        let state = |(index, policy): (usize, Policy)| {
+            let slots = slots.of_policy(&policy);
+            PolicyState::new(index, policy, slots)
+        };
+        let own: Vec<PolicyState> = config.policies.into_iter().enumerate().map(state).collect();
+        let capacities = own.iter().map(|policy| policy.needs.capacity);
         let bounds = Bounds {
             stale_bytes: config.limits.stale_bytes,
             recording_bytes: config.limits.recording_bytes,
             interval: config.sync.interval,
         };
-        let shelf = keeps.then(|| StaleStore::new(bounds));
-        let mut engine = Engine {
-            reserved: reserved(&config.policies),
-            shelf,
-            host: config.host,
+        let stores = own.iter().any(|policy| policy.needs.stale.is_some());
+        let parts = Parts {
             table: KeyTable::new(config.limits.keys_total, capacities),
-            selector: Selector::new(&config.policies),
-            waiting: Waiting::new(config.policies.len()),
-            needs,
-            by_name: order::by_name(&config.policies),
-            policies: config.policies,
-            random,
-            admin: config.admin,
-            others: Vec::new(),
-            others_by_name: Vec::new(),
             records,
+            random,
+            stale: stores.then(|| StaleStore::new(bounds)),
+            host: config.host,
             limits: config.limits,
             interval: config.sync.interval,
-            loaded_at: now,
-            hash_seed,
-            pending: VecDeque::new(),
-            merge_at: None,
-            unnoted: VecDeque::new(),
-            gauges: Gauges::default(),
-            key: Vec::with_capacity(KEY_BYTES_MAX),
-            buffer: Vec::new(),
-            transitions: Vec::new(),
-            events: VecDeque::new(),
         };
-        engine.begin_gauges(now);
-        engine.enter_directory(now);
-        engine.hash_by(engine.hash_seed);
+        let mut engine = Engine {
+            workspace: Workspace::new(parts, hash_seed, now),
+            policies: Policies::new(own),
+            selector,
+            admin: config.admin,
+            reserved,
+        };
+        let ws = &mut engine.workspace;
+        engine.policies.begin_gauges(ws, now);
+        engine.policies.enter_directory(ws, now);
+        ws.hash_by(ws.hash_seed);
         engine
     }
 
-    /// Hashes as the other workers do: by the seed in the directory.
-    fn hash_by(&mut self, seed: u64) {
-        self.hash_seed = seed;
-        if let Some(shelf) = &mut self.shelf {
-            shelf.hash_by(seed);
-        }
-    }
-
-    /// Headers that are the filter's own: what a client sends under these names is to be
-    /// taken off its request before [`Engine::admit`], since the host's route table goes by
-    /// them. They are in their order, each once.
+    /// Headers that are the filter's own. The host's route table matches them, so a client's
+    /// headers of these names have to be removed before [`Engine::admit`]. They are sorted, each
+    /// once.
     pub fn reserved_headers(&self) -> &[Box<str>] {
         &self.reserved
     }
 
-    /// The name of a policy, for metrics and logs; empty for a place that no policy has.
+    /// The name of a policy, for metrics and logs. Empty if no policy has this index.
     pub fn policy_name(&self, policy: usize) -> &str {
-        let own = self.policies.get(policy).map(|policy| &*policy.name);
-        let other = || {
-            let place = policy.checked_sub(self.policies.len())?;
-            self.others.get(place).map(|name| &**name)
-        };
-        own.or_else(other).unwrap_or_default()
-    }
-
-    /// When [`Engine::tick`] wants to be called next; `None` if nothing waits for it. A call
-    /// that comes earlier does no harm and costs little.
-    pub fn next_tick(&self, now: Instant) -> Option<Instant> {
-        let unnoted = || (!self.unnoted.is_empty()).then(|| now.after(self.tick_period()));
-        let merge = self.merge_at.or_else(unnoted);
-        merge.into_iter().chain(self.gauges.next_look()).min()
-    }
-
-    /// How many slots a policy of this configuration has for keys.
-    fn capacity_of(&self, policy: usize) -> u32 {
-        self.needs.get(policy).map_or(0, |needs| needs.capacity)
-    }
-
-    /// Time between two ticks that merge.
-    fn tick_period(&self) -> Span {
-        self.interval.min(TICK_MAX)
-    }
-
-    /// Whether something waits to be shared, or to be counted.
-    fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || !self.unnoted.is_empty() || !self.waiting.is_empty()
+        self.policies.name(policy)
     }
 
     /// The name of the policy that a note is about.
@@ -205,315 +137,280 @@ impl<R: Records> Engine<R> {
         self.policy_name(note.policy)
     }
 
-    /// Takes the oldest event that was not taken yet.
-    pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+    /// When [`Engine::tick`] is to be called next, or `None` if nothing waits for it. An earlier
+    /// call is harmless and cheap.
+    pub fn next_tick(&self, now: Instant) -> Option<Instant> {
+        self.workspace.next_tick(now)
     }
 
-    /// Decides about a request whose headers have come. `complete` says that
-    /// nothing follows them.
+    /// Counts requests that have waited for too long, and merges what is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.policies.tick(&mut self.workspace, now);
+    }
+
+    /// Takes the oldest event.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.workspace.events.pop_front()
+    }
+
+    /// Sets the gauges again that another worker has overwritten, for a worker that ends.
+    /// Returns whether there are events to report.
+    pub fn confirm_gauges(&mut self, now: Instant) -> bool {
+        self.policies.confirm_gauges(&mut self.workspace, now)
+    }
+
+    /// Shares what is still to be shared, and empties the slots that no worker looks into any
+    /// more.
+    pub fn retire(&mut self, now: Instant) {
+        self.policies.retire(&mut self.workspace, now);
+    }
+
+    /// The prefix of the paths of operators, or `None` if there is no admin endpoint.
+    pub fn admin_prefix(&self) -> Option<&str> {
+        self.admin.as_ref().map(|admin| &*admin.path_prefix)
+    }
+
+    /// A view for an operator whose request arrives now.
+    pub fn operator(&mut self, now: Instant) -> Operator<'_, R> {
+        Operator::new(&mut self.policies, &mut self.workspace, now)
+    }
+
+    /// Decides about a request whose headers have come. `complete` says that nothing follows
+    /// them.
     pub fn admit(&mut self, request: &impl Request, complete: bool, now: Instant) -> Admission {
-        let Some(selected) = self.selector.select(&self.policies, request) else {
-            return self.unmatched(request, complete, now);
+        let ws = &mut self.workspace;
+        let Some(selected) = self.selector.select(&self.policies.own, request) else {
+            // It may still change what is stored.
+            return match ws.changed_uri(request) {
+                Some(uri) => Admission::Pass(Box::new(Ticket::of_change(uri, complete, now))),
+                None => Admission::Unmatched,
+            };
         };
-        let place = selected.policy;
-        let (Some(policy), Some(&needs)) = (self.policies.get(place), self.needs.get(place)) else {
+        let Some(policy) = self.policies.own.get(selected.policy) else {
             return Admission::Unmatched;
         };
-        let (mode, pattern) = (policy.mode, selected.pattern);
-        let enforced = match (mode, policy.enforce_bp) {
-            (Mode::Shadow, _) => false,
-            (_, WHOLE_BP) => true,
-            (_, share_bp) => self.random.chance(share_bp),
-        };
-        let [content_type, deadlines @ ..] = request.headers(&classify::CLAIMS);
-        let grpc = classify::is_grpc(content_type);
-        let course = RequestTiming {
-            grpc,
-            request_complete: complete,
-            started: now,
-            request_end: complete.then_some(now),
-            response_start: None,
-            deadlines: Deadlines::read(deadlines),
-        };
-        let mut ticket = Box::new(Ticket {
-            policy: place,
-            admitted: None,
-            enforced,
-            state: StateName::Closed,
-            decision: None,
-            course,
-            is_head: false,
-            transcoded: false,
-            watches_clock: policy.breaker.slow_threshold.is_some(),
-            watches_response: enforced && needs.response || policy.judges_at_headers(),
-            trouble: None,
-            uncallable: None,
-            may_call: enforced && needs.copy && !grpc,
-            storing: Storing::None,
-            has_body: false,
-            echo: needs.echo.then(|| EchoedFields::of(request)),
-            plan: Plan::None,
-            counted: false,
-            seen: None,
-            answered: false,
-            waits: None,
-            replaced: false,
-        });
-        if ticket.watches_response {
-            ticket.note_client(request);
+        let fits = keys::encode(&policy.policy.key, request, selected.pattern, &mut ws.key);
+        let index = selected.policy;
+        // On a host whose ticks do not come, requests do what waits for them.
+        if ws.misses_ticks(now) {
+            self.policies.tick(ws, now);
         }
-        let retry = policy.retry.as_ref();
-        let wish = retry.map(|config| crate::retry::wish(config, request, grpc));
-        let fits = keys::encode(&policy.key, request, pattern, &mut self.key);
-        let refusal = match self.reach(place, fits, now) {
-            Lookup::Entry(at) => self.acquire(&mut ticket, at, mode, now),
-            Lookup::Refused(refusal) => Some(refusal),
-            Lookup::Overflow(at) => {
-                let refusal = self.forced_open(place, mode);
-                if let (None, Some(at)) = (&refusal, at) {
-                    self.enter(&mut ticket, at, None);
-                }
-                refusal
-            }
-        };
-        if self.shelf.is_some() {
-            let mut storing = needs.storing.filter(|_| fits);
-            if let Some(storing) = &mut storing {
-                storing.gives_later = enforced && (storing.gives_later || refusal.is_some());
-            }
-            self.ask(&mut ticket, storing, request, now);
+        match self.policies.own.get_mut(index) {
+            Some(policy) => policy.admit(ws, request, (fits, complete), now),
+            None => Admission::Unmatched,
         }
-        if let Some(refusal) = refusal {
-            ticket.state = refusal.state;
-            if ticket.enforced {
-                let step = self.refuse(&mut ticket, refusal.retry_after, request, now);
-                return Admission::Reject(ticket, step);
-            }
-            ticket.decision = Some(Decision::WouldReject);
-            self.count(place, Counter::WouldReject);
-        }
-        if complete && needs.early {
-            self.begin_wait(&mut ticket, now);
-        }
-        if let Some(wish) = wish {
-            self.plan(&mut ticket, wish, now);
-            self.override_deadlines(&mut ticket);
-        }
-        Admission::Pass(ticket)
     }
 
-    /// Notes that the client has sent its whole request, at `now` where
+    /// The policy of a ticket, unless its request is under none.
+    fn of(&mut self, ticket: &Ticket) -> Option<(&mut PolicyState, &mut Workspace<R>)> {
+        let policy = self.policies.own.get_mut(ticket.policy)?;
+        Some((policy, &mut self.workspace))
+    }
+
+    fn policy(&self, ticket: &Ticket) -> Option<&PolicyState> {
+        self.policies.own.get(ticket.policy)
+    }
+
+    /// Notes that the client has sent its whole request, at `now` if
     /// [`Ticket::watches_clock`] says that the time matters.
     pub fn request_complete(&mut self, ticket: &mut Ticket, now: Option<Instant>) {
-        if ticket.course.request_complete {
-            return;
-        }
-        ticket.course.request_complete = true;
-        ticket.course.request_end = now;
-        // Only a probe's lease asks when, and a probe watches the clock.
-        // One with a response is judged by that already.
-        let waits = ticket.course.response_start.is_none();
-        if let (Some((at, permit)), Some(now), true) = (ticket.probe(), now, waits) {
-            self.share(ticket.policy, at, now, &mut |circuit, moment| {
-                circuit.breaker.request_complete(permit, moment.now);
-            });
-        }
-        // An upstream may answer before it has all of the request.
-        if let Some(now) = now
-            && ticket.course.response_start.is_none()
-            && self.is_early(ticket.policy)
-        {
-            self.begin_wait(ticket, now);
+        if let Some((policy, ws)) = self.of(ticket) {
+            policy.request_complete(ws, ticket, now);
         }
     }
 
-    /// Looks at the response's headers, and answers in their place if the policy
-    /// has an answer for what they say.
+    /// Decides about a response whose headers have come.
     pub fn response_headers(
         &mut self,
         ticket: &mut Ticket,
         response: &impl Response,
         now: Instant,
     ) -> Step {
-        if ticket.trouble.is_some() {
-            return self.label(ticket);
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.response_headers(ws, ticket, response, now),
+            None => {
+                self.workspace.forget(ticket, response);
+                Step::Pass
+            }
         }
-        ticket.course.response_start = Some(now);
-        if ticket.waits.is_some() {
-            self.end_wait(ticket, now);
-        }
-        if !ticket.watches_response {
-            return Step::Pass;
-        }
-        self.forget(ticket, response);
-        let Some(policy) = self.policies.get(ticket.policy) else {
-            return Step::Pass;
-        };
-        let verdict = classify::at_headers(&rules(policy), &ticket.course, response, now);
-        ticket.seen = Some(verdict);
-        let settles = policy.judges_at_headers();
-        self.probe_answered(ticket, response, verdict, now);
-        if let Some(wait) = self.again(ticket, response, verdict, now) {
-            return Step::Retry(wait);
-        }
-        if settles {
-            self.count_outcome(ticket, verdict);
-            self.settle_attempt(ticket, verdict, now);
-        }
-        self.conclude(ticket, now)
     }
 
     /// Takes a ticket back, with how its request ended.
     pub fn settle(&mut self, mut ticket: Box<Ticket>, response: &impl Response, now: Instant) {
-        let Some(policy) = self.policies.get(ticket.policy) else {
-            return;
-        };
-        let verdict = match ticket.seen {
-            Some(seen) if ticket.replaced || policy.judges_at_headers() => seen,
-            _ => classify::at_end(&rules(policy), &ticket.course, response, now),
-        };
-        let too_late = !ticket.replaced
-            && ticket.trouble.is_none()
-            && ticket.enforced
-            && verdict.outcome == Outcome::Failure
-            && policy
-                .fallback
-                .iter()
-                .any(|entry| entry.on.contains(reason(verdict)));
-        if too_late {
-            self.count(ticket.policy, Counter::FallbackTooLate);
+        if let Some((policy, ws)) = self.of(&ticket) {
+            policy.settle(ws, &mut ticket, response, now);
         }
-        // Only the router's retries are not known here; who was granted none made none.
-        let made = match &ticket.plan {
-            Plan::Router(Some(_)) => response.attempts().map(|all| all.saturating_sub(1)),
-            Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
-        };
-        self.finish(&mut ticket, verdict, made, now);
     }
 
-    /// Takes a ticket back where the host never said how its request ended: it is
-    /// judged by the response's headers if those were looked at.
+    /// Takes a ticket back if the host never said how its request ended. The request is judged
+    /// by the response's headers if those were seen.
     pub fn abandon(&mut self, mut ticket: Box<Ticket>, now: Instant) {
-        if ticket.policy == NO_POLICY {
-            return;
+        if let Some((policy, ws)) = self.of(&ticket) {
+            let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
+            policy.finish(ws, &mut ticket, verdict, None, now);
         }
-        let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
-        self.finish(&mut ticket, verdict, None, now);
     }
 
-    /// Asks the circuit for admission.
-    fn acquire(
+    /// Largest request body of which a copy is worth keeping.
+    pub fn replay_body_bytes(&self) -> u32 {
+        self.workspace.limits.replay_body_bytes
+    }
+
+    /// Most bytes that all copies of requests take together, per VM.
+    pub fn copies_bytes(&self) -> u32 {
+        self.workspace.limits.copies_bytes
+    }
+
+    /// Largest response to an attempt of the filter's own that is delivered.
+    pub fn replay_answer_bytes(&self) -> u32 {
+        self.workspace.limits.replay_answer_bytes
+    }
+
+    /// Forgets what is saved of a request for placeholders: there is no room for it.
+    pub fn save_nothing(&mut self, ticket: &mut Ticket) {
+        ticket.echo = None;
+        self.workspace.count(ticket.policy, Counter::NothingSaved);
+    }
+
+    /// What the host's router is told about retries of a request that passed.
+    pub fn order(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
+        self.policy(ticket)?.retry_headers(ticket)
+    }
+
+    /// The wait of a [`Step::Retry`] is over: how long the next attempt may take.
+    ///
+    /// # Errors
+    ///
+    /// What becomes of the response instead, if there is to be no attempt.
+    pub fn replay(&mut self, ticket: &mut Ticket, now: Instant) -> Result<Span, Step> {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.replay(ws, ticket, now),
+            None => Err(Step::Pass),
+        }
+    }
+
+    /// The attempt of a [`Engine::replay`] is on its way.
+    pub fn replay_sent(&mut self, ticket: &mut Ticket, now: Instant) {
+        if let Some((policy, ws)) = self.of(ticket) {
+            policy.replay_sent(ws, ticket, now);
+        }
+    }
+
+    /// Decides about the response to an attempt.
+    pub fn replayed(
         &mut self,
         ticket: &mut Ticket,
-        at: u32,
-        mode: Mode,
+        response: &impl Response,
+        fits: bool,
         now: Instant,
-    ) -> Option<Refusal> {
-        let place = ticket.policy;
-        let force = self.table.entry(at)?.2.view().force(now);
-        let refusal = match force.map(|force| (force.to, force.until)) {
-            Some((Forced::Closed, _)) => {
-                ticket.state = StateName::ForcedClosed;
-                self.enter(ticket, at, None);
-                return None;
-            }
-            Some((Forced::Open, until)) => Some(Refusal {
-                state: StateName::ForcedOpen,
-                retry_after: until.since(now),
-            }),
-            None => self.forced_open(place, mode),
-        };
-        let refusal = match refusal {
-            Some(refusal) => refusal,
-            None => match self.permit(place, at, ticket.course.request_complete, now)? {
-                Ok((permit, state)) => {
-                    ticket.state = state;
-                    self.enter(ticket, at, Some(permit));
-                    return None;
-                }
-                Err(refusal) => refusal,
-            },
-        };
-        self.table.touch(at);
-        Some(refusal)
-    }
-
-    /// Admits a request, by a permit where its outcome is to count.
-    fn enter(&mut self, ticket: &mut Ticket, at: u32, permit: Option<Permit>) {
-        self.table.enter(at);
-        if permit.as_ref().is_some_and(Permit::is_probe) {
-            ticket.decision = Some(Decision::Probe);
-            ticket.watches_clock = true;
-            ticket.watches_response = true;
-            self.count(ticket.policy, Counter::Probe);
-        }
-        ticket.admitted = Some(Admitted { at, permit });
-    }
-
-    /// The refusal of a policy that is forced open by its mode.
-    fn forced_open(&self, policy: usize, mode: Mode) -> Option<Refusal> {
-        let policy = self.policies.get(policy)?;
-        (mode == Mode::ForcedOpen).then_some(Refusal {
-            state: StateName::ForcedOpen,
-            retry_after: policy.breaker.open.duration,
-        })
-    }
-
-    /// Every ticket ends here, with how many retries the host's router has made, if it was
-    /// granted any and says so.
-    fn finish(&mut self, ticket: &mut Ticket, verdict: Verdict, made: Option<u64>, now: Instant) {
-        self.forget_request(ticket);
-        if ticket.is_rejected() {
-            return;
-        }
-        self.count_outcome(ticket, verdict);
-        if !matches!(ticket.plan, Plan::None) {
-            let retries = self.settle_retries(ticket, made, now);
-            self.count_many(ticket.policy, Counter::Retries(verdict.outcome), retries);
-        }
-        self.settle_attempt(ticket, verdict, now);
-        if let Some(Admitted { at, .. }) = ticket.admitted {
-            self.table.leave(at);
+    ) -> Step {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.replayed(ws, ticket, response, fits, now),
+            None => Step::Pass,
         }
     }
 
-    /// Counts how an attempt ended, once, and shares what is to be shared.
-    fn settle_attempt(&mut self, ticket: &mut Ticket, verdict: Verdict, now: Instant) {
-        if ticket.waits.is_some() {
-            self.settle_wait(ticket);
+    /// Makes no further attempt.
+    pub fn give_up(&mut self, ticket: &mut Ticket, denial: Denial, now: Instant) -> Step {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.give_up(ws, ticket, denial, now),
+            None => Step::Pass,
         }
-        let policy = ticket.policy;
-        let Some(Admitted { at, permit }) = &mut ticket.admitted else {
-            return;
-        };
-        let (at, permit) = (*at, permit.take());
-        if let Some(permit) = permit {
-            self.settle_permit((policy, at), &permit, (verdict, ticket.answered), now);
+    }
+
+    /// Whether a rejected request may still continue on another route.
+    pub fn may_divert(&self, ticket: &Ticket) -> bool {
+        self.policy(ticket).is_some_and(|it| it.may_divert(ticket))
+    }
+
+    /// Whether a paused message with so many bytes can stay paused.
+    pub fn fits_buffer(&self, size: usize, ends: bool) -> bool {
+        self.workspace.fits_buffer(size, ends)
+    }
+
+    /// Gives up a step that pauses a failed response without room in the host's buffer.
+    pub fn pass_long_response(
+        &mut self,
+        ticket: &mut Ticket,
+        step: Step,
+        length: impl FnOnce() -> Option<u64>,
+        now: Instant,
+    ) -> Step {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.pass_long_response(ws, ticket, step, length, now),
+            None => step,
         }
-        self.merge_or_queue(policy, at, now);
+    }
+
+    /// Where a request is sent by [`Step::Call`].
+    pub fn call(&self, ticket: &Ticket) -> Option<&ClusterConfig> {
+        self.policy(ticket)?.call(ticket)
+    }
+
+    /// The header that a request gets by [`Step::Divert`].
+    pub fn route(&self, ticket: &Ticket) -> Option<&RouteConfig> {
+        self.policy(ticket)?.route(ticket)
+    }
+
+    /// Decides about the result of a [`Step::Call`].
+    pub fn called(
+        &mut self,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        fits: bool,
+        now: Instant,
+    ) -> Step {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.called(ws, ticket, response, fits, now),
+            None => Step::Pass,
+        }
+    }
+
+    /// Goes to the next entry, since a [`Step::Call`] cannot be made or has failed.
+    pub fn skip(&mut self, ticket: &mut Ticket, skip: Skip, now: Instant) -> Step {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.skip(ws, ticket, skip, now),
+            None => Step::Pass,
+        }
+    }
+
+    /// Whether [`Engine::keep`] wants the headers of a response.
+    pub fn wants_headers(&self, ticket: &Ticket, now: Instant) -> bool {
+        self.workspace.wants_headers(ticket, now)
+    }
+
+    /// Looks at the headers of a good response.
+    pub fn keep(
+        &mut self,
+        ticket: &mut Ticket,
+        headers: &Headers,
+        complete: bool,
+        unix_secs: u64,
+        now: Instant,
+    ) {
+        if let Some((policy, ws)) = self.of(ticket) {
+            policy.keep(ws, ticket, headers, complete, (unix_secs, now));
+        }
+    }
+
+    /// Whether the next `len` bytes of a response are wanted.
+    pub fn expects(&mut self, ticket: &mut Ticket, len: usize, now: Instant) -> bool {
+        self.workspace.expects(ticket, len, now)
+    }
+
+    /// Records a chunk of a response's body.
+    pub fn collect(&mut self, ticket: &mut Ticket, chunk: &[u8], ends: bool, now: Instant) {
+        self.workspace.collect(ticket, chunk, ends, now);
+    }
+
+    /// Stops recording a response of which something cannot be read.
+    pub fn drop_collection(&mut self, ticket: &mut Ticket) {
+        self.workspace.drop_recording(ticket);
     }
 }
 
-fn rules(policy: &Policy) -> Rules<'_> {
-    Rules {
-        outcome: &policy.outcome,
-        slow_threshold: policy.breaker.slow_threshold,
-        slow_until: policy.breaker.slow_until,
-        hints: policy.breaker.open.retry_after_max > Span::ZERO,
-    }
-}
-
-fn reason(verdict: Verdict) -> On {
-    if verdict.timeout {
-        On::Timeout
-    } else {
-        On::Failure
-    }
-}
-
-/// The headers by which policies send requests elsewhere, those of disabled ones included:
-/// the route table goes by them whatever a policy's mode is. In their order.
+/// The headers by which policies send requests to other routes, sorted. Those of disabled
+/// policies are among them: the route table matches them whatever a policy's mode is.
 fn reserved(policies: &[Policy]) -> Vec<Box<str>> {
     let mut names: Vec<Box<str>> = Vec::new();
     for route in policies.iter().flat_map(Policy::routes) {

@@ -8,6 +8,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 use hashbrown::HashMap;
 
@@ -84,9 +85,9 @@ impl Selector {
     }
 
     /// The policy of a request.
-    pub fn select<'a>(
+    pub fn select<'a, P: Borrow<Policy>>(
         &self,
-        policies: &'a [Policy],
+        policies: &'a [P],
         request: &impl Request,
     ) -> Option<Selected<'a>> {
         let mut lists = [
@@ -106,7 +107,7 @@ impl Selector {
             }
         }
         let of_place = |place: usize| {
-            let pattern = holds(&policies.get(place)?.matcher, request)?;
+            let pattern = holds(&policies.get(place)?.borrow().matcher, request)?;
             Some(Selected {
                 policy: place,
                 pattern: pattern.map(|p| &*p.text),

@@ -1,9 +1,9 @@
-//! What an engine does to records when its configuration comes and goes.
+//! What an engine does to the records when its configuration comes and goes.
 //!
-//! Circuits outlive configurations: a policy that is still there finds its own as they
-//! were. What nobody will ask for again is emptied, by the configuration that has used
-//! it when its last request is over: the slots of a policy that is gone, and keys that
-//! stand elsewhere now.
+//! Circuits outlive configurations: a policy that is still there finds its own as they were.
+//! What no worker will ask for again is emptied, by the configuration that has used it, when
+//! its last request has ended: the slots of a policy that is gone, and keys that have moved to
+//! other slots.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,34 +16,35 @@ use crate::shared::records::{self, Outline, Records, Slot, TRIES};
 use crate::stale::{self, StaleStore};
 use crate::time::Instant;
 
-use super::Engine;
+use super::policies::Policies;
+use super::workspace::Workspace;
 
-impl<R: Records> Engine<R> {
-    /// Enters the policies into the directory and takes over its seed. Circuits whose keys
-    /// stand elsewhere now move there. A configuration without policies only looks on.
-    pub(super) fn enter_directory(&mut self, now: Instant) {
+impl Policies {
+    /// Enters the policies into the directory and adopts its seed. Circuits whose keys have
+    /// other slots now move there. A configuration without policies only reads.
+    pub(super) fn enter_directory<R: Records>(&mut self, ws: &mut Workspace<R>, now: Instant) {
         for _ in 0..TRIES {
-            let (found, version) = Directory::read(&mut self.records);
+            let (found, version) = Directory::read(&mut ws.records);
             if found.is_none() && version.is_some() {
-                self.discarded(1);
-                self.hash_seed = self.seed_of_others();
+                ws.discarded(1);
+                ws.hash_seed = self.seed_of_others(ws);
             }
             let old = found.unwrap_or(Directory {
-                seed: self.hash_seed,
+                seed: ws.hash_seed,
                 policies: Vec::new(),
             });
-            self.hash_seed = old.seed;
-            if self.policies.is_empty() {
+            ws.hash_seed = old.seed;
+            if self.own.is_empty() {
                 return;
             }
-            let shards = self.shelf.as_ref().map_or(0, StaleStore::shards);
-            stale::clear(&mut self.records, shards, &mut self.buffer);
+            let shards = ws.stale.as_ref().map_or(0, StaleStore::shards);
+            stale::clear(&mut ws.records, shards, &mut ws.buffer);
             let new = self.directory_after(&old);
-            if new == old || new.write(&mut self.records, version, &mut self.buffer) {
+            if new == old || new.write(&mut ws.records, version, &mut ws.buffer) {
                 for entry in &old.policies {
                     let same = new.find(&entry.name);
                     if same.is_some_and(|same| !same.has_slots_of(entry)) {
-                        self.clear(entry, same, now);
+                        self.clear(ws, entry, same, now);
                     }
                 }
                 return;
@@ -51,9 +52,9 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// The directory with the policies of this configuration. Those that it does not have
-    /// stay listed: their requests may still be under way, and the configuration before
-    /// may yet prove to be the one that stays. They go when it does.
+    /// The directory with the policies of this configuration. Those that it does not have stay
+    /// listed: their requests may still be under way, and the configuration before may yet be
+    /// the one that stays. They are removed when it goes.
     fn directory_after(&self, old: &Directory) -> Directory {
         let mut new = Directory {
             seed: old.seed,
@@ -70,49 +71,132 @@ impl<R: Records> Engine<R> {
         new
     }
 
-    /// The seed that other workers go by, where the directory has lost it.
-    fn seed_of_others(&mut self) -> u64 {
-        let records = &mut self.records;
-        let mut policies = self.policies.iter();
-        let found = policies.find_map(|policy| Census::seed(records, &policy.name));
-        found.unwrap_or(self.hash_seed)
+    /// The seed that other workers use, if the directory has lost it.
+    fn seed_of_others<R: Records>(&self, ws: &mut Workspace<R>) -> u64 {
+        let records = &mut ws.records;
+        let mut policies = self.own.iter();
+        let found = policies.find_map(|state| Census::seed(records, &state.policy.name));
+        found.unwrap_or(ws.hash_seed)
     }
 
     /// Shares what is still to be shared, and empties the slots of policies that no
-    /// configuration has any more, and those that nobody looks into any more.
-    pub fn retire(&mut self, now: Instant) {
-        for at in self.table.entries() {
-            if let Some((_, _, replica)) = self.table.entry(at) {
+    /// configuration has any more, and those that no worker looks into any more.
+    pub(super) fn retire<R: Records>(&mut self, ws: &mut Workspace<R>, now: Instant) {
+        for at in ws.table.entries() {
+            if let Some((_, _, replica)) = ws.table.entry(at) {
                 replica.ask_for_nothing();
             }
         }
         let mut before = usize::MAX;
-        while self.pending.len() < before {
-            before = self.pending.len();
-            self.merge_due(Instant::from_ns(u64::MAX), now);
+        while ws.pending.len() < before {
+            before = ws.pending.len();
+            self.merge_due(ws, Instant::from_ns(u64::MAX), now);
         }
-        let (Some(directory), _) = Directory::read(&mut self.records) else {
+        let (Some(directory), _) = Directory::read(&mut ws.records) else {
             return;
         };
         let mut gone = Vec::new();
         let own = self.entries();
-        self.leave(&own, &directory, now);
+        self.leave(ws, &own, &directory, now);
         for entry in own {
             match directory.find(&entry.name) {
                 Some(listed) if !listed.has_slots_of(&entry) => {}
                 Some(listed) if listed.current => {}
                 _ => {
-                    self.clear(&entry, None, now);
+                    self.clear(ws, &entry, None, now);
                     gone.push(entry.name);
                 }
             }
         }
-        self.strike_out(&gone);
-        self.table = KeyTable::new(0, core::iter::empty());
+        ws.strike_out(&gone);
+        ws.table = KeyTable::new(0, core::iter::empty());
     }
 
-    /// Takes policies, which are in order, out of the directory, if no configuration has
-    /// taken them up again.
+    /// Empties the slots into which requests that ended late have put their keys again, although
+    /// the keys have other slots now.
+    fn leave<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        own: &[Entry],
+        listed: &Directory,
+        time: Instant,
+    ) {
+        for at in ws.table.entries() {
+            let policy = ws.table.policy_of(at).and_then(|at| self.own.get(at));
+            let Some(policy) = policy else {
+                continue;
+            };
+            let name = &policy.policy.name;
+            let mine = own.binary_search_by(|entry| entry.name.cmp(name));
+            let mine = mine.ok().and_then(|at| own.get(at));
+            if let (Some(mine), Some(now)) = (mine, listed.find(name))
+                && !now.has_slots_of(mine)
+                && let Some((hash, key, replica)) = ws.table.entry(at)
+            {
+                let (place, key) = (replica.place(), key.to_vec());
+                ws.leave_slot((policy.index, mine, now), (hash, &key), place, time);
+            }
+        }
+    }
+
+    /// The policies as the directory lists them. A disabled one is left out as if it were
+    /// missing: what it has counted goes.
+    fn entries(&self) -> Vec<Entry> {
+        let enabled = self
+            .sorted()
+            .filter(|state| state.policy.mode != Mode::Disabled);
+        let entries = enabled.map(|state| Entry {
+            name: state.policy.name.clone(),
+            capacity: state.needs.capacity,
+            key_hash: keys::make_of(&state.policy.key),
+            mode: state.policy.mode,
+            recovery: state.policy.breaker.recovery.duration,
+            current: true,
+        });
+        entries.collect()
+    }
+
+    /// Empties the slots of a policy. Circuits that are not closed move to the slots that the
+    /// policy's keys have now, if the keys are made of the same parts.
+    fn clear<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        gone: &Entry,
+        now_as: Option<&Entry>,
+        now: Instant,
+    ) {
+        let moves = now_as.is_some_and(|now| now.key_hash == gone.key_hash);
+        let (overflow, key) = (gone.capacity, Some(OVERFLOW_KEY));
+        records::vacate(&mut ws.records, &gone.name, overflow, key, &mut ws.buffer);
+        let census = Census::read(&mut ws.records, &gone.name, gone.capacity);
+        if census.is_empty() {
+            return;
+        }
+        let mut moving = Vec::new();
+        for place in census.taken() {
+            if moves
+                && let Slot::Taken(taken) = Slot::read(&mut ws.records, &gone.name, place)
+                && !taken.circuit.is_closed(now)
+            {
+                moving.push(taken);
+            }
+            records::vacate(&mut ws.records, &gone.name, place, None, &mut ws.buffer);
+        }
+        Census::clear(&mut ws.records, &gone.name, ws.hash_seed, &mut ws.buffer);
+        let index = self.index_of(&gone.name);
+        ws.clear_gauges(index, gone.capacity, census.totals());
+        if let Some(policy) = self.own.get(index) {
+            for taken in moving {
+                let hash = keys::hash(ws.hash_seed, &taken.key);
+                policy.place(ws, hash, &taken.key, &taken.circuit, now);
+            }
+        }
+    }
+}
+
+impl<R: Records> Workspace<R> {
+    /// Removes policies, which are in order, from the directory, unless a configuration has
+    /// them again.
     fn strike_out(&mut self, gone: &[Box<str>]) {
         for _ in 0..TRIES {
             let (Some(mut directory), version) = Directory::read(&mut self.records) else {
@@ -130,33 +214,9 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Empties the slots in which requests that ended late have put their keys again,
-    /// where keys now stand elsewhere.
-    fn leave(&mut self, own: &[Entry], listed: &Directory, time: Instant) {
-        for at in self.table.entries() {
-            let name = self
-                .table
-                .policy_of(at)
-                .and_then(|at| self.policies.get(at));
-            let name = name.map(|policy| &policy.name);
-            let mine = name.and_then(|name| {
-                let at = own.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
-                own.get(at)
-            });
-            let now = name.and_then(|name| listed.find(name));
-            if let (Some(mine), Some(now)) = (mine, now)
-                && !now.has_slots_of(mine)
-                && let Some((hash, key, replica)) = self.table.entry(at)
-            {
-                let (place, key) = (replica.place(), key.to_vec());
-                self.leave_slot((mine, now), (hash, &key), place, time);
-            }
-        }
-    }
-
     fn leave_slot(
         &mut self,
-        (mine, now): (&Entry, &Entry),
+        (policy, mine, now): (usize, &Entry, &Entry),
         (hash, key): (u64, &[u8]),
         place: u32,
         time: Instant,
@@ -169,13 +229,12 @@ impl<R: Records> Engine<R> {
         let newer = matches!(slot, Slot::Taken(it) if it.circuit.loaded_at > self.loaded_at);
         let buffer = &mut self.buffer;
         if !newer && records::vacate(&mut self.records, &mine.name, place, Some(key), buffer) {
-            let policy = self.index_of(&mine.name);
             let left = [(place, Outline::default())];
             self.note_in_census(policy, now.slots(), left.into(), time);
         }
     }
 
-    /// Whether workers who look for a key find it in this slot, and in no other.
+    /// Whether workers that look for a key find it in this slot, and in no other.
     fn is_found_at(&mut self, entry: &Entry, hash: u64, key: &[u8], place: u32) -> bool {
         let places = records::places(hash, entry.capacity);
         let records = &mut self.records;
@@ -185,86 +244,5 @@ impl<R: Records> Engine<R> {
         };
         places.clone().any(|other| other == place)
             && !places.filter(|other| *other != place).any(holds)
-    }
-
-    /// The policies as the directory lists them. A disabled one is as if it were missing:
-    /// what it has counted goes.
-    fn entries(&self) -> Vec<Entry> {
-        let entry = |at: &usize| {
-            let policy = self.policies.get(*at)?;
-            (policy.mode != Mode::Disabled).then(|| Entry {
-                name: policy.name.clone(),
-                capacity: self.capacity_of(*at),
-                key_hash: keys::make_of(&policy.key),
-                mode: policy.mode,
-                recovery: policy.breaker.recovery.duration,
-                current: true,
-            })
-        };
-        self.by_name.iter().filter_map(entry).collect()
-    }
-
-    /// Empties the slots of a policy. Circuits that are not closed move to where the
-    /// policy's keys stand now, if they are made of the same parts.
-    fn clear(&mut self, gone: &Entry, now_as: Option<&Entry>, now: Instant) {
-        let moves = now_as.is_some_and(|now| now.key_hash == gone.key_hash);
-        let buffer = &mut self.buffer;
-        let (overflow, key) = (gone.capacity, Some(OVERFLOW_KEY));
-        records::vacate(&mut self.records, &gone.name, overflow, key, buffer);
-        let census = Census::read(&mut self.records, &gone.name, gone.capacity);
-        if census.is_empty() {
-            return;
-        }
-        let mut moving = Vec::new();
-        for place in census.taken() {
-            if moves
-                && let Slot::Taken(taken) = Slot::read(&mut self.records, &gone.name, place)
-                && !taken.circuit.is_closed(now)
-            {
-                moving.push(taken);
-            }
-            let buffer = &mut self.buffer;
-            records::vacate(&mut self.records, &gone.name, place, None, buffer);
-        }
-        Census::clear(
-            &mut self.records,
-            &gone.name,
-            self.hash_seed,
-            &mut self.buffer,
-        );
-        let policy = self.index_of(&gone.name);
-        self.clear_gauges(policy, gone.capacity, census.totals());
-        for taken in moving {
-            let hash = keys::hash(self.hash_seed, &taken.key);
-            self.place(policy, hash, &taken.key, &taken.circuit, now);
-        }
-    }
-
-    /// The place of a policy of this name, whether it is one of this configuration or
-    /// not.
-    pub(super) fn index_of(&mut self, name: &str) -> usize {
-        let of_place = |at: &usize| self.policies.get(*at).map(|policy| &*policy.name);
-        let found = self
-            .by_name
-            .binary_search_by(|at| of_place(at).cmp(&Some(name)));
-        let own = found.ok().and_then(|at| self.by_name.get(at)).copied();
-        own.unwrap_or_else(|| self.policies.len().saturating_add(self.other_of(name)))
-    }
-
-    /// The place of a policy among the others.
-    fn other_of(&mut self, name: &str) -> usize {
-        let of_place = |at: &usize| self.others.get(*at).map(|other| &**other);
-        let found = self
-            .others_by_name
-            .binary_search_by(|at| of_place(at).cmp(&Some(name)));
-        let place = self.others.len();
-        match found {
-            Ok(at) => self.others_by_name.get(at).copied().unwrap_or(place),
-            Err(at) => {
-                self.others.push(name.into());
-                self.others_by_name.insert(at, place);
-                place
-            }
-        }
     }
 }

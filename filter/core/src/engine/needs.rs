@@ -1,32 +1,32 @@
 //! What a policy needs of each request, found out once per configuration.
 
-use super::waiting;
 use crate::keys;
 use crate::policy::Policy;
 
-/// What a policy needs of a request that passes, and what it is given.
+/// What a policy needs of a request that passes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needs {
-    /// A look at the response's headers.
+    /// Whether it looks at the response's headers.
     pub(super) response: bool,
-    /// What the request says, once the response is there.
+    /// Whether fields of the request are echoed once the response is there.
     pub(super) echo: bool,
-    /// A copy of the request.
+    /// Whether it may send a copy of the request to another cluster.
     pub(super) copy: bool,
-    /// That responses are stored.
-    pub(super) storing: Option<Stores>,
-    /// How many slots it has for keys.
+    /// What it does with stored responses.
+    pub(super) stale: Option<StaleNeeds>,
+    /// Number of slots for its keys.
     pub(super) capacity: u32,
-    /// That they count as slow before they end.
+    /// Whether its requests count as slow before they end.
     pub(super) early: bool,
 }
 
 /// What a policy does with stored responses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stores {
-    /// Its name and what its keys are made of, as a hash.
+pub(super) struct StaleNeeds {
+    /// Hash of its name and of what its keys are made of.
     pub(super) policy: u64,
-    /// Whether it may give one to a request that passed, or was not let through.
+    /// Whether it may answer with one after the request passed, or after a rejection that
+    /// comes later.
     pub(super) gives_later: bool,
 }
 
@@ -37,11 +37,12 @@ impl Needs {
             response: policy.wants_response(),
             echo: policy.echoes_request_later(),
             copy: policy.asks_cluster_later(),
-            storing: policy.keeps_answers().then(|| Stores {
+            stale: policy.keeps_answers().then(|| StaleNeeds {
                 policy: keys::hash(keys::make_of(&policy.key), policy.name.as_bytes()),
                 gives_later: policy.gives_stale_later(),
             }),
-            early: waiting::counts_early(policy),
+            // Only a rule for slow requests makes them count early.
+            early: policy.breaker.effective_slow_rate_bp() > 0,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The operator's hands on the circuits of all workers.
+//! An operator's view of the circuits of all workers, and control over them.
 //!
-//! What is shown and moved are the shared records; the workers see it when they next
-//! look at them, which is within the interval. A policy need not be one of this engine's
-//! configuration: operators have a listener of their own.
+//! Operators see and change the shared records; the workers notice when they next read them,
+//! which is within the interval. A policy need not be one of this engine's configuration:
+//! operators have a listener of their own.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,31 +14,32 @@ use crate::event::Event;
 use crate::keys;
 use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
-use crate::shared::history;
-use crate::shared::history::Past;
+use crate::shared::history::{self, Past};
 use crate::shared::records::{self, Name, Outline, Records, Slot, TRIES, Taken, write_slot};
 use crate::time::Instant;
 
-use super::Engine;
+use super::policies::Policies;
+use super::workspace::Workspace;
 
-/// An operator, at one moment.
+/// One request of an operator.
 pub struct Operator<'a, R> {
-    engine: &'a mut Engine<R>,
+    policies: &'a mut Policies,
+    ws: &'a mut Workspace<R>,
     now: Instant,
-    /// The policies that there are, once they were asked for.
+    /// The policies of all configurations, once they were read.
     directory: Option<Directory>,
 }
 
-impl<R: Records> Engine<R> {
-    /// What the paths of operators begin with, where they may come.
-    pub fn admin_prefix(&self) -> Option<&str> {
-        self.admin.as_ref().map(|admin| &*admin.path_prefix)
-    }
-
-    /// An operator who comes now.
-    pub fn operator(&mut self, now: Instant) -> Operator<'_, R> {
+impl<'a, R: Records> Operator<'a, R> {
+    /// A request of an operator that arrives now.
+    pub(super) fn new(
+        policies: &'a mut Policies,
+        ws: &'a mut Workspace<R>,
+        now: Instant,
+    ) -> Operator<'a, R> {
         Operator {
-            engine: self,
+            policies,
+            ws,
             now,
             directory: None,
         }
@@ -64,8 +65,8 @@ impl<R: Records> Circuits for Operator<'_, R> {
         let mut room = most.saturating_sub(first.len());
         let mut first = first.into_iter().peekable();
         for (index, entry) in entries.iter().enumerate() {
-            // The others fill the room that is left, each in its place.
-            let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+            // The closed ones fill the room that is left, each in its place.
+            let census = Census::read(&mut self.ws.records, &entry.name, entry.capacity);
             for place in census.taken() {
                 let here = (index, place);
                 while let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) < here) {
@@ -87,7 +88,7 @@ impl<R: Records> Circuits for Operator<'_, R> {
     }
 
     fn transitions(&mut self) -> Vec<Past> {
-        history::read(&mut self.engine.records)
+        history::read(&mut self.ws.records)
     }
 
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy> {
@@ -97,24 +98,27 @@ impl<R: Records> Circuits for Operator<'_, R> {
         let places: Vec<u32> = match id {
             Some(hash) => records::places(hash, entry.capacity).collect(),
             None => {
-                let records = &mut self.engine.records;
+                let records = &mut self.ws.records;
                 let census = Census::read(records, &entry.name, entry.capacity);
                 census.taken().collect()
             }
         };
-        let index = self.engine.index_of(&entry.name);
+        let index = self.policies.index_of(&entry.name);
         let (mut held, mut past, mut busy) = (Vec::new(), Vec::new(), false);
         for place in places {
             match self.apply(&entry, place, id, action) {
                 Ok(None) => continue,
                 Ok(Some((taken, transitions))) => {
                     let key = keys::decode(&taken.key);
-                    self.engine.events.push_back(Event::Operator {
+                    self.ws.events.push_back(Event::Operator {
                         policy: index,
                         key,
                         action,
                     });
-                    let told = self.engine.tell(index, &taken.key, &transitions, self.now);
+                    let name = &*entry.name;
+                    let told = self
+                        .ws
+                        .tell((index, name), &taken.key, &transitions, self.now);
                     past.extend(told);
                     held.push((place, Outline::of(&taken.circuit, entry.recovery, self.now)));
                 }
@@ -124,16 +128,16 @@ impl<R: Records> Circuits for Operator<'_, R> {
                 break;
             }
         }
-        // One note for all of them: the census is as long as the policy has slots.
+        // One note for all of them: the census has an entry for each of the policy's slots.
         let reached = held.len();
         let slots = entry.slots();
-        self.engine.note_in_census(index, slots, held, self.now);
-        self.engine.remember(&past);
+        self.ws.note_in_census(index, slots, held, self.now);
+        self.ws.remember(&past);
         if busy { Err(Busy) } else { Ok(reached) }
     }
 }
 
-/// A circuit to be listed: the place of its policy, its slot, and how it stands.
+/// A circuit to be listed: the position of its policy, its slot, and its state.
 type Listed = (usize, u32, CircuitView);
 
 impl<R: Records> Operator<'_, R> {
@@ -144,17 +148,17 @@ impl<R: Records> Operator<'_, R> {
         self.directory.get_or_insert_default()
     }
 
-    /// The policies that there are. A listener that has been there before all others has
-    /// not seen the seed yet.
+    /// Reads the policies of all configurations. A listener that was there before all others
+    /// has not seen the seed yet.
     fn read_directory(&mut self) -> Directory {
-        let (found, version) = Directory::read(&mut self.engine.records);
+        let (found, version) = Directory::read(&mut self.ws.records);
         let Some(directory) = found else {
             if version.is_some() {
-                self.engine.enter_directory(self.now);
+                self.policies.enter_directory(self.ws, self.now);
             }
             return Directory::default();
         };
-        self.engine.hash_by(directory.seed);
+        self.ws.hash_by(directory.seed);
         directory
     }
 
@@ -162,13 +166,13 @@ impl<R: Records> Operator<'_, R> {
         self.directory().find(policy).cloned()
     }
 
-    /// At most so many circuits of all these policies that are not closed, in order, and
-    /// whether there may be more. What the census has as one of them may be closed by now,
-    /// when a force has ended: the census hears of it, or such circuits would hide others.
+    /// Lists at most `most` circuits of these policies that are not closed, in order. Returns
+    /// whether there may be more. A circuit that the census lists among them may be closed by
+    /// now, since a force has ended: that is noted, or such circuits would hide others.
     fn not_closed(&mut self, entries: &[Entry], most: usize) -> (Vec<Listed>, bool) {
         let (mut listed, mut reads) = (Vec::new(), most.saturating_mul(2));
         for (index, entry) in entries.iter().enumerate() {
-            let census = Census::read(&mut self.engine.records, &entry.name, entry.capacity);
+            let census = Census::read(&mut self.ws.records, &entry.name, entry.capacity);
             let mut closed = Vec::new();
             for place in census.taken().filter(|place| census.is_notable(*place)) {
                 if listed.len() >= most || reads == 0 {
@@ -194,16 +198,16 @@ impl<R: Records> Operator<'_, R> {
         }
         let mut held = Vec::new();
         for place in places {
-            let slot = Slot::read(&mut self.engine.records, &entry.name, place);
+            let slot = Slot::read(&mut self.ws.records, &entry.name, place);
             held.push((place, slot.outline(entry.recovery, self.now)));
         }
-        let index = self.engine.index_of(&entry.name);
+        let index = self.policies.index_of(&entry.name);
         let slots = entry.slots();
-        self.engine.note_in_census(index, slots, held, self.now);
+        self.ws.note_in_census(index, slots, held, self.now);
     }
 
     fn read(&mut self, policy: &str, place: u32) -> Option<Box<Taken>> {
-        match Slot::read(&mut self.engine.records, policy, place) {
+        match Slot::read(&mut self.ws.records, policy, place) {
             Slot::Taken(taken) => Some(taken),
             Slot::Vacant(_) | Slot::Damaged(_) => None,
         }
@@ -211,11 +215,11 @@ impl<R: Records> Operator<'_, R> {
 
     fn view(&mut self, entry: &Entry, place: u32) -> Option<CircuitView> {
         let taken = self.read(&entry.name, place)?;
-        Some(view(entry, self.engine.hash_seed, &taken, self.now))
+        Some(view(entry, self.ws.hash_seed, &taken, self.now))
     }
 
-    /// Does `action` to the circuit in a slot, if there is one, of this id: the circuit as it
-    /// is then, and the transitions that it made.
+    /// Does `action` to the circuit in a slot, if there is one with this id. Returns the
+    /// circuit after it, and the transitions that it made.
     fn apply(
         &mut self,
         entry: &Entry,
@@ -227,17 +231,16 @@ impl<R: Records> Operator<'_, R> {
             let Some(mut taken) = self.read(&entry.name, place) else {
                 return Ok(None);
             };
-            let hash = keys::hash(self.engine.hash_seed, &taken.key);
+            let hash = keys::hash(self.ws.hash_seed, &taken.key);
             if id.is_some_and(|id| id != hash) {
                 return Ok(None);
             }
             let mut transitions = Vec::new();
             act(&mut taken.circuit, action, self.now, &mut transitions);
-            let engine = &mut *self.engine;
-            write_slot(Some((&taken.key, &taken.circuit)), &mut engine.buffer);
+            write_slot(Some((&taken.key, &taken.circuit)), &mut self.ws.buffer);
             let name = Name::Slot(&entry.name, place);
             let version = Some(taken.version);
-            if engine.records.write(name, &engine.buffer, version) {
+            if self.ws.records.write(name, &self.ws.buffer, version) {
                 return Ok(Some((taken, transitions)));
             }
         }

@@ -1,7 +1,6 @@
-//! What an engine tells of the circuits that it has changed: events, the history, and the
+//! Reports the circuits that the engine has changed: as events, in the history, and in the
 //! census from which gauges are set.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::circuit::breaker::Transition;
@@ -9,60 +8,93 @@ use crate::event::{Counter, Event};
 use crate::keys;
 use crate::outcome::classify::Verdict;
 use crate::shared::census::Census;
-use crate::shared::history;
-use crate::shared::history::Past;
+use crate::shared::history::{self, Past};
 use crate::shared::records::{Outline, Records, Slot, Slots, TRIES};
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
-use super::Engine;
+use super::policies::Policies;
+use super::policy_state::PolicyState;
 use super::ticket::Ticket;
+use super::workspace::{Unnoted, Workspace};
 
-/// Most slots that wait to be noted in a census: more are noted by their next change.
+/// Maximum number of slots that wait to be noted in a census. Those beyond it are noted by
+/// their next change.
 const UNNOTED_MAX: usize = 1_000;
 
-/// A slot whose note was lost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unnoted {
-    policy: usize,
-    capacity: u32,
-    recovery: Span,
-    place: u32,
-}
-
-impl<R: Records> Engine<R> {
+impl PolicyState {
     /// Counts how a request ended, once.
-    pub(super) fn count_outcome(&mut self, ticket: &mut Ticket, verdict: Verdict) {
+    pub(super) fn count_outcome<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        verdict: Verdict,
+    ) {
         if core::mem::replace(&mut ticket.counted, true) {
             return;
         }
-        self.count(ticket.policy, Counter::Request(verdict.outcome));
+        ws.count(self.index, Counter::Request(verdict.outcome));
         if verdict.slow {
-            self.count(ticket.policy, Counter::Slow);
+            ws.count(self.index, Counter::Slow);
         }
     }
 
-    /// Tells what a step has changed, and that it found a record damaged.
-    pub(super) fn report_changes(&mut self, policy: usize, at: u32, discarded: u32, now: Instant) {
-        self.discarded(discarded);
-        if self.transitions.is_empty() && discarded == 0 {
+    /// Reports what a step has changed, and that it found records damaged.
+    pub(super) fn report_changes<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        at: u32,
+        discarded: u32,
+        now: Instant,
+    ) {
+        ws.discarded(discarded);
+        if ws.transitions.is_empty() && discarded == 0 {
             return;
         }
-        let Some((_, key, replica)) = self.table.entry(at) else {
+        let Some((_, key, replica)) = ws.table.entry(at) else {
             return;
         };
         let (key, place) = (key.to_vec(), replica.place());
-        let transitions = core::mem::take(&mut self.transitions);
-        let past = self.tell(policy, &key, &transitions, now);
-        self.transitions = transitions;
-        self.transitions.clear();
-        self.note_slot(policy, place, now);
-        self.remember(&past);
+        let transitions = core::mem::take(&mut ws.transitions);
+        let past = ws.tell((self.index, &self.policy.name), &key, &transitions, now);
+        ws.transitions = transitions;
+        ws.transitions.clear();
+        self.note_slot(ws, place, now);
+        ws.remember(&past);
     }
 
-    /// Tells the transitions of one circuit, and returns what is to be remembered of them.
+    /// Notes in the census what a slot holds now.
+    pub(super) fn note_slot<R: Records>(&self, ws: &mut Workspace<R>, place: u32, now: Instant) {
+        let slots = Slots {
+            policy: &self.policy.name,
+            capacity: self.needs.capacity,
+            recovery: self.policy.breaker.recovery.duration,
+        };
+        ws.note_slot(self.index, slots, place, now);
+    }
+}
+
+impl Policies {
+    /// Notes the slots whose notes were lost.
+    pub(super) fn note_unnoted<R: Records>(&self, ws: &mut Workspace<R>, now: Instant) {
+        for _ in 0..ws.unnoted.len() {
+            if let Some(lost) = ws.unnoted.pop_front() {
+                let slots = Slots {
+                    policy: self.name(lost.policy),
+                    capacity: lost.capacity,
+                    recovery: lost.recovery,
+                };
+                ws.note_slot(lost.policy, slots, lost.place, now);
+            }
+        }
+    }
+}
+
+impl<R: Records> Workspace<R> {
+    /// Adds events for the transitions of one circuit. Returns what the history is to
+    /// remember of them.
     pub(super) fn tell(
         &mut self,
-        policy: usize,
+        (policy, name): (usize, &str),
         key: &[u8],
         transitions: &[Transition],
         now: Instant,
@@ -78,7 +110,7 @@ impl<R: Records> Engine<R> {
             });
             past.push(Past {
                 at: now,
-                policy: self.policy_name(policy).into(),
+                policy: name.into(),
                 key: key.into(),
                 transition,
             });
@@ -93,46 +125,15 @@ impl<R: Records> Engine<R> {
         }
     }
 
-    /// Notes what a slot of a policy of this configuration holds now.
-    pub(super) fn note_slot(&mut self, policy: usize, place: u32, now: Instant) {
-        let rules = self.policies.get(policy);
-        let recovery = rules.map_or(Span::ZERO, |rules| rules.breaker.recovery.duration);
-        let capacity = self.capacity_of(policy);
-        self.note_again(
-            Unnoted {
-                policy,
-                capacity,
-                recovery,
-                place,
-            },
-            now,
-        );
+    fn note_slot(&mut self, policy: usize, slots: Slots<'_>, place: u32, now: Instant) {
+        let slot = Slot::read(&mut self.records, slots.policy, place);
+        let held = [(place, slot.outline(slots.recovery, now))];
+        self.note_in_census(policy, slots, held.into(), now);
     }
 
-    /// Notes the slots whose notes were lost.
-    pub(super) fn note_unnoted(&mut self, now: Instant) {
-        for _ in 0..self.unnoted.len() {
-            if let Some(lost) = self.unnoted.pop_front() {
-                self.note_again(lost, now);
-            }
-        }
-    }
-
-    fn note_again(&mut self, it: Unnoted, now: Instant) {
-        let name: Box<str> = self.policy_name(it.policy).into();
-        let slots = Slots {
-            policy: &name,
-            capacity: it.capacity,
-            recovery: it.recovery,
-        };
-        let slot = Slot::read(&mut self.records, &name, it.place);
-        let held = [(it.place, slot.outline(it.recovery, now))];
-        self.note_in_census(it.policy, slots, held.into(), now);
-    }
-
-    /// Notes what slots hold, and sets the gauges. Who changes the same slot at the same time
-    /// notes it too, and the last one must not be told something old: so the slots are looked
-    /// at again behind each note.
+    /// Notes what slots hold, and sets the gauges. A worker that changes the same slot at the
+    /// same time notes it too, and the last note must not overwrite a newer value; so the slots
+    /// are read again after each note.
     pub(super) fn note_in_census(
         &mut self,
         policy: usize,
@@ -167,26 +168,6 @@ impl<R: Records> Engine<R> {
                     place,
                 });
             }
-        }
-    }
-
-    pub(super) fn discarded(&mut self, records: u32) {
-        if records > 0 {
-            self.events.push_back(Event::Discarded(records));
-        }
-    }
-
-    pub(super) fn count(&mut self, policy: usize, counter: Counter) {
-        self.count_many(policy, counter, 1);
-    }
-
-    pub(super) fn count_many(&mut self, policy: usize, counter: Counter, more: u32) {
-        if more > 0 {
-            self.events.push_back(Event::Count {
-                policy,
-                counter,
-                more,
-            });
         }
     }
 }

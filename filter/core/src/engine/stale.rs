@@ -1,6 +1,4 @@
-//! How an engine stores good responses, and gives them.
-
-use alloc::boxed::Box;
+//! Stores good responses, and answers with them.
 
 use crate::event::Counter;
 use crate::fallback::{Answer, Occasion, Skip};
@@ -12,26 +10,64 @@ use crate::shared::records::Records;
 use crate::stale::{CacheScope, NotStored, Outline, Purpose, Terms};
 use crate::time::Instant;
 
-use super::Engine;
-use super::needs::Stores;
-use super::ticket::{Admission, Storing, Ticket};
+use super::needs::StaleNeeds;
+use super::policy_state::PolicyState;
+use super::ticket::{Storing, Ticket};
+use super::workspace::Workspace;
 
-impl<R: Records> Engine<R> {
-    /// Notes what a request has to do with stored responses. Its key stands in `self.key`;
-    /// `storing` says what its policy does with them, if anything.
+impl PolicyState {
+    /// Looks at the headers of a good response, `complete` if they are all of it. If the
+    /// response may be stored, [`Ticket::is_keeping`] says that its body is wanted. `unix_secs`
+    /// is the time since 1970.
+    pub(super) fn keep<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        headers: &Headers,
+        complete: bool,
+        (unix_secs, now): (u64, Instant),
+    ) {
+        let (Some(stale), Some(handle)) = (&mut ws.stale, ticket.storing.handle()) else {
+            return;
+        };
+        let terms = Terms {
+            vouched: self.policy.stale().any(|entry| entry.shared),
+            unix_secs,
+            now,
+        };
+        if headers.first(":status") == Some(b"304") {
+            let stored = stale.refresh(&mut ws.records, handle, headers, terms, &mut ws.buffer);
+            ws.count_stored(self.index, stored);
+        } else {
+            match stale.begin(handle, headers, terms) {
+                Ok(true) => ticket.storing = Storing::Recording(handle),
+                Ok(false) => {}
+                Err(not_stored) => ws.count_stored(self.index, Err(not_stored)),
+            }
+            if complete {
+                ws.put(ticket, now);
+            }
+        }
+        ws.count_dropped();
+    }
+}
+
+impl<R: Records> Workspace<R> {
+    /// Notes what a request has to do with stored responses. Its key is in `self.key`; `needs`
+    /// says what its policy does with them.
     ///
-    /// A request that changes something does so whatever its own policy is, or what mode that
-    /// has: the responses may be stored under another. Of all others as little as possible is
-    /// done on the way of a request that neither stores nor gets anything.
+    /// A request that changes a resource does so whatever its own policy is, or that policy's
+    /// mode: the responses may be stored under another policy. A request that neither stores nor
+    /// gets a response costs as little as possible.
     #[inline(never)]
-    pub(super) fn ask(
+    pub(super) fn ask_stale(
         &mut self,
         ticket: &mut Ticket,
-        storing: Option<Stores>,
+        needs: Option<StaleNeeds>,
         request: &impl Request,
         now: Instant,
     ) {
-        let Some(shelf) = &mut self.shelf else {
+        let Some(stale) = &mut self.stale else {
             return;
         };
         if ticket.course.grpc {
@@ -47,25 +83,25 @@ impl<R: Records> Engine<R> {
             ticket.watches_response = true;
             return;
         }
-        let Some(Stores {
+        let Some(StaleNeeds {
             policy,
             gives_later,
-        }) = storing
+        }) = needs
         else {
             return;
         };
-        let under = CacheScope {
+        let scope = CacheScope {
             policy,
             key: &self.key,
         };
-        if !shelf.ask(request, &outline, under) {
+        if !stale.ask(request, &outline, scope) {
             return;
         }
-        let stores = purpose == Purpose::Get && shelf.may_be_due(request, now);
+        let stores = purpose == Purpose::Get && stale.may_be_due(request, now);
         if !(stores || gives_later) {
             return;
         }
-        let handle = shelf.enter(ticket.policy, purpose, request.copy_headers(), now);
+        let handle = stale.enter(ticket.policy, purpose, request.copy_headers(), now);
         if let Some(handle) = handle {
             ticket.storing = Storing::CacheRequest(handle, purpose);
             ticket.watches_response |= stores;
@@ -73,8 +109,20 @@ impl<R: Records> Engine<R> {
         self.count_dropped();
     }
 
-    /// The stored response for a request that an entry may give.
-    pub(super) fn kept(
+    /// The URI that a request without a policy changes, if it changes one.
+    #[cold]
+    pub(super) fn changed_uri(&self, request: &impl Request) -> Option<u64> {
+        self.stale.as_ref()?;
+        let outline = Outline::of(request);
+        let changes = outline.purpose() == Some(Purpose::Change);
+        if !changes || classify::is_grpc(request.header("content-type")) {
+            return None;
+        }
+        Some(outline.uri(request.cluster(), self.hash_seed))
+    }
+
+    /// The stored response that an entry may give for a request.
+    pub(super) fn stored_response(
         &mut self,
         ticket: &Ticket,
         config: &StaleConfig,
@@ -82,48 +130,31 @@ impl<R: Records> Engine<R> {
         now: Instant,
     ) -> Result<Answer, Skip> {
         let handle = ticket.storing.handle().filter(|_| ticket.is_bodiless());
-        let (handle, shelf) = handle.zip(self.shelf.as_ref()).ok_or(Skip::NotKept)?;
-        shelf
+        let (handle, stale) = handle.zip(self.stale.as_ref()).ok_or(Skip::NotKept)?;
+        stale
             .find(&mut self.records, handle, now, &mut self.buffer)
-            .filter(|(kept, _)| kept.may_be_given(config, now))
-            .map(|(kept, asked)| kept.answer(asked, occasion, now))
+            .filter(|(stored, _)| stored.may_be_given(config, now))
+            .map(|(stored, asked)| stored.answer(asked, occasion, now))
             .ok_or(Skip::NotKept)
     }
 
-    /// A request that no policy is for. It may still change what is stored.
-    #[cold]
-    pub(super) fn unmatched(
-        &self,
-        request: &impl Request,
-        complete: bool,
-        now: Instant,
-    ) -> Admission {
-        let change = |outline: &Outline<'_>| outline.purpose() == Some(Purpose::Change);
-        let grpc = || classify::is_grpc(request.header("content-type"));
-        let outline = self.shelf.as_ref().map(|_| Outline::of(request));
-        let Some(outline) = outline.filter(change).filter(|_| !grpc()) else {
-            return Admission::Unmatched;
-        };
-        let uri = outline.uri(request.cluster(), self.hash_seed);
-        Admission::Pass(Box::new(Ticket::of_change(uri, complete, now)))
-    }
-
-    /// Forgets what is stored of something that a request has changed (RFC 9111, 4.4). What
-    /// the policy counts as a failure, or does not count, is a change all the same.
+    /// Forgets what is stored of a resource that a request has changed (RFC 9111, 4.4). A
+    /// response that the policy counts as a failure, or ignores, confirms the change all the
+    /// same.
     pub(super) fn forget(&mut self, ticket: &Ticket, response: &impl Response) {
-        if let (Storing::Change(uri), Some(shelf)) = (ticket.storing, &mut self.shelf)
+        if let (Storing::Change(uri), Some(stale)) = (ticket.storing, &mut self.stale)
             && response.status().is_some_and(|status| status < 400)
             && classify::is_answered(response)
         {
-            shelf.forget(&mut self.records, uri, &mut self.buffer);
+            stale.forget(&mut self.records, uri, &mut self.buffer);
         }
     }
 
-    /// Whether [`Engine::keep`] wants the headers of a response that is handed on: not where
-    /// the same was stored just now.
-    pub fn wants_headers(&self, ticket: &Ticket, now: Instant) -> bool {
-        let (Storing::CacheRequest(handle, Purpose::Get), Some(shelf)) =
-            (ticket.storing, &self.shelf)
+    /// Whether the headers of a response may make it one to store, unless the same was stored
+    /// just now.
+    pub(super) fn wants_headers(&self, ticket: &Ticket, now: Instant) -> bool {
+        let (Storing::CacheRequest(handle, Purpose::Get), Some(stale)) =
+            (ticket.storing, &self.stale)
         else {
             return false;
         };
@@ -131,79 +162,38 @@ impl<R: Records> Engine<R> {
         seen == Some(Outcome::Success)
             && ticket.trouble.is_none()
             && ticket.is_bodiless()
-            && shelf.is_due(handle, now)
+            && stale.is_due(handle, now)
     }
 
-    /// Looks at the headers of a good response, `complete` if they are all of it: if it may be
-    /// stored, [`Ticket::is_keeping`] says that its body is wanted. `unix_secs` is the time
-    /// since 1970.
-    pub fn keep(
-        &mut self,
-        ticket: &mut Ticket,
-        headers: &Headers,
-        complete: bool,
-        unix_secs: u64,
-        now: Instant,
-    ) {
-        let (Some(policy), Some(handle)) =
-            (self.policies.get(ticket.policy), ticket.storing.handle())
-        else {
-            return;
-        };
-        let Some(shelf) = &mut self.shelf else {
-            return;
-        };
-        let terms = Terms {
-            vouched: policy.stale().any(|entry| entry.shared),
-            unix_secs,
-            now,
-        };
-        if headers.first(":status") == Some(b"304") {
-            let (records, buffer) = (&mut self.records, &mut self.buffer);
-            let stored = shelf.refresh(records, handle, headers, terms, buffer);
-            self.stored(ticket.policy, stored);
-        } else {
-            match shelf.begin(handle, headers, terms) {
-                Ok(true) => ticket.storing = Storing::Recording(handle),
-                Ok(false) => {}
-                Err(unkept) => self.stored(ticket.policy, Err(unkept)),
-            }
-            if complete {
-                self.put(ticket, now);
-            }
-        }
-        self.count_dropped();
-    }
-
-    /// Whether the next `len` bytes of a response are wanted. One that has no room is dropped
-    /// before they are looked at.
-    pub fn expects(&mut self, ticket: &mut Ticket, len: usize, now: Instant) -> bool {
-        let (Storing::Recording(handle), Some(shelf)) = (ticket.storing, &mut self.shelf) else {
+    /// Whether the next `len` bytes of a response are wanted. A response without room is
+    /// dropped before its bytes are read.
+    pub(super) fn expects(&mut self, ticket: &mut Ticket, len: usize, now: Instant) -> bool {
+        let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) else {
             return false;
         };
-        match shelf.fits(handle, len) {
+        match stale.fits(handle, len) {
             Some(true) => return true,
             Some(false) => {
-                shelf.outgrown(handle, now);
-                self.stored(ticket.policy, Err(NotStored::TooLarge));
+                stale.outgrown(handle, now);
+                self.count_stored(ticket.policy, Err(NotStored::TooLarge));
             }
             None => {}
         }
-        self.drop_collection(ticket);
+        self.drop_recording(ticket);
         false
     }
 
-    /// Takes a chunk of a response's body, the last one if it `ends` there.
-    pub fn collect(&mut self, ticket: &mut Ticket, chunk: &[u8], ends: bool, now: Instant) {
-        let (Storing::Recording(handle), Some(shelf)) = (ticket.storing, &mut self.shelf) else {
+    /// Records a chunk of a response's body, the last one if the body `ends` there.
+    pub(super) fn collect(&mut self, ticket: &mut Ticket, chunk: &[u8], ends: bool, now: Instant) {
+        let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) else {
             return;
         };
-        match shelf.push(handle, chunk) {
+        match stale.push(handle, chunk) {
             Ok(()) if ends => self.put(ticket, now),
             Ok(()) => {}
-            Err(unkept) => {
-                self.drop_collection(ticket);
-                self.stored(ticket.policy, Err(unkept));
+            Err(not_stored) => {
+                self.drop_recording(ticket);
+                self.count_stored(ticket.policy, Err(not_stored));
             }
         }
         self.count_dropped();
@@ -211,31 +201,31 @@ impl<R: Records> Engine<R> {
 
     /// Stores a response that is complete.
     fn put(&mut self, ticket: &mut Ticket, now: Instant) {
-        if let (Storing::Recording(handle), Some(shelf)) = (ticket.storing, &mut self.shelf) {
-            let stored = shelf.put(&mut self.records, handle, now, &mut self.buffer);
-            self.stored(ticket.policy, stored);
+        if let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) {
+            let stored = stale.put(&mut self.records, handle, now, &mut self.buffer);
+            self.count_stored(ticket.policy, stored);
         }
-        self.drop_collection(ticket);
+        self.drop_recording(ticket);
     }
 
-    /// Drops what is recorded of a response: some of it cannot be read.
-    pub fn drop_collection(&mut self, ticket: &mut Ticket) {
-        if let (Storing::Recording(handle), Some(shelf)) = (ticket.storing, &mut self.shelf) {
-            shelf.stop(handle);
+    /// Stops recording a response.
+    pub(super) fn drop_recording(&mut self, ticket: &mut Ticket) {
+        if let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) {
+            stale.stop(handle);
             ticket.storing = Storing::CacheRequest(handle, Purpose::Get);
         }
     }
 
-    /// A request is over.
+    /// Forgets a request that has ended.
     pub(super) fn forget_request(&mut self, ticket: &mut Ticket) {
-        if let (Some(handle), Some(shelf)) = (ticket.storing.handle(), &mut self.shelf) {
-            shelf.leave(handle);
+        if let (Some(handle), Some(stale)) = (ticket.storing.handle(), &mut self.stale) {
+            stale.leave(handle);
             ticket.storing = Storing::None;
         }
     }
 
-    /// Counts what came of storing a response.
-    fn stored(&mut self, policy: usize, stored: Result<Option<u32>, NotStored>) {
+    /// Counts the result of storing a response.
+    fn count_stored(&mut self, policy: usize, stored: Result<Option<u32>, NotStored>) {
         match stored {
             Ok(Some(evicted)) => {
                 self.count(policy, Counter::StaleKept);
@@ -243,13 +233,13 @@ impl<R: Records> Engine<R> {
             }
             Err(NotStored::TooLarge) => self.count(policy, Counter::StaleTooLarge),
             Err(NotStored::Full) => self.count(policy, Counter::StaleOverflowed),
-            // The first writers have stored others.
+            // Other writers have stored theirs.
             Ok(None) | Err(NotStored::GivenUp) => {}
         }
     }
 
     fn count_dropped(&mut self) {
-        while let Some(policy) = self.shelf.as_mut().and_then(|it| it.next_dropped()) {
+        while let Some(policy) = self.stale.as_mut().and_then(|it| it.next_dropped()) {
             self.count(policy, Counter::StaleOverflowed);
         }
     }

@@ -6,7 +6,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::*;
+use crate::circuit::breaker::StateName;
 use crate::fallback::{Answer, Kind};
+use crate::policy::{Mode, On};
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
 
 mod fallbacks;
@@ -32,6 +34,13 @@ struct Bench {
 /// Opens at the second failure of two for a second; one probe decides.
 const FRAGILE: &str = r#""circuit_breaker": {"minimum_requests": 2, "failure_rate_threshold": 100,
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0, "retry_after_max": "0s"}, "half_open": {"permits": 1, "lease": "10s"}}"#;
+
+impl<R: Records> Engine<R> {
+    /// Whether something waits to be shared, or to be counted.
+    fn has_pending(&self) -> bool {
+        self.workspace.has_pending()
+    }
+}
 
 impl Bench {
     /// Policies with these fields are called `p0`, `p1` and so on.

@@ -148,7 +148,7 @@ fn another_cluster_is_asked_only_with_the_whole_request() {
     ];
     for (request, complete, comes, skipped) in rows {
         let mut bench = bench(&[CLUSTER]);
-        bench.engine.host.headers_stop_iteration = comes;
+        bench.engine.workspace.host.headers_stop_iteration = comes;
         let (_ticket, step) = rejected(&mut bench, &request, complete);
         let told = bench.events();
         let expected = skipped.map(|skip| format!("p0 skipped cluster {skip}"));

@@ -203,7 +203,7 @@ fn what_is_forced_closed_may_be_retried() {
     let mut bench = Bench::new(&[&format!(r#"{FRAGILE}, {TWO}"#)]);
     let ticket = bench.pass(&get());
     bench.engine.settle(ticket, &after(1, 200), bench.now);
-    let action = crate::admin::Action::Force(Forced::Closed, Span::from_secs(60));
+    let action = crate::admin::Action::Force(crate::circuit::Forced::Closed, Span::from_secs(60));
     use crate::admin::Circuits;
     let mut operator = bench.engine.operator(bench.now);
     assert_eq!(operator.control("p0", None, action), Ok(1));
@@ -564,7 +564,7 @@ fn nothing_leaks_whatever_becomes_of_requests() {
             bench.engine.tick(bench.now);
             bench.wait(100);
         }
-        assert!(bench.engine.pending.is_empty(), "seed {seed}");
+        assert!(bench.engine.workspace.pending.is_empty(), "seed {seed}");
         use crate::admin::Circuits;
         let listed = bench.engine.operator(bench.now).circuits(&["p0"], 10);
         let whole = if fields == TWO { 2 } else { 100 };

@@ -257,9 +257,9 @@ fn requests_that_end_in_time_leave_nothing_behind() {
     for _ in 0..100_000 {
         workers.serve(0, 200);
     }
-    assert!(workers.engines[0].waiting.entries_held() <= 2);
+    assert!(workers.engines[0].workspace.waiting.entries_held() <= 2);
     workers.settle(0, oldest, 200);
-    assert!(workers.engines[0].waiting.is_empty());
+    assert!(workers.engines[0].workspace.waiting.is_empty());
 }
 
 /// Random lives of requests on three workers: once all has ended and was merged, the window

@@ -267,7 +267,7 @@ fn an_older_configuration_goes_on_counting_in_the_newer_ones_window() {
         workers.serve(1, 200);
     }
     let view = |engine: &mut Engine<Memory>| {
-        let (_, _, replica) = engine.table.entry(0).expect("an entry");
+        let (_, _, replica) = engine.workspace.table.entry(0).expect("an entry");
         let breaker = &replica.view().breaker;
         (breaker.shape(), breaker.counts().requests)
     };
@@ -503,7 +503,7 @@ fn a_key_that_has_lost_its_slot_for_good_shares_the_overflow() {
     workers.settle(0, late, 503);
     workers.wait(200);
     workers.tick();
-    assert!(workers.engines[0].pending.is_empty());
+    assert!(workers.engines[0].workspace.pending.is_empty());
     for _ in 0..3 {
         assert!(matches!(admit(&mut workers, 0, "lost"), Admission::Pass(_)));
         workers.wait(200);
@@ -524,9 +524,12 @@ fn a_long_interval_lets_no_key_wait_in_line_for_longer() {
         let request = Asking::default().with("x-tenant", n.to_string());
         (0..2).for_each(|_| workers.serve_to(0, &request, 200));
     }
-    assert_eq!(workers.engines[0].tick_period(), Span::from_ms(100));
+    assert_eq!(
+        workers.engines[0].workspace.tick_period(),
+        Span::from_ms(100)
+    );
     let mut ticks = 0;
-    while !workers.engines[0].pending.is_empty() {
+    while !workers.engines[0].workspace.pending.is_empty() {
         workers.wait(100);
         workers.tick();
         ticks += 1;
@@ -543,7 +546,7 @@ fn who_goes_shares_all_that_still_waits() {
         (0..2).for_each(|_| workers.serve_to(0, &request, 503));
     }
     workers.engines[0].retire(workers.now);
-    assert!(workers.engines[0].pending.is_empty());
+    assert!(workers.engines[0].workspace.pending.is_empty());
     let now = workers.now;
     let mut next = workers.another(2, &fields);
     let listed = crate::admin::Circuits::circuits(&mut next.operator(now), &["p0"], 2_000);
@@ -570,7 +573,7 @@ fn a_note_that_is_lost_is_made_up_for() {
     assert!(workers.events("OpenCircuits").is_empty() && workers.engines[0].has_pending());
     workers.tick();
     assert_eq!(workers.events("OpenCircuits"), ["p0 OpenCircuits 1"]);
-    assert!(workers.engines[0].unnoted.is_empty());
+    assert!(workers.engines[0].workspace.unnoted.is_empty());
 }
 
 /// Loses the writes behind the next one.
@@ -649,7 +652,7 @@ fn no_two_workers_hold_different_states_of_one_generation() {
             }
             let other = &mut *other.borrow_mut();
             for engine in workers.engines.iter_mut().chain([other]) {
-                let Some((_, _, replica)) = engine.table.entry(0) else {
+                let Some((_, _, replica)) = engine.workspace.table.entry(0) else {
                     continue;
                 };
                 let breaker = &replica.view().breaker;

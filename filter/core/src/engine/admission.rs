@@ -1,0 +1,194 @@
+//! Decides about a request at its headers.
+
+use alloc::boxed::Box;
+
+use crate::circuit::Forced;
+use crate::circuit::breaker::{Permit, Refusal, StateName};
+use crate::event::Counter;
+use crate::outcome::classify::{self, Deadlines, RequestTiming};
+use crate::policy::{Mode, WHOLE_BP};
+use crate::retry;
+use crate::select::Request;
+use crate::shared::records::Records;
+use crate::time::Instant;
+
+use super::lookup::Lookup;
+use super::permit::Acquired;
+use super::policy_state::PolicyState;
+use super::ticket::{Admission, Admitted, Decision, EchoedFields, Plan, Storing, Ticket};
+use super::workspace::Workspace;
+
+impl PolicyState {
+    /// Decides about a request of this policy whose key is in `ws.key`. `fits` says whether
+    /// that holds the whole key, and `complete` that nothing follows the headers.
+    pub(super) fn admit<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        request: &impl Request,
+        (fits, complete): (bool, bool),
+        now: Instant,
+    ) -> Admission {
+        let mut ticket = self.ticket(ws, request, complete, now);
+        let eligibility = self
+            .policy
+            .retry
+            .as_ref()
+            .map(|config| retry::wish(config, request, ticket.course.grpc));
+        let refusal = self.look_up(ws, &mut ticket, fits, now);
+        if ws.stale.is_some() {
+            let mut needs = self.needs.stale.filter(|_| fits);
+            if let Some(needs) = &mut needs {
+                needs.gives_later = ticket.enforced && (needs.gives_later || refusal.is_some());
+            }
+            ws.ask_stale(&mut ticket, needs, request, now);
+        }
+        if let Some(refusal) = refusal {
+            ticket.state = refusal.state;
+            if ticket.enforced {
+                let step = self.refuse(ws, &mut ticket, refusal.retry_after, request, now);
+                return Admission::Reject(ticket, step);
+            }
+            ticket.decision = Some(Decision::WouldReject);
+            ws.count(self.index, Counter::WouldReject);
+        }
+        if complete && self.needs.early {
+            self.begin_wait(ws, &mut ticket, now);
+        }
+        if let Some(eligibility) = eligibility {
+            self.plan_retries(ws, &mut ticket, eligibility, now);
+            self.override_deadlines(&mut ticket);
+        }
+        Admission::Pass(ticket)
+    }
+
+    /// The ticket of a request, before its circuit was asked.
+    fn ticket<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        request: &impl Request,
+        complete: bool,
+        now: Instant,
+    ) -> Box<Ticket> {
+        let enforced = match (self.policy.mode, self.policy.enforce_bp) {
+            (Mode::Shadow, _) => false,
+            (_, WHOLE_BP) => true,
+            (_, share_bp) => ws.random.chance(share_bp),
+        };
+        let [content_type, deadlines @ ..] = request.headers(&classify::CLAIMS);
+        let grpc = classify::is_grpc(content_type);
+        let needs = &self.needs;
+        let mut ticket = Box::new(Ticket {
+            policy: self.index,
+            admitted: None,
+            enforced,
+            state: StateName::Closed,
+            decision: None,
+            course: RequestTiming {
+                grpc,
+                request_complete: complete,
+                started: now,
+                request_end: complete.then_some(now),
+                response_start: None,
+                deadlines: Deadlines::read(deadlines),
+            },
+            is_head: false,
+            transcoded: false,
+            watches_clock: self.policy.breaker.slow_threshold.is_some(),
+            watches_response: enforced && needs.response || self.policy.judges_at_headers(),
+            trouble: None,
+            uncallable: None,
+            may_call: enforced && needs.copy && !grpc,
+            storing: Storing::None,
+            has_body: false,
+            echo: needs.echo.then(|| EchoedFields::of(request)),
+            plan: Plan::None,
+            counted: false,
+            seen: None,
+            answered: false,
+            waits: None,
+            replaced: false,
+        });
+        if ticket.watches_response {
+            ticket.note_client(request);
+        }
+        ticket
+    }
+
+    /// Asks the circuit of the request's key. Returns the refusal, if it refuses.
+    fn look_up<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        fits: bool,
+        now: Instant,
+    ) -> Option<Refusal> {
+        match self.reach(ws, fits, now) {
+            Lookup::Entry(at) => self.acquire(ws, ticket, at, now),
+            Lookup::Refused(refusal) => Some(refusal),
+            Lookup::Overflow(at) => {
+                let refusal = self.forced_open();
+                if let (None, Some(at)) = (&refusal, at) {
+                    self.enter(ws, ticket, at, None);
+                }
+                refusal
+            }
+        }
+    }
+
+    /// Asks a circuit for admission. Returns the refusal, if it refuses.
+    fn acquire<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        at: u32,
+        now: Instant,
+    ) -> Option<Refusal> {
+        let force = ws.table.entry(at)?.2.view().force(now);
+        let refusal = match force.map(|force| (force.to, force.until)) {
+            Some((Forced::Closed, _)) => {
+                ticket.state = StateName::ForcedClosed;
+                self.enter(ws, ticket, at, None);
+                return None;
+            }
+            Some((Forced::Open, until)) => Some(Refusal {
+                state: StateName::ForcedOpen,
+                retry_after: until.since(now),
+            }),
+            None => self.forced_open(),
+        };
+        let acquired = match refusal {
+            Some(refusal) => Acquired::Refused(refusal),
+            None => self.permit(ws, at, ticket.course.request_complete, now),
+        };
+        match acquired {
+            Acquired::Permit(permit, state) => {
+                ticket.state = state;
+                self.enter(ws, ticket, at, Some(permit));
+                None
+            }
+            Acquired::Refused(refusal) => {
+                ws.table.touch(at);
+                Some(refusal)
+            }
+            Acquired::Untracked => None,
+        }
+    }
+
+    /// Admits a request, with a permit if its outcome is to count.
+    fn enter<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        at: u32,
+        permit: Option<Permit>,
+    ) {
+        ws.table.enter(at);
+        if permit.as_ref().is_some_and(Permit::is_probe) {
+            ticket.decision = Some(Decision::Probe);
+            ticket.watches_clock = true;
+            ticket.watches_response = true;
+            ws.count(self.index, Counter::Probe);
+        }
+        ticket.admitted = Some(Admitted { at, permit });
+    }
+}

@@ -1,0 +1,109 @@
+//! Attempts that the filter makes itself, while the failed response is paused.
+
+use crate::outcome::classify::{self, Outcome, Response};
+use crate::retry::{self, Denial};
+use crate::shared::records::Records;
+use crate::time::{Instant, Span};
+
+use super::policy_state::PolicyState;
+use super::ticket::{Decision, Pairs, Plan, Step, Ticket};
+use super::workspace::Workspace;
+
+impl PolicyState {
+    /// The wait of a [`Step::Retry`] is over: how long the next attempt may take.
+    ///
+    /// # Errors
+    ///
+    /// What becomes of the response instead, if there is to be no attempt.
+    pub(super) fn replay<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        now: Instant,
+    ) -> Result<Span, Step> {
+        let (Plan::Filter(series), Some(config)) = (&ticket.plan, &self.policy.retry) else {
+            return Err(Step::Pass);
+        };
+        let left = series.until.since(now);
+        let timeout = config.per_try_timeout.map_or(left, |each| each.min(left));
+        // The host counts in milliseconds, and 0 means no timeout at all.
+        if timeout < Span::from_ms(1) {
+            return Err(self.give_up(ws, ticket, Denial::Deadline, now));
+        }
+        if series.counts && !self.readmit(ws, ticket, now) {
+            return Err(self.give_up(ws, ticket, Denial::Circuit, now));
+        }
+        Ok(timeout)
+    }
+
+    /// The attempt of a [`PolicyState::replay`] is on its way.
+    pub(super) fn replay_sent<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        now: Instant,
+    ) {
+        if let Plan::Filter(series) = &mut ticket.plan {
+            series.made = series.made.saturating_add(1);
+            if let Some(grant) = series.grant.take() {
+                ws.settle_grant(ticket, grant, 1, now);
+            }
+        }
+        ticket.course.request_end = Some(now);
+        if self.needs.early {
+            self.begin_wait(ws, ticket, now);
+        }
+    }
+
+    /// Decides about the response to an attempt. `fits` says whether it can be delivered, by
+    /// [`Step::HandOn`]. [`Step::Pass`] means the response of the first attempt.
+    pub(super) fn replayed<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        fits: bool,
+        now: Instant,
+    ) -> Step {
+        ticket.course.response_start = Some(now);
+        self.end_wait(ws, ticket, now);
+        let verdict = classify::at_headers(&self.rules(), &ticket.course, response, now);
+        ws.forget(ticket, response);
+        if let Some(wait) = self.again(ws, ticket, response, verdict, now) {
+            return Step::Retry(wait);
+        }
+        self.settle_attempt(ws, ticket, verdict, now);
+        if fits {
+            ticket.seen = Some(verdict);
+        } else if verdict.outcome != Outcome::Failure {
+            self.deny(ws, ticket, Denial::AnswerShape);
+        }
+        match self.conclude(ws, ticket, now) {
+            Step::Pass if fits => {
+                ticket.replaced = true;
+                ticket.decision = Some(Decision::Retry);
+                Step::HandOn {
+                    labels: Pairs::new(),
+                    details: retry::DETAILS,
+                }
+            }
+            step => step,
+        }
+    }
+
+    /// Makes no further attempt.
+    pub(super) fn give_up<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        denial: Denial,
+        now: Instant,
+    ) -> Step {
+        self.deny(ws, ticket, denial);
+        // Each attempt that was made has counted already.
+        if let Some(admitted) = &mut ticket.admitted {
+            admitted.permit = None;
+        }
+        self.conclude(ws, ticket, now)
+    }
+}

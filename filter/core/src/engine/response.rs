@@ -1,0 +1,154 @@
+//! What an engine does with the end of a request and the headers of its response.
+
+use crate::event::Counter;
+use crate::fallback::Skip;
+use crate::outcome::classify::{self, Outcome, Response, Verdict};
+use crate::retry::Denial;
+use crate::shared::records::Records;
+use crate::time::Instant;
+
+use super::fallback::reason;
+use super::policy_state::PolicyState;
+use super::ticket::{Plan, Step, Ticket};
+use super::workspace::Workspace;
+
+impl PolicyState {
+    /// Notes that the client has sent its whole request, at `now` if
+    /// [`Ticket::watches_clock`] says that the time matters.
+    pub(super) fn request_complete<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        now: Option<Instant>,
+    ) {
+        if ticket.course.request_complete {
+            return;
+        }
+        ticket.course.request_complete = true;
+        ticket.course.request_end = now;
+        // An upstream may answer before it has all of the request.
+        if ticket.course.response_start.is_some() {
+            return;
+        }
+        // Only a probe's lease depends on the time, and a probe watches the clock.
+        if let (Some((at, permit)), Some(now)) = (ticket.probe(), now) {
+            self.share(ws, at, now, &mut |circuit, moment| {
+                circuit.breaker.request_complete(permit, moment.now);
+            });
+        }
+        if let Some(now) = now
+            && self.needs.early
+        {
+            self.begin_wait(ws, ticket, now);
+        }
+    }
+
+    /// Decides about a response whose headers have come.
+    pub(super) fn response_headers<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        now: Instant,
+    ) -> Step {
+        if ticket.trouble.is_some() {
+            return self.label(ticket);
+        }
+        ticket.course.response_start = Some(now);
+        if ticket.waits.is_some() {
+            self.end_wait(ws, ticket, now);
+        }
+        if !ticket.watches_response {
+            return Step::Pass;
+        }
+        ws.forget(ticket, response);
+        let verdict = classify::at_headers(&self.rules(), &ticket.course, response, now);
+        ticket.seen = Some(verdict);
+        self.probe_answered(ws, ticket, response, verdict, now);
+        if let Some(wait) = self.again(ws, ticket, response, verdict, now) {
+            return Step::Retry(wait);
+        }
+        if self.policy.judges_at_headers() {
+            self.count_outcome(ws, ticket, verdict);
+            self.settle_attempt(ws, ticket, verdict, now);
+        }
+        self.conclude(ws, ticket, now)
+    }
+
+    /// Gives up a step that pauses a failed response if the response's body has no room in the
+    /// host's buffer: the response continues, or a fallback that needs no wait replaces it.
+    pub(super) fn pass_long_response<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        step: Step,
+        length: impl FnOnce() -> Option<u64>,
+        now: Instant,
+    ) -> Step {
+        let waits = matches!(step, Step::Retry(_) | Step::Call);
+        let most = ws.host.buffer_limit_bytes.into();
+        let has_room = || length().is_none_or(|length| length <= most);
+        if !waits || !ws.host.headers_stop_iteration || has_room() {
+            return step;
+        }
+        ticket.spoil(Denial::AnswerShape);
+        match step {
+            Step::Retry(_) => self.give_up(ws, ticket, Denial::AnswerShape, now),
+            _ => self.skip(ws, ticket, Skip::AnswerShape, now),
+        }
+    }
+
+    /// Settles the ticket of a request that has ended.
+    pub(super) fn settle<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        now: Instant,
+    ) {
+        let verdict = match ticket.seen {
+            Some(seen) if ticket.replaced || self.policy.judges_at_headers() => seen,
+            _ => classify::at_end(&self.rules(), &ticket.course, response, now),
+        };
+        let mut entries = self.policy.fallback.iter();
+        let too_late = !ticket.replaced
+            && ticket.trouble.is_none()
+            && ticket.enforced
+            && verdict.outcome == Outcome::Failure
+            && entries.any(|entry| entry.on.contains(reason(verdict)));
+        if too_late {
+            ws.count(self.index, Counter::FallbackTooLate);
+        }
+        // Only the router knows how many retries it made; without a grant it made none.
+        let made = match &ticket.plan {
+            Plan::Router(Some(_)) => response.attempts().map(|all| all.saturating_sub(1)),
+            Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
+        };
+        self.finish(ws, ticket, verdict, made, now);
+    }
+
+    /// Ends a request, with how many retries the host's router has made, if it was granted any
+    /// and says so. Every ticket of a policy ends here.
+    pub(super) fn finish<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        verdict: Verdict,
+        made: Option<u64>,
+        now: Instant,
+    ) {
+        ws.forget_request(ticket);
+        if ticket.is_rejected() {
+            return;
+        }
+        self.count_outcome(ws, ticket, verdict);
+        if !matches!(ticket.plan, Plan::None) {
+            let retries = self.settle_retries(ws, ticket, made, now);
+            ws.count_many(self.index, Counter::Retries(verdict.outcome), retries);
+        }
+        self.settle_attempt(ws, ticket, verdict, now);
+        if let Some(admitted) = &ticket.admitted {
+            ws.table.leave(admitted.at);
+        }
+    }
+}
