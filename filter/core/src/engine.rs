@@ -29,6 +29,7 @@ use crate::stale::{Bounds, StaleStore};
 use crate::time::{Instant, Span};
 
 mod admission;
+mod decision;
 mod early;
 mod fallback;
 mod gauges;
@@ -53,10 +54,10 @@ mod waiting;
 mod watched;
 mod workspace;
 
+pub use admission::Admission;
+pub use decision::{Decision, DecisionNote, Pairs, RetryHeaders, Step};
 pub use operator::Operator;
-pub use ticket::{
-    Admission, Decision, DecisionNote, EchoedFields, Pairs, RetryHeaders, Step, Ticket,
-};
+pub use ticket::{EchoedFields, Ticket};
 
 use policies::Policies;
 use policy_state::PolicyState;
@@ -246,7 +247,7 @@ impl<R: Records> Engine<R> {
     /// by the response's headers if those were seen.
     pub fn abandon(&mut self, mut ticket: Box<Ticket>, now: Instant) {
         if let Some((policy, ws)) = self.of(&ticket) {
-            let verdict = ticket.seen.unwrap_or(Verdict::of(Outcome::Ignored));
+            let verdict = ticket.judged.seen.unwrap_or(Verdict::of(Outcome::Ignored));
             policy.finish(ws, &mut ticket, verdict, None, now);
         }
     }
@@ -268,7 +269,7 @@ impl<R: Records> Engine<R> {
 
     /// Forgets what is saved of a request for placeholders: there is no room for it.
     pub fn save_nothing(&mut self, ticket: &mut Ticket) {
-        ticket.echo = None;
+        ticket.client.echo = None;
         self.workspace.count(ticket.policy, Counter::NothingSaved);
     }
 

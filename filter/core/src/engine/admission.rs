@@ -12,11 +12,25 @@ use crate::select::Request;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
+use super::decision::{Decision, Step};
 use super::lookup::Lookup;
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
-use super::ticket::{Admission, Admitted, Decision, EchoedFields, Plan, Storing, Ticket};
+use super::ticket::{Admitted, EchoedFields, Ticket, Watches};
 use super::workspace::Workspace;
+
+/// What becomes of a request at its headers.
+#[derive(Debug)]
+pub enum Admission {
+    /// The filter has nothing to do with it: it has no policy, and changes nothing that may be
+    /// stored.
+    Unmatched,
+    /// It passes. The engine takes the ticket back when the request ends.
+    Pass(Box<Ticket>),
+    /// It does not reach its upstream. The step says what becomes of it. The engine takes the
+    /// ticket back all the same.
+    Reject(Box<Ticket>, Step),
+}
 
 impl PolicyState {
     /// Decides about a request of this policy whose key is in `ws.key`. `fits` says whether
@@ -33,7 +47,7 @@ impl PolicyState {
             .policy
             .retry
             .as_ref()
-            .map(|config| retry::wish(config, request, ticket.course.grpc));
+            .map(|config| retry::wish(config, request, ticket.timing.grpc));
         let refusal = self.look_up(ws, &mut ticket, fits, now);
         if ws.stale.is_some() {
             let mut needs = self.needs.stale.filter(|_| fits);
@@ -43,7 +57,7 @@ impl PolicyState {
             ws.ask_stale(&mut ticket, needs, request, now);
         }
         if let Some(refusal) = refusal {
-            ticket.state = refusal.state;
+            ticket.circuit.state = refusal.state;
             if ticket.enforced {
                 let step = self.refuse(ws, &mut ticket, refusal.retry_after, request, now);
                 return Admission::Reject(ticket, step);
@@ -77,38 +91,22 @@ impl PolicyState {
         let [content_type, deadlines @ ..] = request.headers(&classify::CLAIMS);
         let grpc = classify::is_grpc(content_type);
         let needs = &self.needs;
-        let mut ticket = Box::new(Ticket {
-            policy: self.index,
-            admitted: None,
-            enforced,
-            state: StateName::Closed,
-            decision: None,
-            course: RequestTiming {
-                grpc,
-                request_complete: complete,
-                started: now,
-                request_end: complete.then_some(now),
-                response_start: None,
-                deadlines: Deadlines::read(deadlines),
-            },
-            is_head: false,
-            transcoded: false,
-            watches_clock: self.policy.breaker.slow_threshold.is_some(),
-            watches_response: enforced && needs.response || self.policy.judges_at_headers(),
-            trouble: None,
-            uncallable: None,
-            may_call: enforced && needs.copy && !grpc,
-            storing: Storing::None,
-            has_body: false,
-            echo: needs.echo.then(|| EchoedFields::of(request)),
-            plan: Plan::None,
-            counted: false,
-            seen: None,
-            answered: false,
-            waits: None,
-            replaced: false,
-        });
-        if ticket.watches_response {
+        let timing = RequestTiming {
+            grpc,
+            request_complete: complete,
+            started: now,
+            request_end: complete.then_some(now),
+            response_start: None,
+            deadlines: Deadlines::read(deadlines),
+        };
+        let watches = Watches {
+            clock: self.policy.breaker.slow_threshold.is_some(),
+            response: enforced && needs.response || self.policy.judges_at_headers(),
+        };
+        let mut ticket = Box::new(Ticket::new(self.index, enforced, timing, watches));
+        ticket.fallback.may_call = enforced && needs.copy && !grpc;
+        ticket.client.echo = needs.echo.then(|| EchoedFields::of(request));
+        if ticket.watches.response {
             ticket.note_client(request);
         }
         ticket
@@ -146,7 +144,7 @@ impl PolicyState {
         let force = ws.table.entry(at)?.2.view().force(now);
         let refusal = match force.map(|force| (force.to, force.until)) {
             Some((Forced::Closed, _)) => {
-                ticket.state = StateName::ForcedClosed;
+                ticket.circuit.state = StateName::ForcedClosed;
                 self.enter(ws, ticket, at, None);
                 return None;
             }
@@ -158,11 +156,11 @@ impl PolicyState {
         };
         let acquired = match refusal {
             Some(refusal) => Acquired::Refused(refusal),
-            None => self.permit(ws, at, ticket.course.request_complete, now),
+            None => self.permit(ws, at, ticket.timing.request_complete, now),
         };
         match acquired {
             Acquired::Permit(permit, state) => {
-                ticket.state = state;
+                ticket.circuit.state = state;
                 self.enter(ws, ticket, at, Some(permit));
                 None
             }
@@ -185,10 +183,10 @@ impl PolicyState {
         ws.table.enter(at);
         if permit.as_ref().is_some_and(Permit::is_probe) {
             ticket.decision = Some(Decision::Probe);
-            ticket.watches_clock = true;
-            ticket.watches_response = true;
+            ticket.watches.clock = true;
+            ticket.watches.response = true;
             ws.count(self.index, Counter::Probe);
         }
-        ticket.admitted = Some(Admitted { at, permit });
+        ticket.circuit.admitted = Some(Admitted { at, permit });
     }
 }

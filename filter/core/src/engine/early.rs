@@ -29,12 +29,12 @@ impl PolicyState {
         ticket: &mut Ticket,
         now: Instant,
     ) {
-        if let Some(admitted) = &ticket.admitted
+        if let Some(admitted) = &ticket.circuit.admitted
             && let Some(permit) = &admitted.permit
-            && ticket.waits.is_none()
+            && ticket.circuit.waits.is_none()
         {
             let (at, permit) = (admitted.at, permit.again());
-            ticket.waits = ws.waiting.push(&mut self.queue, at, permit, now);
+            ticket.circuit.waits = ws.waiting.push(&mut self.queue, at, permit, now);
             if ws.merge_at.is_none() {
                 ws.merge_at = Some(now.after(ws.tick_period()));
             }
@@ -51,7 +51,7 @@ impl PolicyState {
     ) {
         let breaker = &self.policy.breaker;
         if breaker.slow_until == SlowUntil::Headers
-            && let Some(place) = ticket.waits
+            && let Some(place) = ticket.circuit.waits
             && let Some(entry) = ws.waiting.get(place)
             && !entry.counted
         {
@@ -60,7 +60,7 @@ impl PolicyState {
                 self.stop_wait(ws, ticket);
             } else {
                 ws.waiting.free(&mut self.queue, place);
-                ticket.waits = None;
+                ticket.circuit.waits = None;
             }
         }
     }
@@ -68,11 +68,11 @@ impl PolicyState {
     /// Takes a request out of the queue. One that was counted keeps its entry.
     #[inline(never)]
     pub(super) fn stop_wait<R: Records>(&mut self, ws: &mut Workspace<R>, ticket: &mut Ticket) {
-        if let Some(place) = ticket.waits
+        if let Some(place) = ticket.circuit.waits
             && ws.waiting.get(place).is_some_and(|entry| !entry.counted)
         {
             ws.waiting.free(&mut self.queue, place);
-            ticket.waits = None;
+            ticket.circuit.waits = None;
         }
     }
 
@@ -80,9 +80,9 @@ impl PolicyState {
     /// the threshold, takes that back: its outcome counts in place of it.
     #[inline(never)]
     pub(super) fn settle_wait<R: Records>(&mut self, ws: &mut Workspace<R>, ticket: &mut Ticket) {
-        let place = ticket.waits.take();
+        let place = ticket.circuit.waits.take();
         let counted_at = place.and_then(|place| ws.waiting.free(&mut self.queue, place));
-        if let (Some(counted_at), Some(admitted)) = (counted_at, &ticket.admitted)
+        if let (Some(counted_at), Some(admitted)) = (counted_at, &ticket.circuit.admitted)
             && let Some(permit) = admitted.permit.as_ref().filter(|it| !it.is_probe())
             && let Some((_, _, replica)) = ws.table.entry(admitted.at)
         {

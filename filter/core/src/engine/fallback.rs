@@ -16,8 +16,9 @@ use crate::select::Request;
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
+use super::decision::{Decision, Pairs, Step};
 use super::policy_state::PolicyState;
-use super::ticket::{Decision, EchoedFields, FallbackProgress, Pairs, Step, Ticket};
+use super::ticket::{EchoedFields, FallbackProgress, Ticket};
 use super::workspace::Workspace;
 
 /// The largest usual chunk: the most that HTTP/2 sends in a frame, and that one read from a
@@ -42,11 +43,11 @@ impl PolicyState {
         ticket.decision = Some(Decision::Reject);
         ticket.note_client(request);
         // It may have been read already, for the response to a failure.
-        if ticket.echo.is_none() && self.policy.echoes_request() {
-            ticket.echo = Some(EchoedFields::of(request));
+        if ticket.client.echo.is_none() && self.policy.echoes_request() {
+            ticket.client.echo = Some(EchoedFields::of(request));
         }
-        if !ticket.is_complete() && self.is_too_long(ws, ticket, request) {
-            ticket.uncallable = Some(Skip::RequestBody);
+        if !ticket.timing.request_complete && self.is_too_long(ws, ticket, request) {
+            ticket.fallback.uncallable = Some(Skip::RequestBody);
         }
         self.trouble(ws, ticket, On::Open, retry_after, now)
     }
@@ -67,7 +68,11 @@ impl PolicyState {
 
     /// Whether a rejected request may still continue, with its body, on another route.
     pub(super) fn may_divert(&self, ticket: &Ticket) -> bool {
-        let next = ticket.trouble.as_ref().map_or(0, |trouble| trouble.next);
+        let next = ticket
+            .fallback
+            .progress
+            .as_ref()
+            .map_or(0, |trouble| trouble.next);
         let rest = self.policy.fallback.get(next..).unwrap_or_default();
         rest.iter()
             .any(|entry| matches!(entry.from, FallbackType::Route(_)))
@@ -80,7 +85,7 @@ impl PolicyState {
         ticket: &mut Ticket,
         now: Instant,
     ) -> Step {
-        match ticket.seen {
+        match ticket.judged.seen {
             Some(verdict) if ticket.enforced && verdict.outcome == Outcome::Failure => {
                 // What takes time from here on is not the upstream's work.
                 self.stop_wait(ws, ticket);
@@ -99,7 +104,7 @@ impl PolicyState {
         retry_after: Span,
         now: Instant,
     ) -> Step {
-        ticket.trouble = Some(Box::new(FallbackProgress {
+        ticket.fallback.progress = Some(Box::new(FallbackProgress {
             on,
             retry_after,
             next: 0,
@@ -116,7 +121,7 @@ impl PolicyState {
         now: Instant,
     ) -> Step {
         loop {
-            let Some(trouble) = &mut ticket.trouble else {
+            let Some(trouble) = &mut ticket.fallback.progress else {
                 return Step::Pass;
             };
             let next = trouble.next;
@@ -142,7 +147,7 @@ impl PolicyState {
                 FallbackType::Stale(config) => ws.stored_response(ticket, config, &occasion, now),
                 FallbackType::Cluster(_) => match why_not_call(ws, ticket) {
                     None => {
-                        ticket.replaced = true;
+                        ticket.fallback.replaced = true;
                         return Step::Call;
                     }
                     Some(skip) => Err(skip),
@@ -158,10 +163,10 @@ impl PolicyState {
 
     /// Sends a rejected request to another route.
     fn divert<R: Records>(&self, ws: &mut Workspace<R>, ticket: &mut Ticket) -> Step {
-        if let Some(trouble) = &mut ticket.trouble {
+        if let Some(trouble) = &mut ticket.fallback.progress {
             trouble.diverted = true;
         }
-        ticket.watches_response = true;
+        ticket.watches.response = true;
         ticket.decision = Some(Decision::Divert);
         ws.count(self.index, Counter::Fallback(On::Open, Kind::Route));
         Step::Divert
@@ -186,7 +191,7 @@ impl PolicyState {
         on: On,
         kind: Kind,
     ) {
-        ticket.replaced = true;
+        ticket.fallback.replaced = true;
         if on != On::Open {
             ticket.decision = Some(Decision::Fallback);
         }
@@ -194,13 +199,13 @@ impl PolicyState {
     }
 
     fn labels(&self, ticket: &Ticket, kind: Kind) -> Pairs {
-        fallback::labels(&self.policy, kind, ticket.state)
+        fallback::labels(&self.policy, kind, ticket.circuit.state)
     }
 
     /// What becomes of the response to a request that a fallback has answered: the response
     /// from another route is labelled, and the filter's own passes.
     pub(super) fn label(&self, ticket: &Ticket) -> Step {
-        match &ticket.trouble {
+        match &ticket.fallback.progress {
             Some(trouble) if trouble.diverted => Step::Label(self.labels(ticket, Kind::Route)),
             _ => Step::Pass,
         }
@@ -208,7 +213,7 @@ impl PolicyState {
 
     /// The entry that was tried last.
     fn entry(&self, ticket: &Ticket) -> Option<&Fallback> {
-        let next = ticket.trouble.as_ref()?.next;
+        let next = ticket.fallback.progress.as_ref()?.next;
         self.policy.fallback.get(next.checked_sub(1)?)
     }
 
@@ -241,7 +246,7 @@ impl PolicyState {
         let answered = response
             .status()
             .is_some_and(|status| status < SERVER_ERROR);
-        match (&ticket.trouble, answered, fits) {
+        match (&ticket.fallback.progress, answered, fits) {
             (Some(trouble), true, true) => {
                 let on = trouble.on;
                 self.note_given(ws, ticket, on, Kind::Cluster);
@@ -298,23 +303,26 @@ pub(super) fn reason(verdict: Verdict) -> On {
 /// Why no other cluster can be asked for a request, or `None` if one can.
 fn why_not_call<R>(ws: &Workspace<R>, ticket: &Ticket) -> Option<Skip> {
     let comes = ticket.is_rejected() && ws.host.headers_stop_iteration;
-    if ticket.course.grpc {
+    if ticket.timing.grpc {
         Some(Skip::RequestShape)
-    } else if !ticket.is_complete() && !comes {
+    } else if !ticket.timing.request_complete && !comes {
         Some(Skip::RequestBody)
     } else {
-        ticket.uncallable
+        ticket.fallback.uncallable
     }
 }
 
 /// The reason for a fallback, and the request that it is for.
 fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
-    let (trouble, echo) = (ticket.trouble.as_ref()?, ticket.echo.as_ref());
+    let (trouble, echo) = (
+        ticket.fallback.progress.as_ref()?,
+        ticket.client.echo.as_ref(),
+    );
     Some(Occasion {
         on: trouble.on,
-        state: ticket.state,
+        state: ticket.circuit.state,
         retry_after: trouble.retry_after,
-        grpc: ticket.course.grpc && !ticket.transcoded,
+        grpc: ticket.timing.grpc && !ticket.client.transcoded,
         path: echo.map_or(&[], |echo| &echo.path),
         request_id: echo.map_or(&[], |echo| &echo.request_id),
         accept: echo.map_or(&[], |echo| &echo.accept),

@@ -84,15 +84,15 @@ impl PolicyState {
         verdict: Verdict,
         now: Instant,
     ) {
-        if ticket.waits.is_some() {
+        if ticket.circuit.waits.is_some() {
             self.settle_wait(ws, ticket);
         }
-        let Some(admitted) = &mut ticket.admitted else {
+        let Some(admitted) = &mut ticket.circuit.admitted else {
             return;
         };
         let (at, permit) = (admitted.at, admitted.permit.take());
         if let Some(permit) = permit {
-            self.settle_permit(ws, (at, &permit), (verdict, ticket.answered), now);
+            self.settle_permit(ws, (at, &permit), (verdict, ticket.circuit.answered), now);
         }
         self.merge_or_queue(ws, at, now);
     }
@@ -141,8 +141,8 @@ impl PolicyState {
         if ticket.probe().is_none() {
             return;
         }
-        ticket.answered = classify::is_answered(response);
-        let verdict = of_probe(verdict, ticket.answered);
+        ticket.circuit.answered = classify::is_answered(response);
+        let verdict = of_probe(verdict, ticket.circuit.answered);
         if let Some((at, permit)) = ticket.probe() {
             self.share(ws, at, now, &mut |circuit, moment| {
                 circuit.breaker.answered(permit, verdict, moment);

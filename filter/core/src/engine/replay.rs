@@ -5,8 +5,9 @@ use crate::retry::{self, Denial};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
+use super::decision::{Decision, Pairs, Step};
 use super::policy_state::PolicyState;
-use super::ticket::{Decision, Pairs, Plan, Step, Ticket};
+use super::ticket::{Plan, Ticket};
 use super::workspace::Workspace;
 
 impl PolicyState {
@@ -21,7 +22,7 @@ impl PolicyState {
         ticket: &mut Ticket,
         now: Instant,
     ) -> Result<Span, Step> {
-        let (Plan::Filter(series), Some(config)) = (&ticket.plan, &self.policy.retry) else {
+        let (Plan::Filter(series), Some(config)) = (&ticket.retry, &self.policy.retry) else {
             return Err(Step::Pass);
         };
         let left = series.until.since(now);
@@ -43,13 +44,13 @@ impl PolicyState {
         ticket: &mut Ticket,
         now: Instant,
     ) {
-        if let Plan::Filter(series) = &mut ticket.plan {
+        if let Plan::Filter(series) = &mut ticket.retry {
             series.made = series.made.saturating_add(1);
             if let Some(grant) = series.grant.take() {
                 ws.settle_grant(ticket, grant, 1, now);
             }
         }
-        ticket.course.request_end = Some(now);
+        ticket.timing.request_end = Some(now);
         if self.needs.early {
             self.begin_wait(ws, ticket, now);
         }
@@ -65,22 +66,22 @@ impl PolicyState {
         fits: bool,
         now: Instant,
     ) -> Step {
-        ticket.course.response_start = Some(now);
+        ticket.timing.response_start = Some(now);
         self.end_wait(ws, ticket, now);
-        let verdict = classify::at_headers(&self.rules(), &ticket.course, response, now);
+        let verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
         ws.forget(ticket, response);
         if let Some(wait) = self.again(ws, ticket, response, verdict, now) {
             return Step::Retry(wait);
         }
         self.settle_attempt(ws, ticket, verdict, now);
         if fits {
-            ticket.seen = Some(verdict);
+            ticket.judged.seen = Some(verdict);
         } else if verdict.outcome != Outcome::Failure {
             self.deny(ws, ticket, Denial::AnswerShape);
         }
         match self.conclude(ws, ticket, now) {
             Step::Pass if fits => {
-                ticket.replaced = true;
+                ticket.fallback.replaced = true;
                 ticket.decision = Some(Decision::Retry);
                 Step::HandOn {
                     labels: Pairs::new(),
@@ -101,7 +102,7 @@ impl PolicyState {
     ) -> Step {
         self.deny(ws, ticket, denial);
         // Each attempt that was made has counted already.
-        if let Some(admitted) = &mut ticket.admitted {
+        if let Some(admitted) = &mut ticket.circuit.admitted {
             admitted.permit = None;
         }
         self.conclude(ws, ticket, now)

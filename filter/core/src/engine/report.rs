@@ -29,7 +29,7 @@ impl PolicyState {
         ticket: &mut Ticket,
         verdict: Verdict,
     ) {
-        if core::mem::replace(&mut ticket.counted, true) {
+        if core::mem::replace(&mut ticket.judged.counted, true) {
             return;
         }
         ws.count(self.index, Counter::Request(verdict.outcome));

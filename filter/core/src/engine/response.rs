@@ -7,9 +7,10 @@ use crate::retry::Denial;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
+use super::decision::Step;
 use super::fallback::reason;
 use super::policy_state::PolicyState;
-use super::ticket::{Plan, Step, Ticket};
+use super::ticket::{Plan, Ticket};
 use super::workspace::Workspace;
 
 impl PolicyState {
@@ -21,13 +22,13 @@ impl PolicyState {
         ticket: &mut Ticket,
         now: Option<Instant>,
     ) {
-        if ticket.course.request_complete {
+        if ticket.timing.request_complete {
             return;
         }
-        ticket.course.request_complete = true;
-        ticket.course.request_end = now;
+        ticket.timing.request_complete = true;
+        ticket.timing.request_end = now;
         // An upstream may answer before it has all of the request.
-        if ticket.course.response_start.is_some() {
+        if ticket.timing.response_start.is_some() {
             return;
         }
         // Only a probe's lease depends on the time, and a probe watches the clock.
@@ -51,19 +52,19 @@ impl PolicyState {
         response: &impl Response,
         now: Instant,
     ) -> Step {
-        if ticket.trouble.is_some() {
+        if ticket.fallback.progress.is_some() {
             return self.label(ticket);
         }
-        ticket.course.response_start = Some(now);
-        if ticket.waits.is_some() {
+        ticket.timing.response_start = Some(now);
+        if ticket.circuit.waits.is_some() {
             self.end_wait(ws, ticket, now);
         }
-        if !ticket.watches_response {
+        if !ticket.watches.response {
             return Step::Pass;
         }
         ws.forget(ticket, response);
-        let verdict = classify::at_headers(&self.rules(), &ticket.course, response, now);
-        ticket.seen = Some(verdict);
+        let verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
+        ticket.judged.seen = Some(verdict);
         self.probe_answered(ws, ticket, response, verdict, now);
         if let Some(wait) = self.again(ws, ticket, response, verdict, now) {
             return Step::Retry(wait);
@@ -106,13 +107,13 @@ impl PolicyState {
         response: &impl Response,
         now: Instant,
     ) {
-        let verdict = match ticket.seen {
-            Some(seen) if ticket.replaced || self.policy.judges_at_headers() => seen,
-            _ => classify::at_end(&self.rules(), &ticket.course, response, now),
+        let verdict = match ticket.judged.seen {
+            Some(seen) if ticket.fallback.replaced || self.policy.judges_at_headers() => seen,
+            _ => classify::at_end(&self.rules(), &ticket.timing, response, now),
         };
         let mut entries = self.policy.fallback.iter();
-        let too_late = !ticket.replaced
-            && ticket.trouble.is_none()
+        let too_late = !ticket.fallback.replaced
+            && ticket.fallback.progress.is_none()
             && ticket.enforced
             && verdict.outcome == Outcome::Failure
             && entries.any(|entry| entry.on.contains(reason(verdict)));
@@ -120,7 +121,7 @@ impl PolicyState {
             ws.count(self.index, Counter::FallbackTooLate);
         }
         // Only the router knows how many retries it made; without a grant it made none.
-        let made = match &ticket.plan {
+        let made = match &ticket.retry {
             Plan::Router(Some(_)) => response.attempts().map(|all| all.saturating_sub(1)),
             Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
         };
@@ -142,12 +143,12 @@ impl PolicyState {
             return;
         }
         self.count_outcome(ws, ticket, verdict);
-        if !matches!(ticket.plan, Plan::None) {
+        if !matches!(ticket.retry, Plan::None) {
             let retries = self.settle_retries(ws, ticket, made, now);
             ws.count_many(self.index, Counter::Retries(verdict.outcome), retries);
         }
         self.settle_attempt(ws, ticket, verdict, now);
-        if let Some(admitted) = &ticket.admitted {
+        if let Some(admitted) = &ticket.circuit.admitted {
             ws.table.leave(admitted.at);
         }
     }

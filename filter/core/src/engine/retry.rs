@@ -16,10 +16,11 @@ use crate::retry::{self, Denial, Pushback, RetryEligibility};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
+use super::decision::RetryHeaders;
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
 use super::sync::Shared;
-use super::ticket::{Plan, RetryHeaders, Series, Ticket};
+use super::ticket::{Plan, Series, Ticket};
 use super::workspace::Workspace;
 
 /// The time that an attempt needs at least: a wait ends with a tick, which may come this much
@@ -31,7 +32,7 @@ impl PolicyState {
     /// What the host's router is told about retries of a request that passed, or `None` if
     /// the request's own headers stand.
     pub(super) fn retry_headers(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
-        let retries = match &ticket.plan {
+        let retries = match &ticket.retry {
             Plan::None => return None,
             Plan::Router(grant) => grant.as_ref().map_or(0, Grant::retries),
             Plan::Filter(_) => 0,
@@ -40,7 +41,7 @@ impl PolicyState {
         if !ticket.enforced {
             return None;
         }
-        let conditions = if ticket.course.grpc {
+        let conditions = if ticket.timing.grpc {
             ("x-envoy-retry-grpc-on", &*config.grpc_retry_on)
         } else {
             ("x-envoy-retry-on", config.retry_on.words())
@@ -56,7 +57,7 @@ impl PolicyState {
     pub(super) fn override_deadlines(&self, ticket: &mut Ticket) {
         let headers = self.retry_headers(ticket);
         if headers.is_some_and(|headers| headers.per_try_timeout.is_some())
-            && let Some(deadlines) = &mut ticket.course.deadlines
+            && let Some(deadlines) = &mut ticket.timing.deadlines
         {
             deadlines.each = None;
         }
@@ -74,20 +75,20 @@ impl PolicyState {
             return;
         };
         let by_filter =
-            config.engine == RetryEngine::Filter && ticket.enforced && !ticket.course.grpc;
+            config.engine == RetryEngine::Filter && ticket.enforced && !ticket.timing.grpc;
         let timeout = config.timeout;
         let (most, left, spoilt) = match eligibility {
             RetryEligibility::Again(most, left) if by_filter => (most, left, None),
             RetryEligibility::Denied(denial) if by_filter => (1, None, Some(denial)),
             _ => {
-                ticket.plan = Plan::Router(self.grant(ws, ticket, eligibility, now));
+                ticket.retry = Plan::Router(self.grant(ws, ticket, eligibility, now));
                 return;
             }
         };
-        let admitted = ticket.admitted.as_ref();
+        let admitted = ticket.circuit.admitted.as_ref();
         let counts = admitted.is_some_and(|admitted| admitted.permit.is_some());
-        ticket.watches_response = true;
-        ticket.plan = Plan::Filter(Box::new(Series {
+        ticket.watches.response = true;
+        ticket.retry = Plan::Filter(Box::new(Series {
             counts,
             spoilt,
             most,
@@ -121,8 +122,11 @@ impl PolicyState {
         wanted: u32,
         now: Instant,
     ) -> Result<Grant, Denial> {
-        let closed = matches!(ticket.state, StateName::Closed | StateName::ForcedClosed);
-        let admitted = ticket.admitted.as_ref().filter(|_| closed);
+        let closed = matches!(
+            ticket.circuit.state,
+            StateName::Closed | StateName::ForcedClosed
+        );
+        let admitted = ticket.circuit.admitted.as_ref().filter(|_| closed);
         let at = admitted.ok_or(Denial::Circuit)?.at;
         let (interval, in_flight) = (ws.interval, ws.table.in_flight(at));
         let (_, _, replica) = ws.table.entry(at).ok_or(Denial::Budget)?;
@@ -159,14 +163,14 @@ impl PolicyState {
         now: Instant,
     ) -> Option<Span> {
         let config = self.policy.retry.as_ref()?;
-        let Plan::Filter(series) = &ticket.plan else {
+        let Plan::Filter(series) = &ticket.retry else {
             return None;
         };
         if series.made >= series.most || !retry::is_wanted(config, response) {
             return None;
         }
         let wait = retry::backoff(&config.backoff, series.made, &mut ws.random);
-        let complete = ticket.course.request_complete;
+        let complete = ticket.timing.request_complete;
         let wait = match (series.spoilt, retry::pushback(response)) {
             (Some(denial), _) => Err(denial),
             (None, _) if !complete => Err(Denial::RequestBody),
@@ -188,7 +192,7 @@ impl PolicyState {
         });
         match granted {
             Ok((wait, grant)) => {
-                if let Plan::Filter(series) = &mut ticket.plan {
+                if let Plan::Filter(series) = &mut ticket.retry {
                     series.grant = Some(grant);
                 }
                 Some(wait)
@@ -207,7 +211,7 @@ impl PolicyState {
         ticket: &Ticket,
         now: Instant,
     ) -> bool {
-        let admitted = ticket.admitted.as_ref();
+        let admitted = ticket.circuit.admitted.as_ref();
         let entry = admitted.and_then(|admitted| ws.table.entry(admitted.at));
         let breaker = &self.policy.breaker;
         entry.is_some_and(|(_, _, replica)| replica.view().admits_retries(breaker, now))
@@ -223,7 +227,7 @@ impl PolicyState {
         if !self.admits_retries(ws, ticket, now) {
             return false;
         }
-        let Some(admitted) = &mut ticket.admitted else {
+        let Some(admitted) = &mut ticket.circuit.admitted else {
             return false;
         };
         match self.permit(ws, admitted.at, true, now) {
@@ -244,7 +248,7 @@ impl PolicyState {
         made: Option<u64>,
         now: Instant,
     ) -> u32 {
-        match core::mem::replace(&mut ticket.plan, Plan::None) {
+        match core::mem::replace(&mut ticket.retry, Plan::None) {
             Plan::None | Plan::Router(None) => 0,
             Plan::Router(Some(grant)) => {
                 let all = u64::from(grant.retries());
@@ -272,7 +276,7 @@ impl PolicyState {
 impl<R: Records> Workspace<R> {
     /// Takes a grant back, of which `used` retries were made.
     pub(super) fn settle_grant(&mut self, ticket: &Ticket, grant: Grant, used: u32, now: Instant) {
-        let admitted = ticket.admitted.as_ref();
+        let admitted = ticket.circuit.admitted.as_ref();
         let entry = admitted.and_then(|admitted| self.table.entry(admitted.at));
         if let Some((_, _, replica)) = entry {
             replica.settle_grant(grant, used, now);

@@ -27,7 +27,7 @@ impl PolicyState {
         complete: bool,
         (unix_secs, now): (u64, Instant),
     ) {
-        let (Some(stale), Some(handle)) = (&mut ws.stale, ticket.storing.handle()) else {
+        let (Some(stale), Some(handle)) = (&mut ws.stale, ticket.stale.handle()) else {
             return;
         };
         let terms = Terms {
@@ -40,7 +40,7 @@ impl PolicyState {
             ws.count_stored(self.index, stored);
         } else {
             match stale.begin(handle, headers, terms) {
-                Ok(true) => ticket.storing = Storing::Recording(handle),
+                Ok(true) => ticket.stale = Storing::Recording(handle),
                 Ok(false) => {}
                 Err(not_stored) => ws.count_stored(self.index, Err(not_stored)),
             }
@@ -70,7 +70,7 @@ impl<R: Records> Workspace<R> {
         let Some(stale) = &mut self.stale else {
             return;
         };
-        if ticket.course.grpc {
+        if ticket.timing.grpc {
             return;
         }
         let outline = Outline::of(request);
@@ -79,8 +79,8 @@ impl<R: Records> Workspace<R> {
         };
         if purpose == Purpose::Change {
             let uri = outline.uri(request.cluster(), self.hash_seed);
-            ticket.storing = Storing::Change(uri);
-            ticket.watches_response = true;
+            ticket.stale = Storing::Change(uri);
+            ticket.watches.response = true;
             return;
         }
         let Some(StaleNeeds {
@@ -103,8 +103,8 @@ impl<R: Records> Workspace<R> {
         }
         let handle = stale.enter(ticket.policy, purpose, request.copy_headers(), now);
         if let Some(handle) = handle {
-            ticket.storing = Storing::CacheRequest(handle, purpose);
-            ticket.watches_response |= stores;
+            ticket.stale = Storing::CacheRequest(handle, purpose);
+            ticket.watches.response |= stores;
         }
         self.count_dropped();
     }
@@ -129,7 +129,7 @@ impl<R: Records> Workspace<R> {
         occasion: &Occasion<'_>,
         now: Instant,
     ) -> Result<Answer, Skip> {
-        let handle = ticket.storing.handle().filter(|_| ticket.is_bodiless());
+        let handle = ticket.stale.handle().filter(|_| ticket.is_bodiless());
         let (handle, stale) = handle.zip(self.stale.as_ref()).ok_or(Skip::NotKept)?;
         stale
             .find(&mut self.records, handle, now, &mut self.buffer)
@@ -142,7 +142,7 @@ impl<R: Records> Workspace<R> {
     /// response that the policy counts as a failure, or ignores, confirms the change all the
     /// same.
     pub(super) fn forget(&mut self, ticket: &Ticket, response: &impl Response) {
-        if let (Storing::Change(uri), Some(stale)) = (ticket.storing, &mut self.stale)
+        if let (Storing::Change(uri), Some(stale)) = (ticket.stale, &mut self.stale)
             && response.status().is_some_and(|status| status < 400)
             && classify::is_answered(response)
         {
@@ -154,13 +154,13 @@ impl<R: Records> Workspace<R> {
     /// just now.
     pub(super) fn wants_headers(&self, ticket: &Ticket, now: Instant) -> bool {
         let (Storing::CacheRequest(handle, Purpose::Get), Some(stale)) =
-            (ticket.storing, &self.stale)
+            (ticket.stale, &self.stale)
         else {
             return false;
         };
-        let seen = ticket.seen.map(|seen| seen.outcome);
+        let seen = ticket.judged.seen.map(|seen| seen.outcome);
         seen == Some(Outcome::Success)
-            && ticket.trouble.is_none()
+            && ticket.fallback.progress.is_none()
             && ticket.is_bodiless()
             && stale.is_due(handle, now)
     }
@@ -168,7 +168,7 @@ impl<R: Records> Workspace<R> {
     /// Whether the next `len` bytes of a response are wanted. A response without room is
     /// dropped before its bytes are read.
     pub(super) fn expects(&mut self, ticket: &mut Ticket, len: usize, now: Instant) -> bool {
-        let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) else {
+        let (Storing::Recording(handle), Some(stale)) = (ticket.stale, &mut self.stale) else {
             return false;
         };
         match stale.fits(handle, len) {
@@ -185,7 +185,7 @@ impl<R: Records> Workspace<R> {
 
     /// Records a chunk of a response's body, the last one if the body `ends` there.
     pub(super) fn collect(&mut self, ticket: &mut Ticket, chunk: &[u8], ends: bool, now: Instant) {
-        let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) else {
+        let (Storing::Recording(handle), Some(stale)) = (ticket.stale, &mut self.stale) else {
             return;
         };
         match stale.push(handle, chunk) {
@@ -201,7 +201,7 @@ impl<R: Records> Workspace<R> {
 
     /// Stores a response that is complete.
     fn put(&mut self, ticket: &mut Ticket, now: Instant) {
-        if let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) {
+        if let (Storing::Recording(handle), Some(stale)) = (ticket.stale, &mut self.stale) {
             let stored = stale.put(&mut self.records, handle, now, &mut self.buffer);
             self.count_stored(ticket.policy, stored);
         }
@@ -210,17 +210,17 @@ impl<R: Records> Workspace<R> {
 
     /// Stops recording a response.
     pub(super) fn drop_recording(&mut self, ticket: &mut Ticket) {
-        if let (Storing::Recording(handle), Some(stale)) = (ticket.storing, &mut self.stale) {
+        if let (Storing::Recording(handle), Some(stale)) = (ticket.stale, &mut self.stale) {
             stale.stop(handle);
-            ticket.storing = Storing::CacheRequest(handle, Purpose::Get);
+            ticket.stale = Storing::CacheRequest(handle, Purpose::Get);
         }
     }
 
     /// Forgets a request that has ended.
     pub(super) fn forget_request(&mut self, ticket: &mut Ticket) {
-        if let (Some(handle), Some(stale)) = (ticket.storing.handle(), &mut self.stale) {
+        if let (Some(handle), Some(stale)) = (ticket.stale.handle(), &mut self.stale) {
             stale.leave(handle);
-            ticket.storing = Storing::None;
+            ticket.stale = Storing::None;
         }
     }
 

@@ -166,7 +166,7 @@ fn a_failed_request_that_is_not_complete_or_not_copied_asks_nobody() {
         |_| {},
         |ticket| ticket.spoil(crate::retry::Denial::RequestBody),
         |ticket| ticket.spoil(crate::retry::Denial::RequestShape),
-        |ticket| ticket.course.request_complete = false,
+        |ticket| ticket.timing.request_complete = false,
     ];
     let expected = [
         "none",

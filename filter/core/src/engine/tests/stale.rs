@@ -442,7 +442,7 @@ fn nothing_is_kept_that_nobody_would_ever_get() {
     let on_open = r#""fallback": [{"type": "respond"}]"#;
     let mut bench = Bench::new(&[on_open]);
     let ticket = bench.pass(&get());
-    assert!(ticket.storing == Storing::None && !ticket.watches_response());
+    assert!(ticket.stale == Storing::None && !ticket.watches_response());
     bench.settle(ticket, &Ending::status(200));
 }
 
