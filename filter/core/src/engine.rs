@@ -29,6 +29,7 @@ use crate::stale::{Bounds, StaleStore};
 use crate::time::{Instant, Span};
 
 mod admission;
+mod capabilities;
 mod decision;
 mod early;
 mod fallback;
@@ -37,6 +38,7 @@ mod lifecycle;
 mod lookup;
 mod needs;
 mod operator;
+mod paused;
 mod permit;
 mod placing;
 mod policies;
@@ -55,8 +57,12 @@ mod watched;
 mod workspace;
 
 pub use admission::Admission;
+pub use capabilities::Capabilities;
 pub use decision::{Decision, DecisionNote, Pairs, RetryHeaders, Step};
 pub use operator::Operator;
+pub use paused::{
+    Call, CallResponse, Command, Ending, EngineParts, Intake, Paused, PausedStreams, Reply, Stream,
+};
 pub use ticket::{EchoedFields, Ticket};
 
 use policies::Policies;
@@ -174,6 +180,15 @@ impl<R: Records> Engine<R> {
     /// A view for an operator whose request arrives now.
     pub fn operator(&mut self, now: Instant) -> Operator<'_, R> {
         Operator::new(&mut self.policies, &mut self.workspace, now)
+    }
+
+    /// What a paused stream needs to decide how to continue.
+    pub fn parts<'a>(&'a mut self, capabilities: &'a dyn Capabilities) -> EngineParts<'a, R> {
+        EngineParts {
+            policies: &mut self.policies,
+            ws: &mut self.workspace,
+            capabilities,
+        }
     }
 
     /// Decides about a request whose headers have come. `complete` says that nothing follows
