@@ -63,6 +63,7 @@ pub use operator::Operator;
 pub use paused::{
     Call, CallResponse, Command, Ending, EngineParts, Intake, Paused, PausedStreams, Reply, Stream,
 };
+pub use response::{Arrival, Reaction};
 pub use ticket::{EchoedFields, Ticket};
 
 use policies::Policies;
@@ -249,6 +250,42 @@ impl<R: Records> Engine<R> {
                 Step::Pass
             }
         }
+    }
+
+    /// Decides about a response whose headers have come.
+    pub fn response_arrived(
+        &mut self,
+        capabilities: &dyn Capabilities,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        arrival: Arrival,
+        now: Instant,
+    ) -> Reaction {
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.react(ws, capabilities, ticket, response, arrival, now),
+            None => {
+                self.workspace.forget(ticket, response);
+                Reaction::Pass
+            }
+        }
+    }
+
+    /// Takes a chunk of the response's body: `size` bytes, the last ones if it `ends` there.
+    /// `read` is called only if the bytes are wanted.
+    pub fn response_body(
+        &mut self,
+        ticket: &mut Ticket,
+        chunk: (usize, bool),
+        read: impl FnOnce() -> Option<Vec<u8>>,
+        now: Instant,
+    ) {
+        self.workspace.response_body(ticket, chunk, read, now);
+    }
+
+    /// Finds another fallback for a rejected request that cannot be copied.
+    pub fn without_copy(&mut self, ticket: &mut Ticket, denial: Denial, now: Instant) -> Step {
+        ticket.spoil(denial);
+        self.skip(ticket, Skip::without_copy(denial), now)
     }
 
     /// Takes a ticket back, with how its request ended.

@@ -1,17 +1,42 @@
 //! What an engine does with the end of a request and the headers of its response.
 
 use crate::event::Counter;
-use crate::fallback::Skip;
+use crate::fallback::{Answer, Skip};
 use crate::outcome::classify::{self, Outcome, Response, Verdict};
+use crate::outcome::hint;
 use crate::retry::Denial;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
-use super::decision::Step;
+use super::capabilities::Capabilities;
+use super::decision::{DecisionNote, Pairs, Step};
 use super::fallback::reason;
 use super::policy_state::PolicyState;
 use super::ticket::{Plan, Ticket};
 use super::workspace::Workspace;
+
+/// What the adapter knows about a response whose headers have come.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Whether the response is complete with its headers.
+    pub ends: bool,
+    /// Whether there is a copy of the request.
+    pub has_copy: bool,
+}
+
+/// What becomes of a response whose headers have come.
+#[derive(Debug)]
+pub enum Reaction {
+    /// It continues.
+    Pass,
+    /// It continues with these headers, in place of any of their names.
+    Label(Pairs),
+    /// A fallback replaces it: by these headers, over which the body is written, or by a local
+    /// reply if there are none. The note is for the access log.
+    Answer(Answer, Option<Pairs>, Option<DecisionNote>),
+    /// It pauses, and this step begins the pause: [`Paused::begin`](super::Paused::begin).
+    Pause(Step),
+}
 
 impl PolicyState {
     /// Notes that the client has sent its whole request, at `now` if
@@ -44,7 +69,75 @@ impl PolicyState {
         }
     }
 
-    /// Decides about a response whose headers have come.
+    /// Decides about a response whose headers have come: the complete answer, of which the host
+    /// can do everything.
+    pub(super) fn react<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        capabilities: &dyn Capabilities,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        arrival: Arrival,
+        now: Instant,
+    ) -> Reaction {
+        let step = self.response_headers(ws, ticket, response, now);
+        let step = self.possible_step(ws, capabilities, ticket, response, (step, arrival), now);
+        if let Step::Retry(_) | Step::Call = step {
+            return Reaction::Pause(step);
+        }
+        // Only a paused stream may still need them.
+        ticket.client.echo = None;
+        match step {
+            Step::Answer(answer) => {
+                let is_head = ticket.is_head();
+                let headers = answer.in_place(&response.copy_headers(), arrival.ends, is_head);
+                Reaction::Answer(answer, headers, ticket.note())
+            }
+            Step::Label(labels) => Reaction::Label(labels),
+            _ => {
+                if ws.wants_headers(ticket, now) {
+                    let headers = response.copy_headers();
+                    let unix_secs = response.unix_secs();
+                    self.keep(ws, ticket, &headers, arrival.ends, (unix_secs, now));
+                }
+                Reaction::Pass
+            }
+        }
+    }
+
+    /// Replaces a step that pauses the response by one that does not, if the request cannot be
+    /// sent, or if the response's body has no room in the host's buffer meanwhile.
+    fn possible_step<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        capabilities: &dyn Capabilities,
+        ticket: &mut Ticket,
+        response: &impl Response,
+        (mut step, arrival): (Step, Arrival),
+        now: Instant,
+    ) -> Step {
+        if let Step::Retry(_) = step
+            && !(arrival.has_copy && capabilities.sends_requests())
+        {
+            step = self.give_up(ws, ticket, Denial::Host, now);
+        }
+        if step == Step::Call && !arrival.has_copy {
+            step = self.skip(ws, ticket, Skip::Host, now);
+        }
+        if arrival.ends || !matches!(step, Step::Retry(_) | Step::Call) {
+            return step;
+        }
+        if !ws.host.headers_stop_iteration || has_room(ws, response) {
+            return step;
+        }
+        ticket.spoil(Denial::AnswerShape);
+        match step {
+            Step::Retry(_) => self.give_up(ws, ticket, Denial::AnswerShape, now),
+            _ => self.skip(ws, ticket, Skip::AnswerShape, now),
+        }
+    }
+
+    /// Judges a response whose headers have come.
     pub(super) fn response_headers<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
@@ -152,4 +245,11 @@ impl PolicyState {
             ws.table.leave(admitted.at);
         }
     }
+}
+
+/// Whether a response's body has room in the host's buffer, by the length that it announces.
+fn has_room<R>(ws: &Workspace<R>, response: &impl Response) -> bool {
+    let length = response.header("content-length");
+    let length = length.and_then(|text| hint::number(text.as_ref()));
+    length.is_none_or(|length| length <= ws.host.buffer_limit_bytes.into())
 }

@@ -1,5 +1,7 @@
 //! Stores good responses, and answers with them.
 
+use alloc::vec::Vec;
+
 use crate::event::Counter;
 use crate::fallback::{Answer, Occasion, Skip};
 use crate::headers::Headers;
@@ -163,6 +165,25 @@ impl<R: Records> Workspace<R> {
             && ticket.fallback.progress.is_none()
             && ticket.is_bodiless()
             && stale.is_due(handle, now)
+    }
+
+    /// Records `len` more bytes of a response's body if they are wanted, the last ones if the
+    /// body `ends` there. Only then are they read.
+    pub(super) fn response_body(
+        &mut self,
+        ticket: &mut Ticket,
+        (len, ends): (usize, bool),
+        read: impl FnOnce() -> Option<Vec<u8>>,
+        now: Instant,
+    ) {
+        if !self.expects(ticket, len, now) {
+            return;
+        }
+        let chunk = if len == 0 { Some(Vec::new()) } else { read() };
+        match chunk.filter(|chunk| chunk.len() == len) {
+            Some(chunk) => self.collect(ticket, &chunk, ends, now),
+            None => self.drop_recording(ticket),
+        }
     }
 
     /// Whether the next `len` bytes of a response are wanted. A response without room is

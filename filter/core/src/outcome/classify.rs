@@ -11,6 +11,7 @@ use core::cell::OnceCell;
 use core::ops::RangeInclusive;
 
 use crate::codec::{Encode, Reader};
+use crate::headers::Headers;
 use crate::outcome::hint;
 use crate::policy::{OutcomeRules, SlowUntil};
 use crate::time::{Instant, Span};
@@ -105,6 +106,10 @@ pub trait Response {
     fn header(&self, name: &str) -> Option<impl AsRef<[u8]>>;
     /// Seconds since 1970, for hints that are dates.
     fn unix_secs(&self) -> u64;
+    /// A copy of all headers.
+    fn copy_headers(&self) -> Headers {
+        Headers::default()
+    }
 }
 
 /// What was noted about a request on its way.
