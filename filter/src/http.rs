@@ -6,11 +6,11 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::admin::{self, Clocks};
-use spillway_core::engine::{Admission, DecisionNote, Pairs, Step, Ticket};
+use spillway_core::engine::{Admission, DecisionNote, HeaderEdit, Instructions, Step, Ticket};
+use spillway_core::exchange::{Request, Response};
 use spillway_core::fallback::{Answer, Skip};
-use spillway_core::outcome::classify::Response;
+use spillway_core::headers::Pairs;
 use spillway_core::retry::Denial;
-use spillway_core::select::Request;
 use spillway_core::time::Instant;
 
 use crate::facts::{self, LiveRequest, LiveResponse};
@@ -81,6 +81,38 @@ impl Http {
         }
     }
 
+    /// Does what was decided about a request that passes.
+    fn pass(
+        &mut self,
+        shared: &Runtime,
+        mut engine: RefMut<'_, Engine>,
+        request: &LiveRequest<'_>,
+        (mut ticket, instructions): (Box<Ticket>, Instructions),
+        now: Instant,
+    ) {
+        if let Some(echo) = instructions.saves {
+            self.saved = copies::save(self.id, echo, engine.copies_bytes());
+            if !self.saved {
+                engine.save_nothing(&mut ticket);
+            }
+        }
+        shared.follow_up(&mut engine, now);
+        publish(instructions.note);
+        if instructions.copies {
+            match copied(request, &engine) {
+                Ok(copy) => {
+                    copies::keep(self.id, copy);
+                    self.copied = true;
+                }
+                Err(denial) => ticket.spoil(denial),
+            }
+        }
+        for header in &instructions.headers {
+            edit(header);
+        }
+        self.ticket = Some(ticket);
+    }
+
     /// Does what was decided about a request that does not get to its upstream.
     #[cold]
     fn rejected(
@@ -89,12 +121,13 @@ impl Http {
         mut engine: RefMut<'_, Engine>,
         request: &LiveRequest<'_>,
         (mut ticket, mut step): (Box<Ticket>, Step),
+        mut note: Option<DecisionNote>,
         now: Instant,
     ) -> Action {
         if let Step::Call = step {
             match copied(request, &engine) {
                 Ok(copy) => {
-                    publish(&engine, ticket.note());
+                    publish(note);
                     drop(engine);
                     let is_head = copy.is_head();
                     let stream =
@@ -106,15 +139,16 @@ impl Http {
                 Err(denial) => {
                     ticket.spoil(denial);
                     step = engine.skip(&mut ticket, Skip::without_copy(denial), now);
+                    note = engine.note(&ticket);
                 }
             }
         }
         shared.follow_up(&mut engine, now);
-        publish(&engine, ticket.note());
+        publish(note);
         let answered = match &step {
             Step::Answer(answer) => send(shared, answer),
-            Step::Divert => {
-                divert(&engine, &ticket);
+            Step::Divert(header) => {
+                edit(header);
                 false
             }
             _ => false,
@@ -201,33 +235,12 @@ impl HttpContext for Http {
         let admission = engine.admit(&request, end_of_stream, now);
         match admission {
             Admission::Unmatched => Action::Continue,
-            Admission::Pass(mut ticket) => {
-                if let Some(echo) = ticket.take_saved() {
-                    self.saved = copies::save(self.id, echo, engine.copies_bytes());
-                    if !self.saved {
-                        engine.save_nothing(&mut ticket);
-                    }
-                }
-                shared.follow_up(&mut engine, now);
-                if !shared.host_logs.get() {
-                    ticket.watch_response();
-                }
-                publish(&engine, ticket.note());
-                if ticket.wants_copy() {
-                    match copied(&request, &engine) {
-                        Ok(copy) => {
-                            copies::keep(self.id, copy);
-                            self.copied = true;
-                        }
-                        Err(denial) => ticket.spoil(denial),
-                    }
-                }
-                instruct(&engine, &ticket);
-                self.ticket = Some(ticket);
+            Admission::Pass(ticket, instructions) => {
+                self.pass(&shared, engine, &request, (ticket, instructions), now);
                 Action::Continue
             }
-            Admission::Reject(ticket, step) => {
-                self.rejected(&shared, engine, &request, (ticket, step), now)
+            Admission::Reject(ticket, step, note) => {
+                self.rejected(&shared, engine, &request, (ticket, step), note, now)
             }
         }
     }
@@ -323,7 +336,7 @@ impl HttpContext for Http {
                 return shared.held.hold(self.id, stream, step, now);
             }
             (Step::Answer(answer), _) => {
-                publish(&engine, ticket.note());
+                publish(engine.note(ticket));
                 let total = engine.copies_bytes();
                 let is_head = ticket.is_head();
                 let (body, action) = replace(shared, answer, (end_of_stream, is_head), total);
@@ -390,7 +403,7 @@ impl HttpContext for Http {
 
     fn on_log(&mut self) {
         if let Some(shared) = &self.shared {
-            shared.host_logs.set(true);
+            shared.abilities.reports_ends.set(true);
         }
         self.settle(Some(LiveResponse::Ended));
     }
@@ -447,12 +460,14 @@ pub fn copy_limits(engine: &Engine) -> copies::Limits {
     }
 }
 
-/// Sends a request elsewhere, by the header that the host's route table goes by.
-pub fn divert(engine: &Engine, ticket: &Ticket) {
-    if let Some(route) = engine.route(ticket) {
-        // A host that refuses has a table that does not see it: the request goes on.
-        let _ = host::set_header(Map::RequestHeaders, &route.name, &*route.value);
-    }
+/// Changes a header of the request.
+pub fn edit(header: &HeaderEdit) {
+    // If the host rejects the change, the request continues as it is.
+    let _ = if header.adds {
+        host::add_header(Map::RequestHeaders, &header.name, &header.value)
+    } else {
+        host::set_header(Map::RequestHeaders, &header.name, &header.value)
+    };
 }
 
 /// Puts headers on a response, in place of any that it has of these names.
@@ -463,35 +478,11 @@ pub fn label(labels: &Pairs) {
     }
 }
 
-/// Tells the host's router what it may do about retries.
-fn instruct(engine: &Engine, ticket: &Ticket) {
-    let Some(order) = engine.order(ticket) else {
-        return;
-    };
-    let set = |name, number: u64| {
-        // A host without a router has nobody to tell.
-        let _ = host::set_header(Map::RequestHeaders, name, number.to_string());
-    };
-    set("x-envoy-max-retries", order.max_retries.into());
-    if let Some((name, words)) = order.conditions {
-        let _ = host::add_header(Map::RequestHeaders, name, words);
-    }
-    if let Some(timeout) = order.per_try_timeout {
-        set("x-envoy-upstream-rq-per-try-timeout-ms", timeout.as_ms());
-    }
-}
-
-/// Leaves the decision where access logs find it.
-pub fn publish(engine: &Engine, note: Option<DecisionNote>) {
+/// Shows the decision to access logs.
+pub fn publish(note: Option<DecisionNote>) {
     if let Some(note) = note {
-        let text = format!(
-            "policy={} state={} decision={}",
-            engine.policy_of(&note),
-            note.state.name(),
-            note.decision.name()
-        );
         // A host without properties has no access log that could show it.
-        let _ = host::set_property("spillway", text.as_bytes());
+        let _ = host::set_property("spillway", note.to_string().as_bytes());
     }
 }
 

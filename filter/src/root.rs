@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
-use spillway_core::engine;
+use spillway_core::engine::{self, Capabilities};
 use spillway_core::policy::Config;
 use spillway_core::shared::records::TRIES;
 use spillway_core::time::Instant;
@@ -25,15 +25,31 @@ pub type Engine = engine::Engine<SharedRecords>;
 pub struct Runtime {
     engine: RefCell<Engine>,
     clock: Clock,
-    /// Whether the host says how streams end. Some never do, and none says so before
-    /// the first has ended.
-    pub host_logs: Cell<bool>,
+    /// What the host can do.
+    pub abilities: Rc<Abilities>,
     /// How the host names clusters and routes.
     pub dialect: Dialect,
     /// Where events go.
     pub reporter: Reporter,
     /// Streams that are held back, under whichever configuration.
     pub held: Rc<PausedStreams>,
+}
+
+/// What the host can do, as it turns out.
+pub struct Abilities {
+    /// Whether it has said how a stream ended.
+    pub reports_ends: Cell<bool>,
+    held: Rc<PausedStreams>,
+}
+
+impl Capabilities for Abilities {
+    fn sends_requests(&self) -> bool {
+        self.held.is_served()
+    }
+
+    fn reports_ends(&self) -> bool {
+        self.reports_ends.get()
+    }
 }
 
 /// The clock that the host has.
@@ -143,12 +159,16 @@ impl Runtime {
             .unwrap_or_default();
         let now = clock.now().unwrap_or_default();
         let reporter = Reporter::default();
-        let mut engine = Engine::new(config, seed, records, now);
+        let abilities = Rc::new(Abilities {
+            reports_ends: Cell::new(false),
+            held: held.clone(),
+        });
+        let mut engine = Engine::new(config, seed, records, abilities.clone(), now);
         reporter.report(&mut engine);
         Runtime {
             engine: RefCell::new(engine),
             clock,
-            host_logs: Cell::new(false),
+            abilities,
             dialect: Dialect::default(),
             reporter,
             held,

@@ -13,17 +13,20 @@
 //! the work on that [`PolicyState`] and on the [`Workspace`] of all policies.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::event::{Counter, Event};
+use crate::exchange::{Request, Response};
 use crate::fallback::Skip;
 use crate::headers::Headers;
-use crate::keys::{self, KeyTable};
-use crate::outcome::classify::{Outcome, Response, Verdict};
-use crate::policy::{Admin, ClusterConfig, Config, Policy, RouteConfig};
+use crate::keys::KeyTable;
+use crate::shared::key;
+use crate::outcome::classify::Verdict;
+use crate::policy::{Admin, ClusterConfig, Config, Outcome, Policy};
 use crate::random::Random;
 use crate::retry::Denial;
-use crate::select::{Request, Selector};
+use crate::select::Selector;
 use crate::shared::records::Records;
 use crate::stale::{Bounds, StaleStore};
 use crate::time::{Instant, Span};
@@ -56,9 +59,9 @@ mod waiting;
 mod watched;
 mod workspace;
 
-pub use admission::Admission;
+pub use admission::{Admission, Instructions};
 pub use capabilities::Capabilities;
-pub use decision::{Decision, DecisionNote, Pairs, RetryHeaders, Step};
+pub use decision::{Decision, DecisionNote, HeaderEdit, Step};
 pub use operator::Operator;
 pub use paused::{
     Call, CallResponse, Command, Ending, EngineParts, Intake, Paused, PausedStreams, Reply, Stream,
@@ -87,7 +90,13 @@ impl<R: Records> Engine<R> {
     /// workers, or of the configuration before, hold. The seed decides jitter and samples, and
     /// is the hash's if no other worker has chosen one: it should differ from one worker to the
     /// next.
-    pub fn new(config: Config, seed: u64, records: R, now: Instant) -> Engine<R> {
+    pub fn new(
+        config: Config,
+        seed: u64,
+        records: R,
+        capabilities: Rc<dyn Capabilities>,
+        now: Instant,
+    ) -> Engine<R> {
         let mut random = Random::new(seed);
         let hash_seed = random.word();
         let slots = SlotShare::of(&config);
@@ -111,6 +120,7 @@ impl<R: Records> Engine<R> {
             random,
             stale: stores.then(|| StaleStore::new(bounds)),
             host: config.host,
+            capabilities,
             limits: config.limits,
             interval: config.sync.interval,
         };
@@ -138,11 +148,6 @@ impl<R: Records> Engine<R> {
     /// The name of a policy, for metrics and logs. Empty if no policy has this index.
     pub fn policy_name(&self, policy: usize) -> &str {
         self.policies.name(policy)
-    }
-
-    /// The name of the policy that a note is about.
-    pub fn policy_of(&self, note: &DecisionNote) -> &str {
-        self.policy_name(note.policy)
     }
 
     /// When [`Engine::tick`] is to be called next, or `None` if nothing waits for it. An earlier
@@ -184,11 +189,10 @@ impl<R: Records> Engine<R> {
     }
 
     /// What a paused stream needs to decide how to continue.
-    pub fn parts<'a>(&'a mut self, capabilities: &'a dyn Capabilities) -> EngineParts<'a, R> {
+    pub fn parts(&mut self) -> EngineParts<'_, R> {
         EngineParts {
             policies: &mut self.policies,
             ws: &mut self.workspace,
-            capabilities,
         }
     }
 
@@ -199,14 +203,17 @@ impl<R: Records> Engine<R> {
         let Some(selected) = self.selector.select(&self.policies.own, request) else {
             // It may still change what is stored.
             return match ws.changed_uri(request) {
-                Some(uri) => Admission::Pass(Box::new(Ticket::of_change(uri, complete, now))),
+                Some(uri) => {
+                    let ticket = Box::new(Ticket::of_change(uri, complete, now));
+                    Admission::Pass(ticket, Instructions::default())
+                }
                 None => Admission::Unmatched,
             };
         };
         let Some(policy) = self.policies.own.get(selected.policy) else {
             return Admission::Unmatched;
         };
-        let fits = keys::encode(&policy.policy.key, request, selected.pattern, &mut ws.key);
+        let fits = key::encode(&policy.policy.key, request, selected.pattern, &mut ws.key);
         let index = selected.policy;
         // On a host whose ticks do not come, requests do what waits for them.
         if ws.misses_ticks(now) {
@@ -255,14 +262,13 @@ impl<R: Records> Engine<R> {
     /// Decides about a response whose headers have come.
     pub fn response_arrived(
         &mut self,
-        capabilities: &dyn Capabilities,
         ticket: &mut Ticket,
         response: &impl Response,
         arrival: Arrival,
         now: Instant,
     ) -> Reaction {
         match self.of(ticket) {
-            Some((policy, ws)) => policy.react(ws, capabilities, ticket, response, arrival, now),
+            Some((policy, ws)) => policy.react(ws, ticket, response, arrival, now),
             None => {
                 self.workspace.forget(ticket, response);
                 Reaction::Pass
@@ -325,9 +331,9 @@ impl<R: Records> Engine<R> {
         self.workspace.count(ticket.policy, Counter::NothingSaved);
     }
 
-    /// What the host's router is told about retries of a request that passed.
-    pub fn order(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
-        self.policy(ticket)?.retry_headers(ticket)
+    /// The decision about a request, if it was something else than "pass".
+    pub fn note(&self, ticket: &Ticket) -> Option<DecisionNote> {
+        self.policy(ticket)?.note(ticket)
     }
 
     /// The wait of a [`Step::Retry`] is over: how long the next attempt may take.
@@ -398,11 +404,6 @@ impl<R: Records> Engine<R> {
     /// Where a request is sent by [`Step::Call`].
     pub fn call(&self, ticket: &Ticket) -> Option<&ClusterConfig> {
         self.policy(ticket)?.call(ticket)
-    }
-
-    /// The header that a request gets by [`Step::Divert`].
-    pub fn route(&self, ticket: &Ticket) -> Option<&RouteConfig> {
-        self.policy(ticket)?.route(ticket)
     }
 
     /// Decides about the result of a [`Step::Call`].

@@ -17,7 +17,7 @@ use spillway_core::time::Instant;
 
 use crate::facts::LiveResponse;
 use crate::host::{self, Buffer, Map};
-use crate::http::{copy_limits, divert, label, publish, send};
+use crate::http::{copy_limits, edit, label, publish, send};
 use crate::replay::copies::{self, Share};
 use crate::replay::response::{CallResponse, Delivery};
 use crate::root::Engine;
@@ -456,7 +456,7 @@ impl PausedStreams {
         if stream.waits_for != WaitsFor::Nothing {
             return After::Stays;
         }
-        publish(&engine, stream.ticket.note());
+        publish(engine.note(&stream.ticket));
         match (step, answer) {
             (Step::Answer(fallback), _) if send(&shared, &fallback) => After::Stays,
             (Step::HandOn { labels, details }, Some(answer)) => {
@@ -469,8 +469,8 @@ impl PausedStreams {
                     }
                 }
             }
-            (Step::Divert, _) => {
-                divert(&engine, &stream.ticket);
+            (Step::Divert(header), _) => {
+                edit(&header);
                 After::Goes
             }
             _ => After::Goes,

@@ -1,18 +1,19 @@
 //! Decides about a request at its headers.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::circuit::Forced;
 use crate::circuit::breaker::{Permit, Refusal, StateName};
 use crate::event::Counter;
-use crate::outcome::classify::{self, Deadlines, RequestTiming};
+use crate::exchange::{CLAIMS, Deadlines, Request, RequestTiming};
+use crate::http_value::is_grpc;
 use crate::policy::{Mode, WHOLE_BP};
 use crate::retry;
-use crate::select::Request;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
-use super::decision::{Decision, Step};
+use super::decision::{Decision, DecisionNote, HeaderEdit, RetryHeaders, Step};
 use super::lookup::Lookup;
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
@@ -26,10 +27,23 @@ pub enum Admission {
     /// stored.
     Unmatched,
     /// It passes. The engine takes the ticket back when the request ends.
-    Pass(Box<Ticket>),
-    /// It does not reach its upstream. The step says what becomes of it. The engine takes the
-    /// ticket back all the same.
-    Reject(Box<Ticket>, Step),
+    Pass(Box<Ticket>, Instructions),
+    /// It does not reach its upstream. The step says what becomes of it, and the note is for the
+    /// access log. The engine takes the ticket back all the same.
+    Reject(Box<Ticket>, Step, Option<DecisionNote>),
+}
+
+/// What the adapter does for a request that passes.
+#[derive(Debug, Default)]
+pub struct Instructions {
+    /// The note for the access log.
+    pub note: Option<DecisionNote>,
+    /// Changes of the request's headers, in order.
+    pub headers: Vec<HeaderEdit>,
+    /// Fields of the request to be saved until its response is there.
+    pub saves: Option<Box<EchoedFields>>,
+    /// Whether a copy of the request is to be kept.
+    pub copies: bool,
 }
 
 impl PolicyState {
@@ -60,7 +74,8 @@ impl PolicyState {
             ticket.circuit.state = refusal.state;
             if ticket.enforced {
                 let step = self.refuse(ws, &mut ticket, refusal.retry_after, request, now);
-                return Admission::Reject(ticket, step);
+                let note = self.note(&ticket);
+                return Admission::Reject(ticket, step, note);
             }
             ticket.decision = Some(Decision::WouldReject);
             ws.count(self.index, Counter::WouldReject);
@@ -72,7 +87,17 @@ impl PolicyState {
             self.plan_retries(ws, &mut ticket, eligibility, now);
             self.override_deadlines(&mut ticket);
         }
-        Admission::Pass(ticket)
+        // Without an end, the verdict is that of the response's headers.
+        ticket.watches.response |= !ws.capabilities.reports_ends();
+        let instructions = Instructions {
+            note: self.note(&ticket),
+            headers: self
+                .retry_headers(&ticket)
+                .map_or_else(Vec::new, RetryHeaders::edits),
+            saves: ticket.client.echo.take(),
+            copies: ticket.wants_copy(),
+        };
+        Admission::Pass(ticket, instructions)
     }
 
     /// The ticket of a request, before its circuit was asked.
@@ -88,8 +113,8 @@ impl PolicyState {
             (_, WHOLE_BP) => true,
             (_, share_bp) => ws.random.chance(share_bp),
         };
-        let [content_type, deadlines @ ..] = request.headers(&classify::CLAIMS);
-        let grpc = classify::is_grpc(content_type);
+        let [content_type, deadlines @ ..] = request.headers(&CLAIMS);
+        let grpc = is_grpc(content_type);
         let needs = &self.needs;
         let timing = RequestTiming {
             grpc,

@@ -1,16 +1,22 @@
 //! What the engine decides about a request or a response, for the adapter to apply.
 
-use alloc::string::String;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::circuit::breaker::StateName;
 use crate::fallback::Answer;
+use crate::headers::Pairs;
 use crate::time::Span;
 
-/// What was decided about a request, if that was something else than "pass".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What was decided about a request, if that was something else than "pass". Displayed as access
+/// logs show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionNote {
-    pub(super) policy: usize,
+    /// Name of the policy.
+    pub policy: Box<str>,
     /// The circuit's state when the request arrived.
     pub state: StateName,
     /// The decision.
@@ -34,9 +40,6 @@ pub enum Decision {
     Retry,
 }
 
-/// Headers of a response: names in lower case, and values without control characters.
-pub type Pairs = Vec<(String, Vec<u8>)>;
-
 /// What becomes of a request that was rejected, or of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
@@ -57,19 +60,71 @@ pub enum Step {
         /// Response code details for access logs.
         details: &'static str,
     },
-    /// The request continues on another route.
-    Divert,
+    /// The request continues with this header, by which the host finds another route.
+    Divert(HeaderEdit),
+}
+
+/// A change of a request's headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderEdit {
+    /// The name in lower case.
+    pub name: Cow<'static, str>,
+    /// The value.
+    pub value: String,
+    /// Whether the value is added to those of the name, rather than put in their place.
+    pub adds: bool,
+}
+
+impl HeaderEdit {
+    /// A header in place of any of its name.
+    pub(super) fn set(name: &'static str, value: String) -> HeaderEdit {
+        HeaderEdit {
+            name: name.into(),
+            value,
+            adds: false,
+        }
+    }
 }
 
 /// What the host's router is told about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryHeaders<'a> {
+pub(super) struct RetryHeaders<'a> {
     /// Maximum number of retries.
-    pub max_retries: u32,
+    pub(super) max_retries: u32,
     /// The header that says what is retried, and its value.
-    pub conditions: Option<(&'static str, &'a str)>,
+    pub(super) conditions: Option<(&'static str, &'a str)>,
     /// How long one attempt may take.
-    pub per_try_timeout: Option<Span>,
+    pub(super) per_try_timeout: Option<Span>,
+}
+
+impl RetryHeaders<'_> {
+    /// The request's headers that tell Envoy's router.
+    pub(super) fn edits(self) -> Vec<HeaderEdit> {
+        let mut edits = Vec::new();
+        let max_retries = self.max_retries.to_string();
+        edits.push(HeaderEdit::set("x-envoy-max-retries", max_retries));
+        if let Some((name, words)) = self.conditions {
+            edits.push(HeaderEdit {
+                name: name.into(),
+                value: words.into(),
+                adds: true,
+            });
+        }
+        if let Some(timeout) = self.per_try_timeout {
+            let ms = timeout.as_ms().to_string();
+            let name = "x-envoy-upstream-rq-per-try-timeout-ms";
+            edits.push(HeaderEdit::set(name, ms));
+        }
+        edits
+    }
+}
+
+impl fmt::Display for DecisionNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (policy, state) = (&self.policy, self.state.name());
+        let decision = self.decision.name();
+        write!(f, "policy={policy} state={state} decision={decision}")
+    }
 }
 
 impl Decision {

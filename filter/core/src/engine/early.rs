@@ -115,7 +115,7 @@ impl PolicyState {
     ) {
         if permit.is_probe() {
             let shared = self.share(ws, at, now, &mut |circuit, moment| {
-                circuit.breaker.probe_is_slow(permit, moment);
+                circuit.breaker.mark_probe_slow(permit, moment);
             });
             if shared == Shared::GivenUp {
                 ws.count(self.index, Counter::MergeGivenUp);

@@ -6,17 +6,19 @@
 //! nothing that was counted changes, and nothing is tried twice.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use crate::event::Counter;
+use crate::exchange::{Request, Response};
 use crate::fallback::{self, Answer, Kind, Occasion, Skip};
-use crate::outcome::classify::{Outcome, Response, Verdict};
-use crate::outcome::hint;
-use crate::policy::{ClusterConfig, Fallback, FallbackType, On, RouteConfig};
-use crate::select::Request;
+use crate::headers::Pairs;
+use crate::http_value::number;
+use crate::outcome::classify::Verdict;
+use crate::policy::{ClusterConfig, Fallback, FallbackType, On, Outcome, RouteConfig};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
-use super::decision::{Decision, Pairs, Step};
+use super::decision::{Decision, HeaderEdit, Step};
 use super::policy_state::PolicyState;
 use super::ticket::{EchoedFields, FallbackProgress, Ticket};
 use super::workspace::Workspace;
@@ -62,7 +64,7 @@ impl PolicyState {
         if self.may_divert(ticket) {
             most = most.min(ws.host.buffer_limit_bytes);
         }
-        let length = request.header("content-length").and_then(hint::number);
+        let length = request.header("content-length").and_then(number);
         length.is_some_and(|length| length > most.into())
     }
 
@@ -152,7 +154,7 @@ impl PolicyState {
                     }
                     Some(skip) => Err(skip),
                 },
-                FallbackType::Route(_) => return self.divert(ws, ticket),
+                FallbackType::Route(route) => return self.divert(ws, ticket, route),
             };
             match tried {
                 Ok(answer) => return self.give(ws, ticket, answer),
@@ -162,14 +164,23 @@ impl PolicyState {
     }
 
     /// Sends a rejected request to another route.
-    fn divert<R: Records>(&self, ws: &mut Workspace<R>, ticket: &mut Ticket) -> Step {
+    fn divert<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        route: &RouteConfig,
+    ) -> Step {
         if let Some(trouble) = &mut ticket.fallback.progress {
             trouble.diverted = true;
         }
         ticket.watches.response = true;
         ticket.decision = Some(Decision::Divert);
         ws.count(self.index, Counter::Fallback(On::Open, Kind::Route));
-        Step::Divert
+        Step::Divert(HeaderEdit {
+            name: String::from(&*route.name).into(),
+            value: (&*route.value).into(),
+            adds: false,
+        })
     }
 
     /// Answers with a response that is made here.
@@ -221,14 +232,6 @@ impl PolicyState {
     pub(super) fn call(&self, ticket: &Ticket) -> Option<&ClusterConfig> {
         match &self.entry(ticket)?.from {
             FallbackType::Cluster(config) => Some(config),
-            _ => None,
-        }
-    }
-
-    /// The header that a request gets by [`Step::Divert`].
-    pub(super) fn route(&self, ticket: &Ticket) -> Option<&RouteConfig> {
-        match &self.entry(ticket)?.from {
-            FallbackType::Route(config) => Some(config),
             _ => None,
         }
     }
@@ -307,8 +310,11 @@ fn why_not_call<R>(ws: &Workspace<R>, ticket: &Ticket) -> Option<Skip> {
         Some(Skip::RequestShape)
     } else if !ticket.timing.request_complete && !comes {
         Some(Skip::RequestBody)
-    } else {
+    } else if ticket.fallback.uncallable.is_some() {
         ticket.fallback.uncallable
+    } else {
+        // Asked last: it may cost a hostcall.
+        (!ws.capabilities.sends_requests()).then_some(Skip::Host)
     }
 }
 

@@ -12,9 +12,10 @@
 //! policies once.
 
 use crate::event::{Event, Gauge};
-use crate::shared::census::{Census, Noted, Totals};
+use crate::shared::census::{Census, CensusUpdate, Totals};
 use crate::shared::history;
-use crate::shared::records::{Records, Slot};
+use crate::shared::records::Records;
+use crate::shared::slots::Slot;
 use crate::time::{Instant, Span};
 
 use super::policies::Policies;
@@ -35,7 +36,7 @@ const LOOKS_PER_TICK: usize = 500;
 
 impl<R: Records> Workspace<R> {
     /// Sets the gauges that a note in a census has changed.
-    pub(super) fn set_gauges(&mut self, policy: usize, capacity: u32, noted: &Noted, now: Instant) {
+    pub(super) fn set_gauges(&mut self, policy: usize, capacity: u32, noted: &CensusUpdate, now: Instant) {
         if !noted.keys_changed && !noted.open_changed {
             return;
         }
@@ -71,7 +72,7 @@ impl<R: Records> Workspace<R> {
 
     /// Sets the gauges of a policy whose slots are empty.
     pub(super) fn clear_gauges(&mut self, policy: usize, capacity: u32, before: Totals) {
-        let empty = Noted {
+        let empty = CensusUpdate {
             damaged: false,
             keys_changed: before.taken > 0,
             open_changed: before.open > 0,
@@ -156,7 +157,7 @@ impl PolicyState {
         let Some((_, _, replica)) = ws.table.entry(at) else {
             return;
         };
-        let (place, balance) = (replica.place(), replica.balance(now));
+        let (place, balance) = (replica.slot(), replica.balance(now));
         if let Some(balance) = balance {
             self.set_balance(ws, balance);
             ws.watched.watch(Watch {

@@ -8,11 +8,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::keys::{self, KeyTable, OVERFLOW_KEY};
+use crate::keys::KeyTable;
+use crate::shared::key::{self, OVERFLOW_KEY};
 use crate::policy::Mode;
 use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
-use crate::shared::records::{self, Outline, Records, Slot, TRIES};
+use crate::shared::records::{Records, TRIES};
+use crate::shared::slots::{self, Slot, SlotSummary};
 use crate::stale::{self, StaleStore};
 use crate::time::Instant;
 
@@ -84,7 +86,7 @@ impl Policies {
     pub(super) fn retire<R: Records>(&mut self, ws: &mut Workspace<R>, now: Instant) {
         for at in ws.table.entries() {
             if let Some((_, _, replica)) = ws.table.entry(at) {
-                replica.ask_for_nothing();
+                replica.clear_demand();
             }
         }
         let mut before = usize::MAX;
@@ -133,7 +135,7 @@ impl Policies {
                 && !now.has_slots_of(mine)
                 && let Some((hash, key, replica)) = ws.table.entry(at)
             {
-                let (place, key) = (replica.place(), key.to_vec());
+                let (place, key) = (replica.slot(), key.to_vec());
                 ws.leave_slot((policy.index, mine, now), (hash, &key), place, time);
             }
         }
@@ -148,7 +150,7 @@ impl Policies {
         let entries = enabled.map(|state| Entry {
             name: state.policy.name.clone(),
             capacity: state.needs.capacity,
-            key_hash: keys::make_of(&state.policy.key),
+            key_hash: key::hash_parts(&state.policy.key),
             mode: state.policy.mode,
             recovery: state.policy.breaker.recovery.duration,
             current: true,
@@ -167,7 +169,7 @@ impl Policies {
     ) {
         let moves = now_as.is_some_and(|now| now.key_hash == gone.key_hash);
         let (overflow, key) = (gone.capacity, Some(OVERFLOW_KEY));
-        records::vacate(&mut ws.records, &gone.name, overflow, key, &mut ws.buffer);
+        slots::vacate(&mut ws.records, &gone.name, overflow, key, &mut ws.buffer);
         let census = Census::read(&mut ws.records, &gone.name, gone.capacity);
         if census.is_empty() {
             return;
@@ -180,14 +182,14 @@ impl Policies {
             {
                 moving.push(taken);
             }
-            records::vacate(&mut ws.records, &gone.name, place, None, &mut ws.buffer);
+            slots::vacate(&mut ws.records, &gone.name, place, None, &mut ws.buffer);
         }
         Census::clear(&mut ws.records, &gone.name, ws.hash_seed, &mut ws.buffer);
         let index = self.index_of(&gone.name);
         ws.clear_gauges(index, gone.capacity, census.totals());
         if let Some(policy) = self.own.get(index) {
             for taken in moving {
-                let hash = keys::hash(ws.hash_seed, &taken.key);
+                let hash = key::hash(ws.hash_seed, &taken.key);
                 policy.place(ws, hash, &taken.key, &taken.circuit, now);
             }
         }
@@ -228,15 +230,15 @@ impl<R: Records> Workspace<R> {
         let slot = Slot::read(&mut self.records, &mine.name, place);
         let newer = matches!(slot, Slot::Taken(it) if it.circuit.loaded_at > self.loaded_at);
         let buffer = &mut self.buffer;
-        if !newer && records::vacate(&mut self.records, &mine.name, place, Some(key), buffer) {
-            let left = [(place, Outline::default())];
+        if !newer && slots::vacate(&mut self.records, &mine.name, place, Some(key), buffer) {
+            let left = [(place, SlotSummary::default())];
             self.note_in_census(policy, now.slots(), left.into(), time);
         }
     }
 
     /// Whether workers that look for a key find it in this slot, and in no other.
     fn is_found_at(&mut self, entry: &Entry, hash: u64, key: &[u8], place: u32) -> bool {
-        let places = records::places(hash, entry.capacity);
+        let places = slots::candidates(hash, entry.capacity);
         let records = &mut self.records;
         let holds = |place: u32| {
             let slot = Slot::read(records, &entry.name, place);

@@ -3,8 +3,9 @@
 use crate::circuit::Circuit;
 use crate::circuit::breaker::{Refusal, StateName, StepContext};
 use crate::event::Counter;
-use crate::keys::{self, OVERFLOW_KEY};
-use crate::shared::records::{Name, Place, Records, Slot, TRIES, write_slot};
+use crate::shared::key::{self, OVERFLOW_KEY};
+use crate::shared::records::{Name, Records, TRIES};
+use crate::shared::slots::{Placement, Slot, write_slot};
 use crate::shared::replica::Replica;
 use crate::time::{Instant, Span};
 
@@ -83,7 +84,7 @@ impl PolicyState {
         if let Some(at) = ws.table.find_recent(self.index, &ws.key) {
             return self.refresh(ws, at, now);
         }
-        let hash = keys::hash(ws.hash_seed, &ws.key);
+        let hash = key::hash(ws.hash_seed, &ws.key);
         if let Some(at) = ws.table.find(self.index, hash, &ws.key) {
             return self.refresh(ws, at, now);
         }
@@ -109,15 +110,15 @@ impl PolicyState {
         let fresh = Circuit::new(breaker, budget, now, ws.loaded_at);
         let mut left_open = false;
         let replica = match self.place(ws, hash, key, &fresh, now) {
-            Place::Found {
-                place, mut taken, ..
+            Placement::Found {
+                slot: place, mut taken, ..
             } => {
                 taken.circuit.adopt(breaker, budget, ws.loaded_at);
                 left_open = !breaker.enabled && taken.circuit.breaker.is_open();
                 Replica::new(place, taken.circuit, Some(taken.version), now)
             }
-            Place::Made(place) => Replica::new(place, fresh, None, now),
-            Place::None => return None,
+            Placement::New(place) => Replica::new(place, fresh, None, now),
+            Placement::Full => return None,
         };
         let at = ws.table.insert(self.index, hash, key, replica)?;
         // A breaker that is off leaves no circuit open: gauges and operators see it at once.
@@ -157,7 +158,7 @@ impl PolicyState {
         // A probe would need room to be settled later.
         let state = circuit.breaker.state();
         let retry_after = Span::ZERO;
-        match circuit.breaker.answer(false, &mut moment) {
+        match circuit.breaker.decide(false, &mut moment) {
             Some(answer) => answer.err(),
             None if circuit.breaker.is_open() => Some(Refusal { state, retry_after }),
             None => None,
@@ -173,7 +174,7 @@ impl PolicyState {
     ) -> Option<Lookup> {
         let (_, _, replica) = ws.table.entry(at)?;
         if replica.is_stale(ws.interval, now) {
-            replica.look_again();
+            replica.invalidate();
             if self.look(ws, at, now) == Shared::NoPlace {
                 return None;
             }

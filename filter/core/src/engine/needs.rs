@@ -1,6 +1,6 @@
 //! What a policy needs of each request, found out once per configuration.
 
-use crate::keys;
+use crate::shared::key;
 use crate::policy::Policy;
 
 /// What a policy needs of a request that passes.
@@ -38,7 +38,7 @@ impl Needs {
             echo: policy.echoes_request_later(),
             copy: policy.asks_cluster_later(),
             stale: policy.keeps_answers().then(|| StaleNeeds {
-                policy: keys::hash(keys::make_of(&policy.key), policy.name.as_bytes()),
+                policy: key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),
                 gives_later: policy.gives_stale_later(),
             }),
             // Only a rule for slow requests makes them count early.

@@ -11,11 +11,12 @@ use crate::admin::{Action, Busy, CircuitView, Circuits, Listing};
 use crate::circuit::breaker::{StateName, Transition};
 use crate::circuit::{Circuit, Force};
 use crate::event::Event;
-use crate::keys;
+use crate::shared::key;
 use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
 use crate::shared::history::{self, Past};
-use crate::shared::records::{self, Name, Outline, Records, Slot, TRIES, Taken, write_slot};
+use crate::shared::records::{Name, Records, TRIES};
+use crate::shared::slots::{self, Slot, SlotSummary, Taken, write_slot};
 use crate::time::Instant;
 
 use super::policies::Policies;
@@ -96,7 +97,7 @@ impl<R: Records> Circuits for Operator<'_, R> {
             return Ok(0);
         };
         let places: Vec<u32> = match id {
-            Some(hash) => records::places(hash, entry.capacity).collect(),
+            Some(hash) => slots::candidates(hash, entry.capacity).collect(),
             None => {
                 let records = &mut self.ws.records;
                 let census = Census::read(records, &entry.name, entry.capacity);
@@ -109,7 +110,7 @@ impl<R: Records> Circuits for Operator<'_, R> {
             match self.apply(&entry, place, id, action) {
                 Ok(None) => continue,
                 Ok(Some((taken, transitions))) => {
-                    let key = keys::decode(&taken.key);
+                    let key = key::decode(&taken.key);
                     self.ws.events.push_back(Event::Operator {
                         policy: index,
                         key,
@@ -120,7 +121,7 @@ impl<R: Records> Circuits for Operator<'_, R> {
                         .ws
                         .tell((index, name), &taken.key, &transitions, self.now);
                     past.extend(told);
-                    held.push((place, Outline::of(&taken.circuit, entry.recovery, self.now)));
+                    held.push((place, SlotSummary::of(&taken.circuit, entry.recovery, self.now)));
                 }
                 Err(Busy) => busy = true,
             }
@@ -199,7 +200,7 @@ impl<R: Records> Operator<'_, R> {
         let mut held = Vec::new();
         for place in places {
             let slot = Slot::read(&mut self.ws.records, &entry.name, place);
-            held.push((place, slot.outline(entry.recovery, self.now)));
+            held.push((place, slot.summary(entry.recovery, self.now)));
         }
         let index = self.policies.index_of(&entry.name);
         let slots = entry.slots();
@@ -231,7 +232,7 @@ impl<R: Records> Operator<'_, R> {
             let Some(mut taken) = self.read(&entry.name, place) else {
                 return Ok(None);
             };
-            let hash = keys::hash(self.ws.hash_seed, &taken.key);
+            let hash = key::hash(self.ws.hash_seed, &taken.key);
             if id.is_some_and(|id| id != hash) {
                 return Ok(None);
             }
@@ -269,8 +270,8 @@ fn view(entry: &Entry, seed: u64, taken: &Taken, now: Instant) -> CircuitView {
     let account = taken.circuit.account.clone();
     CircuitView {
         policy: entry.name.clone(),
-        id: keys::hash(seed, &taken.key),
-        key: keys::decode(&taken.key),
+        id: key::hash(seed, &taken.key),
+        key: key::decode(&taken.key),
         mode: entry.mode,
         automatic: taken.circuit.breaker.standing(entry.recovery, now),
         force: taken.circuit.force(now),

@@ -20,3 +20,6 @@ pub use command::{Call, Command, Ending, Intake, Reply};
 pub use delivery::CallResponse;
 pub use stream::{EngineParts, Paused};
 pub use streams::{PausedStreams, Stream};
+
+#[cfg(test)]
+mod histories;

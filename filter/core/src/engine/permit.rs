@@ -2,7 +2,9 @@
 
 use crate::circuit::breaker::{Permit, Refusal, StateName, StepContext};
 use crate::event::Counter;
-use crate::outcome::classify::{self, Outcome, Response, Verdict};
+use crate::exchange::Response;
+use crate::outcome::classify::{self, Verdict};
+use crate::policy::Outcome;
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
@@ -46,12 +48,12 @@ impl PolicyState {
             random: &mut ws.random,
             transitions: &mut ws.transitions,
         };
-        match breaker.answer(complete, &mut moment) {
+        match breaker.decide(complete, &mut moment) {
             Some(Ok(permit)) => return Acquired::Permit(permit, state),
             Some(Err(refusal)) => return Acquired::Refused(refusal),
             None => {}
         }
-        let unasked = breaker.admit_unasked();
+        let unasked = breaker.admit_untracked();
         let mut answer = None;
         let shared = self.share(ws, at, now, &mut |circuit, moment| {
             let permit = circuit.breaker.try_acquire(complete, moment);
@@ -125,7 +127,7 @@ impl PolicyState {
                 ws.count(self.index, Counter::MergeGivenUp);
             }
         } else {
-            replica.note(permit, verdict, now);
+            replica.record(permit, verdict, now);
         }
     }
 
@@ -145,7 +147,7 @@ impl PolicyState {
         let verdict = of_probe(verdict, ticket.circuit.answered);
         if let Some((at, permit)) = ticket.probe() {
             self.share(ws, at, now, &mut |circuit, moment| {
-                circuit.breaker.answered(permit, verdict, moment);
+                circuit.breaker.headers_arrived(permit, verdict, moment);
             });
         }
     }

@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::circuit::Circuit;
-use crate::keys;
-use crate::shared::records::{Place, Records, Seeker};
+use crate::shared::key;
+use crate::shared::records::Records;
+use crate::shared::slots::{Placement, Seeker};
 use crate::time::Instant;
 
 use super::policy_state::PolicyState;
@@ -19,19 +20,19 @@ impl PolicyState {
         key: &[u8],
         fresh: &Circuit,
         now: Instant,
-    ) -> Place {
+    ) -> Placement {
         let mut discarded = 0;
         let placed = self.seek(ws, hash, key, now, |seeker, records, buffer| {
             seeker.place(records, fresh, buffer, &mut discarded)
         });
         ws.discarded(discarded);
         match &placed {
-            Place::Made(place) => self.note_slot(ws, *place, now),
-            Place::Found {
+            Placement::New(place) => self.note_slot(ws, *place, now),
+            Placement::Found {
                 vacated: Some(place),
                 ..
             } => self.note_slot(ws, *place, now),
-            Place::Found { .. } | Place::None => {}
+            Placement::Found { .. } | Placement::Full => {}
         }
         placed
     }
@@ -53,7 +54,7 @@ impl PolicyState {
             key,
             hash,
             now,
-            in_use: &|other| table.in_use(self.index, keys::hash(seed, other), other),
+            in_use: &|other| table.in_use(self.index, key::hash(seed, other), other),
         };
         seek(&seeker, &mut ws.records, &mut ws.buffer)
     }

@@ -11,7 +11,9 @@ use crate::outcome::classify::Rules;
 use crate::policy::{Mode, Policy};
 use crate::time::Span;
 
+use super::decision::DecisionNote;
 use super::needs::Needs;
+use super::ticket::Ticket;
 use super::waiting::Queue;
 
 /// One policy of the current configuration, and its state.
@@ -36,6 +38,15 @@ impl PolicyState {
             queue: Queue::default(),
             reported_balance: None,
         }
+    }
+
+    /// The decision about a request, if it was something else than "pass".
+    pub(super) fn note(&self, ticket: &Ticket) -> Option<DecisionNote> {
+        ticket.decision.map(|decision| DecisionNote {
+            policy: self.policy.name.clone(),
+            state: ticket.circuit.state,
+            decision,
+        })
     }
 
     /// The rules by which outcomes are judged.

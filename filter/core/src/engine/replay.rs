@@ -1,11 +1,14 @@
 //! Attempts that the filter makes itself, while the failed response is paused.
 
-use crate::outcome::classify::{self, Outcome, Response};
+use crate::exchange::Response;
+use crate::headers::Pairs;
+use crate::outcome::classify;
+use crate::policy::Outcome;
 use crate::retry::{self, Denial};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
-use super::decision::{Decision, Pairs, Step};
+use super::decision::{Decision, Step};
 use super::policy_state::PolicyState;
 use super::ticket::{Plan, Ticket};
 use super::workspace::Workspace;

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 
 use crate::circuit::breaker::Transition;
 use crate::event::{Counter, Event};
-use crate::keys;
+use crate::shared::key;
 use crate::outcome::classify::Verdict;
 use crate::shared::census::Census;
 use crate::shared::history::{self, Past};
-use crate::shared::records::{Outline, Records, Slot, Slots, TRIES};
+use crate::shared::records::{Records, TRIES};
+use crate::shared::slots::{Slot, SlotSummary, Slots};
 use crate::time::Instant;
 
 use super::policies::Policies;
@@ -53,7 +54,7 @@ impl PolicyState {
         let Some((_, key, replica)) = ws.table.entry(at) else {
             return;
         };
-        let (key, place) = (key.to_vec(), replica.place());
+        let (key, place) = (key.to_vec(), replica.slot());
         let transitions = core::mem::take(&mut ws.transitions);
         let past = ws.tell((self.index, &self.policy.name), &key, &transitions, now);
         ws.transitions = transitions;
@@ -105,7 +106,7 @@ impl<R: Records> Workspace<R> {
             self.count(policy, Counter::Transition(from, to));
             self.events.push_back(Event::Transition {
                 policy,
-                key: keys::decode(key),
+                key: key::decode(key),
                 transition,
             });
             past.push(Past {
@@ -127,7 +128,7 @@ impl<R: Records> Workspace<R> {
 
     fn note_slot(&mut self, policy: usize, slots: Slots<'_>, place: u32, now: Instant) {
         let slot = Slot::read(&mut self.records, slots.policy, place);
-        let held = [(place, slot.outline(slots.recovery, now))];
+        let held = [(place, slot.summary(slots.recovery, now))];
         self.note_in_census(policy, slots, held.into(), now);
     }
 
@@ -138,7 +139,7 @@ impl<R: Records> Workspace<R> {
         &mut self,
         policy: usize,
         slots: Slots<'_>,
-        mut held: Vec<(u32, Outline)>,
+        mut held: Vec<(u32, SlotSummary)>,
         now: Instant,
     ) {
         for _ in 0..TRIES {
@@ -146,7 +147,7 @@ impl<R: Records> Workspace<R> {
                 return;
             }
             let (seed, buffer) = (self.hash_seed, &mut self.buffer);
-            let noted = Census::note(&mut self.records, slots, seed, &held, now, buffer);
+            let noted = Census::update(&mut self.records, slots, seed, &held, now, buffer);
             let Some(noted) = noted else {
                 break;
             };
@@ -155,7 +156,7 @@ impl<R: Records> Workspace<R> {
             let records = &mut self.records;
             held.retain_mut(|(place, outline)| {
                 let slot = Slot::read(records, slots.policy, *place);
-                let found = slot.outline(slots.recovery, now);
+                let found = slot.summary(slots.recovery, now);
                 core::mem::replace(outline, found) != found
             });
         }

@@ -1,15 +1,17 @@
 //! What an engine does with the end of a request and the headers of its response.
 
 use crate::event::Counter;
+use crate::exchange::Response;
 use crate::fallback::{Answer, Skip};
-use crate::outcome::classify::{self, Outcome, Response, Verdict};
-use crate::outcome::hint;
+use crate::headers::Pairs;
+use crate::http_value::number;
+use crate::outcome::classify::{self, Verdict};
+use crate::policy::Outcome;
 use crate::retry::Denial;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
-use super::capabilities::Capabilities;
-use super::decision::{DecisionNote, Pairs, Step};
+use super::decision::{DecisionNote, Step};
 use super::fallback::reason;
 use super::policy_state::PolicyState;
 use super::ticket::{Plan, Ticket};
@@ -74,14 +76,13 @@ impl PolicyState {
     pub(super) fn react<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        capabilities: &dyn Capabilities,
         ticket: &mut Ticket,
         response: &impl Response,
         arrival: Arrival,
         now: Instant,
     ) -> Reaction {
         let step = self.response_headers(ws, ticket, response, now);
-        let step = self.possible_step(ws, capabilities, ticket, response, (step, arrival), now);
+        let step = self.possible_step(ws, ticket, response, (step, arrival), now);
         if let Step::Retry(_) | Step::Call = step {
             return Reaction::Pause(step);
         }
@@ -91,7 +92,7 @@ impl PolicyState {
             Step::Answer(answer) => {
                 let is_head = ticket.is_head();
                 let headers = answer.in_place(&response.copy_headers(), arrival.ends, is_head);
-                Reaction::Answer(answer, headers, ticket.note())
+                Reaction::Answer(answer, headers, self.note(ticket))
             }
             Step::Label(labels) => Reaction::Label(labels),
             _ => {
@@ -110,14 +111,13 @@ impl PolicyState {
     fn possible_step<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        capabilities: &dyn Capabilities,
         ticket: &mut Ticket,
         response: &impl Response,
         (mut step, arrival): (Step, Arrival),
         now: Instant,
     ) -> Step {
         if let Step::Retry(_) = step
-            && !(arrival.has_copy && capabilities.sends_requests())
+            && !(arrival.has_copy && ws.capabilities.sends_requests())
         {
             step = self.give_up(ws, ticket, Denial::Host, now);
         }
@@ -250,6 +250,6 @@ impl PolicyState {
 /// Whether a response's body has room in the host's buffer, by the length that it announces.
 fn has_room<R>(ws: &Workspace<R>, response: &impl Response) -> bool {
     let length = response.header("content-length");
-    let length = length.and_then(|text| hint::number(text.as_ref()));
+    let length = length.and_then(|text| number(text.as_ref()));
     length.is_none_or(|length| length <= ws.host.buffer_limit_bytes.into())
 }

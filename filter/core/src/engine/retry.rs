@@ -10,7 +10,8 @@ use alloc::boxed::Box;
 use crate::circuit::breaker::StateName;
 use crate::circuit::budget::Grant;
 use crate::event::Counter;
-use crate::outcome::classify::{Response, Verdict};
+use crate::exchange::Response;
+use crate::outcome::classify::Verdict;
 use crate::policy::RetryEngine;
 use crate::retry::{self, Denial, Pushback, RetryEligibility};
 use crate::shared::records::Records;
@@ -130,7 +131,7 @@ impl PolicyState {
         let at = admitted.ok_or(Denial::Circuit)?.at;
         let (interval, in_flight) = (ws.interval, ws.table.in_flight(at));
         let (_, _, replica) = ws.table.entry(at).ok_or(Denial::Budget)?;
-        replica.ask(wanted);
+        replica.demand_retries(wanted);
         if let Some(grant) = replica.grant(wanted, in_flight, now) {
             return Ok(grant);
         }

@@ -7,7 +7,7 @@
 //! not among them: it has as many as it names.
 
 use crate::policy::{Authority, Config, KeyPart, Mode, Policy};
-use crate::shared::records::WAYS;
+use crate::shared::slots::WAYS;
 
 /// Slots of the proxy for each key that one worker may hold: workers of one proxy serve
 /// different clients.

@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 
 use crate::event::Counter;
+use crate::exchange::{Request, Response};
 use crate::fallback::{Answer, Occasion, Skip};
 use crate::headers::Headers;
-use crate::outcome::classify::{self, Outcome, Response};
-use crate::policy::StaleConfig;
-use crate::select::Request;
+use crate::http_value::is_grpc;
+use crate::outcome::classify;
+use crate::policy::{Outcome, StaleConfig};
 use crate::shared::records::Records;
 use crate::stale::{CacheScope, NotStored, Outline, Purpose, Terms};
 use crate::time::Instant;
@@ -117,7 +118,7 @@ impl<R: Records> Workspace<R> {
         self.stale.as_ref()?;
         let outline = Outline::of(request);
         let changes = outline.purpose() == Some(Purpose::Change);
-        if !changes || classify::is_grpc(request.header("content-type")) {
+        if !changes || is_grpc(request.header("content-type")) {
             return None;
         }
         Some(outline.uri(request.cluster(), self.hash_seed))
@@ -249,7 +250,7 @@ impl<R: Records> Workspace<R> {
     fn count_stored(&mut self, policy: usize, stored: Result<Option<u32>, NotStored>) {
         match stored {
             Ok(Some(evicted)) => {
-                self.count(policy, Counter::StaleKept);
+                self.count(policy, Counter::StaleStored);
                 self.count_many(policy, Counter::StaleEvicted, evicted);
             }
             Err(NotStored::TooLarge) => self.count(policy, Counter::StaleTooLarge),

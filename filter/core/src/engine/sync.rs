@@ -6,8 +6,9 @@
 
 use crate::circuit::Circuit;
 use crate::event::Counter;
-use crate::keys::OVERFLOW_KEY;
-use crate::shared::records::{Place, Records};
+use crate::shared::key::OVERFLOW_KEY;
+use crate::shared::records::Records;
+use crate::shared::slots::Placement;
 use crate::shared::replica::{Act, Scope, SyncError};
 use crate::time::Instant;
 
@@ -148,9 +149,9 @@ impl PolicyState {
         let placed = self.place(ws, hash, &key, &fresh, now);
         let (_, _, replica) = ws.table.entry(at)?;
         match placed {
-            Place::Found { place, taken, .. } => replica.move_to(place, taken.circuit, true),
-            Place::Made(place) => replica.move_to(place, fresh, false),
-            Place::None => return None,
+            Placement::Found { slot: place, taken, .. } => replica.move_to(place, taken.circuit, true),
+            Placement::New(place) => replica.move_to(place, fresh, false),
+            Placement::Full => return None,
         }
         Some(())
     }

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::decision::RetryHeaders;
 use super::*;
 use crate::circuit::breaker::StateName;
 use crate::fallback::{Answer, Kind};
@@ -35,10 +36,67 @@ struct Bench {
 const FRAGILE: &str = r#""circuit_breaker": {"minimum_requests": 2, "failure_rate_threshold": 100,
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0, "retry_after_max": "0s"}, "half_open": {"permits": 1, "lease": "10s"}}"#;
 
+/// What a host can do.
+struct Abilities {
+    sends_requests: bool,
+    reports_ends: bool,
+}
+
+impl Capabilities for Abilities {
+    fn sends_requests(&self) -> bool {
+        self.sends_requests
+    }
+
+    fn reports_ends(&self) -> bool {
+        self.reports_ends
+    }
+}
+
+/// An engine on a host that can do everything.
+fn engine_of<R: Records>(config: Config, seed: u64, records: R, now: Instant) -> Engine<R> {
+    let abilities = Abilities {
+        sends_requests: true,
+        reports_ends: true,
+    };
+    Engine::new(config, seed, records, Rc::new(abilities), now)
+}
+
 impl<R: Records> Engine<R> {
     /// Whether something waits to be shared, or to be counted.
     fn has_pending(&self) -> bool {
         self.workspace.has_pending()
+    }
+
+    /// What the host's router is told about retries of a request that passed.
+    fn order(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
+        self.policy(ticket)?.retry_headers(ticket)
+    }
+}
+
+/// What is noted about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Note {
+    state: StateName,
+    decision: Decision,
+}
+
+impl Ticket {
+    fn note(&self) -> Option<Note> {
+        Some(Note {
+            state: self.circuit.state,
+            decision: self.decision?,
+        })
+    }
+}
+
+/// The ticket of a request that passed, with what was saved of it.
+fn passed(admission: Admission) -> Box<Ticket> {
+    match admission {
+        Admission::Pass(mut ticket, instructions) => {
+            ticket.client.echo = instructions.saves;
+            ticket
+        }
+        other => panic!("{other:?}"),
     }
 }
 
@@ -70,9 +128,16 @@ impl Bench {
 
     fn of_file(json: &str, seed: u64) -> Bench {
         Bench {
-            engine: Engine::new(config(json), seed, Memory::default(), at_ms(5_000)),
+            engine: engine_of(config(json), seed, Memory::default(), at_ms(5_000)),
             now: at_ms(5_000),
         }
+    }
+
+    fn set_abilities(&mut self, sends_requests: bool, reports_ends: bool) {
+        self.engine.workspace.capabilities = Rc::new(Abilities {
+            sends_requests,
+            reports_ends,
+        });
     }
 
     fn wait(&mut self, ms: u64) {
@@ -85,17 +150,14 @@ impl Bench {
 
     /// The ticket of a request that must pass.
     fn pass(&mut self, request: &Asking) -> Box<Ticket> {
-        match self.admit(request) {
-            Admission::Pass(ticket) => ticket,
-            other => panic!("{other:?}"),
-        }
+        passed(self.admit(request))
     }
 
     /// The answer to a request that must be rejected.
     fn reject(&mut self, request: &Asking) -> (Answer, DecisionNote) {
         match self.admit(request) {
-            Admission::Reject(ticket, Step::Answer(answer)) => {
-                let note = ticket.note().expect("a note");
+            Admission::Reject(ticket, Step::Answer(answer), note) => {
+                let note = note.expect("a note");
                 self.settle(ticket, &Ending::status(answer.status));
                 (answer, note)
             }
@@ -193,7 +255,7 @@ fn counted(counter: Counter) -> String {
         Counter::FallbackSkipped(kind, skip) => {
             format!("skipped {} {}", kind.name(), skip.name())
         }
-        Counter::StaleKept => "kept".into(),
+        Counter::StaleStored => "kept".into(),
         Counter::StaleEvicted => "evicted".into(),
         Counter::StaleTooLarge => "too large".into(),
         Counter::StaleOverflowed => "not recorded".into(),

@@ -4,15 +4,15 @@ use alloc::boxed::Box;
 
 use crate::circuit::breaker::{Permit, StateName};
 use crate::circuit::budget::Grant;
+use crate::exchange::{Request, RequestTiming};
 use crate::fallback::Skip;
-use crate::outcome::classify::{RequestTiming, Verdict};
+use crate::outcome::classify::Verdict;
 use crate::policy::On;
 use crate::retry::Denial;
-use crate::select::Request;
 use crate::stale::{Handle, Purpose};
 use crate::time::{Instant, Span};
 
-use super::decision::{Decision, DecisionNote};
+use super::decision::Decision;
 
 /// A request that passed or was rejected, and what is known about it so far.
 ///
@@ -253,14 +253,8 @@ impl Ticket {
         self.watches.response || self.watches.clock
     }
 
-    /// Watches the response, to have a verdict on a host that may never say how the request
-    /// ended.
-    pub fn watch_response(&mut self) {
-        self.watches.response = true;
-    }
-
     /// Whether a copy of the request is needed, to be sent again or to another cluster.
-    pub fn wants_copy(&self) -> bool {
+    pub(super) fn wants_copy(&self) -> bool {
         let again = matches!(&self.retry, Plan::Filter(series) if series.spoilt.is_none());
         again || (self.fallback.may_call && self.fallback.uncallable.is_none())
     }
@@ -328,14 +322,5 @@ impl Ticket {
         let Admitted { at, permit } = self.circuit.admitted.as_ref()?;
         let permit = permit.as_ref().filter(|permit| permit.is_probe())?;
         Some((*at, permit))
-    }
-
-    /// The decision, if it was something else than "pass".
-    pub fn note(&self) -> Option<DecisionNote> {
-        self.decision.map(|decision| DecisionNote {
-            policy: self.policy,
-            state: self.circuit.state,
-            decision,
-        })
     }
 }

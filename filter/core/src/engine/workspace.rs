@@ -2,17 +2,20 @@
 //! queues for the next tick, buffers, and the events that wait to be taken.
 
 use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::circuit::breaker::Transition;
 use crate::event::{Counter, Event};
-use crate::keys::{KEY_BYTES_MAX, KeyTable};
+use crate::keys::KeyTable;
+use crate::shared::key::KEY_BYTES_MAX;
 use crate::policy::{Host, Limits};
 use crate::random::Random;
 use crate::shared::records::Records;
 use crate::stale::StaleStore;
 use crate::time::{Instant, Span};
 
+use super::capabilities::Capabilities;
 use super::waiting::Waiting;
 use super::watched::Watched;
 
@@ -33,6 +36,7 @@ pub(super) struct Workspace<R> {
     /// Stored responses, if a policy stores any.
     pub(super) stale: Option<StaleStore>,
     pub(super) host: Host,
+    pub(super) capabilities: Rc<dyn Capabilities>,
     pub(super) limits: Limits,
     pub(super) interval: Span,
     pub(super) loaded_at: Instant,
@@ -83,6 +87,7 @@ pub(super) struct Parts<R> {
     pub(super) random: Random,
     pub(super) stale: Option<StaleStore>,
     pub(super) host: Host,
+    pub(super) capabilities: Rc<dyn Capabilities>,
     pub(super) limits: Limits,
     pub(super) interval: Span,
 }
@@ -95,6 +100,7 @@ impl<R: Records> Workspace<R> {
             random: parts.random,
             stale: parts.stale,
             host: parts.host,
+            capabilities: parts.capabilities,
             limits: parts.limits,
             interval: parts.interval,
             loaded_at: now,

@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::engine::decision::{DecisionNote, Pairs};
+use crate::engine::decision::{DecisionNote, HeaderEdit};
 use crate::engine::ticket::EchoedFields;
 use crate::fallback::Answer;
+use crate::headers::Pairs;
 use crate::time::Span;
 
 /// What the adapter does next for a stream.
@@ -43,13 +44,15 @@ pub enum Command {
     End(Option<DecisionNote>, Ending),
 }
 
-/// How a chunk of the request's body is saved.
+/// A chunk of the request's body to save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intake {
-    /// Copy all that the host's buffer holds, and leave it there.
-    Copy,
-    /// Copy it, and empty the host's buffer: the request will not reach its own upstream.
-    Move,
+pub struct Intake {
+    /// The bytes in the host's buffer.
+    pub size: usize,
+    /// Whether the body is complete with them.
+    pub ends: bool,
+    /// Whether to empty the host's buffer: the request will not reach its own upstream.
+    pub moves: bool,
 }
 
 /// Where the copy of a request is sent.
@@ -77,7 +80,7 @@ pub enum Ending {
     /// Resume the paused side.
     Resume,
     /// Set this header on the request, and resume it: the host sends it to another route.
-    Divert(Box<str>, Box<str>),
+    Divert(HeaderEdit),
     /// Write these headers over those of the paused response, and resume it.
     Replace(Pairs),
     /// Send a local reply. If the host refuses it, [`Paused::handle_refused`] says what is done

@@ -3,9 +3,8 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::engine::decision::Pairs;
-use crate::headers::{Hops, is_hop};
-use crate::outcome::hint;
+use crate::headers::{Hops, Pairs, is_hop};
+use crate::http_value::number;
 
 use super::command::{Ending, Reply};
 
@@ -44,7 +43,7 @@ impl CallResponse {
         let mut hops = Hops::default();
         for (name, value) in pairs {
             match name {
-                b":status" => response.status = u16::try_from(hint::number(value)?).ok()?,
+                b":status" => response.status = u16::try_from(number(value)?).ok()?,
                 b"connection" => hops.add(value),
                 _ if is_hop(name) => {}
                 _ => {

@@ -3,14 +3,14 @@
 use alloc::boxed::Box;
 
 use crate::event::Counter;
+use crate::exchange::Response;
 use crate::fallback::Skip;
-use crate::outcome::classify::Response;
+use crate::headers::Pairs;
 use crate::retry::Denial;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
-use crate::engine::capabilities::Capabilities;
-use crate::engine::decision::{DecisionNote, Pairs, Step};
+use crate::engine::decision::{DecisionNote, Step};
 use crate::engine::policies::Policies;
 use crate::engine::policy_state::PolicyState;
 use crate::engine::ticket::{EchoedFields, Ticket};
@@ -23,7 +23,6 @@ use super::delivery::{CallResponse, Side};
 pub struct EngineParts<'a, R> {
     pub(in crate::engine) policies: &'a mut Policies,
     pub(in crate::engine) ws: &'a mut Workspace<R>,
-    pub(in crate::engine) capabilities: &'a dyn Capabilities,
 }
 
 /// A stream that is paused, or was.
@@ -184,18 +183,16 @@ impl Paused {
         let Some((policy, ws)) = engine.of(&self.ticket) else {
             return self.abort();
         };
-        let intake = if !policy.may_divert(&self.ticket) {
-            Intake::Move
-        } else if !ws.fits_buffer(size, ends) {
-            // Another route may need the body, so it stays in the host's buffer.
+        // If another route may get the body, it stays in the host's buffer until it is complete.
+        let moves = !policy.may_divert(&self.ticket);
+        if !moves && !ws.fits_buffer(size, ends) {
             return self.release(Err(Denial::RequestBody));
-        } else if ends {
-            Intake::Copy
-        } else {
+        }
+        if !moves && !ends {
             return Command::Wait;
-        };
+        }
         self.state = State::Saving { ends, until };
-        Command::Save(intake)
+        Command::Save(Intake { size, ends, moves })
     }
 
     /// The result of [`Command::Save`], and whether the host has lost a part of the body.
@@ -382,11 +379,10 @@ impl Paused {
         now: Instant,
     ) -> Command {
         while let Step::Call = step {
-            let sends = engine.capabilities.sends_requests();
             let Some((policy, ws)) = engine.of(&self.ticket) else {
                 return self.abort();
             };
-            if let Some(config) = policy.call(&self.ticket).filter(|_| sends) {
+            if let Some(config) = policy.call(&self.ticket) {
                 if !self.ticket.is_complete() {
                     return self.store(now.after(config.timeout));
                 }
@@ -410,15 +406,12 @@ impl Paused {
                 self.stripped = stripped;
                 ending
             }
-            (Step::Divert, _) => match engine.of(&self.ticket) {
-                Some((policy, _)) => policy.route(&self.ticket).map_or(Ending::Resume, |route| {
-                    Ending::Divert(route.name.clone(), route.value.clone())
-                }),
-                None => Ending::Resume,
-            },
+            (Step::Divert(header), _) => Ending::Divert(header),
             _ => Ending::Resume,
         };
-        self.end(self.ticket.note(), ending)
+        let policy = engine.of(&self.ticket);
+        let note = policy.and_then(|(policy, _)| policy.note(&self.ticket));
+        self.end(note, ending)
     }
 
     /// Waits for the rest of the request, until then.
@@ -448,7 +441,7 @@ impl Paused {
     /// upstream would take what is left for all of it.
     fn end(&mut self, note: Option<DecisionNote>, ending: Ending) -> Command {
         self.state = State::Ended;
-        let resumes = matches!(ending, Ending::Resume | Ending::Divert(..));
+        let resumes = matches!(ending, Ending::Resume | Ending::Divert(_));
         let lost = resumes && self.moved && self.pauses_request();
         Command::End(note, if lost { Ending::Fail } else { ending })
     }

@@ -35,6 +35,12 @@ impl<H> PausedStreams<H> {
         self.waits.last().map(|(due, _)| *due)
     }
 
+    /// Whether a stream is here, and still paused.
+    pub fn is_paused(&self, id: u32) -> bool {
+        let stream = self.streams.get(id);
+        stream.is_some_and(|stream| stream.paused.is_paused())
+    }
+
     /// Inserts a stream under its id.
     pub fn insert(&mut self, id: u32, stream: Box<Stream<H>>) {
         if let Some(due) = stream.paused.poll_timeout() {

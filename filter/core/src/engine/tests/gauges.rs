@@ -6,7 +6,7 @@ use super::workers::{FIVE_IN_A_ROW, Workers, by_tenant, json};
 use super::*;
 use crate::admin::{Action, Circuits};
 use crate::event::Gauge;
-use crate::shared::records::Slot;
+use crate::shared::slots::Slot;
 
 /// A host's gauges, by policy.
 #[derive(Default)]
@@ -150,7 +150,7 @@ fn gauges_are_true_a_second_after_any_history() {
                 _ => {
                     let status = if random.chance(7_000) { 503 } else { 200 };
                     for _ in 0..5 {
-                        if let Admission::Pass(ticket) = engine.admit(&request, true, now) {
+                        if let Admission::Pass(ticket, _) = engine.admit(&request, true, now) {
                             engine.settle(ticket, &Ending::status(status), now);
                         }
                     }
@@ -233,7 +233,7 @@ fn a_budget_that_recovers_without_traffic_does_so_in_the_gauge() {
     for n in 0..4 {
         let now = workers.now;
         let engine = &mut workers.engines[n % 2];
-        let Admission::Pass(ticket) = engine.admit(&get, true, now) else {
+        let Admission::Pass(ticket, _) = engine.admit(&get, true, now) else {
             panic!("closed");
         };
         let ending = Ending {

@@ -23,7 +23,7 @@ fn get() -> Asking {
 fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Box<Ticket>, Step) {
     bench.trip(request);
     match bench.engine.admit(request, complete, bench.now) {
-        Admission::Reject(ticket, step) => (ticket, step),
+        Admission::Reject(ticket, step, _) => (ticket, step),
         other => panic!("{other:?}"),
     }
 }
@@ -248,7 +248,7 @@ fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
     let told = bench.events();
     assert_eq!(told[..2], ["p0 failure", "p0 closed>open"]);
     // Of a rejected one nothing is counted but that.
-    let Admission::Reject(ticket, Step::Call) = bench.admit(&get()) else {
+    let Admission::Reject(ticket, Step::Call, _) = bench.admit(&get()) else {
         panic!("it was not rejected");
     };
     bench.settle(ticket, &gone);
@@ -256,13 +256,32 @@ fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
 }
 
 #[test]
+fn a_host_that_sends_no_requests_is_not_asked_to() {
+    let mut bench = bench(&[CLUSTER, RESPOND]);
+    bench.set_abilities(false, true);
+    let (ticket, step) = rejected(&mut bench, &get(), true);
+    assert_eq!(status(&step), 299);
+    let events = bench.events();
+    assert!(
+        events.contains(&"p0 skipped cluster host".into()),
+        "{events:?}"
+    );
+    bench.settle(ticket, &Ending::status(299));
+    bench.wait(1_000);
+    let probe = bench.pass(&get());
+    bench.settle(probe, &Ending::status(200));
+    bench.events();
+    let (_ticket, step) = failed(&mut bench, &get());
+    assert_eq!(status(&step), 299);
+    assert!(bench.happened("p0 skipped cluster host"));
+}
+
+#[test]
 fn what_is_sent_elsewhere_has_no_outcome_and_no_further_fallback() {
     let mut bench = bench(&[ROUTE, RESPOND]);
     assert_eq!(bench.engine.reserved_headers(), ["x-to".into()]);
     let (mut ticket, step) = rejected(&mut bench, &get(), false);
-    assert_eq!(step, Step::Divert);
-    let route = bench.engine.route(&ticket).expect("a header");
-    assert_eq!((&*route.name, &*route.value), ("x-to", "b"));
+    assert_eq!(step, Step::Divert(HeaderEdit::set("x-to", "b".into())));
     assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open route"]);
     assert_eq!(
         ticket.note().map(|note| note.decision),

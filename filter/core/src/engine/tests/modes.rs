@@ -120,7 +120,7 @@ fn rejected(fields: &str, seed: u64) -> usize {
     for _ in 0..10_000 {
         match bench.admit(&request) {
             Admission::Reject(..) => rejected += 1,
-            Admission::Pass(ticket) => bench.settle(ticket, &Ending::status(503)),
+            Admission::Pass(ticket, _) => bench.settle(ticket, &Ending::status(503)),
             Admission::Unmatched => panic!("matched"),
         }
     }

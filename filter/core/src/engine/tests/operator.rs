@@ -58,7 +58,7 @@ fn a_force_holds_on_every_worker_until_it_ends() {
     workers.wait(100);
     for worker in 0..3 {
         match workers.admit(worker) {
-            Admission::Reject(ticket, _) => {
+            Admission::Reject(ticket, _, _) => {
                 assert_eq!(
                     ticket.note().map(|note| note.state),
                     Some(StateName::ForcedOpen)
@@ -160,7 +160,7 @@ fn one_circuit_is_reached_by_its_id_and_an_id_that_is_none_reaches_nothing() {
     let tenant = |name: &str| Asking::default().with("x-tenant", name);
     for name in ["a", "b", "c"] {
         let admission = workers.engines[0].admit(&tenant(name), true, workers.now);
-        assert!(matches!(admission, Admission::Pass(_)));
+        assert!(matches!(admission, Admission::Pass(..)));
     }
     let seen = views(&workers, "p0");
     let id = seen

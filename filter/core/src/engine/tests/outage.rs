@@ -37,7 +37,7 @@ fn an_outage_comes_out_event_by_event() {
     );
     let (answer, note) = bench.reject(&request);
     assert_eq!((answer.status, answer.details), (503, "spillway_open"));
-    assert_eq!(bench.engine.policy_of(&note), "p0");
+    assert_eq!(note.to_string(), "policy=p0 state=open decision=reject");
     assert_eq!(
         (note.state, note.decision),
         (StateName::Open, Decision::Reject)
@@ -223,8 +223,8 @@ fn a_ticket_that_is_abandoned_gives_its_probe_back() {
 fn an_abandoned_ticket_is_judged_by_the_headers_that_were_looked_at() {
     for (status, expected) in [(200, "p0 success"), (503, "p0 failure")] {
         let mut bench = Bench::new(&[FRAGILE]);
+        bench.set_abilities(true, false);
         let mut ticket = bench.pass(&Asking::cluster("c"));
-        ticket.watch_response();
         assert!(ticket.watches_response());
         assert_eq!(bench.head(&mut ticket, &Ending::status(status)), None);
         bench.engine.abandon(ticket, bench.now);
@@ -257,7 +257,7 @@ fn a_probe_whose_client_is_still_sending_at_the_leases_end_is_no_failure() {
     let request = Asking::cluster("c");
     bench.trip(&request);
     bench.wait(1_000);
-    let Admission::Pass(mut upload) = bench.engine.admit(&request, false, bench.now) else {
+    let Admission::Pass(mut upload, _) = bench.engine.admit(&request, false, bench.now) else {
         panic!("a probe");
     };
     assert!(upload.watches_clock() && upload.watches_response());
@@ -318,7 +318,7 @@ fn the_clock_of_slowness_starts_when_the_request_is_complete() {
     let fields = r#""circuit_breaker": {"slow_threshold": "1s"}"#;
     let mut bench = Bench::new(&[fields]);
     for (upload_ms, service_ms, slow) in [(60_000, 1_000, 0), (10, 1_001, 1)] {
-        let Admission::Pass(mut ticket) =
+        let Admission::Pass(mut ticket, _) =
             bench.engine.admit(&Asking::cluster("c"), false, bench.now)
         else {
             panic!("a closed circuit");
@@ -370,7 +370,7 @@ fn the_same_seed_gives_the_same_life() {
         let mut bench = Bench::seeded(&[fields], 1_000, seed);
         for n in 0..2_000 {
             bench.wait(100);
-            if let Admission::Pass(ticket) = bench.admit(&Asking::cluster("c")) {
+            if let Admission::Pass(ticket, _) = bench.admit(&Asking::cluster("c")) {
                 let status = if n % 700 < 200 { 503 } else { 200 };
                 bench.settle(ticket, &Ending::status(status));
             }

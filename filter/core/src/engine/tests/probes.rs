@@ -86,7 +86,7 @@ fn uploads_that_never_end_keep_no_worker_from_probing() {
     for round in 0..40 {
         let worker = round % 4;
         let admission = all.engines[worker].admit(&Asking::cluster("c"), false, all.now);
-        if let Admission::Pass(ticket) = admission {
+        if let Admission::Pass(ticket, _) = admission {
             uploads.push((worker, ticket));
         }
         all.wait(10);

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use super::*;
+use crate::headers::Pairs;
 use crate::random::Random;
 use crate::retry::Denial;
 
@@ -65,6 +66,30 @@ fn the_router_is_told_how_often_and_on_what() {
     assert_eq!(bench.engine.order(&ticket), Some(none));
     // A method that may not be repeated is no denial.
     assert!(!bench.events().iter().any(|it| it.contains("denied")));
+}
+
+#[test]
+fn the_router_is_told_by_headers_of_the_request() {
+    let fields = r#""retry": {"max_retries": 3, "retry_on": ["reset"], "per_try_timeout": "2s"}"#;
+    let mut bench = Bench::new(&[fields]);
+    let Admission::Pass(_, instructions) = bench.admit(&get()) else {
+        panic!("rejected");
+    };
+    let added = HeaderEdit {
+        adds: true,
+        ..HeaderEdit::set("x-envoy-retry-on", "reset".into())
+    };
+    let expected = [
+        HeaderEdit::set("x-envoy-max-retries", "3".into()),
+        added,
+        HeaderEdit::set("x-envoy-upstream-rq-per-try-timeout-ms", "2000".into()),
+    ];
+    assert_eq!(instructions.headers, expected);
+    let Admission::Pass(_, instructions) = bench.admit(&post()) else {
+        panic!("rejected");
+    };
+    let none = [HeaderEdit::set("x-envoy-max-retries", "0".into())];
+    assert_eq!(instructions.headers, none);
 }
 
 #[test]
@@ -408,7 +433,7 @@ fn what_cannot_be_sent_again_passes_and_is_counted() {
 #[test]
 fn a_request_that_is_not_all_there_is_not_sent_again() {
     let mut bench = Bench::new(&[REPLAY]);
-    let Admission::Pass(mut ticket) = bench.engine.admit(&get(), false, bench.now) else {
+    let Admission::Pass(mut ticket, _) = bench.engine.admit(&get(), false, bench.now) else {
         panic!("no ticket");
     };
     let failed = Ending::status(503);

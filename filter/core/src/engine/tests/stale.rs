@@ -45,7 +45,7 @@ fn answered<R: Records>(
     headers: &Headers,
     body: &str,
 ) {
-    let Admission::Pass(mut ticket) = engine.admit(request, true, now) else {
+    let Admission::Pass(mut ticket, _) = engine.admit(request, true, now) else {
         panic!("{request:?} was rejected");
     };
     let ending = Ending::status(200);
@@ -169,7 +169,7 @@ fn a_stream_that_outgrows_its_room_is_let_go_and_counted() {
     let json =
         format!(r#"{{"policies":[{{"name":"p0",{SHARED}}}],"limits":{{"stale_bytes":4096}}}}"#);
     let mut bench = bench(SHARED);
-    bench.engine = Engine::new(config(&json), 1, Memory::default(), bench.now);
+    bench.engine = engine_of(config(&json), 1, Memory::default(), bench.now);
     bench.good(&get(), &[], &"b".repeat(9_000));
     assert_eq!(bench.count("p0 too large"), 1);
     assert_eq!(bench.bad(&get()), None);
@@ -275,7 +275,7 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
         let put = more.iter().fold(request("PUT", "/a"), |it, (name, value)| {
             it.with(name, if *value == "LONG" { &*long } else { value })
         });
-        if let Admission::Pass(mut ticket) = bench.admit(&put) {
+        if let Admission::Pass(mut ticket, _) = bench.admit(&put) {
             let _step = bench.head(&mut ticket, &Ending::status(200));
             bench.settle(ticket, &Ending::status(200));
         }
@@ -306,7 +306,7 @@ fn a_get_with_a_body_shares_nothing() {
     for (request, complete, rest, shares) in rows {
         let play = |bench: &mut Bench, stores: bool| {
             let now = bench.now;
-            let Admission::Pass(mut ticket) = bench.engine.admit(&request, complete, now) else {
+            let Admission::Pass(mut ticket, _) = bench.engine.admit(&request, complete, now) else {
                 panic!("nothing opens");
             };
             if let Some((body, ends)) = rest {
@@ -337,7 +337,7 @@ fn a_get_with_a_body_shares_nothing() {
     let mut bench = Bench::new(&[&format!(r#"{SHARED}, "mode": "forced_open""#)]);
     let now = bench.now;
     for complete in [true, false] {
-        let Admission::Reject(ticket, _) = bench.engine.admit(&get(), complete, now) else {
+        let Admission::Reject(ticket, _, _) = bench.engine.admit(&get(), complete, now) else {
             panic!("it is open");
         };
         assert_eq!(ticket.is_bodiless(), complete);
@@ -391,7 +391,7 @@ fn what_is_held_for_storing_has_a_total() {
     let limits = r#""limits":{"stale_bytes":1073741824,"recording_bytes":1048576}"#;
     let json = format!(r#"{{"policies":[{{"name":"p0",{SHARED}}}],{limits}}}"#);
     let mut bench = bench(SHARED);
-    bench.engine = Engine::new(config(&json), 1, Memory::default(), bench.now);
+    bench.engine = engine_of(config(&json), 1, Memory::default(), bench.now);
     let mut tickets = Vec::new();
     for n in 0..100 {
         let request = request("GET", &format!("/{n}")).with("x-long", "l".repeat(50_000));
@@ -464,11 +464,11 @@ fn what_was_kept_outlives_its_configuration_where_it_means_the_same() {
         let of = |name: &str, fields: &str| {
             config(&format!(r#"{{"policies":[{{"name":"{name}",{fields}}}]}}"#))
         };
-        let mut old = Engine::new(of("p", SHARED), 1, memory.clone(), at_ms(0));
+        let mut old = engine_of(of("p", SHARED), 1, memory.clone(), at_ms(0));
         answered(&mut old, at_ms(0), &get(), &headers(&[]), "good");
-        let mut new = Engine::new(of(name, fields), 2, memory.clone(), at_ms(1));
+        let mut new = engine_of(of(name, fields), 2, memory.clone(), at_ms(1));
         old.retire(at_ms(2));
-        let Admission::Pass(mut ticket) = new.admit(&get(), true, at_ms(3)) else {
+        let Admission::Pass(mut ticket, _) = new.admit(&get(), true, at_ms(3)) else {
             panic!("nothing opens");
         };
         let step = new.response_headers(&mut ticket, &Ending::status(503), at_ms(3));
@@ -481,7 +481,7 @@ fn what_was_kept_outlives_its_configuration_where_it_means_the_same() {
 fn a_configuration_without_kept_answers_empties_the_shelf() {
     let memory = Memory::default();
     let with = |fields: &str| config(&format!(r#"{{"policies":[{{"name":"p"{fields}}}]}}"#));
-    let mut engine = Engine::new(with(&format!(",{SHARED}")), 1, memory.clone(), at_ms(0));
+    let mut engine = engine_of(with(&format!(",{SHARED}")), 1, memory.clone(), at_ms(0));
     answered(&mut engine, at_ms(0), &get(), &headers(&[]), "good");
     let slots = || {
         memory
@@ -496,14 +496,14 @@ fn a_configuration_without_kept_answers_empties_the_shelf() {
     };
     assert!(lies() > 0);
     // Nor does one that only shows circuits.
-    let _desk = Engine::new(
+    let _desk = engine_of(
         config(r#"{"policies":[],"admin":{}}"#),
         1,
         memory.clone(),
         at_ms(1),
     );
     assert!(lies() > 0);
-    let _other = Engine::new(with(""), 1, memory.clone(), at_ms(2));
+    let _other = engine_of(with(""), 1, memory.clone(), at_ms(2));
     assert_eq!(lies(), 0);
 }
 
@@ -554,7 +554,7 @@ fn nobody_ever_gets_an_answer_that_was_made_for_somebody_else() {
         let mut draw = |below: u64| random.between(0, below - 1);
         let memory = Memory::default();
         let mut workers: Vec<Engine<Memory>> = (0..3)
-            .map(|seed| Engine::new(config(&json), seed, memory.clone(), at_ms(0)))
+            .map(|seed| engine_of(config(&json), seed, memory.clone(), at_ms(0)))
             .collect();
         let mut last: Vec<(Who, String, Instant)> = Vec::new();
         for step in 0..300_u64 {
@@ -576,7 +576,7 @@ fn nobody_ever_gets_an_answer_that_was_made_for_somebody_else() {
                 last.push((who, body, now));
                 continue;
             }
-            let Admission::Pass(mut ticket) = engine.admit(&request, true, now) else {
+            let Admission::Pass(mut ticket, _) = engine.admit(&request, true, now) else {
                 panic!("nothing opens");
             };
             let failed = Ending::status(503);

@@ -140,7 +140,7 @@ fn what_is_switched_off_rejects_nothing_whatever_the_records_say() {
                     match workers.engines[0].admit(&get(), true, workers.now) {
                         Admission::Unmatched => assert!(next.contains("disabled"), "{row}"),
                         Admission::Reject(..) => panic!("{row}"),
-                        Admission::Pass(ticket) => {
+                        Admission::Pass(ticket, _) => {
                             let note = ticket.note();
                             assert!(note.is_none() || next.contains("shadow"), "{row}");
                             workers.settle(0, ticket, 503);
@@ -172,7 +172,7 @@ fn retries_are_granted_as_the_configuration_says_whatever_the_records_say() {
             workers.wait(2_000);
             update(&mut workers, next, false);
             let ticket = workers.engines[0].admit(&get(), true, workers.now);
-            let Admission::Pass(ticket) = ticket else {
+            let Admission::Pass(ticket, _) = ticket else {
                 panic!("{row}");
             };
             let order = workers.engines[0].order(&ticket);
@@ -319,7 +319,7 @@ fn an_expired_force_denies_no_retry() {
             workers.wait(60_000);
             // Nobody has written the record since.
             for _ in 0..2 {
-                let Admission::Pass(mut ticket) =
+                let Admission::Pass(mut ticket, _) =
                     workers.engines[0].admit(&get(), true, workers.now)
                 else {
                     panic!("{engine} {to:?}");
@@ -351,7 +351,7 @@ fn a_record_without_an_account_gets_one_where_there_are_retries() {
     workers.serve_to(1, &get(), 200);
     workers.wait(100);
     for _ in 0..3 {
-        let Admission::Pass(ticket) = workers.engines[0].admit(&get(), true, workers.now) else {
+        let Admission::Pass(ticket, _) = workers.engines[0].admit(&get(), true, workers.now) else {
             panic!("closed");
         };
         let order = workers.engines[0].order(&ticket);

@@ -168,7 +168,7 @@ fn only_a_complete_request_waits_and_only_for_its_response() {
     // The client is still sending.
     let mut workers = Workers::new(1, &slow(""));
     let admission = workers.engines[0].admit(&Asking::cluster("c"), false, workers.now);
-    let Admission::Pass(mut upload) = admission else {
+    let Admission::Pass(mut upload, _) = admission else {
         panic!("{admission:?}");
     };
     assert!(!workers.engines[0].has_pending());
@@ -217,7 +217,7 @@ fn a_request_that_is_sent_again_waits_anew() {
     let json = json.replace("SLOW", &SLOW.replace("20", "3"));
     let mut workers = Workers::new(1, &json);
     let get = Asking::cluster("c").with(":method", "GET");
-    let Admission::Pass(mut ticket) = workers.engines[0].admit(&get, true, workers.now) else {
+    let Admission::Pass(mut ticket, _) = workers.engines[0].admit(&get, true, workers.now) else {
         panic!("a closed circuit");
     };
     workers.wait(301);

@@ -47,7 +47,7 @@ impl Workers {
 
     /// An engine of a worker that has just begun.
     pub(super) fn another(&self, seed: u64, json: &str) -> Engine<Memory> {
-        Engine::new(config(json), seed, self.memory.clone(), self.now)
+        engine_of(config(json), seed, self.memory.clone(), self.now)
     }
 
     pub(super) fn wait(&mut self, ms: u64) {
@@ -59,10 +59,7 @@ impl Workers {
     }
 
     pub(super) fn pass(&mut self, worker: usize) -> Box<Ticket> {
-        match self.admit(worker) {
-            Admission::Pass(ticket) => ticket,
-            other => panic!("{other:?}"),
-        }
+        passed(self.admit(worker))
     }
 
     pub(super) fn settle(&mut self, worker: usize, ticket: Box<Ticket>, status: u16) {
@@ -72,7 +69,7 @@ impl Workers {
     /// A request that must pass, and ends at once with this status.
     pub(super) fn serve_to(&mut self, worker: usize, request: &Asking, status: u16) {
         let admission = self.engines[worker].admit(request, true, self.now);
-        let Admission::Pass(ticket) = admission else {
+        let Admission::Pass(ticket, _) = admission else {
             panic!("{admission:?}");
         };
         self.settle(worker, ticket, status);
@@ -141,7 +138,7 @@ fn probes_are_counted_for_all_workers_together() {
     let mut probes = Vec::new();
     for round in 0..3 {
         for worker in 0..4 {
-            if let Admission::Pass(ticket) = workers.admit(worker) {
+            if let Admission::Pass(ticket, _) = workers.admit(worker) {
                 assert_eq!(
                     ticket.note().map(|note| note.decision),
                     Some(Decision::Probe)
@@ -474,7 +471,7 @@ fn a_key_that_there_is_no_room_for_is_still_rejected_by_its_circuit() {
     let mut slow = Vec::new();
     for name in ["a", "b"] {
         let admission = workers.engines[1].admit(&tenant(name), true, now);
-        let Admission::Pass(ticket) = admission else {
+        let Admission::Pass(ticket, _) = admission else {
             panic!("{admission:?}");
         };
         slow.push(ticket);
@@ -495,7 +492,7 @@ fn a_key_that_has_lost_its_slot_for_good_shares_the_overflow() {
         workers.engines[worker].admit(&tenant(name), true, now)
     };
     workers.serve_to(0, &tenant("lost"), 503);
-    let Admission::Pass(late) = admit(&mut workers, 0, "lost") else {
+    let Admission::Pass(late, _) = admit(&mut workers, 0, "lost") else {
         panic!("closed");
     };
     (0..5).for_each(|_| workers.serve_to(1, &tenant("open"), 503));
@@ -505,7 +502,10 @@ fn a_key_that_has_lost_its_slot_for_good_shares_the_overflow() {
     workers.tick();
     assert!(workers.engines[0].workspace.pending.is_empty());
     for _ in 0..3 {
-        assert!(matches!(admit(&mut workers, 0, "lost"), Admission::Pass(_)));
+        assert!(matches!(
+            admit(&mut workers, 0, "lost"),
+            Admission::Pass(..)
+        ));
         workers.wait(200);
     }
     assert!(!workers.events("overflowed").is_empty());
@@ -600,7 +600,7 @@ impl BeforeWrite for Meanwhile {
         let Ok(mut engine) = self.engine.try_borrow_mut() else {
             return;
         };
-        if let Admission::Pass(ticket) = engine.admit(&Asking::cluster("c"), true, self.now) {
+        if let Admission::Pass(ticket, _) = engine.admit(&Asking::cluster("c"), true, self.now) {
             engine.settle(ticket, &Ending::status(self.status), self.now);
         }
     }
@@ -637,7 +637,7 @@ fn no_two_workers_hold_different_states_of_one_generation() {
             }
             match random.between(0, 9) {
                 0..=3 => {
-                    if let Admission::Pass(ticket) = workers.admit(worker) {
+                    if let Admission::Pass(ticket, _) = workers.admit(worker) {
                         under_way.push((worker, ticket));
                     }
                 }
