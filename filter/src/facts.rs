@@ -2,10 +2,9 @@
 
 use std::cell::{Cell, OnceCell};
 
+use spillway_core::exchange::{Request, Response};
 use spillway_core::headers::Headers;
-use spillway_core::outcome::classify::Response;
-use spillway_core::outcome::hint;
-use spillway_core::select::Request;
+use spillway_core::http_value::number;
 
 use crate::host::pairs::Pairs;
 use crate::host::{self, Map};
@@ -172,7 +171,7 @@ impl LiveResponse {
 }
 
 fn header_number(value: Option<Vec<u8>>) -> Option<u64> {
-    hint::number(&value?)
+    number(&value?)
 }
 
 impl Response for LiveResponse {

@@ -27,8 +27,8 @@ use alloc::vec::Vec;
 
 use crate::circuit::breaker::{Standing, StateName};
 use crate::circuit::{Force, Forced};
+use crate::exchange::Request;
 use crate::policy::Mode;
-use crate::select::Request;
 use crate::shared::history::Past;
 use crate::time::{Instant, Span};
 

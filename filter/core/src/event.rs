@@ -6,8 +6,7 @@ use alloc::vec::Vec;
 use crate::admin::Action;
 use crate::circuit::breaker::{StateName, Transition};
 use crate::fallback::{Kind, Skip};
-use crate::outcome::classify::Outcome;
-use crate::policy::On;
+use crate::policy::{On, Outcome};
 use crate::retry::Denial;
 
 /// One thing that happened under a policy.

@@ -19,8 +19,6 @@ mod accept;
 mod details;
 mod in_place;
 
-pub use accept::Media;
-
 /// An answer to be sent in place of the upstream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

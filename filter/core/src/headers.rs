@@ -4,6 +4,7 @@
 //! One run of bytes, so that a copy is one allocation and the record of a kept answer can
 //! hold it as it is: for each header the lengths of its name and its value, then both.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::codec::{Encode, Reader, write_bytes};
@@ -11,6 +12,9 @@ use crate::codec::{Encode, Reader, write_bytes};
 mod map;
 
 pub use map::{Map, encode};
+
+/// Headers of a response: names in lower case, and values without control characters.
+pub type Pairs = Vec<(String, Vec<u8>)>;
 
 /// Names in lower case and values, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
+use crate::exchange::Request;
+use crate::http_value::without_port;
 use crate::policy::KeyPart;
-use crate::select::{self, Request};
 use crate::shared::replica::Replica;
 
 mod list;
@@ -411,7 +412,7 @@ pub fn encode(
         let value = match part {
             KeyPart::Cluster => request.cluster(),
             KeyPart::Route => request.route(),
-            KeyPart::Authority => request.header(":authority").map(select::without_port),
+            KeyPart::Authority => request.header(":authority").map(without_port),
             KeyPart::Method => request.header(":method"),
             KeyPart::Path => pattern.map(str::as_bytes),
             KeyPart::Header(name) => request.header(name),

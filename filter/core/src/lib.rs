@@ -40,8 +40,10 @@ pub mod circuit;
 pub mod codec;
 pub mod engine;
 pub mod event;
+pub mod exchange;
 pub mod fallback;
 pub mod headers;
+pub mod http_value;
 pub mod keys;
 pub mod outcome;
 pub mod policy;
@@ -52,4 +54,5 @@ pub mod shared;
 pub mod stale;
 #[cfg(test)]
 mod testing;
+mod text;
 pub mod time;

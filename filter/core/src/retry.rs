@@ -5,11 +5,11 @@
 //! requests of one), and what cannot be done in the time that is left is not begun. How
 //! many retries there are at all is the [budget](crate::circuit::budget)'s business.
 
-use crate::outcome::classify::{Response, grpc_timeout};
+use crate::exchange::{Request, Response};
+use crate::http_value::{grpc_timeout, number};
 use crate::outcome::hint;
 use crate::policy::{BackoffConfig, Condition, RetryConfig};
 use crate::random::Random;
-use crate::select::Request;
 use crate::time::Span;
 
 /// Why a request that may be sent again is not.
@@ -105,14 +105,14 @@ fn is_repeatable(config: &RetryConfig, request: &impl Request, grpc: bool) -> bo
 
 /// Whether a proxy nearer to the user, or the client itself, has sent it before.
 fn is_retry(request: &impl Request) -> bool {
-    let count = |name| request.header(name).and_then(hint::number).unwrap_or(0);
+    let count = |name| request.header(name).and_then(number).unwrap_or(0);
     count("x-envoy-attempt-count") > 1 || count("grpc-previous-rpc-attempts") > 0
 }
 
 /// How long the caller will wait, where it has said so.
 fn time_left(request: &impl Request) -> Option<Span> {
     let expected = request.header("x-envoy-expected-rq-timeout-ms");
-    let expected = expected.and_then(hint::number).filter(|ms| *ms > 0);
+    let expected = expected.and_then(number).filter(|ms| *ms > 0);
     let deadline = request.header("grpc-timeout").and_then(grpc_timeout);
     let expected = expected.map(Span::from_ms);
     expected.into_iter().chain(deadline).min()
@@ -190,7 +190,7 @@ pub enum Pushback {
 /// A6 has it, where anything but a number means never; else `retry-after`.
 pub fn pushback(response: &impl Response) -> Pushback {
     if let Some(value) = response.header("grpc-retry-pushback-ms") {
-        let wait = hint::number(value.as_ref()).map(Span::from_ms);
+        let wait = number(value.as_ref()).map(Span::from_ms);
         return wait.map_or(Pushback::Never, Pushback::After);
     }
     hint::read(false, response.status(), response).map_or(Pushback::None, Pushback::After)

@@ -12,28 +12,9 @@ use core::borrow::Borrow;
 
 use hashbrown::HashMap;
 
-use crate::headers::Map;
+use crate::exchange::Request;
+use crate::http_value::without_port;
 use crate::policy::{Authority, HeaderTest, Match, Mode, PathKind, PathPattern, Policy};
-
-/// What the host knows of a request. Asked lazily: what no policy needs is not read.
-pub trait Request {
-    /// The cluster it is routed to.
-    fn cluster(&self) -> Option<&[u8]>;
-    /// The name of its route.
-    fn route(&self) -> Option<&[u8]>;
-    /// The first value of a header, by its name in lower case.
-    fn header(&self, name: &str) -> Option<&[u8]>;
-    /// The first value of each of these headers.
-    fn headers<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
-        names.map(|name| self.header(name))
-    }
-    /// Whether any value of a header passes `test`.
-    fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
-    /// Looks at each header once, in their order.
-    fn each_header<'r>(&'r self, look: impl FnMut(&'r [u8], &'r [u8]));
-    /// All headers, to be looked at once the host has let go of them.
-    fn copy_headers(&self) -> Map;
-}
 
 /// Policies by what they can be found by; the numbers are places in the file.
 #[derive(Debug, Default)]
@@ -210,21 +191,6 @@ fn authority_holds(pattern: &Authority, authority: &[u8]) -> bool {
         }
     };
     compare(authority) || compare(without_port(authority))
-}
-
-/// `host:80` and `[::1]:80` without the port; `::1` as it is.
-#[inline]
-pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
-    let Some(colon) = authority.iter().rposition(|b| *b == b':') else {
-        return authority;
-    };
-    let (host, port) = authority.split_at_checked(colon).unwrap_or_default();
-    let is_port = port.len() > 1 && port.iter().skip(1).all(u8::is_ascii_digit);
-    if is_port && (host.ends_with(b"]") || !host.contains(&b':')) {
-        host
-    } else {
-        authority
-    }
 }
 
 fn header_holds(name: &str, test: &HeaderTest, request: &impl Request) -> bool {

@@ -9,10 +9,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use crate::exchange::{Request, Response};
 use crate::headers::{self, Map};
-use crate::outcome::classify::Response;
 use crate::policy::{BreakerConfig, Config, Policy};
-use crate::select::Request;
 use crate::shared::records::{Name, Records, Version};
 use crate::time::{Instant, Span};
 

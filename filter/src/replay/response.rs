@@ -1,7 +1,6 @@
 //! Answers to calls that the filter has made, and how they take a response's place.
 
-use spillway_core::engine::Pairs as Headers;
-use spillway_core::headers::{Hops, is_hop};
+use spillway_core::headers::{Hops, Pairs as Headers, is_hop};
 
 use crate::host::pairs::Pairs;
 use crate::host::{self, Buffer, Map};

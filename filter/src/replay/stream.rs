@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use proxy_wasm::types::Action;
-use spillway_core::engine::{Pairs, Ticket};
+use spillway_core::engine::Ticket;
+use spillway_core::headers::Pairs;
 
 use crate::host;
 use crate::replay::request::SavedRequest;

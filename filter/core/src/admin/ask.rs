@@ -2,7 +2,7 @@
 
 use super::problem::{Refusal, one_of, refuse};
 use super::{Action, Forced};
-use crate::policy::parse::text;
+use crate::text;
 use crate::time::Span;
 
 /// What a request asks for.

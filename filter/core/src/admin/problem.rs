@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::Answer;
-use crate::policy::parse::text;
+use crate::text;
 
 /// An answer in place of the one that was wanted; boxed, since it is the rare case
 /// of many results.

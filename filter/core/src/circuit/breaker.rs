@@ -26,8 +26,8 @@
 use alloc::vec::Vec;
 
 use crate::circuit::window::{Counts, Window};
-use crate::outcome::classify::{Outcome, Verdict};
-use crate::policy::{BreakerConfig, WHOLE_BP};
+use crate::outcome::classify::Verdict;
+use crate::policy::{BreakerConfig, Outcome, WHOLE_BP};
 use crate::random::Random;
 use crate::time::{Instant, Span};
 

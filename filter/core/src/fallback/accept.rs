@@ -1,61 +1,40 @@
 //! Which of several bodies a caller would rather have (RFC 9110, 12.5.1).
 
 use crate::headers::list;
+use crate::policy::Media;
 use crate::policy::template::Template;
 
-/// Forms in which an answer can be written, the first of which is for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// `application/json`
-    Json,
-    /// `text/html`
-    Html,
-    /// `text/plain`
-    Plain,
+fn range(media: Media) -> (&'static str, &'static str) {
+    match media {
+        Media::Json => ("application", "json"),
+        Media::Html => ("text", "html"),
+        Media::Plain => ("text", "plain"),
+    }
 }
 
-impl Media {
-    /// What `content-type` says.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Media::Json => "application/json",
-            Media::Html => "text/html; charset=utf-8",
-            Media::Plain => "text/plain; charset=utf-8",
+/// How much a caller wants it, in thousandths, by the range that names it best.
+fn quality(media: Media, accept: &[u8]) -> u32 {
+    let (kind, form) = range(media);
+    let mut best = (0, 0);
+    for member in list(accept) {
+        let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let range = parts.next().unwrap_or_default();
+        let mut halves = range.splitn(2, |byte| *byte == b'/');
+        let (left, right) = (halves.next(), halves.next());
+        let is = |half: Option<&[u8]>, word: &str| {
+            half.is_some_and(|half| half.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        let closeness = match (is(left, kind), is(right, form)) {
+            (true, true) => 3,
+            (true, false) if is(right, "*") => 2,
+            _ if is(left, "*") && is(right, "*") => 1,
+            _ => continue,
+        };
+        if closeness > best.0 {
+            best = (closeness, parts.find_map(weight).unwrap_or(1_000));
         }
     }
-
-    fn range(self) -> (&'static str, &'static str) {
-        match self {
-            Media::Json => ("application", "json"),
-            Media::Html => ("text", "html"),
-            Media::Plain => ("text", "plain"),
-        }
-    }
-
-    /// How much a caller wants it, in thousandths, by the range that names it best.
-    fn quality(self, accept: &[u8]) -> u32 {
-        let (kind, form) = self.range();
-        let mut best = (0, 0);
-        for member in list(accept) {
-            let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-            let range = parts.next().unwrap_or_default();
-            let mut halves = range.splitn(2, |byte| *byte == b'/');
-            let (left, right) = (halves.next(), halves.next());
-            let is = |half: Option<&[u8]>, word: &str| {
-                half.is_some_and(|half| half.eq_ignore_ascii_case(word.as_bytes()))
-            };
-            let closeness = match (is(left, kind), is(right, form)) {
-                (true, true) => 3,
-                (true, false) if is(right, "*") => 2,
-                _ if is(left, "*") && is(right, "*") => 1,
-                _ => continue,
-            };
-            if closeness > best.0 {
-                best = (closeness, parts.find_map(weight).unwrap_or(1_000));
-            }
-        }
-        best.1
-    }
+    best.1
 }
 
 /// `q=0.75` in thousandths; what is no weight wants nothing.
@@ -90,7 +69,7 @@ pub(super) fn choose<'a>(
         let quality = if accept.is_empty() {
             1_000
         } else {
-            variant.0.quality(accept)
+            quality(variant.0, accept)
         };
         if best.is_none_or(|(most, _)| quality > most) {
             best = Some((quality, variant));

@@ -9,8 +9,7 @@
 //! reply.
 
 use super::{Answer, push};
-use crate::engine::Pairs;
-use crate::headers::{Headers, is_hop};
+use crate::headers::{Headers, Pairs, is_hop};
 
 /// Headers that describe the failed response, and say nothing of its replacement.
 const DESCRIBING: [&str; 17] = [

@@ -5,42 +5,16 @@
 //! happened are its flags and its count of attempts looked at. Each question may
 //! cost the host a copy into the guest, so [`Response`] is asked lazily.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 use core::ops::RangeInclusive;
 
 use crate::codec::{Encode, Reader};
-use crate::headers::Headers;
+use crate::exchange::{Deadlines, RequestTiming, Response};
+use crate::http_value::{is_grpc, number};
 use crate::outcome::hint;
-use crate::policy::{OutcomeRules, SlowUntil};
+use crate::policy::{Outcome, OutcomeRules, SlowUntil};
 use crate::time::{Instant, Span};
-
-mod deadlines;
-
-pub use deadlines::{CLAIMS, Deadlines, grpc_timeout};
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The upstream answered well.
-    Success,
-    /// The upstream failed, or could not be reached.
-    Failure,
-    /// It says nothing about the upstream.
-    Ignored,
-}
-
-impl Outcome {
-    /// The word for it in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Success => "success",
-            Outcome::Failure => "failure",
-            Outcome::Ignored => "ignored",
-        }
-    }
-}
 
 /// What is concluded about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,47 +60,6 @@ impl Encode for Verdict {
             hint: Option::read(from)?,
         })
     }
-}
-
-/// What the host knows of the response. Each value may be missing, on hosts that
-/// do not have it.
-pub trait Response {
-    /// The HTTP status, None if there was no response at all.
-    fn status(&self) -> Option<u16>;
-    /// Envoy's `response.code_details`.
-    fn details(&self) -> Option<impl AsRef<[u8]>>;
-    /// Envoy's `response.flags`, 0 where unknown.
-    fn flags(&self) -> u64;
-    /// Tries at the upstream, as far as the host counts them.
-    fn attempts(&self) -> Option<u64>;
-    /// The gRPC status of the whole response, or of its headers while it goes on. Hosts
-    /// derive a missing one from the HTTP status, so it does not show that a response is gRPC.
-    fn grpc_status(&self) -> Option<u32>;
-    /// A response header or, once the response has ended, a trailer.
-    fn header(&self, name: &str) -> Option<impl AsRef<[u8]>>;
-    /// Seconds since 1970, for hints that are dates.
-    fn unix_secs(&self) -> u64;
-    /// A copy of all headers.
-    fn copy_headers(&self) -> Headers {
-        Headers::default()
-    }
-}
-
-/// What was noted about a request on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestTiming {
-    /// Whether it claims to be gRPC. The response decides whether it is.
-    pub grpc: bool,
-    /// Whether the client has sent all of it.
-    pub request_complete: bool,
-    /// When its headers came.
-    pub started: Instant,
-    /// When it was complete; None if nobody looked at the clock.
-    pub request_end: Option<Instant>,
-    /// When the response's headers came; None if they did not, or if nobody looked.
-    pub response_start: Option<Instant>,
-    /// The deadlines that its caller set, if any.
-    pub deadlines: Option<Box<Deadlines>>,
 }
 
 /// Envoy's response flags (`response.flags`, the legacy bit mask) that matter here.
@@ -388,7 +321,7 @@ impl<'a, R: Response> Case<'a, R> {
     }
 
     fn grpc_status_sent(&self) -> Option<u32> {
-        let code = hint::number(self.response.header("grpc-status")?.as_ref())?;
+        let code = number(self.response.header("grpc-status")?.as_ref())?;
         u32::try_from(code).ok()
     }
 
@@ -457,13 +390,6 @@ fn grpc_from_http(status: u16) -> u32 {
         429 | 502..=504 => 14,
         _ => GRPC_UNKNOWN,
     }
-}
-
-/// Whether a request's content type is gRPC's; gRPC-Web is not, its answers are HTTP.
-#[inline]
-pub fn is_grpc(content_type: Option<&[u8]>) -> bool {
-    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 #[cfg(test)]

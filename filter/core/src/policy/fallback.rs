@@ -3,8 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{JudgeAt, Mode, Policy};
-use crate::fallback::Media;
+use super::{JudgeAt, Media, Mode, Policy};
 use crate::policy::template::Template;
 use crate::time::Span;
 

@@ -1,10 +1,12 @@
 //! From the bytes of a policy file to [`Config`](crate::policy::Config).
 
 pub mod error;
+mod forms;
 mod json;
+mod number;
 mod read;
 pub mod record;
-pub(crate) mod text;
+mod spelling;
 mod wire;
 
 use alloc::vec::Vec;

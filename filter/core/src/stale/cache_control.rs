@@ -1,6 +1,6 @@
 //! `cache-control` (RFC 9111, 5.2), as far as it matters for keeping answers.
 
-use crate::outcome::hint;
+use crate::http_value::number;
 
 /// What a message's `cache-control` says.
 ///
@@ -41,7 +41,7 @@ impl CacheControl {
         let guards = ["no-cache", "private", "must-revalidate", "proxy-revalidate"];
         let shorter = |known: Option<u64>| {
             let secs = match argument {
-                Argument::Value(digits) => hint::number(digits).unwrap_or(0),
+                Argument::Value(digits) => number(digits).unwrap_or(0),
                 Argument::None | Argument::Broken => 0,
             };
             Some(known.map_or(secs, |known| known.min(secs)))

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::cache_control::CacheControl;
 use super::{CacheRequest, Purpose, StoredResponse, stored};
 use crate::headers::{Headers, Hops, Map, is_hop, list};
+use crate::http_value::{date, number};
 use crate::keys;
-use crate::outcome::hint;
 use crate::time::Span;
 
 /// Longest list of names in `vary`: longer ones are those of nobody, and the index of a
@@ -89,7 +89,7 @@ impl Recorder {
         let vary = vary(headers)?;
         let variant = variant(&vary, &asked.headers);
         let fresh_for = fresh_for(&said, headers, unix_secs);
-        let length = headers.first("content-length").and_then(hint::number);
+        let length = headers.first("content-length").and_then(number);
         Some(Recorder {
             vary,
             variant: variant_hash(seed, &variant),
@@ -192,8 +192,8 @@ pub(super) fn describes_body(name: &[u8]) -> bool {
 /// How old an answer was when its request came, but for the time that this took (RFC 9111,
 /// 4.2.3): that counts from the request on.
 fn age(headers: &Headers, unix_secs: u64) -> Span {
-    let told = headers.first("age").and_then(hint::number).unwrap_or(0);
-    let date = headers.first("date").and_then(hint::date);
+    let told = headers.first("age").and_then(number).unwrap_or(0);
+    let date = headers.first("date").and_then(date);
     let apparent = date.map_or(0, |date| unix_secs.saturating_sub(date));
     Span::from_secs(told.max(apparent))
 }
@@ -201,8 +201,8 @@ fn age(headers: &Headers, unix_secs: u64) -> Span {
 /// How long an answer is fresh (RFC 9111, 4.2.1); nothing is guessed.
 fn fresh_for(said: &CacheControl, headers: &Headers, unix_secs: u64) -> Span {
     let expires = || {
-        let expires = headers.first("expires").and_then(hint::date)?;
-        let date = headers.first("date").and_then(hint::date);
+        let expires = headers.first("expires").and_then(date)?;
+        let date = headers.first("date").and_then(date);
         Some(expires.saturating_sub(date.unwrap_or(unix_secs)))
     };
     let secs = said.s_maxage.or(said.max_age).or_else(expires);

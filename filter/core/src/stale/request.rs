@@ -9,9 +9,10 @@
 
 use alloc::vec::Vec;
 
+use crate::exchange::Request;
 use crate::headers::Map;
+use crate::http_value::without_port;
 use crate::keys;
-use crate::select::{Request, without_port};
 use crate::time::Instant;
 
 /// What a request has to do with stored responses.

@@ -25,8 +25,8 @@ use super::recent::Recent;
 use super::recorder::{self, Recorder};
 use super::recording::Recording;
 use super::{CacheRequest, CacheScope, Outline, Purpose, Resource, StoredResponse};
+use crate::exchange::Request;
 use crate::headers::{Headers, Map};
-use crate::select::Request;
 use crate::shared::records::{Name, Records, TRIES};
 use crate::time::{Instant, Span};
 

@@ -9,7 +9,7 @@ use super::recorder::describes_body;
 use crate::codec::{self, Encode, Reader, write_bytes};
 use crate::fallback::{Answer, Kind, Occasion};
 use crate::headers::{Headers, Map, list};
-use crate::outcome::hint;
+use crate::http_value::date;
 use crate::policy::{On, StaleConfig};
 use crate::time::{Instant, Span};
 
@@ -137,8 +137,8 @@ fn is_unchanged(answer: &Headers, request: &Map) -> bool {
         // No tag has a comma in it but for those that nobody writes, which then differ.
         return tag.is_some() && wanted.flat_map(list).any(is_it);
     }
-    let since = request.first("if-modified-since").and_then(hint::date);
-    let modified = answer.first("last-modified").and_then(hint::date);
+    let since = request.first("if-modified-since").and_then(date);
+    let modified = answer.first("last-modified").and_then(date);
     since
         .zip(modified)
         .is_some_and(|(since, modified)| modified <= since)

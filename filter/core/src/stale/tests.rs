@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use super::recording::Recording;
 use super::*;
 use crate::circuit::breaker::StateName;
+use crate::exchange::Request;
 use crate::fallback::{Answer, Occasion};
 use crate::headers::Headers;
 use crate::policy::{On, StaleConfig};
-use crate::select::Request;
 use crate::testing::{Asking, at_ms};
 use crate::time::{Instant, Span};
 

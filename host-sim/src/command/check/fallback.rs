@@ -1,6 +1,6 @@
 //! Fallbacks that can never answer, wholly or in part.
 
-use spillway_core::outcome::classify::is_grpc;
+use spillway_core::http_value::is_grpc;
 use spillway_core::policy::{FallbackType, HeaderTest, On, Policy, WHOLE_BP};
 
 use super::Finding;

@@ -2,7 +2,8 @@
 
 use super::Breaker;
 use crate::circuit::window::Window;
-use crate::outcome::classify::{Outcome, Verdict};
+use crate::outcome::classify::Verdict;
+use crate::policy::Outcome;
 use crate::time::{Instant, Span};
 
 /// What one worker has counted since it last brought the shared breaker up to date.

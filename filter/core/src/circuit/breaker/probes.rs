@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 use super::{StepContext, Why};
 use crate::circuit::window::Counts;
 use crate::codec::{Encode, Reader};
-use crate::outcome::classify::{Outcome, Verdict};
-use crate::policy::{BreakerConfig, PERMITS_MAX, WHOLE_BP};
+use crate::outcome::classify::Verdict;
+use crate::policy::{BreakerConfig, Outcome, PERMITS_MAX, WHOLE_BP};
 use crate::time::{Instant, Span};
 
 #[derive(Clone, Debug, Default, PartialEq)]

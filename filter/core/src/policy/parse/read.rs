@@ -22,9 +22,12 @@ use core::ops::RangeInclusive;
 use serde_json::{Value, json};
 
 use super::error::{PolicyError, Problem};
+use super::forms::DURATION_PATTERN;
 use super::json::Node;
+use super::number;
 use super::record::{ALLOWED, REQUIRED, Record};
-use super::text;
+use super::spelling::nearest;
+use crate::text;
 use crate::time::Span;
 
 /// The errors found so far, in the order of the file whatever the order of reading;
@@ -241,8 +244,8 @@ impl<'a> Place<'a> {
         let Some(node) = self.node else {
             return default;
         };
-        if let Node::Number(number) = node
-            && let Some(value) = text::whole(number)
+        if let Node::Number(written) = node
+            && let Some(value) = number::whole(written)
             && range.contains(&value)
         {
             return value;
@@ -265,15 +268,15 @@ impl<'a> Place<'a> {
         let Some(node) = self.node else {
             return default;
         };
-        if let Node::Number(number) = node
-            && let Some(value) = text::hundredths(number)
+        if let Node::Number(written) = node
+            && let Some(value) = number::hundredths(written)
             && range.contains(&value)
         {
             return value;
         }
         let (low, high) = (
-            text::show_percent(*range.start()),
-            text::show_percent(*range.end()),
+            number::show_percent(*range.start()),
+            number::show_percent(*range.end()),
         );
         self.refuse(format!("{low} to {high}, with at most two decimals"));
         default
@@ -298,7 +301,7 @@ impl<'a> Place<'a> {
     ) -> Option<Span> {
         self.schema(|| {
             json!({
-                "pattern": text::DURATION_PATTERN,
+                "pattern": DURATION_PATTERN,
                 "x-minimum": text::show_span(*range.start()),
                 "x-maximum": text::show_span(*range.end()),
                 "x-zero": zero,
@@ -491,7 +494,7 @@ impl<'a> Object<'a> {
             let problem = if before.iter().any(|(other, _)| other == name) {
                 Some(Problem::Twice)
             } else if !self.known.contains(&name.as_str()) {
-                let nearest = text::nearest(name, &self.known);
+                let nearest = nearest(name, &self.known);
                 Some(Problem::Unknown { nearest })
             } else {
                 None

@@ -14,10 +14,9 @@ use serde_json::json;
 use super::error::PolicyError;
 use super::json::Node;
 use super::read::{Errors, Object, Place};
-use crate::outcome::classify::Outcome;
-use crate::policy::parse::text;
+use crate::policy::parse::forms;
 use crate::policy::{
-    Admin, Config, GRPC_CODES, Host, JudgeAt, KeyPart, Limits, Mode, OutcomeRules, Policy,
+    Admin, Config, GRPC_CODES, Host, JudgeAt, KeyPart, Limits, Mode, Outcome, OutcomeRules, Policy,
     StatusSet, Sync, WHOLE_BP, lower,
 };
 use crate::time::Span;
@@ -169,15 +168,15 @@ fn admin(o: &mut Object<'_>) -> Admin {
     let prefix = o.at("path_prefix");
     prefix.schema(|| {
         json!({
-            "pattern": text::PATH_PREFIX_PATTERN,
-            "minLength": text::PATH_PREFIX_BYTES.start(),
-            "maxLength": text::PATH_PREFIX_BYTES.end(),
+            "pattern": forms::PATH_PREFIX_PATTERN,
+            "minLength": forms::PATH_PREFIX_BYTES.start(),
+            "maxLength": forms::PATH_PREFIX_BYTES.end(),
             "default": ADMIN_PREFIX,
         })
     });
     let allowed = "a path such as /spillway, 2 to 64 characters of A-Z, a-z, 0-9, -, ., _, ~ \
                    and /, without empty, . and .. segments and without / at its end";
-    let found = prefix.text(allowed, |text| text::is_path_prefix(text).then_some(text));
+    let found = prefix.text(allowed, |text| forms::is_path_prefix(text).then_some(text));
     Admin {
         path_prefix: found.unwrap_or(ADMIN_PREFIX).into(),
     }
@@ -249,16 +248,16 @@ fn header_name(place: &Place<'_>) -> Option<Box<str>> {
 }
 
 fn optional_header_name(place: &Place<'_>) -> Option<Box<str>> {
-    place.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
+    place.schema(|| json!({"pattern": forms::TOKEN_PATTERN}));
     place.text("a header name", |text| {
-        text::is_token(text).then(|| lower(text))
+        forms::is_token(text).then(|| lower(text))
     })
 }
 
 fn method(item: Place<'_>) -> Option<Box<str>> {
-    item.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
+    item.schema(|| json!({"pattern": forms::TOKEN_PATTERN}));
     item.text("a method such as GET", |text| {
-        text::is_token(text).then(|| Box::from(text))
+        forms::is_token(text).then(|| Box::from(text))
     })
 }
 
@@ -324,8 +323,8 @@ fn statuses(place: &Place<'_>) -> Option<StatusSet> {
     let mut set = StatusSet::default();
     let allowed = "\"5xx\", \"503\" or \"500-504\", from 100 to 599";
     place.any_list(|item| {
-        item.schema(|| json!({"pattern": text::STATUS_PATTERN}));
-        let (low, high) = item.text(allowed, text::status_range)?;
+        item.schema(|| json!({"pattern": forms::STATUS_PATTERN}));
+        let (low, high) = item.text(allowed, forms::status_range)?;
         set.insert(low, high);
         Some(())
     })?;

@@ -1,9 +1,8 @@
 //! What each field becomes.
 
 use super::*;
-use crate::fallback::Media;
-use crate::outcome::classify::Outcome;
 use crate::policy::template::Template;
+use crate::policy::{Media, Outcome};
 
 /// Every default, as the table of fields in the documentation has it.
 fn defaults() -> Policy {

@@ -8,8 +8,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::exchange::Request;
 use crate::random::Random;
-use crate::select::Request;
 use crate::stale::index::SLOTS;
 use crate::stale::{CacheScope, Outline};
 use crate::testing::{Asking, BeforeWrite, Memory, at_ms};

@@ -1,6 +1,7 @@
+use spillway_core::exchange::Request;
 use spillway_core::headers::Map;
 use spillway_core::policy::Config;
-use spillway_core::select::{Request, Selector};
+use spillway_core::select::Selector;
 
 use super::implies;
 

@@ -4,8 +4,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::outcome::classify::Outcome;
-use crate::policy::BreakerConfig;
+use crate::policy::{BreakerConfig, Outcome};
 use crate::testing::breaker;
 
 /// The numbers of a policy, in units for people. 0 is off.

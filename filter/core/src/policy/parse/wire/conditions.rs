@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use serde_json::json;
 
 use super::{header_name, method};
+use crate::policy::parse::forms;
 use crate::policy::parse::read::{Object, Place, names};
-use crate::policy::parse::text;
 use crate::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern, lower};
 
 pub(super) fn matcher(o: &mut Object<'_>) -> Match {
@@ -57,7 +57,7 @@ fn path_pattern(item: &Place<'_>, o: &mut Object<'_>) -> Option<PathPattern> {
             continue;
         }
         place.schema(|| match kind {
-            PathKind::Template => json!({"pattern": text::TEMPLATE_PATTERN}),
+            PathKind::Template => json!({"pattern": forms::TEMPLATE_PATTERN}),
             PathKind::Exact | PathKind::Prefix => json!({"pattern": "^/[^?#]*$"}),
         });
         let text = place.text(allowed, |text| {

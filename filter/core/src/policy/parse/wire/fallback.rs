@@ -7,8 +7,8 @@ use core::ops::RangeInclusive;
 use serde_json::{Value, json};
 
 use super::respond::respond;
+use crate::policy::parse::forms;
 use crate::policy::parse::read::{self, Object, Place};
-use crate::policy::parse::text;
 use crate::policy::{
     ClusterConfig, Fallback, FallbackType, On, OnSet, RouteConfig, StaleConfig, lower,
 };
@@ -142,10 +142,10 @@ fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
     let (cluster, path) = (o.at("cluster"), o.at("path"));
     let timeout = o.at("timeout").duration(false, TIMEOUTS, TIMEOUT);
     needed(&cluster);
-    path.schema(|| json!({"pattern": text::REQUEST_PATH_PATTERN}));
+    path.schema(|| json!({"pattern": forms::REQUEST_PATH_PATTERN}));
     let allowed = "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
     let path = path.text(allowed, |text| {
-        text::is_request_path(text).then(|| Box::from(text))
+        forms::is_request_path(text).then(|| Box::from(text))
     });
     Some(ClusterConfig {
         cluster: read::name(&cluster)?,
@@ -166,9 +166,9 @@ fn route(o: &mut Object<'_>) -> Option<RouteConfig> {
         if value.is_absent() {
             value.missing();
         }
-        value.schema(|| json!({"pattern": text::VISIBLE_PATTERN}));
+        value.schema(|| json!({"pattern": forms::VISIBLE_PATTERN}));
         let value = value.text("a text of 1 or more visible ASCII characters", |text| {
-            text::is_visible(text).then(|| Box::from(text))
+            forms::is_visible(text).then(|| Box::from(text))
         });
         Some(RouteConfig {
             name: name?,
@@ -192,10 +192,10 @@ fn header_that_routes(place: &Place<'_>) -> Option<Box<str>> {
     if place.is_absent() {
         place.missing();
     }
-    place.schema(|| json!({"pattern": text::TOKEN_PATTERN}));
+    place.schema(|| json!({"pattern": forms::TOKEN_PATTERN}));
     place.text("the name of a header of your own", |text| {
         let name = lower(text);
-        (text::is_token(text) && !OTHERS_HEADERS.contains(&&*name)).then_some(name)
+        (forms::is_token(text) && !OTHERS_HEADERS.contains(&&*name)).then_some(name)
     })
 }
 

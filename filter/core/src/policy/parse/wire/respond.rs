@@ -7,12 +7,11 @@ use alloc::vec::Vec;
 
 use serde_json::json;
 
-use crate::fallback::Media;
+use crate::policy::parse::forms;
 use crate::policy::parse::json::Node;
 use crate::policy::parse::read::{Object, Place};
-use crate::policy::parse::text;
 use crate::policy::template::{Escape, Template};
-use crate::policy::{GRPC_CODES, Respond, lower};
+use crate::policy::{GRPC_CODES, Media, Respond, lower};
 
 /// Largest body of a fixed answer, as written in the policy.
 const BODY_BYTES_MAX: usize = 65_536;
@@ -78,12 +77,12 @@ const RESERVED_HEADERS: [&str; 12] = [
 fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
     let mut headers: Vec<(Box<str>, Template)> = Vec::new();
     place.schema(|| {
-        let names = json!({"pattern": text::TOKEN_PATTERN, "not": {"enum": RESERVED_HEADERS}});
+        let names = json!({"pattern": forms::TOKEN_PATTERN, "not": {"enum": RESERVED_HEADERS}});
         json!({"propertyNames": names})
     });
     for (name, value) in place.entries() {
         let lower_name = lower(name);
-        if !text::is_token(name) || RESERVED_HEADERS.contains(&&*lower_name) {
+        if !forms::is_token(name) || RESERVED_HEADERS.contains(&&*lower_name) {
             value.conflict("is no header that an answer may set");
             continue;
         }

@@ -5,7 +5,7 @@
 
 use alloc::boxed::Box;
 
-use crate::outcome::hint;
+use crate::http_value::{grpc_timeout, number};
 use crate::time::Span;
 
 /// The deadlines that a caller set, None where it set none.
@@ -41,7 +41,7 @@ impl Deadlines {
     }
 
     fn of([whole, each, grpc]: [Option<&[u8]>; 3]) -> Option<Box<Deadlines>> {
-        let ms = |value| hint::number(value).filter(|ms| *ms > 0).map(Span::from_ms);
+        let ms = |value| number(value).filter(|ms| *ms > 0).map(Span::from_ms);
         let deadlines = Deadlines {
             whole: whole.and_then(ms),
             each: each.and_then(ms),
@@ -49,20 +49,4 @@ impl Deadlines {
         };
         (deadlines != Deadlines::default()).then(|| Box::new(deadlines))
     }
-}
-
-/// Reads a `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
-pub fn grpc_timeout(value: &[u8]) -> Option<Span> {
-    let (unit, digits) = value.split_last()?;
-    let amount = hint::number(digits).filter(|_| digits.len() <= 8)?;
-    let unit_ns: u64 = match unit {
-        b'H' => 3_600_000_000_000,
-        b'M' => 60_000_000_000,
-        b'S' => 1_000_000_000,
-        b'm' => 1_000_000,
-        b'u' => 1_000,
-        b'n' => 1,
-        _ => return None,
-    };
-    Some(Span::from_ns(amount.saturating_mul(unit_ns)))
 }

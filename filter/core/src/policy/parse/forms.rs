@@ -1,0 +1,130 @@
+//! Small texts with a form of their own: statuses, names, paths.
+
+use alloc::format;
+use core::ops::RangeInclusive;
+
+/// [`duration`](crate::text::duration) as a regular expression: its form, not its range.
+pub(super) const DURATION_PATTERN: &str =
+    "^([0-9]+(\\.[0-9]{1,9})?(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+$";
+/// [`status_range`] as a regular expression, but for the order of a range's ends.
+pub(super) const STATUS_PATTERN: &str = "^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})?)$";
+/// [`is_token`] as a regular expression.
+pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
+/// The path of a request, with its query.
+pub(super) const REQUEST_PATH_PATTERN: &str = "^/[!\"$-~]*$";
+/// The value of a header, one character or more.
+pub(super) const VISIBLE_PATTERN: &str = "^[!-~]+$";
+/// A path whose segments are plain or one `{name}` each, as a regular expression.
+pub(super) const TEMPLATE_PATTERN: &str = r"^(/(\{[^{}/?#]+\}|[^{}/?#]*))+$";
+
+/// [`is_path_prefix`] as a regular expression, but for its length.
+pub(super) const PATH_PREFIX_PATTERN: &str =
+    r"^(/([A-Za-z0-9_~-]|\.[A-Za-z0-9_~-]|\.\.[A-Za-z0-9._~-])[A-Za-z0-9._~-]*)+$";
+/// Length of a path prefix: it is compared with the path of every request.
+pub(super) const PATH_PREFIX_BYTES: RangeInclusive<usize> = 2..=64;
+
+/// `"5xx"`, `"503"` or `"500-504"` as the statuses from low to high, 100 to 599.
+pub(super) fn status_range(text: &str) -> Option<(u16, u16)> {
+    if let Some(class) = text.strip_suffix("xx") {
+        let low = one_status(&format!("{class}00"))?;
+        return Some((low, low.saturating_add(99)));
+    }
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let (low, high) = (one_status(low)?, one_status(high)?);
+    (low <= high).then_some((low, high))
+}
+
+fn one_status(text: &str) -> Option<u16> {
+    let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+    let status = text.parse().ok().filter(|_| digits)?;
+    (100..=599).contains(&status).then_some(status)
+}
+
+/// A header name or method: one or more characters of RFC 9110's `token`.
+pub(super) fn is_token(text: &str) -> bool {
+    let special = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || special(b))
+}
+
+/// Whether a text is a request's path, and maybe query.
+pub(super) fn is_request_path(text: &str) -> bool {
+    text.starts_with('/') && is_visible(text) && !text.contains('#')
+}
+
+/// Whether a text is one or more visible ASCII characters.
+pub(super) fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A path that stays as it is however a proxy normalises paths: of unreserved
+/// characters (RFC 3986), no segment of it empty, `.` or `..`, and no `/` at its end.
+pub(super) fn is_path_prefix(text: &str) -> bool {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
+    let stays = |segment: &str| !matches!(segment, "" | "." | "..");
+    PATH_PREFIX_BYTES.contains(&text.len())
+        && text.strip_prefix('/').is_some_and(|segments| {
+            segments
+                .split('/')
+                .all(|segment| stays(segment) && segment.bytes().all(unreserved))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_a_class_a_number_or_a_range() {
+        let rows: &[(&str, Option<(u16, u16)>)] = &[
+            ("5xx", Some((500, 599))),
+            ("503", Some((503, 503))),
+            ("500-504", Some((500, 504))),
+            ("6xx", None),
+            ("99", None),
+            ("504-500", None),
+            ("+50", None),
+            ("5XX", None),
+            ("xx", None),
+            ("", None),
+        ];
+        for (text, range) in rows {
+            assert_eq!(status_range(text), *range, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_prefix_is_one_that_no_proxy_rewrites() {
+        let longest = alloc::format!("/{}", "a".repeat(63));
+        let too_long = alloc::format!("/{}", "a".repeat(64));
+        let rows = [
+            ("/spillway", true),
+            ("/a", true),
+            ("/A-z0/9._~-/v1", true),
+            ("/.well-known/..a/...", true),
+            (&longest, true),
+            (&too_long, false),
+            ("", false),
+            ("/", false),
+            ("a", false),
+            ("a/b", false),
+            ("//", false),
+            ("//a", false),
+            ("/a//b", false),
+            ("/a/", false),
+            ("/.", false),
+            ("/a/../b", false),
+            ("/a b", false),
+            ("/a?b", false),
+            ("/a%20", false),
+            ("/a;b", false),
+            ("/\u{e4}", false),
+            ("/a\n", false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(is_path_prefix(text), expected, "{text:?}");
+        }
+    }
+}

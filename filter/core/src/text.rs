@@ -1,0 +1,122 @@
+//! Texts that policies and requests of operators have in common: durations, and the
+//! beginning of a wrong value.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::time::Span;
+
+/// Units of Go's duration form, longest names first where one begins another.
+const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("\u{b5}s", 1_000),
+    ("\u{3bc}s", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// Parses Go's form of a duration: `250ms`, `1.5s`, `1m30s`, `0s`.
+///
+/// Stricter than Go: no sign, a unit after every number, at most nine decimals.
+pub(crate) fn duration(text: &str) -> Option<Span> {
+    let mut rest = text;
+    let mut total_ns: u64 = 0;
+    while !rest.is_empty() {
+        let (whole, after) = digits(rest)?;
+        let (fraction, after) = match after.strip_prefix('.') {
+            Some(after) => digits(after).filter(|(fraction, _)| fraction.len() <= 9)?,
+            None => ("", after),
+        };
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
+        let (unit, next) = after.split_at_checked(unit_len)?;
+        let &(_, unit_ns) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let whole_ns = whole.parse::<u64>().ok()?.checked_mul(unit_ns)?;
+        total_ns = total_ns
+            .checked_add(whole_ns)?
+            .checked_add(fraction_of(fraction, unit_ns))?;
+        rest = next;
+    }
+    (!text.is_empty()).then_some(Span::from_ns(total_ns))
+}
+
+/// `0.fraction * unit_ns`, rounded down.
+fn fraction_of(fraction: &str, unit_ns: u64) -> u64 {
+    let digits = fraction.parse::<u64>().unwrap_or(0);
+    let scale = 10_u64.saturating_pow(u32::try_from(fraction.len()).unwrap_or(u32::MAX));
+    Span::from_ns(digits).scale(unit_ns, scale).as_ns()
+}
+
+/// The digits at the beginning, at least one, and what follows.
+fn digits(text: &str) -> Option<(&str, &str)> {
+    let len = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.split_at_checked(len).filter(|_| len > 0)
+}
+
+/// A span in the form in which it is written: the largest unit that keeps it whole.
+pub(crate) fn show_span(span: Span) -> String {
+    let ns = span.as_ns();
+    let (name, unit_ns) = [UNITS[7], UNITS[6], UNITS[5], UNITS[4], UNITS[1], UNITS[0]]
+        .into_iter()
+        .find(|(_, unit_ns)| ns.is_multiple_of(*unit_ns) && ns >= *unit_ns)
+        .unwrap_or(UNITS[5]);
+    format!("{}{name}", ns.checked_div(unit_ns).unwrap_or(0))
+}
+
+/// How much of a wrong value is shown: enough to recognise it on one line.
+pub(crate) const FOUND_CHARS: usize = 60;
+
+/// The beginning of a text that was found where another should stand.
+pub(crate) fn shorten(text: String) -> String {
+    match text.char_indices().nth(FOUND_CHARS) {
+        None => text,
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_in_gos_form() {
+        let rows: &[(&str, Option<u64>)] = &[
+            ("0s", Some(0)),
+            ("250ms", Some(250_000_000)),
+            ("1.5s", Some(1_500_000_000)),
+            ("1m30s", Some(90_000_000_000)),
+            ("1h", Some(3_600_000_000_000)),
+            ("1h1m1s1ms1us1ns", Some(3_661_001_001_001)),
+            ("0.25ms", Some(250_000)),
+            ("1\u{b5}s", Some(1_000)),
+            ("1.123456789s", Some(1_123_456_789)),
+            ("", None),
+            ("5", None),
+            ("s", None),
+            ("-1s", None),
+            ("1 s", None),
+            ("1d", None),
+            (".5s", None),
+            ("1.s", None),
+            ("1.1234567891s", None),
+            ("99999999999h", None),
+        ];
+        for (text, ns) in rows {
+            assert_eq!(duration(text).map(Span::as_ns), *ns, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_shown_as_they_would_be_written() {
+        for text in ["100ms", "1h", "90s", "1500ms", "1us", "7ns"] {
+            assert_eq!(show_span(duration(text).unwrap()), text);
+        }
+        assert_eq!(show_span(Span::ZERO), "0s");
+    }
+}
