@@ -87,17 +87,22 @@ impl Http {
         shared: &Runtime,
         mut engine: RefMut<'_, Engine>,
         request: &LiveRequest<'_>,
-        (mut ticket, instructions): (Box<Ticket>, Instructions),
+        (mut ticket, instructions): (Box<Ticket>, Option<Box<Instructions>>),
         now: Instant,
     ) {
-        if let Some(echo) = instructions.saves {
+        let Some(mut instructions) = instructions else {
+            shared.follow_up(&mut engine, now);
+            self.ticket = Some(ticket);
+            return;
+        };
+        if let Some(echo) = instructions.saves.take() {
             self.saved = copies::save(self.id, echo, engine.copies_bytes());
             if !self.saved {
                 engine.save_nothing(&mut ticket);
             }
         }
         shared.follow_up(&mut engine, now);
-        publish(instructions.note);
+        publish(instructions.note.take());
         if instructions.copies {
             match copied(request, &engine) {
                 Ok(copy) => {

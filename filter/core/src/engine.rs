@@ -205,7 +205,7 @@ impl<R: Records> Engine<R> {
             return match ws.changed_uri(request) {
                 Some(uri) => {
                     let ticket = Box::new(Ticket::of_change(uri, complete, now));
-                    Admission::Pass(ticket, Instructions::default())
+                    Admission::Pass(ticket, None)
                 }
                 None => Admission::Unmatched,
             };

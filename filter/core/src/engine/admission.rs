@@ -13,7 +13,7 @@ use crate::retry;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
-use super::decision::{Decision, DecisionNote, HeaderEdit, RetryHeaders, Step};
+use super::decision::{Decision, DecisionNote, HeaderEdit, Step};
 use super::lookup::Lookup;
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
@@ -26,15 +26,16 @@ pub enum Admission {
     /// The filter has nothing to do with it: it has no policy, and changes nothing that may be
     /// stored.
     Unmatched,
-    /// It passes. The engine takes the ticket back when the request ends.
-    Pass(Box<Ticket>, Instructions),
+    /// It passes. Most requests pass without instructions. The engine takes the ticket back when
+    /// the request ends.
+    Pass(Box<Ticket>, Option<Box<Instructions>>),
     /// It does not reach its upstream. The step says what becomes of it, and the note is for the
     /// access log. The engine takes the ticket back all the same.
     Reject(Box<Ticket>, Step, Option<DecisionNote>),
 }
 
 /// What the adapter does for a request that passes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Instructions {
     /// The note for the access log.
     pub note: Option<DecisionNote>,
@@ -85,19 +86,22 @@ impl PolicyState {
         }
         if let Some(eligibility) = eligibility {
             self.plan_retries(ws, &mut ticket, eligibility, now);
-            self.override_deadlines(&mut ticket);
         }
         // Without an end, the verdict is that of the response's headers.
         ticket.watches.response |= !ws.capabilities.reports_ends();
-        let instructions = Instructions {
-            note: self.note(&ticket),
-            headers: self
-                .retry_headers(&ticket)
-                .map_or_else(Vec::new, RetryHeaders::edits),
+        let instructs = self.needs.instructions || ticket.decision.is_some();
+        let instructions = instructs.then(|| self.instructions(&mut ticket));
+        Admission::Pass(ticket, instructions)
+    }
+
+    #[inline(never)]
+    fn instructions(&self, ticket: &mut Ticket) -> Box<Instructions> {
+        Box::new(Instructions {
+            note: self.note(ticket),
+            headers: self.router_headers(ticket),
             saves: ticket.client.echo.take(),
             copies: ticket.wants_copy(),
-        };
-        Admission::Pass(ticket, instructions)
+        })
     }
 
     /// The ticket of a request, before its circuit was asked.

@@ -1,7 +1,7 @@
 //! What a policy needs of each request, found out once per configuration.
 
-use crate::shared::key;
 use crate::policy::Policy;
+use crate::shared::key;
 
 /// What a policy needs of a request that passes.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(super) struct Needs {
     pub(super) echo: bool,
     /// Whether it may send a copy of the request to another cluster.
     pub(super) copy: bool,
+    /// Whether the adapter may have to do something about any request that passes.
+    pub(super) instructions: bool,
     /// What it does with stored responses.
     pub(super) stale: Option<StaleNeeds>,
     /// Number of slots for its keys.
@@ -32,11 +34,13 @@ pub(super) struct StaleNeeds {
 
 impl Needs {
     pub(super) fn of(policy: &Policy, capacity: u32) -> Needs {
+        let (echo, copy) = (policy.echoes_request_later(), policy.asks_cluster_later());
         Needs {
             capacity,
             response: policy.wants_response(),
-            echo: policy.echoes_request_later(),
-            copy: policy.asks_cluster_later(),
+            echo,
+            copy,
+            instructions: echo || copy || policy.retry.is_some(),
             stale: policy.keeps_answers().then(|| StaleNeeds {
                 policy: key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),
                 gives_later: policy.gives_stale_later(),

@@ -6,6 +6,7 @@
 //! own for the breaker.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::circuit::breaker::StateName;
 use crate::circuit::budget::Grant;
@@ -17,7 +18,7 @@ use crate::retry::{self, Denial, Pushback, RetryEligibility};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
-use super::decision::RetryHeaders;
+use super::decision::{HeaderEdit, RetryHeaders};
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
 use super::sync::Shared;
@@ -54,14 +55,18 @@ impl PolicyState {
         })
     }
 
-    /// Forgets the caller's timeout of each attempt if the policy sets its own in its place.
-    pub(super) fn override_deadlines(&self, ticket: &mut Ticket) {
-        let headers = self.retry_headers(ticket);
-        if headers.is_some_and(|headers| headers.per_try_timeout.is_some())
+    /// The headers that tell the host's router about retries of a request that passed. If the
+    /// policy's timeout of each attempt is among them, it replaces the caller's.
+    pub(super) fn router_headers(&self, ticket: &mut Ticket) -> Vec<HeaderEdit> {
+        let Some(headers) = self.retry_headers(ticket) else {
+            return Vec::new();
+        };
+        if headers.per_try_timeout.is_some()
             && let Some(deadlines) = &mut ticket.timing.deadlines
         {
             deadlines.each = None;
         }
+        headers.edits()
     }
 
     /// Decides about the retries of a request that passes.

@@ -93,7 +93,7 @@ impl Ticket {
 fn passed(admission: Admission) -> Box<Ticket> {
     match admission {
         Admission::Pass(mut ticket, instructions) => {
-            ticket.client.echo = instructions.saves;
+            ticket.client.echo = instructions.and_then(|it| it.saves);
             ticket
         }
         other => panic!("{other:?}"),
