@@ -1,8 +1,8 @@
-//! What all workers of a proxy agree on about one key: its breaker, its retry budget,
-//! and what an operator has said about it.
+//! The shared state of one key: its breaker, its retry budget, and an operator's override.
 
+pub(crate) mod allowance;
 pub mod breaker;
-pub mod budget;
+pub(crate) mod budget;
 pub mod window;
 
 use alloc::boxed::Box;
@@ -16,30 +16,29 @@ use crate::time::Instant;
 
 /// The circuit of one key.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Circuit {
-    /// Its state by its own rules.
-    pub breaker: Breaker,
-    /// What its retries are paid from; absent where there are none.
-    pub account: Option<Box<Account>>,
-    /// What an operator has set in place of that. It expires: see [`Circuit::force`].
+pub(crate) struct Circuit {
+    pub(crate) breaker: Breaker,
+    /// Account that pays for retries; `None` if the policy has no retries.
+    pub(crate) account: Option<Box<Account>>,
+    /// State that overrides the breaker. Read it through [`Circuit::force`], since it expires.
     force: Option<Force>,
-    /// When it was last written, which is about when it was last used.
-    pub used_at: Instant,
-    /// When the newest configuration that wrote it was loaded: while an old and a new
-    /// one overlap, the window has the shape that the new one wants.
-    pub loaded_at: Instant,
+    /// Time of the last write, which is about the last use.
+    pub(crate) used_at: Instant,
+    /// Load time of the newest configuration that wrote it. While an old and a new configuration
+    /// overlap, the window keeps the shape of the new one.
+    pub(crate) loaded_at: Instant,
 }
 
-/// A state that an operator has set, until it ends by itself.
+/// A state that an operator has set for a limited time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Force {
     /// The state.
     pub to: Forced,
-    /// When it ends.
+    /// Its end.
     pub until: Instant,
 }
 
-/// The states that can be forced.
+/// A state that an operator can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forced {
     /// Every request is rejected.
@@ -49,7 +48,7 @@ pub enum Forced {
 }
 
 impl Forced {
-    /// The word for it in the operator's answers.
+    /// Returns its name on the operator's page.
     pub fn name(self) -> &'static str {
         match self {
             Forced::Open => "open",
@@ -57,7 +56,7 @@ impl Forced {
         }
     }
 
-    /// The state in which requests find the circuit.
+    /// Returns the state that requests see.
     pub fn state(self) -> StateName {
         match self {
             Forced::Open => StateName::ForcedOpen,
@@ -67,8 +66,8 @@ impl Forced {
 }
 
 impl Circuit {
-    /// A closed circuit.
-    pub fn new(
+    /// Creates a closed circuit.
+    pub(crate) fn new(
         config: &BreakerConfig,
         budget: Option<&BudgetConfig>,
         now: Instant,
@@ -83,45 +82,42 @@ impl Circuit {
         }
     }
 
-    /// What an operator has set, unless it is over.
+    /// Returns the state that an operator has set, unless it has expired.
     #[inline]
-    pub fn force(&self, now: Instant) -> Option<Force> {
+    pub(crate) fn force(&self, now: Instant) -> Option<Force> {
         self.force.filter(|force| now < force.until)
     }
 
-    /// Sets what an operator wants, or lets the breaker decide again.
-    pub fn set_force(&mut self, force: Option<Force>) {
+    /// Sets or removes an operator's override.
+    pub(crate) fn set_force(&mut self, force: Option<Force>) {
         self.force = force;
     }
 
-    /// Drops what is over by now, so that it is not written down.
-    pub fn drop_expired(&mut self, now: Instant) {
+    /// Drops an expired override, so that no record contains it.
+    pub(crate) fn drop_expired(&mut self, now: Instant) {
         self.force = self.force(now);
     }
 
-    /// Whether it is as a new one would be, but for what it has counted.
-    pub fn is_closed(&self, now: Instant) -> bool {
+    /// Whether it equals a new circuit, except for its counts.
+    pub(crate) fn is_closed(&self, now: Instant) -> bool {
         self.force(now).is_none() && self.breaker.state() == StateName::Closed
     }
 
-    /// Whether retries may be granted: the breaker is closed or off, and no operator keeps
-    /// requests from passing.
-    pub fn admits_retries(&self, config: &BreakerConfig, now: Instant) -> bool {
+    /// Whether retries may be granted: the breaker is closed or disabled, and not forced open.
+    pub(crate) fn admits_retries(&self, config: &BreakerConfig, now: Instant) -> bool {
         let forced_open = self.force(now).is_some_and(|it| it.to == Forced::Open);
         let closed = !config.enabled || self.breaker.state() == StateName::Closed;
         closed && !forced_open
     }
 
-    /// Whether nothing is lost by forgetting it: it is closed, or has been idle for the
-    /// longest open time beyond its own; and nobody has forced it.
-    pub fn is_forgettable(&self, config: &BreakerConfig, now: Instant) -> bool {
+    /// Whether it may be dropped: it is not forced, and its breaker is closed or long idle.
+    pub(crate) fn is_forgettable(&self, config: &BreakerConfig, now: Instant) -> bool {
         self.force(now).is_none() && self.breaker.is_forgettable(config, self.used_at, now)
     }
 
-    /// Fits the circuit to a configuration. What both it and a newer one have is left as
-    /// the newer one wrote it; an account that is missing is opened in any case, since
-    /// without one no retry is ever granted.
-    pub fn adopt(
+    /// Adapts the circuit to a configuration, unless a newer one has written it. A missing
+    /// account is opened in any case, because without one no retry would be granted.
+    pub(crate) fn adopt(
         &mut self,
         config: &BreakerConfig,
         budget: Option<&BudgetConfig>,

@@ -1,14 +1,15 @@
-//! Every history of up to seven steps, each compared with a naive model.
+//! Compares every history of up to seven steps with a naive model.
 //!
-//! Short histories are few enough to try them all: nine things can happen next,
-//! seven times over. What goes wrong in a circuit breaker goes wrong in a few steps
-//! in an unlucky order, so this finds what hand-written tables did not think of.
-//! Some runs begin behind a prefix, so that seven more steps reach further.
+//! Short histories are few enough to try all of them: nine steps are possible, seven times in
+//! a row. Most bugs in a circuit breaker need only a few steps in an unlucky order, so this
+//! finds what hand-written tables miss. Some runs begin after a prefix, so that seven more
+//! steps reach further.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::random::Random;
 use crate::testing::at_ms;
 
 mod model;
@@ -22,18 +23,18 @@ const HISTORIES: u64 = 5_380_839;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// A request asks of which the client has sent all.
+    /// A complete request asks for admission.
     Acquire,
-    /// A request asks of which the client has sent the headers only.
+    /// An incomplete request asks for admission.
     Begin,
-    /// The client has sent all of the oldest request of which it had not.
+    /// The oldest incomplete request becomes complete.
     Sent,
-    /// The oldest complete request that is not slow passes the threshold while it waits.
+    /// The oldest complete request that is not slow passes the slow threshold.
     Overdue,
     Success,
     Failure,
     Ignored,
-    /// The oldest request is never heard of again.
+    /// The oldest request never ends.
     Lost,
     TimePasses,
 }
@@ -44,8 +45,7 @@ const STEPS: [Step; 9] = [
     Acquire, Begin, Sent, Overdue, Success, Failure, Ignored, Lost, TimePasses,
 ];
 
-/// How far the clock moves at once: open times, leases, windows and ramps are
-/// small multiples of it.
+/// Step of the clock. Open times, leases, windows and ramps are small multiples of it.
 const TICK_MS: u64 = 1_000;
 
 const TWO_IN_THE_WINDOW: Numbers = Numbers {
@@ -80,14 +80,14 @@ const TWO_OF_THREE_PROBES: Numbers = Numbers {
     ..TWO_IN_THE_WINDOW
 };
 
-/// Trips, with one request from before still under way.
+/// Trips, with one earlier request still in flight.
 const TRIPPED: &[Step] = &[Acquire, Acquire, Acquire, Failure, Failure];
 
-/// One probe is out, and nothing else.
+/// One probe is in flight, and nothing else.
 const PROBING: &[Step] = &[Acquire, Acquire, Failure, Failure, TimePasses, Acquire];
 
 #[test]
-fn every_history_from_closed_agrees_when_two_in_the_window_trip() {
+fn every_history_from_closed_agrees_if_two_failures_in_the_window_trip() {
     let tally = explore(&TWO_IN_THE_WINDOW, &[]);
     assert!(tally.half_open > 1_000 && tally.stale > 1_000, "{tally:?}");
     assert!(
@@ -97,14 +97,14 @@ fn every_history_from_closed_agrees_when_two_in_the_window_trip() {
 }
 
 #[test]
-fn every_history_from_closed_agrees_when_two_failures_in_a_row_trip() {
+fn every_history_from_closed_agrees_if_two_failures_in_a_row_trip() {
     let tally = explore(&TWO_IN_A_ROW, &[]);
     assert!(tally.half_open > 500 && tally.stale > 1_000, "{tally:?}");
     assert!(tally.failed_late > 10_000, "{tally:?}");
 }
 
 #[test]
-fn every_history_after_a_trip_agrees_with_requests_from_before() {
+fn every_history_after_a_trip_agrees_with_an_earlier_request_in_flight() {
     let tally = explore(&TWO_IN_THE_WINDOW, TRIPPED);
     assert!(
         tally.half_open > 500_000 && tally.displaced > 2_000 && tally.stale > 50_000,
@@ -122,7 +122,7 @@ fn every_history_after_a_first_probe_agrees_through_the_ramp() {
 }
 
 #[test]
-fn every_history_after_a_first_probe_agrees_when_two_of_three_decide() {
+fn every_history_after_a_first_probe_agrees_if_two_of_three_decide() {
     let tally = explore(&TWO_OF_THREE_PROBES, PROBING);
     assert!(
         tally.half_open > 500_000 && tally.displaced > 5_000,
@@ -131,7 +131,7 @@ fn every_history_after_a_first_probe_agrees_when_two_of_three_decide() {
     assert!(tally.opened_by_waiting > 1_000, "{tally:?}");
 }
 
-/// What the histories came across, so that a run that shrank cannot pass.
+/// What the histories covered, so that a run that has become trivial fails.
 #[derive(Debug, Default)]
 struct Tally {
     histories: u64,
@@ -140,12 +140,12 @@ struct Tally {
     stale: u64,
     leases_ended: u64,
     displaced: u64,
-    /// Failures of requests that were counted as slow while they waited.
+    /// Failures of requests that had counted as slow while they waited.
     failed_late: u64,
     opened_by_waiting: u64,
 }
 
-/// Tries everything that can happen in seven steps after `prefix`.
+/// Tries every sequence of seven steps after `prefix`.
 fn explore(numbers: &Numbers, prefix: &[Step]) -> Tally {
     let setup = Setup {
         numbers: *numbers,
@@ -189,8 +189,8 @@ struct World {
     now_ms: u64,
     breaker: Breaker,
     model: Model,
-    under_way: VecDeque<Request>,
-    /// Every complete probe that was admitted and not settled, and the end of its lease.
+    in_flight: VecDeque<Request>,
+    /// Every complete probe that was admitted and not settled, with the end of its lease.
     probes: Vec<(Permit, u64)>,
     open_until_ms: u64,
 }
@@ -200,9 +200,9 @@ struct Request {
     permit: Permit,
     ticket: Ticket,
     sent: bool,
-    /// The end of its lease, if it is a probe.
+    /// End of its lease, if it is a probe.
     lease_end_ms: u64,
-    /// When it passed the threshold, if it has.
+    /// When it passed the slow threshold.
     slow_at_ms: Option<u64>,
 }
 
@@ -213,26 +213,26 @@ impl World {
             now_ms,
             breaker: Breaker::new(&setup.config, at_ms(now_ms)),
             model: Model::new(now_ms),
-            under_way: VecDeque::new(),
+            in_flight: VecDeque::new(),
             probes: Vec::new(),
             open_until_ms: 0,
         }
     }
 
-    /// Calls the breaker with words that the model can foresee.
+    /// Calls the breaker with random words that the model can predict.
     fn call<T>(
         &mut self,
         setup: &Setup,
         call: impl FnOnce(&mut Breaker, &mut StepContext<'_>) -> T,
     ) -> (T, Vec<Transition>) {
         let mut transitions = Vec::new();
-        let mut moment = StepContext {
+        let mut context = StepContext {
             config: &setup.config,
             now: at_ms(self.now_ms),
             random: &mut words(self.now_ms),
             transitions: &mut transitions,
         };
-        let value = call(&mut self.breaker, &mut moment);
+        let value = call(&mut self.breaker, &mut context);
         for change in &transitions {
             if change.to == StateName::Open {
                 self.open_until_ms = self.now_ms + change.open_for.as_ms();
@@ -250,7 +250,7 @@ impl World {
             Success => self.settle(Outcome::Success, setup, history, tally),
             Failure => self.settle(Outcome::Failure, setup, history, tally),
             Ignored => self.settle(Outcome::Ignored, setup, history, tally),
-            Lost => drop(self.under_way.pop_front()),
+            Lost => drop(self.in_flight.pop_front()),
             TimePasses => {
                 self.now_ms += TICK_MS;
                 self.expires_once(setup, history);
@@ -268,7 +268,7 @@ impl World {
             slow,
         } = counts;
         assert!(failures <= requests && slow <= requests, "{history:?}");
-        // Each request at most once, and each failure for as long as it counts.
+        // Each request counts at most once, and no failure is lost.
         assert_eq!(
             (requests as usize, failures as usize, slow as usize),
             self.model.counts(&setup.numbers),
@@ -287,7 +287,7 @@ impl World {
         let early = was_open && self.now_ms < self.open_until_ms;
         let draw = words(self.now_ms).between(0, 9_999);
         let expected = self.model.acquire(sent, &setup.numbers, self.now_ms, draw);
-        let (admitted, _) = self.call(setup, |b, moment| b.try_acquire(sent, moment));
+        let (admitted, _) = self.call(setup, |b, context| b.try_acquire(sent, context));
         match (admitted, expected) {
             (Ok(permit), Ok(ticket)) => {
                 assert!(!early, "admitted while open: {history:?}");
@@ -296,7 +296,7 @@ impl World {
                 if permit.is_probe() && sent {
                     self.probes.push((permit.clone(), lease_end_ms));
                 }
-                self.under_way.push_back(Request {
+                self.in_flight.push_back(Request {
                     permit,
                     ticket,
                     sent,
@@ -315,7 +315,7 @@ impl World {
 
     fn sent(&mut self) {
         let now = at_ms(self.now_ms);
-        if let Some(request) = self.under_way.iter_mut().find(|request| !request.sent) {
+        if let Some(request) = self.in_flight.iter_mut().find(|request| !request.sent) {
             request.sent = true;
             self.breaker.request_complete(&request.permit, now);
             let lease_end_ms = self.model.sent(&request.ticket, self.now_ms);
@@ -328,19 +328,19 @@ impl World {
     }
 
     fn overdue(&mut self, setup: &Setup, tally: &mut Tally) {
-        let mut waiting = self.under_way.iter_mut();
+        let mut waiting = self.in_flight.iter_mut();
         let Some(request) = waiting.find(|it| it.sent && it.slow_at_ms.is_none()) else {
             return;
         };
         request.slow_at_ms = Some(self.now_ms);
         let Request { permit, ticket, .. } = request.clone();
         self.model.overdue(&ticket, &setup.numbers, self.now_ms);
-        let ((), transitions) = self.call(setup, |breaker, moment| {
+        let ((), transitions) = self.call(setup, |breaker, context| {
             if permit.is_probe() {
-                breaker.probe_is_slow(&permit, moment);
+                breaker.mark_probe_slow(&permit, context);
             } else {
-                breaker.wait(&permit, moment.now, 1);
-                breaker.judge_window(None, moment);
+                breaker.wait(&permit, context.now, 1);
+                breaker.judge_window(None, context);
             }
         });
         let opened = |change: &Transition| change.to == StateName::Open;
@@ -348,13 +348,13 @@ impl World {
     }
 
     fn settle(&mut self, outcome: Outcome, setup: &Setup, history: &[Step], tally: &mut Tally) {
-        let Some(request) = self.under_way.pop_front() else {
+        let Some(request) = self.in_flight.pop_front() else {
             return;
         };
         let permit = request.permit;
         let mut expired = self.clone();
         expired.call(setup, Breaker::catch_up);
-        let of_now = permit.generation == expired.breaker.generation;
+        let is_current = permit.generation == expired.breaker.generation;
         let lease_over = permit.is_probe() && request.lease_end_ms <= self.now_ms;
         let displaced = permit.is_probe()
             && permit.generation == self.breaker.generation
@@ -365,12 +365,12 @@ impl World {
         tally.leases_ended += u64::from(lease_over);
         tally.displaced += u64::from(displaced && !lease_over);
         let slow = request.slow_at_ms.is_some();
-        if slow && of_now && !permit.is_probe() && outcome == Outcome::Failure {
+        if slow && is_current && !permit.is_probe() && outcome == Outcome::Failure {
             tally.failed_late += 1;
         }
         self.model
             .settle(request.ticket, (outcome, slow), &setup.numbers, self.now_ms);
-        self.call(setup, |breaker, moment| {
+        self.call(setup, |breaker, context| {
             if let Some(slow_at_ms) = request.slow_at_ms
                 && !permit.is_probe()
             {
@@ -380,15 +380,15 @@ impl World {
                 slow,
                 ..Verdict::of(outcome)
             };
-            breaker.settle(permit, verdict, moment);
+            breaker.settle(permit, verdict, context);
         });
-        if lease_over || displaced || !of_now {
+        if lease_over || displaced || !is_current {
             tally.stale += 1;
             assert!(self.breaker == expired.breaker, "{history:?}");
         }
     }
 
-    /// What time alone brings about is done at once, and is then done.
+    /// Checks that catching up twice equals catching up once.
     fn expires_once(&self, setup: &Setup, history: &[Step]) {
         let mut once = self.clone();
         once.call(setup, Breaker::catch_up);
@@ -400,22 +400,25 @@ impl World {
         );
     }
 
-    /// From here too, an upstream that does well again gets its traffic back: one
-    /// round to end what is out, one for the probes, one for the ramp.
+    /// Checks that a recovered upstream gets its traffic back from here, too: one round ends
+    /// the requests in flight, one is for the probes, one for the ramp.
     fn can_close(&self, setup: &Setup, history: &[Step]) {
         if self.breaker.state() == StateName::Closed {
             return;
         }
         let numbers = &setup.numbers;
         let mut later = self.clone();
-        let acquire =
-            |world: &mut World| world.call(setup, |b, moment| b.try_acquire(true, moment)).0;
+        let acquire = |world: &mut World| {
+            world
+                .call(setup, |b, context| b.try_acquire(true, context))
+                .0
+        };
         for _ in 0..3 {
             later.now_ms += numbers.open_max_ms.max(numbers.lease_ms) + numbers.ramp_ms;
             for _ in 0..=numbers.permits {
                 if let Ok(permit) = acquire(&mut later) {
                     let success = Verdict::of(Outcome::Success);
-                    later.call(setup, |b, moment| b.settle(permit, success, moment));
+                    later.call(setup, |b, context| b.settle(permit, success, context));
                 }
             }
         }
@@ -426,7 +429,7 @@ impl World {
     }
 }
 
-/// The random words of any call at this time.
+/// Random words of any call at this time.
 fn words(now_ms: u64) -> Random {
     Random::new(now_ms)
 }

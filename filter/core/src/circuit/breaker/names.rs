@@ -1,14 +1,15 @@
-//! What a breaker hands out: permits and refusals, the names of its states, and its changes.
+//! State names, permits, refusals and transitions: what callers see of a breaker.
+
+use alloc::vec::Vec;
 
 use crate::circuit::window::Counts;
-use crate::time::Span;
+use crate::policy::BreakerConfig;
+use crate::random::Random;
+use crate::time::{Instant, Span};
 
-#[cfg(doc)]
-use super::Breaker;
-
-/// A state by name. The forced ones are no states of a breaker: a policy's mode or
-/// an operator put them over it. They are here because users meet them in the same
-/// places.
+/// Name of a state. A breaker is never in a forced one: a policy's mode or an operator
+/// overrides the breaker. The forced states are here because users meet them in the same
+/// labels, metrics and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateName {
     /// Requests pass.
@@ -26,8 +27,8 @@ pub enum StateName {
 }
 
 impl StateName {
-    /// All of them, each at the place of its number in records.
-    pub const ALL: [StateName; 6] = [
+    /// All names, each at the index that records use for it.
+    pub(crate) const ALL: [StateName; 6] = [
         StateName::Closed,
         StateName::Open,
         StateName::HalfOpen,
@@ -36,7 +37,7 @@ impl StateName {
         StateName::ForcedClosed,
     ];
 
-    /// The word for it in labels, metrics and logs.
+    /// Returns its name in labels, metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             StateName::Closed => "closed",
@@ -49,16 +50,16 @@ impl StateName {
     }
 }
 
-/// A request was not admitted.
+/// Rejection of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The state that refused it.
-    pub state: StateName,
-    /// When it is worth asking again; zero where that may be at once.
-    pub retry_after: Span,
+pub(crate) struct Refusal {
+    /// The state that rejected it.
+    pub(crate) state: StateName,
+    /// Time until a retry may be admitted; zero if that is not known.
+    pub(crate) retry_after: Span,
 }
 
-/// Why a circuit changed its state.
+/// Reason for a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The share of failures reached its threshold.
@@ -67,25 +68,25 @@ pub enum Why {
     SlowRate,
     /// Too many failures in a row.
     ConsecutiveFailures,
-    /// The open time is over and a request came.
+    /// A request arrived after the end of the open time.
     OpenElapsed,
     /// Too many probes failed.
     ProbesFailed,
     /// Too many probes were slow.
     ProbesSlow,
-    /// Enough probes did well.
+    /// Enough probes succeeded.
     ProbesSucceeded,
-    /// The ramp is done.
+    /// The recovery ramp ended.
     Recovered,
-    /// An operator said so.
+    /// An operator reset the circuit.
     Reset,
-    /// The policy has no breaker any more.
+    /// A new configuration disabled the breaker.
     SwitchedOff,
 }
 
 impl Why {
-    /// All of them, each at the place of its number in records.
-    pub const ALL: [Why; 9] = [
+    /// The reasons that the history can store, each at the index that records use for it.
+    pub(crate) const ALL: [Why; 9] = [
         Why::FailureRate,
         Why::SlowRate,
         Why::ConsecutiveFailures,
@@ -97,7 +98,7 @@ impl Why {
         Why::Reset,
     ];
 
-    /// The word for it in logs.
+    /// Returns its name in logs.
     pub fn name(self) -> &'static str {
         match self {
             Why::FailureRate => "failure_rate",
@@ -114,16 +115,16 @@ impl Why {
     }
 }
 
-/// One change of state, with what led to it.
+/// One change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The state before.
     pub from: StateName,
     /// The state after.
     pub to: StateName,
-    /// The rule behind it.
+    /// The rule that caused it.
     pub why: Why,
-    /// The outcomes behind it: the window's, or the probes'.
+    /// The outcomes that caused it: the window's, or the probes'.
     pub counts: Counts,
     /// Openings in a row, this one included.
     pub opens: u32,
@@ -135,25 +136,38 @@ pub struct Transition {
 
 /// Proof that one request was admitted, and by which generation of the breaker.
 ///
-/// [`Breaker::settle`] takes it by value. One that was issued before the last
-/// change of state settles as nothing.
+/// [`Breaker::settle`](super::Breaker::settle) takes it by value, so a request cannot be
+/// counted twice. A permit from before the last change of state settles as a no-op.
 #[must_use = "an unsettled probe permit holds its half-open slot until the lease ends"]
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
-pub struct Permit {
+pub(crate) struct Permit {
     pub(super) generation: u64,
+    /// Number of the probe; `None` for an ordinary request.
     pub(super) probe: Option<u32>,
 }
 
 impl Permit {
-    /// Whether the request is a probe.
-    pub fn is_probe(&self) -> bool {
+    pub(crate) fn is_probe(&self) -> bool {
         self.probe.is_some()
     }
 
-    /// The same permit, for another try of the one settlement that it is good for.
+    /// Returns the same permit. A settlement that lost its compare-and-swap is repeated with
+    /// it; only one of the repetitions is written.
     #[inline]
     pub(crate) fn again(&self) -> Permit {
         Permit { ..*self }
     }
+}
+
+/// Arguments of every call that may change a breaker's state.
+pub(crate) struct StepContext<'a> {
+    /// The policy's settings.
+    pub(crate) config: &'a BreakerConfig,
+    /// The host's monotonic time.
+    pub(crate) now: Instant,
+    /// Random words, for jitter and for the ramp.
+    pub(crate) random: &'a mut Random,
+    /// Receives the changes of state, oldest first.
+    pub(crate) transitions: &'a mut Vec<Transition>,
 }

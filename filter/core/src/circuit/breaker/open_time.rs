@@ -1,19 +1,19 @@
-//! How long a circuit stays open: growth, spread, and the upstream's own word.
+//! How long a circuit stays open: growth, jitter, and the upstream's hint.
 
 use crate::policy::{OpenConfig, WHOLE_BP};
 use crate::random::Random;
 use crate::time::Span;
 
-/// Growth steps that are worth computing: at the smallest growth that can be
-/// written, 1.01, a day is reached from 10 ms within 1,700 of them.
+/// Limit of growth steps to compute. The smallest multiplier that a policy can set, 1.01,
+/// grows 10 ms to a day within 1,700 steps.
 const STEPS_MAX: u32 = 2_000;
 
-/// The open time of the `opens`-th opening in a row.
+/// Returns the open time of the `opens`-th opening in a row.
 ///
-/// Spread evenly over the jitter's range, so that a fleet that tripped together
-/// does not probe together. At the cap the range is cut, not the result, or half
-/// of a fleet would meet at the cap itself. A hint of the upstream is a least
-/// time: it is spread only upwards.
+/// It is spread evenly over the jitter's range, so that a fleet that tripped together
+/// does not probe together. At the cap the range is cut, not the result: otherwise half
+/// of a fleet would probe exactly at the cap. An upstream's hint is a minimum, so its
+/// jitter only adds.
 pub(super) fn choose(
     config: &OpenConfig,
     opens: u32,
@@ -34,7 +34,7 @@ pub(super) fn choose(
     own.max(hinted)
 }
 
-/// The longest open time that [`choose`] can return.
+/// Returns the longest open time that [`choose`] can return.
 pub(super) fn longest(config: &OpenConfig) -> Span {
     let hint = config.retry_after_max;
     let jitter = hint.scale(u64::from(config.jitter_bp), u64::from(WHOLE_BP));
@@ -46,7 +46,7 @@ fn between(low_ns: u64, high_ns: u64, random: &mut Random) -> Span {
     Span::from_ns(random.between(low_ns, high_ns))
 }
 
-/// `duration * multiplier^(opens - 1)`, at most `max_duration`.
+/// Returns `duration * multiplier^(opens - 1)`, at most `max_duration`.
 fn grown(config: &OpenConfig, opens: u32) -> Span {
     let mut span = config.duration;
     for _ in 1..opens.min(STEPS_MAX) {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_spreads_both_ways_and_never_beyond_the_cap() {
+    fn jitter_spreads_both_ways_and_never_exceeds_the_cap() {
         let mut random = Random::new(1);
         let times = |opens, random: &mut Random| -> (u64, u64) {
             let all = (0..2_000).map(|_| choose(&config(2_000), opens, None, random).as_ms());
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_lengthens_up_to_its_own_cap_and_is_spread_only_upwards() {
+    fn a_hint_lengthens_the_open_time_up_to_its_own_cap_and_jitter_only_adds() {
         let mut random = Random::new(1);
         let hint = |seconds| Some(Span::from_secs(seconds));
         for _ in 0..500 {

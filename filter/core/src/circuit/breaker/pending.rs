@@ -1,14 +1,13 @@
-//! What a worker counts by itself, until the breaker that all share hears of it.
+//! What a worker counts on its own until it merges into the shared breaker.
 
-use super::Breaker;
 use crate::circuit::window::Window;
 use crate::outcome::classify::Verdict;
-use crate::policy::Outcome;
+use crate::policy::{Outcome, WindowShape};
 use crate::time::{Instant, Span};
 
-/// What one worker has counted since it last brought the shared breaker up to date.
+/// Outcomes that one worker has counted since its last merge.
 #[derive(Clone, Debug)]
-pub struct Pending {
+pub(crate) struct Pending {
     pub(super) generation: u64,
     pub(super) window: Window,
     /// Failures before the first success.
@@ -16,16 +15,15 @@ pub struct Pending {
     pub(super) had_success: bool,
     /// Failures after the last success.
     pub(super) trailing_failures: u32,
-    /// The hint of the last failure.
-    pub(super) hint: Option<Span>,
+    /// Hint of the last failure.
+    hint: Option<Span>,
 }
 
 impl Pending {
-    /// Nothing yet, to be merged into a copy of `breaker`.
-    pub fn new(breaker: &Breaker) -> Pending {
+    pub(super) fn new(generation: u64, shape: &WindowShape) -> Pending {
         Pending {
-            generation: breaker.generation,
-            window: Window::new(&breaker.window.shape()),
+            generation,
+            window: Window::new(shape),
             leading_failures: 0,
             had_success: false,
             trailing_failures: 0,
@@ -33,9 +31,9 @@ impl Pending {
         }
     }
 
-    /// Counts an outcome that [`Breaker::note`] counted.
+    /// Counts an outcome that the worker's own copy has counted as well.
     #[inline]
-    pub fn note(&mut self, verdict: Verdict, now: Instant) {
+    pub(crate) fn record(&mut self, verdict: Verdict, now: Instant) {
         let failure = verdict.outcome == Outcome::Failure;
         self.window.record(failure, verdict.slow, now);
         let run = match self.had_success {
@@ -51,13 +49,13 @@ impl Pending {
         }
     }
 
-    /// Counts requests that wait, as [`Breaker::wait`] did.
-    pub fn wait(&mut self, at: Instant, more: i32) {
+    /// Counts waiting requests that the worker's own copy has counted as well.
+    pub(crate) fn wait(&mut self, at: Instant, more: i32) {
         self.window.wait_later(at, more);
     }
 
-    /// The hint of the last failure.
-    pub fn hint(&self) -> Option<Span> {
+    /// Hint of the last failure.
+    pub(crate) fn hint(&self) -> Option<Span> {
         self.hint
     }
 }

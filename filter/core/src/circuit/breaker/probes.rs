@@ -1,18 +1,18 @@
-//! The probes of one half-open time: who is out, and what the others found.
+//! The probes of one half-open state.
 //!
-//! `permits` probes are judged in all. One that ends as ignored returns its permit, and one
-//! that does not end in time is judged by what is known of it.
+//! A half-open circuit judges `permits` probes in all. A probe that ends as ignored returns its
+//! permit. A probe that outlives its lease is judged by what is known of it.
 //!
-//! No client can hold the circuit here. A request that its client has not finished says
-//! nothing about the upstream, and may never end: its probe is displaced by any complete
-//! request that asks, and after a short time by any request at all. Its permit is then
-//! another's, and it settles as nothing, unless its client finishes it after all: then it takes
-//! the permit of another that is unfinished. A response that has begun may go on for hours: soon
-//! after its headers the probe is judged by them.
+//! No client can hold the circuit half-open. A request that its client has not finished says
+//! nothing about the upstream, and may never end. Any complete request displaces such a probe,
+//! and after a short time any request does. A displaced probe settles as a no-op, unless its
+//! client finishes the request after all: then it takes the permit of another incomplete probe.
+//! A response may stream for hours, so a probe is judged by the response headers soon after
+//! they arrive.
 
 use alloc::vec::Vec;
 
-use super::{StepContext, Why};
+use super::names::{StepContext, Why};
 use crate::circuit::window::Counts;
 use crate::codec::{Encode, Reader};
 use crate::outcome::classify::Verdict;
@@ -24,32 +24,34 @@ pub(super) struct Probes {
     live: Vec<Probe>,
     next_number: u32,
     judged: Counts,
-    /// The hint of the probe judged last: the one that tips the verdict.
+    /// Hint of the last judged probe, which is the one that tips the judgement.
     hint: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Probe {
     number: u32,
+    /// End of its lease.
     deadline: Instant,
-    /// Until when only a complete request displaces it, while it is incomplete.
+    /// While the request is incomplete: time until which only a complete one displaces it.
     own_until: Instant,
     request_complete: bool,
-    answered: Option<Verdict>,
-    /// Whether it has passed the threshold for slowness.
+    /// Verdict by the response headers, once they have arrived.
+    by_headers: Option<Verdict>,
+    /// Whether it has passed the slow threshold.
     slow: bool,
 }
 
-/// For this part of the open time, more or less, an incomplete request keeps its permit from
-/// other incomplete ones. If ten of them ask for each that is good, six good ones still have
-/// each permit within two open times.
+/// Fraction of the open time for which other incomplete requests cannot displace an incomplete
+/// one, before jitter. Even with ten incomplete requests for each good one, six good requests
+/// get each permit within two open times.
 const INCOMPLETE_SHARE: u64 = 32;
 
-/// For this part of the open time a probe that has response headers may still end otherwise
-/// than they say.
-const ANSWERED_SHARE: u64 = 4;
+/// Fraction of the open time for which a probe with response headers may still end with
+/// another verdict than theirs.
+const HEADERS_SHARE: u64 = 4;
 
-/// What the probes so far say.
+/// Conclusion from the probes judged so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     Undecided,
@@ -58,15 +60,15 @@ pub(super) enum Judgement {
 }
 
 impl Probes {
-    /// Hands out a permit, if one is left or can be taken from an incomplete probe: its number,
-    /// which no other probe of this half-open time has, whichever worker asked for it.
-    pub(super) fn start(&mut self, complete: bool, moment: &mut StepContext<'_>) -> Option<u32> {
-        let (config, now) = (moment.config, moment.now);
+    /// Issues a permit, if one is left or an incomplete probe yields its own. Returns the
+    /// number of the probe, which is unique within this half-open state across all workers.
+    pub(super) fn start(&mut self, complete: bool, context: &mut StepContext<'_>) -> Option<u32> {
+        let (config, now) = (context.config, context.now);
         if self.left(config) == 0 {
-            let longest =
+            let order =
                 |probe: &Probe| (!probe.yields(complete, now), probe.own_until, probe.number);
-            let places = self.live.iter().enumerate();
-            let (at, probe) = places.min_by_key(|(_, probe)| longest(probe))?;
+            let live = self.live.iter().enumerate();
+            let (at, probe) = live.min_by_key(|(_, probe)| order(probe))?;
             if !probe.yields(complete, now) {
                 return None;
             }
@@ -74,50 +76,51 @@ impl Probes {
         }
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        // Spread, so that no rhythm of incomplete requests always comes first.
+        // Jitter keeps periodic incomplete requests from always winning the race.
         let own = config.open.duration.as_ns() / INCOMPLETE_SHARE;
-        let own = moment.random.between(own / 2, own.saturating_add(own / 2));
+        let own = context.random.between(own / 2, own.saturating_add(own / 2));
         self.live.push(Probe {
             number,
             deadline: now.after(config.half_open.lease),
             own_until: now.after(Span::from_ns(own)),
             request_complete: complete,
-            answered: None,
+            by_headers: None,
             slow: false,
         });
         Some(number)
     }
 
-    /// Whether a request that asks is refused, and nothing changes by that.
+    /// Whether a new request is rejected without any change of state.
     pub(super) fn is_full(&self, complete: bool, config: &BreakerConfig, now: Instant) -> bool {
-        let moves = |probe: &Probe| now >= probe.deadline || probe.yields(complete, now);
-        self.left(config) == 0 && self.live() > 0 && !self.live.iter().any(moves)
+        let makes_room = |probe: &Probe| now >= probe.deadline || probe.yields(complete, now);
+        self.left(config) == 0 && self.live() > 0 && !self.live.iter().any(makes_room)
     }
 
-    /// How many permits are left.
+    /// Number of permits left.
     pub(super) fn left(&self, config: &BreakerConfig) -> u32 {
         let taken = self.live().saturating_add(self.judged.requests);
         config.half_open.permits.saturating_sub(taken)
     }
 
-    /// How many probes are out.
+    /// Number of probes in flight.
     pub(super) fn live(&self) -> u32 {
         u32::try_from(self.live.len()).unwrap_or(u32::MAX)
     }
 
-    /// When the last lease ends.
+    /// End of the last lease.
     pub(super) fn last_deadline(&self) -> Instant {
         let deadlines = self.live.iter().map(|probe| probe.deadline);
         deadlines.max().unwrap_or_default()
     }
 
-    /// Ends all leases at `latest` if they would last longer.
+    /// Ends every lease at `latest` or earlier.
     pub(super) fn shorten_leases(&mut self, latest: Instant) {
         for probe in &mut self.live {
             probe.deadline = probe.deadline.min(latest);
         }
     }
 
+    /// Notes that the client has sent the whole request of a probe.
     pub(super) fn request_complete(&mut self, number: Option<u32>, now: Instant) {
         if let Some(probe) = self.leased(number, now) {
             probe.request_complete = true;
@@ -128,8 +131,8 @@ impl Probes {
         }
     }
 
-    /// Gives a displaced probe that is complete now the permit of one that is not. Else a
-    /// service of nothing but slow uploads would never have one judged.
+    /// Gives the permit of an incomplete probe to a displaced one that is complete now.
+    /// Otherwise a service that receives only slow uploads would never have a probe judged.
     fn take_back(&mut self, number: u32, now: Instant) {
         let live = self.live.iter_mut();
         let others = live.filter(|probe| now < probe.deadline && probe.yields(true, now));
@@ -139,27 +142,29 @@ impl Probes {
         }
     }
 
-    pub(super) fn answered(
+    /// Notes the verdict by the response headers of a probe, and shortens its lease.
+    pub(super) fn headers_arrived(
         &mut self,
         number: Option<u32>,
         verdict: Verdict,
-        moment: &StepContext<'_>,
+        context: &StepContext<'_>,
     ) {
-        let soon = Span::from_ns(moment.config.open.duration.as_ns() / ANSWERED_SHARE);
-        if let Some(probe) = self.leased(number, moment.now) {
-            probe.answered = Some(verdict);
-            probe.deadline = probe.deadline.min(moment.now.after(soon));
+        let soon = Span::from_ns(context.config.open.duration.as_ns() / HEADERS_SHARE);
+        if let Some(probe) = self.leased(number, context.now) {
+            probe.by_headers = Some(verdict);
+            probe.deadline = probe.deadline.min(context.now.after(soon));
         }
     }
 
-    pub(super) fn is_slow(&mut self, number: Option<u32>) {
+    /// Notes that a probe has passed the slow threshold.
+    pub(super) fn mark_slow(&mut self, number: Option<u32>) {
         let mut live = self.live.iter_mut();
         if let Some(probe) = live.find(|p| Some(p.number) == number) {
             probe.slow = true;
         }
     }
 
-    /// Judges one probe, unless its lease has ended already.
+    /// Counts the outcome of one probe, unless its lease has ended.
     pub(super) fn settle(&mut self, number: Option<u32>, verdict: Verdict) {
         let at = self.live.iter().position(|p| Some(p.number) == number);
         if let Some(at) = at {
@@ -168,7 +173,7 @@ impl Probes {
         }
     }
 
-    /// Ends the leases that are over.
+    /// Counts the probes whose lease has ended.
     pub(super) fn expire(&mut self, now: Instant) {
         let mut ended = Vec::new();
         self.live.retain(|probe| {
@@ -183,7 +188,7 @@ impl Probes {
         }
     }
 
-    /// The probes that were judged, and those that are out and slow already.
+    /// The judged probes, and those in flight that are slow already.
     pub(super) fn counts(&self) -> Counts {
         let mut counts = self.judged;
         let slow = self.live.iter().filter(|probe| probe.slow);
@@ -191,8 +196,8 @@ impl Probes {
         counts
     }
 
-    /// Bad as soon as failures, or slow ones, reach their share of `permits`; good as
-    /// soon as neither can any more.
+    /// Judges the probes: bad as soon as the failures or the slow ones reach their share of
+    /// `permits`, good as soon as neither can reach it any more.
     pub(super) fn judge(&self, config: &BreakerConfig) -> Judgement {
         let left = config
             .half_open
@@ -225,8 +230,8 @@ impl Probes {
         judgement
     }
 
-    /// The probe, unless its lease is over: it is judged by what was known by then,
-    /// though nobody may have come to judge it yet.
+    /// Returns a probe whose lease has not ended. After that end nothing new may change how it
+    /// is judged, even if no call has judged it yet.
     fn leased(&mut self, number: Option<u32>, now: Instant) -> Option<&mut Probe> {
         let mut live = self.live.iter_mut();
         live.find(|p| Some(p.number) == number && now < p.deadline)
@@ -243,17 +248,17 @@ impl Probes {
 }
 
 impl Probe {
-    /// Whether its permit can be taken by a request that asks.
+    /// Whether a new request may take its permit.
     fn yields(&self, complete: bool, now: Instant) -> bool {
-        let incomplete = !self.request_complete && self.answered.is_none();
+        let incomplete = !self.request_complete && self.by_headers.is_none();
         incomplete && (complete || now >= self.own_until)
     }
 
-    /// The verdict over a probe that is still out when its lease ends: by the
-    /// response's headers if they came, since a long stream is no failure; not the
-    /// upstream's fault while the client was still sending; else a failure.
+    /// The verdict on a probe that is in flight when its lease ends. The response headers
+    /// decide if they have arrived, because a long stream is not a failure. Without headers it
+    /// is ignored while the client is still sending, otherwise it is a failure.
     fn at_lease_end(&self) -> Verdict {
-        match self.answered {
+        match self.by_headers {
             Some(verdict) => verdict,
             None if self.request_complete => Verdict::of(Outcome::Failure),
             None => Verdict::of(Outcome::Ignored),
@@ -294,7 +299,7 @@ impl Encode for Probe {
         self.deadline.write(out);
         self.own_until.write(out);
         self.request_complete.write(out);
-        self.answered.write(out);
+        self.by_headers.write(out);
         self.slow.write(out);
     }
 
@@ -304,15 +309,15 @@ impl Encode for Probe {
             deadline: Instant::read(from)?,
             own_until: Instant::read(from)?,
             request_complete: bool::read(from)?,
-            answered: Option::read(from)?,
+            by_headers: Option::read(from)?,
             slow: bool::read(from)?,
         })
     }
 }
 
-/// How many failed probes are bad. Without a failure rate one is, if runs of
-/// failures trip, or if nothing else could judge; where only slowness trips
-/// failures say nothing.
+/// Number of failed probes that reopens the circuit. Without a failure rate one failure does,
+/// if consecutive failures trip the breaker or if it has no other rule. If only slowness trips
+/// it, failures do not count.
 fn failures_needed(config: &BreakerConfig) -> Option<u32> {
     match config.failure_rate_bp {
         0 if config.consecutive_failures == 0 && config.effective_slow_rate_bp() > 0 => None,
@@ -321,6 +326,7 @@ fn failures_needed(config: &BreakerConfig) -> Option<u32> {
     }
 }
 
+/// Number of slow probes that reopens the circuit.
 fn slow_needed(config: &BreakerConfig) -> Option<u32> {
     match config.effective_slow_rate_bp() {
         0 => None,
@@ -328,8 +334,7 @@ fn slow_needed(config: &BreakerConfig) -> Option<u32> {
     }
 }
 
-/// The smallest number of probes that is at least the share, which is not zero: one
-/// or more.
+/// Returns the smallest number of probes that reaches a share, which is not zero.
 fn share_of_permits(config: &BreakerConfig, share_bp: u32) -> u32 {
     let share = u64::from(config.half_open.permits).saturating_mul(u64::from(share_bp));
     u32::try_from(share.div_ceil(u64::from(WHOLE_BP))).unwrap_or(u32::MAX)

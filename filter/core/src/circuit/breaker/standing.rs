@@ -1,85 +1,45 @@
-//! How a breaker stands at a moment.
+//! A snapshot of a breaker at a given time.
 //!
-//! The state of a breaker moves only when a request comes. Whoever looks at it in between
-//! wants to know what the clock alone has made of it: an open time that is over, a window
-//! that has emptied, leases that have ended.
+//! A breaker changes its state only when a request arrives. An observer wants to know what the
+//! clock alone has changed since: an open time that has ended, a window that has emptied,
+//! leases that have expired.
 
-use super::{Breaker, State, StateName};
+use super::Breaker;
+use super::names::StateName;
+use super::state::State;
 use crate::circuit::window::Counts;
-use crate::policy::WindowShape;
 use crate::time::{Instant, Span};
 
-/// A breaker at a moment.
+/// A breaker at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The state in which the next request finds it.
     pub state: StateName,
-    /// When that state began.
+    /// Beginning of that state.
     pub since: Instant,
-    /// When it ends. `None` if that is not known.
+    /// End of that state. `None` if it is not known.
     pub until: Option<Instant>,
     /// Counts of the window or, in half-open, of the probes.
     pub counts: Counts,
     /// Failures in a row.
     pub consecutive: u32,
-    /// Openings in a row, which the next one would add to.
+    /// Openings in a row.
     pub opens: u32,
     /// Probes whose lease has not ended.
     pub probes_out: u32,
 }
 
 impl Breaker {
-    /// The shape of the window.
-    pub fn shape(&self) -> WindowShape {
-        self.window.shape()
-    }
-
-    /// The outcomes that count: the window's, or the probes'.
-    pub fn counts(&self) -> Counts {
-        match &self.state {
-            State::HalfOpen(probes) => probes.counts(),
-            _ => self.window.counts(),
-        }
-    }
-
-    /// Number of the current state. It rises with every change.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Time at which the current state began.
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// When the open time ends; absent unless the circuit is open.
-    pub fn open_until(&self) -> Option<Instant> {
+    /// End of the open time; `None` if the circuit is not open.
+    pub(crate) fn open_until(&self) -> Option<Instant> {
         match self.state {
             State::Open { until } => Some(until),
             _ => None,
         }
     }
 
-    /// Failures in a row.
-    pub fn consecutive(&self) -> u32 {
-        self.consecutive
-    }
-
-    /// Openings in a row.
-    pub fn opens(&self) -> u32 {
-        self.opens
-    }
-
-    /// Probes that are out.
-    pub fn probes_out(&self) -> u32 {
-        match &self.state {
-            State::HalfOpen(probes) => probes.live(),
-            _ => 0,
-        }
-    }
-
-    /// How the breaker stands at `now`, under a policy with this recovery time.
-    pub fn standing(&self, recovery: Span, now: Instant) -> Standing {
+    /// Returns a snapshot of the breaker at `now`, under a policy with this recovery time.
+    pub(crate) fn standing(&self, recovery: Span, now: Instant) -> Standing {
         let mut standing = Standing {
             state: self.state(),
             since: self.since,
@@ -112,8 +72,7 @@ impl Breaker {
             }
             State::Closed => {}
         }
-        let healthy = !self.is_open() && now.since(self.healthy_since) >= self.last_open;
-        if healthy {
+        if self.has_stayed_closed(now) {
             standing.opens = 0;
         }
         standing

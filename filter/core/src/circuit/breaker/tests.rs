@@ -1,5 +1,5 @@
-//! State tables. Each row is a line of steps and, after the colon, all that came
-//! of them; [`Bench::step`] says what the words mean.
+//! State tables. Each line has steps and, after the colon, their results. [`Bench::step`]
+//! documents the words.
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -7,13 +7,36 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::policy::WindowShape;
+use crate::random::Random;
 use crate::testing::{at_ms, breaker};
 
 mod half_open;
 mod opening;
 mod recovery;
 
-/// One breaker, one clock, and the requests under way, oldest first.
+impl Breaker {
+    pub(crate) fn shape(&self) -> WindowShape {
+        self.window.shape()
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(crate) fn probes_out(&self) -> u32 {
+        match &self.state {
+            State::HalfOpen(probes) => probes.live(),
+            _ => 0,
+        }
+    }
+}
+
+/// One breaker, one clock, and the requests in flight, oldest first.
 struct Bench {
     config: BreakerConfig,
     breaker: Breaker,
@@ -23,7 +46,7 @@ struct Bench {
     transitions: Vec<Transition>,
 }
 
-/// Runs a script against a breaker with these fields, and compares line by line.
+/// Runs a script against a breaker with these fields and compares the results of each line.
 fn check(fields: &str, script: &str) {
     let mut bench = Bench::new(fields);
     for line in script.lines().map(str::trim).filter(|l| !l.is_empty()) {
@@ -51,20 +74,20 @@ impl Bench {
         }
     }
 
-    /// One step, and what came of it.
+    /// Performs one step and returns its results.
     ///
-    /// - `admit N`: N requests ask for admission; each gives `pass`, `probe`, or
-    ///   `no STATE MS` with the time after which to ask again. They are complete; those of
-    ///   `begin N` are not.
-    /// - `ok`, `slow`, `fail`, `slowfail`, `ignored`, `lose`, each with an optional N: so the
-    ///   N oldest requests end, or are never heard of again. `last ok` and so on: the newest.
-    /// - `hint MS`: the oldest fails, and asks to be left alone for so long.
-    /// - `sent`, `head ok` and so on: the oldest request is complete, or answered.
-    /// - `overdue N`: the N oldest requests pass the threshold for slowness, and wait.
+    /// - `admit N`: N requests ask for admission. Each gives `pass`, `probe`, or `no STATE MS`
+    ///   with the time to wait. They are complete; those of `begin N` are not.
+    /// - `ok`, `slow`, `fail`, `slowfail`, `ignored`, `lose`, each with an optional N: the N
+    ///   oldest requests end like that, or never end. `last ok` and so on: the newest.
+    /// - `hint MS`: the oldest request fails with this hint.
+    /// - `sent`, `head ok` and so on: the oldest request is complete, or its response headers
+    ///   arrive.
+    /// - `overdue N`: the N oldest requests pass the slow threshold and wait.
     /// - `wait MS`, `back MS`: the clock moves.
     ///
-    /// Changes of state show as `from>to why requests/failures/slow #opens`, with
-    /// the open time where there is one.
+    /// A change of state is `from>to why requests/failures/slow #opens`, plus the open time if
+    /// the circuit opened.
     fn step(&mut self, step: &str) -> Vec<String> {
         let words: Vec<&str> = step.split_whitespace().collect();
         let number = |at: usize| words.get(at).map_or(1, |w| w.parse().expect("a number"));
@@ -85,17 +108,17 @@ impl Bench {
             "sent" => self.breaker.request_complete(&self.permits[0], self.now),
             "head" => {
                 let permit = self.permits[0].clone();
-                let (breaker, moment) = self.moment();
-                breaker.answered(&permit, verdict(words[1]), &moment);
+                let (breaker, context) = self.context();
+                breaker.headers_arrived(&permit, verdict(words[1]), &context);
             }
             "overdue" => {
                 for at in 0..number(1) as usize {
                     let permit = self.permits[at].clone();
-                    let (breaker, mut moment) = self.moment();
+                    let (breaker, mut context) = self.context();
                     if permit.is_probe() {
-                        breaker.probe_is_slow(&permit, &mut moment);
-                    } else if breaker.wait(&permit, moment.now, 1) {
-                        breaker.judge_window(None, &mut moment);
+                        breaker.mark_probe_slow(&permit, &mut context);
+                    } else if breaker.wait(&permit, context.now, 1) {
+                        breaker.judge_window(None, &mut context);
                     }
                 }
             }
@@ -106,16 +129,16 @@ impl Bench {
                     hint,
                     ..verdict("fail")
                 };
-                let permit = self.permits.pop_front().expect("a request under way");
+                let permit = self.permits.pop_front().expect("a request in flight");
                 self.settle(permit, verdict);
             }
             "last" => {
-                let permit = self.permits.pop_back().expect("a request under way");
+                let permit = self.permits.pop_back().expect("a request in flight");
                 self.settle(permit, verdict(words[1]));
             }
             word => {
                 for _ in 0..number(1) {
-                    let permit = self.permits.pop_front().expect("a request under way");
+                    let permit = self.permits.pop_front().expect("a request in flight");
                     self.settle(permit, verdict(word));
                 }
             }
@@ -124,19 +147,19 @@ impl Bench {
         results
     }
 
-    fn moment(&mut self) -> (&mut Breaker, StepContext<'_>) {
-        let moment = StepContext {
+    fn context(&mut self) -> (&mut Breaker, StepContext<'_>) {
+        let context = StepContext {
             config: &self.config,
             now: self.now,
             random: &mut self.random,
             transitions: &mut self.transitions,
         };
-        (&mut self.breaker, moment)
+        (&mut self.breaker, context)
     }
 
     fn admit(&mut self, complete: bool) -> String {
-        let (breaker, mut moment) = self.moment();
-        match breaker.try_acquire(complete, &mut moment) {
+        let (breaker, mut context) = self.context();
+        match breaker.try_acquire(complete, &mut context) {
             Ok(permit) => {
                 let word = if permit.is_probe() { "probe" } else { "pass" };
                 self.permits.push_back(permit);
@@ -151,8 +174,8 @@ impl Bench {
     }
 
     fn settle(&mut self, permit: Permit, verdict: Verdict) {
-        let (breaker, mut moment) = self.moment();
-        breaker.settle(permit, verdict, &mut moment);
+        let (breaker, mut context) = self.context();
+        breaker.settle(permit, verdict, &mut context);
     }
 
     fn changes(&mut self) -> Vec<String> {
@@ -167,7 +190,7 @@ fn verdict(word: &str) -> Verdict {
         "fail" => (Outcome::Failure, false),
         "slowfail" => (Outcome::Failure, true),
         "ignored" => (Outcome::Ignored, false),
-        _ => panic!("no step is called {word}"),
+        _ => panic!("unknown step {word}"),
     };
     Verdict {
         slow,
@@ -194,7 +217,7 @@ fn shown(change: Transition) -> String {
     )
 }
 
-/// Results on one line; the same one several times in a row as `result xN`.
+/// Joins results into one line, with equal ones in a row as `result xN`.
 fn shortened(results: &[String]) -> String {
     let runs = results.chunk_by(|a, b| a == b).map(|run| match run.len() {
         1 => run[0].clone(),

@@ -1,4 +1,4 @@
-//! The account, by example, against exact lists, and through an outage.
+//! The account: examples, comparison with exact lists, and an outage.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,8 +19,8 @@ impl Account {
     }
 }
 
-/// A share of all successes of ten seconds, and so many retries a second besides.
-fn config(percent: u32, min_per_second: u32) -> BudgetConfig {
+/// A share of the successes of ten seconds, plus a minimum rate of retries.
+pub(in crate::circuit) fn config(percent: u32, min_per_second: u32) -> BudgetConfig {
     BudgetConfig {
         percent_bp: percent * 100,
         interval: Span::from_secs(10),
@@ -30,7 +30,7 @@ fn config(percent: u32, min_per_second: u32) -> BudgetConfig {
     }
 }
 
-/// How many retries so many successes pay for.
+/// Returns the number of retries that `successes` pay for.
 fn paid(percent: u32, min_per_second: u32, successes: u32) -> u32 {
     let config = config(percent, min_per_second);
     let mut account = Account::new(&config);
@@ -40,7 +40,7 @@ fn paid(percent: u32, min_per_second: u32, successes: u32) -> u32 {
 }
 
 #[test]
-fn a_share_is_exact_to_the_last_retry() {
+fn a_share_is_exact() {
     let rows = [
         (20, 0, 4, 0),
         (20, 0, 5, 1),
@@ -53,7 +53,7 @@ fn a_share_is_exact_to_the_last_retry() {
         (99, 0, 100, 99),
         (100, 0, 7, 7),
         (0, 0, 1_000, 0),
-        // The minimum rate is there without any success, and added to what is earned.
+        // The minimum rate needs no success, and is added to what is earned.
         (0, 10, 0, 100),
         (20, 10, 0, 100),
         (20, 10, 50, 110),
@@ -65,15 +65,15 @@ fn a_share_is_exact_to_the_last_retry() {
     }
 }
 
-/// Finagle's `RetryBudget` counts deposits as tokens that leak away after its ttl, by
-/// default 10 s, 20 percent, and 10 retries a second besides. Where its terms and ours
-/// are the same, so is what can be retried.
+/// Finagle's `RetryBudget` counts deposits as tokens that expire after its ttl: 10 s by
+/// default, with 20 percent and a minimum of 10 retries a second. With the same settings this
+/// budget must grant the same retries.
 #[test]
-fn with_finagles_terms_it_gives_what_finagle_gives() {
-    // A client that has just begun has the minimum rate of a whole ttl.
+fn with_finagles_defaults_it_grants_what_finagle_grants() {
+    // A new client has the minimum rate of a whole ttl.
     assert_eq!(paid(20, 10, 0), 10 * 10);
     assert_eq!(paid(20, 10, 100), 10 * 10 + 20);
-    // A deposit is worth nothing once the ttl is over.
+    // A deposit expires with the ttl.
     let config = config(20, 0);
     let mut account = Account::new(&config);
     (0..10).for_each(|_| account.deposit(at_ms(5_000)));
@@ -84,7 +84,7 @@ fn with_finagles_terms_it_gives_what_finagle_gives() {
 }
 
 #[test]
-fn a_pledge_weighs_fully_until_it_is_settled_and_then_as_it_was_used() {
+fn a_pledge_counts_in_full_until_it_is_settled_and_then_as_used() {
     let config = config(100, 0);
     let mut account = Account::new(&config);
     let now = at_ms(60_000);
@@ -103,7 +103,7 @@ fn a_pledge_weighs_fully_until_it_is_settled_and_then_as_it_was_used() {
 }
 
 #[test]
-fn a_pledge_that_nobody_settles_ends_with_its_lease_and_not_before() {
+fn an_unsettled_pledge_ends_with_its_lease_and_not_before() {
     let config = config(0, 1);
     let mut account = Account::new(&config);
     for start_ms in [60_000, 60_001, 61_499, 100_750] {
@@ -114,24 +114,24 @@ fn a_pledge_that_nobody_settles_ends_with_its_lease_and_not_before() {
         assert_eq!(account.balance(Instant::from_ns(lease_ends.as_ns() - 1)), 0);
         let rounded = lease_ends.after(Span::from_ms(1_500));
         assert_eq!(account.balance(rounded), 10, "{start_ms}");
-        // Whoever settles it after that still tells what was used.
+        // A later settlement still counts the retries that were made.
         account.settle(grant, 2, rounded);
         assert_eq!(account.balance(rounded), 8);
         account = Account::new(&config);
     }
 }
 
-/// An exact account: every success, every retry and every pledge, with its time.
+/// An exact account: the time of every success and every retry, and all pledges.
 #[derive(Default)]
-struct Exact {
-    successes: VecDeque<Instant>,
-    retries: VecDeque<Instant>,
-    pledged: u64,
+pub(in crate::circuit) struct Exact {
+    pub(in crate::circuit) successes: VecDeque<Instant>,
+    pub(in crate::circuit) retries: VecDeque<Instant>,
+    pub(in crate::circuit) pledged: u64,
 }
 
 impl Exact {
-    /// Credit and debit of the last interval, in units.
-    fn sides(&mut self, config: &BudgetConfig, now: Instant) -> (u64, u64) {
+    /// Returns credit and debit of the last interval, in units.
+    pub(in crate::circuit) fn sides(&mut self, config: &BudgetConfig, now: Instant) -> (u64, u64) {
         let old = |at: &Instant| now.since(*at) >= config.interval;
         while self.successes.front().is_some_and(old) {
             self.successes.pop_front();
@@ -147,8 +147,8 @@ impl Exact {
 }
 
 #[test]
-fn at_every_grant_what_was_retried_and_pledged_is_below_the_credit_of_the_interval() {
-    let (mut grants, mut refusals) = (0, 0);
+fn retries_and_pledges_never_exceed_the_credit_of_the_interval() {
+    let (mut grants, mut denials) = (0, 0);
     for seed in 0..300 {
         let mut random = Random::new(seed);
         let config = BudgetConfig {
@@ -156,12 +156,12 @@ fn at_every_grant_what_was_retried_and_pledged_is_below_the_credit_of_the_interv
             interval: Span::from_ms(random.between(100, 20_000)),
             min_count: random.between(0, 20) as u32,
             min_interval: Span::from_ms(random.between(100, 5_000)),
-            // Nothing is under way for longer.
+            // No request takes longer.
             lease: Span::from_secs(3_600),
         };
         let (mut account, mut exact) = (Account::new(&config), Exact::default());
         let mut now = at_ms(random.between(0, 1_000_000));
-        let mut under_way: Vec<Grant> = Vec::new();
+        let mut in_flight: Vec<Grant> = Vec::new();
         for _ in 0..2_000 {
             now = now.after(Span::from_ns(random.between(0, 20_000_000)));
             match random.between(0, 3) {
@@ -177,13 +177,13 @@ fn at_every_grant_what_was_retried_and_pledged_is_below_the_credit_of_the_interv
                     let (credit, debit) = exact.sides(&config, now);
                     assert!(granted == 0 || debit <= credit, "seed {seed}");
                     grants += granted;
-                    refusals += u64::from(granted == 0);
-                    under_way.push(grant);
+                    denials += u64::from(granted == 0);
+                    in_flight.push(grant);
                 }
-                _ if under_way.is_empty() => {}
+                _ if in_flight.is_empty() => {}
                 _ => {
-                    let last = under_way.len() as u64 - 1;
-                    let grant = under_way.swap_remove(random.between(0, last) as usize);
+                    let last = in_flight.len() as u64 - 1;
+                    let grant = in_flight.swap_remove(random.between(0, last) as usize);
                     let granted = grant.retries();
                     let used = random.between(0, u64::from(granted)) as u32;
                     exact.pledged -= u64::from(granted);
@@ -193,22 +193,22 @@ fn at_every_grant_what_was_retried_and_pledged_is_below_the_credit_of_the_interv
             }
         }
     }
-    assert!(grants > 10_000 && refusals > 10_000, "{grants} {refusals}");
+    assert!(grants > 10_000 && denials > 10_000, "{grants} {denials}");
 }
 
-/// 1,000 requests a second that take 50 ms; then all of them fail after five seconds.
+/// 1,000 requests a second take 50 ms each. Then all of them fail after five seconds.
 #[test]
-fn the_onset_of_an_outage_makes_no_more_retries_than_had_been_earned() {
+fn an_outage_causes_no_more_retries_than_were_earned_before() {
     let config = config(20, 10);
     let mut account = Account::new(&config);
-    let mut under_way: VecDeque<(u64, bool, Grant)> = VecDeque::new();
+    let mut in_flight: VecDeque<(u64, bool, Grant)> = VecDeque::new();
     let mut retries_in_outage = 0;
     let onset_ms = 60_000;
     for ms in 0..onset_ms + 30_000 {
         let now = at_ms(ms);
-        while under_way.front().is_some_and(|(end, ..)| *end <= ms) {
-            let (_, good, grant) = under_way.pop_front().expect("a request");
-            // Who fails uses all it was granted, each try as long as the first.
+        while in_flight.front().is_some_and(|(end, ..)| *end <= ms) {
+            let (_, good, grant) = in_flight.pop_front().expect("a request");
+            // A failing request uses its whole grant, and each try takes as long as the first.
             let used = if good { 0 } else { grant.retries() };
             if good {
                 account.deposit(now);
@@ -221,8 +221,8 @@ fn the_onset_of_an_outage_makes_no_more_retries_than_had_been_earned() {
         let grant = account.pledge(1, now);
         let tries = 1 + u64::from(grant.retries());
         let took = if good { 50 } else { 5_000 * tries };
-        let at = under_way.partition_point(|(end, ..)| *end <= ms + took);
-        under_way.insert(at, (ms + took, good, grant));
+        let at = in_flight.partition_point(|(end, ..)| *end <= ms + took);
+        in_flight.insert(at, (ms + took, good, grant));
     }
     let credit_at_onset = 10_000 / 5 + 10 * 10;
     let minimum_since = 10 * 30;
@@ -234,7 +234,7 @@ fn the_onset_of_an_outage_makes_no_more_retries_than_had_been_earned() {
 }
 
 #[test]
-fn nothing_leaks_over_ten_million_requests() {
+fn ten_million_requests_leave_no_residue() {
     let config = config(20, 10);
     let mut account = Account::new(&config);
     let mut random = Random::new(1);
@@ -252,7 +252,7 @@ fn nothing_leaks_over_ten_million_requests() {
 }
 
 #[test]
-fn an_account_comes_back_from_its_bytes() {
+fn an_encoded_account_decodes_to_the_same_account() {
     let config = config(20, 10);
     let mut account = Account::new(&config);
     account.deposit(at_ms(1_000));
@@ -260,140 +260,4 @@ fn an_account_comes_back_from_its_bytes() {
     let mut bytes = Vec::new();
     account.write(&mut bytes);
     assert_eq!(Account::read(&mut Reader::new(&bytes)), Some(account));
-}
-
-/// One worker: what it holds, and what it has let out.
-#[derive(Default)]
-struct Worker {
-    purse: Allowance,
-    under_way: Vec<Grant>,
-}
-
-/// Workers that grant out of purses of their own, over one account: at every grant all
-/// that was retried, pledged to requests and held in purses is below the credit.
-#[test]
-fn the_purses_of_many_workers_never_spend_more_than_the_account_has() {
-    let (mut grants, mut denied, mut visits) = (0, 0, 0);
-    for seed in 0..100 {
-        let mut random = Random::new(seed);
-        let config = BudgetConfig {
-            lease: Span::from_secs(3_600),
-            ..config(random.between(1, 100) as u32, random.between(0, 5) as u32)
-        };
-        let (mut account, mut exact) = (Account::new(&config), Exact::default());
-        let mut workers: Vec<Worker> = (0..random.between(1, 16))
-            .map(|_| Worker::default())
-            .collect();
-        let last_worker = workers.len() as u64 - 1;
-        let mut now = at_ms(random.between(0, 1_000_000));
-        for _ in 0..4_000 {
-            now = now.after(Span::from_ns(random.between(0, 5_000_000)));
-            let worker = &mut workers[random.between(0, last_worker) as usize];
-            match random.between(0, 4) {
-                0 | 1 => {
-                    worker.purse.deposit(&account, now);
-                    exact.successes.push_back(now);
-                }
-                2 => {
-                    worker.purse.ask(2);
-                    let mut grant = worker.purse.grant(2, 4, &account, now);
-                    if grant.is_none() {
-                        worker.purse = worker.purse.visit(&mut account, 2, now);
-                        visits += 1;
-                        grant = worker.purse.grant(2, 4, &account, now);
-                    }
-                    let Some(grant) = grant else {
-                        denied += 1;
-                        assert!(worker.purse.is_dry(Span::from_ms(100), now));
-                        continue;
-                    };
-                    grants += 1;
-                    exact.pledged += u64::from(grant.retries());
-                    worker.under_way.push(grant);
-                    let (credit, debit) = exact.sides(&config, now);
-                    assert!(debit <= credit, "seed {seed}: {debit} of {credit}");
-                }
-                3 if !worker.under_way.is_empty() => {
-                    let last = worker.under_way.len() as u64 - 1;
-                    let grant = worker
-                        .under_way
-                        .swap_remove(random.between(0, last) as usize);
-                    let used = random.between(0, u64::from(grant.retries())) as u32;
-                    exact.pledged -= u64::from(grant.retries());
-                    exact.retries.extend((0..used).map(|_| now));
-                    worker.purse.settle(grant, used, &account, now);
-                }
-                _ => {
-                    worker.purse = worker.purse.visit(&mut account, 2, now);
-                }
-            }
-        }
-        // All is given back once all is told.
-        for worker in &mut workers {
-            for grant in worker.under_way.drain(..) {
-                worker.purse.settle(grant, 0, &account, now);
-            }
-            worker.purse = worker.purse.visit(&mut account, 2, now);
-            worker.purse = worker.purse.visit(&mut account, 2, now);
-            assert!(!worker.purse.has_business());
-        }
-        account.ledger.turn_to(now);
-        assert_eq!(account.ledger.pledges.sum(), 0, "seed {seed}");
-    }
-    assert!(
-        grants > 10_000 && denied > 5_000 && visits > 10_000,
-        "{grants} {denied} {visits}"
-    );
-}
-
-#[test]
-fn a_purse_leaves_half_for_others_and_gives_back_what_it_does_not_need() {
-    let config = config(0, 10);
-    let now = at_ms(60_000);
-    let mut account = Account::new(&config);
-    let mut purse = Allowance::default();
-    purse.ask(80);
-    let mut purse = purse.visit(&mut account, 2, now);
-    assert_eq!(account.balance(now), 50);
-    let grant = purse.grant(2, 10, &account, now).expect("a grant");
-    assert_eq!(grant.retries(), 2);
-    // The next look finds nothing asked for: all but what was granted goes back.
-    let mut purse = purse.visit(&mut account, 2, now);
-    assert_eq!(account.balance(now), 98);
-    purse.settle(grant, 1, &account, now);
-    let purse = purse.visit(&mut account, 2, now);
-    assert_eq!(account.balance(now), 99);
-    assert!(!purse.has_business());
-}
-
-#[test]
-fn a_grant_is_as_large_as_every_request_under_way_could_have_and_one_at_least() {
-    let config = config(0, 10);
-    let now = at_ms(60_000);
-    for (in_flight, wanted, retries) in [(1, 3, 3), (40, 3, 2), (50, 3, 2), (60, 3, 1), (900, 3, 1)]
-    {
-        let mut account = Account::new(&config);
-        let mut purse = Allowance::default();
-        purse.ask(wanted);
-        let mut purse = purse.visit(&mut account, wanted, now);
-        let grant = purse
-            .grant(wanted, in_flight, &account, now)
-            .expect("a grant");
-        assert_eq!(grant.retries(), retries, "{in_flight}");
-    }
-}
-
-#[test]
-fn what_is_held_for_too_long_would_not_last_for_a_request_and_is_not_granted() {
-    let config = config(0, 10);
-    let now = at_ms(60_000);
-    let mut account = Account::new(&config);
-    let mut purse = Allowance::default();
-    purse.ask(2);
-    let mut purse = purse.visit(&mut account, 2, now);
-    let later = now.after(Span::from_secs(3));
-    assert_eq!(purse.grant(2, 1, &account, later), None);
-    purse.ask(2);
-    let mut purse = purse.visit(&mut account, 2, later);
-    assert!(purse.grant(2, 1, &account, later).is_some());
 }

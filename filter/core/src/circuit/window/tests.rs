@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::*;
 use crate::random::Random;
 
-/// The obvious window: every outcome ever, counted anew each time.
+/// A naive window: a list of all outcomes, recounted each time.
 struct Naive {
     shape: WindowShape,
     all: Vec<(u64, bool, bool)>,
@@ -11,7 +11,7 @@ struct Naive {
 
 impl Naive {
     fn record(&mut self, failure: bool, slow: bool, now: Instant) -> Counts {
-        // A clock that steps back counts as standing still.
+        // After a step back of the clock the newest time counts.
         let at = self
             .all
             .last()
@@ -84,7 +84,7 @@ fn a_count_window_equals_a_naive_list_under_random_histories() {
 }
 
 #[test]
-fn a_clock_that_steps_back_is_counted_at_the_newest_bucket() {
+fn after_a_step_back_of_the_clock_outcomes_go_into_the_newest_bucket() {
     let shape = WindowShape::Time {
         duration: Span::from_secs(1),
     };
@@ -95,21 +95,21 @@ fn a_clock_that_steps_back_is_counted_at_the_newest_bucket() {
 }
 
 #[test]
-fn a_count_window_takes_two_bits_an_outcome() {
+fn a_count_window_takes_two_bits_per_outcome() {
     let mut window = Window::new(&WindowShape::Count { size: 10_000 });
     for _ in 0..30_000 {
         window.record(true, true, Instant::from_ns(0));
     }
-    let StoredResponse::Count(last) = &window.kept else {
+    let Content::Count(last) = &window.content else {
         panic!("a count window");
     };
     assert_eq!(last.bits.len(), 2_500);
     assert_eq!(window.total.failures, 10_000);
 }
 
-/// Requests that wait, counted as the times at which they passed the threshold.
+/// The naive list has the time at which each waiting request passed the threshold.
 #[test]
-fn requests_that_wait_equal_a_naive_list_whether_counted_at_once_or_merged() {
+fn waiting_requests_equal_a_naive_list_counted_directly_or_merged() {
     let shapes = [
         WindowShape::Time {
             duration: Span::from_secs(10),
@@ -159,7 +159,7 @@ fn requests_that_wait_equal_a_naive_list_whether_counted_at_once_or_merged() {
 }
 
 #[test]
-fn what_waits_and_what_has_ended_leave_the_window_together() {
+fn waiting_requests_leave_the_window_like_outcomes() {
     let shape = WindowShape::Time {
         duration: Span::from_secs(10),
     };
@@ -175,11 +175,11 @@ fn what_waits_and_what_has_ended_leave_the_window_together() {
     assert_eq!(window.counts_at(at(130)), Counts::default());
     window.record(false, false, at(140));
     assert_eq!((window.counts().requests, window.counts().slow), (1, 0));
-    // A request that ends when its entry is gone takes nobody else's.
+    // A request that ends after its bucket was emptied removes no other one.
     window.wait(at(141), 1);
     window.wait(at(120), -1);
     assert_eq!(window.counts().slow, 1);
-    // Nor does one of a window that had another shape.
+    // The count does not fall below zero either.
     window.wait(at(141), -1);
     window.wait(at(141), -1);
     assert_eq!(window.counts().slow, 0);

@@ -1,36 +1,35 @@
-//! Requests that have passed the threshold for slowness and have not ended.
+//! Requests that have passed the slow threshold and have not ended.
 //!
-//! They are in the window, and slow, but how they end is not known: so they stand beside the
-//! outcomes, in a ring of their own. At its end a request leaves this ring, and its outcome is
-//! recorded as any other. It is thus in the window once, its failure counts for as long as any
-//! failure, and failures are never more than requests. A bucket that is too old is emptied
-//! here too: a worker that died cannot leave requests that wait forever.
+//! They count as slow requests, but their outcome is not known. So they are in a ring of their
+//! own beside the outcomes. When such a request ends it leaves this ring, and its outcome is
+//! recorded like any other. It is in the window only once, its failure counts as long as any
+//! failure, and failures never exceed requests. Old buckets are emptied here too, so a worker
+//! that died cannot leave a request waiting forever.
 //!
 //! A worker's pending counts are differences, which may be negative: the request may have been
 //! merged before it ended.
 
 use alloc::vec::Vec;
 
-use super::BUCKETS;
+use super::ring::BUCKETS;
 use crate::codec::{Encode, Reader};
 
-/// Ten buckets; `head` is the number of the newest one that was written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Waiting {
+    /// Number of the newest bucket that was written.
     pub(super) head: u64,
     buckets: [i32; BUCKETS as usize],
     total: i32,
 }
 
 impl Waiting {
-    /// How many requests wait.
+    /// Number of waiting requests.
     #[inline]
     pub(super) fn total(&self) -> u32 {
         u32::try_from(self.total).unwrap_or(0)
     }
 
-    /// Adds `more` to the bucket of this number, unless that is too old, and lets it become no
-    /// less than `least`.
+    /// Adds `more` to a bucket, unless it is too old. The bucket does not fall below `least`.
     pub(super) fn add(&mut self, number: u64, more: i32, least: i32) {
         self.turn_to(number);
         if self.head.saturating_sub(number) >= BUCKETS {
@@ -56,12 +55,12 @@ impl Waiting {
         }
     }
 
-    /// Empties the buckets that `number` makes too old.
+    /// Moves the head to `number` and empties the buckets that are too old then.
     pub(super) fn turn_to(&mut self, number: u64) {
         let steps = number.saturating_sub(self.head).min(BUCKETS);
         for step in 0..steps {
-            let place = (number.wrapping_sub(step) % BUCKETS) as usize;
-            if let Some(bucket) = self.buckets.get_mut(place) {
+            let index = (number.wrapping_sub(step) % BUCKETS) as usize;
+            if let Some(bucket) = self.buckets.get_mut(index) {
                 self.total = self.total.saturating_sub(core::mem::take(bucket));
             }
         }
@@ -69,7 +68,7 @@ impl Waiting {
     }
 }
 
-/// The buckets are there only if a request waits, which is seldom.
+/// The record has the buckets only if a request waits, which is rare.
 impl Encode for Waiting {
     fn write(&self, out: &mut Vec<u8>) {
         self.head.write(out);

@@ -1,5 +1,5 @@
-//! The breaker as its contract tells it: lists counted anew each time, floats, no
-//! thought of speed. It knows nothing of the real one but its JSON.
+//! A naive model of the breaker's contract: lists that are recounted each time, and floats.
+//! It shares only the JSON with the real breaker.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::policy::{BreakerConfig, Outcome};
 use crate::testing::breaker;
 
-/// The numbers of a policy, in units for people. 0 is off.
+/// The settings of a policy, in readable units. 0 disables a rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Numbers {
     pub minimum: usize,
@@ -55,7 +55,7 @@ impl Numbers {
     }
 }
 
-/// What the model gives for an admission.
+/// The model's permit.
 #[derive(Clone, Debug)]
 pub(super) struct Ticket {
     epoch: u32,
@@ -72,22 +72,22 @@ impl Ticket {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     state: State,
-    /// Every change of state but the end of a ramp begins a new one.
+    /// Rises with every change of state except the end of a ramp.
     epoch: u32,
     pub opens: u32,
     last_open_ms: u64,
     traffic_since_ms: u64,
-    /// Counts of the window. Each request is in it at most once.
+    /// The window. Each request is in it at most once.
     entries: Vec<Entry>,
     /// Failures in a row.
     run: usize,
-    /// When something was last added to the window.
+    /// Time of the last addition to the window.
     added_ms: u64,
     probes: Vec<Probe>,
-    requests_ever: u32,
+    requests_total: u32,
 }
 
-/// A request that has ended, or that waits and is slow already.
+/// A request that has ended, or that waits past the slow threshold.
 #[derive(Clone, Debug)]
 struct Entry {
     id: u32,
@@ -127,7 +127,7 @@ impl Model {
             run: 0,
             added_ms: now_ms,
             probes: Vec::new(),
-            requests_ever: 0,
+            requests_total: 0,
         }
     }
 
@@ -140,7 +140,7 @@ impl Model {
         }
     }
 
-    /// Requests, failures and slow ones: of the window, or of the probes.
+    /// Requests, failures and slow ones of the window, or of the probes.
     pub fn counts(&self, n: &Numbers) -> (usize, usize, usize) {
         let of = |all: Vec<(bool, bool)>| {
             let failures = all.iter().filter(|(failed, _)| *failed).count();
@@ -159,13 +159,13 @@ impl Model {
         }
     }
 
-    /// Whether a probe is out that was not displaced.
+    /// Whether a probe is in flight and was not displaced.
     pub fn has_probe(&self, ticket: &Ticket) -> bool {
         let mut probes = self.probes.iter();
         probes.any(|p| p.id == ticket.id && p.failed.is_none())
     }
 
-    /// A ticket, or the time after which to ask again. `draw` is out of 10,000.
+    /// Returns a ticket or the time to wait. `draw` is out of 10,000.
     pub fn acquire(
         &mut self,
         sent: bool,
@@ -173,7 +173,7 @@ impl Model {
         now_ms: u64,
         draw: u64,
     ) -> Result<Ticket, u64> {
-        self.let_time_work(n, now_ms);
+        self.catch_up(n, now_ms);
         if let State::Open { until_ms } = self.state {
             if now_ms < until_ms {
                 return Err(until_ms - now_ms);
@@ -186,7 +186,7 @@ impl Model {
                     self.displace(sent, now_ms)?;
                 }
                 self.probes.push(Probe {
-                    id: self.requests_ever + 1,
+                    id: self.requests_total + 1,
                     begun_ms: now_ms,
                     lease_end_ms: now_ms + n.lease_ms,
                     sent,
@@ -203,16 +203,16 @@ impl Model {
             }
             State::Closed | State::Open { .. } => {}
         }
-        self.requests_ever += 1;
+        self.requests_total += 1;
         Ok(Ticket {
             epoch: self.epoch,
-            id: self.requests_ever,
+            id: self.requests_total,
             is_probe: self.state == State::HalfOpen,
         })
     }
 
-    /// Takes the permit of the oldest probe whose client has not sent all of its request: from
-    /// one that has just begun only for a request that is sent.
+    /// Takes the permit of the oldest incomplete probe. An incomplete request cannot take that of
+    /// a probe that has just begun.
     fn displace(&mut self, sent: bool, now_ms: u64) -> Result<(), u64> {
         let yields = |p: &&Probe| p.failed.is_none() && !p.sent && (sent || now_ms > p.begun_ms);
         let oldest = self.probes.iter().filter(yields).map(|p| p.id).min();
@@ -221,8 +221,8 @@ impl Model {
         Ok(())
     }
 
-    /// The client has sent all of it. A displaced probe takes the permit of the oldest one that
-    /// is not sent, and its lease: the end of that.
+    /// Notes that a request is complete. A displaced probe takes permit and lease of the oldest
+    /// incomplete one; returns the end of that lease.
     pub fn sent(&mut self, ticket: &Ticket, now_ms: u64) -> Option<u64> {
         for probe in &mut self.probes {
             probe.sent |= probe.id == ticket.id && now_ms < probe.lease_end_ms;
@@ -238,10 +238,10 @@ impl Model {
         Some(oldest.lease_end_ms)
     }
 
-    /// The request has waited for longer than the threshold, and waits on.
+    /// Notes that a request has passed the slow threshold.
     pub fn overdue(&mut self, ticket: &Ticket, n: &Numbers, now_ms: u64) {
         if ticket.is_probe {
-            self.let_time_work(n, now_ms);
+            self.catch_up(n, now_ms);
         }
         if ticket.epoch != self.epoch {
             return;
@@ -264,7 +264,7 @@ impl Model {
         n: &Numbers,
         now_ms: u64,
     ) {
-        self.let_time_work(n, now_ms);
+        self.catch_up(n, now_ms);
         if ticket.epoch != self.epoch {
             return;
         }
@@ -282,7 +282,7 @@ impl Model {
                 self.judge(n, now_ms);
             }
         } else {
-            // Whatever it was in the window as, now it is there as this or not at all.
+            // The outcome replaces the waiting request.
             self.entries.retain(|entry| entry.id != ticket.id);
             if !ignored {
                 self.add(&ticket, (false, failed, slow), now_ms);
@@ -304,7 +304,7 @@ impl Model {
         });
     }
 
-    fn let_time_work(&mut self, n: &Numbers, now_ms: u64) {
+    fn catch_up(&mut self, n: &Numbers, now_ms: u64) {
         if let State::Recovering { since_ms } = self.state
             && now_ms >= since_ms + n.ramp_ms
         {
@@ -347,7 +347,7 @@ impl Model {
         }
     }
 
-    /// The verdict over the probes, if it is certain.
+    /// Judges the probes if the result is certain.
     fn judge(&mut self, n: &Numbers, now_ms: u64) {
         if self.state != State::HalfOpen {
             return;

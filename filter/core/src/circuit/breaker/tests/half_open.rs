@@ -1,15 +1,15 @@
-//! What probes may do, and what becomes of them.
+//! The probes of the half-open state.
 
 use super::*;
 
-/// Opens at the first failure for a second; the fields given come on top.
+/// Opens at the first failure for a second. `more` adds fields.
 fn half_open(more: &str) -> String {
     format!(
         r#""minimum_requests": 1, "open": {{"duration": "1s", "multiplier": 1, "jitter": 0}}{more}"#
     )
 }
 
-/// From closed to one probe that is out.
+/// From closed to one probe in flight.
 const FIRST_PROBE: &str = "
     admit, fail      : pass, closed>open failure_rate 1/1/0 #1 1000ms
     wait 1000, admit : open>half_open open_elapsed 0/0/0 #1, probe
@@ -19,14 +19,14 @@ fn check_probes(more: &str, script: &str) {
     check(&half_open(more), &format!("{FIRST_PROBE}{script}"));
 }
 
-/// The same with a first probe whose client has not sent all of its request.
+/// Like [`check_probes`], but the first probe is incomplete.
 fn check_uploads(more: &str, script: &str) {
     let first = FIRST_PROBE.replace("1000, admit", "1000, begin");
     check(&half_open(more), &format!("{first}{script}"));
 }
 
 #[test]
-fn exactly_the_permits_are_admitted_and_the_rest_is_rejected() {
+fn exactly_as_many_probes_as_permits_are_admitted() {
     check_probes(
         r#", "half_open": {"permits": 4}, "failure_rate_threshold": 100"#,
         "admit 9 : probe x3, no half_open 0 x6
@@ -36,8 +36,8 @@ fn exactly_the_permits_are_admitted_and_the_rest_is_rejected() {
 }
 
 #[test]
-fn permits_are_for_all_of_the_half_open_time_not_for_those_out_at_once() {
-    // Bad at two failures, so that neither verdict comes before three are in.
+fn permits_limit_all_probes_not_concurrent_ones() {
+    // Two failures are bad, so no judgement is certain before the third probe.
     check_probes(
         r#", "half_open": {"permits": 3}, "failure_rate_threshold": 50"#,
         "ok, admit 5   : probe x2, no half_open 0 x3
@@ -47,7 +47,7 @@ fn permits_are_for_all_of_the_half_open_time_not_for_those_out_at_once() {
 }
 
 #[test]
-fn the_verdict_comes_as_soon_as_it_is_certain() {
+fn probes_are_judged_as_soon_as_the_result_is_certain() {
     struct Row {
         permits: u32,
         rules: &'static str,
@@ -67,7 +67,7 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
         r#""failure_rate_threshold": 100, "slow_threshold": "1s", "slow_rate_threshold": 50"#;
     const NONE: &str = r#""failure_rate_threshold": 0, "consecutive_failures": 1"#;
     let rows = [
-        // At least one failure, however small the share.
+        // However small the share, it takes a failure.
         row(3, r#""failure_rate_threshold": 0.01"#, "ok 2", ""),
         row(3, r#""failure_rate_threshold": 0.01"#, "ok 3", "good 3/0/0"),
         row(
@@ -96,19 +96,19 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
             "failed 3/3/0",
         ),
         row(3, r#""failure_rate_threshold": 100"#, "ok", "good 1/0/0"),
-        // 60 percent of 5 is 3 slow ones; where only slowness trips, failures say nothing.
+        // 60 percent of 5 is 3. If only slowness trips, failures do not count.
         row(5, SLOW, "slow 2, ok 2", ""),
         row(5, SLOW, "slow 3", "slow 3/0/3"),
         row(5, SLOW, "slow 2, ok 3", "good 5/0/2"),
         row(5, SLOW, "fail 3", "good 3/3/0"),
         row(5, SLOW, "slow, ok, slowfail 2", "slow 4/2/3"),
-        // Good only when neither rule can come true any more.
+        // Good only when neither rule can apply any more.
         row(4, BOTH, "ok 2", ""),
         row(4, BOTH, "ok 3", "good 3/0/0"),
         row(4, BOTH, "fail 3", ""),
         row(4, BOTH, "fail 3, ok", "good 4/3/0"),
         row(4, BOTH, "fail 2, slow 2", "slow 4/2/2"),
-        // With both rates off one failure is bad; the run of failures asks for no more.
+        // Without both rates one failure is bad, whatever number of failures in a row trips.
         row(3, NONE, "ok 2", ""),
         row(3, NONE, "ok 3", "good 3/0/0"),
         row(3, NONE, "fail", "failed 1/1/0"),
@@ -131,8 +131,8 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
             r#", "half_open": {{"permits": {permits}}}, {rules}"#
         ));
         let mut bench = Bench::new(&fields);
-        let (breaker, mut moment) = bench.moment();
-        breaker.open(Why::FailureRate, Counts::default(), None, &mut moment);
+        let (breaker, mut context) = bench.context();
+        breaker.open(Why::FailureRate, Counts::default(), None, &mut context);
         bench.step("wait 1000");
         let admitted = shortened(&bench.step(&format!("admit {permits}")));
         assert!(
@@ -150,7 +150,7 @@ fn the_verdict_comes_as_soon_as_it_is_certain() {
 }
 
 #[test]
-fn the_minimum_of_requests_and_runs_of_failures_do_not_apply_to_probes() {
+fn minimum_requests_and_consecutive_failures_do_not_apply_to_probes() {
     check(
         r#""minimum_requests": 3, "consecutive_failures": 2, "failure_rate_threshold": 100,
            "open": {"duration": "1s", "jitter": 0}, "half_open": {"permits": 3}"#,
@@ -161,25 +161,27 @@ fn the_minimum_of_requests_and_runs_of_failures_do_not_apply_to_probes() {
 }
 
 #[test]
-fn a_good_verdict_closes_with_nothing_remembered() {
+fn good_probes_close_the_circuit_without_earlier_counts() {
     check_probes(
         r#", "half_open": {"permits": 2}, "consecutive_failures": 2"#,
         "admit, ok, fail : probe, half_open>open probes_failed 2/1/0 #2 1000ms
-         wait 1000, admit 2, ok 2 : open>half_open open_elapsed 0/0/0 #2, probe x2, half_open>closed probes_succeeded 2/0/0 #2",
+         wait 1000, admit 2, ok 2 : open>half_open open_elapsed 0/0/0 #2, probe x2, \
+             half_open>closed probes_succeeded 2/0/0 #2",
     );
-    // Neither the window nor the run of failures from before.
+    // Neither window nor consecutive failures from before.
     check(
-        r#""minimum_requests": 2, "consecutive_failures": 3, "open": {"duration": "1s", "jitter": 0},
-           "half_open": {"permits": 1}"#,
+        r#""minimum_requests": 2, "consecutive_failures": 3,
+           "open": {"duration": "1s", "jitter": 0}, "half_open": {"permits": 1}"#,
         "admit 2, fail 2  : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, half_open>closed probes_succeeded 1/0/0 #1
+         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>closed probes_succeeded 1/0/0 #1
          admit 9, fail    : pass x9
          fail             : closed>open failure_rate 2/2/0 #2 2000ms",
     );
 }
 
 #[test]
-fn an_ignored_probe_gives_its_permit_back() {
+fn an_ignored_probe_returns_its_permit() {
     check_probes(
         r#", "half_open": {"permits": 1}"#,
         "admit             : no half_open 0
@@ -191,7 +193,7 @@ fn an_ignored_probe_gives_its_permit_back() {
 const LEASE: &str = r#", "half_open": {"permits": 1, "lease": "3s"}"#;
 
 #[test]
-fn a_lost_probe_whose_request_was_complete_is_a_failure_at_its_leases_end() {
+fn a_lost_probe_with_a_complete_request_fails_at_the_end_of_its_lease() {
     check_probes(
         LEASE,
         "sent, lose, wait 2999, admit : no half_open 0
@@ -200,7 +202,7 @@ fn a_lost_probe_whose_request_was_complete_is_a_failure_at_its_leases_end() {
 }
 
 #[test]
-fn a_lost_probe_whose_client_was_still_sending_gives_its_permit_back() {
+fn a_lost_probe_with_an_incomplete_request_returns_its_permit() {
     check_uploads(
         LEASE,
         "lose, wait 3000, admit 2 : probe, no half_open 0
@@ -209,13 +211,13 @@ fn a_lost_probe_whose_client_was_still_sending_gives_its_permit_back() {
 }
 
 #[test]
-fn a_complete_request_displaces_a_probe_whose_client_is_still_sending() {
+fn a_complete_request_displaces_an_incomplete_probe() {
     check_uploads(
         LEASE,
         "admit 2  : probe, no half_open 0
          fail, ok : half_open>closed probes_succeeded 1/0/0 #1",
     );
-    // The one that has been there for longest, and none that is complete or answered.
+    // It displaces the oldest, but none that is complete or has response headers.
     let three = r#", "half_open": {"permits": 3}, "failure_rate_threshold": 100"#;
     check_uploads(
         three,
@@ -231,8 +233,8 @@ fn a_complete_request_displaces_a_probe_whose_client_is_still_sending() {
 }
 
 #[test]
-fn an_incomplete_request_keeps_its_permit_from_others_like_it_for_a_short_time() {
-    // Half of a thirty-second of the open time to three halves.
+fn an_incomplete_probe_keeps_its_permit_for_a_short_time() {
+    // From half to three halves of a thirty-second of the open time.
     check_uploads(
         LEASE,
         "wait 15, begin : no half_open 0
@@ -240,7 +242,7 @@ fn an_incomplete_request_keeps_its_permit_from_others_like_it_for_a_short_time()
          begin          : no half_open 0
          last ok        : half_open>closed probes_succeeded 1/0/0 #1",
     );
-    // The one that was displaced takes a permit again when its client has finished it.
+    // A displaced probe takes a permit again when its request becomes complete.
     check_uploads(
         LEASE,
         "wait 47, begin    : probe
@@ -248,9 +250,9 @@ fn an_incomplete_request_keeps_its_permit_from_others_like_it_for_a_short_time()
          last ok           :
          ok                : half_open>closed probes_succeeded 1/0/0 #1",
     );
-    // Once it is complete it stays.
+    // A complete one is not displaced.
     check_uploads(LEASE, "sent, wait 900, begin, admit : no half_open 0 x2");
-    // With nobody else there it may take all of its lease.
+    // Without others it may use its whole lease.
     check_uploads(
         LEASE,
         "wait 2900, sent, ok : half_open>closed probes_succeeded 1/0/0 #1",
@@ -258,7 +260,7 @@ fn an_incomplete_request_keeps_its_permit_from_others_like_it_for_a_short_time()
 }
 
 #[test]
-fn uploads_that_never_end_do_not_keep_others_from_their_permits() {
+fn uploads_that_never_end_do_not_block_other_probes() {
     for (seed, good) in [(1, "admit"), (2, "begin"), (3, "begin"), (4, "begin")] {
         let mut bench = Bench::new(&half_open(r#", "half_open": {"permits": 3}"#));
         bench.random = Random::new(seed);
@@ -284,7 +286,7 @@ fn uploads_that_never_end_do_not_keep_others_from_their_permits() {
 }
 
 #[test]
-fn a_service_of_uploads_alone_ends_half_open() {
+fn a_service_that_receives_only_uploads_leaves_half_open() {
     let mut bench = Bench::new(&half_open(r#", "half_open": {"permits": 3}"#));
     for step in ["admit", "fail", "wait 1000"] {
         bench.step(step);
@@ -311,7 +313,7 @@ fn a_service_of_uploads_alone_ends_half_open() {
 }
 
 #[test]
-fn a_probe_that_waits_for_longer_than_the_threshold_is_slow_at_that_moment() {
+fn a_probe_is_slow_as_soon_as_it_passes_the_threshold() {
     let slow = r#", "slow_threshold": "1s", "slow_rate_threshold": 60, "half_open": {"permits": 3},
         "failure_rate_threshold": 100"#;
     check_probes(
@@ -322,7 +324,7 @@ fn a_probe_that_waits_for_longer_than_the_threshold_is_slow_at_that_moment() {
          overdue 2      : half_open>open probes_slow 2/0/2 #2 1000ms
          fail 3         :",
     );
-    // It is one probe, whatever becomes of it.
+    // It counts once, however it ends.
     check_probes(
         slow,
         "overdue, slow, admit 3 : probe x2, no half_open 0
@@ -338,7 +340,7 @@ fn a_probe_that_waits_for_longer_than_the_threshold_is_slow_at_that_moment() {
         "overdue, ignored, admit 4 : probe x3, no half_open 0
          ok 2                      : half_open>closed probes_succeeded 2/0/0 #1",
     );
-    // A lease that ends says that it failed, and it was slow before.
+    // At the end of its lease it is a failure as well.
     check_probes(
         slow,
         "overdue, lose, wait 30000, admit 3 : probe x2, no half_open 0
@@ -348,7 +350,7 @@ fn a_probe_that_waits_for_longer_than_the_threshold_is_slow_at_that_moment() {
 }
 
 #[test]
-fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
+fn a_probe_is_judged_by_response_headers_within_its_lease() {
     let slow = format!(r#"{LEASE}, "slow_threshold": "1s", "slow_rate_threshold": 100"#);
     check_probes(
         LEASE,
@@ -360,7 +362,7 @@ fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
         "head fail, wait 3000, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
     );
     check_probes(LEASE, "head ignored, wait 3000, admit : probe");
-    // That is soon after they came, not only when the lease ends: a quarter of the open time.
+    // They decide after a quarter of the open time, not only at the end of the lease.
     check_probes(
         LEASE,
         "wait 500, head ok, wait 249, admit : no half_open 0
@@ -382,11 +384,12 @@ fn a_probe_answered_within_its_lease_is_judged_by_the_headers() {
 }
 
 #[test]
-fn what_comes_after_the_lease_changes_nothing_even_if_nobody_saw_it_end() {
+fn events_after_the_lease_change_nothing_even_if_no_call_saw_its_end() {
     check_uploads(LEASE, "wait 3000, sent, admit : probe");
     check_probes(
         LEASE,
-        "sent, wait 3000, head ok, admit : half_open>open probes_failed 1/1/0 #2 1000ms, no open 1000",
+        "sent, wait 3000, head ok, admit : half_open>open probes_failed 1/1/0 #2 1000ms, \
+            no open 1000",
     );
     check_uploads(LEASE, "wait 3000, fail, admit : probe");
     check_probes(
@@ -396,7 +399,7 @@ fn what_comes_after_the_lease_changes_nothing_even_if_nobody_saw_it_end() {
 }
 
 #[test]
-fn settling_after_the_lease_does_nothing() {
+fn settling_after_the_lease_is_a_no_op() {
     check_uploads(
         r#", "half_open": {"permits": 2, "lease": "3s"}, "failure_rate_threshold": 100"#,
         "wait 3000, admit 2   : probe x2
@@ -406,12 +409,13 @@ fn settling_after_the_lease_does_nothing() {
 }
 
 #[test]
-fn every_probe_has_a_lease_of_its_own() {
+fn every_probe_has_its_own_lease() {
     check_probes(
         r#", "half_open": {"permits": 2, "lease": "3s"}, "failure_rate_threshold": 100"#,
         "wait 2000, admit, wait 1000, admit : probe, no half_open 0
          wait 1999, admit                   : no half_open 0
-         wait 1, admit                      : half_open>open probes_failed 2/2/0 #2 1000ms, no open 1000",
+         wait 1, admit                      : half_open>open probes_failed 2/2/0 #2 1000ms, \
+             no open 1000",
     );
 }
 
@@ -431,7 +435,7 @@ fn a_late_response_from_before_the_outage_changes_nothing() {
 }
 
 #[test]
-fn a_probe_of_an_earlier_half_open_time_changes_nothing() {
+fn a_probe_of_an_earlier_half_open_state_changes_nothing() {
     check_probes(
         r#", "half_open": {"permits": 2}"#,
         "admit, last fail      : probe, half_open>open probes_failed 1/1/0 #2 1000ms
@@ -443,7 +447,7 @@ fn a_probe_of_an_earlier_half_open_time_changes_nothing() {
 }
 
 #[test]
-fn a_breaker_made_anew_does_not_take_an_old_permit_for_its_own() {
+fn a_new_breaker_rejects_a_permit_of_its_predecessor() {
     let mut bench = Bench::new(&half_open(""));
     bench.step("admit");
     bench.now = bench.now.after(Span::from_ns(1));
@@ -453,7 +457,7 @@ fn a_breaker_made_anew_does_not_take_an_old_permit_for_its_own() {
 }
 
 #[test]
-fn only_the_hint_of_the_probe_that_tipped_the_verdict_lengthens_the_open_time() {
+fn only_the_hint_of_the_last_probe_lengthens_the_open_time() {
     let both = r#", "half_open": {"permits": 2}, "failure_rate_threshold": 100,
         "slow_threshold": "1s", "slow_rate_threshold": 50"#;
     check_probes(

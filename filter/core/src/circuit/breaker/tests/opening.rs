@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_circuit_opens_once_failures_reach_their_share_of_enough_requests() {
+fn the_circuit_opens_when_failures_reach_their_share_of_enough_requests() {
     check(
         r#""minimum_requests": 4, "failure_rate_threshold": 50, "open": {"jitter": 0}"#,
         "admit 9           : pass x9
@@ -17,7 +17,7 @@ fn the_circuit_opens_once_failures_reach_their_share_of_enough_requests() {
 }
 
 #[test]
-fn a_share_just_below_the_threshold_does_not_open() {
+fn a_failure_rate_just_below_the_threshold_does_not_open() {
     let fields = r#""minimum_requests": 3, "failure_rate_threshold": 33.34, "open": {"jitter": 0}"#;
     check(
         fields,
@@ -27,7 +27,7 @@ fn a_share_just_below_the_threshold_does_not_open() {
          fail             :
          fail             : closed>open failure_rate 8/3/0 #1 5000ms",
     );
-    // One third is more than 33.33 percent, exactly.
+    // One third is exactly more than 33.33 percent.
     check(
         &fields.replace("33.34", "33.33"),
         "admit 3, ok 2, fail : pass x3, closed>open failure_rate 3/1/0 #1 5000ms",
@@ -35,7 +35,7 @@ fn a_share_just_below_the_threshold_does_not_open() {
 }
 
 #[test]
-fn nothing_opens_below_the_minimum_of_requests() {
+fn the_circuit_stays_closed_below_the_minimum_of_requests() {
     check(
         r#""minimum_requests": 20, "failure_rate_threshold": 1, "open": {"jitter": 0}"#,
         "admit 30, fail 19 : pass x30
@@ -45,7 +45,7 @@ fn nothing_opens_below_the_minimum_of_requests() {
 }
 
 #[test]
-fn the_request_that_fills_the_minimum_opens_even_if_it_did_well() {
+fn the_request_that_reaches_the_minimum_opens_even_if_it_succeeds() {
     check(
         r#""minimum_requests": 4, "failure_rate_threshold": 75, "open": {"jitter": 0}"#,
         "admit 4, fail 3, ok : pass x4, closed>open failure_rate 4/3/0 #1 5000ms",
@@ -53,7 +53,7 @@ fn the_request_that_fills_the_minimum_opens_even_if_it_did_well() {
 }
 
 #[test]
-fn a_count_window_holds_the_minimum_down_to_its_size() {
+fn a_count_window_limits_the_minimum_to_its_size() {
     check(
         r#""window": {"type": "count", "size": 3}, "minimum_requests": 20, "open": {"jitter": 0}"#,
         "admit 9, fail 2     : pass x9
@@ -80,7 +80,7 @@ fn a_count_window_forgets_by_number_and_a_time_window_by_age() {
 }
 
 #[test]
-fn slow_answers_open_by_their_own_share() {
+fn slow_responses_open_the_circuit_by_their_own_share() {
     let fields = r#""minimum_requests": 4, "failure_rate_threshold": 0, "slow_threshold": "1s",
                     "slow_rate_threshold": 50, "open": {"jitter": 0}"#;
     check(
@@ -88,7 +88,7 @@ fn slow_answers_open_by_their_own_share() {
         "admit 9, ok, fail, slow : pass x9
          slowfail                : closed>open slow_rate 4/2/2 #1 5000ms",
     );
-    // The default share is all of them.
+    // The default share is 100 percent.
     check(
         &fields.replace(r#""slow_rate_threshold": 50,"#, ""),
         "admit 9, slow 3, ok : pass x9
@@ -101,7 +101,7 @@ fn slow_answers_open_by_their_own_share() {
 }
 
 #[test]
-fn without_a_slow_threshold_or_a_slow_rate_slowness_never_opens() {
+fn without_a_slow_threshold_or_rate_slow_responses_never_open() {
     check(
         r#""minimum_requests": 2, "slow_rate_threshold": 1"#,
         "admit 50, slow 50 : pass x50",
@@ -113,7 +113,7 @@ fn without_a_slow_threshold_or_a_slow_rate_slowness_never_opens() {
 }
 
 #[test]
-fn failures_in_a_row_open_whatever_the_volume() {
+fn consecutive_failures_open_at_any_volume() {
     let fields = r#""minimum_requests": 1000, "consecutive_failures": 3, "open": {"jitter": 0}"#;
     check(
         fields,
@@ -123,7 +123,7 @@ fn failures_in_a_row_open_whatever_the_volume() {
 }
 
 #[test]
-fn a_run_of_failures_outlives_the_window() {
+fn consecutive_failures_outlive_the_window() {
     check(
         r#""window": {"type": "time", "duration": "1s"}, "consecutive_failures": 3,
            "open": {"jitter": 0}"#,
@@ -133,7 +133,7 @@ fn a_run_of_failures_outlives_the_window() {
 }
 
 #[test]
-fn with_all_three_rules_off_nothing_opens() {
+fn without_any_rule_the_circuit_stays_closed() {
     check(
         r#""minimum_requests": 1, "failure_rate_threshold": 0, "slow_threshold": "1ms",
            "slow_rate_threshold": 0, "consecutive_failures": 0"#,
@@ -142,7 +142,7 @@ fn with_all_three_rules_off_nothing_opens() {
 }
 
 #[test]
-fn one_failure_can_be_enough_and_ignored_ones_never_count() {
+fn one_failure_can_suffice_and_ignored_requests_never_count() {
     check(
         r#""minimum_requests": 1, "failure_rate_threshold": 100, "open": {"jitter": 0}"#,
         "admit 9, ignored 7, ok : pass x9
@@ -159,48 +159,57 @@ const QUICK: &str = r#""minimum_requests": 1, "failure_rate_threshold": 1,
     "half_open": {"permits": 1}"#;
 
 #[test]
-fn every_further_opening_lasts_longer_up_to_the_cap() {
+fn each_opening_lasts_longer_up_to_the_cap() {
     check(
         QUICK,
         "admit, fail : pass, closed>open failure_rate 1/1/0 #1 1000ms
-         wait 1000, admit, fail : open>half_open open_elapsed 0/0/0 #1, probe, half_open>open probes_failed 1/1/0 #2 3000ms
-         wait 3000, admit, fail : open>half_open open_elapsed 0/0/0 #2, probe, half_open>open probes_failed 1/1/0 #3 9000ms
-         wait 9000, admit, fail : open>half_open open_elapsed 0/0/0 #3, probe, half_open>open probes_failed 1/1/0 #4 20000ms
-         wait 20000, admit, fail : open>half_open open_elapsed 0/0/0 #4, probe, half_open>open probes_failed 1/1/0 #5 20000ms",
+         wait 1000, admit, fail : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>open probes_failed 1/1/0 #2 3000ms
+         wait 3000, admit, fail : open>half_open open_elapsed 0/0/0 #2, probe, \
+             half_open>open probes_failed 1/1/0 #3 9000ms
+         wait 9000, admit, fail : open>half_open open_elapsed 0/0/0 #3, probe, \
+             half_open>open probes_failed 1/1/0 #4 20000ms
+         wait 20000, admit, fail : open>half_open open_elapsed 0/0/0 #4, probe, \
+             half_open>open probes_failed 1/1/0 #5 20000ms",
     );
 }
 
 #[test]
-fn openings_count_from_one_again_after_a_closed_time_as_long_as_the_last_open_one() {
+fn openings_restart_at_one_after_a_closed_time_as_long_as_the_last_open_time() {
     let outage = "
          admit, fail : pass, closed>open failure_rate 1/1/0 #1 1000ms
-         wait 1000, admit, fail : open>half_open open_elapsed 0/0/0 #1, probe, half_open>open probes_failed 1/1/0 #2 3000ms
-         wait 3000, admit, ok : open>half_open open_elapsed 0/0/0 #2, probe, half_open>closed probes_succeeded 1/0/0 #2";
+         wait 1000, admit, fail : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>open probes_failed 1/1/0 #2 3000ms
+         wait 3000, admit, ok : open>half_open open_elapsed 0/0/0 #2, probe, \
+             half_open>closed probes_succeeded 1/0/0 #2";
     for (closed_ms, expected) in [(0, "#3 9000ms"), (2_999, "#3 9000ms"), (3_000, "#1 1000ms")] {
         check(
             QUICK,
             &format!(
-                "{outage}\n wait {closed_ms}, admit, fail : pass, closed>open failure_rate 1/1/0 {expected}"
+                "{outage}\n wait {closed_ms}, admit, fail : pass, \
+                    closed>open failure_rate 1/1/0 {expected}"
             ),
         );
     }
 }
 
 #[test]
-fn a_multiplier_of_one_keeps_the_open_time() {
+fn a_multiplier_of_one_keeps_the_open_time_constant() {
     check(
         &QUICK.replace("\"multiplier\": 3", "\"multiplier\": 1"),
         "admit, fail : pass, closed>open failure_rate 1/1/0 #1 1000ms
-         wait 1000, admit, fail : open>half_open open_elapsed 0/0/0 #1, probe, half_open>open probes_failed 1/1/0 #2 1000ms",
+         wait 1000, admit, fail : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>open probes_failed 1/1/0 #2 1000ms",
     );
 }
 
 #[test]
 fn the_hint_of_the_failure_that_tripped_lengthens_the_open_time() {
-    let fields = r#""minimum_requests": 2, "failure_rate_threshold": 100, "half_open": {"permits": 1},
-                    "open": {"duration": "1s", "max_duration": "4s", "jitter": 0, "retry_after_max": "30s"}"#;
+    let fields = r#""minimum_requests": 2, "failure_rate_threshold": 100,
+        "half_open": {"permits": 1}, "open": {"duration": "1s", "max_duration": "4s",
+        "jitter": 0, "retry_after_max": "30s"}"#;
     let rows = [
-        // Not the hint of an earlier failure.
+        // The hint of an earlier failure does not count.
         ("hint 9000, fail", "#1 1000ms"),
         ("fail, hint 9000", "#1 9000ms"),
         ("fail, hint 30000", "#1 30000ms"),
@@ -217,8 +226,10 @@ fn the_hint_of_the_failure_that_tripped_lengthens_the_open_time() {
     check(
         fields,
         "admit 2, fail 2 : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-         wait 1000, admit, hint 7000 : open>half_open open_elapsed 0/0/0 #1, probe, half_open>open probes_failed 1/1/0 #2 7000ms
-         wait 7000, admit, fail : open>half_open open_elapsed 0/0/0 #2, probe, half_open>open probes_failed 1/1/0 #3 4000ms",
+         wait 1000, admit, hint 7000 : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>open probes_failed 1/1/0 #2 7000ms
+         wait 7000, admit, fail : open>half_open open_elapsed 0/0/0 #2, probe, \
+             half_open>open probes_failed 1/1/0 #3 4000ms",
     );
 }
 
@@ -246,7 +257,7 @@ fn jitter_spreads_the_open_time_both_ways_and_a_hint_only_upwards() {
 }
 
 #[test]
-fn a_clock_that_stands_opens_and_holds_but_never_lets_out() {
+fn with_a_stopped_clock_the_circuit_opens_and_stays_open() {
     check(
         r#""minimum_requests": 2, "open": {"jitter": 0}"#,
         "admit 3, fail 2 : pass x3, closed>open failure_rate 2/2/0 #1 5000ms
@@ -257,7 +268,7 @@ fn a_clock_that_stands_opens_and_holds_but_never_lets_out() {
 }
 
 #[test]
-fn a_clock_that_steps_back_only_makes_callers_wait() {
+fn a_step_back_of_the_clock_only_prolongs_the_open_time() {
     check(
         r#""minimum_requests": 2, "open": {"jitter": 0}, "half_open": {"permits": 1}"#,
         "admit 2, fail 2            : pass x2, closed>open failure_rate 2/2/0 #1 5000ms
@@ -271,7 +282,7 @@ fn a_clock_that_steps_back_only_makes_callers_wait() {
 }
 
 #[test]
-fn a_change_of_state_says_how_long_the_state_before_lasted() {
+fn a_transition_has_the_duration_of_the_previous_state() {
     let mut bench = Bench::new(QUICK);
     let mut lasted = Vec::new();
     for step in [
@@ -283,15 +294,15 @@ fn a_change_of_state_says_how_long_the_state_before_lasted() {
         "wait 40",
         "ok",
     ] {
-        let (breaker, mut moment) = bench.moment();
+        let (breaker, mut context) = bench.context();
         match step {
             "admit" => {
-                let permit = breaker.try_acquire(true, &mut moment);
-                lasted.extend(moment.transitions.drain(..).map(|t| t.lasted.as_ms()));
+                let permit = breaker.try_acquire(true, &mut context);
+                lasted.extend(context.transitions.drain(..).map(|t| t.lasted.as_ms()));
                 bench.permits.push_back(permit.expect("admitted"));
             }
             "ok" | "fail" => {
-                let permit = bench.permits.pop_front().expect("a request under way");
+                let permit = bench.permits.pop_front().expect("a request in flight");
                 bench.settle(permit, verdict(step));
                 lasted.extend(bench.transitions.drain(..).map(|t| t.lasted.as_ms()));
             }
@@ -301,13 +312,13 @@ fn a_change_of_state_says_how_long_the_state_before_lasted() {
     assert_eq!(lasted, [250, 1_500, 40]);
 }
 
-/// Slow ones trip at half, failures at half, of four.
+/// Trips at four requests if half of them fail or all are slow.
 const HANGS: &str = r#""minimum_requests": 4, "failure_rate_threshold": 50,
     "slow_threshold": "1s", "slow_rate_threshold": 100,
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0}"#;
 
 #[test]
-fn requests_that_wait_for_too_long_open_the_circuit_before_any_ends() {
+fn waiting_requests_open_the_circuit_before_any_of_them_ends() {
     check(
         HANGS,
         "admit 5, overdue 4 : pass x5, closed>open slow_rate 4/0/4 #1 1000ms
@@ -316,8 +327,8 @@ fn requests_that_wait_for_too_long_open_the_circuit_before_any_ends() {
 }
 
 #[test]
-fn a_request_is_in_the_window_once_and_its_failure_is_not_lost() {
-    // Counted as waiting, its outcome takes its place.
+fn a_waiting_request_counts_once_and_its_failure_is_not_lost() {
+    // The outcome replaces the waiting request.
     let mut bench = Bench::new(HANGS);
     bench.step("admit 3");
     let waited_at = bench.now;
@@ -328,32 +339,32 @@ fn a_request_is_in_the_window_once_and_its_failure_is_not_lost() {
         slow,
     };
     assert_eq!(bench.breaker.counts(), counts(3, 0, 3));
-    // Within the window, and long after what waited has left it.
+    // Once within the window, and once long after the waiting request has left it.
     for (wait, left) in [("wait 9000", 2), ("wait 60000", 0)] {
         bench.step(wait);
-        let permit = bench.permits.pop_front().expect("a request under way");
+        let permit = bench.permits.pop_front().expect("a request in flight");
         bench.breaker.wait(&permit, waited_at, -1);
         bench.settle(permit, verdict("slowfail"));
         assert_eq!(bench.breaker.counts(), counts(1 + left, 1, 1 + left));
     }
-    assert_eq!(bench.breaker.consecutive(), 2);
+    assert_eq!(bench.breaker.consecutive, 2);
     bench.step("wait 1000");
-    let permit = bench.permits.pop_front().expect("a request under way");
+    let permit = bench.permits.pop_front().expect("a request in flight");
     bench.breaker.wait(&permit, waited_at, -1);
     bench.settle(permit, verdict("ignored"));
     assert_eq!(bench.breaker.counts(), counts(1, 1, 1));
 }
 
 #[test]
-fn requests_that_wait_hide_no_share_of_failures() {
-    // Of what has ended half has failed, while as many wait.
+fn waiting_requests_do_not_hide_a_failure_rate() {
+    // Half of the ended requests have failed while others wait.
     check(
         HANGS,
         "admit 20, last ok, last ok, overdue 5 : pass x20
          last fail                             :
          last fail                             : closed>open failure_rate 9/2/5 #1 1000ms",
     );
-    // What waits neither ends a run of failures nor adds to it.
+    // Waiting requests neither end a run of failures nor add to it.
     let run = HANGS.replace("50,", r#"0, "consecutive_failures": 3,"#);
     check(
         &run,

@@ -1,4 +1,4 @@
-//! The way back from a good verdict to all of the traffic.
+//! The ramp from the last good probe to full traffic.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn recovering(fields: &str) -> Bench {
 }
 
 #[test]
-fn the_admitted_share_rises_evenly_from_its_start() {
+fn the_admitted_share_rises_linearly_from_its_start() {
     let rows = [
         (0, 20.0),
         (1, 20.0),
@@ -38,7 +38,7 @@ fn the_admitted_share_rises_evenly_from_its_start() {
 }
 
 #[test]
-fn a_start_of_nothing_admits_nothing_and_a_start_of_all_admits_all() {
+fn a_start_of_zero_percent_admits_nothing_and_of_all_admits_all() {
     let nothing = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 0");
     assert!((0..5_000).all(|_| recovering(&nothing).admit(true) == "no recovering 0"));
     let all = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 100");
@@ -47,11 +47,12 @@ fn a_start_of_nothing_admits_nothing_and_a_start_of_all_admits_all() {
 }
 
 #[test]
-fn the_ramp_ends_in_the_closed_state_with_the_next_request() {
+fn the_next_request_after_the_ramp_closes_the_circuit() {
     let ramp = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 100");
     let outage = "
          admit 2, fail 2          : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-         wait 1000, admit, ok     : open>half_open open_elapsed 0/0/0 #1, probe, half_open>recovering probes_succeeded 1/0/0 #1";
+         wait 1000, admit, ok     : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>recovering probes_succeeded 1/0/0 #1";
     check(
         &ramp,
         &format!(
@@ -60,7 +61,7 @@ fn the_ramp_ends_in_the_closed_state_with_the_next_request() {
              wait 1, admit       : recovering>closed recovered 0/0/0 #1, pass"
         ),
     );
-    // What settles can be the first to see that the ramp is done.
+    // A settlement can be the first call after the end of the ramp.
     check(
         &ramp,
         &format!(
@@ -71,11 +72,12 @@ fn the_ramp_ends_in_the_closed_state_with_the_next_request() {
 }
 
 #[test]
-fn the_trip_rules_hold_inside_the_ramp() {
+fn the_rules_apply_during_the_ramp() {
     check(
         &RAMP.replace("\"start_percent\": 20", "\"start_percent\": 100"),
         "admit 2, fail 2      : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, half_open>recovering probes_succeeded 1/0/0 #1
+         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>recovering probes_succeeded 1/0/0 #1
          wait 500, admit 2    : pass x2
          fail                 :
          fail                 : recovering>open failure_rate 2/2/0 #2 2000ms
@@ -84,18 +86,20 @@ fn the_trip_rules_hold_inside_the_ramp() {
 }
 
 #[test]
-fn window_run_and_generation_go_over_into_the_closed_state() {
+fn the_closed_state_after_a_ramp_keeps_window_run_and_generation() {
     let ramp = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 100");
     let outage = "
          admit 2, fail 2          : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-         wait 1000, admit, ok     : open>half_open open_elapsed 0/0/0 #1, probe, half_open>recovering probes_succeeded 1/0/0 #1";
-    // One failure inside the ramp and one after it are two.
+         wait 1000, admit, ok     : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>recovering probes_succeeded 1/0/0 #1";
+    // One failure during the ramp and one after it add up to two.
     check(
         &ramp,
         &format!(
             "{outage}
              wait 9000, admit 2, fail : pass x2
-             wait 1000, fail : recovering>closed recovered 0/0/0 #1, closed>open failure_rate 2/2/0 #1 1000ms"
+             wait 1000, fail : recovering>closed recovered 0/0/0 #1, \
+                 closed>open failure_rate 2/2/0 #1 1000ms"
         ),
     );
     let runs = ramp.replace(
@@ -105,33 +109,38 @@ fn window_run_and_generation_go_over_into_the_closed_state() {
     check(
         &runs,
         "admit 2, fail 2      : pass x2, closed>open consecutive_failures 2/2/0 #1 1000ms
-         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, half_open>recovering probes_succeeded 1/0/0 #1
+         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>recovering probes_succeeded 1/0/0 #1
          admit 2, fail        : pass x2
-         wait 20000, fail     : recovering>closed recovered 0/0/0 #1, closed>open consecutive_failures 1/1/0 #1 1000ms",
+         wait 20000, fail     : recovering>closed recovered 0/0/0 #1, \
+             closed>open consecutive_failures 1/1/0 #1 1000ms",
     );
 }
 
 #[test]
-fn failing_in_the_ramp_soon_after_the_outage_opens_for_longer() {
+fn a_failing_ramp_soon_after_an_outage_opens_for_longer() {
     let ramp = RAMP.replace("\"start_percent\": 20", "\"start_percent\": 100");
     for (ms, expected) in [(999, "#2 2000ms"), (1_000, "#1 1000ms")] {
         check(
             &ramp,
             &format!(
                 "admit 2, fail 2      : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-                 wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, half_open>recovering probes_succeeded 1/0/0 #1
-                 wait {ms}, admit 2, fail 2 : pass x2, recovering>open failure_rate 2/2/0 {expected}"
+                 wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, \
+                     half_open>recovering probes_succeeded 1/0/0 #1
+                 wait {ms}, admit 2, fail 2 : pass x2, \
+                     recovering>open failure_rate 2/2/0 {expected}"
             ),
         );
     }
 }
 
 #[test]
-fn without_a_ramp_a_good_verdict_closes_at_once() {
+fn without_a_ramp_good_probes_close_the_circuit_at_once() {
     check(
         &RAMP.replace("\"10s\"", "\"0s\""),
         "admit 2, fail 2      : pass x2, closed>open failure_rate 2/2/0 #1 1000ms
-         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, half_open>closed probes_succeeded 1/0/0 #1
+         wait 1000, admit, ok : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>closed probes_succeeded 1/0/0 #1
          admit 50             : pass x50",
     );
 }

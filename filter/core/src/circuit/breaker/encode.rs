@@ -1,9 +1,10 @@
-//! A breaker as bytes.
+//! Binary layout of a breaker.
 
 use alloc::vec::Vec;
 
+use super::Breaker;
 use super::probes::Probes;
-use super::{Breaker, State};
+use super::state::State;
 use crate::circuit::window::Window;
 use crate::codec::{Encode, Reader};
 use crate::time::{Instant, Span};
