@@ -1,7 +1,9 @@
 //! State that all workers of a proxy share.
 
-pub mod census;
-pub mod directory;
-pub mod history;
+pub(crate) mod census;
+pub(crate) mod directory;
+pub(crate) mod history;
+pub(crate) mod key;
 pub mod records;
-pub mod replica;
+pub(crate) mod replica;
+pub(crate) mod slots;

@@ -1,11 +1,11 @@
-//! A queue through the entries: what was used longest ago stands first.
+//! A queue through the entries, least recently used first.
 //!
-//! The links live in the entries, so that moving an entry to the end allocates
-//! nothing and takes the same time however many there are.
+//! The links are in the entries, so moving an entry to the end takes constant time and no
+//! allocation.
 
 use alloc::boxed::Box;
 
-use super::{Entry, entry_of, entry_of_mut};
+use super::entry::{self, Entry, Links};
 
 /// First and last entry of a queue.
 #[derive(Debug, Default)]
@@ -14,20 +14,13 @@ pub(super) struct List {
     last: Option<u32>,
 }
 
-/// An entry's neighbours in the queue that it is in.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Links {
-    before: Option<u32>,
-    after: Option<u32>,
-}
-
 impl List {
     #[inline]
     pub(super) fn first(&self) -> Option<u32> {
         self.first
     }
 
-    /// Appends an entry that is in no queue.
+    /// Appends an entry that is not in a queue.
     #[inline]
     pub(super) fn push_back(&mut self, at: u32, entries: &mut [Box<Entry>]) {
         let before = self.last.replace(at);
@@ -43,10 +36,10 @@ impl List {
         });
     }
 
-    /// Takes out an entry that is in this queue.
+    /// Removes an entry of this queue.
     #[inline]
     pub(super) fn remove(&mut self, at: u32, entries: &mut [Box<Entry>]) {
-        let Some(Links { before, after }) = entry_of(entries, at).map(|entry| entry.links) else {
+        let Some(Links { before, after }) = entry::get(entries, at).map(|entry| entry.links) else {
             return;
         };
         match before {
@@ -62,7 +55,7 @@ impl List {
 
 #[inline]
 fn set(entries: &mut [Box<Entry>], at: u32, change: impl FnOnce(&mut Links)) {
-    if let Some(entry) = entry_of_mut(entries, at) {
+    if let Some(entry) = entry::get_mut(entries, at) {
         change(&mut entry.links);
     }
 }

@@ -1,23 +1,30 @@
-//! The table of keys, alone and against a naive model.
+//! The table of keys, by example and against a naive model.
 
-use alloc::collections::BTreeSet;
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::*;
 use crate::circuit::Circuit;
-use crate::policy::Policy;
 use crate::random::Random;
-use crate::testing::{Asking, at_ms, breaker, policy};
+use crate::shared::key::hash;
+use crate::testing::{at_ms, breaker};
 
-/// A copy of the circuit in this slot.
-fn replica(place: u32) -> Replica {
+fn replica(slot: u32) -> Replica {
     let now = at_ms(1_000);
-    Replica::new(place, Circuit::new(&breaker(""), None, now, now), None, now)
+    Replica::new(slot, Circuit::new(&breaker(""), None, now, now), None, now)
 }
 
-/// A table with room for so many keys of one policy.
+impl KeyTable {
+    fn len(&self) -> usize {
+        self.held
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+}
+
+/// Creates a table with room for this number of keys of one policy.
 fn table(capacity: u32) -> KeyTable {
     KeyTable::new(1_000, core::iter::once(capacity))
 }
@@ -40,28 +47,28 @@ fn find_for(table: &mut KeyTable, policy: usize, key: &str) -> Option<u32> {
 }
 
 #[test]
-fn a_key_keeps_its_place_and_its_circuit() {
+fn a_key_keeps_its_entry_and_its_circuit() {
     let mut table = table(3);
     assert!(table.is_empty() && table.make_room(0));
-    for (place, key) in ["a", "b", ""].into_iter().enumerate() {
+    for (number, key) in ["a", "b", ""].into_iter().enumerate() {
         let at = table.insert(
             0,
             hash(7, key.as_bytes()),
             key.as_bytes(),
-            replica(place as u32 + 10),
+            replica(number as u32 + 10),
         );
-        assert_eq!(at, Some(place as u32));
+        assert_eq!(at, Some(number as u32));
     }
     assert_eq!(find(&mut table, "b"), Some(1));
     assert_eq!(find(&mut table, "c"), None);
     let (_, key, replica) = table.entry(1).expect("an entry");
-    assert_eq!((key, replica.place()), (b"b".as_slice(), 11));
+    assert_eq!((key, replica.slot()), (b"b".as_slice(), 11));
     assert_eq!(table.len(), 3);
     assert_eq!(table.entries().collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[test]
-fn the_key_that_was_found_last_is_found_without_its_hash() {
+fn the_key_found_last_is_found_without_its_hash() {
     let mut table = table(2);
     assert_eq!(table.find_recent(0, b""), None);
     for key in ["a", "b"] {
@@ -71,13 +78,13 @@ fn the_key_that_was_found_last_is_found_without_its_hash() {
         find(&mut table, found);
         assert_eq!(table.find_recent(0, key.as_bytes()), expected);
     }
-    // Its place is another key's now.
+    // Its entry belongs to another key now.
     insert(&mut table, "c");
     assert_eq!(table.find_recent(0, b"a"), None);
 }
 
 #[test]
-fn where_all_keys_are_in_use_there_is_no_room() {
+fn there_is_no_room_while_all_keys_are_in_use() {
     let mut table = table(2);
     for key in ["a", "b"] {
         let at = insert(&mut table, key).expect("room");
@@ -94,19 +101,18 @@ fn where_all_keys_are_in_use_there_is_no_room() {
 }
 
 #[test]
-fn a_place_that_is_not_there_is_nobodys() {
+fn an_entry_that_does_not_exist_is_ignored() {
     let mut table = table(1);
     for at in [0, 7, u32::MAX] {
         table.enter(at);
         table.touch(at);
         table.leave(at);
         assert!(table.entry(at).is_none());
-        assert!(table.parts(at).is_empty());
     }
     assert_eq!(insert(&mut table, "a"), Some(0));
 }
 
-/// The obvious table: a list, longest idle first.
+/// A naive table: a list, least recently used first.
 #[derive(Default)]
 struct Naive(Vec<(String, u32)>);
 
@@ -168,31 +174,31 @@ fn the_table_equals_a_naive_list_under_random_histories() {
     }
 }
 
-/// Seven keys in all, four of a policy.
+/// Creates a table for seven keys in all and four of each policy.
 fn three_policies() -> KeyTable {
     KeyTable::new(7, [4, 4, 4].into_iter())
 }
 
 #[test]
-fn one_key_under_two_policies_is_two() {
+fn the_same_key_under_two_policies_has_two_entries() {
     let mut table = three_policies();
-    let places = [0, 1].map(|policy| insert_for(&mut table, policy, "a"));
-    assert_eq!(places, [Some(0), Some(1)]);
+    let entries = [0, 1].map(|policy| insert_for(&mut table, policy, "a"));
+    assert_eq!(entries, [Some(0), Some(1)]);
     for policy in [0, 1, 2, 3] {
         let at = find_for(&mut table, policy, "a");
-        assert_eq!(at, places.get(policy).copied().flatten());
+        assert_eq!(at, entries.get(policy).copied().flatten());
         assert_eq!(table.find_recent(policy, b"a"), at);
         assert_eq!(at.and_then(|at| table.policy_of(at)), at.map(|_| policy));
     }
 }
 
 #[test]
-fn beyond_the_total_what_was_not_used_lately_goes_whosever_it_is() {
+fn beyond_the_total_keys_of_any_policy_that_were_not_used_lately_are_evicted() {
     let mut table = three_policies();
     for n in 0..1_000 {
         for policy in 0..3 {
             assert!(insert_for(&mut table, policy, &n.to_string()).is_some());
-            // Asked for again and again, as a caller does who is served.
+            // A regular client uses its key all the time.
             if find_for(&mut table, 2, "regular").is_none() {
                 assert!(n == 0, "{n}");
                 insert_for(&mut table, 2, "regular").expect("room");
@@ -207,7 +213,7 @@ fn beyond_the_total_what_was_not_used_lately_goes_whosever_it_is() {
 }
 
 #[test]
-fn who_keeps_all_keys_in_use_leaves_each_policy_one() {
+fn each_policy_has_room_for_one_key_while_all_others_are_in_use() {
     let mut table = three_policies();
     let names = ["a", "b", "c", "d"];
     for policy in 0..2 {
@@ -218,18 +224,18 @@ fn who_keeps_all_keys_in_use_leaves_each_policy_one() {
         }
     }
     assert_eq!((table.len(), insert_for(&mut table, 1, "e")), (7, None));
-    let own = insert_for(&mut table, 2, "own").expect("a place of its own");
+    let own = insert_for(&mut table, 2, "own").expect("room for one key");
     table.enter(own);
     assert_eq!(insert_for(&mut table, 2, "more"), None);
     assert_eq!(find_for(&mut table, 2, "own"), Some(own));
-    // What is over goes first.
+    // An idle key is evicted first.
     table.leave(0);
     assert_eq!(insert_for(&mut table, 0, "e"), Some(0));
     assert_eq!(table.len(), 8);
 }
 
 #[test]
-fn an_overflow_is_besides_all_keys_and_never_evicted() {
+fn an_overflow_entry_does_not_count_and_is_never_evicted() {
     let mut table = KeyTable::new(1, [1].into_iter());
     let overflow = table.insert_overflow(0, replica(9));
     for n in 0..10 {
@@ -239,152 +245,13 @@ fn an_overflow_is_besides_all_keys_and_never_evicted() {
     assert_eq!(overflow.map(|at| table.in_flight(at)), Some(0));
 }
 
-/// A whole table at its default total, with keys of a usual length.
 #[test]
 fn an_entry_takes_at_most_half_a_kilobyte() {
     assert!(size_of::<Entry>() <= 512, "{}", size_of::<Entry>());
 }
 
 #[test]
-fn keys_are_hashed_by_the_seed() {
-    let hashes: BTreeSet<u64> = (0..100).map(|seed| hash(seed, b"a")).collect();
-    assert_eq!(hashes.len(), 100);
-}
-
-fn parts(key: &str) -> Vec<KeyPart> {
-    let Policy { key, .. } = policy(&format!(
-        r#""key": {key}, "match": {{"paths": [{{"prefix": "/"}}]}}"#
-    ));
-    key
-}
-
-/// The key of a request; absent where it is too long.
-fn encoded(key: &str, request: &Asking) -> Option<Vec<u8>> {
-    let mut bytes = Vec::from(*b"left over");
-    encode(&parts(key), request, Some("/p/{x}"), &mut bytes).then_some(bytes)
-}
-
-#[test]
-fn every_part_of_a_key_comes_back() {
-    let request = Asking::cluster("c")
-        .with_route("r")
-        .with(":authority", "Shop.Example:80")
-        .with(":method", "GET")
-        .with("x-a", "First")
-        .with("x-a", "second")
-        .with("x-raw", b"\xff\x00");
-    let key = r#"["cluster", "route", "authority", "method", "path", {"header": "X-A"},
-                  {"header": "x-raw"}, {"header": "x-none"}]"#;
-    let decoded = decode(&encoded(key, &request).expect("a key"));
-    let expected: [Option<&[u8]>; 8] = [
-        Some(b"c"),
-        Some(b"r"),
-        Some(b"shop.example"),
-        Some(b"GET"),
-        Some(b"/p/{x}"),
-        Some(b"First"),
-        Some(b"\xff\x00"),
-        None,
-    ];
-    let decoded: Vec<Option<&[u8]>> = decoded.iter().map(Option::as_deref).collect();
-    assert_eq!(decoded, expected);
-}
-
-/// Each row: authorities of one key. They are compared as `match.authorities` compares them.
-#[test]
-fn an_authority_in_a_key_is_compared_as_in_a_match() {
-    let rows: [&[&str]; 8] = [
-        &["api", "API", "api:1", "Api:65536", "api:00"],
-        &["10.0.0.1", "10.0.0.1:80"],
-        &["[::1]", "[::1]:80", "[::1]:443"],
-        // Without brackets the last group is no port.
-        &["::1"],
-        &["::1:80"],
-        // What is no port is part of the name, as is the dot at its end.
-        &["api:"],
-        &["api:http"],
-        &["api.", "API.:80"],
-    ];
-    let mut keys = BTreeSet::new();
-    for row in rows {
-        let mut of_row = BTreeSet::new();
-        for authority in row {
-            let request = Asking::default().with(":authority", authority);
-            of_row.insert(encoded(r#"["authority"]"#, &request).expect("a key"));
-        }
-        assert_eq!(of_row.len(), 1, "{row:?}");
-        keys.append(&mut of_row);
-    }
-    assert_eq!(keys.len(), rows.len());
-}
-
-#[test]
-fn a_key_of_no_parts_is_one_key_for_all() {
-    let bytes = encoded("[]", &Asking::cluster("c")).expect("a key");
-    assert!(bytes.is_empty() && decode(&bytes).is_empty());
-}
-
-#[test]
-fn tuples_that_differ_have_keys_that_differ() {
-    let key = r#"[{"header": "a"}, {"header": "b"}]"#;
-    let values = [
-        None,
-        Some(""),
-        Some("x"),
-        Some("xy"),
-        Some("y"),
-        Some("\u{ffff}"),
-    ];
-    let mut keys = BTreeSet::new();
-    for a in values {
-        for b in values {
-            let mut request = Asking::default();
-            for (name, value) in [("a", a), ("b", b)] {
-                if let Some(value) = value {
-                    request = request.with(name, value);
-                }
-            }
-            keys.insert(encoded(key, &request).expect("a key"));
-        }
-    }
-    assert_eq!(keys.len(), values.len() * values.len());
-}
-
-#[test]
-fn a_key_that_is_too_long_has_no_place() {
-    let rows = [
-        (0, true),
-        (KEY_BYTES_MAX - 2, true),
-        (KEY_BYTES_MAX - 1, false),
-        (60_000, false),
-        (65_534, false),
-        (65_535, false),
-        (65_536, false),
-        (200_000, false),
-    ];
-    for (len, fits) in rows {
-        let request = Asking::default().with("a", alloc::vec![b'a'; len]);
-        let found = encoded(r#"[{"header": "a"}]"#, &request);
-        assert_eq!(found.is_some(), fits, "{len}");
-    }
-}
-
-#[test]
-fn bytes_that_are_no_key_decode_to_what_can_be_read() {
-    let rows: &[(&[u8], usize)] = &[
-        (b"", 0),
-        (b"\x01", 0),
-        (b"\x05\x00abc", 0),
-        (b"\x01\x00a\x09", 1),
-        (b"\xff\xff\xff\xff", 2),
-    ];
-    for (bytes, expected) in rows {
-        assert_eq!(decode(bytes).len(), *expected, "{bytes:?}");
-    }
-}
-
-#[test]
-fn a_place_that_is_free_is_not_freed_again() {
+fn a_free_entry_is_not_freed_twice() {
     // Two more than the total: the only key of a policy always has room.
     let mut table = KeyTable::new(1, [2, 2, 2].into_iter());
     let used = insert_for(&mut table, 0, "used").unwrap();
@@ -392,15 +259,15 @@ fn a_place_that_is_free_is_not_freed_again() {
     for policy in [1, 2] {
         insert_for(&mut table, policy, "first").unwrap();
     }
-    // Room was made, and nothing came in.
+    // Evict without inserting.
     while table.make_room(0) && table.len() > 1 {}
     assert_eq!(table.len(), 1);
-    let places = [1, 2].map(|policy| {
+    let entries = [1, 2].map(|policy| {
         let at = insert_for(&mut table, policy, "second").unwrap();
         table.enter(at);
         at
     });
-    assert_ne!(places[0], places[1]);
+    assert_ne!(entries[0], entries[1]);
     for policy in [1, 2] {
         assert!(find_for(&mut table, policy, "second").is_some(), "{policy}");
     }

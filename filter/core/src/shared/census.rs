@@ -1,93 +1,96 @@
-//! Which slots of a policy are taken, which circuits are not plainly closed, and until when
-//! the open ones are open.
+//! The census of a policy: which of its slots are taken, which circuits are forced or not
+//! closed, and when open ones stop being open.
 //!
-//! A record of its own tells how many circuits there are and are open without a walk over
-//! all slots, so that gauges can be *set*, by whoever changed something or looks again later.
-//! Adding to gauges would drift with every VM that dies between its change and its addition;
-//! a slot that was missed is put right by its next change. The ends of open times are in the
-//! record, because a circuit stops being open by the clock alone.
+//! With this record, counting circuits takes no walk over all slots. So gauges can be *set* by
+//! any worker that changes something or looks again later. Adding to gauges would drift with
+//! every VM that dies between a change and the addition. A slot that was missed is corrected by
+//! its next change. The record contains the ends of open times because a circuit stops being
+//! open by the clock alone.
 
 use alloc::vec::Vec;
 
 use crate::codec::{self, Encode, Kind, Reader};
-use crate::shared::records::{Name, Outline, Records, Slot, Slots, TRIES, Version};
+use crate::shared::records::{Name, Records, TRIES, Version};
+use crate::shared::slots::{Slot, SlotSummary, Slots};
 use crate::time::{Instant, Span};
 
-/// Slots of a policy, as its census lists them.
+/// The slots of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// The seed of the hash by which keys stand where they do: the directory's, in case
-    /// that is lost.
+pub(crate) struct Census {
+    /// Seed of the hash by which keys select slots: a copy in case the directory is lost.
     seed: u64,
+    /// Bits of the slots that hold a circuit.
     taken: Vec<u8>,
+    /// Bits of the slots whose circuit is forced or not closed.
     notable: Vec<u8>,
-    /// The slots of open circuits, lowest first, and when their open time ends.
+    /// Slots of open circuits in ascending order, with the ends of their open times.
     open: Vec<(u32, Instant)>,
 }
 
-/// A recovery time that is not known: whatever may be recovering is.
+/// Stands for an unknown recovery time: a circuit that may be recovering counts as such.
 const FOREVER: Span = Span::from_ns(u64::MAX);
 
-/// How many slots there are of either kind.
+/// Numbers of slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Slots that hold a circuit.
-    pub taken: u32,
-    /// Those that are open.
-    pub open: u32,
+    pub(crate) taken: u32,
+    /// Slots that hold an open circuit.
+    pub(crate) open: u32,
 }
 
-/// What came of a note in a census.
+/// Result of [`Census::update`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub(crate) struct CensusUpdate {
     /// Whether the record was damaged.
-    pub damaged: bool,
-    /// Whether the number of taken slots is another one now.
-    pub keys_changed: bool,
-    /// Whether the number of open circuits is another one now, or was when it was written.
-    pub open_changed: bool,
-    /// The totals now.
-    pub after: Totals,
+    pub(crate) damaged: bool,
+    /// Whether the number of taken slots has changed.
+    pub(crate) keys_changed: bool,
+    /// Whether the number of open circuits has changed since the record was written, or by this
+    /// update.
+    pub(crate) open_changed: bool,
+    /// The totals after the update.
+    pub(crate) after: Totals,
     /// When the next circuit stops being open.
-    pub open_until: Option<Instant>,
+    pub(crate) open_until: Option<Instant>,
 }
 
 impl Census {
-    /// Reads the census of a policy of so many slots; counts anew where the record is
-    /// damaged.
-    pub fn read<R: Records>(records: &mut R, policy: &str, capacity: u32) -> Census {
+    /// Reads the census of a policy with this number of slots. Recounts the slots if the record
+    /// is damaged.
+    pub(crate) fn read<R: Records>(records: &mut R, policy: &str, capacity: u32) -> Census {
         let (census, _) = Census::with_version(records, policy);
-        census.unwrap_or_else(|| Census::count(records, policy, capacity))
+        census.unwrap_or_else(|| Census::recount(records, policy, capacity))
     }
 
-    /// Notes what slots hold now. `None` if other workers came before in every try. A census
-    /// that was damaged is counted anew.
-    pub fn note<R: Records>(
+    /// Updates the entries of slots. Returns `None` if every compare-and-swap is lost. Recounts
+    /// the slots first if the record is damaged.
+    pub(crate) fn update<R: Records>(
         records: &mut R,
         slots: Slots<'_>,
         seed: u64,
-        held: &[(u32, Outline)],
+        entries: &[(u32, SlotSummary)],
         now: Instant,
         buffer: &mut Vec<u8>,
-    ) -> Option<Noted> {
+    ) -> Option<CensusUpdate> {
         for _ in 0..TRIES {
             let (found, version) = Census::with_version(records, slots.policy);
             let damaged = found.is_none();
             let mut census =
-                found.unwrap_or_else(|| Census::count(records, slots.policy, slots.capacity));
+                found.unwrap_or_else(|| Census::recount(records, slots.policy, slots.capacity));
             census.seed = seed;
             let (written, before) = (census.totals(), census.totals_at(now));
             let mut changed = damaged;
-            for (place, outline) in held {
-                changed |= census.enter(*place, *outline);
+            for (slot, summary) in entries {
+                changed |= census.set(*slot, *summary);
             }
             if changed {
-                // They count no longer, so nobody need look at them again.
+                // Ended open times count no longer, so later readers need not skip them.
                 census.open.retain(|(_, until)| now < *until);
             }
             if !changed || census.write(records, slots.policy, version, buffer) {
                 let after = census.totals_at(now);
-                return Some(Noted {
+                return Some(CensusUpdate {
                     damaged,
                     keys_changed: damaged || before.taken != after.taken,
                     open_changed: damaged || [written.open, before.open] != [after.open; 2],
@@ -99,16 +102,16 @@ impl Census {
         None
     }
 
-    /// Enters what a slot holds; says whether something else stood there.
-    fn enter(&mut self, place: u32, outline: Outline) -> bool {
-        let changed = set(&mut self.taken, place, outline.taken)
-            | set(&mut self.notable, place, outline.notable);
-        let at = self.open.partition_point(|(other, _)| *other < place);
-        let found = self.open.get(at).filter(|(other, _)| *other == place);
+    /// Sets the entry of a slot. Returns whether it has changed.
+    fn set(&mut self, slot: u32, summary: SlotSummary) -> bool {
+        let changed = set_bit(&mut self.taken, slot, summary.taken)
+            | set_bit(&mut self.notable, slot, summary.notable);
+        let at = self.open.partition_point(|(other, _)| *other < slot);
+        let found = self.open.get(at).filter(|(other, _)| *other == slot);
         let before = found.map(|(_, until)| *until);
-        match (before, outline.open_until) {
+        match (before, summary.open_until) {
             (before, now) if before == now => return changed,
-            (None, Some(until)) => self.open.insert(at, (place, until)),
+            (None, Some(until)) => self.open.insert(at, (slot, until)),
             (Some(_), Some(until)) => {
                 if let Some(entry) = self.open.get_mut(at) {
                     entry.1 = until;
@@ -121,36 +124,34 @@ impl Census {
         true
     }
 
-    /// The seed by which the keys of a policy stand where they do.
-    pub fn seed<R: Records>(records: &mut R, policy: &str) -> Option<u64> {
+    /// Returns the seed by which the policy's keys select slots.
+    pub(crate) fn seed<R: Records>(records: &mut R, policy: &str) -> Option<u64> {
         let (census, version) = Census::with_version(records, policy);
         version.and(census).map(|census| census.seed)
     }
 
     /// Whether no slot is taken.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.taken.iter().all(|byte| *byte == 0)
     }
 
-    /// The slots that are taken, lowest first.
-    pub fn taken(&self) -> impl Iterator<Item = u32> + '_ {
-        places(&self.taken)
+    /// Returns the taken slots in ascending order.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = u32> + '_ {
+        ones(&self.taken)
     }
 
-    /// Whether a slot holds a circuit that may not be plainly closed: an operator may have
-    /// forced it, or its state is another one.
-    pub fn is_notable(&self, place: u32) -> bool {
-        let byte = self.notable.get((place / 8) as usize);
-        byte.is_some_and(|byte| byte >> (place % 8) & 1 != 0)
+    /// Whether a slot may hold a circuit that is forced or not closed.
+    pub(crate) fn is_notable(&self, slot: u32) -> bool {
+        let byte = self.notable.get((slot / 8) as usize);
+        byte.is_some_and(|byte| byte >> (slot % 8) & 1 != 0)
     }
 
-    /// How many slots there are of either kind, as they were noted.
-    pub fn totals(&self) -> Totals {
+    /// The totals as they were written, including open times that have ended since.
+    pub(crate) fn totals(&self) -> Totals {
         self.totals_at(Instant::default())
     }
 
-    /// How many slots there are of either kind at `now`.
-    pub fn totals_at(&self, now: Instant) -> Totals {
+    pub(crate) fn totals_at(&self, now: Instant) -> Totals {
         let open = self.open.iter().filter(|(_, until)| now < *until);
         Totals {
             taken: self.taken.iter().map(|byte| byte.count_ones()).sum(),
@@ -159,13 +160,13 @@ impl Census {
     }
 
     /// When the next circuit stops being open; `None` if none is open at `now`.
-    pub fn open_until(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn open_until(&self, now: Instant) -> Option<Instant> {
         let ends = self.open.iter().map(|(_, until)| *until);
         ends.filter(|until| now < *until).min()
     }
 
-    /// Notes that no slot holds anything; false where others came before in every try.
-    pub fn clear<R: Records>(
+    /// Writes an empty census. Returns false if every compare-and-swap is lost.
+    pub(crate) fn clear<R: Records>(
         records: &mut R,
         policy: &str,
         seed: u64,
@@ -183,8 +184,8 @@ impl Census {
         })
     }
 
-    /// The census and the number of its last write: an empty one where there is none,
-    /// none where it is damaged.
+    /// Reads the census and its version. The census is empty if it was never written, and `None`
+    /// if it is damaged.
     fn with_version<R: Records>(
         records: &mut R,
         policy: &str,
@@ -199,12 +200,12 @@ impl Census {
         (parsed, Some(version))
     }
 
-    /// Looks into every slot.
-    fn count<R: Records>(records: &mut R, policy: &str, capacity: u32) -> Census {
+    /// Reads every slot.
+    fn recount<R: Records>(records: &mut R, policy: &str, capacity: u32) -> Census {
         let mut census = Census::default();
-        for place in 0..capacity {
-            let slot = Slot::read(records, policy, place);
-            census.enter(place, slot.outline(FOREVER, Instant::default()));
+        for slot in 0..capacity {
+            let summary = Slot::read(records, policy, slot).summary(FOREVER, Instant::default());
+            census.set(slot, summary);
         }
         census
     }
@@ -221,8 +222,8 @@ impl Census {
             for bits in [&self.taken, &self.notable] {
                 codec::write_text(bits, out);
             }
-            for (place, until) in &self.open {
-                place.write(out);
+            for (slot, until) in &self.open {
+                slot.write(out);
                 until.write(out);
             }
         });
@@ -243,17 +244,17 @@ impl Census {
     }
 }
 
-/// The numbers of the bits that are set, lowest first.
-fn places(bits: &[u8]) -> impl Iterator<Item = u32> + '_ {
+/// Returns the numbers of the set bits in ascending order.
+fn ones(bits: &[u8]) -> impl Iterator<Item = u32> + '_ {
     (0..u32::MAX).zip(bits).flat_map(|(index, byte)| {
         let set = (0..8_u32).filter(move |bit| byte >> bit & 1 != 0);
         set.map(move |bit| index.saturating_mul(8).saturating_add(bit))
     })
 }
 
-/// Sets one bit; says whether it was another before.
-fn set(bits: &mut Vec<u8>, place: u32, value: bool) -> bool {
-    let index = (place / 8) as usize;
+/// Sets one bit. Returns whether it has changed.
+fn set_bit(bits: &mut Vec<u8>, number: u32, value: bool) -> bool {
+    let index = (number / 8) as usize;
     if index >= bits.len() {
         if !value {
             return false;
@@ -263,8 +264,11 @@ fn set(bits: &mut Vec<u8>, place: u32, value: bool) -> bool {
     let Some(byte) = bits.get_mut(index) else {
         return false;
     };
-    let mask = 1_u8 << (place % 8);
+    let mask = 1_u8 << (number % 8);
     let before = *byte;
     *byte = if value { before | mask } else { before & !mask };
     *byte != before
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,47 +1,47 @@
-//! The policies that have slots, and the seed of their hash.
+//! The list of policies that have slots, and the seed of the hash of keys.
 //!
-//! Names of records cannot be listed, so this one says what there is: a new
-//! configuration finds what an old one has left behind, and who shows circuits on
-//! another listener finds those of this one.
+//! The host cannot list names of records, so this record does. With it a new configuration finds
+//! what an old one has left behind, and the operator's page of one listener finds the circuits of
+//! all.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::codec::{self, Encode, Kind, Reader};
 use crate::policy::{KEYS_MAX, Mode};
-use crate::shared::records::{Name, Records, Slots, Version};
+use crate::shared::records::{Name, Records, Version};
+use crate::shared::slots::Slots;
 use crate::time::Span;
 
-/// The policies of a plugin.
+/// The directory of a plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Directory {
-    /// What all workers hash keys with.
-    pub seed: u64,
-    /// The policies, by name.
-    pub policies: Vec<Entry>,
+pub(crate) struct Directory {
+    /// Seed by which all workers hash keys.
+    pub(crate) seed: u64,
+    /// The policies, in the order of their names.
+    pub(crate) policies: Vec<Entry>,
 }
 
-/// One policy.
+/// A policy in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub name: Box<str>,
-    /// How many slots it has.
-    pub capacity: u32,
-    /// What its keys are made of, as a hash: keys of another make are never found.
-    pub key_hash: u64,
-    /// Its mode, for who shows it.
-    pub mode: Mode,
-    /// How long its circuits recover, for who shows them.
-    pub recovery: Span,
-    /// Whether the configuration that was loaded last has it. One that does not may
-    /// still have requests under way.
-    pub current: bool,
+pub(crate) struct Entry {
+    /// Name of the policy.
+    pub(crate) name: Box<str>,
+    /// Number of its slots.
+    pub(crate) capacity: u32,
+    /// Hash of the parts that its keys consist of. Keys of other parts are never found.
+    pub(crate) key_hash: u64,
+    /// Its mode, for the operator's page.
+    pub(crate) mode: Mode,
+    /// Recovery time of its circuits, for the operator's page.
+    pub(crate) recovery: Span,
+    /// Whether the last loaded configuration has the policy. Another one may still have
+    /// requests in flight.
+    pub(crate) current: bool,
 }
 
 impl Entry {
-    /// Its slots.
-    pub fn slots(&self) -> Slots<'_> {
+    pub(crate) fn slots(&self) -> Slots<'_> {
         Slots {
             policy: &self.name,
             capacity: self.capacity,
@@ -49,16 +49,16 @@ impl Entry {
         }
     }
 
-    /// Whether circuits of one policy stand where those of the other are looked for.
-    pub fn has_slots_of(&self, other: &Entry) -> bool {
+    /// Whether the same keys select the same slots as under another entry.
+    pub(crate) fn has_slots_of(&self, other: &Entry) -> bool {
         (self.capacity, self.key_hash) == (other.capacity, other.key_hash)
     }
 }
 
 impl Directory {
-    /// Reads the directory, and the number of its last write. It is empty where it is
-    /// damaged, and absent where there is none.
-    pub fn read<R: Records>(records: &mut R) -> (Option<Directory>, Option<Version>) {
+    /// Reads the directory and its version. The directory is `None` if it was never written or is
+    /// damaged, the version only if it was never written.
+    pub(crate) fn read<R: Records>(records: &mut R) -> (Option<Directory>, Option<Version>) {
         let Some((record, version)) = records.read(Name::Directory) else {
             return (None, None);
         };
@@ -69,8 +69,8 @@ impl Directory {
         (directory, Some(version))
     }
 
-    /// Enters policies, which are in the order of their names and not listed yet.
-    pub fn join(&mut self, more: Vec<Entry>) {
+    /// Adds policies, which must be in the order of their names and not in the directory yet.
+    pub(crate) fn join(&mut self, more: Vec<Entry>) {
         let mut joined = Vec::with_capacity(self.policies.len().saturating_add(more.len()));
         let mut own = core::mem::take(&mut self.policies).into_iter().peekable();
         for entry in more {
@@ -83,8 +83,8 @@ impl Directory {
         self.policies = joined;
     }
 
-    /// Writes it over the one of this version.
-    pub fn write<R: Records>(
+    /// Writes the directory if its version is still `version`. Returns whether it did.
+    pub(crate) fn write<R: Records>(
         &self,
         records: &mut R,
         version: Option<Version>,
@@ -106,8 +106,8 @@ impl Directory {
         records.write(Name::Directory, buffer, version)
     }
 
-    /// The policy of this name.
-    pub fn find(&self, name: &str) -> Option<&Entry> {
+    /// Returns the policy with this name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
         let by_name = |entry: &Entry| (*entry.name).cmp(name);
         let at = self.policies.binary_search_by(by_name).ok()?;
         self.policies.get(at)

@@ -1,8 +1,8 @@
-//! The last transitions of a proxy, for those who look at it later.
+//! The last transitions of a proxy, for the operator's page.
 //!
-//! One bounded record for all policies and workers. The worker whose compare-and-swap made a
-//! transition adds it, so each is there once. The record only serves readers: a transition
-//! that loses every try is missing here, but not in the metrics or the log.
+//! One bounded record serves all policies and workers. The worker whose compare-and-swap made a
+//! transition adds it, so it is in the history once. If its write loses every compare-and-swap
+//! the history lacks the transition, but metrics and log still have it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,25 +13,24 @@ use crate::codec::{self, Encode, Kind, Reader};
 use crate::shared::records::{Name, Records, TRIES};
 use crate::time::{Instant, Span};
 
-/// How many transitions are remembered: as many as fit on a screen.
-pub const HISTORY_MAX: usize = 20;
+/// Most transitions in the history: as many as fit on a screen.
+pub(crate) const HISTORY_MAX: usize = 20;
 
-/// A transition that has happened.
+/// A transition in the history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
-    /// When it happened.
+    /// Time of the transition.
     pub at: Instant,
-    /// The policy of the circuit.
+    /// Name of the circuit's policy.
     pub policy: Box<str>,
-    /// The circuit's key.
+    /// Key of the circuit, as bytes.
     pub key: Vec<u8>,
-    /// The transition.
+    /// The change of state.
     pub transition: Transition,
 }
 
-/// Reads the history, oldest transition first. It is empty if there is none, or if the record
-/// is damaged.
-pub fn read<R: Records>(records: &mut R) -> Vec<Past> {
+/// Reads the history, oldest transition first. It is empty if the record is missing or damaged.
+pub(crate) fn read<R: Records>(records: &mut R) -> Vec<Past> {
     let Some((record, _)) = records.read(Name::History) else {
         return Vec::new();
     };
@@ -41,12 +40,12 @@ pub fn read<R: Records>(records: &mut R) -> Vec<Past> {
 }
 
 /// Whether the proxy has ever had a transition.
-pub fn exists<R: Records>(records: &mut R) -> bool {
+pub(crate) fn exists<R: Records>(records: &mut R) -> bool {
     records.read(Name::History).is_some()
 }
 
 /// Adds transitions, oldest first.
-pub fn add<R: Records>(records: &mut R, new: &[Past], buffer: &mut Vec<u8>) {
+pub(crate) fn add<R: Records>(records: &mut R, new: &[Past], buffer: &mut Vec<u8>) {
     let new = new.get(new.len().saturating_sub(HISTORY_MAX)..);
     let new = new.unwrap_or_default();
     let mut bytes = Vec::new();
@@ -73,7 +72,7 @@ pub fn add<R: Records>(records: &mut R, new: &[Past], buffer: &mut Vec<u8>) {
     }
 }
 
-/// The transitions of a record as bytes.
+/// Returns the bytes of each transition in a record.
 fn entries(record: &[u8]) -> Vec<&[u8]> {
     let mut entries = Vec::new();
     if let Some(mut from) = codec::open(Kind::History, record) {
@@ -86,15 +85,15 @@ fn entries(record: &[u8]) -> Vec<&[u8]> {
 
 impl Encode for Past {
     fn write(&self, out: &mut Vec<u8>) {
-        let told = &self.transition;
+        let change = &self.transition;
         self.at.write(out);
         codec::write_text(self.policy.as_bytes(), out);
         codec::write_text(&self.key, out);
-        out.extend_from_slice(&[told.from as u8, told.to as u8, told.why as u8]);
-        told.counts.write(out);
-        told.opens.write(out);
-        told.lasted.write(out);
-        told.open_for.write(out);
+        out.extend_from_slice(&[change.from as u8, change.to as u8, change.why as u8]);
+        change.counts.write(out);
+        change.opens.write(out);
+        change.lasted.write(out);
+        change.open_for.write(out);
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Past> {

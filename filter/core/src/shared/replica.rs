@@ -1,93 +1,96 @@
-//! One worker's copy of a circuit, and how it keeps up with the one that all share.
+//! One worker's copy of a circuit, and how it is synchronised with the shared one.
 //!
-//! A worker asks its own copy, so that a request on the steady path costs no look at
-//! shared memory. Its outcomes are counted twice: in the copy, which the next request
-//! meets, and as [`Pending`], which the shared record has yet to hear of. Bringing both
-//! together is one step, [`Replica::sync`]: read the record, add what is pending, do
-//! what is to be done, and write it back if nobody else has written meanwhile, else
-//! from the beginning. Whatever changes a circuit's state happens inside such a step
-//! and nowhere else; so two workers can never both have opened a circuit, nor given out
-//! the same permit, and no lock is held by anyone who could die with it.
+//! A worker decides by its own copy, so that a request on the steady path does not read shared
+//! memory. It counts outcomes twice: in the copy, which the next request sees, and as
+//! [`Pending`], which is still to be merged into the shared record. One step,
+//! [`Replica::sync`], brings both together: it reads the record, adds the pending outcomes,
+//! performs an action, and writes the record back by compare-and-swap. If another worker has
+//! written in between, the step starts over. A circuit changes its state inside such a step and
+//! nowhere else. So two workers can never both open a circuit or issue the same permit, and no
+//! worker that dies can hold a lock.
 //!
-//! This is optimistic concurrency (Kung and Robinson, "On Optimistic Methods for
-//! Concurrency Control", ACM TODS 6(2), 1981): the step is pure, so losing costs
-//! nothing but its repetition.
+//! This is optimistic concurrency control (Kung and Robinson, "On Optimistic Methods for
+//! Concurrency Control", ACM TODS 6(2), 1981): the step is pure, so a lost race costs only its
+//! repetition.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::circuit::Circuit;
+use crate::circuit::allowance::Allowance;
 use crate::circuit::breaker::{Pending, Permit, StepContext, Transition};
-use crate::circuit::budget::{Allowance, Grant};
+use crate::circuit::budget::Grant;
 use crate::outcome::classify::Verdict;
 use crate::policy::{BreakerConfig, BudgetConfig, RetryConfig};
 use crate::random::Random;
-use crate::shared::records::{self, Name, Records, Slot, TRIES, Version};
+use crate::shared::records::{Name, Records, TRIES, Version};
+use crate::shared::slots::{self, Slot};
 use crate::time::{Instant, Span};
 
 /// One worker's copy of a circuit.
 #[derive(Debug)]
-pub struct Replica {
-    /// The circuit as it was read last, with what this worker has counted since.
+pub(crate) struct Replica {
+    /// The circuit as of the last read, with the outcomes that this worker has counted since.
     view: Circuit,
-    /// Boxed, since most copies have none at most times.
+    /// Boxed, because most copies have none most of the time.
     pending: Option<Box<Pending>>,
-    /// What this worker has to do with the circuit's account.
-    purse: Allowance,
-    /// The slot of the record.
-    place: u32,
-    /// The number of the record's last write, if that was read since.
+    allowance: Allowance,
+    /// Slot of the record.
+    slot: u32,
+    /// Version of the record if the view was just read or written, so that the next step can
+    /// skip the read.
     version: Option<Version>,
     read_at: Instant,
     merged_at: Instant,
     queued: bool,
 }
 
-/// What a step needs.
-pub struct Scope<'a, R> {
-    /// Where records are kept.
-    pub records: &'a mut R,
-    /// The policy that the slot is one of.
-    pub policy: &'a str,
-    /// Its numbers.
-    pub config: &'a BreakerConfig,
-    /// How its requests are sent again, if they are.
-    pub retry: Option<&'a RetryConfig>,
-    /// The time.
-    pub now: Instant,
-    /// When the configuration was loaded.
-    pub loaded_at: Instant,
-    /// Random words.
-    pub random: &'a mut Random,
-    /// The changes of state that the step made.
-    pub transitions: &'a mut Vec<Transition>,
-    /// For the record's bytes.
-    pub buffer: &'a mut Vec<u8>,
-    /// How many records were none.
-    pub discarded: &'a mut u32,
+/// Arguments of a step.
+pub(crate) struct Scope<'a, R> {
+    pub(crate) records: &'a mut R,
+    /// Name of the slot's policy.
+    pub(crate) policy: &'a str,
+    pub(crate) config: &'a BreakerConfig,
+    /// The policy's retries, if it has any.
+    pub(crate) retry: Option<&'a RetryConfig>,
+    pub(crate) now: Instant,
+    /// Load time of the configuration.
+    pub(crate) loaded_at: Instant,
+    pub(crate) random: &'a mut Random,
+    /// Receives the changes of state that the step made.
+    pub(crate) transitions: &'a mut Vec<Transition>,
+    /// Buffer for the record's bytes.
+    pub(crate) buffer: &'a mut Vec<u8>,
+    /// Number of unreadable records discarded.
+    pub(crate) discarded: &'a mut u32,
 }
 
-/// Why a step was not done.
+/// Reason why a step had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncError {
+pub(crate) enum SyncError {
     /// The slot holds another key now.
     Displaced,
-    /// Other workers came before in every try.
+    /// The step lost every compare-and-swap.
     GivenUp,
 }
 
-/// What a step does to a circuit. It may be done several times, to be kept once.
-pub type Act<'a> = &'a mut dyn FnMut(&mut Circuit, &mut StepContext<'_>);
+/// Action of a step. It may run several times, but only its last run takes effect.
+pub(crate) type Act<'a> = &'a mut dyn FnMut(&mut Circuit, &mut StepContext<'_>);
 
 impl Replica {
-    /// The copy of a circuit that was read now from the slot `place`, where its last
-    /// write had this number, or that was written now.
-    pub fn new(place: u32, circuit: Circuit, version: Option<Version>, now: Instant) -> Replica {
+    /// Creates the copy of a circuit that was just read from or written to a slot. `version` is
+    /// that of the record, if it is known.
+    pub(crate) fn new(
+        slot: u32,
+        circuit: Circuit,
+        version: Option<Version>,
+        now: Instant,
+    ) -> Replica {
         Replica {
             view: circuit,
             pending: None,
-            purse: Allowance::default(),
-            place,
+            allowance: Allowance::default(),
+            slot,
             version,
             read_at: now,
             merged_at: Instant::default(),
@@ -95,157 +98,156 @@ impl Replica {
         }
     }
 
-    /// The circuit, as far as this worker knows.
+    /// The circuit as far as this worker knows it.
     #[inline]
-    pub fn view(&self) -> &Circuit {
+    pub(crate) fn view(&self) -> &Circuit {
         &self.view
     }
 
-    /// The slot of its record.
-    pub fn place(&self) -> u32 {
-        self.place
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot
     }
 
-    /// Whether the copy is too old to be asked. A clock that steps back makes it so too.
+    /// Whether the copy is too old to decide by. It is, too, after a step back of the clock.
     #[inline]
-    pub fn is_stale(&self, interval: Span, now: Instant) -> bool {
+    pub(crate) fn is_stale(&self, interval: Span, now: Instant) -> bool {
         now < self.read_at || now.since(self.read_at) >= interval
     }
 
-    /// Whether outcomes are to be merged at once: the last merge is long enough ago, or
+    /// Whether pending outcomes must be merged at once: the last merge is long enough ago, or
     /// they would change the state.
     #[inline]
-    pub fn is_due(&self, config: &BreakerConfig, interval: Span, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, config: &BreakerConfig, interval: Span, now: Instant) -> bool {
         now < self.merged_at
             || now.since(self.merged_at) >= interval
             || self.view.breaker.wants_to_open(config)
     }
 
-    /// Counts how an ordinary request ended. True if there is something new to merge.
+    /// Counts how an ordinary request ended. Returns whether that is still to be merged.
     #[inline]
-    pub fn note(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
-        if !self.view.breaker.note(permit, verdict, now) {
+    pub(crate) fn record(&mut self, permit: &Permit, verdict: Verdict, now: Instant) -> bool {
+        if !self.view.breaker.record(permit, verdict, now) {
             return false;
         }
         let breaker = &self.view.breaker;
         let pending = self
             .pending
-            .get_or_insert_with(|| Box::new(Pending::new(breaker)));
-        pending.note(verdict, now);
+            .get_or_insert_with(|| Box::new(breaker.pending()));
+        pending.record(verdict, now);
         true
     }
 
-    /// Counts that so many ordinary requests more have passed the threshold at `at` and wait, or
-    /// so many fewer where they have ended.
-    pub fn wait(&mut self, permit: &Permit, at: Instant, more: i32) {
+    /// Adds or removes waiting requests, as [`Breaker::wait`] does.
+    ///
+    /// [`Breaker::wait`]: crate::circuit::breaker::Breaker::wait
+    pub(crate) fn wait(&mut self, permit: &Permit, at: Instant, more: i32) {
         if self.view.breaker.wait(permit, at, more) {
             let breaker = &self.view.breaker;
             let pending = self
                 .pending
-                .get_or_insert_with(|| Box::new(Pending::new(breaker)));
+                .get_or_insert_with(|| Box::new(breaker.pending()));
             pending.wait(at, more);
         }
     }
 
-    /// Whether something waits to be merged.
+    /// Whether anything is to be merged.
     #[inline]
-    pub fn has_pending(&self) -> bool {
-        self.pending.is_some() || self.purse.has_business()
+    pub(crate) fn has_pending(&self) -> bool {
+        self.pending.is_some() || self.allowance.needs_visit()
     }
 
-    /// Forgets what waits to be merged: there is nothing to merge it into.
-    pub fn drop_pending(&mut self) {
+    /// Drops everything that is to be merged.
+    pub(crate) fn drop_pending(&mut self) {
         self.pending = None;
-        self.purse = Allowance::default();
+        self.allowance = Allowance::default();
     }
 
-    /// Grants at most `wanted` retries to one of `in_flight` requests, out of what this
-    /// worker holds.
-    pub fn grant(&mut self, wanted: u32, in_flight: u32, now: Instant) -> Option<Grant> {
+    /// Grants up to `wanted` retries to one of `in_flight` requests, out of this worker's
+    /// allowance.
+    pub(crate) fn grant(&mut self, wanted: u32, in_flight: u32, now: Instant) -> Option<Grant> {
         let account = self.view.account.as_ref()?;
-        self.purse.grant(wanted, in_flight, account, now)
+        self.allowance.grant(wanted, in_flight, account, now)
     }
 
-    /// Asks for so many retries, which the next step is to bring.
-    pub fn ask(&mut self, wanted: u32) {
-        self.purse.ask(wanted);
+    /// Makes the next step ask the account for `wanted` retries more.
+    pub(crate) fn demand_retries(&mut self, wanted: u32) {
+        self.allowance.demand(wanted);
     }
 
-    /// Takes back what was asked for.
-    pub fn ask_for_nothing(&mut self) {
-        self.purse.ask_for_nothing();
+    /// Withdraws all demands.
+    pub(crate) fn clear_demand(&mut self) {
+        self.allowance.clear_demand();
     }
 
-    /// Whether looking for retries would be in vain: less than `interval` ago there were
-    /// none.
-    pub fn is_dry(&self, interval: Span, now: Instant) -> bool {
-        self.view.account.is_none() || self.purse.is_dry(interval, now)
+    /// Whether asking the account for retries would be futile: it was empty less than `interval`
+    /// ago.
+    pub(crate) fn is_dry(&self, interval: Span, now: Instant) -> bool {
+        self.view.account.is_none() || self.allowance.is_dry(interval, now)
     }
 
     /// Takes a grant back, of which `used` retries were made.
-    pub fn settle_grant(&mut self, grant: Grant, used: u32, now: Instant) {
+    pub(crate) fn settle_grant(&mut self, grant: Grant, used: u32, now: Instant) {
         if let Some(account) = &self.view.account {
-            self.purse.settle(grant, used, account, now);
+            self.allowance.settle(grant, used, account, now);
         }
     }
 
-    /// A request ended well.
+    /// Adds a success to the retry budget.
     #[inline]
-    pub fn deposit(&mut self, now: Instant) {
+    pub(crate) fn deposit(&mut self, now: Instant) {
         if let Some(account) = &self.view.account {
-            self.purse.deposit(account, now);
+            self.allowance.deposit(account, now);
         }
     }
 
-    /// How many retries can be granted, as far as this worker knows.
-    pub fn balance(&mut self, now: Instant) -> Option<u32> {
+    /// Number of retries that can be granted, as far as this worker knows.
+    pub(crate) fn balance(&mut self, now: Instant) -> Option<u32> {
         let account = self.view.account.as_mut()?;
-        let held = self.purse.held(account, now);
+        let held = self.allowance.held(account, now);
         Some(account.balance(now).saturating_add(held))
     }
 
-    /// Notes whether the copy stands in the queue for the next tick; returns whether it
-    /// did.
-    pub fn set_queued(&mut self, queued: bool) -> bool {
+    /// Sets whether the copy is in the queue for the next tick. Returns whether it was.
+    pub(crate) fn set_queued(&mut self, queued: bool) -> bool {
         core::mem::replace(&mut self.queued, queued)
     }
 
-    /// Whether it stands in the queue for the next tick.
-    pub fn is_queued(&self) -> bool {
+    /// Whether the copy is in the queue for the next tick.
+    pub(crate) fn is_queued(&self) -> bool {
         self.queued
     }
 
-    /// Goes on in another slot, which holds this circuit: another worker's, or the one
-    /// that this worker has put there, with all that was pending.
-    pub fn move_to(&mut self, place: u32, circuit: Circuit, theirs: bool) {
-        self.place = place;
+    /// Moves to another slot, which holds `circuit`. If it is not `theirs`, this worker has
+    /// written it there, with all pending outcomes in it.
+    pub(crate) fn move_to(&mut self, slot: u32, circuit: Circuit, theirs: bool) {
+        self.slot = slot;
         self.version = None;
         self.view = circuit;
         self.pending = self.pending.take().filter(|_| theirs);
         if theirs {
-            // What this worker held was pledged by the account that is gone.
-            self.purse = Allowance::default();
+            // The account that pledged what this worker held is gone.
+            self.allowance = Allowance::default();
         }
     }
 
-    /// Forgets the number of the last write, so that the next step reads the record.
-    pub fn look_again(&mut self) {
+    /// Makes the next step read the record.
+    pub(crate) fn invalidate(&mut self) {
         self.version = None;
     }
 
-    /// One step: what is pending is added to the shared circuit, `act` is done to it, and
-    /// the copy is what came out.
+    /// Performs one step: merges the pending outcomes into the shared circuit, runs `act` on it,
+    /// and makes the copy equal to the result.
     ///
     /// # Errors
     ///
-    /// Where nothing was done, and what is pending is kept.
-    pub fn sync<R: Records>(
+    /// If the step had no effect. Pending outcomes stay pending.
+    pub(crate) fn sync<R: Records>(
         &mut self,
         key: &[u8],
         scope: &mut Scope<'_, R>,
         act: Act<'_>,
     ) -> Result<(), SyncError> {
-        // Right after a read the copy is the record, and what is pending besides.
+        // With a known version the copy is the record, plus the pending outcomes.
         let mut base = self.version.take().map(|version| Base {
             circuit: self.view.clone(),
             version,
@@ -259,28 +261,28 @@ impl Replica {
             };
             scope.transitions.clear();
             let mut circuit = base.circuit.clone();
-            let mut moment = StepContext {
+            let mut context = StepContext {
                 config: scope.config,
                 now: scope.now,
                 random: scope.random,
                 transitions: scope.transitions,
             };
-            circuit.breaker.catch_up(&mut moment);
+            circuit.breaker.catch_up(&mut context);
             if let Some(pending) = &self.pending {
                 if !base.has_pending {
-                    circuit.breaker.absorb(pending, &mut moment);
+                    circuit.breaker.absorb(pending, &mut context);
                 }
-                circuit.breaker.judge_window(pending.hint(), &mut moment);
+                circuit.breaker.judge_window(pending.hint(), &mut context);
             }
-            act(&mut circuit, &mut moment);
-            let purse = self.visited(&mut circuit, scope);
+            act(&mut circuit, &mut context);
+            let allowance = self.visited(&mut circuit, scope);
             if self.pending.is_none() && !base.is_new && circuit == base.circuit {
                 self.version = Some(base.version);
-                // What was taken from the copy is no newer for that.
+                // If the copy was the base, nothing newer has been read.
                 if !base.has_pending {
                     self.read_at = scope.now;
                 }
-            } else if write((self.place, base.version), key, &mut circuit, scope) {
+            } else if write((self.slot, base.version), key, &mut circuit, scope) {
                 self.merged_at = scope.now;
                 self.read_at = scope.now;
             } else {
@@ -288,8 +290,8 @@ impl Replica {
             }
             self.view = circuit;
             self.pending = None;
-            if let Some(purse) = purse {
-                self.purse = purse;
+            if let Some(allowance) = allowance {
+                self.allowance = allowance;
             }
             return Ok(());
         }
@@ -297,23 +299,23 @@ impl Replica {
         Err(SyncError::GivenUp)
     }
 
-    /// What the purse is after a look at the account; absent if there was no need for one.
+    /// Returns the allowance after a visit to the account; `None` if no visit was needed.
     fn visited<R: Records>(
         &self,
         circuit: &mut Circuit,
         scope: &Scope<'_, R>,
     ) -> Option<Allowance> {
-        if !self.purse.has_business() {
+        if !self.allowance.needs_visit() {
             return None;
         }
         let (Some(account), Some(retry)) = (&mut circuit.account, scope.retry) else {
             return Some(Allowance::default());
         };
-        Some(self.purse.visit(account, retry.max_retries, scope.now))
+        Some(self.allowance.visit(account, retry.max_retries, scope.now))
     }
 
     fn read<R: Records>(&self, key: &[u8], scope: &mut Scope<'_, R>) -> Result<Base, SyncError> {
-        match Slot::read(scope.records, scope.policy, self.place) {
+        match Slot::read(scope.records, scope.policy, self.slot) {
             Slot::Taken(taken) if taken.key == key => {
                 let mut circuit = taken.circuit;
                 circuit.adopt(scope.config, budget_of(scope), scope.loaded_at);
@@ -347,19 +349,18 @@ fn budget_of<'a, R>(scope: &Scope<'a, R>) -> Option<&'a BudgetConfig> {
     scope.retry.map(|retry| &retry.budget)
 }
 
-/// What a step begins with.
+/// The circuit at the beginning of a step.
 struct Base {
     circuit: Circuit,
-    /// The number of the write that it was read from.
     version: Version,
-    /// Whether this worker's pending outcomes are in it.
+    /// Whether it includes this worker's pending outcomes.
     has_pending: bool,
-    /// Whether it stands in no record yet.
+    /// Whether it replaces a damaged record.
     is_new: bool,
 }
 
 fn write<R: Records>(
-    (place, version): (u32, Version),
+    (slot, version): (u32, Version),
     key: &[u8],
     circuit: &mut Circuit,
     scope: &mut Scope<'_, R>,
@@ -367,7 +368,7 @@ fn write<R: Records>(
     circuit.drop_expired(scope.now);
     circuit.used_at = scope.now;
     circuit.loaded_at = circuit.loaded_at.max(scope.loaded_at);
-    records::write_slot(Some((key, circuit)), scope.buffer);
-    let name = Name::Slot(scope.policy, place);
+    slots::write_slot(Some((key, circuit)), scope.buffer);
+    let name = Name::Slot(scope.policy, slot);
     scope.records.write(name, scope.buffer, Some(version))
 }
