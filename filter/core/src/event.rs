@@ -1,4 +1,4 @@
-//! What the core wants counted or logged; the adapter knows how.
+//! Events for the adapter to count, set or log.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -9,23 +9,23 @@ use crate::fallback::{Kind, Skip};
 use crate::policy::{On, Outcome};
 use crate::retry::Denial;
 
-/// One thing that happened under a policy.
+/// One event under a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A counter of this policy goes up.
+    /// A counter rises.
     Count {
         /// Index of the policy in the configuration.
         policy: usize,
-        /// Which counter.
+        /// The counter.
         counter: Counter,
-        /// By how much.
+        /// How much it rises.
         more: u32,
     },
-    /// A gauge of this policy has this value now, over all workers.
+    /// A gauge has a new value, over all workers.
     Gauge {
         /// Index of the policy in the configuration.
         policy: usize,
-        /// Which gauge.
+        /// The gauge.
         gauge: Gauge,
         /// The value.
         value: u64,
@@ -34,76 +34,77 @@ pub enum Event {
     Transition {
         /// Index of the policy in the configuration.
         policy: usize,
-        /// The parts of the key tuple; absent ones are those the request did not have.
+        /// The parts of the key tuple; `None` for a part that the request did not have.
         key: Vec<Option<Box<[u8]>>>,
-        /// The change.
+        /// The change of state.
         transition: Transition,
     },
-    /// An operator did something to a circuit.
+    /// An operator changed a circuit.
     Operator {
-        /// Index of the policy in the configuration, or behind it.
+        /// Index of the policy in the configuration, or its length for a policy that is not in
+        /// it.
         policy: usize,
         /// The parts of the key tuple.
         key: Vec<Option<Box<[u8]>>>,
-        /// What was done.
+        /// The action.
         action: Action,
     },
-    /// Records that were none were discarded, so many.
+    /// Number of unreadable records discarded.
     Discarded(u32),
 }
 
-/// Things that are counted, per policy.
+/// Counters of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Counter {
-    /// A request that was let through ended.
+    /// An admitted request ended.
     Request(Outcome),
-    /// It was slow.
+    /// An admitted request was slow.
     Slow,
-    /// A request was kept from its upstream.
+    /// A request was rejected.
     Rejected,
-    /// A request would have been, but the mode let it through.
+    /// A request would have been rejected, but the mode admitted it.
     WouldReject,
-    /// A circuit changed its state.
+    /// A circuit changed its state, from the first to the second.
     Transition(StateName, StateName),
     /// A probe was admitted.
     Probe,
-    /// A fallback answered.
+    /// A fallback provided the response.
     Fallback(On, Kind),
-    /// A fallback that had its turn gave no answer.
+    /// A fallback was tried and provided no response.
     FallbackSkipped(Kind, Skip),
-    /// An answer was kept.
-    StaleKept,
-    /// A kept answer made room for another.
+    /// A response was stored in the stale cache.
+    StaleStored,
+    /// A stored response was evicted for another one.
     StaleEvicted,
-    /// An answer that might be kept is too large for it.
+    /// A response was not stored because it was too large.
     StaleTooLarge,
-    /// A response could not be recorded, since too much was.
+    /// A response was not recorded because too many others were.
     StaleOverflowed,
-    /// A failure that a fallback is meant for was known only after the answer had begun.
+    /// A failure that a fallback covers was detected after the response had begun.
     FallbackTooLate,
-    /// Retries that were made of requests which then ended so.
+    /// Retries of requests that ended with this outcome.
     Retries(Outcome),
-    /// A request was not granted any retry, or was not sent again.
+    /// A request was granted no retry, or was not retried.
     RetryDenied(Denial),
-    /// It would not have been, but the mode leaves that to others.
+    /// A retry would have been denied, but the mode does not enforce that.
     WouldDenyRetry(Denial),
-    /// Nothing was saved of a request for placeholders: there was no room for it.
+    /// Nothing of a request was saved for placeholders, for lack of room.
     NothingSaved,
-    /// A request shared the overflow breaker.
+    /// A request used the overflow circuit.
     KeyOverflowed,
-    /// Outcomes wait for the next merge, since other workers came before.
+    /// A merge lost every compare-and-swap; its outcomes wait for the next one.
     MergeGivenUp,
-    /// A request was rejected that might have been a probe, since other workers came
-    /// before.
+    /// A request that might have been a probe was rejected, because its step lost every
+    /// compare-and-swap.
     PermitGivenUp,
 }
 
-/// Things that are held, per policy.
+/// Gauges of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Gauge {
     /// Circuits that are open or half-open.
     OpenCircuits,
-    /// Key tuples with a breaker of their own.
+    /// Keys with a circuit of their own.
     Keys,
     /// Retries that can be granted, of the key that was merged last.
     RetryBudget,

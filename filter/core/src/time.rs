@@ -17,7 +17,7 @@ const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
 
 impl Span {
-    /// No time at all.
+    /// No time.
     pub const ZERO: Span = Span(0);
 
     /// `ns` nanoseconds.
@@ -49,13 +49,13 @@ impl Span {
         self.0 / NS_PER_MS
     }
 
-    /// The length in seconds, rounded up: a caller told to wait this long does
-    /// not come back early.
+    /// The length in seconds, rounded up: a caller that waits this long does not come back
+    /// early.
     pub const fn as_secs_ceil(self) -> u64 {
         self.0.div_ceil(NS_PER_S)
     }
 
-    /// `self * numerator / denominator`, saturating; zero where `denominator` is zero.
+    /// `self * numerator / denominator`, saturating; zero if `denominator` is zero.
     pub fn scale(self, numerator: u64, denominator: u64) -> Span {
         let scaled = u128::from(self.0)
             .saturating_mul(u128::from(numerator))

@@ -1,4 +1,4 @@
-//! Whatever is written is read back, and whatever else there is, is not.
+//! Every record reads back as it was written, and invalid ones are rejected.
 
 use alloc::vec::Vec;
 
@@ -9,17 +9,18 @@ use crate::circuit::{Circuit, Force, Forced};
 use crate::outcome::classify::Verdict;
 use crate::policy::{BreakerConfig, Outcome};
 use crate::random::Random;
-use crate::shared::records::{Slot, write_slot};
+use crate::shared::slots::{Slot, write_slot};
 use crate::testing::{Memory, at_ms, breaker};
 
-/// Shapes whose circuits meet every state and every kind of window soon.
+/// Policies whose circuits soon reach every state and every kind of window.
 const SHAPES: [&str; 3] = [
     r#""minimum_requests": 2, "open": {"duration": "1s"}, "recovery": {"duration": "2s"}"#,
-    r#""minimum_requests": 2, "open": {"duration": "1s"}, "half_open": {"permits": 4, "lease": "1s"}"#,
+    r#""minimum_requests": 2, "open": {"duration": "1s"},
+       "half_open": {"permits": 4, "lease": "1s"}"#,
     r#""window": {"type": "count", "size": 7}, "minimum_requests": 5, "open": {"duration": "1s"}"#,
 ];
 
-/// The life of a circuit, as random requests lead it: after each step its record.
+/// Drives a circuit with random requests and calls `each` after every step.
 fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
     let mut random = Random::new(seed);
     let mut now = at_ms(5_000);
@@ -29,7 +30,7 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
         now = now.after(Span::from_ms(random.between(0, 600)));
         let mut transitions: Vec<Transition> = Vec::new();
         let mut words = Random::new(random.word());
-        let mut moment = StepContext {
+        let mut context = StepContext {
             config,
             now,
             random: &mut words,
@@ -37,11 +38,11 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
         };
         let breaker: &mut Breaker = &mut circuit.breaker;
         match random.between(0, 4) {
-            0 => permits.extend(breaker.try_acquire(random.chance(7_000), &mut moment)),
+            0 => permits.extend(breaker.try_acquire(random.chance(7_000), &mut context)),
             4 => {
                 if let Some(permit) = permits.last() {
                     breaker.wait(permit, now, 1);
-                    breaker.probe_is_slow(permit, &mut moment);
+                    breaker.mark_probe_slow(permit, &mut context);
                 }
             }
             1 => {
@@ -52,7 +53,7 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
                 };
                 if let Some(permit) = permits.last() {
                     breaker.request_complete(permit, now);
-                    breaker.answered(permit, verdict, &moment);
+                    breaker.headers_arrived(permit, verdict, &context);
                 }
             }
             _ => {
@@ -63,7 +64,7 @@ fn life(config: &BreakerConfig, seed: u64, mut each: impl FnMut(&Circuit)) {
                     } else {
                         Outcome::Success
                     };
-                    breaker.settle(permit, Verdict::of(outcome), &mut moment);
+                    breaker.settle(permit, Verdict::of(outcome), &mut context);
                 }
             }
         }
@@ -85,7 +86,7 @@ fn record(circuit: &Circuit) -> Vec<u8> {
     bytes
 }
 
-/// What a slot with these bytes holds.
+/// Reads a slot that has these bytes.
 fn read(bytes: &[u8]) -> Slot {
     let mut memory = Memory::default();
     memory.overwrite("p/0", bytes);
@@ -93,7 +94,7 @@ fn read(bytes: &[u8]) -> Slot {
 }
 
 #[test]
-fn every_circuit_comes_back_as_it_was() {
+fn every_circuit_decodes_to_the_same_circuit() {
     let mut states = alloc::collections::BTreeSet::new();
     for shape in SHAPES {
         let config = breaker(shape);
@@ -101,7 +102,7 @@ fn every_circuit_comes_back_as_it_was() {
             life(&config, seed, |circuit| {
                 states.insert(circuit.breaker.state());
                 let Slot::Taken(taken) = read(&record(circuit)) else {
-                    panic!("no record of {circuit:?}");
+                    panic!("not read: {circuit:?}");
                 };
                 assert_eq!((&*taken.key, &taken.circuit), (&b"a key"[..], circuit));
             });
@@ -111,7 +112,7 @@ fn every_circuit_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_record_with_one_wrong_byte_is_none() {
+fn a_record_with_one_wrong_byte_is_rejected() {
     life(&breaker(SHAPES[1]), 3, |circuit| {
         let whole = record(circuit);
         for at in 0..whole.len() {
@@ -123,7 +124,7 @@ fn a_record_with_one_wrong_byte_is_none() {
 }
 
 #[test]
-fn a_record_that_is_cut_or_longer_is_none() {
+fn a_shortened_or_extended_record_is_rejected() {
     life(&breaker(SHAPES[0]), 3, |circuit| {
         let mut whole = record(circuit);
         for len in 0..whole.len() {
@@ -134,9 +135,9 @@ fn a_record_that_is_cut_or_longer_is_none() {
     });
 }
 
-/// The checksum is no secret: bytes that have a right one and make no sense.
+/// The checksum is not a secret, so invalid fields can come with a correct one.
 #[test]
-fn fields_that_make_no_sense_are_no_record_and_no_panic() {
+fn invalid_fields_are_rejected_without_a_panic() {
     let mut random = Random::new(5);
     let (mut read_as_records, mut damaged) = (0, 0);
     life(&breaker(SHAPES[2]), 4, |circuit| {
@@ -155,20 +156,20 @@ fn fields_that_make_no_sense_are_no_record_and_no_panic() {
             });
             match read(&bytes) {
                 Slot::Taken(taken) => {
-                    // Whatever was read can be lived with.
+                    // Whatever was read must be usable.
                     let mut circuit = taken.circuit;
                     let config = breaker(SHAPES[2]);
                     let now = at_ms(9_000);
-                    let mut moment = StepContext {
+                    let mut context = StepContext {
                         config: &config,
                         now,
                         random: &mut Random::new(1),
                         transitions: &mut Vec::new(),
                     };
-                    circuit.breaker.catch_up(&mut moment);
-                    if let Ok(permit) = circuit.breaker.try_acquire(true, &mut moment) {
+                    circuit.breaker.catch_up(&mut context);
+                    if let Ok(permit) = circuit.breaker.try_acquire(true, &mut context) {
                         let verdict = Verdict::of(Outcome::Failure);
-                        circuit.breaker.settle(permit, verdict, &mut moment);
+                        circuit.breaker.settle(permit, verdict, &mut context);
                     }
                     read_as_records += 1;
                 }
@@ -180,7 +181,7 @@ fn fields_that_make_no_sense_are_no_record_and_no_panic() {
 }
 
 #[test]
-fn a_record_of_another_kind_or_version_is_none() {
+fn a_record_of_another_kind_or_version_is_rejected() {
     let circuit = record(&Circuit::new(&breaker(""), None, at_ms(1), at_ms(1)));
     assert!(open(Kind::Circuit, &circuit).is_some());
     assert!(open(Kind::Census, &circuit).is_none());
@@ -190,10 +191,9 @@ fn a_record_of_another_kind_or_version_is_none() {
     assert!(open(Kind::Circuit, &newer).is_none());
 }
 
-/// The layout is a contract with modules that are loaded already: whoever changes it
-/// raises the version.
+/// The layout is a contract with modules that are already loaded: a change needs a new version.
 #[test]
-fn the_layout_of_this_version_is_this() {
+fn the_layout_of_this_version_does_not_change() {
     let now = at_ms(2);
     let budget = crate::testing::policy(r#""retry": {}"#).budget().copied();
     let mut circuit = Circuit::new(&breaker(""), budget.as_ref(), now, at_ms(1));
@@ -225,8 +225,8 @@ fn the_layout_of_this_version_is_this() {
         expected.extend(part);
     }
     expected.extend([0; 4 + 8 + 4]);
-    // A time window of ten seconds: its head, and ten buckets. Then the head of the requests
-    // that wait, and that there is none.
+    // A time window of ten seconds: its head and ten buckets. Then the head of the waiting
+    // requests, and that there are none.
     expected.push(0);
     expected.extend(ms(10_000));
     expected.extend([0; 8 + 10 * 12 + 8 + 1]);
@@ -234,7 +234,7 @@ fn the_layout_of_this_version_is_this() {
 }
 
 #[test]
-fn a_window_of_outcomes_that_contradicts_itself_is_none() {
+fn an_inconsistent_count_window_is_rejected() {
     let rows: &[(u32, u32, u32, usize, bool)] = &[
         (7, 0, 0, 0, true),
         (7, 3, 3, 1, true),
@@ -252,7 +252,7 @@ fn a_window_of_outcomes_that_contradicts_itself_is_none() {
             .iter()
             .for_each(|n| n.write(&mut bytes));
         bytes.extend(alloc::vec![0; len]);
-        // No request waits.
+        // No waiting requests.
         bytes.extend([0; 8 + 1]);
         let mut reader = Reader(&bytes);
         let window = Window::read(&mut reader).and_then(|window| reader.end(window));
