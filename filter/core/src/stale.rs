@@ -1,30 +1,33 @@
-//! Good responses that are stored, for when the upstream has none.
+//! The stale cache: good responses, stored for when the upstream has none.
 //!
-//! What may be stored, for whom, and for how long is HTTP's to say (RFC 9111 for a shared
-//! cache, RFC 5861 for errors), and every doubt is a no: a response that is not there costs
-//! its caller an error, one that was somebody else's costs trust. So a request that carries
-//! credentials or a body neither leaves a response nor gets one, and what a response was
-//! stored under is compared in full.
+//! HTTP says what may be stored, for whom, and for how long (RFC 9111 for a shared cache,
+//! RFC 5861 for errors). In doubt nothing is stored or served: a missing response costs the
+//! client an error, but another client's response costs trust. So a request with credentials or
+//! a body neither stores a response nor gets one, and everything that selects a stored response
+//! is compared in full.
 //!
-//! This is no cache: nothing is answered from here while the upstream answers. Responses are
-//! in a [`StaleStore`] that all workers share; they are recorded chunk by chunk from what streams
-//! by, which never waits for it.
+//! This is not an ordinary cache: it serves nothing while the upstream responds. All workers
+//! share the [`StaleStore`]. Responses are recorded chunk by chunk as they stream by, and never
+//! wait for that.
 
 mod cache_control;
+mod conditional;
 mod index;
 mod pending;
 mod recent;
 mod recorder;
 mod recording;
 mod request;
+mod shards;
 mod store;
 mod stored;
+mod vary;
 
-pub use pending::Handle;
-pub use recorder::Recorder;
-pub use request::{CacheRequest, CacheScope, Outline, Purpose, Resource};
-pub use store::{Bounds, NotStored, SHARDS_MAX, StaleStore, Terms, clear};
-pub use stored::StoredResponse;
+pub(crate) use pending::Handle;
+pub(crate) use recording::NotStored;
+pub(crate) use request::{CacheScope, Outline, Purpose};
+pub(crate) use shards::clear;
+pub(crate) use store::{Bounds, StaleStore, Terms};
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,16 @@
-//! `cache-control` (RFC 9111, 5.2), as far as it matters for keeping answers.
+//! The `cache-control` directives that matter for stored responses (RFC 9111, 5.2).
 
 use crate::http_value::number;
 
-/// What a message's `cache-control` says.
+/// The `cache-control` of a message.
 ///
-/// Times are in seconds. Where one is told twice the shorter holds, and one that is no
-/// number is none at all: what cannot be read is stale.
+/// Times are in seconds. If one is repeated the shorter one counts. An invalid time is zero, so
+/// what cannot be read is stale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CacheControl {
     pub is_no_store: bool,
     pub is_public: bool,
-    /// One of the words by which the upstream wants to be asked each time, or to have it
-    /// kept for one caller alone.
+    /// Whether the response must be revalidated before each use, or is for a single client.
     pub is_guarded: bool,
     pub max_age: Option<u64>,
     pub s_maxage: Option<u64>,
@@ -19,35 +18,35 @@ pub(super) struct CacheControl {
 }
 
 impl CacheControl {
-    /// Reads all values of the header.
+    /// Parses all values of the header.
     pub fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> CacheControl {
-        let mut said = CacheControl::default();
+        let mut control = CacheControl::default();
         for value in values {
             let mut rest = value;
             while let Some((name, argument)) = next(&mut rest) {
-                said.note(name, argument);
+                control.add(name, argument);
             }
         }
-        said
+        control
     }
 
-    /// Whether the answer may not be kept, or not be used without asking.
+    /// Whether the response must not be stored, or not be used without revalidation.
     pub fn forbids(&self) -> bool {
         self.is_no_store || self.is_guarded
     }
 
-    fn note(&mut self, name: &[u8], argument: Argument<'_>) {
+    fn add(&mut self, name: &[u8], argument: Argument<'_>) {
         let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
         let guards = ["no-cache", "private", "must-revalidate", "proxy-revalidate"];
         let shorter = |known: Option<u64>| {
             let secs = match argument {
                 Argument::Value(digits) => number(digits).unwrap_or(0),
-                Argument::None | Argument::Broken => 0,
+                Argument::None | Argument::Malformed => 0,
             };
             Some(known.map_or(secs, |known| known.min(secs)))
         };
-        // What a broken list hides could be any of these words.
-        if matches!(argument, Argument::Broken) || guards.into_iter().any(is) {
+        // A malformed list could hide any of these directives.
+        if matches!(argument, Argument::Malformed) || guards.into_iter().any(is) {
             self.is_guarded = true;
         } else if is("no-store") {
             self.is_no_store = true;
@@ -63,16 +62,16 @@ impl CacheControl {
     }
 }
 
-/// What stands behind a directive's name.
+/// The argument of a directive.
 #[derive(Clone, Copy)]
 enum Argument<'a> {
     None,
     Value(&'a [u8]),
-    /// A quoted text without an end.
-    Broken,
+    /// A quoted string without an end.
+    Malformed,
 }
 
-/// Takes a directive off the front.
+/// Removes the first directive from `rest` and returns it.
 fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Argument<'a>)> {
     let skipped = rest.iter().position(|byte| !b", \t".contains(byte))?;
     let text = rest.get(skipped..)?;
@@ -91,7 +90,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Argument<'a>)> {
             }
             None => {
                 *rest = &[];
-                Argument::Broken
+                Argument::Malformed
             }
         },
         None => {
@@ -104,7 +103,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], Argument<'a>)> {
     Some((name.trim_ascii(), argument))
 }
 
-/// How far the end of a quoted text is.
+/// Returns the length of a quoted string, up to the closing quote.
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut escaped = false;
     text.iter().position(|byte| {
@@ -118,12 +117,12 @@ fn quoted_len(text: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn said(values: &[&str]) -> CacheControl {
+    fn parse(values: &[&str]) -> CacheControl {
         CacheControl::new(values.iter().map(|value| value.as_bytes()))
     }
 
     #[test]
-    fn directives_are_found_wherever_they_stand() {
+    fn directives_are_found_in_any_position() {
         let rows: &[(&[&str], CacheControl)] = &[
             (&[], CacheControl::default()),
             (&["", " , ,", "unknown=1, \"odd\""], CacheControl::default()),
@@ -170,16 +169,16 @@ mod tests {
         ];
         for (values, expected) in rows {
             let mut expected = *expected;
-            // A blank before `=` is none of the grammar, and read as it is meant.
+            // The grammar has no space before `=`, but the parser accepts it.
             if values.first().is_some_and(|it| it.contains(" = ")) {
                 expected.max_age = Some(5);
             }
-            assert_eq!(said(values), expected, "{values:?}");
+            assert_eq!(parse(values), expected, "{values:?}");
         }
     }
 
     #[test]
-    fn each_word_that_asks_for_care_is_obeyed() {
+    fn each_directive_that_forbids_reuse_is_respected() {
         let guards = [
             "no-cache",
             "NO-CACHE",
@@ -193,7 +192,7 @@ mod tests {
             "max-age=5,private",
         ];
         for guard in guards {
-            assert!(said(&[guard]).forbids(), "{guard}");
+            assert!(parse(&[guard]).forbids(), "{guard}");
         }
         for free in [
             "public",
@@ -202,7 +201,7 @@ mod tests {
             "privateer",
             "xprivate",
         ] {
-            assert!(!said(&[free]).forbids(), "{free}");
+            assert!(!parse(&[free]).forbids(), "{free}");
         }
     }
 }

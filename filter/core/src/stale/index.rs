@@ -1,48 +1,46 @@
-//! The index of one shard: what is stored in its slots.
+//! The index of one shard: the content of its slots.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::store::slot_name;
 use crate::codec::{self, Encode, Reader, write_text};
 use crate::shared::records::{Name, Records, Version};
 use crate::time::Instant;
 
-/// Slots of a shard: with the usual response of some kilobytes its bytes are used up first.
+/// Slots of a shard. Usual responses have some kilobytes and use up its bytes first.
 pub(super) const SLOTS: usize = 256;
 
-/// Most different lists of names that the responses of a shard vary by.
+/// Most different `vary` lists of a shard.
 const VARY_MAX: usize = 16;
 
 /// Length of an item in the record.
 const ITEM_BYTES: usize = 41;
 
-/// What is stored in the slots of one shard.
+/// The content of the slots of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Lists of names that responses vary by. They stand here so that a request can tell which
-    /// variant is its own before it reads one.
+    /// The `vary` lists. With them a request finds its variant before it reads a response.
     vary: Vec<Box<[u8]>>,
     pub(super) items: Vec<Item>,
 }
 
-/// What is stored in one slot; nothing if it has no bytes.
+/// The content of one slot, which is vacant if it has no bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) resource: u64,
     pub(super) variant: u64,
-    /// Part of the hash of the URI: in another part of it all of a shard agree.
+    /// Upper half of the hash of the URI. The lower half selects the shard.
     pub(super) uri: u32,
     pub(super) bytes: u32,
-    /// Which list of names its response varies by.
+    /// Number of the `vary` list.
     pub(super) vary: u8,
     pub(super) stored_at: Instant,
     pub(super) used_at: Instant,
 }
 
 impl Index {
-    /// Reads the index of a shard. If it is damaged, nobody knows what is in the slots, so
-    /// they are emptied.
+    /// Reads the index of a shard. If it is damaged the content of the slots is unknown, so they
+    /// are emptied.
     pub(super) fn read(records: &mut impl Records, shard: u32) -> (Index, Option<Version>) {
         let Some((record, version)) = records.read(Name::Shard(shard)) else {
             return (Index::default(), None);
@@ -58,8 +56,8 @@ impl Index {
         (index, Some(version))
     }
 
-    /// Whether something of a URI may be in a shard. Most changes are of what nobody has
-    /// stored: the record's checksum alone would cost each of them ten times this look.
+    /// Whether a shard may hold a response of a URI. Most changes affect URIs that are not
+    /// stored, and computing the checksum alone would cost ten times this search.
     pub(super) fn mentions(records: &mut impl Records, shard: u32, uri: u32) -> bool {
         let Some((record, _)) = records.read(Name::Shard(shard)) else {
             return false;
@@ -102,8 +100,8 @@ impl Index {
         records.write(Name::Shard(shard), buffer, version)
     }
 
-    /// The newest response to a request, by the hash of its resource and by that of its variant
-    /// under a list of names. Each list is asked about once.
+    /// Returns the slot of the newest response to a request. `variant` computes the hash of its
+    /// variant under a `vary` list; it is called once per list.
     pub(super) fn newest(&self, resource: u64, variant: impl Fn(&[u8]) -> u64) -> Option<usize> {
         let mut variants = [None; VARY_MAX];
         let mut best: Option<(usize, &Item)> = None;
@@ -124,8 +122,8 @@ impl Index {
         best.map(|(slot, _)| slot)
     }
 
-    /// The number of a list of names, which is added if there is room for it: in place of one
-    /// that nothing varies by any more.
+    /// Returns the number of a `vary` list and adds it if necessary, preferably in place of an
+    /// unused one. `None` if there is no room.
     pub(super) fn vary(&mut self, names: &[u8]) -> Option<u8> {
         let known = self.vary.iter().position(|it| **it == *names);
         let list = known.or_else(|| {
@@ -134,21 +132,21 @@ impl Index {
                 taken.all(|it| usize::from(it.vary) != list)
             };
             let len = self.vary.len();
-            let place = (0..len).find(|list| unused(*list)).unwrap_or(len);
-            match self.vary.get_mut(place) {
+            let at = (0..len).find(|list| unused(*list)).unwrap_or(len);
+            match self.vary.get_mut(at) {
                 Some(there) => *there = names.into(),
                 None if len < VARY_MAX => self.vary.push(names.into()),
                 None => return None,
             }
-            Some(place)
+            Some(at)
         });
         list.and_then(|list| u8::try_from(list).ok())
     }
 
-    /// The slot for a response: that of the one which it replaces, one that is vacant, a new
-    /// one, or that of the least recently used one.
+    /// Returns the slot for a response: that of the response it replaces, else a vacant one, a
+    /// new one, or that of the least recently used response.
     pub(super) fn slot_for(&self, item: &Item) -> usize {
-        let same = |it: &Item| it.bytes > 0 && it.is_of(item);
+        let same = |it: &Item| it.bytes > 0 && it.replaces(item);
         let vacant = |it: &Item| it.bytes == 0;
         let items = &self.items;
         items
@@ -156,22 +154,24 @@ impl Index {
             .position(same)
             .or_else(|| items.iter().position(vacant))
             .or_else(|| (items.len() < SLOTS).then_some(items.len()))
-            .or_else(|| self.oldest_but(usize::MAX))
+            .or_else(|| self.oldest_except(usize::MAX))
             .unwrap_or(0)
     }
 
+    /// Whether a slot holds another response than the one that `item` replaces.
     pub(super) fn replaces_another(&self, slot: usize, item: &Item) -> bool {
         let there = self.items.get(slot);
-        there.is_some_and(|it| it.bytes > 0 && !it.is_of(item))
+        there.is_some_and(|it| it.bytes > 0 && !it.replaces(item))
     }
 
-    /// The least recently used slot, except for one.
-    pub(super) fn oldest_but(&self, slot: usize) -> Option<usize> {
+    /// Returns the least recently used slot, except for `slot`.
+    pub(super) fn oldest_except(&self, slot: usize) -> Option<usize> {
         let taken = self.items.iter().enumerate();
         let taken = taken.filter(|(at, item)| *at != slot && item.bytes > 0);
         taken.min_by_key(|(_, item)| item.used_at).map(|(at, _)| at)
     }
 
+    /// Total of the bytes, except for those of `slot`.
     pub(super) fn bytes_without(&self, slot: usize) -> usize {
         let others = self.items.iter().enumerate().filter(|(at, _)| *at != slot);
         others.fold(0, |sum, (_, item)| {
@@ -179,7 +179,7 @@ impl Index {
         })
     }
 
-    /// Empties a slot, and subtracts it from the index.
+    /// Empties a slot, then subtracts it from the index.
     pub(super) fn vacate(&mut self, records: &mut impl Records, shard: u32, slot: usize) {
         if let Some(item) = self.items.get_mut(slot)
             && item.bytes > 0
@@ -199,7 +199,7 @@ impl Index {
 }
 
 impl Item {
-    fn is_of(&self, other: &Item) -> bool {
+    fn replaces(&self, other: &Item) -> bool {
         (self.resource, self.variant, self.vary) == (other.resource, other.variant, other.vary)
     }
 }
@@ -226,4 +226,9 @@ impl Encode for Item {
             used_at: Instant::read(from)?,
         })
     }
+}
+
+/// Returns the name of a slot's record.
+pub(super) fn slot_name(shard: u32, slot: usize) -> Name<'static> {
+    Name::StoredResponse(shard, u32::try_from(slot).unwrap_or(u32::MAX))
 }

@@ -1,67 +1,67 @@
-//! Requests under way whose response may be stored, or which may get a stored one.
+//! Requests in flight whose response may be stored, or that may get a stored response.
 //!
-//! What is held for them has a total per VM, and no client can hold all of it: if a request
-//! or a chunk has no room, the requests that were quiet the longest are dropped, and go on
-//! without. So a slow download, or one that its client leaves hanging, makes room first.
+//! Their memory is bounded per VM, and no client can occupy all of it. If a request or a chunk
+//! has no room, the requests that were inactive the longest are dropped, and continue without
+//! the stale cache. So a slow or hanging download makes room first.
 
 use alloc::vec::Vec;
 
-use super::recording::Recording;
-use super::{CacheRequest, NotStored};
+use super::recording::{NotStored, Recording};
+use super::request::CacheRequest;
 
-/// A request under way; it stays with its ticket.
+/// Handle of a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle {
+pub(crate) struct Handle {
     at: u32,
     generation: u32,
 }
 
-/// A request, and its response as far as that is recorded.
+/// A request and the recording of its response.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) policy: usize,
-    pub(super) asked: CacheRequest,
+    pub(super) request: CacheRequest,
     pub(super) recording: Option<Recording>,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    /// Rises when the entry is reused, so that old handles find nothing.
+    /// Rises with each reuse of the entry, so that old handles find nothing.
     generation: u32,
     exchange: Option<Exchange>,
     before: Option<u32>,
     after: Option<u32>,
 }
 
-/// All of them.
+/// All requests in flight.
 #[derive(Debug)]
 pub(super) struct Pending {
     entries: Vec<Entry>,
     free: Vec<u32>,
-    /// The one that was quiet the longest, and the one that was heard of last.
+    /// The entry inactive the longest, and the one active last.
     first: Option<u32>,
     last: Option<u32>,
-    /// The bytes that they take, and the most that they may.
+    /// Memory in use, and its limit.
     bytes: usize,
     bytes_max: usize,
-    /// Policies of those that were dropped, until somebody counts them.
+    /// Policies of dropped requests that are not counted yet.
     dropped: Vec<usize>,
 }
 
-/// What an entry takes besides what it points to: itself and its place among the free ones.
+/// Size of an entry without what it points to: itself and its index among the free ones.
 const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<u32>();
 
 impl Exchange {
     fn capacity(&self) -> usize {
         let recorded = self.recording.as_ref().map_or(0, Recording::capacity);
-        [self.asked.capacity(), recorded]
+        [self.request.capacity(), recorded]
             .into_iter()
             .fold(ENTRY_BYTES, usize::saturating_add)
     }
 }
 
 impl Pending {
-    /// None, and room for so many bytes.
+    /// Creates an empty collection with a memory limit.
     pub(super) fn new(bytes_max: usize) -> Pending {
         Pending {
             entries: Vec::new(),
@@ -74,18 +74,18 @@ impl Pending {
         }
     }
 
-    /// The bytes that they take.
+    /// Memory in use.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes a request in; `None` if it is larger than the total.
+    /// Inserts a request; `None` if it is larger than the limit.
     #[inline]
-    pub(super) fn insert(&mut self, policy: usize, asked: CacheRequest) -> Option<Handle> {
+    pub(super) fn insert(&mut self, policy: usize, request: CacheRequest) -> Option<Handle> {
         let exchange = Exchange {
             policy,
-            asked,
+            request,
             recording: None,
         };
         let bytes = exchange.capacity();
@@ -109,7 +109,7 @@ impl Pending {
         Some(Handle { at, generation })
     }
 
-    /// A request, unless it was dropped.
+    /// Returns a request, unless it was dropped.
     #[inline]
     pub(super) fn get(&self, handle: Handle) -> Option<&Exchange> {
         let entry = self.entries.get(usize::try_from(handle.at).ok()?)?;
@@ -117,17 +117,17 @@ impl Pending {
         exchange.filter(|_| entry.generation == handle.generation)
     }
 
-    /// Lets go of a request.
+    /// Removes a request.
     pub(super) fn remove(&mut self, handle: Handle) -> Option<Exchange> {
         self.get(handle)?;
         self.take(handle.at)
     }
 
-    /// Records a response from here on.
+    /// Begins to record the response of a request.
     ///
     /// # Errors
     ///
-    /// If it has no room, or the request was dropped.
+    /// If there is no room, or the request was dropped.
     pub(super) fn record(&mut self, handle: Handle, recording: Recording) -> Result<(), NotStored> {
         self.get(handle).ok_or(NotStored::GivenUp)?;
         self.take_recording(handle);
@@ -143,11 +143,11 @@ impl Pending {
         Ok(())
     }
 
-    /// Appends a chunk to what is recorded.
+    /// Appends a chunk to a recording.
     ///
     /// # Errors
     ///
-    /// If it has no room, or nothing is recorded any more.
+    /// If there is no room, or the recording was dropped.
     pub(super) fn push(&mut self, handle: Handle, chunk: &[u8]) -> Result<(), NotStored> {
         let exchange = self.get(handle).ok_or(NotStored::GivenUp)?;
         let recording = exchange.recording.as_ref().ok_or(NotStored::GivenUp)?;
@@ -156,7 +156,7 @@ impl Pending {
         }
         let (before, grown) = (recording.capacity(), recording.grown(chunk.len()));
         self.touch(handle.at);
-        // While it is copied, both the old and the new one are there.
+        // While the record is copied, both the old and the new one exist.
         if grown.is_some_and(|grown| !self.make_room(grown, Some(handle.at))) {
             return Err(NotStored::Full);
         }
@@ -175,7 +175,7 @@ impl Pending {
         Ok(())
     }
 
-    /// Lets go of what is recorded of a response.
+    /// Removes the recording of a response.
     pub(super) fn take_recording(&mut self, handle: Handle) -> Option<Recording> {
         self.get(handle)?;
         let recording = self.exchange_mut(handle.at)?.recording.take()?;
@@ -183,27 +183,27 @@ impl Pending {
         Some(recording)
     }
 
-    /// Lets go of what is recorded of a URI: it may be from before a change.
-    pub(super) fn forget(&mut self, uri: u64) {
+    /// Drops the recordings of a URI that has changed: they may be from before that.
+    pub(super) fn invalidate(&mut self, uri: u64) {
         for exchange in self
             .entries
             .iter_mut()
             .filter_map(|it| it.exchange.as_mut())
         {
-            let is_of_it = exchange.recording.as_ref().is_some_and(|it| it.uri == uri);
-            if is_of_it && let Some(recording) = exchange.recording.take() {
+            let matches = exchange.recording.as_ref().is_some_and(|it| it.uri == uri);
+            if matches && let Some(recording) = exchange.recording.take() {
                 self.bytes = self.bytes.saturating_sub(recording.capacity());
             }
         }
     }
 
-    /// The policy of one that was dropped and is not counted yet.
+    /// Returns the policy of a dropped request that is not counted yet.
     pub(super) fn next_dropped(&mut self) -> Option<usize> {
         self.dropped.pop()
     }
 
-    /// Drops the quietest until there is room for `more` bytes, but never this one. False if
-    /// that would not be enough; then none is dropped.
+    /// Drops inactive requests, but never `keep`, until there is room for `more` bytes. Returns
+    /// false, and drops none, if that cannot be enough.
     fn make_room(&mut self, more: usize, keep: Option<u32>) -> bool {
         let kept = keep
             .and_then(|at| self.exchange_mut(at))

@@ -1,21 +1,23 @@
-//! What this VM has stored just now, so that a busy URL is not stored with each response.
+//! Responses that this VM has stored recently, so that a busy URL is not stored again with each
+//! response.
 //!
-//! A table of fixed size: two entries that share a place cost a write more, never a missing
+//! The table has a fixed size. Two entries that collide cost an extra write, never a missing
 //! response.
 
 use alloc::vec::Vec;
 
+use super::request::Hashes;
 use crate::time::{Instant, Span};
 
-/// Entries: a power of two.
-const PLACES: usize = 64;
+/// Number of entries, a power of two.
+const ENTRIES: usize = 64;
 
-/// What was stored just now.
+/// The table.
 #[derive(Debug)]
 pub(super) struct Recent {
-    entries: [Entry; PLACES],
-    /// Names that responses of a resource vary by, as they did last time.
-    vary: [(u64, Vec<u8>); PLACES],
+    entries: [Entry; ENTRIES],
+    /// For each resource the names that its last response varied by.
+    vary: [(u64, Vec<u8>); ENTRIES],
     interval: Span,
 }
 
@@ -27,8 +29,8 @@ struct Entry {
     again: Again,
 }
 
-/// Whether a change lets a response be stored before the interval is over: once, so that a
-/// client which changes and reads in turn does not store with each request.
+/// Whether a change allows to store a response again within the interval. It does so once:
+/// otherwise a client that changes and reads in turn would store with each request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Again {
     #[default]
@@ -37,30 +39,30 @@ enum Again {
     Done,
 }
 
-/// Tells the key of a look for what a 304 is about from that of a response. It differs in
-/// the low bits, so that the two do not share a place.
-const LOOK: u64 = 0x8000_0000_0000_0021;
+/// Distinguishes the key of a refresh by a 304 from that of a response. It has low bits, so that
+/// the two use different entries.
+const REFRESH: u64 = 0x8000_0000_0000_0021;
 
 impl Recent {
-    /// Nothing yet.
+    /// Creates an empty table. A response is stored again after `interval`.
     pub(super) fn new(interval: Span) -> Recent {
         Recent {
-            entries: [Entry::default(); PLACES],
+            entries: [Entry::default(); ENTRIES],
             vary: core::array::from_fn(|_| (0, Vec::new())),
             interval,
         }
     }
 
-    /// The names that responses of a resource vary by, as far as is known.
+    /// Returns the names that the last response of a resource varied by, or none if unknown.
     #[inline]
     pub(super) fn vary(&self, resource: u64) -> &[u8] {
-        let place = self.vary.get(place(resource));
-        place
+        let entry = self.vary.get(position(resource));
+        entry
             .filter(|(known, _)| *known == resource)
             .map_or(&[], |(_, names)| names)
     }
 
-    /// Whether a response may be stored: not if that was just done.
+    /// Whether a response is to be stored: `false` if that was done recently.
     #[inline]
     pub(super) fn is_due(&self, resource: u64, variant: u64, now: Instant) -> bool {
         self.key_is_due(key(resource, variant), now)
@@ -68,7 +70,7 @@ impl Recent {
 
     #[inline]
     fn key_is_due(&self, key: u64, now: Instant) -> bool {
-        self.entries.get(place(key)).is_none_or(|entry| {
+        self.entries.get(position(key)).is_none_or(|entry| {
             entry.key != key
                 || now < entry.at
                 || now.since(entry.at) >= self.interval
@@ -76,24 +78,24 @@ impl Recent {
         })
     }
 
-    /// Notes that a response is stored.
-    pub(super) fn note(
-        &mut self,
-        (resource, variant, uri): (u64, u64, u64),
-        vary: &[u8],
-        now: Instant,
-    ) {
-        if let Some((known, names)) = self.vary.get_mut(place(resource)) {
+    /// Adds a response that is stored now.
+    pub(super) fn add(&mut self, hashes: Hashes, vary: &[u8], now: Instant) {
+        let Hashes {
+            resource,
+            variant,
+            uri,
+        } = hashes;
+        if let Some((known, names)) = self.vary.get_mut(position(resource)) {
             *known = resource;
             names.clear();
             names.extend_from_slice(vary);
         }
-        self.note_key(key(resource, variant), uri, now);
+        self.add_key(key(resource, variant), uri, now);
     }
 
-    fn note_key(&mut self, key: u64, uri: u64, now: Instant) {
+    fn add_key(&mut self, key: u64, uri: u64, now: Instant) {
         let interval = self.interval;
-        if let Some(entry) = self.entries.get_mut(place(key)) {
+        if let Some(entry) = self.entries.get_mut(position(key)) {
             if entry.key == key && now >= entry.at && now.since(entry.at) < interval {
                 entry.again = Again::Done;
             } else {
@@ -107,21 +109,21 @@ impl Recent {
         }
     }
 
-    /// Whether to look for what a 304 is about, and notes that: a 304 costs no more reads
-    /// than a 200 costs writes, and does not keep one from being stored.
-    pub(super) fn looks(&mut self, resource: u64, variant: u64, now: Instant) -> bool {
-        let key = key(resource, variant) ^ LOOK;
+    /// Whether to refresh a stored response by a 304, and adds that. So a 304 causes no more reads
+    /// than a 200 causes writes, and does not keep a 200 from being stored.
+    pub(super) fn begin_refresh(&mut self, resource: u64, variant: u64, now: Instant) -> bool {
+        let key = key(resource, variant) ^ REFRESH;
         let due = self.key_is_due(key, now);
         if due {
-            self.note_key(key, 0, now);
+            self.add_key(key, 0, now);
         }
         due
     }
 
-    /// Notes that what was stored of a URI is not true any more.
-    pub(super) fn forget(&mut self, uri: u64) {
-        let of_it = self.entries.iter_mut().filter(|entry| entry.uri == uri);
-        of_it
+    /// Notes a change of a URI: its responses may be stored again.
+    pub(super) fn invalidate(&mut self, uri: u64) {
+        let matching = self.entries.iter_mut().filter(|entry| entry.uri == uri);
+        matching
             .filter(|entry| entry.again == Again::NotYet)
             .for_each(|entry| entry.again = Again::Now);
     }
@@ -133,7 +135,7 @@ fn key(resource: u64, variant: u64) -> u64 {
 }
 
 #[inline]
-fn place(key: u64) -> usize {
-    let place = key & (PLACES as u64).saturating_sub(1);
-    usize::try_from(place).unwrap_or(0)
+fn position(key: u64) -> usize {
+    let position = key & (ENTRIES as u64).saturating_sub(1);
+    usize::try_from(position).unwrap_or(0)
 }

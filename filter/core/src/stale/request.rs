@@ -1,82 +1,90 @@
-//! What a request asks for, as far as stored responses go.
+//! Requests as the stale cache sees them.
 //!
-//! Two requests may share a response only if everything that the upstream may have gone by
-//! is the same: a *resource* is the policy, its key, the route, and the request's target in
-//! full, with the headers by which some frameworks take another target than the request
-//! line's. The *URI* is the part of it that a change invalidates: cluster, authority and
-//! path. It is independent of policies, keys and routes, since the request that changes
-//! something need not come under the policy that stored it.
+//! Two requests may share a response only if everything is equal that the upstream's response
+//! may depend on. A *resource* is the policy, its key, the route, and the full target of the
+//! request, including the headers by which some frameworks override the target. The *URI* is the
+//! part of it that a change invalidates: cluster, authority and path. It is independent of
+//! policies, keys and routes, because a request that changes something may belong to another
+//! policy than the one that stored it.
 
 use alloc::vec::Vec;
 
 use crate::exchange::Request;
 use crate::headers::Map;
 use crate::http_value::without_port;
-use crate::keys;
+use crate::shared::key;
 use crate::time::Instant;
 
-/// What a request has to do with stored responses.
+/// Role of a request in the stale cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// GET: its response may be stored, and it may get a stored one.
     Get,
-    /// HEAD: it may get one.
+    /// HEAD: it may get a stored response.
     Head,
-    /// It changes what it names, so that stored responses are not true any more.
+    /// It changes its resource, so stored responses become invalid.
     Change,
 }
 
 /// A GET or HEAD that may get a stored response.
 #[derive(Clone, Debug)]
-pub struct CacheRequest {
+pub(crate) struct CacheRequest {
     pub(super) purpose: Purpose,
-    /// All that a stored response must have in common with it, except for the headers that
-    /// `vary` names. The URI is its end.
+    /// Everything that a stored response must have in common with it, except for the headers in
+    /// `vary`. The URI is at its end.
     pub(super) resource: Vec<u8>,
     uri_at: usize,
     pub(super) hash: u64,
-    /// All headers: those that matter are known with the response.
+    /// All headers: only the response says which of them matter.
     pub(super) headers: Map,
     pub(super) at: Instant,
 }
 
-/// The policy of a request, and its key.
+/// Policy and key of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct CacheScope<'a> {
-    /// Its name and what its keys are made of, as a hash: no client chooses those.
-    pub policy: u64,
+pub(crate) struct CacheScope<'a> {
+    /// Hash of the policy's name and key definition, which no client can choose.
+    pub(crate) policy: u64,
     /// The key tuple.
-    pub key: &'a [u8],
+    pub(crate) key: &'a [u8],
 }
 
-/// Number of headers by which some frameworks take another target.
+/// Hashes that identify a stored response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hashes {
+    pub(super) resource: u64,
+    pub(super) variant: u64,
+    pub(super) uri: u64,
+}
+
+/// Number of headers by which some frameworks override the target.
 const TARGETS: usize = 4;
 
-/// What a request's headers say about storing, found in one pass over them: each look-up of
-/// a single header would be another pass.
+/// The request headers that matter here, collected in a single pass: each lookup of a single
+/// header would take another one.
 #[derive(Debug, Default)]
-pub struct Outline<'r> {
+pub(crate) struct Outline<'r> {
     method: Option<&'r [u8]>,
     scheme: Option<&'r [u8]>,
     authority: Option<&'r [u8]>,
     path: Option<&'r [u8]>,
     targets: [Option<&'r [u8]>; TARGETS],
-    /// Whether it can share no response: who asks is in it, it has a body, it means another
-    /// method, or it asks for something that only the upstream can tell.
+    /// Whether it cannot share a response: it has credentials, a body, a method override or a
+    /// condition that only the upstream can check.
     is_private: bool,
 }
 
 impl<'r> Outline<'r> {
-    /// Looks at a request's headers.
-    pub fn of(request: &'r impl Request) -> Outline<'r> {
+    /// Collects the headers of a request.
+    pub(crate) fn of(request: &'r impl Request) -> Outline<'r> {
         let mut outline = Outline::default();
-        request.each_header(|name, value| outline.see(name, value));
+        request.each_header(|name, value| outline.add(name, value));
         outline
     }
 
-    /// Notes what one header says. Most headers are told by the length of their name.
+    /// Adds one header. The length of the name alone rules out most headers.
     #[inline]
-    fn see(&mut self, name: &[u8], value: &'r [u8]) {
+    fn add(&mut self, name: &[u8], value: &'r [u8]) {
         let [original, rewrite, host, prefix] = &mut self.targets;
         let part = match (name.len(), name) {
             (7, b":method") => &mut self.method,
@@ -103,14 +111,14 @@ impl<'r> Outline<'r> {
             }
             _ => return,
         };
-        // Of a header that comes twice, upstreams may take either value.
+        // Upstreams may use either value of a repeated header.
         self.is_private |= part.replace(value).is_some();
     }
 
-    /// What the request has to do with stored responses; `None` if nothing. Methods are safe
-    /// by the IANA registry; one that is not in it may change anything.
+    /// Returns the role of the request; `None` if the stale cache does not apply. The IANA
+    /// registry says which methods are safe; an unknown method may change anything.
     #[inline]
-    pub fn purpose(&self) -> Option<Purpose> {
+    pub(crate) fn purpose(&self) -> Option<Purpose> {
         match self.method? {
             b"GET" => (!self.is_private).then_some(Purpose::Get),
             b"HEAD" => (!self.is_private).then_some(Purpose::Head),
@@ -121,10 +129,11 @@ impl<'r> Outline<'r> {
         }
     }
 
-    /// Writes the URI. Its authority is compared as in `match`.
+    /// Appends the URI, with the authority normalised as in `match`. Returns false if a part is
+    /// too long.
     #[inline]
     fn write_uri(&self, cluster: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
-        // Most authorities are in lower case and have no port: one look tells.
+        // Most authorities are in lower case and have no port, so one pass is enough.
         let is_plain = |authority: &[u8]| {
             let mut bytes = authority.iter();
             bytes.all(|byte| *byte != b':' && !byte.is_ascii_uppercase())
@@ -134,7 +143,7 @@ impl<'r> Outline<'r> {
         }
         let authority = self.authority.map(without_port);
         let whole = write_parts([cluster, authority, self.path], out);
-        // The path stands behind it, and in front of that the cluster.
+        // The cluster comes before the authority, and the path after it.
         let path_len = self.path.map_or(0, <[u8]>::len);
         let end = out.len().saturating_sub(path_len);
         let start = end.saturating_sub(authority.map_or(0, <[u8]>::len));
@@ -143,26 +152,26 @@ impl<'r> Outline<'r> {
         whole
     }
 
-    /// The hash of the URI, for requests that change what it names.
-    pub fn uri(&self, cluster: Option<&[u8]>, seed: u64) -> u64 {
+    /// Returns the hash of the URI, for a request that changes it.
+    pub(crate) fn uri(&self, cluster: Option<&[u8]>, seed: u64) -> u64 {
         let mut uri = Vec::new();
         self.write_uri(cluster, &mut uri);
-        keys::hash(seed, &uri)
+        key::hash(seed, &uri)
     }
 }
 
-/// A length that stands for a part that is not there, which differs from an empty one.
-const ABSENT: u16 = u16::MAX;
+/// Length that marks a missing part, which differs from an empty one.
+const MISSING: u16 = u16::MAX;
 
-/// Writes the lengths of all parts, then the parts; false if one is too long.
+/// Appends the lengths of all parts, then the parts. Returns false if one is too long.
 #[inline]
 fn write_parts<const N: usize>(parts: [Option<&[u8]>; N], out: &mut Vec<u8>) -> bool {
-    let mut lengths = [ABSENT.to_le_bytes(); N];
+    let mut lengths = [MISSING.to_le_bytes(); N];
     let mut whole = true;
     for (length, part) in lengths.iter_mut().zip(parts) {
         if let Some(part) = part {
-            let len = u16::try_from(part.len()).unwrap_or(ABSENT);
-            whole &= len != ABSENT;
+            let len = u16::try_from(part.len()).unwrap_or(MISSING);
+            whole &= len != MISSING;
             *length = len.to_le_bytes();
         }
     }
@@ -173,35 +182,35 @@ fn write_parts<const N: usize>(parts: [Option<&[u8]>; N], out: &mut Vec<u8>) -> 
     whole
 }
 
-/// What a request asks for, written for one request after the other in the same place.
+/// The resource of a request. One buffer serves all requests, one after the other.
 #[derive(Debug, Default)]
-pub struct Resource {
+pub(super) struct Resource {
     bytes: Vec<u8>,
     uri_at: usize,
     pub(super) hash: u64,
 }
 
 impl Resource {
-    /// Writes what a request asks for; false if it is too long.
-    pub fn set(
+    /// Writes the resource of a request. Returns false if it is too long.
+    pub(super) fn set(
         &mut self,
         request: &impl Request,
         outline: &Outline<'_>,
-        under: CacheScope<'_>,
+        scope: CacheScope<'_>,
         seed: u64,
     ) -> bool {
         let bytes = &mut self.bytes;
         bytes.clear();
-        // Hardly any request has another target. Those that do begin with another number.
+        // Few requests override their target. Their resources begin with another number.
         let has_targets = outline.targets.iter().any(Option::is_some);
         let policy = if has_targets {
-            !under.policy
+            !scope.policy
         } else {
-            under.policy
+            scope.policy
         };
         bytes.extend_from_slice(&policy.to_le_bytes());
         let parts = [
-            Some(under.key),
+            Some(scope.key),
             request.route(),
             outline.scheme,
             outline.authority,
@@ -212,14 +221,19 @@ impl Resource {
         }
         self.uri_at = bytes.len();
         whole &= outline.write_uri(request.cluster(), bytes);
-        self.hash = keys::hash(seed, bytes);
+        self.hash = key::hash(seed, bytes);
         whole
     }
 }
 
 impl CacheRequest {
-    /// A request that comes now, for this resource.
-    pub fn new(purpose: Purpose, resource: &Resource, headers: Map, now: Instant) -> CacheRequest {
+    /// Creates a request that arrives now.
+    pub(super) fn new(
+        purpose: Purpose,
+        resource: &Resource,
+        headers: Map,
+        now: Instant,
+    ) -> CacheRequest {
         CacheRequest {
             purpose,
             hash: resource.hash,
@@ -230,17 +244,12 @@ impl CacheRequest {
         }
     }
 
-    /// The hash of its URI.
+    /// Returns the hash of its URI.
     pub(super) fn uri(&self, seed: u64) -> u64 {
-        keys::hash(seed, self.resource.get(self.uri_at..).unwrap_or_default())
+        key::hash(seed, self.resource.get(self.uri_at..).unwrap_or_default())
     }
 
-    /// Its part in the stale cache.
-    pub fn purpose(&self) -> Purpose {
-        self.purpose
-    }
-
-    /// The bytes that it takes.
+    /// Size in memory.
     pub(super) fn capacity(&self) -> usize {
         let headers = self.headers.capacity();
         self.resource.capacity().saturating_add(headers)

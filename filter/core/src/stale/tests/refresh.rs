@@ -1,11 +1,11 @@
-//! Which stored response a 304 is about, and what it brings.
+//! Which stored response a 304 refreshes, and with which headers.
 
 use super::*;
 
-/// Each row: what the request knows, what is stored, what the 304 says, and whether that
-/// refreshes it.
+/// Each row: the conditions of the request, the stored headers, the headers of the 304, and
+/// whether it refreshes the stored response.
 #[test]
-fn a_304_refreshes_only_what_it_is_about() {
+fn a_304_refreshes_only_the_response_that_it_confirms() {
     let date = "last-modified: Sun, 06 Nov 1994 08:00:00 GMT";
     let since = "if-modified-since: Sun, 06 Nov 1994 08:00:00 GMT";
     let (known, tag, weak) = ("if-none-match: \"a\"", "etag: \"a\"", "etag: W/\"a\"");
@@ -36,18 +36,17 @@ fn a_304_refreshes_only_what_it_is_about() {
         (&[since], &[], &[], false),
         (&[], &[date], &[date], true),
         (&[], &[], &[], false),
-        // It says more.
+        // Its other headers forbid it.
         (&[known], &[tag], &[tag, "cache-control: no-store"], false),
         (&[known], &[tag], &[tag, "set-cookie: a=b"], false),
         (&[known, "cache-control: no-store"], &[tag], &[tag], false),
         (&[known], &[tag], &[tag, "vary: accept"], false),
     ];
     for (request, stored, said, expected) in rows {
-        let kept = kept_of(&[], stored, true).expect("kept");
-        let later = ask(&self::request("GET", request), UNDER, at_ms(20_000));
+        let stored = stored_for(&[], stored, true).expect("stored");
+        let later = scoped_request(&self::request("GET", request), SCOPE, at_ms(20_000));
         let headers = headers(said);
-        let newer =
-            Recorder::refreshed(&later.expect("a GET"), &kept, &headers, true, UNIX_SECS, 7);
+        let newer = Recorder::refreshed(&later.expect("a GET"), &stored, &headers, facts(true));
         assert_eq!(
             newer.is_some(),
             *expected,
@@ -57,7 +56,7 @@ fn a_304_refreshes_only_what_it_is_about() {
 }
 
 #[test]
-fn a_304_brings_its_headers_and_leaves_those_of_the_body() {
+fn a_304_replaces_headers_except_those_that_describe_the_body() {
     let stored = [
         "etag: \"a\"",
         "content-type: text/plain",
@@ -76,22 +75,22 @@ fn a_304_brings_its_headers_and_leaves_those_of_the_body() {
         "connection: close",
         "date: Sun, 06 Nov 1994 08:49:37 GMT",
     ]);
-    let kept = kept_of(&[], &stored, false).expect("kept");
-    let asked = ask(
+    let stored = stored_for(&[], &stored, false).expect("stored");
+    let request = scoped_request(
         &request("GET", &["if-none-match: \"a\""]),
-        UNDER,
+        SCOPE,
         at_ms(20_000),
     );
-    let asked = asked.expect("a GET");
-    let newer = Recorder::refreshed(&asked, &kept, &said, false, UNIX_SECS, 7);
-    let newer = newer.expect("a newer one");
-    let kept = newer.kept;
+    let request = request.expect("a GET");
+    let newer = Recorder::refreshed(&request, &stored, &said, facts(false));
+    let newer = newer.expect("a refreshed response");
+    let stored = newer.stored;
     assert_eq!(
-        (newer.length, kept.at, kept.age(at_ms(21_000))),
+        (newer.length, stored.at, stored.age(at_ms(21_000))),
         (None, at_ms(20_000), Span::from_secs(4))
     );
-    assert_eq!(kept.fresh_for, Span::from_secs(60));
-    let pairs = kept.headers.iter();
+    assert_eq!(stored.fresh_for, Span::from_secs(60));
+    let pairs = stored.headers.iter();
     let lines: Vec<String> = pairs
         .map(|(name, value)| [name, value].map(String::from_utf8_lossy).join(": "))
         .collect();

@@ -1,10 +1,10 @@
-//! Which requests can share a response, and what a change is about.
+//! Which requests can share a response, and which URI a change affects.
 
 use super::*;
 
-/// Each row: headers of a request that tell it apart from a plain one.
+/// Each row: headers that distinguish a request from a plain one.
 #[test]
-fn a_body_or_a_trick_keeps_a_request_from_sharing() {
+fn a_body_or_an_override_excludes_a_request_from_sharing() {
     for line in [
         "content-length: 5",
         "transfer-encoding: chunked",
@@ -20,28 +20,28 @@ fn a_body_or_a_trick_keeps_a_request_from_sharing() {
             );
         }
     }
-    assert!(asked(&["content-length: 0"]).is_some());
-    let kept = kept_of(&[], &[], true).expect("kept");
+    assert!(cache_request(&["content-length: 0"]).is_some());
+    let stored = stored_for(&[], &[], true).expect("stored");
     for line in [
         "x-original-url: /b",
         "x-rewrite-url: /b",
         "x-forwarded-host: other",
         "x-forwarded-prefix: /b",
     ] {
-        let asked = asked(&[line]).expect("a GET");
-        assert!(!kept.is_for(&asked), "{line}");
-        let its = kept_of(&[line], &[], true).expect("kept");
-        assert!(its.is_for(&asked), "{line}");
+        let request = cache_request(&[line]).expect("a GET");
+        assert!(!stored.matches(&request), "{line}");
+        let its = stored_for(&[line], &[], true).expect("stored");
+        assert!(its.matches(&request), "{line}");
     }
     assert_eq!(
-        asked(&["x-forwarded-host: a", "x-forwarded-host: b"]).map(|it| it.hash),
+        cache_request(&["x-forwarded-host: a", "x-forwarded-host: b"]).map(|it| it.hash),
         None
     );
 }
 
-/// Each row: a request, and whether a change there changes what `GET https://site/a?b` names.
+/// Each row: a request, and whether its change affects `GET https://site/a?b`.
 #[test]
-fn a_uri_is_the_same_whatever_it_is_asked_under() {
+fn a_uri_is_independent_of_policy_key_and_route() {
     let plain = || request("GET", &[]);
     let with = |name: &str, value: &str| {
         let mut other = plain();
@@ -69,14 +69,14 @@ fn a_uri_is_the_same_whatever_it_is_asked_under() {
         assert_eq!(uri(&request) == uri(&plain()), same, "{request:?}");
     }
     let routed = plain().with_route("r");
-    for under in [
-        UNDER,
+    for scope in [
+        SCOPE,
         CacheScope {
             policy: 3,
             key: b"",
         },
     ] {
-        let asked = ask(&routed, under, at_ms(0)).expect("a GET");
-        assert_eq!(asked.uri(7), uri(&plain()));
+        let request = scoped_request(&routed, scope, at_ms(0)).expect("a GET");
+        assert_eq!(request.uri(7), uri(&plain()));
     }
 }
