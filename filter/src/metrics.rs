@@ -114,7 +114,7 @@ fn counter_name(counter: Counter) -> String {
             skip.name(),
             kind.name()
         ),
-        Counter::StaleKept => "stale_kept_total".into(),
+        Counter::StaleStored => "stale_kept_total".into(),
         Counter::StaleEvicted => "stale_evicted_total".into(),
         Counter::StaleTooLarge => "stale_too_large_total".into(),
         Counter::StaleOverflowed => "stale_overflowed_total".into(),

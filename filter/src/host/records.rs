@@ -68,7 +68,7 @@ impl SharedRecords {
             // No policy's name has a dot.
             Name::History => write!(self.name, "spillway/{layout}/{plugin}/.history"),
             Name::Shard(shard) => write!(self.name, "spillway/{layout}/{plugin}/.stale/{shard}"),
-            Name::Answer(shard, slot) => {
+            Name::StoredResponse(shard, slot) => {
                 write!(
                     self.name,
                     "spillway/{layout}/{plugin}/.stale/{shard}/{slot}"
