@@ -266,7 +266,7 @@ fn text(name: Name<'_>) -> String {
         Name::Slot(policy, place) => format!("{policy}/{place}"),
         Name::History => "history".into(),
         Name::Shard(shard) => format!("stale/{shard}"),
-        Name::Answer(shard, slot) => format!("stale/{shard}/{slot}"),
+        Name::StoredResponse(shard, slot) => format!("stale/{shard}/{slot}"),
     }
 }
 

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::fmt::Display;
 
 use super::{CircuitView, Circuits, Clocks};
-use crate::keys;
+use crate::shared::key;
 use crate::shared::history::Past;
 use crate::time::Instant;
 
@@ -100,7 +100,7 @@ fn transition(past: &Past, clocks: Clocks) -> String {
          \"opens\":{},\"lasted_ms\":{},\"open_ms\":{}}}",
         clocks.unix_ms_at(past.at),
         past.policy,
-        key(&keys::decode(&past.key)),
+        key(&key::decode(&past.key)),
         told.from.name(),
         told.to.name(),
         told.why.name(),

@@ -36,7 +36,13 @@ const LOOKS_PER_TICK: usize = 500;
 
 impl<R: Records> Workspace<R> {
     /// Sets the gauges that a note in a census has changed.
-    pub(super) fn set_gauges(&mut self, policy: usize, capacity: u32, noted: &CensusUpdate, now: Instant) {
+    pub(super) fn set_gauges(
+        &mut self,
+        policy: usize,
+        capacity: u32,
+        noted: &CensusUpdate,
+        now: Instant,
+    ) {
         if !noted.keys_changed && !noted.open_changed {
             return;
         }

@@ -97,14 +97,14 @@ impl<R: Records> Workspace<R> {
             policy,
             key: &self.key,
         };
-        if !stale.ask(request, &outline, scope) {
+        if !stale.set_request(request, &outline, scope) {
             return;
         }
         let stores = purpose == Purpose::Get && stale.may_be_due(request, now);
         if !(stores || gives_later) {
             return;
         }
-        let handle = stale.enter(ticket.policy, purpose, request.copy_headers(), now);
+        let handle = stale.insert(ticket.policy, purpose, request.copy_headers(), now);
         if let Some(handle) = handle {
             ticket.stale = Storing::CacheRequest(handle, purpose);
             ticket.watches.response |= stores;
@@ -135,9 +135,9 @@ impl<R: Records> Workspace<R> {
         let handle = ticket.stale.handle().filter(|_| ticket.is_bodiless());
         let (handle, stale) = handle.zip(self.stale.as_ref()).ok_or(Skip::NotKept)?;
         stale
-            .find(&mut self.records, handle, now, &mut self.buffer)
-            .filter(|(stored, _)| stored.may_be_given(config, now))
-            .map(|(stored, asked)| stored.answer(asked, occasion, now))
+            .lookup(&mut self.records, handle, now, &mut self.buffer)
+            .filter(|(stored, _)| stored.is_usable(config, now))
+            .map(|(stored, request)| stored.into_response(request, occasion, now))
             .ok_or(Skip::NotKept)
     }
 
@@ -149,7 +149,7 @@ impl<R: Records> Workspace<R> {
             && response.status().is_some_and(|status| status < 400)
             && classify::is_answered(response)
         {
-            stale.forget(&mut self.records, uri, &mut self.buffer);
+            stale.invalidate(&mut self.records, uri, &mut self.buffer);
         }
     }
 
@@ -196,7 +196,7 @@ impl<R: Records> Workspace<R> {
         match stale.fits(handle, len) {
             Some(true) => return true,
             Some(false) => {
-                stale.outgrown(handle, now);
+                stale.discard_too_large(handle, now);
                 self.count_stored(ticket.policy, Err(NotStored::TooLarge));
             }
             None => {}
@@ -224,7 +224,7 @@ impl<R: Records> Workspace<R> {
     /// Stores a response that is complete.
     fn put(&mut self, ticket: &mut Ticket, now: Instant) {
         if let (Storing::Recording(handle), Some(stale)) = (ticket.stale, &mut self.stale) {
-            let stored = stale.put(&mut self.records, handle, now, &mut self.buffer);
+            let stored = stale.finish(&mut self.records, handle, now, &mut self.buffer);
             self.count_stored(ticket.policy, stored);
         }
         self.drop_recording(ticket);
@@ -233,7 +233,7 @@ impl<R: Records> Workspace<R> {
     /// Stops recording a response.
     pub(super) fn drop_recording(&mut self, ticket: &mut Ticket) {
         if let (Storing::Recording(handle), Some(stale)) = (ticket.stale, &mut self.stale) {
-            stale.stop(handle);
+            stale.discard(handle);
             ticket.stale = Storing::CacheRequest(handle, Purpose::Get);
         }
     }
@@ -241,7 +241,7 @@ impl<R: Records> Workspace<R> {
     /// Forgets a request that has ended.
     pub(super) fn forget_request(&mut self, ticket: &mut Ticket) {
         if let (Some(handle), Some(stale)) = (ticket.stale.handle(), &mut self.stale) {
-            stale.leave(handle);
+            stale.remove(handle);
             ticket.stale = Storing::None;
         }
     }

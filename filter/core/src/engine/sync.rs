@@ -8,8 +8,8 @@ use crate::circuit::Circuit;
 use crate::event::Counter;
 use crate::shared::key::OVERFLOW_KEY;
 use crate::shared::records::Records;
-use crate::shared::slots::Placement;
 use crate::shared::replica::{Act, Scope, SyncError};
+use crate::shared::slots::Placement;
 use crate::time::Instant;
 
 use super::policies::Policies;
@@ -149,7 +149,9 @@ impl PolicyState {
         let placed = self.place(ws, hash, &key, &fresh, now);
         let (_, _, replica) = ws.table.entry(at)?;
         match placed {
-            Placement::Found { slot: place, taken, .. } => replica.move_to(place, taken.circuit, true),
+            Placement::Found {
+                slot: place, taken, ..
+            } => replica.move_to(place, taken.circuit, true),
             Placement::New(place) => replica.move_to(place, fresh, false),
             Placement::Full => return None,
         }

@@ -121,7 +121,7 @@ impl<R: Records> Workspace<R> {
     pub(super) fn hash_by(&mut self, seed: u64) {
         self.hash_seed = seed;
         if let Some(stale) = &mut self.stale {
-            stale.hash_by(seed);
+            stale.set_seed(seed);
         }
     }
 
