@@ -26,7 +26,7 @@ fn timed_out() -> Ending {
 }
 
 #[test]
-fn a_failure_is_replaced_and_counted_all_the_same() {
+fn a_failure_is_replaced_and_still_counts() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     let mut ticket = bench.pass(&request());
     assert!(ticket.watches_response() && ticket.note().is_none());
@@ -67,7 +67,7 @@ fn replaced_failures_open_the_circuit() {
 }
 
 #[test]
-fn a_replaced_answer_that_is_abandoned_is_a_failure_still() {
+fn a_replaced_response_that_is_abandoned_is_still_a_failure() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     let mut ticket = bench.pass(&request());
     assert!(bench.head(&mut ticket, &Ending::status(503)).is_some());
@@ -76,7 +76,7 @@ fn a_replaced_answer_that_is_abandoned_is_a_failure_still() {
 }
 
 #[test]
-fn answers_that_are_no_failures_stand() {
+fn responses_that_are_not_failures_stand() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     let direct = Ending {
         details: Some("direct_response"),
@@ -92,7 +92,7 @@ fn answers_that_are_no_failures_stand() {
 }
 
 #[test]
-fn a_timeout_has_its_own_occasion_and_is_a_failure_too() {
+fn a_timeout_has_its_own_trigger_and_is_also_a_failure() {
     let rows = [
         (ON_TIMEOUT, timed_out(), Some(298), "spillway_timeout"),
         (ON_TIMEOUT, Ending::status(504), None, ""),
@@ -113,7 +113,7 @@ fn a_timeout_has_its_own_occasion_and_is_a_failure_too() {
 /// Each row: the entries, what happens, and the status of the answer; 0 where the upstream's own
 /// stands.
 #[test]
-fn the_first_entry_for_the_occasion_answers() {
+fn the_first_entry_for_the_trigger_answers() {
     let each = r#"
         {"type": "respond", "on": ["timeout"], "status": 201},
         {"type": "respond", "on": ["failure"], "status": 202},
@@ -164,7 +164,7 @@ fn the_first_entry_for_the_occasion_answers() {
 }
 
 #[test]
-fn a_failure_that_shows_only_at_the_end_is_too_late_and_counted() {
+fn a_failure_seen_only_at_the_end_counts_as_too_late() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     let reset = Ending {
         details: Some("upstream_reset_after_response_started{protocol_error}"),
@@ -184,7 +184,7 @@ fn a_failure_that_shows_only_at_the_end_is_too_late_and_counted() {
 }
 
 #[test]
-fn a_client_whose_request_was_made_grpc_in_front_gets_the_http_half() {
+fn a_client_whose_request_was_transcoded_to_grpc_gets_an_http_response() {
     let call = request()
         .with("content-type", "application/grpc")
         .with("x-envoy-original-method", "GET");
@@ -246,7 +246,7 @@ fn a_probe_that_fails_is_replaced_and_still_decides() {
 }
 
 #[test]
-fn a_rejection_repeats_path_and_id_only_where_the_policy_does() {
+fn a_rejection_echoes_path_and_id_only_if_the_policy_does() {
     let fallback = r#""fallback": [{"type": "respond", "body": "{path} {request_id}"}]"#;
     let mut bench = Bench::new(&[&with(fallback)]);
     bench.trip(&request());
@@ -255,7 +255,7 @@ fn a_rejection_repeats_path_and_id_only_where_the_policy_does() {
 }
 
 #[test]
-fn without_a_fallback_for_it_the_response_is_not_looked_at() {
+fn without_a_fallback_for_failures_the_response_is_not_read() {
     let on_open = r#""fallback": [{"type": "respond", "on": ["open"]}]"#;
     let mut bench = Bench::new(&[&with(on_open)]);
     let mut ticket = bench.pass(&request());

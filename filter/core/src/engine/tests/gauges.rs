@@ -69,7 +69,7 @@ fn truly_open(workers: &Workers, keys: u32) -> u64 {
 }
 
 #[test]
-fn an_open_time_that_ends_without_traffic_ends_in_the_gauge() {
+fn an_open_time_that_ends_without_traffic_leaves_the_gauge() {
     let mut workers = Workers::new(4, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     (0..5).for_each(|_| workers.serve(0, 503));
@@ -85,7 +85,7 @@ fn an_open_time_that_ends_without_traffic_ends_in_the_gauge() {
 }
 
 #[test]
-fn a_half_open_circuit_is_not_open_whatever_becomes_of_its_probes() {
+fn a_half_open_circuit_is_not_open_whatever_its_probes_do() {
     let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     (0..5).for_each(|_| workers.serve(0, 503));
@@ -102,7 +102,7 @@ fn a_half_open_circuit_is_not_open_whatever_becomes_of_its_probes() {
 }
 
 #[test]
-fn a_set_that_is_late_is_made_good_by_the_next_tick() {
+fn a_late_set_of_a_gauge_is_corrected_by_the_next_tick() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     (0..5).for_each(|_| workers.serve(0, 503));
@@ -183,7 +183,7 @@ fn gauges_are_true_a_second_after_any_history() {
 }
 
 #[test]
-fn a_worker_that_met_an_open_circuit_tells_when_it_is_over_for_one_that_is_gone() {
+fn a_worker_sets_the_gauge_when_a_circuit_that_a_gone_worker_opened_closes() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     (0..5).for_each(|_| workers.serve(0, 503));
@@ -195,7 +195,7 @@ fn a_worker_that_met_an_open_circuit_tells_when_it_is_over_for_one_that_is_gone(
 }
 
 #[test]
-fn a_worker_that_begins_tells_of_what_has_outlived_another() {
+fn a_worker_that_begins_sets_the_gauges_of_circuits_that_outlived_another() {
     let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
     (0..5).for_each(|_| workers.serve(0, 503));
     // The one that has opened it has crashed before it set the gauge.
@@ -209,7 +209,7 @@ fn a_worker_that_begins_tells_of_what_has_outlived_another() {
 }
 
 #[test]
-fn a_worker_of_a_proxy_without_a_past_has_nothing_to_look_at() {
+fn a_worker_of_a_new_proxy_looks_at_no_gauges() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     assert!(!workers.engines.iter().any(Engine::has_pending));
     workers.serve(0, 200);
@@ -220,7 +220,7 @@ fn a_worker_of_a_proxy_without_a_past_has_nothing_to_look_at() {
 }
 
 #[test]
-fn a_budget_that_recovers_without_traffic_does_so_in_the_gauge() {
+fn a_budget_that_recovers_without_traffic_shows_in_the_gauge() {
     let budget = r#""retry": {"retry_on": ["5xx"], "budget": {"percent": 0, "interval": "10s",
         "min_retry_rate": {"count": 1, "interval": "1s"}}}"#;
     let json = json(FIVE_IN_A_ROW, 10).replace(

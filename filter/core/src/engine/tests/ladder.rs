@@ -47,7 +47,7 @@ fn status(step: &Step) -> u16 {
 }
 
 #[test]
-fn each_entry_that_cannot_answer_is_told_of_and_the_next_has_its_turn() {
+fn an_entry_that_cannot_answer_is_counted_and_the_next_is_tried() {
     let mut bench = bench(&[STALE, CLUSTER, RESPOND]);
     let (mut ticket, step) = rejected(&mut bench, &get(), true);
     assert_eq!(step, Step::Call);
@@ -74,7 +74,7 @@ fn each_entry_that_cannot_answer_is_told_of_and_the_next_has_its_turn() {
 
 /// Each row: what came of the call, whether it can be handed on, and why it is not.
 #[test]
-fn the_answer_of_another_cluster_is_handed_on_unless_it_failed_too() {
+fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
     let none = || Ending {
         status: None,
         ..Ending::status(0)
@@ -161,7 +161,7 @@ fn another_cluster_is_asked_only_with_the_whole_request() {
 }
 
 #[test]
-fn a_failed_request_that_is_not_complete_or_not_copied_asks_nobody() {
+fn a_failed_request_that_is_incomplete_or_not_copied_asks_no_cluster() {
     let spoil: [fn(&mut Ticket); 4] = [
         |_| {},
         |ticket| ticket.spoil(crate::retry::Denial::RequestBody),
@@ -193,7 +193,7 @@ fn a_failed_request_that_is_not_complete_or_not_copied_asks_nobody() {
 }
 
 #[test]
-fn a_copy_is_kept_only_where_another_cluster_may_be_asked_later() {
+fn a_copy_is_kept_only_if_another_cluster_may_be_asked_later() {
     let on_open = r#"{"type": "cluster", "cluster": "other"}"#;
     let grpc = get().with("content-type", "application/grpc");
     let rows = [
@@ -277,7 +277,7 @@ fn a_host_that_sends_no_requests_is_not_asked_to() {
 }
 
 #[test]
-fn what_is_sent_elsewhere_has_no_outcome_and_no_further_fallback() {
+fn a_request_on_another_route_has_no_outcome_and_no_further_fallback() {
     let mut bench = bench(&[ROUTE, RESPOND]);
     assert_eq!(bench.engine.reserved_headers(), ["x-to".into()]);
     let (mut ticket, step) = rejected(&mut bench, &get(), false);
@@ -307,7 +307,7 @@ fn what_is_sent_elsewhere_has_no_outcome_and_no_further_fallback() {
 }
 
 #[test]
-fn a_route_answers_no_failure() {
+fn a_failure_is_not_sent_to_another_route() {
     let mut bench = bench(&[ROUTE]);
     let (ticket, step) = failed(&mut bench, &get());
     assert_eq!(step, Step::Pass);
@@ -316,7 +316,7 @@ fn a_route_answers_no_failure() {
 }
 
 #[test]
-fn headers_that_route_are_the_filters_own_in_every_mode() {
+fn headers_that_select_routes_are_reserved_in_every_mode() {
     let of = |mode: &str, name: &str| {
         format!(
             r#""mode": "{mode}", "fallback": [{{"type": "route", "header": {{"name": "{name}", "value": "1"}}}}]"#
@@ -339,7 +339,7 @@ fn headers_that_route_are_the_filters_own_in_every_mode() {
 }
 
 #[test]
-fn a_fallback_answers_no_request_that_its_policy_does_not_cover() {
+fn a_fallback_does_not_apply_to_requests_outside_its_policy() {
     let fields = format!(
         r#""mode": "forced_open", "match": {{"methods": ["GET"]}}, "fallback": [{RESPOND}]"#
     );
@@ -354,7 +354,7 @@ fn a_fallback_answers_no_request_that_its_policy_does_not_cover() {
 /// Each row: the entry behind that of the cluster, the length that the request says, and whether
 /// it is paused until its body has come.
 #[test]
-fn a_request_whose_body_has_no_room_is_not_paused() {
+fn a_request_whose_body_does_not_fit_is_not_paused() {
     let rows = [
         (RESPOND, "8000", true),
         (RESPOND, "8001", false),
@@ -384,7 +384,7 @@ fn a_request_whose_body_has_no_room_is_not_paused() {
 /// Each row: the size of the response as it is told, and whether the wait for another cluster
 /// begins.
 #[test]
-fn a_failed_response_that_has_no_room_is_not_paused() {
+fn a_failed_response_that_does_not_fit_is_not_paused() {
     for (length, waits) in [(None, true), (Some(20_000), true), (Some(20_001), false)] {
         let file = format!(
             r#"{{"policies": [{{"name": "p0", {FRAGILE}, "fallback": [{CLUSTER}, {RESPOND}]}}],

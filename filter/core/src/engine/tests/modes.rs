@@ -51,7 +51,7 @@ fn shadow_reports_everything_and_touches_nothing() {
 }
 
 #[test]
-fn what_the_mode_let_through_is_in_no_window() {
+fn a_request_that_the_mode_let_through_is_in_no_window() {
     let mut bench = Bench::new(&[&with(r#""mode": "shadow""#)]);
     let request = Asking::cluster("c");
     bench.trip(&request);
@@ -82,7 +82,7 @@ fn disabled_falls_through_to_the_next_policy() {
 }
 
 #[test]
-fn forced_open_rejects_all_without_a_circuit() {
+fn forced_open_rejects_everything_without_asking_a_circuit() {
     let mut bench = Bench::new(&[&with(r#""mode": "forced_open""#)]);
     for _ in 0..3 {
         let (answer, note) = bench.reject(&Asking::cluster("c"));
@@ -131,7 +131,7 @@ fn rejected(fields: &str, seed: u64) -> usize {
 }
 
 #[test]
-fn enforce_percent_draws_for_each_request_forced_ones_included() {
+fn enforce_percent_draws_for_each_request_even_if_forced() {
     let rows = [
         (r#""enforce_percent": 100"#, 9_950..10_001),
         (r#""enforce_percent": 0"#, 0..1),
@@ -172,7 +172,7 @@ fn a_forced_rejection_that_was_not_applied_is_in_no_window() {
 }
 
 #[test]
-fn failures_of_requests_that_were_not_drawn_are_not_replaced() {
+fn failures_of_requests_that_are_not_enforced_are_not_replaced() {
     let fields = with(&format!(r#""enforce_percent": 50, {FALLBACK}"#));
     let mut bench = Bench::new(&[&fields]);
     let mut replaced = 0;

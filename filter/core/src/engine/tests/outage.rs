@@ -7,7 +7,7 @@ fn tenant(name: &str) -> Asking {
 }
 
 #[test]
-fn a_request_that_no_policy_is_for_is_left_alone() {
+fn a_request_without_a_policy_is_left_alone() {
     let mut bench = Bench::new(&[r#""match": {"clusters": ["c"]}"#]);
     let admission = bench.admit(&Asking::cluster("d"));
     assert!(matches!(admission, Admission::Unmatched));
@@ -15,7 +15,7 @@ fn a_request_that_no_policy_is_for_is_left_alone() {
 }
 
 #[test]
-fn an_outage_comes_out_event_by_event() {
+fn an_outage_is_reported_event_by_event() {
     let mut bench = Bench::new(&[FRAGILE]);
     let request = Asking::cluster("c");
     bench.serve(&request, 200);
@@ -96,7 +96,7 @@ fn an_outage_comes_out_event_by_event() {
 }
 
 #[test]
-fn the_ramp_is_told_too() {
+fn the_ramp_is_reported_too() {
     let ramp = FRAGILE.replace(
         r#""minimum_requests""#,
         r#""recovery": {"duration": "1s", "start_percent": 0}, "minimum_requests""#,
@@ -162,7 +162,7 @@ fn every_policy_has_circuits_of_its_own() {
 }
 
 #[test]
-fn what_finds_no_room_shares_the_overflow_which_never_rejects() {
+fn a_key_without_room_shares_the_overflow_which_never_rejects() {
     let fields = format!(r#"{FRAGILE}, "key": [{{"header": "x-tenant"}}]"#);
     let mut bench = Bench::limited(&[&fields], 1);
     bench.trip(&tenant("a"));
@@ -179,7 +179,7 @@ fn what_finds_no_room_shares_the_overflow_which_never_rejects() {
 }
 
 #[test]
-fn a_key_that_takes_anothers_place_takes_its_gauge_along() {
+fn a_key_that_replaces_another_keeps_the_gauge_right() {
     let fields = format!(r#"{FRAGILE}, "key": [{{"header": "x-tenant"}}]"#);
     let mut bench = Bench::limited(&[&fields], 1);
     bench.trip(&tenant("a"));
@@ -206,7 +206,7 @@ fn ten_thousand_invented_tenants_neither_grow_the_table_nor_close_the_circuit() 
 }
 
 #[test]
-fn a_ticket_that_is_abandoned_gives_its_probe_back() {
+fn an_abandoned_ticket_returns_its_probe() {
     let mut bench = Bench::new(&[FRAGILE]);
     let request = Asking::cluster("c");
     bench.trip(&request);
@@ -220,7 +220,7 @@ fn a_ticket_that_is_abandoned_gives_its_probe_back() {
 }
 
 #[test]
-fn an_abandoned_ticket_is_judged_by_the_headers_that_were_looked_at() {
+fn an_abandoned_ticket_is_judged_by_the_headers_that_were_seen() {
     for (status, expected) in [(200, "p0 success"), (503, "p0 failure")] {
         let mut bench = Bench::new(&[FRAGILE]);
         bench.set_abilities(true, false);
@@ -252,7 +252,7 @@ fn a_lost_probe_does_not_wedge_the_circuit() {
 }
 
 #[test]
-fn a_probe_whose_client_is_still_sending_at_the_leases_end_is_no_failure() {
+fn a_probe_whose_client_is_still_sending_at_the_end_of_its_lease_is_not_a_failure() {
     let mut bench = Bench::new(&[FRAGILE]);
     let request = Asking::cluster("c");
     bench.trip(&request);
@@ -272,7 +272,7 @@ fn a_probe_whose_client_is_still_sending_at_the_leases_end_is_no_failure() {
 }
 
 #[test]
-fn a_probe_that_was_answered_in_time_may_stream_on() {
+fn a_probe_that_was_answered_in_time_may_keep_streaming() {
     let mut bench = Bench::new(&[FRAGILE]);
     let request = Asking::cluster("c");
     bench.trip(&request);
@@ -335,7 +335,7 @@ fn the_clock_of_slowness_starts_when_the_request_is_complete() {
 }
 
 #[test]
-fn an_ordinary_request_needs_no_looks_at_the_response() {
+fn an_ordinary_request_does_not_need_the_response() {
     let mut bench = Bench::new(&[FRAGILE]);
     let ticket = bench.pass(&Asking::cluster("c"));
     assert!(!ticket.watches_clock() && !ticket.watches_response());
@@ -343,7 +343,7 @@ fn an_ordinary_request_needs_no_looks_at_the_response() {
 }
 
 #[test]
-fn the_hint_of_the_upstream_lengthens_the_open_time() {
+fn a_hint_of_the_upstream_lengthens_the_open_time() {
     let with_hints = FRAGILE.replace(r#", "retry_after_max": "0s""#, "");
     for (fields, wait) in [(FRAGILE, "1"), (with_hints.as_str(), "7")] {
         let mut bench = Bench::new(&[fields]);
@@ -363,7 +363,7 @@ fn the_hint_of_the_upstream_lengthens_the_open_time() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_life() {
+fn the_same_seed_gives_the_same_events() {
     let life = |seed: u64| -> Vec<String> {
         let fields =
             r#""circuit_breaker": {"minimum_requests": 2, "recovery": {"duration": "5s"}}"#;

@@ -15,7 +15,7 @@ fn half_open(outcome: &str) -> Bench {
 const IGNORES: &str = r#""ignore_status": ["404", "503"]"#;
 
 #[test]
-fn an_answer_with_an_ignored_status_shows_that_the_upstream_is_there() {
+fn a_response_with_an_ignored_status_shows_that_the_upstream_is_there() {
     for status in [404, 503] {
         let mut bench = half_open(IGNORES);
         let mut probe = bench.pass(&Asking::cluster("c"));
@@ -34,7 +34,7 @@ fn an_answer_with_an_ignored_status_shows_that_the_upstream_is_there() {
 }
 
 #[test]
-fn what_the_upstream_did_not_answer_returns_the_permit() {
+fn a_probe_without_a_response_returns_its_permit() {
     let request = Asking::cluster("c");
     let mut bench = half_open("");
     let elsewhere = Ending {
@@ -62,7 +62,7 @@ fn what_the_upstream_did_not_answer_returns_the_permit() {
 }
 
 #[test]
-fn a_client_that_leaves_an_answer_with_an_ignored_status_takes_nothing_back() {
+fn a_client_that_aborts_a_response_with_an_ignored_status_takes_nothing_back() {
     let request = Asking::cluster("c");
     let mut bench = half_open(IGNORES);
     let mut probe = bench.pass(&request);

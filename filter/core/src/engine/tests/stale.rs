@@ -1,22 +1,20 @@
-//! Kept answers, from the request that brought one to the one that gets it.
-
-use alloc::vec;
+//! Stored responses, from the request that stored one to the one that gets it.
 
 use super::ticket::Storing;
 use super::*;
 use crate::headers::Headers;
 
-const SHARED: &str = r#""fallback": [{"type": "stale", "on": ["open", "failure"], "max_age": "10s", "shared": true}]"#;
+pub(super) const SHARED: &str = r#""fallback": [{"type": "stale", "on": ["open", "failure"], "max_age": "10s", "shared": true}]"#;
 
 /// Opens at the second failure in a row.
 const BREAKER: &str =
     r#""circuit_breaker": {"failure_rate_threshold": 0, "consecutive_failures": 2}"#;
 
-fn bench(fallback: &str) -> Bench {
+pub(super) fn bench(fallback: &str) -> Bench {
     Bench::new(&[&format!(r#"{BREAKER}, {fallback}"#)])
 }
 
-fn request(method: &str, path: &str) -> Asking {
+pub(super) fn request(method: &str, path: &str) -> Asking {
     Asking::cluster("c")
         .with(":method", method)
         .with(":scheme", "https")
@@ -24,11 +22,11 @@ fn request(method: &str, path: &str) -> Asking {
         .with(":path", path)
 }
 
-fn get() -> Asking {
+pub(super) fn get() -> Asking {
     request("GET", "/a")
 }
 
-fn headers(pairs: &[(&str, &str)]) -> Headers {
+pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
     let mut headers = Headers::default();
     headers.push(b":status", b"200");
     for (name, value) in pairs {
@@ -38,7 +36,7 @@ fn headers(pairs: &[(&str, &str)]) -> Headers {
 }
 
 /// The upstream answers a request of an engine with these headers and this body.
-fn answered<R: Records>(
+pub(super) fn answered<R: Records>(
     engine: &mut Engine<R>,
     now: Instant,
     request: &Asking,
@@ -64,12 +62,12 @@ fn answered<R: Records>(
 }
 
 impl Bench {
-    fn good(&mut self, request: &Asking, pairs: &[(&str, &str)], body: &str) {
+    pub(super) fn good(&mut self, request: &Asking, pairs: &[(&str, &str)], body: &str) {
         answered(&mut self.engine, self.now, request, &headers(pairs), body);
     }
 
     /// The body that a failed request gets in the end; `None` where its own answer stands.
-    fn bad(&mut self, request: &Asking) -> Option<String> {
+    pub(super) fn bad(&mut self, request: &Asking) -> Option<String> {
         let mut ticket = self.pass(request);
         let answer = self.head(&mut ticket, &Ending::status(503));
         self.settle(ticket, &Ending::status(503));
@@ -78,7 +76,7 @@ impl Bench {
 }
 
 #[test]
-fn the_last_good_answer_is_given_for_a_failure_and_for_a_rejection() {
+fn the_last_good_response_answers_a_failure_and_a_rejection() {
     let mut bench = bench(SHARED);
     bench.good(&get(), &[("etag", "\"1\"")], "good");
     assert!(bench.happened("p0 kept"));
@@ -113,7 +111,7 @@ fn the_last_good_answer_is_given_for_a_failure_and_for_a_rejection() {
 }
 
 #[test]
-fn a_kept_answer_is_never_given_beyond_its_age() {
+fn a_stored_response_is_never_used_beyond_its_age() {
     let mut bench = bench(SHARED);
     bench.good(&get(), &[("age", "4")], "good");
     bench.wait(6_000);
@@ -123,7 +121,7 @@ fn a_kept_answer_is_never_given_beyond_its_age() {
 }
 
 #[test]
-fn only_good_answers_of_the_upstream_are_kept() {
+fn only_good_responses_of_the_upstream_are_stored() {
     let direct = Ending {
         details: Some("direct_response"),
         attempts: Some(0),
@@ -145,7 +143,7 @@ fn only_good_answers_of_the_upstream_are_kept() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_to_its_end_is_not_kept() {
+fn an_incomplete_response_is_not_stored() {
     let mut bench = bench(SHARED);
     let mut ticket = bench.pass(&get());
     assert!(bench.head(&mut ticket, &Ending::status(200)).is_none());
@@ -158,14 +156,14 @@ fn an_answer_that_does_not_come_to_its_end_is_not_kept() {
 }
 
 #[test]
-fn an_answer_without_a_body_is_kept_too() {
+fn a_response_without_a_body_is_stored_too() {
     let mut bench = bench(SHARED);
     bench.good(&get(), &[], "");
     assert_eq!(bench.bad(&get()).as_deref(), Some(""));
 }
 
 #[test]
-fn a_stream_that_outgrows_its_room_is_let_go_and_counted() {
+fn a_response_that_grows_too_large_is_dropped_and_counted() {
     let json =
         format!(r#"{{"policies":[{{"name":"p0",{SHARED}}}],"limits":{{"stale_bytes":4096}}}}"#);
     let mut bench = bench(SHARED);
@@ -181,186 +179,8 @@ fn a_stream_that_outgrows_its_room_is_let_go_and_counted() {
     assert_eq!(bench.count("p0 too large"), 1);
 }
 
-/// Each row: what a request does to what is kept, and whether that is still there.
 #[test]
-fn what_was_changed_is_forgotten() {
-    let rows = [
-        ("POST", "/a", 200, false),
-        ("PUT", "/a", 204, false),
-        ("DELETE", "/a", 303, false),
-        ("PATCH", "/a", 400, true),
-        ("POST", "/a", 503, true),
-        ("POST", "/b", 200, true),
-        ("OPTIONS", "/a", 200, true),
-        ("PROPFIND", "/a", 207, true),
-        ("REPORT", "/a", 207, true),
-        ("SEARCH", "/a", 200, true),
-        ("HEAD", "/a", 200, true),
-    ];
-    for (method, path, status, there) in rows {
-        let mut bench = bench(SHARED);
-        bench.good(&get(), &[], "good");
-        let change = request(method, path);
-        let mut ticket = bench.pass(&change);
-        let _step = bench.head(&mut ticket, &Ending::status(status));
-        bench.settle(ticket, &Ending::status(status));
-        assert_eq!(
-            bench.bad(&get()).is_some(),
-            there,
-            "{method} {path} {status}"
-        );
-    }
-}
-
-/// Each row: the key of the policy that stores, another policy before it, what each request has
-/// besides, and whether a PUT to the same URL makes the response forgotten.
-#[test]
-fn a_change_is_found_whatever_the_response_was_stored_under() {
-    let other = r#""match": {"methods": ["PUT"]}"#;
-    type Row = (
-        &'static str,
-        Option<&'static str>,
-        &'static [(&'static str, &'static str)],
-        bool,
-    );
-    let rows: [Row; 9] = [
-        (r#""key": ["cluster", "method"]"#, None, &[], true),
-        (
-            r#""key": [{"header": "x-tenant"}]"#,
-            None,
-            &[("x-tenant", "b")],
-            true,
-        ),
-        (r#""key": ["route"]"#, None, &[], true),
-        (
-            r#""match": {"methods": ["GET"]}"#,
-            Some(r#""mode": "shadow""#),
-            &[],
-            true,
-        ),
-        (r#""key": ["cluster"]"#, Some(other), &[], true),
-        (
-            r#""key": ["cluster"]"#,
-            Some(other),
-            &[("content-type", "application/grpc")],
-            false,
-        ),
-        // No policy is for it.
-        (r#""match": {"methods": ["GET"]}"#, None, &[], true),
-        (
-            r#""match": {"methods": ["GET"]}"#,
-            None,
-            &[("content-type", "application/grpc")],
-            false,
-        ),
-        // Too long for a key.
-        (
-            r#""key": [{"header": "x-tenant"}]"#,
-            None,
-            &[("x-tenant", "LONG")],
-            true,
-        ),
-    ];
-    for (fields, another, more, forgotten) in rows {
-        let storing = format!("{SHARED}, {fields}");
-        let policies = match another {
-            Some(other) if other.contains("PUT") => vec![other, &*storing],
-            Some(other) => vec![&*storing, other],
-            None => vec![&*storing],
-        };
-        let mut bench = Bench::new(&policies);
-        let get = get().with("x-tenant", "a").with_route("r");
-        bench.good(&get, &[], "good");
-        let long = "l".repeat(600);
-        let put = more.iter().fold(request("PUT", "/a"), |it, (name, value)| {
-            it.with(name, if *value == "LONG" { &*long } else { value })
-        });
-        if let Admission::Pass(mut ticket, _) = bench.admit(&put) {
-            let _step = bench.head(&mut ticket, &Ending::status(200));
-            bench.settle(ticket, &Ending::status(200));
-        }
-        assert_eq!(
-            bench.bad(&get).is_none(),
-            forgotten,
-            "{fields} {another:?} {more:?}"
-        );
-    }
-}
-
-/// Each row: whether the request is complete with its headers, what comes of its body, and
-/// whether its response is shared.
-#[test]
-fn a_get_with_a_body_shares_nothing() {
-    type Rest = Option<(bool, bool)>;
-    let with_length = |length| get().with("content-length", length);
-    let rows: [(Asking, bool, Rest, bool); 8] = [
-        (get(), true, None, true),
-        (get(), false, Some((false, true)), true),
-        (get(), false, Some((true, true)), false),
-        (get(), false, Some((true, false)), false),
-        (get(), false, None, false),
-        (with_length("5"), false, Some((true, true)), false),
-        (with_length("5"), true, None, false),
-        (with_length("0"), true, None, true),
-    ];
-    for (request, complete, rest, shares) in rows {
-        let play = |bench: &mut Bench, stores: bool| {
-            let now = bench.now;
-            let Admission::Pass(mut ticket, _) = bench.engine.admit(&request, complete, now) else {
-                panic!("nothing opens");
-            };
-            if let Some((body, ends)) = rest {
-                if body {
-                    ticket.body_came();
-                }
-                if ends {
-                    bench.engine.request_complete(&mut ticket, Some(now));
-                }
-            }
-            let ending = Ending::status(if stores { 200 } else { 503 });
-            let answer = bench.head(&mut ticket, &ending);
-            if stores && bench.engine.wants_headers(&ticket, now) {
-                bench.engine.keep(&mut ticket, &headers(&[]), true, 0, now);
-            }
-            bench.settle(ticket, &ending);
-            answer.is_some()
-        };
-        let row = format!("{request:?} {complete} {rest:?}");
-        let mut stores = bench(SHARED);
-        play(&mut stores, true);
-        assert_eq!(stores.bad(&get()).is_some(), shares, "{row}");
-        let mut gives = bench(SHARED);
-        gives.good(&get(), &[], "");
-        assert_eq!(play(&mut gives, false), shares, "{row}");
-    }
-    // Nor on open, where no body has come yet.
-    let mut bench = Bench::new(&[&format!(r#"{SHARED}, "mode": "forced_open""#)]);
-    let now = bench.now;
-    for complete in [true, false] {
-        let Admission::Reject(ticket, _, _) = bench.engine.admit(&get(), complete, now) else {
-            panic!("it is open");
-        };
-        assert_eq!(ticket.is_bodiless(), complete);
-        bench.settle(ticket, &Ending::status(503));
-    }
-}
-
-#[test]
-fn the_route_is_part_of_what_a_response_is_stored_under() {
-    let v1 = || get().with_route("v1");
-    for (other, given) in [
-        (get().with_route("v2"), None),
-        (get(), None),
-        (v1(), Some("one")),
-    ] {
-        let mut bench = bench(SHARED);
-        bench.good(&v1(), &[], "one");
-        assert_eq!(bench.bad(&other).as_deref(), given, "{other:?}");
-    }
-}
-
-#[test]
-fn a_304_makes_the_stored_response_young_again() {
+fn a_304_refreshes_the_stored_response() {
     let mut bench = bench(SHARED);
     bench.good(&get(), &[("etag", "\"1\"")], "good");
     assert_eq!(bench.count("p0 kept"), 1);
@@ -387,7 +207,7 @@ fn a_304_makes_the_stored_response_young_again() {
 
 /// However many requests wait with however long headers, and whatever they download.
 #[test]
-fn what_is_held_for_storing_has_a_total() {
+fn bytes_held_for_storing_have_a_total_limit() {
     let limits = r#""limits":{"stale_bytes":1073741824,"recording_bytes":1048576}"#;
     let json = format!(r#"{{"policies":[{{"name":"p0",{SHARED}}}],{limits}}}"#);
     let mut bench = bench(SHARED);
@@ -421,7 +241,7 @@ fn what_is_held_for_storing_has_a_total() {
 
 /// Each row: further fields, and whether answers are kept under them.
 #[test]
-fn nothing_is_kept_that_nobody_would_ever_get() {
+fn a_response_that_no_request_could_get_is_not_stored() {
     let grpc = get().with("content-type", "application/grpc");
     let rows = [
         ("", get(), true),
@@ -449,7 +269,7 @@ fn nothing_is_kept_that_nobody_would_ever_get() {
 /// Each row: how the policy is written when its configuration comes again, and whether what was
 /// kept under it is still given.
 #[test]
-fn what_was_kept_outlives_its_configuration_where_it_means_the_same() {
+fn a_stored_response_outlives_its_configuration_if_its_scope_is_unchanged() {
     let not_shared = SHARED.replace(r#", "shared": true"#, "");
     let by_method = format!(r#"{SHARED}, "key": ["method"]"#);
     let renamed = ("q", SHARED);
@@ -478,7 +298,7 @@ fn what_was_kept_outlives_its_configuration_where_it_means_the_same() {
 }
 
 #[test]
-fn a_configuration_without_kept_answers_empties_the_shelf() {
+fn a_configuration_without_stale_responses_empties_the_store() {
     let memory = Memory::default();
     let with = |fields: &str| config(&format!(r#"{{"policies":[{{"name":"p"{fields}}}]}}"#));
     let mut engine = engine_of(with(&format!(",{SHARED}")), 1, memory.clone(), at_ms(0));
@@ -505,150 +325,4 @@ fn a_configuration_without_kept_answers_empties_the_shelf() {
     assert!(lies() > 0);
     let _other = engine_of(with(""), 1, memory.clone(), at_ms(2));
     assert_eq!(lies(), 0);
-}
-
-/// Who asks, and for what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Who {
-    authorization: u64,
-    cookie: u64,
-    tenant: u64,
-    language: u64,
-    authority: u64,
-    path: u64,
-}
-
-impl Who {
-    fn request(&self) -> Asking {
-        let plain = Asking::cluster("c")
-            .with(":method", "GET")
-            .with(":scheme", "https")
-            .with(":authority", format!("site{}", self.authority))
-            .with(":path", format!("/{}", self.path));
-        let more = [
-            ("authorization", self.authorization),
-            ("cookie", self.cookie),
-            ("x-tenant", self.tenant),
-            ("accept-language", self.language),
-        ];
-        // 0 is a caller without.
-        let more = more.into_iter().filter(|(_, value)| *value > 0);
-        more.fold(plain, |request, (name, value)| {
-            request.with(name, format!("{name}-{value}"))
-        })
-    }
-}
-
-/// An upstream whose answers depend on everything about who asks, three workers in front of it, and
-/// an outage now and then. It says of the language that its answers vary by it; of credentials and
-/// tenants it says nothing, as upstreams forget to.
-#[test]
-fn nobody_ever_gets_an_answer_that_was_made_for_somebody_else() {
-    let json = format!(
-        r#"{{"policies":[{{"name":"p0","key":["cluster",{{"header":"x-tenant"}}],{SHARED}}}],
-            "limits":{{"stale_bytes":65536}}}}"#
-    );
-    let (mut given, mut refused) = (0, 0);
-    for seed in 0..200 {
-        let mut random = Random::new(seed);
-        let mut draw = |below: u64| random.between(0, below - 1);
-        let memory = Memory::default();
-        let mut workers: Vec<Engine<Memory>> = (0..3)
-            .map(|seed| engine_of(config(&json), seed, memory.clone(), at_ms(0)))
-            .collect();
-        let mut last: Vec<(Who, String, Instant)> = Vec::new();
-        for step in 0..300_u64 {
-            let now = at_ms(step * 70);
-            let who = Who {
-                authorization: draw(4).saturating_sub(1),
-                cookie: draw(4).saturating_sub(1),
-                tenant: draw(3),
-                language: draw(3),
-                authority: draw(2),
-                path: draw(2),
-            };
-            let engine = &mut workers[usize::try_from(draw(3)).expect("small")];
-            let request = who.request();
-            if draw(3) > 0 {
-                let body = format!("{who:?} at {step}");
-                let headers = headers(&[("vary", "accept-language")]);
-                answered(engine, now, &request, &headers, &body);
-                last.push((who, body, now));
-                continue;
-            }
-            let Admission::Pass(mut ticket, _) = engine.admit(&request, true, now) else {
-                panic!("nothing opens");
-            };
-            let failed = Ending::status(503);
-            match engine.response_headers(&mut ticket, &failed, now) {
-                Step::Answer(answer) => {
-                    let body = String::from_utf8_lossy(&answer.body).into_owned();
-                    let made = last.iter().find(|(_, made, _)| *made == body);
-                    let (whose, _, at) = made.expect("an answer that was made");
-                    assert_eq!(*whose, who, "seed {seed} step {step}: {body}");
-                    assert_eq!((who.authorization, who.cookie), (0, 0));
-                    assert!(
-                        now.since(*at) <= Span::from_secs(10),
-                        "seed {seed} step {step}"
-                    );
-                    given += 1;
-                }
-                step => {
-                    assert_eq!(step, Step::Pass);
-                    refused += 1;
-                }
-            }
-            engine.settle(ticket, &failed, now);
-            while engine.next_event().is_some() {}
-        }
-    }
-    // It is no proof where nobody gets anything.
-    assert!(given > 1_000 && refused > 1_000, "{given} {refused}");
-}
-
-/// Each row: what the policy says of outcomes, how the change ends, and whether it is one.
-#[test]
-fn what_the_upstream_has_changed_is_forgotten_whatever_that_counts_as() {
-    let direct = Ending {
-        details: Some("direct_response"),
-        attempts: Some(0),
-        ..Ending::status(204)
-    };
-    let rows = [
-        (r#"{"ignore_status": ["204"]}"#, Ending::status(204), true),
-        (
-            r#"{"failure_status": ["204", "5xx"]}"#,
-            Ending::status(204),
-            true,
-        ),
-        (r#"{"ignore_status": ["204"]}"#, direct, false),
-        (r#"{"ignore_status": ["4xx"]}"#, Ending::status(404), false),
-    ];
-    for (outcome, ending, forgotten) in rows {
-        let mut bench = bench(&format!(r#""outcome": {outcome}, {SHARED}"#));
-        bench.good(&get(), &[], "good");
-        let mut ticket = bench.pass(&request("PUT", "/a"));
-        let _step = bench.head(&mut ticket, &ending);
-        bench.settle(ticket, &ending);
-        assert_eq!(
-            bench.bad(&get()).is_none(),
-            forgotten,
-            "{outcome} {ending:?}"
-        );
-    }
-}
-
-#[test]
-fn a_change_under_no_policy_is_counted_nowhere() {
-    let mut bench = bench(&format!(r#"{SHARED}, "match": {{"methods": ["GET"]}}"#));
-    for (abandoned, status) in [(false, 200), (true, 200), (false, 503)] {
-        let mut ticket = bench.pass(&request("PUT", "/a"));
-        assert!(bench.head(&mut ticket, &Ending::status(status)).is_none());
-        assert!(ticket.note().is_none());
-        match abandoned {
-            true => bench.engine.abandon(ticket, bench.now),
-            false => bench.settle(ticket, &Ending::status(status)),
-        }
-    }
-    assert!(bench.events().is_empty());
 }

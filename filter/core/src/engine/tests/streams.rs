@@ -36,7 +36,7 @@ fn a_stream_counts_once_and_at_its_headers() {
 }
 
 #[test]
-fn failing_headers_open_the_circuit_while_their_streams_go_on() {
+fn failing_headers_open_the_circuit_while_their_streams_continue() {
     let mut bench = bench();
     bench.wait(20_000);
     let mut streams = [0, 1].map(|_| bench.pass(&Asking::cluster("c")));

@@ -128,7 +128,7 @@ fn each(mut check: impl FnMut(&str, Left)) {
 }
 
 #[test]
-fn what_is_switched_off_rejects_nothing_whatever_the_records_say() {
+fn a_breaker_that_is_off_rejects_nothing_whatever_the_records_say() {
     each(|before, state| {
         for next in WITHOUT {
             for drains in [false, true] {
@@ -182,7 +182,7 @@ fn retries_are_granted_as_the_configuration_says_whatever_the_records_say() {
 }
 
 #[test]
-fn a_breaker_that_is_switched_on_again_begins_anew() {
+fn a_breaker_that_is_switched_on_again_starts_fresh() {
     each(|before, state| {
         let mut workers = left(before, state);
         update(&mut workers, "", false);
@@ -213,7 +213,7 @@ fn a_disabled_policy_leaves_no_circuit_behind() {
 /// Each row: the configurations before and after, what the one before leaves, and how long
 /// after the update the circuit still rejects at most, in milliseconds.
 #[test]
-fn no_open_time_lease_or_ramp_of_before_outlasts_what_is_configured_now() {
+fn no_earlier_open_time_lease_or_ramp_outlasts_the_current_configuration() {
     let plain = r#""circuit_breaker": {"consecutive_failures": 5, "failure_rate_threshold": 0"#;
     let shorter = r#""open": {"duration": "1s", "multiplier": 1, "max_duration": "1s", "jitter": 0,
         "retry_after_max": "0s"}, "half_open": {"permits": 3, "lease": "1s"}"#;
@@ -253,7 +253,7 @@ fn no_open_time_lease_or_ramp_of_before_outlasts_what_is_configured_now() {
 }
 
 #[test]
-fn fewer_permits_are_judged_by_what_is_configured_now() {
+fn fewer_permits_are_judged_by_the_current_configuration() {
     let fields = BEFORE[0];
     let fewer = file(fields).replace("\"permits\": 3", "\"permits\": 1");
     let mut workers = left(fields, Left::Open);
@@ -272,7 +272,7 @@ fn fewer_permits_are_judged_by_what_is_configured_now() {
 }
 
 #[test]
-fn a_window_of_another_shape_begins_empty() {
+fn a_window_of_another_shape_starts_empty() {
     let shapes = [
         r#"{"type": "time", "duration": "10m"}"#,
         r#"{"type": "time", "duration": "20m"}"#,
@@ -341,7 +341,7 @@ fn an_expired_force_denies_no_retry() {
 }
 
 #[test]
-fn a_record_without_an_account_gets_one_where_there_are_retries() {
+fn a_record_without_an_account_gets_one_if_the_policy_has_retries() {
     // A configuration without retries that is loaded again, as after a trap, is newer.
     let with = file(&format!(r#""retry": {RETRY}"#));
     let without = file("");

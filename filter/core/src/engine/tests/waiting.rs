@@ -131,7 +131,7 @@ fn a_request_counts_once_however_it_ends() {
 }
 
 #[test]
-fn what_is_ignored_at_its_end_leaves_the_window() {
+fn a_request_that_is_ignored_at_its_end_leaves_the_window() {
     let fields = r#"{"policies":[{"name":"p0", "circuit_breaker": SLOW,
         "outcome": {"ignore_status": ["404"]}}]}"#;
     let mut workers = Workers::new(1, &fields.replace("SLOW", SLOW));
@@ -195,7 +195,7 @@ fn only_a_complete_request_waits_and_only_for_its_response() {
 }
 
 #[test]
-fn nothing_is_counted_early_without_a_rule_for_it() {
+fn nothing_counts_early_without_a_rule_for_slow_requests() {
     let never = slow(r#""slow_rate_threshold": 0, "#);
     let shadow = slow("").replace(r#""name":"p0""#, r#""name":"p0", "mode": "shadow""#);
     let forced = slow("").replace(
@@ -211,7 +211,7 @@ fn nothing_is_counted_early_without_a_rule_for_it() {
 }
 
 #[test]
-fn a_request_that_is_sent_again_waits_anew() {
+fn a_request_that_is_sent_again_waits_again() {
     let json = r#"{"policies":[{"name":"p0", "circuit_breaker": SLOW,
         "retry": {"engine": "filter", "replay": "as_received", "max_retries": 1}}]}"#;
     let json = json.replace("SLOW", &SLOW.replace("20", "3"));
@@ -265,7 +265,7 @@ fn requests_that_end_in_time_leave_nothing_behind() {
 /// Random lives of requests on three workers: once all has ended and was merged, the window
 /// holds each outcome once, and meanwhile never more failures than requests.
 #[test]
-fn in_the_end_each_request_is_in_the_shared_window_once() {
+fn each_request_ends_up_in_the_shared_window_once() {
     for shape in [
         r#"{"type": "time", "duration": "10m"}"#,
         r#"{"type": "count", "size": 1000}"#,
