@@ -29,7 +29,7 @@ pub enum Admission {
     /// It passes. Most requests pass without instructions. The engine takes the ticket back when
     /// the request ends.
     Pass(Box<Ticket>, Option<Box<Instructions>>),
-    /// It does not reach its upstream. The step says what becomes of it, and the note is for the
+    /// It does not lookup its upstream. The step says what becomes of it, and the note is for the
     /// access log. The engine takes the ticket back all the same.
     Reject(Box<Ticket>, Step, Option<DecisionNote>),
 }
@@ -62,7 +62,7 @@ impl PolicyState {
             .policy
             .retry
             .as_ref()
-            .map(|config| retry::wish(config, request, ticket.timing.grpc));
+            .map(|config| retry::eligibility(config, request, ticket.timing.grpc));
         let refusal = self.look_up(ws, &mut ticket, fits, now);
         if ws.stale.is_some() {
             let mut needs = self.needs.stale.filter(|_| fits);
@@ -149,7 +149,7 @@ impl PolicyState {
         fits: bool,
         now: Instant,
     ) -> Option<Refusal> {
-        match self.reach(ws, fits, now) {
+        match self.find_circuit(ws, fits, now) {
             Lookup::Entry(at) => self.acquire(ws, ticket, at, now),
             Lookup::Refused(refusal) => Some(refusal),
             Lookup::Overflow(at) => {

@@ -114,8 +114,8 @@ impl PolicyState {
         now: Instant,
     ) {
         if permit.is_probe() {
-            let shared = self.share(ws, at, now, &mut |circuit, moment| {
-                circuit.breaker.mark_probe_slow(permit, moment);
+            let shared = self.share(ws, at, now, &mut |circuit, step| {
+                circuit.breaker.mark_probe_slow(permit, step);
             });
             if shared == Shared::GivenUp {
                 ws.count(self.index, Counter::MergeGivenUp);

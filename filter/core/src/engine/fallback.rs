@@ -51,7 +51,7 @@ impl PolicyState {
         if !ticket.timing.request_complete && self.is_too_long(ws, ticket, request) {
             ticket.fallback.uncallable = Some(Skip::RequestBody);
         }
-        self.trouble(ws, ticket, On::Open, retry_after, now)
+        self.begin_fallback(ws, ticket, On::Open, retry_after, now)
     }
 
     /// Whether a request announces a body that is longer than any that is copied: then it need
@@ -74,7 +74,7 @@ impl PolicyState {
             .fallback
             .progress
             .as_ref()
-            .map_or(0, |trouble| trouble.next);
+            .map_or(0, |progress| progress.next);
         let rest = self.policy.fallback.get(next..).unwrap_or_default();
         rest.iter()
             .any(|entry| matches!(entry.from, FallbackType::Route(_)))
@@ -91,14 +91,14 @@ impl PolicyState {
             Some(verdict) if ticket.enforced && verdict.outcome == Outcome::Failure => {
                 // What takes time from here on is not the upstream's work.
                 self.stop_wait(ws, ticket);
-                self.trouble(ws, ticket, reason(verdict), Span::ZERO, now)
+                self.begin_fallback(ws, ticket, reason(verdict), Span::ZERO, now)
             }
             _ => Step::Pass,
         }
     }
 
     #[cold]
-    fn trouble<R: Records>(
+    fn begin_fallback<R: Records>(
         &self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
@@ -112,22 +112,22 @@ impl PolicyState {
             next: 0,
             diverted: false,
         }));
-        self.descend(ws, ticket, now)
+        self.try_entries(ws, ticket, now)
     }
 
     /// Tries each entry, from the next one on.
-    fn descend<R: Records>(
+    fn try_entries<R: Records>(
         &self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
         now: Instant,
     ) -> Step {
         loop {
-            let Some(trouble) = &mut ticket.fallback.progress else {
+            let Some(progress) = &mut ticket.fallback.progress else {
                 return Step::Pass;
             };
-            let next = trouble.next;
-            trouble.next = next.saturating_add(1);
+            let next = progress.next;
+            progress.next = next.saturating_add(1);
             let Some(occasion) = occasion(ticket) else {
                 return Step::Pass;
             };
@@ -136,7 +136,7 @@ impl PolicyState {
                     return Step::Pass;
                 }
                 let answer = fallback::default(&self.policy, &occasion);
-                return self.give(ws, ticket, answer);
+                return self.respond(ws, ticket, answer);
             };
             if !entry.on.contains(occasion.on) {
                 continue;
@@ -157,7 +157,7 @@ impl PolicyState {
                 FallbackType::Route(route) => return self.divert(ws, ticket, route),
             };
             match tried {
-                Ok(answer) => return self.give(ws, ticket, answer),
+                Ok(answer) => return self.respond(ws, ticket, answer),
                 Err(skip) => ws.count(self.index, Counter::FallbackSkipped(kind, skip)),
             }
         }
@@ -170,8 +170,8 @@ impl PolicyState {
         ticket: &mut Ticket,
         route: &RouteConfig,
     ) -> Step {
-        if let Some(trouble) = &mut ticket.fallback.progress {
-            trouble.diverted = true;
+        if let Some(progress) = &mut ticket.fallback.progress {
+            progress.diverted = true;
         }
         ticket.watches.response = true;
         ticket.decision = Some(Decision::Divert);
@@ -184,18 +184,18 @@ impl PolicyState {
     }
 
     /// Answers with a response that is made here.
-    fn give<R: Records>(
+    fn respond<R: Records>(
         &self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
         mut answer: Answer,
     ) -> Step {
-        self.note_given(ws, ticket, answer.on, answer.kind);
+        self.note_response(ws, ticket, answer.on, answer.kind);
         answer.headers.extend(self.labels(ticket, answer.kind));
         Step::Answer(answer)
     }
 
-    fn note_given<R: Records>(
+    fn note_response<R: Records>(
         &self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
@@ -217,7 +217,7 @@ impl PolicyState {
     /// from another route is labelled, and the filter's own passes.
     pub(super) fn label(&self, ticket: &Ticket) -> Step {
         match &ticket.fallback.progress {
-            Some(trouble) if trouble.diverted => Step::Label(self.labels(ticket, Kind::Route)),
+            Some(progress) if progress.diverted => Step::Label(self.labels(ticket, Kind::Route)),
             _ => Step::Pass,
         }
     }
@@ -250,9 +250,9 @@ impl PolicyState {
             .status()
             .is_some_and(|status| status < SERVER_ERROR);
         match (&ticket.fallback.progress, answered, fits) {
-            (Some(trouble), true, true) => {
-                let on = trouble.on;
-                self.note_given(ws, ticket, on, Kind::Cluster);
+            (Some(progress), true, true) => {
+                let on = progress.on;
+                self.note_response(ws, ticket, on, Kind::Cluster);
                 Step::HandOn {
                     labels: self.labels(ticket, Kind::Cluster),
                     details: occasion(ticket).map_or("", |occasion| occasion.details()),
@@ -275,7 +275,7 @@ impl PolicyState {
             let kind = Kind::of(&entry.from);
             ws.count(self.index, Counter::FallbackSkipped(kind, skip));
         }
-        self.descend(ws, ticket, now)
+        self.try_entries(ws, ticket, now)
     }
 }
 
@@ -320,14 +320,14 @@ fn why_not_call<R>(ws: &Workspace<R>, ticket: &Ticket) -> Option<Skip> {
 
 /// The reason for a fallback, and the request that it is for.
 fn occasion(ticket: &Ticket) -> Option<Occasion<'_>> {
-    let (trouble, echo) = (
+    let (progress, echo) = (
         ticket.fallback.progress.as_ref()?,
         ticket.client.echo.as_ref(),
     );
     Some(Occasion {
-        on: trouble.on,
+        on: progress.on,
         state: ticket.circuit.state,
-        retry_after: trouble.retry_after,
+        retry_after: progress.retry_after,
         grpc: ticket.timing.grpc && !ticket.client.transcoded,
         path: echo.map_or(&[], |echo| &echo.path),
         request_id: echo.map_or(&[], |echo| &echo.request_id),

@@ -9,10 +9,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::keys::KeyTable;
-use crate::shared::key::{self, OVERFLOW_KEY};
 use crate::policy::Mode;
 use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
+use crate::shared::key::{self, OVERFLOW_KEY};
 use crate::shared::records::{Records, TRIES};
 use crate::shared::slots::{self, Slot, SlotSummary};
 use crate::stale::{self, StaleStore};

@@ -5,8 +5,8 @@ use crate::circuit::breaker::{Refusal, StateName, StepContext};
 use crate::event::Counter;
 use crate::shared::key::{self, OVERFLOW_KEY};
 use crate::shared::records::{Name, Records, TRIES};
-use crate::shared::slots::{Placement, Slot, write_slot};
 use crate::shared::replica::Replica;
+use crate::shared::slots::{Placement, Slot, write_slot};
 use crate::time::{Instant, Span};
 
 use super::policy_state::PolicyState;
@@ -26,7 +26,7 @@ pub(super) enum Lookup {
 
 impl PolicyState {
     /// Finds the circuit of the key in `ws.key`. `fits` says whether that holds the whole key.
-    pub(super) fn reach<R: Records>(
+    pub(super) fn find_circuit<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
         fits: bool,
@@ -35,11 +35,11 @@ impl PolicyState {
         if !ws.waiting.is_empty() {
             self.count_overdue(ws, now);
         }
-        let reach = match fits {
+        let lookup = match fits {
             true => self.find_or_place(ws, now),
             false => None,
         };
-        reach.unwrap_or_else(|| {
+        lookup.unwrap_or_else(|| {
             ws.count(self.index, Counter::KeyOverflowed);
             Lookup::Overflow(self.overflow(ws, now))
         })
@@ -90,12 +90,12 @@ impl PolicyState {
         }
         let has_room = ws.table.make_room(self.index);
         let key = core::mem::take(&mut ws.key);
-        let reach = match has_room {
+        let lookup = match has_room {
             true => self.place_new(ws, hash, &key, now).map(Lookup::Entry),
             false => self.refusal_of(ws, hash, &key, now).map(Lookup::Refused),
         };
         ws.key = key;
-        reach
+        lookup
     }
 
     /// Inserts the entry of a key that this worker did not know.
@@ -111,7 +111,9 @@ impl PolicyState {
         let mut left_open = false;
         let replica = match self.place(ws, hash, key, &fresh, now) {
             Placement::Found {
-                slot: place, mut taken, ..
+                slot: place,
+                mut taken,
+                ..
             } => {
                 taken.circuit.adopt(breaker, budget, ws.loaded_at);
                 left_open = !breaker.enabled && taken.circuit.breaker.is_open();
@@ -123,7 +125,7 @@ impl PolicyState {
         let at = ws.table.insert(self.index, hash, key, replica)?;
         // A breaker that is off leaves no circuit open: gauges and operators see it at once.
         if left_open {
-            self.look(ws, at, now);
+            self.sync(ws, at, now);
         }
         self.watch_open(ws, at, now);
         Some(at)
@@ -149,7 +151,7 @@ impl PolicyState {
             let (state, retry_after) = (force.to.state(), force.until.since(now));
             return (state == StateName::ForcedOpen).then_some(Refusal { state, retry_after });
         }
-        let mut moment = StepContext {
+        let mut step = StepContext {
             config: &self.policy.breaker,
             now,
             random: &mut ws.random,
@@ -158,7 +160,7 @@ impl PolicyState {
         // A probe would need room to be settled later.
         let state = circuit.breaker.state();
         let retry_after = Span::ZERO;
-        match circuit.breaker.decide(false, &mut moment) {
+        match circuit.breaker.decide(false, &mut step) {
             Some(answer) => answer.err(),
             None if circuit.breaker.is_open() => Some(Refusal { state, retry_after }),
             None => None,
@@ -175,7 +177,7 @@ impl PolicyState {
         let (_, _, replica) = ws.table.entry(at)?;
         if replica.is_stale(ws.interval, now) {
             replica.invalidate();
-            if self.look(ws, at, now) == Shared::NoPlace {
+            if self.sync(ws, at, now) == Shared::NoPlace {
                 return None;
             }
         }

@@ -11,10 +11,10 @@ use crate::admin::{Action, Busy, CircuitView, Circuits, Listing};
 use crate::circuit::breaker::{StateName, Transition};
 use crate::circuit::{Circuit, Force};
 use crate::event::Event;
-use crate::shared::key;
 use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
 use crate::shared::history::{self, Past};
+use crate::shared::key;
 use crate::shared::records::{Name, Records, TRIES};
 use crate::shared::slots::{self, Slot, SlotSummary, Taken, write_slot};
 use crate::time::Instant;
@@ -117,11 +117,17 @@ impl<R: Records> Circuits for Operator<'_, R> {
                         action,
                     });
                     let name = &*entry.name;
-                    let told = self
-                        .ws
-                        .tell((index, name), &taken.key, &transitions, self.now);
-                    past.extend(told);
-                    held.push((place, SlotSummary::of(&taken.circuit, entry.recovery, self.now)));
+                    let made = self.ws.report_transitions(
+                        (index, name),
+                        &taken.key,
+                        &transitions,
+                        self.now,
+                    );
+                    past.extend(made);
+                    held.push((
+                        place,
+                        SlotSummary::of(&taken.circuit, entry.recovery, self.now),
+                    ));
                 }
                 Err(Busy) => busy = true,
             }

@@ -42,21 +42,21 @@ impl PolicyState {
             true => breaker.state(),
             false => StateName::Closed,
         };
-        let mut moment = StepContext {
+        let mut step = StepContext {
             config,
             now,
             random: &mut ws.random,
             transitions: &mut ws.transitions,
         };
-        match breaker.decide(complete, &mut moment) {
+        match breaker.decide(complete, &mut step) {
             Some(Ok(permit)) => return Acquired::Permit(permit, state),
             Some(Err(refusal)) => return Acquired::Refused(refusal),
             None => {}
         }
         let unasked = breaker.admit_untracked();
         let mut answer = None;
-        let shared = self.share(ws, at, now, &mut |circuit, moment| {
-            let permit = circuit.breaker.try_acquire(complete, moment);
+        let shared = self.share(ws, at, now, &mut |circuit, step| {
+            let permit = circuit.breaker.try_acquire(complete, step);
             answer = Some(permit.map(|permit| (permit, circuit.breaker.state())));
         });
         match (shared, answer) {
@@ -119,8 +119,8 @@ impl PolicyState {
         }
         if permit.is_probe() {
             let verdict = of_probe(verdict, answered);
-            let settled = self.share(ws, at, now, &mut |circuit, moment| {
-                circuit.breaker.settle(permit.again(), verdict, moment);
+            let settled = self.share(ws, at, now, &mut |circuit, step| {
+                circuit.breaker.settle(permit.again(), verdict, step);
             });
             if settled == Shared::GivenUp {
                 // Its lease ends without it.
@@ -146,8 +146,8 @@ impl PolicyState {
         ticket.circuit.answered = classify::is_answered(response);
         let verdict = of_probe(verdict, ticket.circuit.answered);
         if let Some((at, permit)) = ticket.probe() {
-            self.share(ws, at, now, &mut |circuit, moment| {
-                circuit.breaker.headers_arrived(permit, verdict, moment);
+            self.share(ws, at, now, &mut |circuit, step| {
+                circuit.breaker.headers_arrived(permit, verdict, step);
             });
         }
     }

@@ -73,7 +73,7 @@ impl PolicyState {
         self.end_wait(ws, ticket, now);
         let verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
         ws.forget(ticket, response);
-        if let Some(wait) = self.again(ws, ticket, response, verdict, now) {
+        if let Some(wait) = self.next_attempt(ws, ticket, response, verdict, now) {
             return Step::Retry(wait);
         }
         self.settle_attempt(ws, ticket, verdict, now);

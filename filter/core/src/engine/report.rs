@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use crate::circuit::breaker::Transition;
 use crate::event::{Counter, Event};
-use crate::shared::key;
 use crate::outcome::classify::Verdict;
 use crate::shared::census::Census;
 use crate::shared::history::{self, Past};
+use crate::shared::key;
 use crate::shared::records::{Records, TRIES};
 use crate::shared::slots::{Slot, SlotSummary, Slots};
 use crate::time::Instant;
@@ -56,7 +56,7 @@ impl PolicyState {
         };
         let (key, place) = (key.to_vec(), replica.slot());
         let transitions = core::mem::take(&mut ws.transitions);
-        let past = ws.tell((self.index, &self.policy.name), &key, &transitions, now);
+        let past = ws.report_transitions((self.index, &self.policy.name), &key, &transitions, now);
         ws.transitions = transitions;
         ws.transitions.clear();
         self.note_slot(ws, place, now);
@@ -93,7 +93,7 @@ impl Policies {
 impl<R: Records> Workspace<R> {
     /// Adds events for the transitions of one circuit. Returns what the history is to
     /// remember of them.
-    pub(super) fn tell(
+    pub(super) fn report_transitions(
         &mut self,
         (policy, name): (usize, &str),
         key: &[u8],

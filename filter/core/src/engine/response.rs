@@ -60,8 +60,8 @@ impl PolicyState {
         }
         // Only a probe's lease depends on the time, and a probe watches the clock.
         if let (Some((at, permit)), Some(now)) = (ticket.probe(), now) {
-            self.share(ws, at, now, &mut |circuit, moment| {
-                circuit.breaker.request_complete(permit, moment.now);
+            self.share(ws, at, now, &mut |circuit, step| {
+                circuit.breaker.request_complete(permit, step.now);
             });
         }
         if let Some(now) = now
@@ -159,7 +159,7 @@ impl PolicyState {
         let verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
         ticket.judged.seen = Some(verdict);
         self.probe_answered(ws, ticket, response, verdict, now);
-        if let Some(wait) = self.again(ws, ticket, response, verdict, now) {
+        if let Some(wait) = self.next_attempt(ws, ticket, response, verdict, now) {
             return Step::Retry(wait);
         }
         if self.policy.judges_at_headers() {

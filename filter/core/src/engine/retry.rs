@@ -83,7 +83,7 @@ impl PolicyState {
         let by_filter =
             config.engine == RetryEngine::Filter && ticket.enforced && !ticket.timing.grpc;
         let timeout = config.timeout;
-        let (most, left, spoilt) = match eligibility {
+        let (most, left, denial) = match eligibility {
             RetryEligibility::Again(most, left) if by_filter => (most, left, None),
             RetryEligibility::Denied(denial) if by_filter => (1, None, Some(denial)),
             _ => {
@@ -96,7 +96,7 @@ impl PolicyState {
         ticket.watches.response = true;
         ticket.retry = Plan::Filter(Box::new(Series {
             counts,
-            spoilt,
+            denial,
             most,
             made: 0,
             until: now.after(left.map_or(timeout, |left| left.min(timeout))),
@@ -115,13 +115,13 @@ impl PolicyState {
         let granted = match eligibility {
             RetryEligibility::Once => return None,
             RetryEligibility::Denied(denial) => Err(denial),
-            RetryEligibility::Again(retries, _) => self.take(ws, ticket, retries, now),
+            RetryEligibility::Again(retries, _) => self.withdraw(ws, ticket, retries, now),
         };
         granted.map_err(|denial| self.deny(ws, ticket, denial)).ok()
     }
 
     /// Takes at most `wanted` retries out of the budget.
-    fn take<R: Records>(
+    fn withdraw<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
         ticket: &Ticket,
@@ -140,7 +140,7 @@ impl PolicyState {
         if let Some(grant) = replica.grant(wanted, in_flight, now) {
             return Ok(grant);
         }
-        if replica.is_dry(interval, now) || self.look(ws, at, now) != Shared::Done {
+        if replica.is_dry(interval, now) || self.sync(ws, at, now) != Shared::Done {
             return Err(Denial::Budget);
         }
         let entry = ws.table.entry(at);
@@ -160,7 +160,7 @@ impl PolicyState {
 
     /// Decides whether the filter retries a request after an attempt with this result. Returns
     /// how long to wait first, or `None` if it does not.
-    pub(super) fn again<R: Records>(
+    pub(super) fn next_attempt<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
@@ -177,7 +177,7 @@ impl PolicyState {
         }
         let wait = retry::backoff(&config.backoff, series.made, &mut ws.random);
         let complete = ticket.timing.request_complete;
-        let wait = match (series.spoilt, retry::pushback(response)) {
+        let wait = match (series.denial, retry::pushback(response)) {
             (Some(denial), _) => Err(denial),
             (None, _) if !complete => Err(Denial::RequestBody),
             (None, Pushback::Never) => Err(Denial::Pushback),
@@ -194,7 +194,7 @@ impl PolicyState {
             if counts && !self.admits_retries(ws, ticket, now) {
                 return Err(Denial::Circuit);
             }
-            Ok((wait, self.take(ws, ticket, 1, now)?))
+            Ok((wait, self.withdraw(ws, ticket, 1, now)?))
         });
         match granted {
             Ok((wait, grant)) => {

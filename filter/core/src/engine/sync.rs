@@ -52,7 +52,7 @@ impl PolicyState {
 
     /// Merges what waits. Returns false if something has to go on waiting.
     fn merge<R: Records>(&mut self, ws: &mut Workspace<R>, at: u32, now: Instant) -> bool {
-        if self.look(ws, at, now) == Shared::GivenUp {
+        if self.sync(ws, at, now) == Shared::GivenUp {
             ws.count(self.index, Counter::MergeGivenUp);
             return false;
         }
@@ -62,7 +62,7 @@ impl PolicyState {
     }
 
     /// Brings a circuit's copy and the shared one together.
-    pub(super) fn look<R: Records>(
+    pub(super) fn sync<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
         at: u32,

@@ -1,4 +1,4 @@
-//! The facade, from a request's headers to its end, with plain data for a host.
+//! The facade, from a request's headers to its end, with plain data in place of a host.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -33,7 +33,7 @@ mod switches;
 mod waiting;
 mod workers;
 
-/// One engine, one clock, and what came out.
+/// One engine and its clock.
 struct Bench {
     engine: Engine<Memory>,
     now: Instant,
@@ -80,7 +80,7 @@ impl<R: Records> Engine<R> {
     }
 }
 
-/// What is noted about a request.
+/// The note about a request, without the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note {
     state: StateName,
@@ -160,7 +160,7 @@ impl Bench {
         passed(self.admit(request))
     }
 
-    /// The answer to a request that must be rejected.
+    /// The response to a request that must be rejected.
     fn reject(&mut self, request: &Asking) -> (Answer, DecisionNote) {
         match self.admit(request) {
             Admission::Reject(ticket, Step::Answer(answer), note) => {
@@ -197,19 +197,19 @@ impl Bench {
         }
     }
 
-    /// What happened since the last call, a line each.
+    /// The events since the last call, a line each.
     fn events(&mut self) -> Vec<String> {
         core::iter::from_fn(|| self.engine.next_event())
             .map(shown)
             .collect()
     }
 
-    /// Whether this is among what happened since the last call.
+    /// Whether this event happened since the last call.
     fn happened(&mut self, what: &str) -> bool {
         self.count(what) > 0
     }
 
-    /// How often this happened since the last call.
+    /// How often this event happened since the last call.
     fn count(&mut self, what: &str) -> usize {
         self.events().iter().filter(|e| *e == what).count()
     }

@@ -108,7 +108,7 @@ pub(super) struct Series {
     /// overflow.
     pub(super) counts: bool,
     /// Why it cannot be sent again, once that is known.
-    pub(super) spoilt: Option<Denial>,
+    pub(super) denial: Option<Denial>,
     /// Maximum number of retries.
     pub(super) most: u32,
     /// Number of retries made.
@@ -255,14 +255,14 @@ impl Ticket {
 
     /// Whether a copy of the request is needed, to be sent again or to another cluster.
     pub(super) fn wants_copy(&self) -> bool {
-        let again = matches!(&self.retry, Plan::Filter(series) if series.spoilt.is_none());
+        let again = matches!(&self.retry, Plan::Filter(series) if series.denial.is_none());
         again || (self.fallback.may_call && self.fallback.uncallable.is_none())
     }
 
     /// Notes that there is no copy of the request that could be sent.
     pub fn spoil(&mut self, denial: Denial) {
         if let Plan::Filter(series) = &mut self.retry {
-            series.spoilt = Some(denial);
+            series.denial = Some(denial);
         }
         self.fallback.uncallable = Some(Skip::without_copy(denial));
     }

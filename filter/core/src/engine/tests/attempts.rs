@@ -8,7 +8,7 @@ use crate::retry::Denial;
 
 const REPLAY: &str = r#""retry": {"engine": "filter", "replay": "as_received"}"#;
 
-/// A request that the filter sends again: the wait, and what the attempt may take.
+/// The filter sends a request again. Returns how long the attempt may take.
 fn replayed(bench: &mut Bench, ticket: &mut Ticket, ending: &Ending) -> Option<Span> {
     let step = bench.engine.response_headers(ticket, ending, bench.now);
     let Step::Retry(wait) = step else {
@@ -20,7 +20,7 @@ fn replayed(bench: &mut Bench, ticket: &mut Ticket, ending: &Ending) -> Option<S
     Some(timeout)
 }
 
-/// The answer of the last attempt goes to the client as it is.
+/// The response to the last attempt goes to the client as it is.
 fn handed_on() -> Step {
     Step::HandOn {
         labels: Pairs::new(),
@@ -35,7 +35,7 @@ fn the_filter_sends_a_request_again_and_the_breaker_sees_each_attempt() {
     )]);
     let mut ticket = bench.pass(&get());
     assert!(ticket.wants_copy());
-    // The router makes none.
+    // The router makes no retries.
     assert_eq!(bench.ordered(&ticket), Some(0));
     let timeout = replayed(&mut bench, &mut ticket, &Ending::status(503));
     assert!(timeout.is_some_and(|it| it > Span::from_secs(14)));
@@ -157,7 +157,7 @@ fn a_request_that_cannot_be_sent_again_passes_and_is_counted() {
         bench.engine.settle(ticket, &ending, bench.now);
         assert!(bench.happened("p0 failure"), "{reason}");
     }
-    // A good answer is no denial, whatever is wrong with the request.
+    // A good response is not a denial, whatever is wrong with the request.
     let mut bench = Bench::new(&[REPLAY]);
     let mut ticket = bench.pass(&get().with("x-envoy-attempt-count", "2"));
     let good = Ending::status(200);
@@ -193,7 +193,7 @@ fn an_aborted_wait_costs_nothing() {
             .engine
             .response_headers(&mut ticket, &Ending::status(503), bench.now);
         assert!(matches!(step, Step::Retry(_)), "{step:?}");
-        // The client leaves.
+        // The client aborts.
         bench.engine.settle(ticket, &Ending::default(), bench.now);
         bench.wait(1);
     }
@@ -227,7 +227,7 @@ fn a_request_without_a_permit_is_sent_again_without_counting() {
     );
     let mut bench = Bench::limited(&[&fields], 1);
     let asking = |cluster: &str| Asking::cluster(cluster).with(":method", "GET");
-    // The only place is in use: others share the overflow, which never opens.
+    // The only slot is in use: other keys share the overflow, which never opens.
     let _own = bench.pass(&asking("a"));
     for attempts in [true, true, false, false] {
         let mut shared = bench.pass(&asking("b"));
@@ -277,7 +277,7 @@ fn grpc_is_retried_by_the_router_even_if_the_filter_retries_http() {
     assert_eq!(bench.ordered(&ticket), Some(2));
 }
 
-/// Whatever requests do, in whatever order they end: in the end the budget is whole.
+/// In whatever order requests end, the budget is whole afterwards.
 #[test]
 fn nothing_leaks_however_requests_end() {
     for (seed, fields) in [(1, TWO), (2, REPLAY), (3, TWO), (4, REPLAY)] {

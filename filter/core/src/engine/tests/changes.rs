@@ -5,7 +5,7 @@ use alloc::vec;
 use super::stale::{SHARED, bench, get, request};
 use super::*;
 
-/// Each row: what a request does to what is kept, and whether that is still there.
+/// Each row: a request, and whether the stored response is still there after it.
 #[test]
 fn a_changed_resource_is_forgotten() {
     let rows = [
@@ -36,8 +36,8 @@ fn a_changed_resource_is_forgotten() {
     }
 }
 
-/// Each row: the key of the policy that stores, another policy before it, what each request has
-/// besides, and whether a PUT to the same URL makes the response forgotten.
+/// Each row: the key of the policy that stores, another policy before it, further headers of each
+/// request, and whether a PUT to the same URL removes the response.
 #[test]
 fn a_change_is_found_whatever_the_response_was_stored_under() {
     let other = r#""match": {"methods": ["PUT"]}"#;
@@ -69,7 +69,7 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
             &[("content-type", "application/grpc")],
             false,
         ),
-        // No policy is for it.
+        // It has no policy.
         (r#""match": {"methods": ["GET"]}"#, None, &[], true),
         (
             r#""match": {"methods": ["GET"]}"#,
@@ -111,7 +111,7 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
     }
 }
 
-/// Each row: what the policy says of outcomes, how the change ends, and whether it is one.
+/// Each row: the policy's outcomes, how the change ends, and whether it counts as a change.
 #[test]
 fn a_changed_resource_is_forgotten_whatever_the_outcome() {
     let direct = Ending {

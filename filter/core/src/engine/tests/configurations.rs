@@ -72,8 +72,8 @@ fn a_policy_that_is_gone_leaves_its_slots_empty() {
     (0..5).for_each(|_| workers.serve(0, 503));
     let other = json(FIVE_IN_A_ROW, 10).replace("p0", "q0");
     let next = workers.another(5, &other);
-    // Nothing is emptied before the old configuration has gone: its requests go on, and
-    // the new one may yet be given up.
+    // Nothing is emptied before the old configuration has gone: its requests continue, and
+    // the new one may still be rolled back.
     assert!(workers.rejects(0) && workers.rejects(1));
     workers.events("");
     for mut old in core::mem::take(&mut workers.engines) {
@@ -100,7 +100,7 @@ fn an_old_configuration_that_is_loaded_again_takes_nothing_from_the_new_one() {
     workers.wait(1);
     workers.engines.push(workers.another(2, &new));
     (0..5).for_each(|_| workers.serve(1, 503));
-    // The old one's machine trapped while its last requests went on.
+    // The old one's VM trapped during its last requests.
     workers.wait(1);
     let again = workers.another(3, &old);
     workers.engines[0] = again;

@@ -1,4 +1,4 @@
-//! Answers in place of the upstream's.
+//! Responses in place of the upstream's.
 
 use super::*;
 
@@ -46,7 +46,7 @@ fn a_failure_is_replaced_and_still_counts() {
         (note.state, note.decision),
         (StateName::Closed, Decision::Fallback)
     );
-    // At its end the host sees the answer of the filter, which hides nothing.
+    // At the end the host sees the filter's own response, which must not hide the failure.
     bench.settle(ticket, &Ending::status(299));
     assert_eq!(
         bench.events(),
@@ -110,7 +110,7 @@ fn a_timeout_has_its_own_trigger_and_is_also_a_failure() {
     }
 }
 
-/// Each row: the entries, what happens, and the status of the answer; 0 where the upstream's own
+/// Each row: the entries, the trigger, and the status of the response; 0 if the upstream's own
 /// stands.
 #[test]
 fn the_first_entry_for_the_trigger_answers() {
@@ -130,7 +130,7 @@ fn the_first_entry_for_the_trigger_answers() {
         (each, On::Timeout, 201),
         // A timeout is a failure too, in the order of the entries.
         (failure_first, On::Timeout, 202),
-        // A rejection has to be answered by someone.
+        // A rejection always has a response.
         (failure_first, On::Open, 503),
         ("", On::Open, 503),
         ("", On::Failure, 0),
@@ -176,7 +176,7 @@ fn a_failure_seen_only_at_the_end_counts_as_too_late() {
     bench.events();
     bench.settle(ticket, &reset);
     assert_eq!(bench.events(), ["p0 too late", "p0 failure"]);
-    // Only where there is an answer for it.
+    // Only if there is a fallback for it.
     let mut bench = Bench::new(&[&with(ON_TIMEOUT)]);
     let ticket = bench.pass(&request());
     bench.settle(ticket, &reset);

@@ -13,7 +13,7 @@ use crate::shared::slots::Slot;
 struct Host(BTreeMap<(usize, &'static str), u64>);
 
 impl Host {
-    /// Takes what a worker wants to be set, as a callback does behind its work.
+    /// Applies the sets of a worker, as a callback does after its work.
     fn report(&mut self, engine: &mut Engine<Memory>) {
         while let Some(event) = engine.next_event() {
             if let Event::Gauge {
@@ -46,7 +46,7 @@ fn name(gauge: Gauge) -> &'static str {
     }
 }
 
-/// Lets so much time pass, with a tick of all workers every 50 ms and no traffic.
+/// Advances the clock, with a tick of all workers every 50 ms and no traffic.
 fn idle(workers: &mut Workers, host: &mut Host, ms: u64) {
     for _ in 0..ms / 50 {
         workers.wait(50);
@@ -55,7 +55,7 @@ fn idle(workers: &mut Workers, host: &mut Host, ms: u64) {
     }
 }
 
-/// How many circuits of `p0` are open, by a look into every slot.
+/// Number of open circuits of `p0`, by reading every slot.
 fn truly_open(workers: &Workers, keys: u32) -> u64 {
     let mut memory = workers.memory.clone();
     let open = (0..keys).filter(|place| {
@@ -106,7 +106,7 @@ fn a_late_set_of_a_gauge_is_corrected_by_the_next_tick() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     (0..5).for_each(|_| workers.serve(0, 503));
-    // The first worker is held up before it has set its gauges, and an operator resets
+    // The first worker is delayed before it has set its gauges, and an operator resets
     // the circuit on the other.
     let now = workers.now;
     let reset = workers.engines[1]
@@ -121,8 +121,8 @@ fn a_late_set_of_a_gauge_is_corrected_by_the_next_tick() {
     assert_eq!(host.gauge(Gauge::OpenCircuits), Some(0));
 }
 
-/// Random histories in which workers are held up between a change and its sets, while
-/// others go on: a moment after the last one the gauges are true, and stay so without
+/// Random histories in which workers are delayed between a change and its sets, while
+/// others continue: a moment after the last one the gauges are right, and stay so without
 /// traffic.
 #[test]
 fn gauges_are_true_a_second_after_any_history() {
@@ -131,7 +131,7 @@ fn gauges_are_true_a_second_after_any_history() {
         let mut random = Random::new(seed);
         let mut workers = Workers::new(4, &by_tenant(20).replace(r#""1s""#, r#""2s""#));
         let mut host = Host::default();
-        // A worker that is held up does nothing until it has set its gauges.
+        // A delayed worker does nothing until it has set its gauges.
         let mut held_up = [false; 4];
         for _ in 0..200 {
             let worker = random.between(0, 3) as usize;
@@ -198,7 +198,7 @@ fn a_worker_sets_the_gauge_when_a_circuit_that_a_gone_worker_opened_closes() {
 fn a_worker_that_begins_sets_the_gauges_of_circuits_that_outlived_another() {
     let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
     (0..5).for_each(|_| workers.serve(0, 503));
-    // The one that has opened it has crashed before it set the gauge.
+    // The worker that opened it crashed before it set the gauge.
     workers.engines[0] = workers.another(2, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     idle(&mut workers, &mut host, 100);

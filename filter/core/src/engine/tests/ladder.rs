@@ -1,4 +1,4 @@
-//! The way down the entries of `fallback`, where not each of them can answer.
+//! The order of the entries of `fallback` when some of them cannot answer.
 
 use super::*;
 use crate::fallback::Skip;
@@ -19,7 +19,7 @@ fn get() -> Asking {
         .with(":path", "/a")
 }
 
-/// A request that is rejected, and what becomes of it.
+/// A request that is rejected, and the step for it.
 fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Box<Ticket>, Step) {
     bench.trip(request);
     match bench.engine.admit(request, complete, bench.now) {
@@ -28,7 +28,7 @@ fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Box<Ticket>
     }
 }
 
-/// A request that fails, and what becomes of that.
+/// A request that fails, and the step for it.
 fn failed(bench: &mut Bench, request: &Asking) -> (Box<Ticket>, Step) {
     let mut ticket = bench.pass(request);
     bench.events();
@@ -72,7 +72,7 @@ fn an_entry_that_cannot_answer_is_counted_and_the_next_is_tried() {
     assert_eq!(bench.events(), [""; 0]);
 }
 
-/// Each row: what came of the call, whether it can be handed on, and why it is not.
+/// Each row: the result of the call, whether it can be delivered, and why it is not.
 #[test]
 fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
     let none = || Ending {
@@ -122,7 +122,7 @@ fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
                 }
                 Some(skip) => {
                     assert_eq!(told[0], format!("p0 skipped cluster {skip}"), "{row}");
-                    // On a failure the upstream's own answer is left; a rejection has a default.
+                    // After a failure the upstream's own response stays; a rejection has a default.
                     let expected = if on == "Open" { 503 } else { 0 };
                     assert_eq!(status(&step), expected, "{row}");
                     assert_eq!(step == Step::Pass, on == "Failure", "{row}");
@@ -135,7 +135,7 @@ fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
     }
 }
 
-/// Each row: the request, whether it is complete, whether its body comes while it is held back,
+/// Each row: the request, whether it is complete, whether its body comes while it is paused,
 /// and why another cluster is not asked.
 #[test]
 fn another_cluster_is_asked_only_with_the_whole_request() {
@@ -247,7 +247,7 @@ fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
     bench.engine.abandon(ticket, bench.now);
     let told = bench.events();
     assert_eq!(told[..2], ["p0 failure", "p0 closed>open"]);
-    // Of a rejected one nothing is counted but that.
+    // A rejected request counts only as rejected.
     let Admission::Reject(ticket, Step::Call, _) = bench.admit(&get()) else {
         panic!("it was not rejected");
     };
@@ -351,14 +351,14 @@ fn a_fallback_does_not_apply_to_requests_outside_its_policy() {
     assert!(matches!(bench.admit(&post), Admission::Unmatched));
 }
 
-/// Each row: the entry behind that of the cluster, the length that the request says, and whether
-/// it is paused until its body has come.
+/// Each row: the entry after the cluster's, the request's announced length, and whether
+/// the request pauses until its body has come.
 #[test]
 fn a_request_whose_body_does_not_fit_is_not_paused() {
     let rows = [
         (RESPOND, "8000", true),
         (RESPOND, "8001", false),
-        // What may yet go on stays in the host's buffer.
+        // A request that may still continue stays in the host's buffer.
         (ROUTE, "4096", true),
         (ROUTE, "4097", false),
         (RESPOND, "", true),
@@ -381,7 +381,7 @@ fn a_request_whose_body_does_not_fit_is_not_paused() {
     }
 }
 
-/// Each row: the size of the response as it is told, and whether the wait for another cluster
+/// Each row: the announced size of the response, and whether the wait for another cluster
 /// begins.
 #[test]
 fn a_failed_response_that_does_not_fit_is_not_paused() {

@@ -64,13 +64,13 @@ fn open_circuits_are_listed_before_closed_ones() {
     let views = desk.operator(workers.now).circuits(&["p0"], 10).circuits;
     let open = views.iter().filter(|view| view.state() == StateName::Open);
     assert_eq!((views.len(), open.count()), (10, 5));
-    // All of them stand in the same order, whatever their state.
+    // They are listed in the same order, whatever their state.
     let all = desk.operator(workers.now).circuits(&["p0"], 100).circuits;
     let order = |id: u64| all.iter().position(|view| view.id == id).expect("listed");
     assert!(views.is_sorted_by_key(|view| order(view.id)));
 }
 
-/// What an operator is shown of all policies, as policy, first part of the key and state.
+/// Circuits listed for all policies, as policy, first part of the key, and state.
 fn shown_of_all(workers: &Workers, most: usize) -> (Vec<String>, bool) {
     let mut desk = desk(workers);
     let mut operator = desk.operator(workers.now);
@@ -85,7 +85,7 @@ fn shown_of_all(workers: &Workers, most: usize) -> (Vec<String>, bool) {
     (words.collect(), listing.more)
 }
 
-/// The same of those that are not closed.
+/// The same for circuits that are not closed.
 fn shown_not_closed(workers: &Workers, most: usize) -> Vec<String> {
     let (mut shown, _) = shown_of_all(workers, most);
     shown.retain(|words| !words.ends_with(" closed"));
@@ -141,7 +141,7 @@ fn expired_forces_hide_no_circuit() {
     assert_eq!(shown_not_closed(&workers, 100).len(), 100);
     workers.wait(60_000);
     (0..5).for_each(|_| workers.serve_to(0, &of(1, 0), 503));
-    // The list repairs the census as it goes, if there are too many at once.
+    // Listing repairs the census step by step, if there are too many at once.
     let found = (0..6).fold(Vec::new(), |_, _| shown_not_closed(&workers, 100));
     assert_eq!(found, ["p1 0 open"]);
     assert_eq!(shown_not_closed(&workers, 1_000), ["p1 0 open"]);
@@ -215,7 +215,7 @@ fn the_last_twenty_transitions_of_all_workers_are_remembered_once_each() {
         .collect();
     assert_eq!(shown, told[25..]);
     assert!(past.is_sorted_by_key(|it| it.at));
-    // It outlives whoever has written it, and damage to it.
+    // The history outlives its writer, and damage to it.
     workers.engines.clear();
     assert_eq!(desk(&workers).operator(workers.now).transitions(), past);
     workers.memory.overwrite("history", b"?");

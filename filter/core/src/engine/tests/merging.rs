@@ -27,7 +27,7 @@ fn at_high_rates_a_worker_reads_the_record_once_per_interval() {
 #[test]
 fn outcomes_of_a_key_without_traffic_are_merged_by_the_tick() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
-    // The first is merged at once, the others wait.
+    // The first outcome is merged at once, the others wait.
     for worker in [0, 1, 0, 1] {
         workers.serve(worker, 503);
     }
@@ -81,7 +81,7 @@ fn a_worker_that_ends_shares_all_that_waits() {
     assert!(views.all(|view| view.automatic.counts.failures == 2));
 }
 
-/// Others need ticks too, such as paused streams: merges come no more often for that.
+/// Paused streams need ticks too. They do not make merges more frequent.
 #[test]
 fn ticks_for_another_purpose_merge_nothing() {
     let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
@@ -95,7 +95,7 @@ fn ticks_for_another_purpose_merge_nothing() {
     let after = workers.memory.calls();
     let (reads, writes) = (after.0 - before.0, after.1 - before.1);
     assert!(reads <= 12 && writes <= 12, "{reads} {writes}");
-    // The last tick of all is one for which nothing has waited.
+    // The last tick is one for which nothing has waited.
     let mut ticks = 0;
     while let Some(at) = workers.engines[0].next_tick(workers.now) {
         workers.wait(at.since(workers.now).as_ms());

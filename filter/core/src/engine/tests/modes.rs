@@ -43,7 +43,7 @@ fn shadow_reports_everything_and_touches_nothing() {
     let beside = bench.pass(&request);
     assert_eq!(beside.note().map(|n| n.state), Some(StateName::HalfOpen));
     bench.events();
-    // One that would have been rejected is in no window and is no probe.
+    // A request that would have been rejected is in no window and is not a probe.
     bench.settle(beside, &Ending::status(503));
     assert_eq!(bench.events(), ["p0 failure"]);
     bench.settle(probe, &Ending::status(200));
@@ -63,7 +63,7 @@ fn a_request_that_the_mode_let_through_is_in_no_window() {
         bench.settle(ticket, &Ending::status(503));
     }
     assert_eq!(bench.count("p0 failure"), 50);
-    // Closed still: one more failure is one of one, below the minimum.
+    // Still closed: one more failure is one of one, below the minimum.
     bench.serve(&request, 503);
     let ticket = bench.pass(&request);
     assert_eq!(ticket.note(), None);

@@ -6,7 +6,7 @@ use crate::admin::{Action, Busy, CircuitView, Circuits};
 use crate::circuit::Forced;
 use crate::testing::Memory;
 
-/// An engine as a listener for operators has it: without policies of its own.
+/// An engine of a listener for operators, without policies of its own.
 pub(super) fn desk(workers: &Workers) -> Engine<Memory> {
     workers.another(77, r#"{"policies": [], "admin": {}}"#)
 }
@@ -86,7 +86,7 @@ fn a_forced_closed_circuit_admits_and_counts_nothing() {
     for _ in 0..50 {
         workers.serve(0, 503);
     }
-    // It goes on where its own state is: open, and the time is over.
+    // It continues in its own state: open, and the time is over.
     control(&workers, Action::Automatic).expect("nobody comes between");
     workers.wait(100);
     assert!(workers.rejects(0));
@@ -312,7 +312,7 @@ fn circuits_that_were_reset_before_a_lost_write_are_noted() {
     assert!(events.contains(&"p0 OpenCircuits 1".into()), "{events:?}");
 }
 
-/// Loses eight writes behind the next one.
+/// Loses eight writes after the next one.
 #[derive(Debug)]
 struct LoseLater(Memory);
 

@@ -43,7 +43,7 @@ fn an_outage_is_reported_event_by_event() {
         (StateName::Open, Decision::Reject)
     );
     assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open default"]);
-    // What settles late is counted for the policy, and changes no circuit.
+    // A late outcome counts for the policy, and changes no circuit.
     bench.settle(late, &Ending::status(200));
     assert_eq!(bench.events(), ["p0 success"]);
     bench.wait(1_000);
@@ -240,7 +240,7 @@ fn a_lost_probe_does_not_wedge_the_circuit() {
     bench.wait(1_000);
     let lost = bench.pass(&request);
     bench.wait(10_000);
-    // Its request was complete: a failure at its lease's end.
+    // Its request was complete: a failure at the end of its lease.
     let (answer, _) = bench.reject(&request);
     assert_eq!(answer.details, "spillway_open");
     bench.wait(1_000);

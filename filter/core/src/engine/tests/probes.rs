@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A circuit that is half-open from the next request on.
+/// A circuit that becomes half-open with the next request.
 fn half_open(outcome: &str) -> Bench {
     let outcome = format!(r#"{FRAGILE}, "outcome": {{{outcome}}}"#);
     let mut bench = Bench::new(&[&outcome]);
@@ -48,7 +48,7 @@ fn a_probe_without_a_response_returns_its_permit() {
         bench.settle(probe, &elsewhere);
     }
     assert!(!bench.happened("p0 half_open>closed"));
-    // A client that leaves before there is a response.
+    // A client that aborts before there is a response.
     let probe = bench.pass(&request);
     let left = Ending {
         details: Some("downstream_remote_disconnect"),
@@ -91,7 +91,7 @@ fn uploads_that_never_end_keep_no_worker_from_probing() {
         }
         all.wait(10);
     }
-    // All permits are held by uploads, and each complete request has one at once.
+    // Uploads hold all permits, and yet each complete request gets one at once.
     assert!(uploads.len() >= 3);
     for worker in 0..3 {
         all.serve(worker, 200);

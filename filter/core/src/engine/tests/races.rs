@@ -28,7 +28,7 @@ fn lost_writes_keep_outcomes_and_issue_no_permits() {
     workers.settle(0, probe, 200);
 }
 
-/// Every way a record can be none.
+/// Every way a record can be unreadable.
 #[test]
 fn an_unreadable_record_is_discarded_counted_and_replaced() {
     let whole = {
@@ -59,7 +59,7 @@ fn an_unreadable_record_is_discarded_counted_and_replaced() {
             workers.memory.overwrite(name, bytes);
         }
         workers.wait(100);
-        // To a worker that knew the circuit, and to one that looks for it.
+        // For a worker that knew the circuit, and for one that seeks it.
         for worker in 0..2 {
             workers.serve(worker, 200);
         }
@@ -107,7 +107,7 @@ fn a_lost_note_is_written_later() {
     (0..3).for_each(|_| workers.serve(0, 200));
     workers.events("");
     (0..4).for_each(|_| workers.serve(0, 503));
-    // The trip is written, and its note is not.
+    // The trip is written, but its note is not.
     let memory = workers.memory.clone();
     workers.memory.before_write(Box::new(LoseAfter(memory)));
     workers.serve(0, 503);
@@ -117,7 +117,7 @@ fn a_lost_note_is_written_later() {
     assert!(workers.engines[0].workspace.unnoted.is_empty());
 }
 
-/// Loses the writes behind the next one.
+/// Loses the writes after the next one.
 #[derive(Debug)]
 struct LoseAfter(Memory);
 
@@ -137,7 +137,7 @@ struct Meanwhile {
 
 impl BeforeWrite for Meanwhile {
     fn act(self: Box<Self>) {
-        // It does not come between its own reads and writes.
+        // It does not interrupt its own reads and writes.
         let Ok(mut engine) = self.engine.try_borrow_mut() else {
             return;
         };
@@ -147,8 +147,8 @@ impl BeforeWrite for Meanwhile {
     }
 }
 
-/// Random histories of workers that come between each other's reads and writes, and of
-/// writes that are lost: no two records of one generation differ in what they say, no
+/// Random histories of workers that interrupt each other's reads and writes, and of
+/// lost writes: no two records of one generation differ in their state, no
 /// generation goes back, and there are never more probes than permits.
 #[test]
 fn no_two_workers_hold_different_states_of_one_generation() {

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use super::*;
 
-/// Two retries at once and none that successes pay for.
+/// Two retries at once, and none from successes.
 pub(super) const TWO: &str = r#""retry": {"budget": {"percent": 0, "interval": "1s",
     "min_retry_rate": {"count": 2, "interval": "1s"}}}"#;
 
@@ -16,7 +16,7 @@ pub(super) fn post() -> Asking {
     Asking::cluster("a").with(":method", "POST")
 }
 
-/// An answer after so many attempts.
+/// A response after so many attempts.
 pub(super) fn after(attempts: u64, status: u16) -> Ending {
     Ending {
         attempts: Some(attempts),
@@ -25,7 +25,7 @@ pub(super) fn after(attempts: u64, status: u16) -> Ending {
 }
 
 impl Bench {
-    /// How many retries the host's router is told to make; absent where it is told
+    /// How many retries the host's router is told to make, or `None` if it is told
     /// nothing.
     pub(super) fn ordered(&self, ticket: &Ticket) -> Option<u32> {
         self.engine.order(ticket).map(|order| order.max_retries)
@@ -51,7 +51,7 @@ fn the_router_is_told_how_often_and_on_what() {
         ..order
     };
     assert_eq!(bench.engine.order(&ticket), Some(order));
-    // What may not be repeated is not, whatever the route says.
+    // A request that may not be repeated is not, whatever the route says.
     let ticket = bench.pass(&post());
     let none = RetryHeaders {
         max_retries: 0,
@@ -59,7 +59,7 @@ fn the_router_is_told_how_often_and_on_what() {
         per_try_timeout: None,
     };
     assert_eq!(bench.engine.order(&ticket), Some(none));
-    // A method that may not be repeated is no denial.
+    // A method that may not be repeated does not count as a denial.
     assert!(!bench.events().iter().any(|it| it.contains("denied")));
 }
 
@@ -111,7 +111,7 @@ fn a_grant_weighs_until_its_request_ends_and_then_as_it_was_used() {
     let third = bench.pass(&get());
     assert_eq!(bench.ordered(&third), Some(1));
     bench.engine.settle(third, &after(1, 200), bench.now);
-    // What was used comes back when it is an interval old.
+    // A used retry comes back when it is an interval old.
     bench.wait(1_200);
     let fourth = bench.pass(&get());
     assert_eq!(bench.ordered(&fourth), Some(2));
@@ -185,7 +185,7 @@ fn in_shadow_mode_the_budget_counts_but_no_request_is_touched() {
     let mut bench = Bench::new(&[&format!(r#""mode": "shadow", {TWO}"#)]);
     let ticket = bench.pass(&get());
     assert_eq!(bench.ordered(&ticket), None);
-    // The route's own policy retried oftener than would have been granted.
+    // The route's own policy made more retries than would have been granted.
     bench.engine.settle(ticket, &after(5, 503), bench.now);
     assert!(bench.happened("p0 failure retries x2"));
     bench.wait(100);
@@ -202,7 +202,7 @@ fn keys_have_budgets_of_their_own_and_the_overflow_has_the_minimum_rate() {
     let asking = |cluster: &str| Asking::cluster(cluster).with(":method", "GET");
     let own = bench.pass(&asking("a"));
     assert_eq!(bench.ordered(&own), Some(2));
-    // The only place is in use: others share what is left over for them.
+    // The only slot is in use: other keys share the overflow's budget.
     let shared = bench.pass(&asking("b"));
     assert_eq!(bench.ordered(&shared), Some(2));
     let none = bench.pass(&asking("c"));
@@ -235,7 +235,7 @@ fn a_forced_closed_circuit_allows_retries() {
     assert_eq!(bench.ordered(&ticket), Some(0));
 }
 
-/// 1,000 requests a second that take two seconds: how many of them are granted nothing,
+/// 1,000 requests a second that take two seconds: how many of them get no retry,
 /// once the traffic is steady.
 #[test]
 fn a_slow_but_healthy_service_is_denied_few_retries() {

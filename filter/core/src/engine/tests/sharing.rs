@@ -3,7 +3,7 @@
 use super::stale::{SHARED, answered, bench, get, headers};
 use super::*;
 
-/// Each row: whether the request is complete with its headers, what comes of its body, and
+/// Each row: whether the request is complete with its headers, the rest of its body, and
 /// whether its response is shared.
 #[test]
 fn a_get_with_a_body_shares_nothing() {
@@ -49,7 +49,7 @@ fn a_get_with_a_body_shares_nothing() {
         gives.good(&get(), &[], "");
         assert_eq!(play(&mut gives, false), shares, "{row}");
     }
-    // Nor on open, where no body has come yet.
+    // Nor for a rejection, when no body has come yet.
     let mut bench = Bench::new(&[&format!(r#"{SHARED}, "mode": "forced_open""#)]);
     let now = bench.now;
     for complete in [true, false] {
@@ -75,7 +75,7 @@ fn the_route_is_part_of_what_a_response_is_stored_under() {
     }
 }
 
-/// Who asks, and for what.
+/// A client, and its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Who {
     authorization: u64,
@@ -99,7 +99,7 @@ impl Who {
             ("x-tenant", self.tenant),
             ("accept-language", self.language),
         ];
-        // 0 is a caller without.
+        // 0 means that the client sends none.
         let more = more.into_iter().filter(|(_, value)| *value > 0);
         more.fold(plain, |request, (name, value)| {
             request.with(name, format!("{name}-{value}"))
@@ -107,9 +107,9 @@ impl Who {
     }
 }
 
-/// An upstream whose answers depend on everything about who asks, three workers in front of it, and
-/// an outage now and then. It says of the language that its answers vary by it; of credentials and
-/// tenants it says nothing, as upstreams forget to.
+/// An upstream whose responses depend on everything about the client, three workers in front of it,
+/// and occasional outages. The upstream declares that its responses vary by language; it does not
+/// declare credentials and tenants, as upstreams forget to.
 #[test]
 fn no_client_gets_a_response_that_was_made_for_another() {
     let json = format!(
@@ -170,6 +170,6 @@ fn no_client_gets_a_response_that_was_made_for_another() {
             while engine.next_event().is_some() {}
         }
     }
-    // It is no proof where nobody gets anything.
+    // The test proves nothing unless stored responses are used.
     assert!(given > 1_000 && refused > 1_000, "{given} {refused}");
 }

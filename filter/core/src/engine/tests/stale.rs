@@ -66,7 +66,7 @@ impl Bench {
         answered(&mut self.engine, self.now, request, &headers(pairs), body);
     }
 
-    /// The body that a failed request gets in the end; `None` where its own answer stands.
+    /// The body that a failed request gets in the end, or `None` if its own response stands.
     pub(super) fn bad(&mut self, request: &Asking) -> Option<String> {
         let mut ticket = self.pass(request);
         let answer = self.head(&mut ticket, &Ending::status(503));
@@ -95,10 +95,10 @@ fn the_last_good_response_answers_a_failure_and_a_rejection() {
     assert!(has("age", "5") && has("cache-status", "spillway; hit; ttl=-5"));
     assert!(has("x-circuit-fallback", "stale") && has("x-circuit-state", "open"));
     assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open stale"]);
-    // HEAD is answered from the same, whose body the host leaves out.
+    // The same response answers a HEAD; the host leaves out the body.
     let (answer, _) = bench.reject(&request("HEAD", "/a"));
     assert_eq!((answer.status, &*answer.body), (200, &b"good"[..]));
-    // Another has none, nor a caller with credentials.
+    // Another path has none, nor a client with credentials.
     for other in [
         request("GET", "/b"),
         get().with("cookie", "a=b"),
@@ -132,7 +132,7 @@ fn only_good_responses_of_the_upstream_are_stored() {
         let mut ticket = bench.pass(&get());
         let _step = bench.head(&mut ticket, &ending);
         let keeps = ending.status == Some(404);
-        // Of a good one the headers decide.
+        // The headers of a good response decide.
         assert_eq!(
             bench.engine.wants_headers(&ticket, bench.now),
             keeps,
@@ -205,7 +205,7 @@ fn a_304_refreshes_the_stored_response() {
     assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
 }
 
-/// However many requests wait with however long headers, and whatever they download.
+/// However many requests wait, however long their headers are, and whatever they download.
 #[test]
 fn bytes_held_for_storing_have_a_total_limit() {
     let limits = r#""limits":{"stale_bytes":1073741824,"recording_bytes":1048576}"#;
@@ -239,7 +239,7 @@ fn bytes_held_for_storing_have_a_total_limit() {
     assert_eq!(bench.bad(&get()).as_deref(), Some("good"));
 }
 
-/// Each row: further fields, and whether answers are kept under them.
+/// Each row: further fields, and whether responses are stored under them.
 #[test]
 fn a_response_that_no_request_could_get_is_not_stored() {
     let grpc = get().with("content-type", "application/grpc");
@@ -266,8 +266,8 @@ fn a_response_that_no_request_could_get_is_not_stored() {
     bench.settle(ticket, &Ending::status(200));
 }
 
-/// Each row: how the policy is written when its configuration comes again, and whether what was
-/// kept under it is still given.
+/// Each row: the policy when its configuration is loaded again, and whether the response that was
+/// stored under it is still used.
 #[test]
 fn a_stored_response_outlives_its_configuration_if_its_scope_is_unchanged() {
     let not_shared = SHARED.replace(r#", "shared": true"#, "");
@@ -315,7 +315,7 @@ fn a_configuration_without_stale_responses_empties_the_store() {
             .sum::<usize>()
     };
     assert!(lies() > 0);
-    // Nor does one that only shows circuits.
+    // Nor does a configuration that only shows circuits.
     let _desk = engine_of(
         config(r#"{"policies":[],"admin":{}}"#),
         1,

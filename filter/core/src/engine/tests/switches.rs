@@ -8,7 +8,7 @@ use crate::circuit::Forced;
 
 const MINUTE: Span = Span::from_secs(60);
 
-/// What the configurations before may have been, all with a breaker.
+/// The earlier configurations, all with a breaker.
 const BEFORE: [&str; 4] = [
     r#""circuit_breaker": {"consecutive_failures": 5, "failure_rate_threshold": 0, OPEN}"#,
     r#""circuit_breaker": {"minimum_requests": 5, "failure_rate_threshold": 100, OPEN}"#,
@@ -33,7 +33,7 @@ const OPEN: &str = r#""open": {"duration": "10m", "max_duration": "10m", "jitter
 const RETRY: &str = r#"{"budget": {"percent": 0, "interval": "1s",
     "min_retry_rate": {"count": 2, "interval": "1s"}}}"#;
 
-/// What a record can say when the next configuration comes.
+/// The state of the record when the next configuration is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     Counted,
@@ -96,7 +96,7 @@ fn left(before: &str, state: Left) -> Workers {
     workers
 }
 
-/// Gives the worker another configuration. The one before goes on if it `drains`.
+/// Gives the worker another configuration. The earlier one continues if it `drains`.
 fn update(workers: &mut Workers, fields: &str, drains: bool) {
     workers.wait(1);
     let next = workers.another(7, &file(fields));
@@ -168,7 +168,7 @@ fn retries_are_granted_as_the_configuration_says_whatever_the_records_say() {
         for (next, orders) in [(r#""retry": RETRY"#, Some(2)), ("", None)] {
             let row = format!("{before}\n{state:?}\n{next}");
             let mut workers = left(before, state);
-            // What the configuration before has spent is spent.
+            // The retries of the earlier configuration stay withdrawn.
             workers.wait(2_000);
             update(&mut workers, next, false);
             let ticket = workers.engines[0].admit(&get(), true, workers.now);
@@ -210,8 +210,8 @@ fn a_disabled_policy_leaves_no_circuit_behind() {
     assert!(!workers.rejects(0));
 }
 
-/// Each row: the configurations before and after, what the one before leaves, and how long
-/// after the update the circuit still rejects at most, in milliseconds.
+/// Each row: the configurations before and after, the state that the earlier one leaves, and the
+/// longest time after the update for which the circuit still rejects, in milliseconds.
 #[test]
 fn no_earlier_open_time_lease_or_ramp_outlasts_the_current_configuration() {
     let plain = r#""circuit_breaker": {"consecutive_failures": 5, "failure_rate_threshold": 0"#;
@@ -243,7 +243,7 @@ fn no_earlier_open_time_lease_or_ramp_outlasts_the_current_configuration() {
             );
         }
         workers.wait(ms);
-        // The leases that are over failed, and open the circuit for its new time.
+        // The expired leases failed, and open the circuit for its new time.
         if workers.rejects(0) {
             assert_eq!(state, Left::NoPermits, "{next}");
             workers.wait(1_000);
@@ -264,7 +264,7 @@ fn fewer_permits_are_judged_by_the_current_configuration() {
     workers.wait(100);
     let next = workers.another(7, &fewer);
     workers.engines[0] = next;
-    // One success is all that it needs; the two that are still out do not hold it up.
+    // One success is enough; the two probes under way do not delay it.
     let _ = workers.admit(0);
     workers.wait(100);
     workers.serve_to(0, &get(), 200);
@@ -317,7 +317,7 @@ fn an_expired_force_denies_no_retry() {
                     .control("p0", None, Action::Force(to, MINUTE));
             assert_eq!(reached, Ok(1));
             workers.wait(60_000);
-            // Nobody has written the record since.
+            // No worker has written the record since.
             for _ in 0..2 {
                 let Admission::Pass(mut ticket, _) =
                     workers.engines[0].admit(&get(), true, workers.now)
@@ -342,7 +342,7 @@ fn an_expired_force_denies_no_retry() {
 
 #[test]
 fn a_record_without_an_account_gets_one_if_the_policy_has_retries() {
-    // A configuration without retries that is loaded again, as after a trap, is newer.
+    // A configuration without retries is loaded again, as after a trap, and is newer.
     let with = file(&format!(r#""retry": {RETRY}"#));
     let without = file("");
     let mut workers = Workers::new(1, &with);

@@ -15,7 +15,7 @@ fn slow(fields: &str) -> String {
     )
 }
 
-/// Requests that hang from now on, spread over the workers.
+/// Requests that begin to hang, spread over the workers.
 fn hang(workers: &mut Workers, requests: usize) -> Vec<(usize, Box<Ticket>)> {
     let count = workers.engines.len();
     (0..requests)
@@ -74,7 +74,7 @@ fn a_hang_opens_the_circuit_by_ticks_alone() {
         for worker in 0..count as usize {
             assert!(workers.rejects(worker));
         }
-        // When they end, clients gone or not, nothing of that counts for the new state.
+        // When they end, aborted or not, they do not count for the new state.
         for (n, (worker, ticket)) in hanging.into_iter().enumerate() {
             let ending = if n % 2 == 0 { timed_out() } else { left() };
             workers.engines[worker].settle(ticket, &ending, workers.now);
@@ -184,7 +184,7 @@ fn only_a_complete_request_waits_and_only_for_its_response() {
     workers.tick();
     workers.settle(0, upload, 200);
     assert!(workers.events("slow").is_empty());
-    // To the end of the response, where that is asked for.
+    // To the end of the response, if the policy measures to there.
     let mut workers = Workers::new(1, &slow(r#""slow_until": "end", "#));
     let mut ticket = workers.pass(0);
     workers.engines[0].response_headers(&mut ticket, &begun, workers.now);
@@ -262,7 +262,7 @@ fn requests_that_end_in_time_leave_nothing_behind() {
     assert!(workers.engines[0].workspace.waiting.is_empty());
 }
 
-/// Random lives of requests on three workers: once all has ended and was merged, the window
+/// Random requests on three workers: once all have ended and were merged, the window
 /// holds each outcome once, and meanwhile never more failures than requests.
 #[test]
 fn each_request_ends_up_in_the_shared_window_once() {

@@ -44,7 +44,7 @@ impl Workers {
         workers
     }
 
-    /// An engine of a worker that has just begun.
+    /// An engine of a worker that has just started.
     pub(super) fn another(&self, seed: u64, json: &str) -> Engine<Memory> {
         engine_of(config(json), seed, self.memory.clone(), self.now)
     }
@@ -96,7 +96,7 @@ impl Workers {
         }
     }
 
-    /// The events of all workers that say this much.
+    /// The events of all workers that contain this text.
     pub(super) fn events(&mut self, about: &str) -> Vec<String> {
         let mut events = Vec::new();
         for engine in &mut self.engines {
@@ -183,7 +183,7 @@ fn a_key_without_room_is_still_rejected_by_its_circuit() {
     let tenant = |name: &str| Asking::default().with("x-tenant", name);
     let now = workers.now;
     (0..5).for_each(|_| workers.serve_to(0, &tenant("open"), 503));
-    // Both places of the other worker's table are in use, by keys whose slots went on.
+    // Both entries of the other worker's table are in use, by keys whose slots are still there.
     let mut slow = Vec::new();
     for name in ["a", "b"] {
         let admission = workers.engines[1].admit(&tenant(name), true, now);
