@@ -1,7 +1,7 @@
 //! One request and its response, as the host knows them.
 //!
-//! The adapter implements the traits. Both are lazy: each question may cost the host a copy
-//! into the guest, so nothing is read that no policy needs.
+//! The adapter implements the traits. Both are lazy: each call may cost the host a copy into
+//! the guest, so nothing is read that no policy needs.
 
 use alloc::boxed::Box;
 
@@ -10,65 +10,66 @@ use crate::time::Instant;
 
 mod deadlines;
 
-pub use deadlines::{CLAIMS, Deadlines};
+pub(crate) use deadlines::{CLAIMS, Deadlines};
 
-/// What the host knows of a request. Asked lazily: what no policy needs is not read.
+/// What the host knows of a request.
 pub trait Request {
-    /// The cluster it is routed to.
+    /// Returns the cluster that the request is routed to.
     fn cluster(&self) -> Option<&[u8]>;
-    /// The name of its route.
+    /// Returns the name of its route.
     fn route(&self) -> Option<&[u8]>;
-    /// The first value of a header, by its name in lower case.
+    /// Returns the first value of a header; the name is in lower case.
     fn header(&self, name: &str) -> Option<&[u8]>;
-    /// The first value of each of these headers.
+    /// Returns the first value of each of these headers.
     fn headers<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
         names.map(|name| self.header(name))
     }
     /// Whether any value of a header passes `test`.
     fn any_header(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
-    /// Looks at each header once, in their order.
+    /// Calls `look` with each header, in order.
     fn each_header<'r>(&'r self, look: impl FnMut(&'r [u8], &'r [u8]));
-    /// All headers, to be looked at once the host has let go of them.
+    /// Returns a copy of all headers, for use after the host has discarded them.
     fn copy_headers(&self) -> Map;
 }
 
-/// What the host knows of the response. Each value may be missing, on hosts that
-/// do not have it.
+/// What the host knows of a response. Some hosts do not know every value.
 pub trait Response {
-    /// The HTTP status, None if there was no response at all.
+    /// Returns the HTTP status, `None` if there is no response.
     fn status(&self) -> Option<u16>;
-    /// Envoy's `response.code_details`.
+    /// Returns Envoy's `response.code_details`.
     fn details(&self) -> Option<impl AsRef<[u8]>>;
-    /// Envoy's `response.flags`, 0 where unknown.
+    /// Returns Envoy's `response.flags`, 0 if unknown.
     fn flags(&self) -> u64;
-    /// Tries at the upstream, as far as the host counts them.
+    /// Returns the number of upstream attempts that the host has counted.
     fn attempts(&self) -> Option<u64>;
-    /// The gRPC status of the whole response, or of its headers while it goes on. Hosts
-    /// derive a missing one from the HTTP status, so it does not show that a response is gRPC.
+    /// Returns the gRPC status of the whole response, or of its headers if it has not ended.
+    /// Hosts derive a missing one from the HTTP status, so it does not show that a response is
+    /// gRPC.
     fn grpc_status(&self) -> Option<u32>;
-    /// A response header or, once the response has ended, a trailer.
+    /// Returns a response header or, once the response has ended, a trailer.
     fn header(&self, name: &str) -> Option<impl AsRef<[u8]>>;
-    /// Seconds since 1970, for hints that are dates.
+    /// Returns the seconds since 1970, for hints that are dates.
     fn unix_secs(&self) -> u64;
-    /// A copy of all headers.
+    /// Returns a copy of all headers.
     fn copy_headers(&self) -> Headers {
         Headers::default()
     }
 }
 
-/// What was noted about a request on its way.
+/// When a request and its response arrived, for [`classify`](crate::outcome::classify).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestTiming {
-    /// Whether it claims to be gRPC. The response decides whether it is.
-    pub grpc: bool,
-    /// Whether the client has sent all of it.
-    pub request_complete: bool,
-    /// When its headers came.
-    pub started: Instant,
-    /// When it was complete; None if nobody looked at the clock.
-    pub request_end: Option<Instant>,
-    /// When the response's headers came; None if they did not, or if nobody looked.
-    pub response_start: Option<Instant>,
-    /// The deadlines that its caller set, if any.
-    pub deadlines: Option<Box<Deadlines>>,
+pub(crate) struct RequestTiming {
+    /// Whether the request claims to be gRPC. The response decides whether it is.
+    pub(crate) grpc: bool,
+    /// Whether the client has sent the whole request.
+    pub(crate) request_complete: bool,
+    /// Arrival of the request's headers.
+    pub(crate) started: Instant,
+    /// End of the request; `None` if the clock was not read then.
+    pub(crate) request_end: Option<Instant>,
+    /// Arrival of the response's headers; `None` if they have not arrived, or if the clock was
+    /// not read then.
+    pub(crate) response_start: Option<Instant>,
+    /// The deadlines that the caller set, if any.
+    pub(crate) deadlines: Option<Box<Deadlines>>,
 }

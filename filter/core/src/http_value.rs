@@ -1,8 +1,8 @@
-//! Values of HTTP headers that several modules read.
+//! Values of HTTP headers that several modules parse.
 
 use crate::time::Span;
 
-/// Decimal digits alone; at most ten of them, some 300 years.
+/// Parses decimal digits and nothing else. At most ten: as seconds, some 300 years.
 pub fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 10 || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -10,10 +10,10 @@ pub fn number(text: &[u8]) -> Option<u64> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// An HTTP date as seconds since 1970, in any of its three forms (RFC 9110, 5.6.7):
+/// Parses an HTTP date into seconds since 1970, in any of its three forms (RFC 9110, 5.6.7):
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`, and
-/// `Sun Nov  6 08:49:37 1994`. The name of the day is not checked.
-pub fn date(text: &[u8]) -> Option<u64> {
+/// `Sun Nov  6 08:49:37 1994`. The day of the week is not checked.
+pub(crate) fn date(text: &[u8]) -> Option<u64> {
     let text = core::str::from_utf8(text).ok()?;
     let mut words = text.split([' ', '-', ',']).filter(|word| !word.is_empty());
     let _day_name = words.next()?;
@@ -34,8 +34,8 @@ fn unix(year: &str, month: &str, day: &str, clock: &str) -> Option<u64> {
         .filter(|at| at % 3 == 0 && month.len() == 3)?;
     let month = u64::try_from(month_at / 3).ok()?.saturating_add(1);
     let year = match year.len() {
-        // A date more than 50 years ahead means the past (RFC 9110); with two
-        // digits that is 1977 to 2076 for as long as this is likely to run.
+        // A two-digit year more than 50 years ahead means the past (RFC 9110). 1977 to 2076
+        // satisfies that for as long as this code is likely to run.
         2 => match number(year.as_bytes())? {
             short @ 77.. => short.saturating_add(1_900),
             short => short.saturating_add(2_000),
@@ -58,8 +58,8 @@ fn unix(year: &str, month: &str, day: &str, clock: &str) -> Option<u64> {
         .checked_add(seconds)
 }
 
-/// Days from the civil calendar (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `days_from_civil`), for years from 1970.
+/// Returns the days since 1970 of a civil date, for years from 1970 (Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `days_from_civil`).
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 {
         year.checked_sub(1)?
@@ -85,8 +85,8 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
         .checked_sub(719_468)
 }
 
-/// Reads a `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
-pub fn grpc_timeout(value: &[u8]) -> Option<Span> {
+/// Parses a `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
+pub(crate) fn grpc_timeout(value: &[u8]) -> Option<Span> {
     let (unit, digits) = value.split_last()?;
     let amount = number(digits).filter(|_| digits.len() <= 8)?;
     let unit_ns: u64 = match unit {
@@ -101,14 +101,14 @@ pub fn grpc_timeout(value: &[u8]) -> Option<Span> {
     Some(Span::from_ns(amount.saturating_mul(unit_ns)))
 }
 
-/// Whether a request's content type is gRPC's; gRPC-Web is not, its answers are HTTP.
+/// Whether a content type is gRPC's. gRPC-Web is not: its responses are plain HTTP.
 #[inline]
 pub fn is_grpc(content_type: Option<&[u8]>) -> bool {
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// `host:80` and `[::1]:80` without the port; `::1` as it is.
+/// Removes the port from `host:80` and `[::1]:80`, and leaves `::1` unchanged.
 #[inline]
 pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
     let Some(colon) = authority.iter().rposition(|b| *b == b':') else {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_read_in_all_three_forms() {
+    fn dates_are_parsed_in_all_three_forms() {
         let rows: &[(&str, Option<u64>)] = &[
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_digits_alone() {
+    fn numbers_are_digits_only() {
         let rows: &[(&str, Option<u64>)] = &[
             ("0", Some(0)),
             ("120", Some(120)),
