@@ -1,4 +1,4 @@
-//! How a request ended, and what that says about its upstream.
+//! The outcome of a request, and what it says about its upstream.
 
-pub mod classify;
-pub mod hint;
+pub(crate) mod classify;
+pub(crate) mod hint;

@@ -26,7 +26,7 @@ fn rules(policy: &Policy) -> Rules<'_> {
 }
 
 /// A plain HTTP request that was sent whole at the clock's origin.
-fn course() -> RequestTiming {
+fn timing() -> RequestTiming {
     RequestTiming {
         request_complete: true,
         request_end: Some(at_ms(0)),
@@ -42,12 +42,12 @@ fn shown(verdict: Verdict) -> Vec<&'static str> {
     words
 }
 
-fn check(fields: &str, course: &RequestTiming, ending: &Ending, end_ms: u64, expected: &str) {
+fn check(fields: &str, timing: &RequestTiming, ending: &Ending, end_ms: u64, expected: &str) {
     let policy = policy(fields);
-    let verdict = at_end(&rules(&policy), course, ending, at_ms(end_ms));
+    let verdict = at_end(&rules(&policy), timing, ending, at_ms(end_ms));
     assert_eq!(
         shown(verdict).join(" "),
         expected,
-        "{fields} {course:?} {ending:?}"
+        "{fields} {timing:?} {ending:?}"
     );
 }

@@ -11,18 +11,18 @@ fn rotation_by_the_proxy_after_good_headers_is_a_success() {
         ("upstream_max_stream_duration_reached", UMSDR),
         ("upstream_per_try_idle_timeout", SI),
     ] {
-        for course in [course(), RequestTiming::default()] {
+        for timing in [timing(), RequestTiming::default()] {
             for (status, expected) in [(200, "success"), (101, "success"), (503, "failure")] {
                 let ending = ending(status, details, flags, 1);
-                check("", &course, &ending, 300_000, expected);
+                check("", &timing, &ending, 300_000, expected);
             }
         }
         let waiting = ending(504, details, flags, 1);
-        check("", &course(), &waiting, 300_000, "failure timeout");
+        check("", &timing(), &waiting, 300_000, "failure timeout");
         check("", &RequestTiming::default(), &waiting, 300_000, "ignored");
         // What the proxy itself said is no response of the upstream, whatever the policy says.
         let none = r#""outcome": {"failure_status": []}"#;
-        check(none, &course(), &waiting, 300_000, "failure timeout");
+        check(none, &timing(), &waiting, 300_000, "failure timeout");
     }
 }
 
@@ -70,7 +70,7 @@ fn an_upload_that_the_upstream_cuts_is_ignored_but_not_one_that_it_never_took() 
     for (status, details, flags, expected) in rows {
         let ending = ending(status, details, flags, 1);
         check("", &RequestTiming::default(), &ending, 5, expected);
-        check("", &course(), &ending, 5, "failure");
+        check("", &timing(), &ending, 5, "failure");
     }
 }
 
@@ -92,7 +92,7 @@ fn a_clients_broken_protocol_is_never_a_failure_of_the_upstream() {
     for status in [400, 501, 503] {
         check(
             fields,
-            &course(),
+            &timing(),
             &ending(status, "http1.codec_error", DPE, 1),
             5,
             "ignored",
@@ -107,7 +107,7 @@ fn the_policy_says_whether_the_clusters_own_limits_are_failures() {
         let fields = alloc::format!(r#""outcome": {{"overflow": "{word}"}}"#);
         check(
             &fields,
-            &course(),
+            &timing(),
             &ending(503, details, UO, 1),
             5,
             expected,

@@ -7,7 +7,7 @@ const UT: u64 = 0x4;
 fn with(values: [Option<&str>; 3]) -> RequestTiming {
     RequestTiming {
         deadlines: Deadlines::read(values.map(|value| value.map(str::as_bytes))),
-        ..course()
+        ..timing()
     }
 }
 
@@ -37,7 +37,7 @@ fn an_expired_deadline_of_the_caller_is_ignored_or_shows_a_slow_upstream() {
         (grpc(), "max_duration_timeout", 200, "failure timeout"),
         (each(), "response_timeout", 301, "failure timeout"),
         (whole(), "upstream_per_try_timeout", 301, "failure timeout"),
-        (course(), "response_timeout", 301, "failure timeout"),
+        (timing(), "response_timeout", 301, "failure timeout"),
         // The caller's timeout stands in place of the route's, so that of gRPC decides nothing.
         (
             with([Some("9000"), None, Some("300m")]),
@@ -46,31 +46,31 @@ fn an_expired_deadline_of_the_caller_is_ignored_or_shows_a_slow_upstream() {
             "failure timeout",
         ),
     ];
-    for (course, details, ms, expected) in rows {
-        check(SLOW, &course, &timeout(504, details), ms, expected);
+    for (timing, details, ms, expected) in rows {
+        check(SLOW, &timing, &timeout(504, details), ms, expected);
     }
 }
 
 #[test]
 fn a_deadline_that_ends_a_good_response_is_the_callers_end_of_it() {
-    let course = with([Some("300"), None, None]);
+    let timing = with([Some("300"), None, None]);
     check(
         "",
-        &course,
+        &timing,
         &timeout(200, "response_timeout"),
         301,
         "success",
     );
     check(
         "",
-        &course,
+        &timing,
         &timeout(503, "response_timeout"),
         301,
         "failure",
     );
     check(
         "",
-        &super::course(),
+        &super::timing(),
         &timeout(200, "response_timeout"),
         301,
         "failure timeout",

@@ -269,7 +269,7 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
         ),
     ];
     for (name, ending, expected) in rows {
-        let verdict = at_end(&rules(&policy(SLOW)), &course(), ending, at_ms(10));
+        let verdict = at_end(&rules(&policy(SLOW)), &timing(), ending, at_ms(10));
         assert_eq!(shown(verdict).join(" "), *expected, "{name}");
     }
 }
@@ -299,7 +299,7 @@ fn a_host_that_tells_nothing_but_the_status_is_judged_by_that() {
             status,
             ..Ending::default()
         };
-        check("", &course(), &ending, 5, expected);
+        check("", &timing(), &ending, 5, expected);
     }
 }
 
@@ -321,7 +321,7 @@ fn details_that_are_not_known_are_judged_by_flags_and_status() {
             attempts,
             ..Ending::default()
         };
-        check("", &course(), &ending, 5, expected);
+        check("", &timing(), &ending, 5, expected);
     }
 }
 
@@ -344,23 +344,23 @@ fn the_policy_says_which_statuses_are_failures_and_which_are_nothing() {
         (65_535, "success"),
     ];
     for (status, expected) in rows {
-        check(fields, &course(), &Ending::status(status), 5, expected);
+        check(fields, &timing(), &Ending::status(status), 5, expected);
     }
     let none = r#""outcome": {"failure_status": []}"#;
-    check(none, &course(), &Ending::status(500), 5, "success");
+    check(none, &timing(), &Ending::status(500), 5, "success");
 }
 
 #[test]
 fn no_list_of_statuses_excuses_an_upstream_that_could_not_be_reached() {
     let none = r#""outcome": {"failure_status": [], "ignore_status": ["5xx"]}"#;
     let refused = ending(503, "upstream_reset_before_response_started{x}", UF, 1);
-    check(none, &course(), &refused, 5, "failure");
+    check(none, &timing(), &refused, 5, "failure");
 }
 
 /// The questions that judging this ending costs.
-fn asked(fields: &str, course: &RequestTiming, ending: &Ending) -> Vec<&'static str> {
+fn asked(fields: &str, timing: &RequestTiming, ending: &Ending) -> Vec<&'static str> {
     let policy = policy(fields);
-    at_end(&rules(&policy), course, ending, at_ms(5));
+    at_end(&rules(&policy), timing, ending, at_ms(5));
     let mut asked = ending.asked.take();
     asked.sort_unstable();
     asked
@@ -369,19 +369,19 @@ fn asked(fields: &str, course: &RequestTiming, ending: &Ending) -> Vec<&'static 
 #[test]
 fn an_ordinary_answer_costs_two_questions() {
     let rows: &[(&str, RequestTiming, Ending, &[&str])] = &[
-        ("", course(), Ending::status(200), &["details", "status"]),
-        ("", course(), Ending::status(404), &["details", "status"]),
-        (SLOW, course(), Ending::status(200), &["details", "status"]),
+        ("", timing(), Ending::status(200), &["details", "status"]),
+        ("", timing(), Ending::status(404), &["details", "status"]),
+        (SLOW, timing(), Ending::status(200), &["details", "status"]),
         (
             r#""circuit_breaker": {"slow_threshold": "1s", "slow_until": "end"}"#,
-            course(),
+            timing(),
             Ending::status(200),
             &["details", "status"],
         ),
-        ("", course(), Ending::status(500), &["details", "status"]),
+        ("", timing(), Ending::status(500), &["details", "status"]),
         (
             "",
-            course(),
+            timing(),
             Ending::status(503),
             &["details", "hint", "status"],
         ),
@@ -389,7 +389,7 @@ fn an_ordinary_answer_costs_two_questions() {
             "",
             RequestTiming {
                 grpc: true,
-                ..course()
+                ..timing()
             },
             Ending {
                 grpc_status: Some(0),
@@ -400,7 +400,7 @@ fn an_ordinary_answer_costs_two_questions() {
         ),
         (
             "",
-            course(),
+            timing(),
             ending(
                 503,
                 "upstream_reset_before_response_started{overflow}",
@@ -411,18 +411,18 @@ fn an_ordinary_answer_costs_two_questions() {
         ),
         (
             "",
-            course(),
+            timing(),
             ending(404, "route_not_found", NR, 0),
             &["attempts", "details", "flags"],
         ),
         (
             "",
-            course(),
+            timing(),
             ending(504, "response_timeout", UT, 1),
             &["attempts", "details", "flags", "status"],
         ),
     ];
-    for (fields, course, ending, expected) in rows {
-        assert_eq!(asked(fields, course, ending), *expected, "{ending:?}");
+    for (fields, timing, ending, expected) in rows {
+        assert_eq!(asked(fields, timing, ending), *expected, "{ending:?}");
     }
 }

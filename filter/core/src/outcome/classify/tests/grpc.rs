@@ -5,7 +5,7 @@ use super::*;
 fn grpc() -> RequestTiming {
     RequestTiming {
         grpc: true,
-        ..course()
+        ..timing()
     }
 }
 
@@ -158,11 +158,11 @@ fn a_call_that_its_client_ends_is_judged_by_its_headers() {
             ..answered(status, None)
         };
         for complete in [true, false] {
-            let course = RequestTiming {
+            let timing = RequestTiming {
                 request_complete: complete,
                 ..grpc()
             };
-            check("", &course, &left, 5, expected);
+            check("", &timing, &left, 5, expected);
         }
     }
 }

@@ -4,14 +4,14 @@ use super::*;
 
 /// The hint in an answer with this one header, where hints are obeyed, in milliseconds.
 fn hint_ms(
-    course: &RequestTiming,
+    timing: &RequestTiming,
     ending: Ending,
     header: (&'static str, &'static str),
 ) -> Option<u64> {
     let policy = policy("");
     let ending = Ending {
         hints: alloc::vec![header],
-        content_type: course.grpc.then_some("application/grpc"),
+        content_type: timing.grpc.then_some("application/grpc"),
         // 37 seconds before the date below.
         unix_secs: 784_111_740,
         ..ending
@@ -20,8 +20,8 @@ fn hint_ms(
         hints: false,
         ..rules(&policy)
     };
-    assert_eq!(at_end(&deaf, course, &ending, at_ms(5)).hint, None);
-    let verdict = at_end(&rules(&policy), course, &ending, at_ms(5));
+    assert_eq!(at_end(&deaf, timing, &ending, at_ms(5)).hint, None);
+    let verdict = at_end(&rules(&policy), timing, &ending, at_ms(5));
     verdict.hint.map(Span::as_ms)
 }
 
@@ -39,12 +39,12 @@ fn a_failing_503_may_say_when_to_come_back() {
         ("grpc-retry-pushback-ms", "70", None),
     ];
     for (name, value, expected) in rows {
-        let found = hint_ms(&course(), Ending::status(503), (name, value));
+        let found = hint_ms(&timing(), Ending::status(503), (name, value));
         assert_eq!(found, expected, "{name}: {value}");
     }
     // Not the status for it, or no failure at all.
     for status in [200, 429, 500, 504] {
-        let found = hint_ms(&course(), Ending::status(status), ("retry-after", "7"));
+        let found = hint_ms(&timing(), Ending::status(status), ("retry-after", "7"));
         assert_eq!(found, None, "{status}");
     }
 }
@@ -53,7 +53,7 @@ fn a_failing_503_may_say_when_to_come_back() {
 fn a_failing_grpc_call_may_push_back() {
     let grpc = RequestTiming {
         grpc: true,
-        ..course()
+        ..timing()
     };
     let rows = [
         (14, "grpc-retry-pushback-ms", "70", Some(70)),
@@ -81,6 +81,6 @@ fn a_hint_on_429_counts_where_429_is_a_failure() {
         hints: alloc::vec![("retry-after", "7")],
         ..Ending::status(429)
     };
-    let verdict = at_end(&rules(&policy), &course(), &ending, at_ms(5));
+    let verdict = at_end(&rules(&policy), &timing(), &ending, at_ms(5));
     assert_eq!(verdict.hint, Some(Span::from_secs(7)));
 }

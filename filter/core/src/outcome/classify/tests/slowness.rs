@@ -7,7 +7,7 @@ const UNTIL_END: &str = r#""circuit_breaker": {"slow_threshold": "1s", "slow_unt
 fn answered_at(ms: u64) -> RequestTiming {
     RequestTiming {
         response_start: Some(at_ms(ms)),
-        ..course()
+        ..timing()
     }
 }
 
@@ -31,8 +31,8 @@ fn left() -> Ending {
 #[test]
 fn slow_is_strictly_longer_than_the_threshold_until_the_headers() {
     let rows = [
-        (course(), Ending::status(200), 1_000, "success"),
-        (course(), Ending::status(200), 1_001, "success slow"),
+        (timing(), Ending::status(200), 1_000, "success"),
+        (timing(), Ending::status(200), 1_001, "success slow"),
         // From the headers on the body may take its time.
         (answered_at(1_000), Ending::status(200), 90_000, "success"),
         (
@@ -48,8 +48,8 @@ fn slow_is_strictly_longer_than_the_threshold_until_the_headers() {
             "failure slow",
         ),
     ];
-    for (course, ending, end_ms, expected) in rows {
-        check(SLOW, &course, &ending, end_ms, expected);
+    for (timing, ending, end_ms, expected) in rows {
+        check(SLOW, &timing, &ending, end_ms, expected);
     }
 }
 
@@ -59,8 +59,8 @@ fn until_the_end_the_whole_response_counts() {
         (answered_at(10), Ending::status(200), 1_000, "success"),
         (answered_at(10), Ending::status(200), 1_001, "success slow"),
     ];
-    for (course, ending, end_ms, expected) in rows {
-        check(UNTIL_END, &course, &ending, end_ms, expected);
+    for (timing, ending, end_ms, expected) in rows {
+        check(UNTIL_END, &timing, &ending, end_ms, expected);
     }
 }
 
@@ -114,12 +114,12 @@ fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
         ..left()
     };
     let rows = [
-        (SLOW, course(), left(), 1_000, "ignored"),
-        (SLOW, course(), left(), 1_001, "success slow"),
+        (SLOW, timing(), left(), 1_000, "ignored"),
+        (SLOW, timing(), left(), 1_001, "success slow"),
         (SLOW, unfinished(), left(), 90_000, "ignored"),
-        (UNTIL_END, course(), left(), 1_001, "success slow"),
+        (UNTIL_END, timing(), left(), 1_001, "success slow"),
         (UNTIL_END, unfinished(), left(), 90_000, "ignored"),
-        ("", course(), left(), 90_000, "ignored"),
+        ("", timing(), left(), 90_000, "ignored"),
         // Its headers had come in time; how long the client then read is its own affair.
         (
             SLOW,
@@ -143,8 +143,8 @@ fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
             "success slow",
         ),
     ];
-    for (fields, course, ending, end_ms, expected) in rows {
-        check(fields, &course, &ending, end_ms, expected);
+    for (fields, timing, ending, end_ms, expected) in rows {
+        check(fields, &timing, &ending, end_ms, expected);
     }
 }
 
@@ -188,8 +188,8 @@ fn at_the_headers_only_what_ends_there_is_slow() {
     ];
     for (fields, expected) in rows {
         let policy = policy(fields);
-        let course = answered_at(2_000);
-        let verdict = at_headers(&rules(&policy), &course, &Ending::status(200), at_ms(2_000));
+        let timing = answered_at(2_000);
+        let verdict = at_headers(&rules(&policy), &timing, &Ending::status(200), at_ms(2_000));
         assert_eq!(shown(verdict).join(" "), expected, "{fields}");
     }
 }
@@ -199,7 +199,7 @@ fn a_clock_that_stands_makes_nothing_slow() {
     let back = RequestTiming {
         request_end: Some(at_ms(50_000)),
         response_start: Some(at_ms(10)),
-        ..course()
+        ..timing()
     };
     check(SLOW, &back, &Ending::status(200), 10, "success");
 }
