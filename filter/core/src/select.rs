@@ -1,10 +1,9 @@
-//! Which policy a request is under: the first whose conditions hold.
+//! Selects the policy of a request: the first whose conditions all hold.
 //!
-//! Trying ten thousand policies one by one would cost every request for all of
-//! them. Each policy is therefore filed under one condition that an exact look-up
-//! can answer: its clusters, else its routes, else its exact authorities; the
-//! rest are tried by hand. What the look-ups find, in the order of the file, is
-//! tried in full, so that filing changes the cost but never the choice.
+//! With ten thousand policies, trying one after the other would be too slow. So each policy is
+//! indexed by one condition that an exact lookup can test: its clusters, else its routes, else
+//! its exact authorities. The rest are always tried. The candidates are tried in full, in the
+//! order of the file, so the index changes the cost but never the choice.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,56 +15,56 @@ use crate::exchange::Request;
 use crate::http_value::without_port;
 use crate::policy::{Authority, HeaderTest, Match, Mode, PathKind, PathPattern, Policy};
 
-/// Policies by what they can be found by; the numbers are places in the file.
+/// An index of the policies, by their positions in the file.
 #[derive(Debug, Default)]
 pub struct Selector {
-    clusters: Files,
-    routes: Files,
-    authorities: Files,
-    unfiled: Vec<usize>,
+    clusters: Index,
+    routes: Index,
+    authorities: Index,
+    others: Vec<usize>,
 }
 
-type Files = HashMap<Box<[u8]>, Vec<usize>>;
+type Index = HashMap<Box<[u8]>, Vec<usize>>;
 
-/// A request's policy, and the path pattern by which it is under it.
+/// The policy of a request, and the path pattern that matched.
 #[derive(Clone, Copy, Debug)]
 pub struct Selected<'a> {
-    /// Place of the policy in the file.
+    /// Position of the policy in the file.
     pub policy: usize,
-    /// The pattern that the path matched; absent where the policy has none.
+    /// The pattern that the path matched; `None` if the policy has no patterns.
     pub pattern: Option<&'a str>,
 }
 
 impl Selector {
-    /// Files the policies; disabled ones are left out, as if they were absent.
+    /// Indexes the policies, except disabled ones.
     pub fn new(policies: &[Policy]) -> Selector {
         let mut selector = Selector::default();
         for (place, policy) in policies.iter().enumerate() {
             if policy.mode != Mode::Disabled {
-                selector.file(place, &policy.matcher);
+                selector.insert(place, &policy.matcher);
             }
         }
         selector
     }
 
-    fn file(&mut self, place: usize, matcher: &Match) {
+    fn insert(&mut self, place: usize, matcher: &Match) {
         let exact = |authority: &Authority| match authority {
             Authority::Exact(name) => Some(name.clone()),
             Authority::Suffix(_) => None,
         };
         let authorities: Option<Vec<Box<str>>> = matcher.authorities.iter().map(exact).collect();
         if !matcher.clusters.is_empty() {
-            file_under(&mut self.clusters, &matcher.clusters, place);
+            index_by(&mut self.clusters, &matcher.clusters, place);
         } else if !matcher.routes.is_empty() {
-            file_under(&mut self.routes, &matcher.routes, place);
+            index_by(&mut self.routes, &matcher.routes, place);
         } else if let Some(names) = authorities.filter(|names| !names.is_empty()) {
-            file_under(&mut self.authorities, &names, place);
+            index_by(&mut self.authorities, &names, place);
         } else {
-            self.unfiled.push(place);
+            self.others.push(place);
         }
     }
 
-    /// The policy of a request.
+    /// Returns the policy of a request, `None` if no policy applies.
     pub fn select<'a, P: Borrow<Policy>>(
         &self,
         policies: &'a [P],
@@ -76,7 +75,7 @@ impl Selector {
             found(&self.routes, || request.route()),
             &[],
             &[],
-            &self.unfiled,
+            &self.others,
         ];
         if !self.authorities.is_empty() {
             let authority = request.header(":authority").unwrap_or_default();
@@ -94,7 +93,7 @@ impl Selector {
                 pattern: pattern.map(|p| &*p.text),
             })
         };
-        // Mostly one list has all that may match, and is in order.
+        // Usually one list contains all candidates, and it is in order.
         let mut filled = lists.iter().filter(|list| !list.is_empty());
         let only = filled.next()?;
         if filled.next().is_none() {
@@ -110,27 +109,27 @@ impl Selector {
     }
 }
 
-fn file_under(files: &mut Files, names: &[Box<str>], place: usize) {
+fn index_by(index: &mut Index, names: &[Box<str>], place: usize) {
     for name in names {
-        let list = files.entry(name.as_bytes().into()).or_default();
+        let list = index.entry(name.as_bytes().into()).or_default();
         if list.last() != Some(&place) {
             list.push(place);
         }
     }
 }
 
-/// Asks for the name only if anything is filed at all.
+/// Looks a name up. The host is asked for it only if the index has entries.
 #[inline]
-fn found<'f, 'r>(files: &'f Files, name: impl FnOnce() -> Option<&'r [u8]>) -> &'f [usize] {
-    if files.is_empty() {
+fn found<'f, 'r>(index: &'f Index, name: impl FnOnce() -> Option<&'r [u8]>) -> &'f [usize] {
+    if index.is_empty() {
         return &[];
     }
     name()
-        .and_then(|name| files.get(name))
+        .and_then(|name| index.get(name))
         .map_or(&[], Vec::as_slice)
 }
 
-/// Takes the lowest first element off the lists, which are ascending.
+/// Removes the lowest element from the lists, which are ascending.
 fn pop_lowest(lists: &mut [&[usize]]) -> Option<usize> {
     let lowest = lists
         .iter()
@@ -147,7 +146,7 @@ fn pop_lowest(lists: &mut [&[usize]]) -> Option<usize> {
     Some(lowest)
 }
 
-/// Whether all conditions hold: then the path pattern that did, if paths are one.
+/// Returns `Some` if all conditions hold, with the path pattern that matched, if any.
 fn holds<'a>(matcher: &'a Match, request: &impl Request) -> Option<Option<&'a PathPattern>> {
     let one_of = |names: &[Box<str>], value: Option<&[u8]>| {
         value.is_some_and(|value| names.iter().any(|name| name.as_bytes() == value))

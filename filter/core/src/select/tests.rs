@@ -1,4 +1,4 @@
-//! Which policy a request is under.
+//! Which policy is selected for a request.
 
 use alloc::format;
 use alloc::string::String;
@@ -7,13 +7,13 @@ use super::*;
 use crate::random::Random;
 use crate::testing::{Asking, config};
 
-/// The name of the chosen policy and the pattern it was chosen by.
-fn chosen<'a>(policies: &'a [Policy], request: &Asking) -> Option<(&'a str, Option<&'a str>)> {
+/// The name of the selected policy, and the pattern that matched.
+fn selected<'a>(policies: &'a [Policy], request: &Asking) -> Option<(&'a str, Option<&'a str>)> {
     let selected = Selector::new(policies).select(policies, request)?;
     Some((&policies[selected.policy].name, selected.pattern))
 }
 
-/// Policies with these conditions are called `0`, `1` and so on.
+/// Policies with these conditions, named `0`, `1` and so on.
 fn policies(matches: &[&str]) -> Vec<Policy> {
     let policies: Vec<String> = matches
         .iter()
@@ -23,9 +23,9 @@ fn policies(matches: &[&str]) -> Vec<Policy> {
     config(&format!(r#"{{"policies":[{}]}}"#, policies.join(","))).policies
 }
 
-/// Whether a policy with these conditions is chosen for the request.
+/// Whether a policy with these conditions is selected for the request.
 fn holds_for(fields: &str, request: &Asking) -> bool {
-    chosen(&policies(&[fields]), request).is_some()
+    selected(&policies(&[fields]), request).is_some()
 }
 
 fn to(authority: &str) -> Asking {
@@ -37,13 +37,13 @@ fn path(path: &str) -> Asking {
 }
 
 #[test]
-fn a_policy_without_conditions_is_for_everything() {
+fn a_policy_without_conditions_applies_to_every_request() {
     assert!(holds_for("", &Asking::default()));
     assert!(holds_for("", &Asking::cluster("c")));
 }
 
 #[test]
-fn the_first_policy_that_holds_is_chosen_however_it_is_filed() {
+fn the_first_policy_that_holds_is_selected_however_it_is_indexed() {
     let fields = [
         r#""clusters": ["a"], "methods": ["POST"]"#,
         r#""authorities": ["a.example"]"#,
@@ -73,7 +73,7 @@ fn the_first_policy_that_holds_is_chosen_however_it_is_filed() {
         (Asking::default(), "6"),
     ];
     for (request, expected) in rows {
-        let chosen = chosen(&policies, &request).map(|(name, _)| name);
+        let chosen = selected(&policies, &request).map(|(name, _)| name);
         assert_eq!(chosen, Some(expected), "{request:?}");
     }
 }
@@ -116,7 +116,7 @@ fn all_conditions_must_hold_and_within_a_list_any_may() {
 }
 
 #[test]
-fn disabled_policies_are_as_if_absent() {
+fn disabled_policies_are_skipped() {
     let policies = config(
         r#"{"policies":[
             {"name":"off","mode":"disabled","match":{"clusters":["a"]}},
@@ -124,13 +124,13 @@ fn disabled_policies_are_as_if_absent() {
             {"name":"on","match":{"clusters":["a"]}}]}"#,
     )
     .policies;
-    let name = |cluster| chosen(&policies, &Asking::cluster(cluster)).map(|(name, _)| name);
+    let name = |cluster| selected(&policies, &Asking::cluster(cluster)).map(|(name, _)| name);
     assert_eq!(name("a"), Some("on"));
     assert_eq!(name("b"), None);
 }
 
 #[test]
-fn authorities_are_compared_without_case_and_with_any_port() {
+fn authorities_are_compared_without_case_and_match_any_port() {
     let rows: &[(&str, &str, bool)] = &[
         ("a.example", "a.example", true),
         ("A.Example", "a.eXample", true),
@@ -213,7 +213,7 @@ fn paths_are_compared_without_their_query() {
         let policies = policies(&[&fields]);
         let expected = expected.then_some(("0", Some(*pattern)));
         assert_eq!(
-            chosen(&policies, &path(requested)),
+            selected(&policies, &path(requested)),
             expected,
             "{kind} {pattern} {requested}"
         );
@@ -225,20 +225,20 @@ fn paths_are_compared_without_their_query() {
 }
 
 #[test]
-fn the_pattern_is_the_first_that_matched() {
+fn the_first_pattern_that_matches_is_returned() {
     let policies =
         policies(&[r#""paths": [{"exact": "/a/b"}, {"template": "/a/{x}"}, {"prefix": "/"}]"#]);
     let rows = [("/a/b", "/a/b"), ("/a/c", "/a/{x}"), ("/z", "/")];
     for (requested, expected) in rows {
         assert_eq!(
-            chosen(&policies, &path(requested)),
+            selected(&policies, &path(requested)),
             Some(("0", Some(expected)))
         );
     }
 }
 
 #[test]
-fn headers_are_there_or_not_or_have_one_value_that_fits() {
+fn headers_are_present_or_missing_or_have_one_matching_value() {
     let rows: &[(&str, &[&str], bool)] = &[
         (r#""exact": "gold""#, &["gold"], true),
         (r#""exact": "gold""#, &["silver", "gold"], true),
@@ -263,7 +263,7 @@ fn headers_are_there_or_not_or_have_one_value_that_fits() {
 }
 
 #[test]
-fn bytes_that_are_no_text_match_nothing_and_harm_nothing() {
+fn bytes_that_are_not_utf8_match_nothing() {
     let request = Asking::cluster(b"\xff")
         .with(":authority", b"\xfe:\xff80")
         .with(":path", b"/\xff/x")
@@ -280,7 +280,7 @@ fn bytes_that_are_no_text_match_nothing_and_harm_nothing() {
     assert!(holds_for(r#""paths": [{"template": "/{a}/x"}]"#, &request));
 }
 
-/// Conditions out of a small world, so that they often meet.
+/// Conditions from a small set of names, so that many requests match.
 fn random_match(random: &mut Random) -> String {
     const LISTS: [&[&str]; 6] = [
         &[
@@ -344,7 +344,7 @@ fn random_request(random: &mut Random) -> Asking {
 }
 
 #[test]
-fn filing_never_changes_the_choice() {
+fn the_index_never_changes_the_choice() {
     let mut random = Random::new(1);
     let mut found = 0;
     for round in 0..300 {
@@ -368,7 +368,7 @@ fn filing_never_changes_the_choice() {
                 });
             found += usize::from(naive.is_some());
             assert_eq!(
-                chosen(&policies, &request),
+                selected(&policies, &request),
                 naive,
                 "round {round}: {matches:?} {request:?}"
             );
@@ -378,7 +378,7 @@ fn filing_never_changes_the_choice() {
 }
 
 #[test]
-fn of_ten_thousand_policies_only_the_one_that_can_hold_is_tried() {
+fn of_ten_thousand_policies_only_the_one_that_can_match_is_tried() {
     let rows = [
         ("clusters", "cluster"),
         ("routes", "route"),
@@ -416,7 +416,7 @@ fn of_ten_thousand_policies_only_the_one_that_can_hold_is_tried() {
 }
 
 #[test]
-fn what_no_policy_needs_is_not_asked_for() {
+fn values_that_no_policy_needs_are_not_read() {
     let rows: &[(&str, &[&str])] = &[
         ("", &[]),
         (r#""methods": ["GET"]"#, &[":method"]),
