@@ -1,9 +1,9 @@
-//! Which requests may be sent again, which answers are a reason to, and when.
+//! Which requests may be retried, which responses cause a retry, and when.
 //!
-//! Three rules keep retries from multiplying an outage: only what may be repeated is,
-//! nobody retries a retry (a chain of three services that each try four times makes 64
-//! requests of one), and what cannot be done in the time that is left is not begun. How
-//! many retries there are at all is the [budget](crate::circuit::budget)'s business.
+//! Three rules keep retries from multiplying an outage. Only requests that may be repeated are
+//! retried. Retries are not retried: in a chain of three services with four attempts each, one
+//! request would become 64. And no retry starts that cannot end before the caller's deadline.
+//! The [budget](crate::circuit::budget) limits the number of all retries.
 
 use crate::exchange::{Request, Response};
 use crate::http_value::{grpc_timeout, number};
@@ -12,33 +12,33 @@ use crate::policy::{BackoffConfig, Condition, RetryConfig};
 use crate::random::Random;
 use crate::time::Span;
 
-/// Why a request that may be sent again is not.
+/// Why a retry is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Denial {
-    /// The budget is spent.
+    /// The budget has no retry left.
     Budget,
     /// The circuit is not closed, or the request is a probe.
     Circuit,
-    /// It is a retry already, made by somebody nearer to the user.
+    /// It is already a retry, made by a client or a proxy in front.
     Nested,
-    /// There is no time left for it.
+    /// No time is left for it.
     Deadline,
-    /// The upstream asks for none.
+    /// The upstream asked for none.
     Pushback,
-    /// There is no whole copy of the request: its body is too large or was not all there.
+    /// The request could not be saved: its body is too large or incomplete.
     RequestBody,
-    /// There is no copy of the request: all copies together take `limits.copies_bytes`.
+    /// The request could not be saved: all saved requests together use `limits.copies_bytes`.
     CopiesFull,
-    /// The request has what a copy cannot have: trailers, or a header that is no text.
+    /// The request could not be saved: it has trailers, or a header that is not UTF-8.
     RequestShape,
-    /// The answer is too large, or has trailers.
+    /// The response is too large, or has trailers.
     AnswerShape,
-    /// The host does not send it.
+    /// The host cannot send it.
     Host,
 }
 
 impl Denial {
-    /// The word for it in metrics.
+    /// Returns its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Denial::Budget => "budget",
@@ -55,19 +55,23 @@ impl Denial {
     }
 }
 
-/// What a request's headers say about sending it again.
+/// Whether a request may be retried, according to its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryEligibility {
-    /// It is not one that may be repeated.
+pub(crate) enum RetryEligibility {
+    /// It may not be repeated.
     Once,
-    /// It is, but not here or now.
+    /// It may be repeated, but not by this policy or not now.
     Denied(Denial),
-    /// At most so many times, and not after so long where its caller has said so.
+    /// At most this many times, and only within this time if the caller set a deadline.
     Again(u32, Option<Span>),
 }
 
-/// What a request's headers say.
-pub fn wish(config: &RetryConfig, request: &impl Request, grpc: bool) -> RetryEligibility {
+/// Returns whether a request may be retried.
+pub(crate) fn eligibility(
+    config: &RetryConfig,
+    request: &impl Request,
+    grpc: bool,
+) -> RetryEligibility {
     if config.max_retries == 0 || !is_repeatable(config, request, grpc) {
         return RetryEligibility::Once;
     }
@@ -75,7 +79,7 @@ pub fn wish(config: &RetryConfig, request: &impl Request, grpc: bool) -> RetryEl
         return RetryEligibility::Denied(Denial::Nested);
     }
     let left = time_left(request);
-    // A retry that begins when all the time is gone, since those before it took theirs.
+    // Attempts that would start after the deadline, if each before took its whole time.
     let fitting = match (left, config.per_try_timeout) {
         (Some(left), _) if left == Span::ZERO => 0,
         (Some(left), Some(each)) => left.as_ns().div_ceil(each.as_ns().max(1)).saturating_sub(1),
@@ -103,13 +107,13 @@ fn is_repeatable(config: &RetryConfig, request: &impl Request, grpc: bool) -> bo
         || request.header(&config.idempotency_header).is_some()
 }
 
-/// Whether a proxy nearer to the user, or the client itself, has sent it before.
+/// Whether the client or a proxy in front has sent the request before.
 fn is_retry(request: &impl Request) -> bool {
     let count = |name| request.header(name).and_then(number).unwrap_or(0);
     count("x-envoy-attempt-count") > 1 || count("grpc-previous-rpc-attempts") > 0
 }
 
-/// How long the caller will wait, where it has said so.
+/// Returns how long the caller will wait; `None` if it does not say.
 fn time_left(request: &impl Request) -> Option<Span> {
     let expected = request.header("x-envoy-expected-rq-timeout-ms");
     let expected = expected.and_then(number).filter(|ms| *ms > 0);
@@ -118,27 +122,25 @@ fn time_left(request: &impl Request) -> Option<Span> {
     expected.into_iter().chain(deadline).min()
 }
 
-/// What access logs show as response code details of an answer to a request that was sent
-/// again.
-pub const DETAILS: &str = "spillway_retry";
+/// Response code details of a response to a retry, for access logs.
+pub(crate) const DETAILS: &str = "spillway_retry";
 
-/// Envoy's response flags that say how an attempt failed without an answer.
+/// Envoy's response flags of attempts without a response.
 mod flag {
-    /// UF: there was no connection.
+    /// UF: no connection.
     pub const NO_CONNECTION: u64 = 0x20;
-    /// LR, UR, UC: what there was of a connection ended.
+    /// LR, UR, UC: the connection or the stream was reset.
     pub const RESET: u64 = 0x8 | 0x10 | 0x40;
 }
 
-/// Envoy's word for a stream that the upstream did not take.
+/// Envoy's details of a stream that the upstream refused.
 const REFUSED: &[u8] = b"upstream_reset_before_response_started{remote_refused_stream_reset";
 
-/// Whether an answer, or that there is none, is a reason to send the request again: as
-/// Envoy's router decides it.
-pub fn is_wanted(config: &RetryConfig, response: &impl Response) -> bool {
+/// Whether a response, or a missing one, causes a retry. Decides like Envoy's router.
+pub(crate) fn is_wanted(config: &RetryConfig, response: &impl Response) -> bool {
     let when_limited = config.retry_on.contains(Condition::RateLimited);
     let otherwise = is_failure(config, response);
-    // Most answers are no reason either way, and need no further look.
+    // Most responses cause no retry either way, and their headers need not be read.
     if when_limited == otherwise {
         return otherwise;
     }
@@ -148,7 +150,7 @@ pub fn is_wanted(config: &RetryConfig, response: &impl Response) -> bool {
     }
 }
 
-/// Whether an answer is a reason that does not say that it is one of too many.
+/// Whether a response without `x-envoy-ratelimited` causes a retry.
 fn is_failure(config: &RetryConfig, response: &impl Response) -> bool {
     let on = |condition| config.retry_on.contains(condition);
     let Some(status) = response.status() else {
@@ -161,7 +163,7 @@ fn is_failure(config: &RetryConfig, response: &impl Response) -> bool {
         503 => {}
         _ => return false,
     }
-    // The host's own 503: why there was no answer.
+    // The host's own 503. Its flags say why there was no response.
     let flags = response.flags();
     if flags & flag::NO_CONNECTION != 0 {
         return on(Condition::ConnectFailure)
@@ -175,20 +177,20 @@ fn is_failure(config: &RetryConfig, response: &impl Response) -> bool {
                 && response.details().is_some_and(|it| refused(it.as_ref())))
 }
 
-/// What the upstream says about coming back.
+/// What the upstream says about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushback {
+pub(crate) enum Pushback {
     /// Nothing.
     None,
-    /// Not before this long.
+    /// Not before this time has passed.
     After(Span),
     /// Not at all.
     Never,
 }
 
-/// What an answer says about sending its request again: `grpc-retry-pushback-ms` as gRFC
-/// A6 has it, where anything but a number means never; else `retry-after`.
-pub fn pushback(response: &impl Response) -> Pushback {
+/// Returns what a response says about retries: `grpc-retry-pushback-ms`, in which anything but
+/// a number means never (gRFC A6), else `retry-after`.
+pub(crate) fn pushback(response: &impl Response) -> Pushback {
     if let Some(value) = response.header("grpc-retry-pushback-ms") {
         let wait = number(value.as_ref()).map(Span::from_ms);
         return wait.map_or(Pushback::Never, Pushback::After);
@@ -196,8 +198,8 @@ pub fn pushback(response: &impl Response) -> Pushback {
     hint::read(false, response.status(), response).map_or(Pushback::None, Pushback::After)
 }
 
-/// How long to wait before a retry: the first has the number 0.
-pub fn backoff(config: &BackoffConfig, number: u32, random: &mut Random) -> Span {
+/// Returns how long to wait before a retry. The first has the number 0.
+pub(crate) fn backoff(config: &BackoffConfig, number: u32, random: &mut Random) -> Span {
     let doubled = 1_u64.checked_shl(number).unwrap_or(u64::MAX);
     let limit = config
         .base_interval

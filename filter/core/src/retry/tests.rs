@@ -1,4 +1,4 @@
-//! Which requests and answers are retried, row by row.
+//! Which requests and responses are retried, row by row.
 
 use alloc::format;
 
@@ -14,15 +14,15 @@ const GRPC: bool = true;
 const HTTP: bool = false;
 const TWO: RetryEligibility = RetryEligibility::Again(2, None);
 
-fn wished(fields: &str, grpc: bool, headers: &[(&str, &str)]) -> RetryEligibility {
+fn eligible(fields: &str, grpc: bool, headers: &[(&str, &str)]) -> RetryEligibility {
     let request = headers
         .iter()
         .fold(Asking::default(), |it, (name, value)| it.with(name, value));
-    wish(&config(fields), &request, grpc)
+    eligibility(&config(fields), &request, grpc)
 }
 
 #[test]
-fn only_what_may_be_repeated_is_wished_again() {
+fn only_requests_that_may_be_repeated_are_retried() {
     type Row = (
         &'static str,
         bool,
@@ -97,7 +97,7 @@ fn only_what_may_be_repeated_is_wished_again() {
     ];
     for (fields, grpc, headers, expected) in rows {
         assert_eq!(
-            wished(fields, *grpc, headers),
+            eligible(fields, *grpc, headers),
             *expected,
             "{fields} {headers:?}"
         );
@@ -121,9 +121,9 @@ fn a_retry_is_not_retried() {
     ];
     for (name, value, expected) in rows {
         let headers = [(":method", "GET"), (name, value)];
-        assert_eq!(wished("", HTTP, &headers), expected, "{name}: {value}");
+        assert_eq!(eligible("", HTTP, &headers), expected, "{name}: {value}");
         assert_eq!(
-            wished(r#""nested": true"#, HTTP, &headers),
+            eligible(r#""nested": true"#, HTTP, &headers),
             TWO,
             "{name}: {value}"
         );
@@ -131,7 +131,7 @@ fn a_retry_is_not_retried() {
 }
 
 #[test]
-fn no_retry_is_wished_that_could_begin_only_when_the_time_is_over() {
+fn no_retry_is_planned_that_would_start_after_the_deadline() {
     let ms = |ms| Some(Span::from_ms(ms));
     let late = RetryEligibility::Denied(Denial::Deadline);
     let rows = [
@@ -212,17 +212,24 @@ fn no_retry_is_wished_that_could_begin_only_when_the_time_is_over() {
             each => format!(r#""per_try_timeout": "{each}""#),
         };
         let headers = [(":method", "GET"), (name, value)];
-        assert_eq!(wished(&fields, HTTP, &headers), expected, "{name}: {value}");
+        assert_eq!(
+            eligible(&fields, HTTP, &headers),
+            expected,
+            "{name}: {value}"
+        );
     }
     let both = [
         (":method", "GET"),
         ("grpc-timeout", "1S"),
         ("x-envoy-expected-rq-timeout-ms", "300"),
     ];
-    assert_eq!(wished("", HTTP, &both), RetryEligibility::Again(2, ms(300)));
+    assert_eq!(
+        eligible("", HTTP, &both),
+        RetryEligibility::Again(2, ms(300))
+    );
 }
 
-/// How an attempt ended: the status, and the host's flags and details where it made it.
+/// An attempt with this status, and the host's flags and details.
 fn ending(status: u16, flags: u64, details: &'static str) -> Ending {
     Ending {
         flags,
@@ -232,7 +239,7 @@ fn ending(status: u16, flags: u64, details: &'static str) -> Ending {
 }
 
 #[test]
-fn answers_are_retried_as_envoys_router_does() {
+fn responses_are_retried_as_by_envoys_router() {
     let upstream = |status| ending(status, 0, "via_upstream");
     let refused = || {
         ending(
@@ -359,7 +366,7 @@ fn answers_are_retried_as_envoys_router_does() {
 }
 
 #[test]
-fn an_upstream_says_when_to_come_back_and_whether_to() {
+fn an_upstream_says_when_to_retry_and_whether_to() {
     let after = |ms| Pushback::After(Span::from_ms(ms));
     let rows = [
         (503, "retry-after", "2", after(2_000)),
@@ -380,7 +387,7 @@ fn an_upstream_says_when_to_come_back_and_whether_to() {
 }
 
 #[test]
-fn waits_are_anything_up_to_a_limit_that_doubles() {
+fn waits_are_random_up_to_a_limit_that_doubles() {
     let config = BackoffConfig {
         base_interval: Span::from_ms(25),
         max_interval: Span::from_ms(250),
