@@ -1,4 +1,4 @@
-//! Which of several bodies a caller would rather have (RFC 9110, 12.5.1).
+//! Selects one of several bodies by the request's `accept` (RFC 9110, 12.5.1).
 
 use crate::headers::list;
 use crate::policy::Media;
@@ -12,7 +12,7 @@ fn range(media: Media) -> (&'static str, &'static str) {
     }
 }
 
-/// How much a caller wants it, in thousandths, by the range that names it best.
+/// Returns the quality of a media type in thousandths, by the most specific range.
 fn quality(media: Media, accept: &[u8]) -> u32 {
     let (kind, form) = range(media);
     let mut best = (0, 0);
@@ -37,7 +37,7 @@ fn quality(media: Media, accept: &[u8]) -> u32 {
     best.1
 }
 
-/// `q=0.75` in thousandths; what is no weight wants nothing.
+/// Parses `q=0.75` into thousandths. An invalid weight is zero.
 fn weight(parameter: &[u8]) -> Option<u32> {
     let value = parameter
         .strip_prefix(b"q=")
@@ -57,9 +57,9 @@ fn weight(parameter: &[u8]) -> Option<u32> {
     Some(thousandths)
 }
 
-/// The variant that is wanted most; the first of those that are wanted alike, and of all
-/// where none is wanted: a caller with an answer that it did not ask for is better off than
-/// one with another error.
+/// Returns the variant of the highest quality, the first of several. If `accept` allows none it
+/// returns the first of all: a client is better off with a response of another type than with
+/// one more error.
 pub(super) fn choose<'a>(
     variants: &'a [(Media, Template)],
     accept: &[u8],
@@ -84,7 +84,7 @@ mod tests {
     use crate::policy::template::Escape;
 
     #[test]
-    fn the_form_that_is_wanted_most_is_chosen() {
+    fn the_media_type_of_the_highest_quality_is_selected() {
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         let rows = [
             ("", Media::Json),
@@ -106,7 +106,7 @@ mod tests {
             ),
             ("application/json;q=0.123, text/plain;q=0.124", Media::Plain),
             ("application/json;q=0.99999, text/plain;q=1.0", Media::Plain),
-            // Nothing of it can be had, or nothing of it makes sense.
+            // None is available, or the values are invalid.
             ("image/png", Media::Json),
             ("application/json;q=2", Media::Json),
             ("application/json;q=-1, text/plain;q=0.001", Media::Plain),

@@ -1,18 +1,17 @@
-//! What a gRPC answer says besides code and message: `grpc-status-details-bin`, a
-//! `google.rpc.Status` with a `google.rpc.ErrorInfo`, and a `google.rpc.RetryInfo` where the
-//! circuit knows when to come back (Google AIP-193). Clients read it with the helpers of
-//! their gRPC library.
+//! Details of a gRPC response: `grpc-status-details-bin`, a `google.rpc.Status` with a
+//! `google.rpc.ErrorInfo` and, if the circuit knows when to retry, a `google.rpc.RetryInfo`
+//! (Google AIP-193). Clients read it with the helpers of their gRPC library.
 //!
-//! Six fields of one shape are written by hand: a protobuf library would be several times
-//! what they are.
+//! The few fields are encoded by hand. A protobuf library would be several times as large.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::Occasion;
+use super::occasion::Occasion;
+use crate::headers::Pairs;
 use crate::policy::{On, Policy};
 
-/// The header that it stands in.
+/// The header's name.
 pub(super) const HEADER: &str = "grpc-status-details-bin";
 
 const STATUS_CODE: u8 = 1;
@@ -28,12 +27,12 @@ const ENTRY_VALUE: u8 = 2;
 const RETRY_DELAY: u8 = 1;
 const DURATION_SECONDS: u8 = 1;
 
-/// Whose reasons these are.
+/// The domain of the reasons.
 const DOMAIN: &[u8] = b"spillway";
 
-/// Adds the header for an answer of this code and message.
+/// Adds the header for a response with this code and message.
 pub(super) fn push(
-    headers: &mut Vec<(String, Vec<u8>)>,
+    headers: &mut Pairs,
     policy: &Policy,
     occasion: &Occasion<'_>,
     code: u8,
@@ -41,7 +40,7 @@ pub(super) fn push(
 ) {
     let mut status = Vec::new();
     number(STATUS_CODE, u64::from(code), &mut status);
-    // A client may have chosen parts of it, and a text of protobuf is UTF-8.
+    // A client may have chosen parts of it, and a protobuf string is UTF-8.
     let message = String::from_utf8_lossy(message);
     text(STATUS_MESSAGE, message.as_bytes(), &mut status);
     detail(
@@ -87,7 +86,7 @@ fn detail(type_url: &[u8], message: &[u8], out: &mut Vec<u8>) {
     text(STATUS_DETAILS, &any, out);
 }
 
-/// A field that is a text, bytes, or a message.
+/// Writes a field that is a string, bytes, or a message.
 fn text(field: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(field << 3 | 2);
     varint(u64::try_from(bytes.len()).unwrap_or(u64::MAX), out);
@@ -107,7 +106,7 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Without padding, as gRPC has it ("gRPC over HTTP2", Custom-Metadata).
+/// Encodes without padding, as gRPC requires ("gRPC over HTTP2", Custom-Metadata).
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = Vec::new();
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_that_of_everybody_else() {
+    fn base64_is_standard() {
         let bytes: Vec<u8> = (0..=255).collect();
         for len in 0..bytes.len() {
             let text = base64(&bytes[..len]);

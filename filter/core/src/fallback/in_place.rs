@@ -1,17 +1,16 @@
-//! How an answer takes the place of a failed response whose headers have come.
+//! Replaces a failed response whose headers have arrived by overwriting it.
 //!
-//! A local reply at that point goes straight to the client: the filters in front, such as CORS
-//! and compression, never see it. An answer that is written over the response instead passes
-//! them like any other. What only the response has, such as headers that the route adds,
-//! stays.
+//! A local reply at that point goes straight to the client, past the filters in front, such as
+//! CORS and compression. An overwritten response passes through them like any other. Headers
+//! that only the failed response has, such as those that the route adds, stay.
 //!
-//! No body can be added to a response without one, so whatever needs that stays a local
+//! A body cannot be added to a response without one. Such a replacement is sent as a local
 //! reply.
 
-use super::{Answer, push};
+use super::response::{Answer, push};
 use crate::headers::{Headers, Pairs, is_hop};
 
-/// Headers that describe the failed response, and say nothing of its replacement.
+/// Headers that describe the failed response and not its replacement.
 const DESCRIBING: [&str; 17] = [
     "accept-ranges",
     "age",
@@ -32,16 +31,16 @@ const DESCRIBING: [&str; 17] = [
     "www-authenticate",
 ];
 
-/// The beginnings of names of such headers.
+/// Prefixes of such headers.
 const DESCRIBING_PREFIXES: [&str; 5] = [":", "content-", "grpc-", "x-circuit-", "x-envoy-"];
 
-/// Begins with one of them, and is about the site and not about the response.
+/// Starts with one of them, but describes the site and not the response.
 const SITE_POLICY: &str = "content-security-policy";
 
 impl Answer {
-    /// The headers to write over `old`, those of a response that is complete with them if it
-    /// `ends` there. The answer's body then takes the place of the response's, unless the
-    /// request is a HEAD. None if the answer has to be a local reply.
+    /// Returns the headers that overwrite `old`. `ends` says that the response consists of
+    /// those headers only. The body overwrites the response's body, unless the request is a
+    /// HEAD. `None` if this has to be a local reply.
     pub fn in_place(&self, old: &Headers, ends: bool, is_head: bool) -> Option<Pairs> {
         let has_body = !matches!(self.status, 204 | 205 | 304) && self.grpc_status.is_none();
         let fits = if ends {
@@ -68,7 +67,7 @@ impl Answer {
         if self.grpc_status.is_some() {
             push(&mut headers, "content-type", "application/grpc");
         } else if has_body {
-            // So that a client has all of it although the failed response goes on.
+            // The client has the whole body then, even if the failed response continues.
             let length = alloc::format!("{}", self.body.len());
             push(&mut headers, "content-length", &length);
         }
@@ -76,7 +75,7 @@ impl Answer {
     }
 }
 
-/// Whether a header describes a response, and not whoever sends it.
+/// Whether a header describes a response, and not its sender.
 fn describes(name: &str) -> bool {
     let begins = DESCRIBING_PREFIXES.iter().any(|it| name.starts_with(it));
     begins && !name.starts_with(SITE_POLICY)

@@ -38,7 +38,7 @@ fn text(headers: Option<Pairs>) -> Option<Vec<String>> {
 }
 
 #[test]
-fn what_describes_the_failed_response_goes_and_the_rest_stays() {
+fn headers_that_describe_the_failed_response_are_removed_and_the_rest_stays() {
     let old = headers(&[
         (":status", "503"),
         ("content-length", "7"),
@@ -73,11 +73,11 @@ fn what_describes_the_failed_response_goes_and_the_rest_stays() {
     );
 }
 
-/// Each row: the answer's status and body, whether the response ends with its headers, whether
-/// the request is a HEAD, the response's length, and the length that the answer then has; none
-/// where it has to be a local reply.
+/// Each row: the replacement's status and body, whether the failed response ends with its
+/// headers, whether the request is a HEAD, the failed response's length, and the length that the
+/// replacement then has; `None` if it has to be a local reply.
 #[test]
-fn an_answer_is_written_over_a_response_that_can_take_it() {
+fn a_response_is_overwritten_if_the_replacement_fits() {
     const NO_LENGTH: Option<&str> = Some("");
     type Row = (
         u16,
@@ -95,12 +95,12 @@ fn an_answer_is_written_over_a_response_that_can_take_it() {
         (200, b"fixed", true, false, "0", None),
         (200, b"fixed", true, false, "", None),
         (200, b"", true, false, "0", Some("0")),
-        // A HEAD has the length of what a GET would get.
+        // A HEAD has the length of the GET's body.
         (200, b"fixed", true, true, "3", Some("5")),
         (200, b"fixed", true, true, "", Some("5")),
         (200, b"fixed", false, true, "3", Some("5")),
         (304, b"", false, true, "3", NO_LENGTH),
-        // These have no body, whatever comes.
+        // These statuses never have a body.
         (304, b"", false, false, "3", None),
         (204, b"", false, false, "3", None),
         (304, b"", true, false, "0", NO_LENGTH),
@@ -123,7 +123,7 @@ fn an_answer_is_written_over_a_response_that_can_take_it() {
 }
 
 #[test]
-fn a_grpc_answer_is_headers_alone() {
+fn a_grpc_response_consists_of_headers_only() {
     let mut grpc = answer(200, b"");
     grpc.headers = Vec::from([(String::from("grpc-status"), b"10".to_vec())]);
     grpc.grpc_status = Some(10);

@@ -1,4 +1,4 @@
-//! Whole answers.
+//! Whole responses.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::policy::FallbackType;
 use crate::testing::policy;
+use crate::time::Span;
 
 const STATES: [StateName; 5] = [
     StateName::Closed,
@@ -17,7 +19,7 @@ const STATES: [StateName; 5] = [
     StateName::ForcedOpen,
 ];
 
-/// A rejection by an open circuit that will be asked again in 4.2 seconds.
+/// A rejection by a circuit that stays open for 4.2 seconds.
 fn rejected() -> Occasion<'static> {
     Occasion {
         on: On::Open,
@@ -30,7 +32,7 @@ fn rejected() -> Occasion<'static> {
     }
 }
 
-/// The answer of the first entry, or else the default, with its labels.
+/// The response of the first entry, or else the default, with its labels.
 fn answered(fields: &str, occasion: &Occasion<'_>) -> Answer {
     let policy = policy(fields);
     let entry = policy.fallback.first().map(|entry| &entry.from);
@@ -57,13 +59,13 @@ fn body(answer: &Answer) -> &str {
     core::str::from_utf8(&answer.body).expect("text")
 }
 
-/// An entry with these fields, under a policy that puts no labels on.
+/// An entry with these fields, in a policy without labels.
 fn entry(fields: &str) -> String {
     format!(r#""label": false, "fallback": [{{"type": "respond", {fields}}}]"#)
 }
 
 #[test]
-fn the_default_answer_tells_callers_and_proxies_to_stay_away() {
+fn the_default_response_tells_clients_and_proxies_not_to_retry() {
     let answer = answered("", &rejected());
     assert_eq!(
         (answer.status, answer.grpc_status, answer.on, answer.kind),
@@ -95,7 +97,7 @@ fn the_default_answer_tells_callers_and_proxies_to_stay_away() {
 }
 
 #[test]
-fn the_default_grpc_answer_is_unavailable_and_pushes_back() {
+fn the_default_grpc_response_is_unavailable_and_pushes_back() {
     let occasion = Occasion {
         grpc: true,
         ..rejected()
@@ -121,7 +123,7 @@ fn the_default_grpc_answer_is_unavailable_and_pushes_back() {
 }
 
 #[test]
-fn callers_are_never_told_to_come_back_at_once() {
+fn clients_are_never_told_to_retry_at_once() {
     let rows = [
         (Span::ZERO, "1"),
         (Span::from_ns(1), "1"),
@@ -142,7 +144,7 @@ fn callers_are_never_told_to_come_back_at_once() {
 }
 
 #[test]
-fn labels_say_what_answered_and_in_which_state() {
+fn labels_name_the_source_and_the_state() {
     for state in STATES {
         for grpc in [false, true] {
             let occasion = Occasion {
@@ -164,7 +166,7 @@ fn labels_say_what_answered_and_in_which_state() {
 }
 
 #[test]
-fn a_policy_may_leave_the_labels_off() {
+fn a_policy_may_turn_labels_off() {
     for grpc in [false, true] {
         let occasion = Occasion { grpc, ..rejected() };
         for fields in [r#""label": false"#, &entry(r#""status": 200"#)] {
@@ -176,7 +178,7 @@ fn a_policy_may_leave_the_labels_off() {
 }
 
 #[test]
-fn details_say_why_for_access_logs() {
+fn details_name_the_reason_for_access_logs() {
     let rows = [
         (On::Open, StateName::Open, "spillway_open"),
         (On::Open, StateName::HalfOpen, "spillway_half_open"),
@@ -199,7 +201,7 @@ fn details_say_why_for_access_logs() {
 }
 
 #[test]
-fn placeholders_are_filled_where_they_stand() {
+fn placeholders_are_filled_in_place() {
     let rows = [
         (
             r#""body": "{policy}: {path} {retry_after} {request_id} {other}""#,
@@ -225,7 +227,7 @@ fn placeholders_are_filled_where_they_stand() {
 }
 
 #[test]
-fn a_client_cannot_break_out_of_a_json_answer() {
+fn a_client_cannot_break_out_of_a_json_response() {
     let path = b"/\",\"admin\":true,\"x\":\"\\\r\n\x00\xff{policy}";
     let occasion = Occasion {
         path,
@@ -264,7 +266,7 @@ fn headers_of_an_entry_are_filled_and_escaped() {
 }
 
 #[test]
-fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
+fn a_grpc_response_has_a_code_and_a_message_and_no_content_type() {
     let fields = entry(
         r#""status": 200, "headers": {"x-a": "1"}, "json": {"for": "http"},
            "grpc_status": "RESOURCE_EXHAUSTED", "grpc_message": "{policy}, {path}, {request_id}: 1%""#,
@@ -295,7 +297,7 @@ fn a_grpc_answer_has_a_code_and_a_message_and_no_content_type() {
 }
 
 /// The `google.rpc.Status` of a rejection by [`rejected`], in base64: code, message, an
-/// `ErrorInfo` and a `RetryInfo` of five seconds. Written down from the protobuf encoding of the
+/// `ErrorInfo` and a `RetryInfo` of five seconds. Follows the protobuf encoding of the
 /// googleapis definitions.
 fn status_details(code: u8, message: &str) -> String {
     let field = |number: u8, bytes: &[u8]| {
@@ -332,7 +334,7 @@ fn status_details(code: u8, message: &str) -> String {
 }
 
 #[test]
-fn a_grpc_answer_has_details_unless_it_is_ok_or_has_its_own() {
+fn a_grpc_response_has_details_unless_it_is_ok_or_sets_its_own() {
     let grpc = Occasion {
         grpc: true,
         ..rejected()
@@ -353,7 +355,7 @@ fn a_grpc_answer_has_details_unless_it_is_ok_or_has_its_own() {
 }
 
 #[test]
-fn a_variant_is_chosen_by_what_the_caller_accepts() {
+fn a_variant_is_selected_by_what_the_client_accepts() {
     let fields = entry(
         r#""status": 200, "headers": {"x-a": "1"}, "variants": {"plain": "at {path}", "html": "<p>{path}</p>",
            "json": {"at": "{path}"}}"#,
@@ -393,7 +395,7 @@ fn a_variant_is_chosen_by_what_the_caller_accepts() {
 }
 
 #[test]
-fn a_request_without_path_or_id_leaves_their_places_empty() {
+fn a_missing_path_or_id_is_an_empty_value() {
     let occasion = Occasion {
         path: b"",
         request_id: b"",
