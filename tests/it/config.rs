@@ -26,14 +26,14 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
     });
     let told = [
         r#"policies[0].name is "a b", allowed 1 to 64 characters of A-Z, a-z, 0-9, _ and -"#,
-        "policies[0].circuit_braker is not known, did you mean circuit_breaker?",
+        "policies[0].circuit_braker is not a known field, did you mean circuit_breaker?",
         r#"policies[0].circuit_breaker.window.duration is "5ms", allowed 100ms to 1h"#,
         "policies[0].circuit_breaker.failure_rate_threshold is 33.333, allowed 0 to 100, with at most two decimals",
         "policies[0].circuit_breaker.half_open.permits is 0, allowed 1 to 100",
         r#"policies[1].mode is "off", allowed enforce, shadow, disabled, forced_open"#,
         "policies[1].retry.max_retries is 11, allowed 0 to 10",
-        r#"policies[2] has the name "twin", which an earlier policy has too"#,
-        r#"policies[2].key has "path", which needs match.paths: the pattern is the key"#,
+        r#"policies[2] has the name "twin", which an earlier policy already has"#,
+        r#"policies[2].key contains "path", which needs match.paths: the pattern is the key"#,
         r#"policies[2].fallback[0].type is "stake", allowed respond, stale, cluster, route"#,
         r#"sync.interval is "9ms", allowed 10ms to 5s"#,
     ];
@@ -43,12 +43,12 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
 #[tokio::test]
 async fn a_configuration_that_is_no_policy_at_all_is_refused() {
     let rows = [
-        ("", "the policy is no JSON: "),
+        ("", "the policy is not valid JSON: "),
         ("[]", "the policy is [], allowed an object"),
         ("{}", "policies is missing"),
         (
             r#"{"policies": []}"#,
-            "policies is [], allowed a list of at least one",
+            "policies is [], allowed a list with at least one item",
         ),
         (
             r#"{"policies": [{"circuit_breaker": {}}]}"#,
@@ -56,7 +56,7 @@ async fn a_configuration_that_is_no_policy_at_all_is_refused() {
         ),
         (
             r#"{"policies": [{"name": "p", "name": "p"}]}"#,
-            "policies[0].name stands there twice",
+            "policies[0].name appears twice",
         ),
     ];
     for (text, told) in rows {
@@ -81,8 +81,8 @@ async fn a_configuration_in_a_struct_is_refused_with_the_remedy() {
     let Err(refusal) = setting.try_start().await else {
         panic!("accepted");
     };
-    let told = "the policy is a google.protobuf.Struct, which the host does not turn into JSON: \
-                give it as text, in a google.protobuf.StringValue";
+    let told = "the policy is a google.protobuf.Struct, which the host does not convert to JSON: \
+                pass it as text in a google.protobuf.StringValue";
     assert!(refusal.log.contains(told), "{}", refusal.log);
 }
 
@@ -172,7 +172,7 @@ async fn a_refused_update_leaves_the_old_policy_and_its_open_circuit_in_place() 
     assert_eq!(update, Update::Refused);
     for told in [
         r#"policies\[0\]\.mode is "off""#,
-        r"policies\[0\]\.circuit_braker is not known",
+        r"policies\[0\]\.circuit_braker is not a known field",
     ] {
         assert!(!envoy.log_lines(told).is_empty(), "{told}");
     }

@@ -1,12 +1,13 @@
-//! Texts that policies and requests of operators have in common: durations, and the
-//! beginning of a wrong value.
+//! Strings that policies and operators' requests share: durations, lower case, and excerpts
+//! of wrong values.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
 use crate::time::Span;
 
-/// Units of Go's duration form, longest names first where one begins another.
+/// Units of Go's durations. A name comes before those that it ends with.
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -18,7 +19,7 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Parses Go's form of a duration: `250ms`, `1.5s`, `1m30s`, `0s`.
+/// Parses a duration in Go's syntax: `250ms`, `1.5s`, `1m30s`, `0s`.
 ///
 /// Stricter than Go: no sign, a unit after every number, at most nine decimals.
 pub(crate) fn duration(text: &str) -> Option<Span> {
@@ -44,14 +45,14 @@ pub(crate) fn duration(text: &str) -> Option<Span> {
     (!text.is_empty()).then_some(Span::from_ns(total_ns))
 }
 
-/// `0.fraction * unit_ns`, rounded down.
+/// Returns `0.fraction * unit_ns`, rounded down.
 fn fraction_of(fraction: &str, unit_ns: u64) -> u64 {
     let digits = fraction.parse::<u64>().unwrap_or(0);
     let scale = 10_u64.saturating_pow(u32::try_from(fraction.len()).unwrap_or(u32::MAX));
     Span::from_ns(digits).scale(unit_ns, scale).as_ns()
 }
 
-/// The digits at the beginning, at least one, and what follows.
+/// Splits off the leading digits; `None` if there are none.
 fn digits(text: &str) -> Option<(&str, &str)> {
     let len = text
         .find(|c: char| !c.is_ascii_digit())
@@ -59,7 +60,7 @@ fn digits(text: &str) -> Option<(&str, &str)> {
     text.split_at_checked(len).filter(|_| len > 0)
 }
 
-/// A span in the form in which it is written: the largest unit that keeps it whole.
+/// Formats a span with the largest unit that keeps it whole.
 pub(crate) fn show_span(span: Span) -> String {
     let ns = span.as_ns();
     let (name, unit_ns) = [UNITS[7], UNITS[6], UNITS[5], UNITS[4], UNITS[1], UNITS[0]]
@@ -69,10 +70,10 @@ pub(crate) fn show_span(span: Span) -> String {
     format!("{}{name}", ns.checked_div(unit_ns).unwrap_or(0))
 }
 
-/// How much of a wrong value is shown: enough to recognise it on one line.
+/// Length of a wrong value in errors: enough to recognise it on one line.
 pub(crate) const FOUND_CHARS: usize = 60;
 
-/// The beginning of a text that was found where another should stand.
+/// Shortens a wrong value to its first [`FOUND_CHARS`].
 pub(crate) fn shorten(text: String) -> String {
     match text.char_indices().nth(FOUND_CHARS) {
         None => text,
@@ -80,12 +81,19 @@ pub(crate) fn shorten(text: String) -> String {
     }
 }
 
+/// Returns a string with its ASCII letters in lower case.
+pub(crate) fn lower(text: &str) -> Box<str> {
+    let mut owned = String::from(text);
+    owned.make_ascii_lowercase();
+    owned.into_boxed_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_in_gos_form() {
+    fn durations_are_parsed_in_gos_syntax() {
         let rows: &[(&str, Option<u64>)] = &[
             ("0s", Some(0)),
             ("250ms", Some(250_000_000)),
@@ -113,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_shown_as_they_would_be_written() {
+    fn spans_are_formatted_as_a_user_would_write_them() {
         for text in ["100ms", "1h", "90s", "1500ms", "1us", "7ns"] {
             assert_eq!(show_span(duration(text).unwrap()), text);
         }

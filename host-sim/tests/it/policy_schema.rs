@@ -61,10 +61,10 @@ fn beyond_schemas(error: &PolicyError) -> bool {
         Problem::Conflict(words) => {
             let known = [
                 "is shorter than open.duration",
-                "which an earlier policy has too",
-                "is no header that an answer may set",
-                "stands there twice",
-                "stands in the key twice",
+                "which an earlier policy already has",
+                "is not a header that a response may set",
+                "appears twice",
+                "appears twice in the key",
                 "is longer than 65536 bytes",
             ];
             known.iter().any(|part| words.contains(part))

@@ -1,6 +1,6 @@
-//! Forms in which a fixed response can be written.
+//! Media types in which a fixed response can be written.
 
-/// Forms in which an answer can be written, the first of which is for programs.
+/// Media type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
     /// `application/json`
@@ -12,7 +12,7 @@ pub enum Media {
 }
 
 impl Media {
-    /// What `content-type` says.
+    /// Returns the value of `content-type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Media::Json => "application/json",

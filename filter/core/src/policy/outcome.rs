@@ -3,16 +3,16 @@
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The upstream answered well.
+    /// The upstream succeeded.
     Success,
-    /// The upstream failed, or could not be reached.
+    /// The upstream failed or was unreachable.
     Failure,
-    /// It says nothing about the upstream.
+    /// The request says nothing about the upstream.
     Ignored,
 }
 
 impl Outcome {
-    /// The word for it in metrics.
+    /// Returns its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Success => "success",
@@ -22,37 +22,57 @@ impl Outcome {
     }
 }
 
-/// Which answers are failures.
+/// Which responses are failures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutcomeRules {
     /// HTTP statuses that are failures.
     pub failure_status: StatusSet,
-    /// HTTP statuses that count as nothing at all; they win over failures.
+    /// HTTP statuses that are ignored, even if they are failures too.
     pub ignore_status: StatusSet,
-    /// gRPC codes that are failures, one bit each.
+    /// gRPC codes that are failures, as a bit set.
     pub failure_grpc: u32,
     /// When a request is judged.
     pub judge_at: JudgeAt,
-    /// What a request counts as that the cluster's own limits turned away: ignored, or a
-    /// failure.
+    /// Outcome of a request that the cluster's own limits rejected: ignored, or a failure.
     pub overflow: Outcome,
 }
 
 /// When a request is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgeAt {
-    /// When it has ended.
+    /// When it ends.
     End,
-    /// When the response's headers come, whatever happens to the response later.
+    /// When the response's headers arrive, whatever happens to the response later.
     Headers,
 }
+
+/// Names of the gRPC codes, by number.
+pub(crate) const GRPC_CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
 
 /// A set of HTTP statuses, 0 to 999.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusSet([u64; 16]);
 
 impl StatusSet {
-    /// Adds the statuses from `low` to `high`, both included.
+    /// Adds the statuses from `low` to `high`, inclusive.
     pub fn insert(&mut self, low: u16, high: u16) {
         for (first, word) in (0..).step_by(64).zip(&mut self.0) {
             let last: u16 = first | 63;

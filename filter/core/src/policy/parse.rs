@@ -1,4 +1,11 @@
-//! From the bytes of a policy file to [`Config`](crate::policy::Config).
+//! From the bytes of a policy file to a [`Config`].
+//!
+//! `json` reads the text, `read` has a getter for each kind of value, and `wire` knows the
+//! fields: what each is called, what it may contain and what its default is.
+
+use alloc::vec::Vec;
+
+use crate::policy::Config;
 
 pub mod error;
 mod forms;
@@ -9,10 +16,6 @@ pub mod record;
 mod spelling;
 mod wire;
 
-use alloc::vec::Vec;
-
-use crate::policy::Config;
-
 use error::PolicyError;
 
 impl Config {
@@ -20,15 +23,15 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Every error of the file, in its order; the list is never empty.
+    /// Returns every error of the file, in the order of the file. The list is never empty.
     pub fn parse(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
         let node = json::parse(json).map_err(|error| alloc::vec![error])?;
         wire::config(&node)
     }
 
-    /// The schema of the policy language in pieces: a path and what holds there.
-    /// Several pieces of one path hold together, unless their types differ: then
-    /// either may. See [`record`] for the paths.
+    /// Returns the schema of the policy language in fragments, each with its path. Fragments
+    /// of one path hold together, unless their types differ: then either may hold. See
+    /// [`record`] for the form of a path.
     #[cfg(feature = "schema")]
     pub fn schema_notes() -> Vec<(alloc::string::String, serde_json::Value)> {
         wire::schema_notes()

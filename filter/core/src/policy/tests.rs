@@ -1,5 +1,5 @@
-//! Policies good and bad. The files stand in `tests/policies`: a good one must be
-//! accepted, and beside a bad one stand its errors, one a line.
+//! Valid and invalid files, from `tests/policies`. Beside each invalid file is the list of its
+//! errors, one per line.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,10 +10,13 @@ use std::path::PathBuf;
 use super::*;
 use crate::testing::{config, policy};
 
+mod defaults;
+mod example;
 mod fields;
 mod hostile;
+mod sets;
 
-/// Name and content of the files `tests/policies/<folder>/*.json`, at least `count`.
+/// Names and contents of the files `tests/policies/<folder>/*.json`, at least `count`.
 fn files(folder: &str, count: usize) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/policies")
@@ -29,7 +32,7 @@ fn files(folder: &str, count: usize) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// The errors of a policy, one a line.
+/// The errors of a policy, one per line.
 fn errors(json: &[u8]) -> Vec<String> {
     match Config::parse(json) {
         Ok(_) => Vec::new(),
@@ -38,14 +41,14 @@ fn errors(json: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn every_good_file_is_accepted() {
+fn every_valid_file_is_accepted() {
     for (path, json) in files("valid", 12) {
         assert_eq!(errors(&json), [""; 0], "{path:?}");
     }
 }
 
 #[test]
-fn every_bad_file_is_refused_with_all_its_errors_in_the_order_of_the_file() {
+fn every_invalid_file_is_rejected_with_all_its_errors_in_the_order_of_the_file() {
     for (path, json) in files("invalid", 30) {
         let expected = fs::read_to_string(path.with_extension("expected")).unwrap_or_default();
         let found = errors(&json);

@@ -1,12 +1,12 @@
-//! What is wrong with a policy, where, and what would be right.
+//! What is wrong with a policy, where, and what is allowed instead.
 
 use alloc::string::String;
 use core::fmt;
 
-/// One error: the place and the problem.
+/// One error of a policy file.
 ///
-/// Printed as one line, `policies[0].circuit_breaker.window.duration is "5ms",
-/// allowed 100ms to 1h`.
+/// Its text is one line: `policies[0].circuit_breaker.window.duration is "5ms", allowed 100ms
+/// to 1h`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// JSON path from the top; empty for the file as a whole.
@@ -15,30 +15,30 @@ pub struct PolicyError {
     pub problem: Problem,
 }
 
-/// What can be wrong with a place in a policy.
+/// What can be wrong in one place of a policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The file is no JSON; the parser's words, with line and column.
+    /// The file is not valid JSON. The text is serde_json's, with line and column.
     Syntax(String),
-    /// The file is a `google.protobuf.Struct` in protobuf's encoding, as Envoy hands it over.
+    /// The file is a `google.protobuf.Struct` in protobuf's encoding, as Envoy passes it on.
     Struct,
-    /// The value is not one of those allowed.
+    /// The value is not allowed.
     NotAllowed {
-        /// The value as it stands in the file, shortened.
+        /// The value as written in the file, shortened.
         found: String,
-        /// What may stand there.
+        /// The allowed values, in words.
         allowed: String,
     },
-    /// A field without a default is absent.
+    /// A field without a default is missing.
     Missing,
     /// No field has this name.
     Unknown {
-        /// The known name nearest to it, if any is near.
+        /// The field that was probably meant.
         nearest: Option<&'static str>,
     },
-    /// The same field stands twice in one object.
+    /// One object contains the field twice.
     Twice,
-    /// The value is fine alone, but not with others.
+    /// The value is valid by itself, but not together with others.
     Conflict(String),
 }
 
@@ -50,21 +50,21 @@ impl fmt::Display for PolicyError {
             &self.path
         };
         match &self.problem {
-            Problem::Syntax(words) => write!(f, "{path} is no JSON: {words}"),
+            Problem::Syntax(words) => write!(f, "{path} is not valid JSON: {words}"),
             Problem::Struct => write!(
                 f,
-                "{path} is a google.protobuf.Struct, which the host does not turn into JSON: \
-                 give it as text, in a google.protobuf.StringValue"
+                "{path} is a google.protobuf.Struct, which the host does not convert to JSON: \
+                 pass it as text in a google.protobuf.StringValue"
             ),
             Problem::NotAllowed { found, allowed } => {
                 write!(f, "{path} is {found}, allowed {allowed}")
             }
             Problem::Missing => write!(f, "{path} is missing"),
-            Problem::Unknown { nearest: None } => write!(f, "{path} is not known"),
+            Problem::Unknown { nearest: None } => write!(f, "{path} is not a known field"),
             Problem::Unknown {
                 nearest: Some(name),
-            } => write!(f, "{path} is not known, did you mean {name}?"),
-            Problem::Twice => write!(f, "{path} stands there twice"),
+            } => write!(f, "{path} is not a known field, did you mean {name}?"),
+            Problem::Twice => write!(f, "{path} appears twice"),
             Problem::Conflict(words) => write!(f, "{path} {words}"),
         }
     }

@@ -1,29 +1,29 @@
-//! Small texts with a form of their own: statuses, names, paths.
+//! Strings with a fixed form: statuses, names, paths. The patterns are for the schema.
 
 use alloc::format;
 use core::ops::RangeInclusive;
 
-/// [`duration`](crate::text::duration) as a regular expression: its form, not its range.
+/// [`duration`](crate::text::duration) as a regular expression, without its range.
 pub(super) const DURATION_PATTERN: &str =
     "^([0-9]+(\\.[0-9]{1,9})?(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+$";
-/// [`status_range`] as a regular expression, but for the order of a range's ends.
+/// [`status_range`] as a regular expression, which cannot say that a range ascends.
 pub(super) const STATUS_PATTERN: &str = "^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})?)$";
 /// [`is_token`] as a regular expression.
 pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
-/// The path of a request, with its query.
+/// [`is_request_path`] as a regular expression.
 pub(super) const REQUEST_PATH_PATTERN: &str = "^/[!\"$-~]*$";
-/// The value of a header, one character or more.
+/// [`is_visible`] as a regular expression.
 pub(super) const VISIBLE_PATTERN: &str = "^[!-~]+$";
-/// A path whose segments are plain or one `{name}` each, as a regular expression.
+/// A path whose segments are plain text or one `{name}`, as a regular expression.
 pub(super) const TEMPLATE_PATTERN: &str = r"^(/(\{[^{}/?#]+\}|[^{}/?#]*))+$";
 
-/// [`is_path_prefix`] as a regular expression, but for its length.
+/// [`is_path_prefix`] as a regular expression, without its length.
 pub(super) const PATH_PREFIX_PATTERN: &str =
     r"^(/([A-Za-z0-9_~-]|\.[A-Za-z0-9_~-]|\.\.[A-Za-z0-9._~-])[A-Za-z0-9._~-]*)+$";
-/// Length of a path prefix: it is compared with the path of every request.
+/// Length of a path prefix. It is compared with the path of every request.
 pub(super) const PATH_PREFIX_BYTES: RangeInclusive<usize> = 2..=64;
 
-/// `"5xx"`, `"503"` or `"500-504"` as the statuses from low to high, 100 to 599.
+/// Reads `"5xx"`, `"503"` or `"500-504"` as the first and the last status, 100 to 599.
 pub(super) fn status_range(text: &str) -> Option<(u16, u16)> {
     if let Some(class) = text.strip_suffix("xx") {
         let low = one_status(&format!("{class}00"))?;
@@ -40,7 +40,7 @@ fn one_status(text: &str) -> Option<u16> {
     (100..=599).contains(&status).then_some(status)
 }
 
-/// A header name or method: one or more characters of RFC 9110's `token`.
+/// Whether a string is a header name or method: a `token` of RFC 9110.
 pub(super) fn is_token(text: &str) -> bool {
     let special = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty()
@@ -49,26 +49,26 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || special(b))
 }
 
-/// Whether a text is a request's path, and maybe query.
+/// Whether a string is a request's path, with or without a query.
 pub(super) fn is_request_path(text: &str) -> bool {
     text.starts_with('/') && is_visible(text) && !text.contains('#')
 }
 
-/// Whether a text is one or more visible ASCII characters.
+/// Whether a string is one or more visible ASCII characters.
 pub(super) fn is_visible(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A path that stays as it is however a proxy normalises paths: of unreserved
-/// characters (RFC 3986), no segment of it empty, `.` or `..`, and no `/` at its end.
+/// Whether a string is a path that no proxy changes when it normalizes paths: unreserved
+/// characters (RFC 3986), no segment that is empty, `.` or `..`, and no `/` at the end.
 pub(super) fn is_path_prefix(text: &str) -> bool {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
-    let stays = |segment: &str| !matches!(segment, "" | "." | "..");
+    let is_stable = |segment: &str| !matches!(segment, "" | "." | "..");
     PATH_PREFIX_BYTES.contains(&text.len())
         && text.strip_prefix('/').is_some_and(|segments| {
             segments
                 .split('/')
-                .all(|segment| stays(segment) && segment.bytes().all(unreserved))
+                .all(|segment| is_stable(segment) && segment.bytes().all(unreserved))
         })
 }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_prefix_is_one_that_no_proxy_rewrites() {
+    fn a_path_prefix_is_a_path_that_no_proxy_rewrites() {
         let longest = alloc::format!("/{}", "a".repeat(63));
         let too_long = alloc::format!("/{}", "a".repeat(64));
         let rows = [

@@ -1,8 +1,7 @@
-//! JSON as it was written: objects keep their order and their repeated names.
+//! JSON as written: objects keep the order of their fields, and duplicates.
 //!
-//! Not `serde_json::Value`, which silently keeps the last of two equal names: a
-//! policy in which `mode` stands twice must be refused, not guessed at. Depth is
-//! bounded by serde_json's own limit of 128.
+//! `serde_json::Value` would silently keep the last of two fields with the same name, but a
+//! policy with two `mode`s must be rejected. serde_json bounds the depth to 128.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -15,18 +14,18 @@ use super::error::{PolicyError, Problem};
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Bool(bool),
-    /// A number; floats are turned into integers as soon as their place is known.
+    /// A number. Getters convert it to the type of their field.
     Number(serde_json::Number),
     Text(String),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
 }
 
-/// Reads one JSON text to its end.
-pub(super) fn parse(json: &[u8]) -> Result<Node, PolicyError> {
+/// Parses a whole JSON text.
+pub(crate) fn parse(json: &[u8]) -> Result<Node, PolicyError> {
     serde_json::from_slice(json).map_err(|error| PolicyError {
         path: String::new(),
         problem: match is_struct(json) {
@@ -36,8 +35,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Node, PolicyError> {
     })
 }
 
-/// Whether bytes begin as a `google.protobuf.Struct` does: with an entry of a map, which has
-/// the field's name and then its value.
+/// Returns `Some` if bytes start like a `google.protobuf.Struct`: with a map entry, which is a
+/// field's name and then its value.
 fn is_struct(bytes: &[u8]) -> Option<()> {
     let rest = length_of(bytes, 0x0a)?.1;
     let (len, rest) = length_of(rest, 0x0a)?;
@@ -46,11 +45,11 @@ fn is_struct(bytes: &[u8]) -> Option<()> {
     (is_name && rest.first() == Some(&0x12)).then_some(())
 }
 
-/// The length of a protobuf field that begins with this tag, and what follows it.
+/// Returns the length of a protobuf field with this tag, and the bytes after that length.
 fn length_of(bytes: &[u8], tag: u8) -> Option<(usize, &[u8])> {
     let (first, mut rest) = bytes.split_first()?;
     let mut len = 0;
-    // Base 128, least significant digits first; nobody's policy needs more than four.
+    // Base 128, least significant digit first. Four digits are enough for any policy.
     for shift in [0, 7, 14, 21] {
         let (digit, after) = rest.split_first()?;
         rest = after;
@@ -144,9 +143,9 @@ impl Serialize for Node {
 }
 
 impl Node {
-    /// The value as JSON, or as the words of its error, which cannot happen: no
-    /// value of this type is without a JSON form.
-    pub(super) fn to_text(&self) -> String {
+    /// Returns the value as JSON. Every value of this type has a JSON form, so the error's text
+    /// is never used.
+    pub(crate) fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|error| error.to_string())
     }
 }

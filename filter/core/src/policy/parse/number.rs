@@ -1,9 +1,9 @@
-//! Numbers as JSON has them, and percentages.
+//! JSON numbers, and percentages.
 
 use alloc::format;
 use alloc::string::String;
 
-/// A whole number, however it is written: `20.0` and `2e1` are 20.
+/// Returns a whole number, however it is written: `20.0` and `2e1` are 20.
 pub(super) fn whole(number: &serde_json::Number) -> Option<u32> {
     if let Some(whole) = number.as_u64() {
         return u32::try_from(whole).ok();
@@ -13,7 +13,7 @@ pub(super) fn whole(number: &serde_json::Number) -> Option<u32> {
     (f64::from(whole) == float).then_some(whole)
 }
 
-/// A number with at most two decimals, in hundredths.
+/// Returns a number with at most two decimals, in hundredths.
 pub(super) fn hundredths(number: &serde_json::Number) -> Option<u32> {
     if let Some(whole) = number.as_u64() {
         return u32::try_from(whole).ok()?.checked_mul(100);
@@ -23,12 +23,11 @@ pub(super) fn hundredths(number: &serde_json::Number) -> Option<u32> {
         return None;
     }
     let nearest = (scaled + 0.5) as u32;
-    // A decimal such as 0.07 has no exact float; a third decimal is far larger
-    // than that error.
+    // A decimal such as 0.07 has no exact float. The error is far below a third decimal.
     ((scaled - f64::from(nearest)).abs() < 1e-4).then_some(nearest)
 }
 
-/// A share in basis points as a percentage: 2,550 is `25.5`.
+/// Formats basis points as a percentage: 2,550 is `25.5`.
 pub(super) fn show_percent(bp: u32) -> String {
     let (whole, rest) = (bp / 100, bp % 100);
     match (rest / 10, rest % 10) {
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_may_have_a_point() {
+    fn a_whole_number_may_have_a_decimal_point() {
         let rows: &[(&str, Option<u32>)] = &[
             ("20", Some(20)),
             ("20.0", Some(20)),

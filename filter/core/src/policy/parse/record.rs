@@ -1,14 +1,12 @@
-//! What the reader would accept, written down by the reader itself.
+//! A record of what the getters accept, written by the getters themselves.
 //!
-//! A JSON Schema that stands beside the parser drifts from it. So the parser is
-//! run once over nothing at all, and every getter notes, at its path, the schema
-//! of what it would have taken: type, range, default. Paths are those of errors,
-//! with `[]` for any item of a list and `{}` for any value of a map.
+//! A JSON Schema kept beside the parser would drift from it. So the parser runs once without a
+//! file, and every getter notes, at its path, the schema of the values it accepts: type, range,
+//! default. Paths are those of errors, with `[]` for any item of a list and `{}` for any value
+//! of a map.
 //!
-//! Only with the feature `schema`. Without it a `Record` is nothing, no note is
-//! ever made, and none of this costs the module a byte.
-
-use serde_json::Value;
+//! This exists only with the feature `schema`. Without it a `Record` is empty, no note is ever
+//! made, and the module does not grow by a byte.
 
 #[cfg(feature = "schema")]
 pub(super) use on::Record;
@@ -16,9 +14,9 @@ pub(super) use on::Record;
 #[cfg(not(feature = "schema"))]
 pub(super) use off::Record;
 
-/// The keyword under which a fragment says that its field has to be there.
+/// Keyword of a fragment whose field is required.
 pub const REQUIRED: &str = "x-required";
-/// The keyword under which a fragment says in words what a text may be.
+/// Keyword of a fragment that describes in words which strings are allowed.
 pub const ALLOWED: &str = "x-allowed";
 
 #[cfg(feature = "schema")]
@@ -27,9 +25,9 @@ mod on {
     use alloc::vec::Vec;
     use core::cell::RefCell;
 
-    use super::Value;
+    use serde_json::Value;
 
-    /// The notes so far, in the order of reading; absent while a real file is read.
+    /// The notes so far, in the order of reading; `None` while a file is parsed.
     #[derive(Default)]
     pub(in crate::policy) struct Record(Option<RefCell<Vec<(String, Value)>>>);
 
@@ -59,9 +57,9 @@ mod on {
 
 #[cfg(not(feature = "schema"))]
 mod off {
-    use super::Value;
+    use serde_json::Value;
 
-    /// Nothing.
+    /// A record that notes nothing.
     #[derive(Default)]
     pub(in crate::policy) struct Record;
 

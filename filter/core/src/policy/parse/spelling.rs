@@ -1,17 +1,17 @@
-//! The known name that a misspelt one was meant to be.
+//! Suggestions for misspelt field names.
 
-/// The name of `known` nearest to `word`, if it is near enough to be a slip.
+/// Returns the name in `known` nearest to `word`, if it is near enough to be a typo.
 pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    let slips = (word.len() / 3).clamp(1, 4);
+    let typos = (word.len() / 3).clamp(1, 4);
     known
         .iter()
         .map(|name| (distance(word.as_bytes(), name.as_bytes()), *name))
-        .filter(|(distance, _)| *distance <= slips)
+        .filter(|(distance, _)| *distance <= typos)
         .min()
         .map(|(_, name)| name)
 }
 
-/// Levenshtein's edit distance.
+/// Returns the Levenshtein distance.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: alloc::vec::Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised_and_another_word_is_not() {
+    fn a_typo_is_recognised_and_another_word_is_not() {
         let known = ["circuit_breaker", "fallback", "on", "mode"];
         assert_eq!(nearest("circuit_braker", &known), Some("circuit_breaker"));
         assert_eq!(nearest("circuitBreaker", &known), Some("circuit_breaker"));

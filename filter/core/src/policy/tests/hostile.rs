@@ -1,13 +1,12 @@
-//! Whatever stands in a file, it is accepted or refused in words.
+//! Whatever a file contains, it is accepted or rejected with readable errors.
 
 use serde_json::Value;
 
 use super::*;
 use crate::random::Random;
 
-/// Parses, and holds every error against the form of one: a line with a path or
-/// with the file as a whole in front.
-fn accepted_or_refused_in_words(json: &[u8]) -> bool {
+/// Parses a file and checks that every error is one readable line.
+fn is_accepted_or_rejected_with_words(json: &[u8]) -> bool {
     let lines = errors(json);
     for line in &lines {
         let words = !line.is_empty() && !line.contains(['\n', '\r']) && line.len() < 1_000;
@@ -16,7 +15,7 @@ fn accepted_or_refused_in_words(json: &[u8]) -> bool {
     lines.is_empty() == Config::parse(json).is_ok()
 }
 
-/// The JSON pointers of a value and of all that is in it.
+/// Collects the JSON pointers of a value and of everything in it.
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.into());
     match value {
@@ -35,8 +34,8 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn any_value_in_any_place_is_accepted_or_refused_in_words() {
-    let strangers = [
+fn any_value_in_any_place_is_accepted_or_rejected_with_words() {
+    let values = [
         "null", "true", "-1", "1e300", "\"\"", "[]", "{}", "0.001", "[[]]",
     ];
     let mut tried = 0;
@@ -45,14 +44,14 @@ fn any_value_in_any_place_is_accepted_or_refused_in_words() {
         let mut places = Vec::new();
         pointers(&whole, "", &mut places);
         for place in &places {
-            for stranger in strangers {
+            for value in values {
                 let mut changed = whole.clone();
-                let spot = changed.pointer_mut(place).expect("a place");
-                *spot = serde_json::from_str(stranger).expect("JSON");
+                let spot = changed.pointer_mut(place).expect("a value");
+                *spot = serde_json::from_str(value).expect("JSON");
                 let text = changed.to_string();
                 assert!(
-                    accepted_or_refused_in_words(text.as_bytes()),
-                    "{path:?} {place} {stranger}"
+                    is_accepted_or_rejected_with_words(text.as_bytes()),
+                    "{path:?} {place} {value}"
                 );
                 tried += 1;
             }
@@ -62,7 +61,7 @@ fn any_value_in_any_place_is_accepted_or_refused_in_words() {
 }
 
 #[test]
-fn a_field_that_is_taken_away_is_missing_or_has_a_default() {
+fn a_removed_field_is_reported_or_has_a_default() {
     for (path, json) in files("valid", 10) {
         let whole: Value = serde_json::from_slice(&json).expect("JSON");
         let mut places = Vec::new();
@@ -75,7 +74,7 @@ fn a_field_that_is_taken_away_is_missing_or_has_a_default() {
             }
             let text = changed.to_string();
             assert!(
-                accepted_or_refused_in_words(text.as_bytes()),
+                is_accepted_or_rejected_with_words(text.as_bytes()),
                 "{path:?} {place}"
             );
         }
@@ -83,7 +82,7 @@ fn a_field_that_is_taken_away_is_missing_or_has_a_default() {
 }
 
 #[test]
-fn any_bytes_are_accepted_or_refused_in_words() {
+fn any_bytes_are_accepted_or_rejected_with_words() {
     let mut random = Random::new(1);
     for (_, json) in files("valid", 10) {
         for _ in 0..500 {
@@ -97,13 +96,13 @@ fn any_bytes_are_accepted_or_refused_in_words() {
                     _ => changed.truncate(at.max(1)),
                 }
             }
-            assert!(accepted_or_refused_in_words(&changed));
+            assert!(is_accepted_or_rejected_with_words(&changed));
         }
     }
 }
 
 #[test]
-fn deep_nesting_is_refused_and_not_followed() {
+fn deep_nesting_is_rejected_without_recursion() {
     let depth = 100_000;
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let nested = format!("{}1{}", open.repeat(depth), close.repeat(depth));
@@ -116,7 +115,7 @@ fn deep_nesting_is_refused_and_not_followed() {
 }
 
 #[test]
-fn long_texts_and_lists_are_refused_or_held() {
+fn long_strings_are_rejected_and_shortened() {
     let long = "a".repeat(1_000_000);
     let named = format!(r#"{{"policies":[{{"name":"{long}"}}]}}"#);
     assert!(errors(named.as_bytes())[0].len() < 200);
@@ -138,7 +137,7 @@ fn long_texts_and_lists_are_refused_or_held() {
 }
 
 #[test]
-fn ten_thousand_policies_are_read() {
+fn ten_thousand_policies_are_parsed() {
     let policies: Vec<String> = (0..10_000)
         .map(|n| {
             format!(r#"{{"name":"p{n}","match":{{"clusters":["c{n}"]}},"circuit_breaker":{{}}}}"#)

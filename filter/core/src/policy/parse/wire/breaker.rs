@@ -1,37 +1,29 @@
 //! `circuit_breaker`: when the circuit opens, and how it closes again.
 
-use core::ops::RangeInclusive;
-
 use serde_json::json;
 
-use crate::circuit::window::COUNT_SIZE_MAX;
+use super::ranges::{DAY_MS, HOUR_MS, ms};
+
 use crate::policy::parse::read::{Object, Place};
 use crate::policy::{
-    BreakerConfig, HalfOpenConfig, OpenConfig, PERMITS_MAX, RecoveryConfig, SlowUntil, WHOLE_BP,
-    WindowShape,
+    BreakerConfig, COUNT_SIZE_MAX, HalfOpenConfig, OpenConfig, PERMITS_MAX, RecoveryConfig,
+    SlowUntil, WHOLE_BP, WindowShape,
 };
 use crate::time::Span;
 
-/// Largest volume that makes sense: a window's counters are 32 bits wide.
+/// A window's counters are 32 bits wide.
 const REQUESTS_MAX: u32 = 1_000_000;
-/// Ten-fold growth from one opening to the next is more than any service needs.
+/// No service needs more than ten-fold growth from one opening to the next.
 const MULTIPLIER_MAX_BP: u32 = 10 * WHOLE_BP;
 
-pub(super) const fn ms(low: u64, high: u64) -> RangeInclusive<Span> {
-    Span::from_ms(low)..=Span::from_ms(high)
-}
-
-pub(super) const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
-
-/// The breaker of a policy without one.
-pub(super) fn switched_off(absent: &Place<'_>) -> BreakerConfig {
+/// Returns the breaker of a policy without one.
+pub(super) fn switched_off(missing: &Place<'_>) -> BreakerConfig {
     BreakerConfig {
         enabled: false,
         failure_rate_bp: 0,
         slow_rate_bp: 0,
         consecutive_failures: 0,
-        ..absent.object(circuit_breaker)
+        ..missing.object(circuit_breaker)
     }
 }
 
@@ -72,13 +64,13 @@ fn window(o: &mut Object<'_>) -> WindowShape {
     let duration = duration_place.duration(false, ms(100, HOUR_MS), Span::from_secs(10));
     let size = size_place.integer(1..=COUNT_SIZE_MAX, 100);
     if is_time {
-        if !size_place.is_absent() {
-            size_place.conflict("goes with \"type\": \"count\"");
+        if !size_place.is_missing() {
+            size_place.conflict("is only allowed with \"type\": \"count\"");
         }
         WindowShape::Time { duration }
     } else {
-        if !duration_place.is_absent() {
-            duration_place.conflict("goes with \"type\": \"time\"");
+        if !duration_place.is_missing() {
+            duration_place.conflict("is only allowed with \"type\": \"time\"");
         }
         WindowShape::Count { size }
     }

@@ -1,14 +1,15 @@
-//! `match`: which requests a policy is for.
+//! `match`: which requests a policy applies to.
 
 use alloc::format;
 use alloc::vec::Vec;
 
 use serde_json::json;
 
-use super::{header_name, method};
+use super::names::{header, method};
 use crate::policy::parse::forms;
 use crate::policy::parse::read::{Object, Place, names};
-use crate::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern, lower};
+use crate::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern};
+use crate::text::lower;
 
 pub(super) fn matcher(o: &mut Object<'_>) -> Match {
     Match {
@@ -28,7 +29,7 @@ pub(super) fn matcher(o: &mut Object<'_>) -> Match {
 }
 
 fn authority(item: Place<'_>) -> Option<Authority> {
-    let allowed = "a host name, or *. and the end of one";
+    let allowed = "a host name such as example.com or *.example.com";
     let plain = |text: &str| {
         !text.is_empty() && !text.contains(|c: char| c == '*' || c.is_ascii_whitespace())
     };
@@ -51,9 +52,9 @@ fn path_pattern(item: &Place<'_>, o: &mut Object<'_>) -> Option<PathPattern> {
     item.schema(|| json!({"oneOf": kinds.map(|(field, _)| json!({"required": [field]}))}));
     let mut found = Vec::new();
     for (field, kind) in kinds {
-        let allowed = "a path that begins with / and has no query";
+        let allowed = "a path that starts with / and has no query";
         let place = o.at(field);
-        if place.is_passed_over() {
+        if place.is_skipped() {
             continue;
         }
         place.schema(|| match kind {
@@ -74,36 +75,36 @@ fn path_pattern(item: &Place<'_>, o: &mut Object<'_>) -> Option<PathPattern> {
     only_one(item, found, "exact, prefix and template")?
 }
 
-/// In a template every segment is a plain text or one `{name}`.
+/// Every segment of a template is plain text or one `{name}`.
 fn check_template(place: &Place<'_>, text: &str, kind: PathKind) {
-    let segment_is_fine = |segment: &str| {
+    let is_valid = |segment: &str| {
         let inner = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
         let name = inner.unwrap_or(segment);
         !name.contains(['{', '}']) && inner != Some("")
     };
-    if kind == PathKind::Template && !text.split('/').all(segment_is_fine) {
-        place.refuse("segments that are plain or one {name} each");
+    if kind == PathKind::Template && !text.split('/').all(is_valid) {
+        place.reject("a path whose segments are plain text or one {name} each");
     }
 }
 
 fn header_condition(item: &Place<'_>, o: &mut Object<'_>) -> Option<HeaderCondition> {
     item.schema(|| json!({"oneOf": [{"required": ["exact"]}, {"required": ["present"]}]}));
-    let name = header_name(&o.at("name"));
+    let name = header(&o.at("name"));
     let mut tests = Vec::new();
     let exact = o.at("exact");
-    if !exact.is_passed_over() {
+    if !exact.is_skipped() {
         let test = |text: &str| Some(HeaderTest::Exact(text.into()));
-        tests.push(exact.text("a text", test));
+        tests.push(exact.text("a string", test));
     }
     let present = o.at("present");
-    if !present.is_passed_over() {
+    if !present.is_skipped() {
         tests.push(Some(HeaderTest::Present(present.boolean(true))));
     }
     let test = only_one(item, tests, "exact and present")??;
     Some(HeaderCondition { name: name?, test })
 }
 
-/// The one that was found, be it right or wrong.
+/// Returns the value that was found, valid or not.
 fn only_one<T>(item: &Place<'_>, mut found: Vec<T>, names: &str) -> Option<T> {
     if found.len() != 1 {
         item.conflict(&format!("needs exactly one of {names}"));

@@ -1,4 +1,4 @@
-//! `fallback`: the answers to try, in order.
+//! `fallback`: the replacements to try, in order.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -9,20 +9,19 @@ use serde_json::{Value, json};
 use super::respond::respond;
 use crate::policy::parse::forms;
 use crate::policy::parse::read::{self, Object, Place};
-use crate::policy::{
-    ClusterConfig, Fallback, FallbackType, On, OnSet, RouteConfig, StaleConfig, lower,
-};
+use crate::policy::{ClusterConfig, Fallback, FallbackType, On, OnSet, RouteConfig, StaleConfig};
+use crate::text::lower;
 use crate::time::Span;
 
-/// An answer that is older than a day is another day's.
+/// A response of yesterday is too old for any client.
 const MAX_AGES: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
 const MAX_AGE: Span = Span::from_secs(600);
 
-/// Who asks another cluster has waited already.
+/// The client has already waited for the first upstream.
 const TIMEOUTS: RangeInclusive<Span> = Span::from_ms(1)..=Span::from_secs(3_600);
 const TIMEOUT: Span = Span::from_ms(1_000);
 
-/// Kinds of fallback, in the words of policies.
+/// Types of fallback, by their names in policies.
 const TYPES: [(&str, Type); 4] = [
     ("respond", Type::Respond),
     ("stale", Type::Stale),
@@ -38,7 +37,7 @@ enum Type {
     Route,
 }
 
-/// What each kind has besides `type`, `on` and `description`, and what it must have.
+/// Fields of each type besides `type`, `on` and `description`, and those that are required.
 const FIELDS: [(&str, &[&str], &[&str]); 4] = [
     (
         "respond",
@@ -58,7 +57,7 @@ const FIELDS: [(&str, &[&str], &[&str]); 4] = [
     ("route", &["header"], &["header"]),
 ];
 
-/// One body or none, and to each kind its own fields.
+/// Returns the rules between fields: at most one body, and only the fields of the type.
 fn rules() -> Value {
     let of_type =
         |name: &str| json!({"required": ["type"], "properties": {"type": {"const": name}}});
@@ -97,22 +96,20 @@ pub(super) fn fallback(item: Place<'_>) -> Option<Fallback> {
 
 fn entry(o: &mut Object<'_>) -> Option<Fallback> {
     let type_place = o.at("type");
-    if type_place.is_absent() {
-        type_place.missing();
-    }
+    type_place.require();
     let Some(kind) = type_place.choice(&TYPES) else {
         o.ignore_rest();
         return None;
     };
     let on_place = o.at("on");
     let on = on_set(&on_place);
-    // The language has the fields of all kinds.
+    // The schema has the fields of all types.
     let is = |this: Type| kind == this || type_place.is_recording();
     let mut from = None;
     if is(Type::Route) {
         if on.wants_response() && !type_place.is_recording() {
             on_place.conflict(
-                "has more than open, and a request can be sent elsewhere only before it was sent",
+                "contains more than open: a request can be rerouted only before it is sent",
             );
         }
         from = route(o).map(FallbackType::Route);
@@ -157,17 +154,15 @@ fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
 fn route(o: &mut Object<'_>) -> Option<RouteConfig> {
     let header = o.at("header");
     needed(&header);
-    if header.is_passed_over() {
+    if header.is_skipped() {
         return None;
     }
     header.object(|o| {
-        let name = header_that_routes(&o.at("name"));
+        let name = routing_header(&o.at("name"));
         let value = o.at("value");
-        if value.is_absent() {
-            value.missing();
-        }
+        value.require();
         value.schema(|| json!({"pattern": forms::VISIBLE_PATTERN}));
-        let value = value.text("a text of 1 or more visible ASCII characters", |text| {
+        let value = value.text("one or more visible ASCII characters", |text| {
             forms::is_visible(text).then(|| Box::from(text))
         });
         Some(RouteConfig {
@@ -177,8 +172,9 @@ fn route(o: &mut Object<'_>) -> Option<RouteConfig> {
     })
 }
 
-/// Headers that are not the filter's to set: they frame the message, or others go by them.
-const OTHERS_HEADERS: [&str; 6] = [
+/// Headers that a policy may not set: they frame the message, or other parts of the proxy
+/// depend on them.
+const RESERVED_HEADERS: [&str; 6] = [
     "connection",
     "content-length",
     "host",
@@ -187,22 +183,24 @@ const OTHERS_HEADERS: [&str; 6] = [
     "upgrade",
 ];
 
-fn header_that_routes(place: &Place<'_>) -> Option<Box<str>> {
-    place.schema(|| json!({"not": {"enum": OTHERS_HEADERS}}));
-    if place.is_absent() {
-        place.missing();
-    }
+/// The names above, for the error.
+const ROUTING_HEADER: &str = "a header name other than connection, content-length, host, te, \
+     transfer-encoding and upgrade";
+
+fn routing_header(place: &Place<'_>) -> Option<Box<str>> {
+    place.schema(|| json!({"not": {"enum": RESERVED_HEADERS}}));
+    place.require();
     place.schema(|| json!({"pattern": forms::TOKEN_PATTERN}));
-    place.text("the name of a header of your own", |text| {
+    place.text(ROUTING_HEADER, |text| {
         let name = lower(text);
-        (forms::is_token(text) && !OTHERS_HEADERS.contains(&&*name)).then_some(name)
+        (forms::is_token(text) && !RESERVED_HEADERS.contains(&&*name)).then_some(name)
     })
 }
 
-/// A field that this kind of entry has to have; [`rules`] say so for the schema.
+/// Requires a field of this type. For the schema [`rules`] require it.
 fn needed(place: &Place<'_>) {
-    if place.is_passed_over() {
-        place.missing();
+    if place.is_skipped() {
+        place.require();
     }
 }
 

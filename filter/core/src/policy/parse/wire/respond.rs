@@ -1,4 +1,4 @@
-//! `fallback` of type `respond`: a fixed answer.
+//! `fallback` of type `respond`: a fixed response.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -11,11 +11,12 @@ use crate::policy::parse::forms;
 use crate::policy::parse::json::Node;
 use crate::policy::parse::read::{Object, Place};
 use crate::policy::template::{Escape, Template};
-use crate::policy::{GRPC_CODES, Media, Respond, lower};
+use crate::policy::{GRPC_CODES, Media, Respond};
+use crate::text::lower;
 
-/// Largest body of a fixed answer, as written in the policy.
+/// Largest body of a fixed response, as written in the policy.
 const BODY_BYTES_MAX: usize = 65_536;
-const BODY_ALLOWED: &str = "a text of at most 65536 bytes";
+const BODY_ALLOWED: &str = "a string of at most 65536 bytes";
 
 pub(super) fn respond(o: &mut Object<'_>) -> Respond {
     let status_place = o.at("status");
@@ -26,10 +27,10 @@ pub(super) fn respond(o: &mut Object<'_>) -> Respond {
     let body = body(o, &mut headers, &variants_place);
     let variants = variants(&variants_place);
     if matches!(status, 204 | 205 | 304) && !(body.is_empty() && variants.is_empty()) {
-        status_place.conflict("allows no body");
+        status_place.conflict("does not allow a body");
     }
     if typed && !variants.is_empty() {
-        variants_place.conflict("stands beside a content-type, which each of them has itself");
+        variants_place.conflict("cannot be combined with a content-type: each variant has its own");
     }
     Respond {
         status,
@@ -39,13 +40,13 @@ pub(super) fn respond(o: &mut Object<'_>) -> Respond {
         grpc_status: grpc_code(&o.at("grpc_status")),
         grpc_message: o
             .at("grpc_message")
-            .text("a text", Some)
+            .text("a string", Some)
             .map(|text| Template::new(text, Escape::Line))
             .unwrap_or_default(),
     }
 }
 
-/// UNAVAILABLE: what gRPC itself answers where the server cannot be reached.
+/// The code that gRPC clients report if they cannot reach the server.
 const UNAVAILABLE: u8 = 14;
 
 fn grpc_code(place: &Place<'_>) -> u8 {
@@ -57,8 +58,8 @@ fn grpc_code(place: &Place<'_>) -> u8 {
     code.unwrap_or(UNAVAILABLE)
 }
 
-/// Headers that frame the message, belong to one connection, or are written by the
-/// host or by the filter itself.
+/// Headers that frame the message, belong to one connection, or are set by the host or the
+/// filter.
 const RESERVED_HEADERS: [&str; 12] = [
     "connection",
     "content-length",
@@ -83,20 +84,20 @@ fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
     for (name, value) in place.entries() {
         let lower_name = lower(name);
         if !forms::is_token(name) || RESERVED_HEADERS.contains(&&*lower_name) {
-            value.conflict("is no header that an answer may set");
+            value.conflict("is not a header that a response may set");
             continue;
         }
         if headers.iter().any(|(other, _)| *other == lower_name) {
-            value.conflict("stands there twice");
+            value.conflict("appears twice");
         }
-        let allowed = "a text of visible characters, spaces and tabs";
+        let allowed = "a string of visible characters, spaces and tabs";
         value.schema(|| json!({"pattern": r"^[^\x00-\x08\x0A-\x1F\x7F-\x9F]*$"}));
         let visible = |text: &str| text.chars().all(|c| c == '\t' || !c.is_control());
         if let Some(text) = value.text(allowed, |text| visible(text).then_some(text)) {
             let template = Template::new(text, Escape::Header);
-            // The type decides how the body is escaped, so no client may choose it.
+            // It decides how the body is escaped, so no client may choose it.
             if &*lower_name == "content-type" && template.literal() != text {
-                value.conflict("has a placeholder, which a content-type may not have");
+                value.conflict("contains a placeholder, which is not allowed in a content-type");
             }
             headers.push((lower_name, template));
         }
@@ -104,7 +105,7 @@ fn response_headers(place: &Place<'_>) -> Vec<(Box<str>, Template)> {
     headers
 }
 
-/// The body, and the `content-type` that goes with it where the user set none.
+/// Returns the body, and adds its `content-type` unless the user has set one.
 fn body(
     o: &mut Object<'_>,
     headers: &mut Vec<(Box<str>, Template)>,
@@ -112,12 +113,12 @@ fn body(
 ) -> Template {
     let (body_place, json_place) = (o.at("body"), o.at("json"));
     let (body, json) = (body_text(&body_place), json_text(&json_place));
-    let (has_body, has_json) = (!body_place.is_absent(), !json_place.is_absent());
+    let (has_body, has_json) = (!body_place.is_missing(), !json_place.is_missing());
     if has_body && has_json {
-        json_place.conflict("stands beside body; one of them is enough");
+        json_place.conflict("cannot be combined with body");
     }
-    if !variants.is_absent() && (has_body || has_json) {
-        variants.conflict("stands beside body or json; one of the three is enough");
+    if !variants.is_missing() && (has_body || has_json) {
+        variants.conflict("cannot be combined with body or json");
     }
     let own_type = headers
         .iter()
@@ -135,7 +136,7 @@ fn body(
         String::from(default_type)
     });
     let escape = match (media, Escape::of_content_type(&content_type)) {
-        // JSON is read as something else there, and a string of it may hold markup.
+        // The client does not parse it as JSON, and a JSON string may contain markup.
         (Media::Json, escape) if escape != Escape::Json => Escape::Script,
         (_, escape) => escape,
     };
@@ -157,9 +158,9 @@ fn json_text(place: &Place<'_>) -> Option<String> {
     Some(json)
 }
 
-/// Bodies of which the request's `accept` chooses one.
+/// Returns the bodies from which the request's `accept` selects one.
 fn variants(place: &Place<'_>) -> Vec<(Media, Template)> {
-    if place.is_passed_over() {
+    if place.is_skipped() {
         return Vec::new();
     }
     place.schema(|| {
@@ -177,7 +178,7 @@ fn variants(place: &Place<'_>) -> Vec<(Media, Template)> {
         };
         let all: Vec<_> = all.map(template).collect();
         if all.is_empty() {
-            place.conflict("has none of json, html and plain");
+            place.conflict("needs at least one of json, html and plain");
         }
         all
     })

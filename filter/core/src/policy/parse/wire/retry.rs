@@ -6,26 +6,26 @@ use alloc::vec::Vec;
 
 use serde_json::json;
 
-use super::breaker::{HOUR_MS, ms};
-use super::{method, optional_header_name};
+use super::names::{method, optional_header};
+use super::ranges::{HOUR_MS, ms};
 use crate::policy::parse::read::{Object, Place};
 use crate::policy::{
     BackoffConfig, BudgetConfig, Condition, Conditions, RetryConfig, RetryEngine, WHOLE_BP,
 };
 use crate::time::Span;
 
-/// More attempts than eleven are no answer to anything.
+/// More than eleven attempts help nobody.
 const RETRIES_MAX: u32 = 10;
-/// Finagle allows as much: ten retries for each success.
+/// The maximum of Finagle: ten retries for each success.
 const PERCENT_MAX_BP: u32 = 10 * WHOLE_BP;
-/// A budget of more is none.
+/// A larger budget limits nothing.
 const MIN_COUNT_MAX: u32 = 100_000;
 
-/// What is retried where nothing is said: what a caller cannot have caused.
+/// The default: failures that a caller cannot have caused.
 const RETRY_ON: [&str; 4] = ["5xx", "reset", "connect-failure", "refused-stream"];
-/// Methods that may be repeated (RFC 9110, 9.2.2).
+/// Idempotent methods (RFC 9110, 9.2.2).
 const METHODS: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
-/// The name that most services know (draft-ietf-httpapi-idempotency-key-header).
+/// The most common name (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 /// The words of Envoy's `x-envoy-retry-grpc-on`.
 const GRPC_WORDS: [&str; 5] = [
@@ -57,8 +57,9 @@ fn retry(o: &mut Object<'_>) -> RetryConfig {
         .at("timeout")
         .duration(false, ms(10, HOUR_MS), Span::from_secs(15));
     let backoff_place = o.at("backoff");
-    if engine == RetryEngine::Router && !backoff_place.is_absent() {
-        backoff_place.conflict("goes with \"engine\": \"filter\": the host's router has its own");
+    if engine == RetryEngine::Router && !backoff_place.is_missing() {
+        backoff_place
+            .conflict("is only allowed with \"engine\": \"filter\": the host's router has its own");
     }
     RetryConfig {
         engine,
@@ -78,8 +79,8 @@ fn retry(o: &mut Object<'_>) -> RetryConfig {
     }
 }
 
-/// A replay is sent as the filter got the request, without what the route would have
-/// done to it; the user has to say that this is the same.
+/// Reads `engine`. The filter sends a retry as it received the request, without the route's
+/// changes to it, so the user has to confirm that this makes no difference.
 fn engine(o: &mut Object<'_>) -> RetryEngine {
     let engines = [
         ("router", RetryEngine::Router),
@@ -89,9 +90,9 @@ fn engine(o: &mut Object<'_>) -> RetryEngine {
     let engine = engine_place.choice_or_first(&engines, RetryEngine::Router);
     let replay = o.at("replay");
     replay.choice(&[("as_received", ())]);
-    if engine == RetryEngine::Filter && replay.is_absent() {
+    if engine == RetryEngine::Filter && replay.is_missing() {
         engine_place.conflict(
-            "needs \"replay\": \"as_received\", which says that the route neither rewrites \
+            "needs \"replay\": \"as_received\", which confirms that the route neither rewrites \
              requests nor adds headers that matter",
         );
     }
@@ -128,7 +129,7 @@ fn methods(place: &Place<'_>) -> Vec<Box<str>> {
 
 fn idempotency_header(place: &Place<'_>) -> Box<str> {
     place.schema(|| json!({"default": IDEMPOTENCY_HEADER}));
-    let name = optional_header_name(place);
+    let name = optional_header(place);
     name.unwrap_or_else(|| String::from(IDEMPOTENCY_HEADER).into())
 }
 
@@ -143,7 +144,7 @@ fn backoff(o: &mut Object<'_>) -> BackoffConfig {
         .at("base_interval")
         .duration(false, lengths.clone(), Span::from_ms(25));
     let max_place = o.at("max_interval");
-    // As Envoy: ten times the base.
+    // Envoy's default: ten times the base.
     let max_default = base_interval.scale(10, 1);
     let max_interval = max_place.optional_duration(false, lengths);
     max_place.schema(|| json!({"default": "250ms"}));
