@@ -125,16 +125,6 @@ impl Request for LiveRequest<'_> {
     }
 }
 
-/// All headers of a response that has begun.
-pub fn response_headers() -> Headers {
-    Pairs::new(host::header_pairs(Map::ResponseHeaders).unwrap_or_default()).to_headers()
-}
-
-/// The length that a response says its body has.
-pub fn response_length() -> Option<u64> {
-    header_number(response_header("content-length"))
-}
-
 /// The answer to the current request.
 #[derive(Clone, Copy)]
 pub enum LiveResponse {
@@ -232,5 +222,9 @@ impl Response for LiveResponse {
 
     fn unix_secs(&self) -> u64 {
         host::wall_time().map_or(u64::MAX, |since_1970| since_1970.as_ms() / 1_000)
+    }
+
+    fn copy_headers(&self) -> Headers {
+        Pairs::new(host::header_pairs(Map::ResponseHeaders).unwrap_or_default()).to_headers()
     }
 }

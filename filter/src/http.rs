@@ -1,262 +1,217 @@
-//! The HTTP context: one request's way through the filter.
+//! The HTTP context: one request, from its headers to its end.
 
 use std::cell::RefMut;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use spillway_core::admin::{self, Clocks};
-use spillway_core::engine::{Admission, DecisionNote, HeaderEdit, Instructions, Step, Ticket};
-use spillway_core::exchange::{Request, Response};
-use spillway_core::fallback::{Answer, Skip};
-use spillway_core::headers::Pairs;
+use spillway_core::engine::{
+    Admission, Arrival, DecisionNote, Instructions, Paused, Reaction, Step, Ticket,
+};
 use spillway_core::retry::Denial;
 use spillway_core::time::Instant;
 
-use crate::facts::{self, LiveRequest, LiveResponse};
-use crate::host::{self, Buffer, Map, Status};
-use crate::replay::copies::{self, Share};
-use crate::replay::paused::{Paused, Side};
+use crate::apply;
+use crate::facts::{LiveRequest, LiveResponse};
+use crate::host::{self, Buffer};
+use crate::replay::copies::Limits;
+use crate::replay::paused::{CallSizes, PausedStreams};
 use crate::replay::request::SavedRequest;
-use crate::root::{Engine, Runtime};
+use crate::runtime::{Engine, Runtime};
+
+mod operator;
+mod replacement;
+mod saved;
+
+use replacement::Replacement;
+use saved::Saved;
 
 /// One request.
 pub struct Http {
     id: u32,
-    shared: Option<Rc<Runtime>>,
-    /// There from admission to settlement, but while the stream is among those held back.
+    /// The configuration when the request began.
+    runtime: Option<Rc<Runtime>>,
+    paused: Rc<PausedStreams>,
+    /// From admission to the end, except while it is with `paused`.
     ticket: Option<Box<Ticket>>,
-    /// Whether a copy of the request was made, since it may yet be sent once more.
-    copied: bool,
-    /// Whether something of it was saved for placeholders.
-    saved: bool,
-    /// Whether the stream is among those held back.
-    held: bool,
-    /// The body that takes the place of the response's, if an answer does; empty once sent. It
-    /// waits for the first chunk of the failed one, which an upstream may be slow to send.
-    body: Option<(Vec<u8>, Share)>,
+    saved: Saved,
+    /// Whether the stream is with `paused`.
+    is_paused: bool,
+    /// What replaces the response's body and trailers, if a fallback replaces the response.
+    replacement: Option<Replacement>,
 }
 
 impl Http {
-    /// A request under the configuration of now.
-    pub fn new(id: u32, shared: Option<Rc<Runtime>>) -> Http {
+    /// A request under the current configuration.
+    pub fn new(id: u32, runtime: Option<Rc<Runtime>>, paused: Rc<PausedStreams>) -> Http {
         Http {
             id,
-            shared,
+            runtime,
+            paused,
             ticket: None,
-            copied: false,
-            saved: false,
-            held: false,
-            body: None,
+            saved: Saved::nothing(id),
+            is_paused: false,
+            replacement: None,
         }
     }
 
-    /// Keeps a piece of the request's body for as long as there is a copy.
-    fn copy_body(&mut self, size: usize) {
-        let (Some(shared), true) = (&self.shared, self.copied) else {
-            return;
-        };
-        let limits = shared.engine().map(|engine| copy_limits(&engine));
-        if let Some(Err(denial)) = limits.map(|limits| copies::add_body(self.id, size, limits)) {
-            self.spoil(denial);
-        }
-    }
-
-    fn spoil(&mut self, denial: Denial) {
-        if core::mem::take(&mut self.copied) {
-            copies::take(self.id);
-            if let Some(ticket) = &mut self.ticket {
-                ticket.spoil(denial);
-            }
-        }
-    }
-
-    fn request_complete(&mut self) {
-        let (Some(shared), Some(ticket)) = (&self.shared, &mut self.ticket) else {
-            return;
-        };
-        let now = ticket.watches_clock().then(|| shared.now()).flatten();
-        if let Some(mut engine) = shared.engine() {
-            engine.request_complete(ticket, now);
-        }
-    }
-
-    /// Does what was decided about a request that passes.
-    fn pass(
+    /// Does what is to be done for a request that passes.
+    fn instruct(
         &mut self,
-        shared: &Runtime,
-        mut engine: RefMut<'_, Engine>,
+        (runtime, mut engine): (&Runtime, RefMut<'_, Engine>),
         request: &LiveRequest<'_>,
-        (mut ticket, instructions): (Box<Ticket>, Option<Box<Instructions>>),
+        (ticket, mut instructions): (&mut Ticket, Box<Instructions>),
         now: Instant,
     ) {
-        let Some(mut instructions) = instructions else {
-            shared.follow_up(&mut engine, now);
-            self.ticket = Some(ticket);
-            return;
-        };
         if let Some(echo) = instructions.saves.take() {
-            self.saved = copies::save(self.id, echo, engine.copies_bytes());
-            if !self.saved {
-                engine.save_nothing(&mut ticket);
-            }
+            self.saved.save_fields(echo, ticket, &mut engine);
         }
-        shared.follow_up(&mut engine, now);
-        publish(instructions.note.take());
+        runtime.follow_up(&mut engine, now);
+        apply::publish(instructions.note.as_ref());
         if instructions.copies {
-            match copied(request, &engine) {
-                Ok(copy) => {
-                    copies::keep(self.id, copy);
-                    self.copied = true;
-                }
-                Err(denial) => ticket.spoil(denial),
-            }
+            self.saved.copy(request, ticket, &engine);
         }
         for header in &instructions.headers {
-            edit(header);
+            apply::edit(header);
         }
-        self.ticket = Some(ticket);
     }
 
-    /// Does what was decided about a request that does not get to its upstream.
+    /// Does what was decided about a request that does not reach its upstream.
     #[cold]
-    fn rejected(
+    fn reject(
         &mut self,
-        shared: &Rc<Runtime>,
-        mut engine: RefMut<'_, Engine>,
+        (runtime, mut engine): (&Rc<Runtime>, RefMut<'_, Engine>),
         request: &LiveRequest<'_>,
-        (mut ticket, mut step): (Box<Ticket>, Step),
-        mut note: Option<DecisionNote>,
+        (mut ticket, mut step, mut note): (Box<Ticket>, Step, Option<DecisionNote>),
         now: Instant,
     ) -> Action {
         if let Step::Call = step {
-            match copied(request, &engine) {
+            match SavedRequest::of(request, Limits::of(&engine).room()) {
                 Ok(copy) => {
-                    publish(note);
-                    drop(engine);
-                    let is_head = copy.is_head();
-                    let stream =
-                        Paused::new(shared.clone(), ticket, copy, Side::Request { is_head });
-                    self.held = true;
-                    return shared.held.hold(self.id, stream, step, now);
+                    apply::publish(note.as_ref());
+                    self.is_paused = true;
+                    let stream = (Paused::request(ticket), Box::new(copy));
+                    let paused = &self.paused;
+                    return paused.pause(self.id, (runtime, engine), stream, step, now);
                 }
-                // It stays so for all entries to come.
                 Err(denial) => {
-                    ticket.spoil(denial);
-                    step = engine.skip(&mut ticket, Skip::without_copy(denial), now);
+                    step = engine.without_copy(&mut ticket, denial, now);
                     note = engine.note(&ticket);
                 }
             }
         }
-        shared.follow_up(&mut engine, now);
-        publish(note);
-        let answered = match &step {
-            Step::Answer(answer) => send(shared, answer),
-            Step::Divert(header) => {
-                edit(header);
-                false
-            }
-            _ => false,
-        };
+        runtime.follow_up(&mut engine, now);
+        apply::publish(note.as_ref());
         self.ticket = Some(ticket);
-        action(answered)
-    }
-
-    /// Takes a piece of the response's body, if that is being kept.
-    #[inline(never)]
-    fn keep_body(&mut self, size: usize, ends: bool) {
-        let (Some(shared), Some(ticket)) = (&self.shared, &mut self.ticket) else {
-            return;
-        };
-        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
-            return;
-        };
-        if engine.expects(ticket, size, now) {
-            let piece = match size {
-                0 => Ok(Vec::new()),
-                _ => host::buffer(Buffer::ResponseBody, size),
-            };
-            match piece {
-                Ok(piece) if piece.len() == size => engine.collect(ticket, &piece, ends, now),
-                _ => engine.drop_collection(ticket),
+        match step {
+            Step::Answer(answer) => action(apply::reply(runtime, &answer.into())),
+            Step::Divert(header) => {
+                apply::edit(&header);
+                Action::Continue
             }
+            _ => Action::Continue,
         }
-        shared.follow_up(&mut engine, now);
     }
 
-    /// Gives the ticket back, with the host's word on how the request ended if
+    fn request_complete(&mut self) {
+        let (Some(runtime), Some(ticket)) = (&self.runtime, &mut self.ticket) else {
+            return;
+        };
+        let now = ticket.watches_clock().then(|| runtime.now()).flatten();
+        if let Some(mut engine) = runtime.engine() {
+            engine.request_complete(ticket, now);
+        }
+    }
+
+    /// Records a chunk of the response's body, if that is wanted.
+    #[inline(never)]
+    fn record_body(&mut self, size: usize, ends: bool) {
+        let (Some(runtime), Some(ticket)) = (&self.runtime, &mut self.ticket) else {
+            return;
+        };
+        let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
+            return;
+        };
+        let read = || host::buffer(Buffer::ResponseBody, size).ok();
+        engine.response_body(ticket, (size, ends), read, now);
+        runtime.follow_up(&mut engine, now);
+    }
+
+    /// Returns the ticket to the engine, with the host's report of how the request ended if
     /// there is one.
     fn settle(&mut self, response: Option<LiveResponse>) {
-        let Some(shared) = &self.shared else {
+        let Some(runtime) = &self.runtime else {
             return;
         };
-        if self.held {
-            self.ticket = shared.held.take(self.id);
+        if self.is_paused {
+            self.ticket = self.paused.take(self.id);
         }
-        if core::mem::take(&mut self.copied) {
-            copies::take(self.id);
-        }
-        if core::mem::take(&mut self.saved) {
-            copies::take_saved(self.id);
-        }
+        self.saved.drop();
         let Some(ticket) = self.ticket.take() else {
             return;
         };
-        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+        let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
             return;
         };
         match response {
             Some(response) => engine.settle(ticket, &response, now),
             None => engine.abandon(ticket, now),
         }
-        shared.follow_up(&mut engine, now);
+        runtime.follow_up(&mut engine, now);
     }
 }
 
 impl Context for Http {
     fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
-        if let Some(shared) = &self.shared {
-            shared.held.answered(call, headers, body, trailers);
-        }
+        let sizes = CallSizes {
+            headers,
+            body,
+            trailers,
+        };
+        self.paused.answered(call, &sizes);
     }
 }
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        let Some(shared) = self.shared.clone() else {
+        let Some(runtime) = self.runtime.clone() else {
             return Action::Continue;
         };
-        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+        let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
             return Action::Continue;
         };
-        let mut request = LiveRequest::new(&shared.dialect);
+        let mut request = LiveRequest::new(&runtime.dialect);
         let reserved = engine.reserved_headers();
         if !reserved.is_empty() {
             request = request.without(reserved);
         }
-        if let Some(action) = administer(&shared, &mut engine, &request, now) {
-            return action;
+        if let Some(replied) = operator::reply(&runtime, &mut engine, &request, now) {
+            return action(replied);
         }
-        let admission = engine.admit(&request, end_of_stream, now);
-        match admission {
+        match engine.admit(&request, end_of_stream, now) {
             Admission::Unmatched => Action::Continue,
-            Admission::Pass(ticket, instructions) => {
-                self.pass(&shared, engine, &request, (ticket, instructions), now);
+            Admission::Pass(mut ticket, instructions) => {
+                if let Some(instructions) = instructions {
+                    let todo = (&mut *ticket, instructions);
+                    self.instruct((&runtime, engine), &request, todo, now);
+                } else {
+                    runtime.follow_up(&mut engine, now);
+                }
+                self.ticket = Some(ticket);
                 Action::Continue
             }
             Admission::Reject(ticket, step, note) => {
-                self.rejected(&shared, engine, &request, (ticket, step), note, now)
+                self.reject((&runtime, engine), &request, (ticket, step, note), now)
             }
         }
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        if self.held
-            && let Some(shared) = &self.shared
-        {
-            return shared.held.request_body(self.id, size, end_of_stream);
+        if self.is_paused {
+            return self.paused.request_body(self.id, size, end_of_stream);
         }
-        self.copy_body(size);
+        let (runtime, ticket) = (self.runtime.as_deref(), self.ticket.as_mut());
+        self.saved.copy_body((size, end_of_stream), ticket, runtime);
         if size > 0
             && let Some(ticket) = &mut self.ticket
         {
@@ -269,12 +224,10 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if self.held
-            && let Some(shared) = &self.shared
-        {
-            return shared.held.request_trailers(self.id);
+        if self.is_paused {
+            return self.paused.request_trailers(self.id);
         }
-        self.spoil(Denial::RequestShape);
+        self.saved.spoil(self.ticket.as_mut(), Denial::RequestShape);
         if let Some(ticket) = &mut self.ticket {
             ticket.body_came();
         }
@@ -283,211 +236,89 @@ impl HttpContext for Http {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        let Some(shared) = &self.shared else {
-            return Action::Continue;
-        };
-        if self.held {
-            shared.held.response_headers(self.id);
+        if self.is_paused {
+            self.paused.response_headers(self.id);
             return Action::Continue;
         }
-        // A request that was answered here needs no look: its own answer passes by.
+        // The filter's own local reply passes here too, and needs no look.
         let Some(ticket) = self.ticket.as_mut().filter(|it| it.watches_response()) else {
             return Action::Continue;
         };
-        let (Some(now), Some(mut engine)) = (shared.now(), shared.engine()) else {
+        let Some(runtime) = self.runtime.clone() else {
             return Action::Continue;
         };
-        let mut copy = None;
-        if core::mem::take(&mut self.copied) {
-            copy = copies::take(self.id);
-            if copy.is_none() {
-                ticket.spoil(Denial::CopiesFull);
-            }
-        }
-        if core::mem::take(&mut self.saved) {
-            match copies::take_saved(self.id) {
-                Some(echo) => ticket.give_saved(echo),
-                None => engine.save_nothing(ticket),
-            }
-        }
-        let mut step = engine.response_headers(ticket, &LiveResponse::Begun, now);
-        if let Step::Retry(_) = step
-            && !(copy.is_some() && shared.held.is_served())
-        {
-            step = engine.give_up(ticket, Denial::Host, now);
-        }
-        if let Step::Call = step
-            && copy.is_none()
-        {
-            step = engine.skip(ticket, Skip::Host, now);
-        }
-        if !end_of_stream {
-            step = engine.pass_long_response(ticket, step, facts::response_length, now);
-        }
-        // What is answered with it is known by now, unless the stream is held back.
-        if !matches!(step, Step::Retry(_) | Step::Call) {
-            ticket.take_saved();
-        }
-        let action = match (step, copy) {
-            (step @ (Step::Retry(_) | Step::Call), Some(copy)) => {
-                drop(engine);
-                let bodiless = end_of_stream || copy.is_head();
+        let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
+            return Action::Continue;
+        };
+        let copy = self.saved.take(ticket, &mut engine);
+        let arrival = Arrival {
+            ends: end_of_stream,
+            has_copy: copy.is_some(),
+        };
+        let reaction = engine.response_arrived(ticket, &LiveResponse::Begun, arrival, now);
+        let mut paused = false;
+        match (reaction, copy) {
+            (Reaction::Pause(step), Some(copy)) => {
                 let Some(ticket) = self.ticket.take() else {
                     return Action::Continue;
                 };
-                let side = Side::Response { bodiless };
-                let stream = Paused::new(shared.clone(), ticket, copy, side);
-                self.held = true;
-                return shared.held.hold(self.id, stream, step, now);
+                self.is_paused = true;
+                let bodiless = end_of_stream || copy.is_head();
+                let stream = (Paused::response(ticket, bodiless), copy);
+                return self
+                    .paused
+                    .pause(self.id, (&runtime, engine), stream, step, now);
             }
-            (Step::Answer(answer), _) => {
-                publish(engine.note(ticket));
-                let total = engine.copies_bytes();
-                let is_head = ticket.is_head();
-                let (body, action) = replace(shared, answer, (end_of_stream, is_head), total);
-                self.body = body;
-                action
+            (Reaction::Answer(answer, headers, note), _) => {
+                apply::publish(note.as_ref());
+                let limits = Limits::of(&engine);
+                let replaced =
+                    Replacement::begin(&runtime, answer, (headers, ticket.is_head()), limits);
+                paused = replaced == Err(true);
+                self.replacement = replaced.ok();
             }
-            (Step::Label(labels), _) => {
-                label(&labels);
-                Action::Continue
-            }
-            (Step::Pass, _) if engine.wants_headers(ticket, now) => {
-                let headers = facts::response_headers();
-                let unix_secs = LiveResponse::Begun.unix_secs();
-                engine.keep(ticket, &headers, end_of_stream, unix_secs, now);
-                Action::Continue
-            }
-            _ => Action::Continue,
-        };
-        shared.follow_up(&mut engine, now);
-        action
+            (Reaction::Label(labels), _) => apply::label(&labels),
+            _ => {}
+        }
+        runtime.follow_up(&mut engine, now);
+        action(paused)
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        if self.held
-            && let Some(shared) = &self.shared
-            && let Some(action) = shared.held.response_body(self.id, size, end_of_stream)
-        {
-            return action;
+        if self.is_paused {
+            return self.paused.response_body(self.id, size, end_of_stream);
         }
-        if let Some(body) = &mut self.body {
-            // The first chunk becomes the whole body, and those after it nothing.
-            let (body, _share) = std::mem::take(body);
-            let replaced = host::set_front(Buffer::ResponseBody, size, &body);
-            if let Some(shared) = &self.shared {
-                is_taken(shared, replaced);
-            }
+        if let (Some(replacement), Some(runtime)) = (&mut self.replacement, &self.runtime) {
+            replacement.replace_chunk(runtime, size);
         } else if self.ticket.as_ref().is_some_and(|it| it.is_keeping()) {
-            self.keep_body(size, end_of_stream);
+            self.record_body(size, end_of_stream);
         }
         Action::Continue
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        if self.held
-            && let Some(shared) = &self.shared
-        {
-            return action(shared.held.holds(self.id));
+        if self.is_paused {
+            return self.paused.response_trailers(self.id);
         }
-        match (&self.body, &self.shared) {
-            // They are those of the failed response.
-            (Some((body, _)), _) if body.is_empty() => {
-                let _ = host::set_headers(Map::ResponseTrailers, &[]);
-                Action::Continue
-            }
-            // No body came that could have been replaced, and its length has been promised:
-            // so late, a local reply breaks the response off.
-            (Some(_), Some(shared)) => {
-                let sent = host::send_local_response(502, "spillway_no_body", &[], &[], None);
-                action(is_taken(shared, sent))
-            }
+        match (&self.replacement, &self.runtime) {
+            (Some(replacement), Some(runtime)) => action(replacement.replace_trailers(runtime)),
             _ => Action::Continue,
         }
     }
 
     fn on_log(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.abilities.reports_ends.set(true);
+        if let Some(runtime) = &self.runtime {
+            runtime.note_end();
         }
         self.settle(Some(LiveResponse::Ended));
     }
 }
 
-/// Some hosts never say that a stream is over, and Envoy does not once its VM has
-/// failed another: what was admitted is given back all the same.
+/// Some hosts never say that a stream is over, and Envoy does not once its VM has failed another
+/// stream: what the request was admitted with is returned all the same.
 impl Drop for Http {
     fn drop(&mut self) {
         self.settle(None);
-    }
-}
-
-/// Answers an operator, where this configuration has a place for them and the request
-/// came there.
-fn administer(
-    shared: &Runtime,
-    engine: &mut Engine,
-    request: &LiveRequest<'_>,
-    now: Instant,
-) -> Option<Action> {
-    let prefix = engine.admin_prefix()?;
-    if !admin::is_under(prefix, request.header(":path")?) {
-        return None;
-    }
-    let prefix: Box<str> = prefix.into();
-    let clocks = Clocks {
-        now,
-        unix_ms: host::wall_time().map_or(0, |since_1970| since_1970.as_ms()),
-    };
-    let answer = admin::answer(&prefix, request, clocks, &mut engine.operator(now))?;
-    shared.follow_up(engine, now);
-    let sent = host::send_local_response(
-        answer.status,
-        admin::DETAILS,
-        &answer.headers,
-        &answer.body,
-        None,
-    );
-    Some(action(is_taken(shared, sent)))
-}
-
-/// A copy of a request, to be sent once more.
-fn copied(request: &LiveRequest<'_>, engine: &Engine) -> Result<Box<SavedRequest>, Denial> {
-    let cluster = request.cluster().unwrap_or_default();
-    SavedRequest::new(cluster, request.pairs(), engine.copies_bytes()).map(Box::new)
-}
-
-/// What copies may take under this configuration.
-pub fn copy_limits(engine: &Engine) -> copies::Limits {
-    copies::Limits {
-        body: engine.replay_body_bytes(),
-        total: engine.copies_bytes(),
-    }
-}
-
-/// Changes a header of the request.
-pub fn edit(header: &HeaderEdit) {
-    // If the host rejects the change, the request continues as it is.
-    let _ = if header.adds {
-        host::add_header(Map::RequestHeaders, &header.name, &header.value)
-    } else {
-        host::set_header(Map::RequestHeaders, &header.name, &header.value)
-    };
-}
-
-/// Puts headers on a response, in place of any that it has of these names.
-pub fn label(labels: &Pairs) {
-    for (name, value) in labels {
-        // An answer without labels is still one.
-        let _ = host::set_header(Map::ResponseHeaders, name, value);
-    }
-}
-
-/// Shows the decision to access logs.
-pub fn publish(note: Option<DecisionNote>) {
-    if let Some(note) = note {
-        // A host without properties has no access log that could show it.
-        let _ = host::set_property("spillway", note.to_string().as_bytes());
     }
 }
 
@@ -497,50 +328,4 @@ fn action(paused: bool) -> Action {
     } else {
         Action::Continue
     }
-}
-
-/// Answers in place of the upstream. Should the host refuse, the request goes on, and
-/// this is false.
-pub fn send(shared: &Runtime, answer: &Answer) -> bool {
-    let sent = host::send_local_response(
-        answer.status,
-        answer.details,
-        &answer.headers,
-        &answer.body,
-        answer.grpc_status,
-    );
-    is_taken(shared, sent)
-}
-
-/// Answers in place of a failed response whose headers have come, and which is complete with
-/// them if it `ends` there. Returns the body that the response is to have, if the answer is
-/// written over it: it waits for that within the total of all copies.
-fn replace(
-    shared: &Runtime,
-    answer: Answer,
-    (ends, is_head): (bool, bool),
-    total: u32,
-) -> (Option<(Vec<u8>, Share)>, Action) {
-    let mut share = Share::default();
-    // A HEAD has its headers, and no body although chunks may come.
-    let body_len = if is_head { 0 } else { answer.body.len() };
-    let headers = answer.in_place(&facts::response_headers(), ends, is_head);
-    let headers = headers.filter(|_| share.grow(body_len, total));
-    match headers.map(|headers| host::set_headers(Map::ResponseHeaders, &headers)) {
-        Some(Ok(())) => {
-            let body = if is_head { Vec::new() } else { answer.body };
-            (Some((body, share)), Action::Continue)
-        }
-        _ => (None, action(send(shared, &answer))),
-    }
-}
-
-/// Whether the host took an answer; that it did not is counted.
-pub fn is_taken(shared: &Runtime, sent: Result<(), Status>) -> bool {
-    if sent.is_err() {
-        shared
-            .reporter
-            .internal_error("the host refuses the answer");
-    }
-    sent.is_ok()
 }

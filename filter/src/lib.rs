@@ -1,9 +1,9 @@
 //! `spillway.wasm`: the proxy-wasm adapter around `spillway-core`.
 //!
-//! It reads what the core asks for, asks the core, and applies the answer. No
-//! policy is decided here: an `if` about policy belongs in the core, where it can
-//! be tested without a host. Whatever goes wrong between the host and the core,
-//! the request passes and `spillway.internal_errors_total` moves.
+//! It reads what the core needs, asks the core, and applies the decision. No policy is
+//! decided here: an `if` about policy belongs in the core, where it can be tested without a
+//! host. If something goes wrong between the host and the core, the request passes and
+//! `spillway.internal_errors_total` counts it.
 
 #![deny(
     clippy::panic,
@@ -13,6 +13,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod apply;
 mod facts;
 mod host;
 mod http;
@@ -20,12 +21,13 @@ mod metrics;
 mod replay;
 mod report;
 mod root;
+mod runtime;
 mod ticker;
 
 use proxy_wasm::types::LogLevel;
 
-// Hosts allow nothing but logging before the VM has started, so this only says
-// which context to make.
+// Hosts allow nothing but logging before the VM has started, so this only names the root
+// context.
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
     proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));

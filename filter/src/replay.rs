@@ -1,8 +1,8 @@
-//! Requests that are sent again, or elsewhere, while their streams are paused.
+//! Requests that are sent again, or to another cluster, while their streams are paused.
 
 pub mod body;
 pub mod copies;
 pub mod paused;
 pub mod request;
 pub mod response;
-pub mod stream;
+pub mod share;

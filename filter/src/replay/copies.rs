@@ -1,37 +1,35 @@
-//! Copies of requests that are under way, and what all copies of a VM may take together.
+//! What is saved of requests in progress, by their HTTP contexts: copies, and the fields that
+//! responses echo.
 //!
-//! Each copy has a bound of its own, but clients choose how many requests they send and how
-//! slowly. So the total is bounded too, over all configurations in the VM. To make room the
-//! oldest copy is dropped, not the new one refused: otherwise one client with enough slow
-//! uploads would keep the copies of all others away for as long as it likes. A request without
-//! its copy is not sent again, nor to another cluster. Only what is complete and paused stays.
+//! All of it can be evicted to make room for others (see [`share`]). A request without its copy
+//! is not sent again, nor to another cluster. Once a complete request is paused its copy stays.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use spillway_core::engine::EchoedFields;
+use spillway_core::engine::{EchoedFields, Intake};
 use spillway_core::retry::Denial;
 
-use crate::host::Buffer;
 use crate::replay::request::SavedRequest;
+use crate::replay::share::{self, Room, Share};
+use crate::runtime::Engine;
 
-/// Most that is saved of one request for placeholders: ordinary headers are far smaller.
-const SAVED_BYTES_MAX: usize = 16_384;
-/// The part of the total that this may take of all requests.
-const SAVED_PARTS: u32 = 4;
+/// Maximum bytes that are saved of one request's fields. Ordinary ones are far smaller.
+const FIELDS_BYTES_MAX: usize = 16_384;
+/// The fields of all requests take at most this part of the total.
+const FIELDS_PART: u32 = 4;
 
 thread_local! {
-    /// The part of the bytes that can be driven out.
-    static KEPT: Cell<usize> = const { Cell::new(0) };
-    /// By HTTP contexts, and the bytes of all.
-    static SAVED: RefCell<(VecDeque<(u32, Saved)>, usize)> =
+    /// In the order of contexts, and the bytes of all.
+    static FIELDS: RefCell<(VecDeque<(u32, Fields)>, usize)> =
         const { RefCell::new((VecDeque::new(), 0)) };
-    static BYTES: Cell<usize> = const { Cell::new(0) };
-    static COPIES: RefCell<VecDeque<(u32, Box<SavedRequest>)>> = const { RefCell::new(VecDeque::new()) };
+    /// In the order of contexts.
+    static COPIES: RefCell<VecDeque<(u32, Box<SavedRequest>)>> =
+        const { RefCell::new(VecDeque::new()) };
 }
 
-/// What is saved of a request for placeholders, and its part of the total.
-struct Saved {
+/// Fields that a response may echo, and their share of the total.
+struct Fields {
     echo: Box<EchoedFields>,
     share: Share,
 }
@@ -41,59 +39,41 @@ struct Saved {
 pub struct Limits {
     /// One body.
     pub body: u32,
-    /// All of the VM, with the headers of copies.
+    /// All of the VM.
     pub total: u32,
 }
 
-/// A part of the total, which is given back when dropped.
-#[derive(Default)]
-pub struct Share(usize);
-
-impl Share {
-    /// How large it is.
-    pub fn bytes(&self) -> usize {
-        self.0
+impl Limits {
+    /// The limits of a configuration.
+    pub fn of(engine: &Engine) -> Limits {
+        Limits {
+            body: engine.replay_body_bytes(),
+            total: engine.copies_bytes(),
+        }
     }
 
-    /// Takes so much more of the total; false if there is no room for it.
-    pub fn grow(&mut self, more: usize, total: u32) -> bool {
-        let total = usize::try_from(total).unwrap_or(usize::MAX);
-        // Nothing is dropped for what has no room even then.
-        let fixed = BYTES.get().saturating_sub(KEPT.get());
-        if fixed.saturating_add(more) > total {
-            return false;
+    /// The total, in which room is made by dropping the oldest copy.
+    pub fn room(self) -> Room {
+        Room {
+            total: self.total,
+            evict: || evict().is_some(),
         }
-        while BYTES.get().saturating_add(more) > total {
-            if oldest().is_none() {
-                return false;
-            }
-        }
-        self.0 = self.0.saturating_add(more);
-        BYTES.set(BYTES.get().saturating_add(more));
-        true
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        BYTES.set(BYTES.get().saturating_sub(self.0));
-    }
-}
-
-/// Keeps what is saved of a request for the placeholders of fallbacks, by its HTTP context. It
-/// has a small part of the total, out of which the oldest are dropped: requests that hang do
-/// not keep away what is saved of others. False if there is no room for it.
-pub fn save(context: u32, echo: Box<EchoedFields>, total: u32) -> bool {
-    let bytes = echo.bytes().saturating_add(size_of::<(u32, Saved)>());
-    let most = usize::try_from(total / SAVED_PARTS).unwrap_or(usize::MAX);
-    if bytes > SAVED_BYTES_MAX.min(most) {
+/// Saves the fields of a request, or returns false if they have no room. The fields of other
+/// requests are evicted for them, the oldest first: requests that hang keep nobody's out.
+pub fn save_fields(context: u32, echo: Box<EchoedFields>, limits: Limits) -> bool {
+    let bytes = echo.bytes().saturating_add(size_of::<(u32, Fields)>());
+    let most = usize::try_from(limits.total / FIELDS_PART).unwrap_or(usize::MAX);
+    if bytes > FIELDS_BYTES_MAX.min(most) {
         return false;
     }
-    SAVED.with(|saved| {
-        let Ok(mut saved) = saved.try_borrow_mut() else {
+    FIELDS.with(|fields| {
+        let Ok(mut fields) = fields.try_borrow_mut() else {
             return false;
         };
-        let (list, taken) = &mut *saved;
+        let (list, taken) = &mut *fields;
         while taken.saturating_add(bytes) > most {
             let Some((_, oldest)) = list.pop_front() else {
                 break;
@@ -101,21 +81,21 @@ pub fn save(context: u32, echo: Box<EchoedFields>, total: u32) -> bool {
             *taken = taken.saturating_sub(oldest.share.bytes());
         }
         let mut share = Share::default();
-        if !share.grow(bytes, total) {
+        if !share.grow(bytes, limits.room()) {
             return false;
         }
         *taken = taken.saturating_add(bytes);
         let at = list.partition_point(|(other, _)| *other < context);
-        list.insert(at, (context, Saved { echo, share }));
+        list.insert(at, (context, Fields { echo, share }));
         true
     })
 }
 
-/// Takes what is saved of a request; `None` if it was dropped.
-pub fn take_saved(context: u32) -> Option<Box<EchoedFields>> {
-    SAVED.with(|saved| {
-        let mut saved = saved.try_borrow_mut().ok()?;
-        let (list, taken) = &mut *saved;
+/// Takes the fields of a request, or `None` if they were evicted.
+pub fn take_fields(context: u32) -> Option<Box<EchoedFields>> {
+    FIELDS.with(|fields| {
+        let mut fields = fields.try_borrow_mut().ok()?;
+        let (list, taken) = &mut *fields;
         let at = list.binary_search_by_key(&context, |(other, _)| *other);
         let (_, own) = list.remove(at.ok()?)?;
         *taken = taken.saturating_sub(own.share.bytes());
@@ -123,45 +103,75 @@ pub fn take_saved(context: u32) -> Option<Box<EchoedFields>> {
     })
 }
 
-fn oldest() -> Option<Box<SavedRequest>> {
-    COPIES.with(|copies| Some(released(copies.try_borrow_mut().ok()?.pop_front()?.1)))
-}
-
-/// Keeps the copy of a request by its HTTP context, for as long as there is room for it.
-pub fn keep(context: u32, copy: Box<SavedRequest>) {
+/// Stores the copy of a request.
+pub fn store(context: u32, copy: Box<SavedRequest>) {
     COPIES.with(|copies| {
         if let Ok(mut copies) = copies.try_borrow_mut() {
             // Contexts mostly come in the order of their numbers.
             let at = copies.partition_point(|(other, _)| *other < context);
-            KEPT.set(KEPT.get().saturating_add(copy.bytes()));
+            share::add_evictable(copy.bytes());
             copies.insert(at, (context, copy));
         }
     });
 }
 
-/// Takes the copy of a request; `None` if it was dropped.
+/// Takes the copy of a request, or `None` if it was evicted.
 pub fn take(context: u32) -> Option<Box<SavedRequest>> {
     COPIES.with(|copies| {
         let mut copies = copies.try_borrow_mut().ok()?;
-        let at = copies.binary_search_by_key(&context, |(other, _)| *other);
-        Some(released(copies.remove(at.ok()?)?.1))
+        let at = position(&copies, context)?;
+        Some(fixed(copies.remove(at)?.1))
     })
 }
 
-/// A copy that cannot be driven out any more.
-fn released(copy: Box<SavedRequest>) -> Box<SavedRequest> {
-    KEPT.set(KEPT.get().saturating_sub(copy.bytes()));
-    copy
+/// Whether the copy of a request is there.
+pub fn has(context: u32) -> bool {
+    COPIES.with(|copies| {
+        let copies = copies.try_borrow();
+        copies.is_ok_and(|copies| position(&copies, context).is_some())
+    })
 }
 
-/// Adds the next `size` bytes of a request's body to its copy.
+/// Adds a chunk of a request's body to its copy, and says whether the host has lost a part of
+/// the body.
 ///
 /// # Errors
 ///
 /// Why there is no copy any more.
-pub fn add_body(context: u32, size: usize, limits: Limits) -> Result<(), Denial> {
-    let mut copy = take(context).ok_or(Denial::CopiesFull)?;
-    copy.body.copy(Buffer::RequestBody, size, limits)?;
-    keep(context, copy);
-    Ok(())
+pub fn add_body(context: u32, chunk: Intake, limits: Limits) -> (Result<(), Denial>, bool) {
+    // Not in the store meanwhile: it must not be evicted to make room for itself.
+    let Some(mut copy) = take(context) else {
+        return (Err(Denial::CopiesFull), false);
+    };
+    let added = copy.body.add(chunk, limits.body, limits.room());
+    let moved = copy.body.is_moved();
+    if added.is_ok() {
+        store(context, copy);
+    }
+    (added, moved)
+}
+
+/// Adds a copy of the next bytes of a request's body to its copy.
+///
+/// # Errors
+///
+/// Why there is no copy any more.
+pub fn copy_body(context: u32, size: usize, ends: bool, limits: Limits) -> Result<(), Denial> {
+    let moves = false;
+    add_body(context, Intake { size, ends, moves }, limits).0
+}
+
+fn position(copies: &VecDeque<(u32, Box<SavedRequest>)>, context: u32) -> Option<usize> {
+    let found = copies.binary_search_by_key(&context, |(other, _)| *other);
+    found.ok()
+}
+
+fn evict() -> Option<Box<SavedRequest>> {
+    COPIES.with(|copies| Some(fixed(copies.try_borrow_mut().ok()?.pop_front()?.1)))
+}
+
+/// A copy that cannot be evicted any more.
+fn fixed(copy: Box<SavedRequest>) -> Box<SavedRequest> {
+    share::remove_evictable(copy.bytes());
+    copy
 }

@@ -1,31 +1,33 @@
-//! Copies of requests, to be sent once more: to their own cluster again, or to another.
+//! Copies of requests, which are sent to their own cluster again or to another.
 
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
+use spillway_core::engine::Call;
+use spillway_core::exchange::Request;
 use spillway_core::headers::{Hops, is_hop};
-use spillway_core::policy::ClusterConfig;
 use spillway_core::retry::Denial;
 use spillway_core::time::Span;
 
+use crate::facts::LiveRequest;
 use crate::replay::body::Body;
-use crate::replay::copies::Share;
+use crate::replay::share::{Room, Share};
 
-/// What an allocation takes besides its bytes.
+/// Bytes that an allocation takes besides its contents.
 const ALLOCATION_BYTES: usize = 8;
-/// What a header takes besides its bytes.
+/// Bytes that a header takes besides its text.
 const HEADER_BYTES: usize = size_of::<(String, String)>() + 2 * ALLOCATION_BYTES;
 
 /// A copy of a request.
 pub struct SavedRequest {
-    /// Where the request goes by itself; empty where the host does not say.
+    /// The cluster of its route. Empty if the host does not say.
     cluster: String,
     headers: Vec<(String, String)>,
     /// Its body, as far as it has come.
     pub body: Body,
-    /// How often it was sent there, the first time included.
+    /// How often it was sent to its own cluster, the first time included.
     attempts: u32,
-    /// What it takes of the total, without its body.
+    /// Bytes of the total that it takes without its body.
     share: Share,
 }
 
@@ -34,22 +36,19 @@ impl SavedRequest {
     ///
     /// # Errors
     ///
-    /// If something of it is no text, or it asks for another protocol, which a call cannot,
-    /// or `total` bytes are taken.
-    pub fn new<'a>(
-        cluster: &[u8],
-        headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        total: u32,
-    ) -> Result<SavedRequest, Denial> {
+    /// [`Denial::RequestShape`] if something of it is not UTF-8, or if it asks for another
+    /// protocol, which a call cannot; [`Denial::CopiesFull`] if there is no room.
+    pub fn of(request: &LiveRequest<'_>, room: Room) -> Result<SavedRequest, Denial> {
+        let cluster = request.cluster().unwrap_or_default();
         let text = |bytes: &[u8]| String::from_utf8(bytes.into()).map_err(|_| Denial::RequestShape);
         let mut bytes = size_of::<SavedRequest>().saturating_add(cluster.len());
         let mut copied = Vec::new();
         let mut hops = Hops::default();
-        for (name, value) in headers {
+        for (name, value) in request.pairs() {
             match name {
                 b"upgrade" => return Err(Denial::RequestShape),
                 b"connection" => hops.add(value),
-                // About how the body is sent, or for the router of this proxy.
+                // They describe how the body is sent, or are for this proxy's router.
                 b"content-length" | b"expect" => {}
                 _ if is_hop(name) || name.starts_with(b"x-envoy-") => {}
                 _ => {
@@ -62,7 +61,7 @@ impl SavedRequest {
         copied.retain(|(name, _)| !hops.have(name.as_bytes()));
         copied.shrink_to_fit();
         let mut share = Share::default();
-        if !share.grow(bytes, total) {
+        if !share.grow(bytes, room) {
             return Err(Denial::CopiesFull);
         }
         Ok(SavedRequest {
@@ -74,37 +73,48 @@ impl SavedRequest {
         })
     }
 
-    /// What it takes of the total.
+    /// Bytes of the total that it takes.
     pub fn bytes(&self) -> usize {
-        self.share.bytes().saturating_add(self.body.held_bytes())
+        self.share.bytes().saturating_add(self.body.share_bytes())
     }
 
-    /// Whether it is one to which no answer has a body.
+    /// Whether the method is HEAD, so that no response has a body.
     pub fn is_head(&self) -> bool {
         let mut headers = self.headers.iter();
         headers.any(|(name, value)| name == ":method" && value == "HEAD")
     }
 
-    /// Sends it to its own cluster again, and returns the host's number for the call.
-    pub fn send_again(&mut self, timeout: Span) -> Option<u32> {
-        self.attempts = self.attempts.saturating_add(1);
-        let number = self.attempts.to_string();
-        let attempt = ("x-envoy-attempt-count", &*number);
-        self.send(&self.cluster, None, Some(attempt), timeout)
+    /// Sends it, and returns the host's number of the call, or `None` if the host refuses.
+    pub fn send(&mut self, call: &Call) -> Option<u32> {
+        match call {
+            Call::Again { timeout } => {
+                self.attempts = self.attempts.saturating_add(1);
+                let number = self.attempts.to_string();
+                let attempt = ("x-envoy-attempt-count", &*number);
+                self.dispatch(&self.cluster, None, Some(attempt), *timeout)
+            }
+            Call::Other {
+                cluster,
+                path,
+                timeout,
+            } => {
+                let path = path.as_deref().map(|path| self.with_query(path));
+                self.dispatch(cluster, path.as_deref(), None, *timeout)
+            }
+        }
     }
 
-    /// Sends it to another cluster, and returns the host's number for the call.
-    pub fn send_to(&self, other: &ClusterConfig) -> Option<u32> {
+    /// A path with the request's query, unless it has its own.
+    fn with_query(&self, path: &str) -> String {
         let own = self.headers.iter().find(|(name, _)| name == ":path");
         let query = own.and_then(|(_, path)| path.find('?').and_then(|at| path.get(at..)));
-        let path = other.path.as_ref().map(|path| match query {
+        match query {
             Some(query) if !path.contains('?') => format!("{path}{query}"),
-            _ => path.to_string(),
-        });
-        self.send(&other.cluster, path.as_deref(), None, other.timeout)
+            _ => path.into(),
+        }
     }
 
-    fn send(
+    fn dispatch(
         &self,
         cluster: &str,
         path: Option<&str>,
@@ -119,7 +129,7 @@ impl SavedRequest {
         headers.extend(more);
         let timeout = Duration::from_millis(timeout.as_ms());
         let body = Some(self.body.bytes()).filter(|body| !body.is_empty());
-        // By the SDK, which hands on answers only to calls that it has made.
+        // The SDK only delivers responses to calls that were made through it.
         hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
     }
 }

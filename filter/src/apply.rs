@@ -1,0 +1,85 @@
+//! Decisions put into hostcalls.
+//!
+//! A host may refuse each of them. Without a note, a label or an edited header a request is
+//! still served, so those refusals are ignored; that a response was refused is counted.
+
+use spillway_core::engine::{DecisionNote, HeaderEdit, Reply};
+use spillway_core::headers::Pairs;
+
+use crate::host::{self, Buffer, Map, Status};
+use crate::runtime::Runtime;
+
+/// Leaves a decision where access logs find it.
+pub fn publish(note: Option<&DecisionNote>) {
+    if let Some(note) = note {
+        let _ = host::set_property("spillway", note.to_string().as_bytes());
+    }
+}
+
+/// Edits a header of the request.
+pub fn edit(header: &HeaderEdit) {
+    let (map, name) = (Map::RequestHeaders, &*header.name);
+    let _ = if header.adds {
+        host::add_header(map, name, &header.value)
+    } else {
+        host::set_header(map, name, &*header.value)
+    };
+}
+
+/// Puts headers on the response, in place of any of their names.
+pub fn label(labels: &Pairs) {
+    for (name, value) in labels {
+        let _ = host::set_header(Map::ResponseHeaders, name, value);
+    }
+}
+
+/// Replaces all headers of the response.
+pub fn replace(headers: &Pairs) -> Result<(), Status> {
+    host::set_headers(Map::ResponseHeaders, headers)
+}
+
+/// Replaces the response's body, of which `size` bytes are in the host's buffer.
+pub fn replace_body(runtime: &Runtime, size: usize, body: &[u8]) {
+    runtime.is_taken(host::set_front(Buffer::ResponseBody, size, body));
+}
+
+/// Removes the response's trailers.
+pub fn remove_trailers() {
+    let _ = host::set_headers(Map::ResponseTrailers, &[]);
+}
+
+/// Sends a local reply, or returns false if the host refuses.
+pub fn reply(runtime: &Runtime, reply: &Reply) -> bool {
+    runtime.is_taken(host::send_local_response(
+        reply.status,
+        reply.details,
+        &reply.headers,
+        &reply.body,
+        reply.grpc_status,
+    ))
+}
+
+/// Sends a local reply that only has a status, or returns false if the host refuses.
+pub fn reply_status(runtime: &Runtime, status: u16, details: &str) -> bool {
+    runtime.is_taken(host::send_local_response(status, details, &[], &[], None))
+}
+
+/// Ends a stream of which the host has lost a part of the request.
+pub fn fail(runtime: &Runtime) {
+    let reporter = &runtime.reporter;
+    reporter.internal_error("the body of a request is lost");
+    let _ = host::send_local_response(503, "spillway_error", &[], &[], None);
+}
+
+/// Resumes the request of the current stream, or its response.
+pub fn resume(runtime: &Runtime, request: bool) {
+    let resumed = if request {
+        host::continue_request()
+    } else {
+        host::continue_response()
+    };
+    if resumed.is_err() {
+        let reporter = &runtime.reporter;
+        reporter.internal_error("the host does not resume a stream");
+    }
+}
