@@ -25,9 +25,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::exchange::Request;
 use crate::circuit::breaker::{Standing, StateName};
 use crate::circuit::{Force, Forced};
-use crate::exchange::Request;
 use crate::policy::Mode;
 use crate::shared::history::Past;
 use crate::time::{Instant, Span};

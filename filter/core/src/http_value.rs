@@ -58,8 +58,8 @@ fn unix(year: &str, month: &str, day: &str, clock: &str) -> Option<u64> {
         .checked_add(seconds)
 }
 
-/// Returns the days since 1970 of a civil date, for years from 1970 (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `days_from_civil`).
+/// Returns the days since 1970 of a civil date, for years from 1970 (Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`).
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 {
         year.checked_sub(1)?

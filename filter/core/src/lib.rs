@@ -1,21 +1,29 @@
 //! Every decision of Spillway, and nothing else.
 //!
-//! The crate knows no proxy, no clock, no source of randomness and no log: the
-//! time, random words and what the host knows of a request come in as
-//! arguments, and what should be counted or logged goes out as [`event::Event`]s.
-//! The same sequence of calls therefore gives the same answers everywhere: in a
-//! unit test, in the proxy, under a virtual clock.
+//! The crate knows no proxy, no clock, no source of randomness and no log. Time, random words
+//! and what the host knows of a request are arguments, and what should be counted or logged is
+//! returned as [`event::Event`]s. The same sequence of calls therefore returns the same results
+//! everywhere: in a unit test, in the proxy, under a virtual clock.
 //!
-//! Once a [`policy::Config`] is parsed nothing here can fail. Panics are a
-//! compile error as far as lints can see them, since a panic inside a proxy
-//! turns into an error for every request of that worker.
+//! Once a [`policy::Config`] is parsed, nothing here can fail. Lints reject code that may panic,
+//! because a panic inside a proxy fails every request of that worker.
 //!
-//! Start reading at [`engine::Engine`], which ties the rest together:
-//! [`select`] finds the policy of a request, [`keys`] the breaker of its key,
-//! [`circuit::breaker`] admits or refuses, [`outcome::classify`] judges how it ended, and
-//! [`fallback`] writes the answer for those who were refused; [`retry`] says what may be
-//! sent again, and [`circuit::budget`] how often. [`admin`] shows an
-//! operator the circuits, and forces them.
+//! Start reading at [`engine::Engine`], which admits a request, judges its response and settles
+//! it. A module imports only from its own line below and from the lines after it:
+//!
+//! ```text
+//! engine
+//! stale                           the stale cache
+//! event, keys                     what is reported; the keys of this worker
+//! admin, fallback                 the endpoint for operators; replacement responses
+//! shared                          the records that workers share
+//! retry, circuit                  retries; the breaker and the retry budget
+//! outcome                         success, failure or ignored
+//! select                          the policy of a request
+//! exchange                        the traits of a request and its response
+//! policy                          the policy language
+//! headers, codec, text, http_value, time, random
+//! ```
 
 #![no_std]
 #![forbid(unsafe_code)]
