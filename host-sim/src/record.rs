@@ -1,8 +1,8 @@
-//! What is kept of a run: counts, percentiles, states of circuits, the last events.
+//! Statistics collected during a run: counts, percentiles, circuit states, the last events.
 //!
-//! Everything here has a fixed size or a cap, so that memory does not grow with the
-//! time that is simulated: time is cut into a bounded number of buckets, latencies go
-//! into histograms, the trace is a ring. The digest alone sees every event.
+//! Everything here has a fixed size or a cap, so memory does not grow with the simulated time:
+//! time is divided into a bounded number of buckets, latencies go into histograms, and the trace
+//! is a ring buffer. Only the digest covers every event.
 
 mod circuits;
 mod names;
@@ -31,33 +31,33 @@ pub struct Record {
     pub windows: Vec<Window>,
     pub circuits: Circuits,
     pub reasons: Reasons,
-    /// New configurations that came, and whether the plugin took them.
+    /// New configurations, and whether the plugin accepted them.
     pub updates: Vec<(Time, bool)>,
-    /// Lines that the plugin logged as errors, the first few.
+    /// The first lines that the plugin logged as errors.
     pub errors: Vec<LogLine>,
-    /// How many there were.
+    /// Number of lines that the plugin logged as errors.
     pub errors_total: u64,
-    /// The end of the last thing that happened.
+    /// The time of the last event.
     pub end: Time,
 }
 
-/// A stretch of time with a tally of its own.
+/// A period with its own tally.
 pub struct Window {
     pub from: Time,
     pub to: Time,
-    /// The group of clients that it is about; all if missing.
+    /// The group of clients. `None` means all clients.
     pub source: Option<usize>,
     pub tally: Tally,
 }
 
-/// Enough to see what is wrong; the same error tends to come a million times.
+/// Enough to see what is wrong: the same error tends to occur a million times.
 const ERRORS_MAX: usize = 20;
 
-/// Digits to which percentiles are exact; the buckets' are drawn, not read.
+/// Digits to which percentiles are exact. Those of the buckets are only plotted and need fewer.
 const DIGITS: u8 = 3;
 
 impl Record {
-    /// The empty record of a run that takes `duration`.
+    /// Creates an empty record of a run of length `duration`.
     pub fn new(names: Names, duration: Span) -> Record {
         let clusters = names.clusters.len();
         Record {
@@ -75,7 +75,7 @@ impl Record {
         }
     }
 
-    /// Adds a stretch of time to tally, for all clients or for one group of them.
+    /// Adds a period to tally, for all clients or for one group of them.
     pub fn window(&mut self, from: Time, to: Time, source: Option<usize>) {
         let tally = Tally::new(self.names.clusters.len(), DIGITS);
         self.windows.push(Window {
@@ -86,18 +86,18 @@ impl Record {
         });
     }
 
-    /// Something happened.
+    /// Adds an event.
     pub fn note(&mut self, at: Time, what: What) {
         self.end = at;
         self.trace.push(Entry { at, what });
     }
 
-    /// Counts at `at`, wherever it belongs.
+    /// Counts something at `at` in every tally that covers it.
     pub fn count(&mut self, at: Time, count: impl FnMut(&mut Tally)) {
         self.count_where(at, |of| of.is_none(), count);
     }
 
-    /// Counts at `at` what a client of the group at `source` did or got.
+    /// Counts something at `at` that concerns a client of the group `source`.
     pub fn count_of(&mut self, at: Time, source: usize, count: impl FnMut(&mut Tally)) {
         self.count_where(at, |of| of.is_none_or(|it| it == source), count);
     }
@@ -117,7 +117,7 @@ impl Record {
         }
     }
 
-    /// Takes in a line of the plugin's log.
+    /// Adds a line of the plugin's log.
     pub fn log(&mut self, line: LogLine) {
         self.note(line.at, What::log(&line.text));
         if let Some(transition) = self.circuits.read(&line) {

@@ -1,8 +1,8 @@
-//! What is shown of a run.
+//! Reports of a run.
 //!
-//! [`text`] for a person at a terminal, [`json`] for programs, [`html`] for a page to
-//! pass on. All three are made from the same [`Run`](crate::scenario::play::Run), or from
-//! the runs of a [`comparison`].
+//! [`text`] is for a terminal, [`json`] for programs, and [`html`] for a page to share. All three
+//! are made from the same [`Run`](crate::scenario::play::Run), or from the runs of a
+//! [`comparison`]. This module formats values in the same way for all of them.
 
 pub mod comparison;
 pub mod html;
@@ -13,18 +13,18 @@ use crate::record::{Circuit, State};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// The worst state that a circuit was in within a stretch of time.
+/// Returns the worst state of a circuit within a period.
 pub fn worst_state(circuit: &Circuit, from: Time, to: Time) -> State {
     let bands = circuit.bands.iter().enumerate();
-    let within = bands.filter(|(place, band)| {
-        let end = circuit.bands.get(place + 1).map(|next| next.from);
+    let within = bands.filter(|(index, band)| {
+        let end = circuit.bands.get(index + 1).map(|next| next.from);
         band.from < to && end.is_none_or(|end| end > from)
     });
     let states = within.map(|(_, band)| band.state);
     states.max().unwrap_or_default()
 }
 
-/// What was simulated, in parts of one line: how long, on how many workers, from which seed.
+/// Returns the duration, the number of workers and the seed, as parts of one line.
 pub fn simulated(duration: Span, workers: usize, seed: u64) -> [String; 3] {
     let threads = if workers == 1 { "worker" } else { "workers" };
     [
@@ -34,17 +34,17 @@ pub fn simulated(duration: Span, workers: usize, seed: u64) -> [String; 3] {
     ]
 }
 
-/// A latency for eyes, `-` if there is none.
+/// Formats a latency, or `-` if there is none.
 pub fn latency(span: Option<Span>) -> String {
     span.map_or("-".into(), Span::rounded)
 }
 
-/// A whole number with its thousands apart: `1,234,567`.
+/// Formats a whole number with separated thousands: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -52,7 +52,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A share in percent, with as many digits as tell it from none and from all.
+/// Formats a share in percent, with enough digits to tell it from 0 % and 100 %.
 pub fn percent(part: u64, whole: u64) -> String {
     let share = match whole {
         0 => return "-".into(),
@@ -66,12 +66,20 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// Shortens `text` to at most `max` characters.
+pub fn shortened(text: &str, max: usize) -> String {
+    match text.chars().count() > max {
+        true => text.chars().take(max - 1).chain(['…']).collect(),
+        false => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_shown_for_eyes() {
+    fn numbers_have_separators_and_enough_digits() {
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(grouped),
             ["0", "999", "1,000", "1,234,567"]

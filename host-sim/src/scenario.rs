@@ -1,9 +1,9 @@
-//! Scenarios: a policy, the world it meets, and what is expected of it.
+//! Scenarios: a policy, the world around it, and expectations.
 //!
-//! A scenario is one file, YAML or JSON (which is YAML too), read by [`file`](mod@file) into
-//! plain data, checked and made ready here, played by [`play`] and judged by
-//! [`expect`]. Whatever is wrong with a file is told with its path, line and column. A
-//! [`Stage`] is a scenario without its policy, on which others are played.
+//! A scenario is one file, in YAML or JSON (a subset of YAML). [`file`](mod@file) reads it into
+//! plain data, this module checks and converts it, [`play`] runs it and [`expect`] judges the run.
+//! Every problem of a file is reported with its path, line and column. A [`Stage`] is a scenario
+//! without its policy, to run other policies on.
 
 mod check;
 pub mod error;
@@ -14,11 +14,9 @@ mod stage;
 
 use std::path::{Path, PathBuf};
 
-use crate::model::spec::Route;
 use crate::model::world::Plan;
 use crate::proxy::FailurePolicy;
 use crate::sim::clock::Time;
-use crate::sim::span::Span;
 
 pub use error::{Problem, ScenarioError};
 pub use expect::Expectation;
@@ -26,13 +24,13 @@ pub use stage::Stage;
 
 use file::{File, PluginFile};
 
-/// A scenario, ready to be played.
+/// A checked scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub name: String,
     pub description: String,
     pub plan: Plan,
-    /// None: the proxy has no filter.
+    /// `None` if the proxy has no filter.
     pub plugin: Option<PluginSpec>,
     pub expectations: Vec<Expectation>,
 }
@@ -40,7 +38,7 @@ pub struct Scenario {
 /// The plugin of a scenario, without its module.
 #[derive(Clone, Debug)]
 pub struct PluginSpec {
-    /// None: the shipped module.
+    /// The module. `None` for the shipped one.
     pub module: Option<PathBuf>,
     pub name: String,
     pub root_id: String,
@@ -51,7 +49,7 @@ pub struct PluginSpec {
     pub allow_on_headers_stop_iteration: bool,
 }
 
-/// What the name of a scenario file ends in, before `.yaml` or `.json`.
+/// Suffix of the name of a scenario file, before `.yaml` or `.json`.
 pub const SUFFIX: &str = ".scenario";
 
 impl Scenario {
@@ -59,12 +57,12 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// If the file, or one that it names, cannot be read, or says what makes no sense.
+    /// If the file, or a file that it names, cannot be read or is not valid.
     pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
         Scenario::read_changed(path, |_| ())
     }
 
-    /// Reads the file at `path` and makes a scenario of it as `change` leaves it.
+    /// Reads the scenario in the file at `path`, after `change` has edited it.
     fn read_changed(
         path: &Path,
         change: impl FnOnce(&mut File),
@@ -77,11 +75,11 @@ impl Scenario {
             .map_err(|problems| ScenarioError::new(path, problems))
     }
 
-    /// Makes a scenario of `text`; the files that it names are looked for in `folder`.
+    /// Parses a scenario. The files that it names are relative to `folder`.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it.
+    /// All problems of the scenario.
     pub fn parse(text: &str, folder: &Path) -> Result<Scenario, Vec<Problem>> {
         Scenario::parse_changed(text, folder, |_| ())
     }
@@ -94,10 +92,10 @@ impl Scenario {
         let mut file = error::deserialize::<File>(text).map_err(|problem| vec![problem])?;
         change(&mut file);
         let mut problems = check::check(&file);
-        let mut told = |path: String, text: String| problems.push((path, text));
-        let expectations = expect::compile(&file.expect, &mut told);
-        let plugin = plugin(&file, folder, &mut told);
-        let updates = updates(&file, folder, &mut told);
+        let mut report = |path: String, text: String| problems.push((path, text));
+        let expectations = expect::compile(&file.expect, &mut report);
+        let plugin = plugin(&file, folder, &mut report);
+        let updates = updates(&file, folder, &mut report);
         if !problems.is_empty() {
             let problem = |(path, what): (String, String)| Problem::at(text, &path, what);
             return Err(problems.into_iter().map(problem).collect());
@@ -120,9 +118,12 @@ impl Scenario {
     }
 }
 
+/// Reports a problem at a path.
+type Report<'a> = &'a mut dyn FnMut(String, String);
+
 fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation]) -> Plan {
     Plan {
-        routes: routes(&file),
+        routes: file.routes(),
         include_attempt_count: file.include_request_attempt_count,
         suppress_envoy_headers: file.suppress_envoy_headers,
         seed: file.seed,
@@ -136,19 +137,7 @@ fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation])
     }
 }
 
-/// The routes of a file, or the one to its only cluster.
-fn routes(file: &File) -> Vec<Route> {
-    if !file.routes.is_empty() {
-        return file.routes.clone();
-    }
-    vec![Route {
-        name: "default".into(),
-        cluster: file.clusters.keys().next().cloned(),
-        ..Route::default()
-    }]
-}
-
-fn plugin(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> Option<PluginSpec> {
+fn plugin(file: &File, folder: &Path, report: Report<'_>) -> Option<PluginSpec> {
     let PluginFile {
         module,
         name,
@@ -163,7 +152,7 @@ fn plugin(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> O
         return None;
     }
     let configuration = match &file.policy {
-        Some(policy) => policy_bytes(policy, folder, "policy", told),
+        Some(policy) => policy_bytes(policy, folder, "policy", report),
         None => configuration.unwrap_or_default().into_bytes(),
     };
     Some(PluginSpec {
@@ -178,45 +167,36 @@ fn plugin(file: &File, folder: &Path, told: &mut dyn FnMut(String, String)) -> O
     })
 }
 
-fn updates(
-    file: &File,
-    folder: &Path,
-    told: &mut dyn FnMut(String, String),
-) -> Vec<(Time, Vec<u8>)> {
+fn updates(file: &File, folder: &Path, report: Report<'_>) -> Vec<(Time, Vec<u8>)> {
     let update = |(number, update): (usize, &file::Update)| {
         let path = format!("updates[{number}].policy");
         let at = Time::ZERO + update.at;
-        (at, policy_bytes(&update.policy, folder, &path, told))
+        (at, policy_bytes(&update.policy, folder, &path, report))
     };
     file.updates.iter().enumerate().map(update).collect()
 }
 
-/// A policy: the file that a text names, or what is written in its place.
+/// Returns a policy: the content of the file that a string names, or an inline object.
 fn policy_bytes(
     policy: &serde_json::Value,
     folder: &Path,
     path: &str,
-    told: &mut dyn FnMut(String, String),
+    report: Report<'_>,
 ) -> Vec<u8> {
     match policy {
         serde_json::Value::String(name) => {
             std::fs::read(folder.join(name)).unwrap_or_else(|error| {
-                told(path.to_owned(), format!("cannot read {name}: {error}"));
+                report(path.to_owned(), format!("cannot read {name}: {error}"));
                 Vec::new()
             })
         }
         serde_json::Value::Object(_) => policy.to_string().into_bytes(),
         _ => {
             let wanted = "is neither the name of a policy file nor a policy";
-            told(path.to_owned(), wanted.to_owned());
+            report(path.to_owned(), wanted.to_owned());
             Vec::new()
         }
     }
-}
-
-/// Time as statements of a scenario give it.
-fn time(span: Span) -> Time {
-    Time::ZERO + span
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! The states of circuits over time, read from the lines that the filter logs.
+//! The states of circuits over time, read from the filter's log.
 //!
-//! The filter's own words are taken, not a model of what it should have done: a line
-//! such as `{"event":"transition","policy":"p","key":["c"],"from":"closed","to":"open"}`
-//! is all that is known of a circuit, in the simulator as in production.
+//! The source is the filter's log, not a model of what it should do: a line such as
+//! `{"event":"transition","policy":"p","key":["c"],"from":"closed","to":"open"}` is all that is
+//! known about a circuit, in the simulator as in production.
 //!
-//! A breaker may live in each worker or be shared by all. With one in each worker,
-//! workers tell of a circuit side by side; with a shared one, the worker that made the
-//! change tells. A line's `from` says which: it is applied to the worker whose circuit
-//! was in that state, the teller's own first. The circuit as a whole is in the worst
-//! state of any worker.
+//! A breaker may exist in each worker or be shared by all. In the first case, each worker logs the
+//! transitions of its own circuit. In the second, the worker that changes the state logs it. The
+//! field `from` tells them apart: a transition is applied to the worker whose circuit was in that
+//! state, and first of all to the worker that logged it. The circuit as a whole has the worst state
+//! of all workers.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::proxy::LogLine;
 use crate::sim::clock::Time;
 
-/// A state, from good to bad.
+/// The state of a circuit, from best to worst.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -32,7 +32,7 @@ pub enum State {
 }
 
 impl State {
-    /// Its name in policies, log lines and scenarios.
+    /// Returns its name in policies, log lines and scenarios.
     pub fn name(self) -> &'static str {
         match self {
             State::Closed => "closed",
@@ -48,48 +48,48 @@ impl State {
 pub struct Transition {
     pub at: Time,
     pub worker: Option<usize>,
-    /// Its place among the circuits.
+    /// Index of the circuit.
     pub circuit: usize,
     pub from: State,
     pub to: State,
     pub why: String,
 }
 
-/// A circuit, and the states that it was in.
+/// A circuit and its states.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     pub policy: String,
-    /// The key, as far as it was known.
+    /// The key. A missing part is `-`.
     pub key: Vec<String>,
-    /// Its states as a whole, each with its begin; the first is closed, from the start on.
+    /// The states of the circuit as a whole. The first is closed, from the start of the run.
     pub bands: Vec<Band>,
     workers: BTreeMap<Option<usize>, State>,
 }
 
-/// A state that lasts until the next one begins.
+/// A state and when it began. It lasts until the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Band {
     pub from: Time,
     pub state: State,
 }
 
-/// All circuits of which the log told.
+/// All circuits in the log.
 #[derive(Clone, Debug, Default)]
 pub struct Circuits {
     pub all: Vec<Circuit>,
     pub transitions: Vec<Transition>,
-    /// Lines that were not kept, since there were too many circuits or changes.
+    /// Number of lines dropped because there were too many circuits or transitions.
     pub dropped: u64,
 }
 
-/// More bands than that are no picture any more.
+/// A report cannot show more.
 const CIRCUITS_MAX: usize = 256;
 
-/// Two changes a second for an hour.
+/// Two transitions per second for an hour.
 const TRANSITIONS_MAX: usize = 8_192;
 
-/// Every line that tells of a transition begins so.
-const MARK: &str = "{\"event\":\"transition\"";
+/// The beginning of every line about a transition.
+const PREFIX: &str = "{\"event\":\"transition\"";
 
 #[derive(Deserialize)]
 struct Line {
@@ -103,15 +103,16 @@ struct Line {
 }
 
 impl Circuits {
-    /// Takes in a line of the log; if it tells of a transition, gives the number of it.
+    /// Reads a log line. Returns the number of its transition, counted from 1, or `None` if it has
+    /// none.
     pub fn read(&mut self, line: &LogLine) -> Option<u32> {
-        if !line.text.starts_with(MARK) {
+        if !line.text.starts_with(PREFIX) {
             return None;
         }
-        let told: Line = serde_json::from_str(&line.text).ok()?;
-        let key = told.key.into_iter();
+        let logged: Line = serde_json::from_str(&line.text).ok()?;
+        let key = logged.key.into_iter();
         let key: Vec<_> = key.map(|part| part.unwrap_or_else(|| "-".into())).collect();
-        let Some(circuit) = self.place(&told.policy, key) else {
+        let Some(circuit) = self.find_or_add(&logged.policy, key) else {
             self.dropped += 1;
             return None;
         };
@@ -119,19 +120,19 @@ impl Circuits {
             self.dropped += 1;
             return None;
         }
-        self.all[circuit].change(line.at, line.worker, told.from, told.to);
+        self.all[circuit].change(line.at, line.worker, logged.from, logged.to);
         self.transitions.push(Transition {
             at: line.at,
             worker: line.worker,
             circuit,
-            from: told.from,
-            to: told.to,
-            why: told.why,
+            from: logged.from,
+            to: logged.to,
+            why: logged.why,
         });
         u32::try_from(self.transitions.len()).ok()
     }
 
-    /// The circuits of a policy, with a key if one is given.
+    /// Returns the circuits of a policy, or the one with `key`.
     pub fn of<'a>(
         &'a self,
         policy: &'a str,
@@ -142,7 +143,7 @@ impl Circuits {
         self.all.iter().filter(wanted)
     }
 
-    /// How often circuits of a policy went into `state` from `from` to before `to`.
+    /// Counts the transitions of a policy's circuits to `state`, from `from` to before `to`.
     pub fn entered(
         &self,
         policy: &str,
@@ -162,13 +163,13 @@ impl Circuits {
         self.transitions.iter().filter(counts).count() as u64
     }
 
-    /// How often a circuit opened, as far as changes were kept.
+    /// Counts how often circuits opened, as far as transitions were kept.
     pub fn opened(&self) -> u64 {
         let opens = |it: &&Transition| it.to == State::Open;
         self.transitions.iter().filter(opens).count() as u64
     }
 
-    fn place(&mut self, policy: &str, key: Vec<String>) -> Option<usize> {
+    fn find_or_add(&mut self, policy: &str, key: Vec<String>) -> Option<usize> {
         let known = self
             .all
             .iter()
@@ -190,7 +191,7 @@ impl Circuits {
 }
 
 impl Circuit {
-    /// The policy, and the key where it says more than nothing.
+    /// Returns the policy, and the key if there is one.
     pub fn name(&self) -> String {
         match self.key.is_empty() {
             true => self.policy.clone(),
@@ -198,21 +199,21 @@ impl Circuit {
         }
     }
 
-    /// The state as a whole just now.
+    /// Returns the current state of the circuit as a whole.
     pub fn state(&self) -> State {
         self.bands.last().map_or(State::Closed, |band| band.state)
     }
 
     fn change(&mut self, at: Time, worker: Option<usize>, from: State, to: State) {
-        let own = self.workers.get(&worker).copied().unwrap_or_default();
-        let teller = match own == from {
+        let current = self.workers.get(&worker).copied().unwrap_or_default();
+        let changed = match current == from {
             true => worker,
             false => {
                 let other = self.workers.iter().find(|(_, state)| **state == from);
                 other.map_or(worker, |(worker, _)| *worker)
             }
         };
-        self.workers.insert(teller, to);
+        self.workers.insert(changed, to);
         let state = self.workers.values().copied().max().unwrap_or_default();
         if state != self.state() {
             self.bands.push(Band { from: at, state });
@@ -233,7 +234,7 @@ mod tests {
                 worker: Some(*worker),
                 level: LogLevel::Warn,
                 text: format!(
-                    "{MARK},\"policy\":\"p\",\"key\":[\"c\",null],\
+                    "{PREFIX},\"policy\":\"p\",\"key\":[\"c\",null],\
                      \"from\":\"{from}\",\"to\":\"{to}\"}}"
                 ),
             });
@@ -247,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn a_circuit_of_one_worker_has_the_states_it_tells() {
+    fn a_circuit_of_one_worker_has_the_logged_states() {
         let seen = read(&[(5, 0, "closed", "open"), (9, 0, "open", "half_open")]);
         assert_eq!(seen, [(0, "closed"), (5, "open"), (9, "half_open")]);
     }
 
     #[test]
-    fn circuits_of_several_workers_show_the_worst() {
+    fn a_circuit_of_several_workers_has_the_worst_state() {
         let seen = read(&[
             (5, 0, "closed", "open"),
             (6, 1, "closed", "open"),
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_circuit_may_be_told_of_by_any_worker() {
+    fn any_worker_may_log_a_transition_of_a_shared_circuit() {
         let seen = read(&[
             (5, 0, "closed", "open"),
             (9, 1, "open", "half_open"),
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_tell_nothing() {
+    fn other_lines_are_ignored() {
         let mut circuits = Circuits::default();
         for text in [
             "hello",

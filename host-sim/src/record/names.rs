@@ -1,15 +1,15 @@
-//! Events in words.
+//! Events as text.
 
 use std::fmt::Write as _;
 
 use crate::record::{Entry, Failure, What};
 
-/// The names that events refer to by place.
+/// The names that events refer to by index.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     pub clusters: Vec<String>,
     pub sources: Vec<String>,
-    /// Method and path of the kinds of requests of each source.
+    /// Method and path of each kind of request, by source.
     pub kinds: Vec<Vec<String>>,
     pub faults: Vec<String>,
 }
@@ -25,21 +25,21 @@ impl Failure {
             Failure::Overflow => "over the proxy's limits",
             Failure::ConnectTimeout => "connection timeout",
             Failure::Unresolved => "name not resolved",
-            Failure::MaxDuration => "longest duration of an attempt",
+            Failure::MaxDuration => "max stream duration",
             Failure::StreamTimeout => "stream timeout",
         }
     }
 }
 
 impl Names {
-    /// An event in words; none for what says nothing to a reader.
+    /// Returns an event as text. `None` if it means nothing to a reader.
     pub fn show(&self, entry: &Entry) -> Option<String> {
-        let cluster = |place: u16| self.clusters.get(usize::from(place)).map_or("?", |it| it);
+        let cluster = |index: u16| self.clusters.get(usize::from(index)).map_or("?", |it| it);
         let mut line = format!("{:>10}  ", entry.at.to_string());
         if let Some(request) = entry.what.request() {
             let _ = write!(line, "#{request} ");
         }
-        let told = match entry.what {
+        let written = match entry.what {
             What::Sent { source, kind, .. } => {
                 let (source, kind) = (usize::from(source), usize::from(kind));
                 let name = self.sources.get(source).map_or("?", |it| it);
@@ -47,27 +47,27 @@ impl Names {
                 write!(line, "{} by {name}", kind.map_or("?", |it| it))
             }
             What::Attempt {
-                cluster: place,
+                cluster: index,
                 nth,
                 ..
             } => {
-                write!(line, "attempt {nth} at {}", cluster(place))
+                write!(line, "attempt {nth} at {}", cluster(index))
             }
             What::Response {
-                cluster: place,
+                cluster: index,
                 status,
                 ..
             } => {
-                write!(line, "{} answers {status}", cluster(place))
+                write!(line, "{} answers {status}", cluster(index))
             }
             What::Failed {
-                cluster: place,
+                cluster: index,
                 why,
                 ..
             } => {
-                write!(line, "{}: {}", cluster(place), why.name())
+                write!(line, "{}: {}", cluster(index), why.name())
             }
-            What::Backoff { wait, .. } => write!(line, "tried again after {}", wait.rounded()),
+            What::Backoff { wait, .. } => write!(line, "retries after {}", wait.rounded()),
             What::Ended {
                 outcome, status: 0, ..
             } => write!(line, "ends: {}", outcome.name()),
@@ -75,25 +75,25 @@ impl Names {
                 outcome, status, ..
             } => write!(line, "ends: {} {status}", outcome.name()),
             What::Resend { wait, .. } => {
-                write!(line, "sent again by the client after {}", wait.rounded())
+                write!(line, "the client retries after {}", wait.rounded())
             }
-            What::Callout { cluster: place } => write!(line, "the plugin calls {}", cluster(place)),
+            What::Callout { cluster: index } => write!(line, "the plugin calls {}", cluster(index)),
             What::CalloutEnded {
-                cluster: place,
+                cluster: index,
                 status,
             } => {
-                write!(line, "{} answers the plugin {status}", cluster(place))
+                write!(line, "{} answers the plugin {status}", cluster(index))
             }
             What::Fault { number, begins } => {
                 let name = self.faults.get(usize::from(number)).map_or("?", |it| it);
                 write!(line, "{name} {}", if begins { "begins" } else { "ends" })
             }
-            What::Update { accepted: true } => write!(line, "a new policy is in force"),
-            What::Update { accepted: false } => write!(line, "a new policy was refused"),
-            // Transitions are shown by who knows the circuits; other lines of the log are
-            // gone.
+            What::Update { accepted: true } => write!(line, "a new policy is active"),
+            What::Update { accepted: false } => write!(line, "a new policy was rejected"),
+            // Transitions are shown together with their circuits. Of other log lines, only the
+            // hash is left.
             What::Transition(_) | What::Log(_) => return None,
         };
-        told.ok().map(|()| line)
+        written.ok().map(|()| line)
     }
 }

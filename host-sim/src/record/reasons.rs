@@ -1,11 +1,11 @@
-//! How answers came about, in the words of access logs.
+//! How requests ended, in the words of access logs.
 
 use std::rc::Rc;
 
 /// Requests that ended with the same code, flags and details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// None where there was no answer.
+    /// `None` if there was no response.
     pub code: Option<u16>,
     /// Envoy's legacy bit mask.
     pub flags: u64,
@@ -14,18 +14,18 @@ pub struct Reason {
     pub requests: u64,
 }
 
-/// All reasons, in the order in which they first came.
+/// All reasons, in the order of their first occurrence.
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     pub all: Vec<Reason>,
-    /// Requests that ended in yet another way.
+    /// Requests that ended in further ways.
     pub others: u64,
 }
 
-/// A plugin may make up details as it likes; nobody reads more than that.
-const KEPT: usize = 64;
+/// A plugin may invent any number of details, and nobody reads more than these.
+const REASONS_MAX: usize = 64;
 
-/// Letters of the flags, as `%RESPONSE_FLAGS%` shows them.
+/// Names of the flags in `%RESPONSE_FLAGS%`.
 const FLAGS: [(u64, &str); 17] = [
     (0x2, "UH"),
     (0x4, "UT"),
@@ -47,9 +47,9 @@ const FLAGS: [(u64, &str); 17] = [
 ];
 
 impl Reasons {
-    /// A request ended so.
+    /// Counts a request that ended in this way.
     pub fn count(&mut self, code: Option<u16>, flags: u64, details: &Rc<str>) {
-        // Most requests end alike, and the router's texts are shared: the pointer tells.
+        // Most requests share the router's texts, so comparing pointers is enough for them.
         let same = |it: &&mut Reason| {
             it.code == code
                 && it.flags == flags
@@ -57,7 +57,7 @@ impl Reasons {
         };
         if let Some(reason) = self.all.iter_mut().find(same) {
             reason.requests += 1;
-        } else if self.all.len() < KEPT {
+        } else if self.all.len() < REASONS_MAX {
             let details = details.clone();
             self.all.push(Reason {
                 code,
@@ -72,7 +72,7 @@ impl Reasons {
 }
 
 impl Reason {
-    /// The flags in letters, `-` for none.
+    /// Returns the names of the flags, or `-` if there are none.
     pub fn flags_text(&self) -> String {
         let set = FLAGS.iter().filter(|(bit, _)| self.flags & bit != 0);
         let letters: Vec<_> = set.map(|(_, letters)| *letters).collect();

@@ -1,17 +1,17 @@
-//! The run cut into equal buckets of time.
+//! The run, divided into equal buckets of time.
 
 use crate::record::Tally;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// Tallies of equal stretches of time, from the start of the run.
+/// Tallies of equal periods, from the start of the run.
 pub struct Series {
     width: Span,
     clusters: usize,
     buckets: Vec<Tally>,
-    /// The bucket of the last count, and when it ends.
-    place: usize,
-    place_end: Time,
+    /// Index of the current bucket.
+    current: usize,
+    current_end: Time,
 }
 
 /// One bucket of a [`Series`].
@@ -21,20 +21,20 @@ pub struct Bucket<'a> {
     pub tally: &'a Tally,
 }
 
-/// Widths that people can read off an axis, in milliseconds.
+/// Bucket widths that read well on an axis, in milliseconds.
 const WIDTHS_MS: [u64; 15] = [
     100, 200, 250, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000,
     120_000, 300_000,
 ];
 
-/// As many points as a plot of the width of a page can show.
+/// Number of points that a plot of the width of a page can show.
 const BUCKETS_MAX: u64 = 240;
 
-/// Two digits show in no plot.
+/// Two digits are enough for a plot.
 const DIGITS: u8 = 2;
 
 impl Series {
-    /// Buckets for a run that takes `duration`; it may take a little longer.
+    /// Creates the buckets of a run of length `duration`. The run may take a little longer.
     pub fn new(clusters: usize, duration: Span) -> Series {
         let fits = |width_ms: &&u64| duration.as_ms().div_ceil(**width_ms) <= BUCKETS_MAX;
         let nice = WIDTHS_MS.iter().find(fits).map(|ms| Span::from_ms(*ms));
@@ -43,56 +43,56 @@ impl Series {
             width,
             clusters,
             buckets: vec![Tally::new(clusters, DIGITS)],
-            place: 0,
-            place_end: Time::ZERO + width,
+            current: 0,
+            current_end: Time::ZERO + width,
         }
     }
 
-    /// How long a bucket is.
+    /// Returns the width of a bucket.
     pub fn width(&self) -> Span {
         self.width
     }
 
-    /// The tally for `at`. Time moves forwards, so looking the bucket up costs a comparison.
+    /// Returns the tally for `at`. Time only moves forward, so the lookup is one comparison.
     pub fn at(&mut self, at: Time) -> &mut Tally {
-        // What happens long after the end, as clients time out, goes to the last bucket.
-        while at >= self.place_end && self.buckets.len() < 2 * BUCKETS_MAX as usize {
+        // Timeouts long after the end of the traffic go into the last bucket.
+        while at >= self.current_end && self.buckets.len() < 2 * BUCKETS_MAX as usize {
             self.buckets.push(Tally::new(self.clusters, DIGITS));
-            self.place += 1;
-            self.place_end = self.place_end + self.width;
+            self.current += 1;
+            self.current_end = self.current_end + self.width;
         }
-        &mut self.buckets[self.place]
+        &mut self.buckets[self.current]
     }
 
-    /// All buckets, in the order of time.
+    /// Returns all buckets, sorted by time.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Bucket<'_>> {
         let width = self.width;
-        let bucket = move |(place, tally)| Bucket {
-            from: Time::from_ns(width.as_ns() * place as u64),
+        let bucket = move |(index, tally)| Bucket {
+            from: Time::from_ns(width.as_ns() * index as u64),
             width,
             tally,
         };
         self.buckets.iter().enumerate().map(bucket)
     }
 
-    /// The buckets that begin before `end`, those in which nothing happened included: runs of the
-    /// same duration have the same buckets.
+    /// Returns the buckets that begin before `end`, including empty ones, so that runs of the same
+    /// duration have the same buckets.
     pub fn until(&self, end: Time) -> Series {
         let width_ns = self.width.as_ns().max(1);
         let count = end.as_ns().div_ceil(width_ns).max(1) as usize;
-        let kept = self.buckets.iter().take(count).cloned();
-        let mut buckets: Vec<_> = kept.collect();
+        let before = self.buckets.iter().take(count).cloned();
+        let mut buckets: Vec<_> = before.collect();
         buckets.resize_with(count, || Tally::new(self.clusters, DIGITS));
         Series {
             width: self.width,
             clusters: self.clusters,
             buckets,
-            place: 0,
-            place_end: Time::ZERO,
+            current: 0,
+            current_end: Time::ZERO,
         }
     }
 
-    /// The same in fewer buckets, at most `buckets_max` (at least 1) of a nice width.
+    /// Merges buckets into at most `buckets_max` (at least 1) of a width that reads well.
     pub fn coarser(&self, buckets_max: usize) -> Series {
         let each = self.buckets.len().div_ceil(buckets_max.max(1)).max(1);
         let nice = |each: &usize| {
@@ -110,8 +110,8 @@ impl Series {
             width,
             clusters: self.clusters,
             buckets: self.buckets.chunks(each).map(merge).collect(),
-            place: 0,
-            place_end: Time::ZERO,
+            current: 0,
+            current_end: Time::ZERO,
         }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_width_keeps_the_number_of_buckets_in_bounds() {
+    fn the_width_bounds_the_number_of_buckets() {
         let rows = [
             (10, 100),
             (60, 250),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_go_where_they_belong_and_merge() {
+    fn counts_go_into_the_bucket_of_their_time_and_merge() {
         let mut series = Series::new(0, Span::from_ms(10_000));
         for ms in [0, 99, 100, 950, 30_000] {
             series.at(Time::from_ms(ms)).calls += 1;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_one_duration_have_the_same_buckets_wherever_they_ended() {
+    fn runs_of_the_same_duration_have_the_same_buckets() {
         let end = Time::from_ms(10_000);
         for last_ms in [500, 9_950, 25_000] {
             let mut series = Series::new(0, Span::from_ms(10_000));

@@ -1,30 +1,30 @@
-//! Counts of a stretch of time.
+//! Counts of a period.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::sim::span::Span;
 
-/// How a request ended, in the client's eyes.
+/// How a request ended for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The upstream's answer, below 500 and gRPC status 0.
+    /// A response of the upstream below 500, with gRPC status 0.
     Success,
-    /// A good answer that the filter made.
+    /// A good response made by the filter.
     Fallback,
-    /// An error that the filter made.
+    /// An error made by the filter.
     Rejected,
-    /// Another error: the upstream's or the proxy's.
+    /// An error of the upstream or of the proxy.
     Error,
-    /// No answer in time; the client went.
+    /// No response before the client's timeout.
     GaveUp,
-    /// An answer that broke off.
+    /// A response that was reset.
     Broken,
 }
 
 impl Outcome {
-    /// All of them, in the order in which reports show them.
+    /// All outcomes, in the order of reports.
     pub const ALL: [Outcome; 6] = [
         Outcome::Success,
         Outcome::Fallback,
@@ -34,7 +34,7 @@ impl Outcome {
         Outcome::Broken,
     ];
 
-    /// Its name in reports.
+    /// Returns its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Success => "success",
@@ -46,23 +46,23 @@ impl Outcome {
         }
     }
 
-    /// Whether the client got what it can use.
+    /// Returns whether the client got a usable response.
     pub fn is_good(self) -> bool {
         matches!(self, Outcome::Success | Outcome::Fallback)
     }
 }
 
-/// Counts of a stretch of time.
+/// Counts of a period.
 ///
-/// A *call* is what a user wants once; a *request* is one try of the client at it, an
-/// *attempt* one try of the proxy. Without retries there is one of each.
+/// A *call* is made once by a user, a *request* is one try of the client, and an *attempt* is one
+/// try of the proxy. Without retries there is one of each.
 #[derive(Clone, Debug)]
 pub struct Tally {
     /// Calls that began.
     pub calls: u64,
     /// Calls that ended.
     pub calls_ended: u64,
-    /// Calls that ended well.
+    /// Calls that ended with a usable response.
     pub calls_succeeded: u64,
     /// Requests that were sent to the proxy.
     pub requests: u64,
@@ -70,7 +70,7 @@ pub struct Tally {
     pub outcomes: [u64; Outcome::ALL.len()],
     /// By cluster.
     pub clusters: Vec<ClusterTally>,
-    /// What calls took in microseconds; those that the client gave up included.
+    /// Latencies of calls in microseconds, including those that the client gave up.
     latency_us: Option<Histogram<u32>>,
 }
 
@@ -79,22 +79,22 @@ pub struct Tally {
 pub struct ClusterTally {
     /// Attempts of requests, and calls of plugins.
     pub attempts: u64,
-    /// Those of the attempts that were retries of the proxy.
+    /// Attempts that were retries of the proxy.
     pub retries: u64,
-    /// Those of the attempts that were calls of plugins.
+    /// Attempts that were calls of plugins.
     pub callouts: u64,
-    /// Attempts that ended without an answer, or in one of 500 and above.
+    /// Attempts that ended without a response, or with a status of 500 or above.
     pub failures: u64,
-    /// Attempts and retries that the proxy's limits for the cluster forbade.
+    /// Attempts and retries rejected by the proxy's limits for the cluster.
     pub overflows: u64,
-    /// The most requests that it worked on at once.
+    /// Maximum number of requests being served at once.
     pub serving_max: u32,
-    /// The most requests that waited in its line.
+    /// Maximum number of requests in its queue.
     pub line_max: u32,
 }
 
 impl Tally {
-    /// Zeros for so many clusters; percentiles are exact to `digits`, at most 5.
+    /// Creates an empty tally. Percentiles are exact to `digits`, at most 5.
     pub fn new(clusters: usize, digits: u8) -> Tally {
         Tally {
             calls: 0,
@@ -103,22 +103,22 @@ impl Tally {
             requests: 0,
             outcomes: [0; Outcome::ALL.len()],
             clusters: vec![ClusterTally::default(); clusters],
-            // None on more than five digits alone.
+            // Fails for more than five digits only.
             latency_us: Histogram::new(digits).ok(),
         }
     }
 
-    /// A call ended after `took`.
+    /// Counts a call that ended after `took`.
     pub fn end_call(&mut self, good: bool, took: Span) {
         self.calls_ended += 1;
         self.calls_succeeded += u64::from(good);
         if let Some(histogram) = &mut self.latency_us {
-            // It grows as it needs to.
+            // The histogram resizes itself, so this cannot fail.
             let _ = histogram.record(took.as_ns() / 1_000);
         }
     }
 
-    /// What so many of a hundred calls were faster than; none without a call.
+    /// Returns a percentile of the latency of calls. `None` if no call has ended.
     pub fn percentile(&self, percent: f64) -> Option<Span> {
         let histogram = self.latencies()?;
         Some(Span::from_ns(
@@ -126,7 +126,7 @@ impl Tally {
         ))
     }
 
-    /// What the slowest call took.
+    /// Returns the latency of the slowest call. `None` if no call has ended.
     pub fn latency_max(&self) -> Option<Span> {
         Some(Span::from_ns(self.latencies()?.max() * 1_000))
     }
@@ -137,12 +137,12 @@ impl Tally {
             .filter(|histogram| !histogram.is_empty())
     }
 
-    /// Requests with this outcome.
+    /// Returns the number of requests with this outcome.
     pub fn outcome(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome as usize]
     }
 
-    /// Percent of the ended calls that ended well; 100 without any.
+    /// Returns the percentage of ended calls with a usable response. 100 if none has ended.
     pub fn success_percent(&self) -> f64 {
         match self.calls_ended {
             0 => 100.0,
@@ -150,22 +150,22 @@ impl Tally {
         }
     }
 
-    /// Attempts at all clusters.
+    /// Returns the attempts at all clusters.
     pub fn attempts(&self) -> u64 {
         self.clusters.iter().map(|it| it.attempts).sum()
     }
 
-    /// Retries of the proxy at all clusters.
+    /// Returns the proxy's retries at all clusters.
     pub fn retries(&self) -> u64 {
         self.clusters.iter().map(|it| it.retries).sum()
     }
 
-    /// Attempts for each call; 0 without any call.
+    /// Returns the attempts per call. 0 if there are no calls.
     pub fn amplification(&self) -> f64 {
         self.per_call(self.attempts() as f64)
     }
 
-    /// `number` for each call; 0 without any call.
+    /// Returns `number` divided by the number of calls. 0 if there are no calls.
     pub fn per_call(&self, number: f64) -> f64 {
         match self.calls {
             0 => 0.0,
@@ -173,29 +173,29 @@ impl Tally {
         }
     }
 
-    /// Counts what cluster `place` works on and has waiting.
-    pub fn load(&mut self, place: usize, serving: u32, line: u32) {
-        if let Some(cluster) = self.clusters.get_mut(place) {
+    /// Updates the maximum load of a cluster.
+    pub fn load(&mut self, cluster: usize, serving: u32, line: u32) {
+        if let Some(cluster) = self.clusters.get_mut(cluster) {
             cluster.serving_max = cluster.serving_max.max(serving);
             cluster.line_max = cluster.line_max.max(line);
         }
     }
 
-    /// Adds what `other` counted.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Tally) {
         self.calls += other.calls;
         self.calls_ended += other.calls_ended;
         self.calls_succeeded += other.calls_succeeded;
         self.requests += other.requests;
-        for (own, other) in self.outcomes.iter_mut().zip(other.outcomes) {
-            *own += other;
+        for (sum, other) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *sum += other;
         }
-        for (own, other) in self.clusters.iter_mut().zip(&other.clusters) {
-            own.add(other);
+        for (sum, other) in self.clusters.iter_mut().zip(&other.clusters) {
+            sum.add(other);
         }
-        if let (Some(own), Some(other)) = (&mut self.latency_us, &other.latency_us) {
-            // A histogram of its own grows as it needs to.
-            let _ = own.add(other);
+        if let (Some(sum), Some(other)) = (&mut self.latency_us, &other.latency_us) {
+            // The histogram resizes itself, so this cannot fail.
+            let _ = sum.add(other);
         }
     }
 }

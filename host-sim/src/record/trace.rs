@@ -1,4 +1,4 @@
-//! Every event of a run: the last ones as they were, all of them as a digest.
+//! The events of a run: the last ones in full, all of them as a digest.
 
 use std::collections::VecDeque;
 
@@ -15,8 +15,8 @@ pub struct Entry {
     pub what: What,
 }
 
-/// What happened. Requests are numbered from 1; clusters, groups of clients and circuits by
-/// their place.
+/// The kind of an event. Requests are numbered from 1. Clusters and groups of clients are given
+/// by their index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
     /// A client sent a request.
@@ -25,49 +25,49 @@ pub enum What {
         source: u16,
         kind: u16,
     },
-    /// The proxy tried, for the `nth` time.
+    /// The proxy began the `nth` attempt.
     Attempt {
         request: u64,
         cluster: u16,
         nth: u16,
     },
-    /// The upstream answered.
+    /// The upstream responded.
     Response {
         request: u64,
         cluster: u16,
         status: u16,
     },
-    /// The attempt failed without an answer.
+    /// The attempt failed without a response.
     Failed {
         request: u64,
         cluster: u16,
         why: Failure,
     },
-    /// The proxy will try again.
+    /// The proxy will retry after a wait.
     Backoff { request: u64, wait: Span },
-    /// The client got its answer, or went.
+    /// The client got its response, or left.
     Ended {
         request: u64,
         outcome: Outcome,
         status: u16,
     },
-    /// A client will send it again.
+    /// A client will retry after a wait.
     Resend { request: u64, wait: Span },
     /// A plugin called a cluster.
     Callout { cluster: u16 },
     /// The plugin's call ended.
     CalloutEnded { cluster: u16, status: u16 },
-    /// A circuit changed its state: its number in the record.
+    /// A circuit changed its state. The transitions of the record are numbered from 1.
     Transition(u32),
     /// A fault of the scenario began or ended.
     Fault { number: u16, begins: bool },
     /// The plugin got a new configuration.
     Update { accepted: bool },
-    /// The plugin logged a line: the line's hash.
+    /// The plugin logged a line with this hash.
     Log(u64),
 }
 
-/// Why an attempt got no answer.
+/// Why an attempt got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     Refused,
@@ -80,22 +80,22 @@ pub enum Failure {
     Unresolved,
     /// `max_stream_duration` of the cluster.
     MaxDuration,
-    /// The proxy's limit for the whole stream, or for its silence.
+    /// The proxy's limit for the duration or the idle time of the stream.
     StreamTimeout,
 }
 
-/// The last events, and the digest of all.
+/// The last events, and the digest of all events.
 pub struct Trace {
     last: VecDeque<Entry>,
     digest: Xxh3,
     pending: Vec<u8>,
 }
 
-/// Enough to see a few hundred requests.
-const KEPT: usize = 4_096;
+/// Number of events kept: enough for a few hundred requests.
+const ENTRIES_MAX: usize = 4_096;
 
-/// Bytes that are hashed at once; the hash is slow on small pieces.
-const PIECE: usize = 4_096;
+/// Number of bytes hashed at once. The hash is slow on short input.
+const BLOCK_BYTES: usize = 4_096;
 
 impl Default for Trace {
     fn default() -> Trace {
@@ -104,18 +104,18 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// A trace without events.
+    /// Creates an empty trace.
     pub fn new() -> Trace {
         Trace {
-            last: VecDeque::with_capacity(KEPT),
+            last: VecDeque::with_capacity(ENTRIES_MAX),
             digest: Xxh3::new(),
-            pending: Vec::with_capacity(PIECE + 64),
+            pending: Vec::with_capacity(BLOCK_BYTES + 64),
         }
     }
 
     /// Adds an event.
     pub fn push(&mut self, entry: Entry) {
-        if self.last.len() == KEPT {
+        if self.last.len() == ENTRIES_MAX {
             self.last.pop_front();
         }
         self.last.push_back(entry);
@@ -123,19 +123,19 @@ impl Trace {
         for word in [entry.at.as_ns(), kind, a, b] {
             self.pending.extend_from_slice(&word.to_le_bytes());
         }
-        if self.pending.len() >= PIECE {
+        if self.pending.len() >= BLOCK_BYTES {
             self.digest.update(&self.pending);
             self.pending.clear();
         }
     }
 
-    /// The last events, the oldest first.
+    /// Returns the last events, oldest first.
     pub fn last(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.last.iter()
     }
 
-    /// A number that two runs share if, and only if, all their events were the same (but for
-    /// one chance in 2^128).
+    /// Returns the digest. Two runs have the same digest if and only if all their events are the
+    /// same, except for a chance of one in 2^128.
     pub fn digest(&self) -> u128 {
         let mut digest = self.digest.clone();
         digest.update(&self.pending);
@@ -144,12 +144,12 @@ impl Trace {
 }
 
 impl What {
-    /// A line of the log, by its hash.
+    /// Creates the event of a log line.
     pub fn log(text: &str) -> What {
         What::Log(xxh3_64(text.as_bytes()))
     }
 
-    /// All that it says, as numbers.
+    /// Returns its content as numbers.
     fn words(self) -> [u64; 3] {
         let both = |high: u16, low: u16| u64::from(high) << 16 | u64::from(low);
         match self {
@@ -189,7 +189,7 @@ impl What {
         }
     }
 
-    /// The request that it is about.
+    /// Returns the request that it concerns.
     pub fn request(self) -> Option<u64> {
         match self {
             What::Sent { request, .. }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_tells_runs_apart_by_any_event() {
+    fn any_different_event_changes_the_digest() {
         let run = vec![(1, What::Callout { cluster: 0 }); 10_000];
         let mut other = run.clone();
         assert_eq!(digest(&run), digest(&other));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_events_are_kept() {
+    fn the_trace_keeps_only_the_last_events() {
         let mut trace = Trace::new();
         for ms in 0..10_000 {
             let what = What::Log(ms);
@@ -243,7 +243,7 @@ mod tests {
                 what,
             });
         }
-        assert_eq!(trace.last().count(), KEPT);
+        assert_eq!(trace.last().count(), ENTRIES_MAX);
         assert_eq!(
             trace.last().next_back().map(|it| it.what),
             Some(What::Log(9_999))

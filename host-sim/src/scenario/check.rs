@@ -1,103 +1,99 @@
-//! What a scenario file says that makes no sense, though its form is right.
+//! Problems of a scenario file that has the right format.
 
 mod calls;
+mod values;
 
-use crate::model::retry::Conditions;
-use crate::model::spec::{Response, FaultKind, Latency, Request, Route, Shape, Traffic};
-use crate::model::template::{BadPlaceholder, Template};
 use crate::model::response::SWITCHING_PROTOCOLS;
+use crate::model::retry::Conditions;
+use crate::model::spec::{FaultKind, Response, Route, Traffic};
 use crate::scenario::file::File;
 use crate::sim::span::Span;
+
+use values::{
+    CHUNKS_MAX, Report, check_cluster, check_latency, check_rate, check_request, check_status,
+};
 
 /// Path and text of each problem.
 pub type Problems = Vec<(String, String)>;
 
-/// A proxy has as many threads as a machine has, and each is a virtual machine here.
+/// Each worker is a VM, and a proxy has about as many workers as its host has threads.
 const WORKERS_MAX: u32 = 256;
 
-/// A day; the clock of a run ends much later.
+/// One day. The clock of a run ends much later.
 const DURATION_MAX: Span = Span::from_ms(86_400_000);
 
-/// More chunks than a body needs.
-const CHUNKS_MAX: u32 = 10_000;
-
-/// More calls a second than anybody waits for.
-const RATE_MAX: f64 = 1e6;
-
-/// All problems of a file but those of its expectations.
+/// Returns all problems of a file except those that compiling its expectations finds.
 pub fn check(file: &File) -> Problems {
     let mut problems = Vec::new();
-    let mut told = |path: &str, text: String| problems.push((path.to_owned(), text));
+    let mut report = |path: &str, text: String| problems.push((path.to_owned(), text));
     if !(1..=WORKERS_MAX).contains(&file.workers) {
-        told(
+        report(
             "workers",
             format!("is {}, allowed 1 to {WORKERS_MAX}", file.workers),
         );
     }
     if file.duration == Span::ZERO || file.duration > DURATION_MAX {
-        told(
+        report(
             "duration",
             format!("is {}, allowed above 0s to 24h", file.duration),
         );
     }
     if file.clusters.is_empty() {
-        told("clusters", "has none; a scenario needs one at least".into());
+        report(
+            "clusters",
+            "is empty; a scenario needs at least one cluster".into(),
+        );
     }
     if file.traffic.is_empty() {
-        told("traffic", "has none; a scenario needs some".into());
+        report("traffic", "is empty; a scenario needs traffic".into());
     }
     let configured = file
         .plugin
         .as_ref()
         .is_some_and(|it| it.configuration.is_some());
     if configured && file.policy.is_some() {
-        told(
+        report(
             "plugin.configuration",
-            "stands beside policy, which is one already".into(),
+            "cannot be combined with policy".into(),
         );
     }
     for (name, cluster) in &file.clusters {
         check_latency(
             cluster.latency,
             &format!("clusters.{name}.latency"),
-            &mut told,
+            &mut report,
         );
-        check_answer(
+        check_response(
             &cluster.answer,
             &format!("clusters.{name}.answer"),
-            &mut told,
+            &mut report,
         );
     }
-    check_routes(file, &mut told);
-    calls::check(file, &mut told);
+    check_routes(file, &mut report);
+    calls::check(file, &mut report);
     for (number, traffic) in file.traffic.iter().enumerate() {
-        check_traffic(traffic, &format!("traffic[{number}]"), &mut told);
+        check_traffic(traffic, &format!("traffic[{number}]"), &mut report);
     }
-    check_names(file, &mut told);
-    check_faults(file, &mut told);
-    check_expectations(file, &mut told);
+    check_names(file, &mut report);
+    check_faults(file, &mut report);
+    check_expectations(file, &mut report);
     problems
 }
 
-type Told<'a> = &'a mut dyn FnMut(&str, String);
-
-fn check_routes(file: &File, told: Told<'_>) {
+fn check_routes(file: &File, report: Report<'_>) {
     if file.routes.is_empty() && file.clusters.len() > 1 {
-        told(
-            "routes",
-            "has none, but there are several clusters to choose from".into(),
-        );
+        report("routes", "is empty, but there are several clusters".into());
     }
     for (number, route) in file.routes.iter().enumerate() {
         let path = format!("routes[{number}]");
-        check_route(route, &path, told);
+        check_route(route, &path, report);
         if let Some(name) = &route.cluster {
-            check_cluster(file, name, &format!("{path}.cluster"), told);
+            check_cluster(file, name, &format!("{path}.cluster"), report);
         }
     }
 }
 
-fn check_route(route: &Route, path: &str, told: Told<'_>) {
+fn check_route(route: &Route, path: &str, report: Report<'_>) {
     let targets = [
         route.cluster.is_some(),
         route.cluster_header.is_some(),
@@ -105,63 +101,46 @@ fn check_route(route: &Route, path: &str, told: Told<'_>) {
     ];
     if targets.iter().filter(|given| **given).count() != 1 {
         let wanted = "needs exactly one of cluster, cluster_header and direct_response";
-        told(path, wanted.into());
+        report(path, wanted.into());
     }
     if let Some(direct) = &route.direct_response {
         check_status(
             direct.status,
             &format!("{path}.direct_response.status"),
-            told,
+            report,
         );
     }
     for unknown in Conditions::unknown(&route.retry.retry_on) {
-        let text = format!("has {unknown:?}, which is no condition that Envoy knows");
-        told(&format!("{path}.retry.retry_on"), text);
+        let text = format!("has {unknown:?}, unknown condition");
+        report(&format!("{path}.retry.retry_on"), text);
     }
 }
 
-fn check_cluster(file: &File, name: &str, path: &str, told: Told<'_>) {
-    if !file.clusters.contains_key(name) {
-        told(
-            path,
-            format!(
-                "is {name:?}, which is none of the clusters: {}",
-                known_clusters(file)
-            ),
-        );
-    }
-}
-
-fn known_clusters(file: &File) -> String {
-    let known: Vec<_> = file.clusters.keys().map(String::as_str).collect();
-    known.join(", ")
-}
-
-fn check_traffic(traffic: &Traffic, path: &str, told: Told<'_>) {
+fn check_traffic(traffic: &Traffic, path: &str, report: Report<'_>) {
     if traffic.rate.is_some() == traffic.clients.is_some() {
-        told(path, "needs exactly one of rate and clients".into());
+        report(path, "needs exactly one of rate and clients".into());
     }
     if let Some(rate) = traffic.rate {
-        check_rate(rate, &format!("{path}.rate"), told);
+        check_rate(rate, &format!("{path}.rate"), report);
     } else if !traffic.steps.is_empty() {
-        told(
-            &format!("{path}.steps"),
-            "change a rate, but there is none".into(),
-        );
+        report(&format!("{path}.steps"), "needs a rate to change".into());
     }
     let mut end = Span::ZERO;
     for (number, step) in traffic.steps.iter().enumerate() {
         let path = format!("{path}.steps[{number}]");
-        check_rate(step.rate, &format!("{path}.rate"), told);
+        check_rate(step.rate, &format!("{path}.rate"), report);
         if step.at < end {
-            told(
+            report(
                 &format!("{path}.at"),
-                format!("is {}, before {end}, when the step before it ends", step.at),
+                format!(
+                    "is {}, before the end of the previous step at {end}",
+                    step.at
+                ),
             );
         }
         end = Span::from_ns(step.at.as_ns().saturating_add(step.ramp.as_ns()));
     }
-    check_latency(traffic.think, &format!("{path}.think"), told);
+    check_latency(traffic.think, &format!("{path}.think"), report);
     if traffic
         .requests
         .iter()
@@ -169,138 +148,83 @@ fn check_traffic(traffic: &Traffic, path: &str, told: Told<'_>) {
         .sum::<u64>()
         == 0
     {
-        told(
+        report(
             &format!("{path}.requests"),
-            "has none with a weight above 0".into(),
+            "has no request with a weight above 0".into(),
         );
     }
     for (number, request) in traffic.requests.iter().enumerate() {
         let path = format!("{path}.requests[{number}]");
-        check_request(request, &path, told);
+        check_request(request, &path, report);
     }
 }
 
-/// Gives the request made ready, if it can be.
-fn check_request(request: &Request, path: &str, told: Told<'_>) -> Option<Template> {
-    let is_path = request.path.starts_with('/');
-    if !is_path {
-        told(
-            &format!("{path}.path"),
-            format!("is {:?}, which does not begin with /", request.path),
-        );
-    }
-    if let Some(upload) = &request.upload
-        && !(1..=CHUNKS_MAX).contains(&upload.chunks)
-    {
-        let text = format!("is {}, allowed 1 to {CHUNKS_MAX}", upload.chunks);
-        told(&format!("{path}.upload.chunks"), text);
-    }
-    match Template::new(request) {
-        Ok(template) => is_path.then_some(template),
-        Err(BadPlaceholder(text)) => {
-            let known = "{n}, {random:1000} and {uuid} are there";
-            told(
-                path,
-                format!("has {text:?}, which is no placeholder: {known}"),
-            );
-            None
-        }
-    }
-}
-
-fn check_names(file: &File, told: Told<'_>) {
+fn check_names(file: &File, report: Report<'_>) {
     for (number, traffic) in file.traffic.iter().enumerate() {
         if file.traffic[..number]
             .iter()
             .any(|other| other.name == traffic.name)
         {
             let path = format!("traffic[{number}].name");
-            // Each group's randomness comes from its name.
-            told(
+            // The random stream of a group depends on its name.
+            report(
                 &path,
-                format!(
-                    "is {:?} again; give each group a name of its own",
-                    traffic.name
-                ),
+                format!("is {:?} again; each group needs its own name", traffic.name),
             );
         }
     }
 }
 
-fn check_faults(file: &File, told: Told<'_>) {
+fn check_faults(file: &File, report: Report<'_>) {
     for (number, fault) in file.faults.iter().enumerate() {
         let path = format!("faults[{number}]");
-        check_cluster(file, &fault.cluster, &format!("{path}.cluster"), told);
+        check_cluster(file, &fault.cluster, &format!("{path}.cluster"), report);
         if let Some(to) = fault.to
             && to <= fault.from
         {
-            told(
+            report(
                 &format!("{path}.to"),
                 format!("is {to}, not after {}", fault.from),
             );
         }
         let path = format!("{path}.fault");
         match &fault.fault {
-            FaultKind::Status(status) => check_status(*status, &path, told),
-            FaultKind::Latency(latency) => check_latency(*latency, &path, told),
+            FaultKind::Status(status) => check_status(*status, &path, report),
+            FaultKind::Latency(latency) => check_latency(*latency, &path, report),
             FaultKind::Slower(times) if !(times.is_finite() && *times >= 0.0) => {
-                told(&path, format!("is {times} times slower, which is no time"));
+                report(&path, format!("is {times}, allowed 0 and above"));
             }
             _ => {}
         }
     }
 }
 
-/// A typing error in a cluster's name must not become a number that stays 0.
-fn check_expectations(file: &File, told: Told<'_>) {
+/// Without this check, a misspelt name would yield a number that stays 0.
+fn check_expectations(file: &File, report: Report<'_>) {
     for (number, statement) in file.expect.iter().enumerate() {
         if let Some(name) = &statement.cluster {
-            check_cluster(file, name, &format!("expect[{number}].cluster"), told);
+            check_cluster(file, name, &format!("expect[{number}].cluster"), report);
         }
         if let Some(name) = &statement.source {
             let mut names = file.traffic.iter().map(|it| &it.name);
             if !names.clone().any(|known| known == name) {
                 let known: Vec<_> = names.by_ref().map(String::as_str).collect();
                 let text = format!("is {name:?}, unknown traffic; known: {}", known.join(", "));
-                told(&format!("expect[{number}].source"), text);
+                report(&format!("expect[{number}].source"), text);
             }
         }
     }
 }
 
-fn check_latency(latency: Latency, path: &str, told: Told<'_>) {
-    match latency.0 {
-        Shape::Uniform { min, max } if min > max => {
-            told(path, format!("has min {min} above max {max}"));
-        }
-        Shape::Lognormal { median, p99 } if median > p99 => {
-            told(path, format!("has median {median} above p99 {p99}"));
-        }
-        _ => {}
+fn check_response(response: &Response, path: &str, report: Report<'_>) {
+    if response.status != SWITCHING_PROTOCOLS {
+        check_status(response.status, &format!("{path}.status"), report);
+    } else if response.body_time == Span::ZERO {
+        let text = "is 0s; an upgraded connection (status 101) needs some time";
+        report(&format!("{path}.body_time"), text.into());
     }
-}
-
-fn check_answer(answer: &Response, path: &str, told: Told<'_>) {
-    if answer.status != SWITCHING_PROTOCOLS {
-        check_status(answer.status, &format!("{path}.status"), told);
-    } else if answer.body_time == Span::ZERO {
-        let text = "is 0s; the connection that status 101 hands over needs some time";
-        told(&format!("{path}.body_time"), text.into());
-    }
-    if !(1..=CHUNKS_MAX).contains(&answer.body_chunks) {
-        let text = format!("is {}, allowed 1 to {CHUNKS_MAX}", answer.body_chunks);
-        told(&format!("{path}.body_chunks"), text);
-    }
-}
-
-fn check_status(status: u16, path: &str, told: Told<'_>) {
-    if !(200..=599).contains(&status) {
-        told(path, format!("is {status}, allowed 200 to 599"));
-    }
-}
-
-fn check_rate(rate: f64, path: &str, told: Told<'_>) {
-    if !(0.0..=RATE_MAX).contains(&rate) {
-        told(path, format!("is {rate}, allowed 0 to {RATE_MAX}"));
+    if !(1..=CHUNKS_MAX).contains(&response.body_chunks) {
+        let text = format!("is {}, allowed 1 to {CHUNKS_MAX}", response.body_chunks);
+        report(&format!("{path}.body_chunks"), text);
     }
 }

@@ -1,8 +1,7 @@
-//! What is wrong with a scenario file, and where.
+//! Problems of scenario files, and where they are.
 //!
-//! A problem is known by its path (`traffic[0].rate`). Its line and column are looked
-//! up afterwards, by reading the file once more along that path: so the types of the
-//! file carry no positions.
+//! A problem has a path (`traffic[0].rate`). Its line and column are found afterwards, by parsing
+//! the file once more along that path, so the types of the file need no positions.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,20 +11,20 @@ use serde::de::{
 };
 use serde_saphyr::{Location, Spanned};
 
-/// Everything that is wrong with a file.
+/// All problems of a file.
 #[derive(Clone, Debug)]
 pub struct ScenarioError {
     pub file: PathBuf,
     pub problems: Vec<Problem>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Such as `traffic[0].rate`; empty for the file as a whole.
+    /// The path, such as `traffic[0].rate`. Empty for the file as a whole.
     pub path: String,
-    /// Line and column, from 1, where they are known.
-    pub place: Option<(u64, u64)>,
+    /// Line and column, from 1, if known.
+    pub position: Option<(u64, u64)>,
     pub what: String,
 }
 
@@ -38,7 +37,7 @@ impl ScenarioError {
     pub(super) fn unreadable(file: &Path, why: &str) -> ScenarioError {
         let problem = Problem {
             path: String::new(),
-            place: None,
+            position: None,
             what: format!("cannot be read: {why}"),
         };
         ScenarioError::new(file, vec![problem])
@@ -46,11 +45,15 @@ impl ScenarioError {
 }
 
 impl Problem {
-    /// A problem at `path` of the file `text`.
+    /// Creates a problem at `path` of the file `text`.
     pub(super) fn at(text: &str, path: &str, what: String) -> Problem {
-        let place = locate(text, path).map(|place| (place.line(), place.column()));
+        let position = locate(text, path).map(|it| (it.line(), it.column()));
         let path = path.to_owned();
-        Problem { path, place, what }
+        Problem {
+            path,
+            position,
+            what,
+        }
     }
 }
 
@@ -62,7 +65,7 @@ impl fmt::Display for ScenarioError {
                 f.write_str("\n")?;
             }
             write!(f, "{}", self.file.display())?;
-            if let Some((line, column)) = problem.place {
+            if let Some((line, column)) = problem.position {
                 write!(f, ":{line}:{column}")?;
             }
             match problem.path.is_empty() {
@@ -76,7 +79,7 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-/// Reads a file into its form.
+/// Parses a file.
 pub(super) fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let mut path = String::new();
     let read = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
@@ -86,22 +89,26 @@ pub(super) fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, Problem>
         })
     });
     read.map_err(|error| {
-        let place = error.location().map(|place| (place.line(), place.column()));
-        // A question mark stands for what was not even read.
+        let position = error.location().map(|it| (it.line(), it.column()));
+        // A question mark at the end of the path stands for a part that was not read.
         let path = path.trim_end_matches(['.', '?']).to_owned();
         let what = plain(&error.without_snippet().to_string());
-        Problem { path, place, what }
+        Problem {
+            path,
+            position,
+            what,
+        }
     })
 }
 
-/// The message without the position that the parser writes into it.
+/// Returns the message without the position that the parser adds.
 fn plain(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     let text = match first.split_once(": ") {
         Some((position, rest)) if position.starts_with("error: line") => rest,
         _ => first,
     };
-    // What a programmer could set is nothing for who writes a scenario.
+    // The parser's options are of no use to the author of a scenario.
     let text = text
         .split(", set DuplicateKeyPolicy")
         .next()
@@ -115,7 +122,7 @@ enum Segment<'a> {
     Index(usize),
 }
 
-/// Where the value at `path` begins; a field that is not there is at what should hold it.
+/// Returns where the value at `path` begins. A missing field has the position of its parent.
 fn locate(text: &str, path: &str) -> Option<Location> {
     let steps: Vec<_> = segments(path).collect();
     (0..=steps.len()).rev().find_map(|len| {
@@ -132,7 +139,7 @@ fn segments(path: &str) -> impl Iterator<Item = Segment<'_>> {
     })
 }
 
-/// Follows a path and gives the position of what is there.
+/// Follows a path and returns the position of the value there.
 struct Seek<'a>(&'a [Segment<'a>]);
 
 impl<'de> DeserializeSeed<'de> for Seek<'_> {

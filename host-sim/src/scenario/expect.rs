@@ -1,8 +1,7 @@
-//! What has to hold in a run.
+//! Expectations of a run.
 //!
-//! A statement is about a moment (`at`), a stretch of time (`between`) or the whole
-//! run, and says something of a circuit, of what clients saw, of what reached the
-//! upstreams, or of a metric of the plugin.
+//! A statement covers a moment (`at`), a period (`between`) or the whole run. Its subject is a
+//! circuit, what clients saw, what reached the upstreams, or a metric of the plugin.
 
 mod around;
 mod compile;
@@ -18,51 +17,51 @@ use crate::sim::span::Span;
 pub use compile::compile;
 pub use judge::{Judge, Verdict};
 
-/// One statement, as a file has it.
+/// One statement of a scenario file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Statement {
-    /// The moment that it is about.
+    /// The moment that it covers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Span>,
-    /// The stretch of time that it is about, the end not included. Without `at` and `between`
-    /// it is about the whole run.
+    /// The period that it covers, without its end. Without `at` and `between`, it covers the whole
+    /// run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub between: Option<(Span, Span)>,
     /// The circuits of this policy.
     #[serde(skip_serializing_if = "Option::is_none", alias = "policy")]
     pub circuit: Option<String>,
-    /// With `circuit`: the one with this key, and not all of the policy.
+    /// With `circuit`: only the circuit with this key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Vec<String>>,
-    /// With `circuit` and `at`: it is in this state.
+    /// With `circuit` and `at`: the expected state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// With `circuit`: how often it went into this state.
+    /// With `circuit`: counts the transitions to this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enters: Option<State>,
     /// A number about the upstreams (`upstream_requests`, `upstream_retries`,
     /// `upstream_failures`, `upstream_overflows`, `callouts`, `serving_max`, `line_max`), the
-    /// memory that the plugin takes at the end (names and bytes in the data that workers share:
-    /// `shared_data_names`, `shared_data_bytes`; the largest worker's own: `machine_bytes`), or
-    /// a metric of the plugin by its full name.
+    /// plugin's memory at the end (`shared_data_names` and `shared_data_bytes` for keys and bytes
+    /// in shared data, `machine_bytes` for the largest VM), or a metric of the plugin by its full
+    /// name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// With `metric` or `amplification`: this upstream alone.
+    /// With `metric` or `amplification`: only this upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Something that clients see.
+    /// A measure of the clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientMeasure>,
-    /// With `client`: the group of clients with this name alone.
+    /// With `client`: only the group of clients with this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Attempts at upstreams for each call of a client: at most or at least `value`.
+    /// Bounds the attempts at upstreams per call of a client: at most or at least `value`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amplification: Option<Limit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Amount>,
-    /// A number, or a duration where time is measured.
+    /// A number, or a duration for measures of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<Amount>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +70,7 @@ pub struct Statement {
     pub equals: Option<Amount>,
 }
 
-/// Which end of a range a value is.
+/// Which bound of a range a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Limit {
@@ -79,19 +78,19 @@ pub enum Limit {
     Max,
 }
 
-/// Something that clients see.
+/// A measure of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientMeasure {
-    /// Percent of the calls that ended with a good answer.
+    /// Percentage of ended calls with a usable response.
     SuccessRate,
     /// Calls that began.
     Calls,
-    /// Requests that were sent for them.
+    /// Requests sent, including retries of clients.
     Requests,
-    /// Requests with a good answer of the upstream.
+    /// Requests with a usable response of the upstream.
     Success,
-    /// Requests with a good answer of the filter.
+    /// Requests with a usable response of the filter.
     Fallback,
     /// Requests with an error of the filter.
     Rejected,
@@ -99,15 +98,15 @@ pub enum ClientMeasure {
     Error,
     /// Requests that the client gave up.
     GaveUp,
-    /// Requests whose answer broke off.
+    /// Requests whose response was reset.
     Broken,
-    /// What half of the calls were faster than.
+    /// Median latency of calls. The others are further percentiles.
     P50,
     P90,
     P95,
     P99,
     P999,
-    /// The slowest call.
+    /// Latency of the slowest call.
     Slowest,
 }
 
@@ -144,27 +143,27 @@ impl<'de> Deserialize<'de> for Amount {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Amount, E> {
                 let span = text.parse();
                 span.map(Amount::Span)
-                    .map_err(|error| E::custom(format!("{text:?} is no number and {error}")))
+                    .map_err(|error| E::custom(format!("{text:?} is not a number and {error}")))
             }
         }
         deserializer.deserialize_any(Either)
     }
 }
 
-/// A statement that makes sense.
+/// A checked statement.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// As the file has it, on one line.
+    /// The statement on one line.
     pub text: String,
     pub subject: Subject,
-    /// From and to; none for the whole run.
+    /// Begin and end. `None` for the whole run.
     pub window: Option<(Time, Time)>,
-    /// The group of clients that it is about; all if missing.
+    /// The group of clients. `None` for all clients.
     pub source: Option<String>,
     pub bounds: Bounds,
 }
 
-/// What an expectation is about.
+/// The subject of an expectation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
     /// The state of circuits at a moment.
@@ -174,7 +173,7 @@ pub enum Subject {
         key: Option<Vec<String>>,
         state: State,
     },
-    /// How often circuits went into a state.
+    /// The number of transitions to a state.
     Enters {
         policy: String,
         key: Option<Vec<String>>,
@@ -185,23 +184,23 @@ pub enum Subject {
         metric: UpstreamMetric,
         cluster: Option<String>,
     },
-    /// A metric of the plugin: how far it moved.
+    /// The increase of a metric of the plugin.
     Plugin(String),
-    /// What the plugin takes at the end.
+    /// The plugin's memory at the end.
     Memory(Memory),
-    /// Attempts for each call, at all clusters or at one.
+    /// Attempts per call, at all clusters or at one.
     Amplification(Option<String>),
 }
 
-/// What a plugin takes of a proxy.
+/// Memory of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// Names in the data that workers share.
+    /// Number of keys in shared data.
     SharedNames,
-    /// Bytes of the values there.
+    /// Bytes of the values in shared data.
     SharedBytes,
-    /// The linear memory of the worker that has the most.
-    Machine,
+    /// Linear memory of the largest VM.
+    Vm,
 }
 
 /// A number about upstreams.
@@ -216,7 +215,7 @@ pub enum UpstreamMetric {
     LineMax,
 }
 
-/// The range that a value has to lie in; durations in nanoseconds.
+/// The allowed range of a value. Durations are in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bounds {
     pub min: Option<f64>,
@@ -224,7 +223,7 @@ pub struct Bounds {
 }
 
 impl Subject {
-    /// Whether its values are durations.
+    /// Returns whether its values are durations.
     pub fn is_time(&self) -> bool {
         use ClientMeasure::{P50, P90, P95, P99, P999, Slowest};
         matches!(
@@ -234,7 +233,7 @@ impl Subject {
     }
 }
 
-/// The moments at which a run has to be looked at, for [`Judge`].
+/// Returns the times at which a [`Judge`] needs to observe the run.
 pub fn marks(expectations: &[Expectation]) -> Vec<Time> {
     let of = |it: &Expectation| match &it.subject {
         Subject::State { at, .. } => vec![*at],

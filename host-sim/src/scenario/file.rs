@@ -1,4 +1,4 @@
-//! The form of a scenario file. Its JSON Schema is made from these types.
+//! The format of scenario files. Their JSON Schema is derived from these types.
 
 use std::collections::BTreeMap;
 
@@ -10,81 +10,96 @@ use crate::proxy;
 use crate::scenario::expect::Statement;
 use crate::sim::span::Span;
 
-/// A scenario: a policy, the world it meets, and what is expected of it.
+/// A scenario: a policy, the world around it, and expectations.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// For editors.
+    /// Location of the schema, for editors.
     #[serde(default, rename = "$schema")]
     pub schema: Option<String>,
-    /// What reports call it; the file's name if absent.
+    /// Its name in reports. Defaults to the name of the file.
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
-    /// The policy: the name of a file, relative to this one, or the policy itself. Absent: no
-    /// filter, for comparison.
+    /// The policy: the name of a file, relative to this one, or an inline policy. If missing, the
+    /// proxy has no filter, for comparison.
     #[serde(default)]
     pub policy: Option<serde_json::Value>,
-    /// How the proxy runs the plugin, or another plugin than the shipped one.
+    /// How the proxy runs the plugin, or a plugin other than the shipped one.
     #[serde(default)]
     pub plugin: Option<PluginFile>,
-    /// Worker threads of the proxy.
-    #[serde(default = "one_worker")]
+    /// Number of worker threads of the proxy.
+    #[serde(default = "default_workers")]
     pub workers: u32,
-    /// All that is random comes from it.
-    #[serde(default = "first_seed")]
+    /// Seed of all random numbers.
+    #[serde(default = "default_seed")]
     pub seed: u64,
-    /// How long the traffic lasts. Requests that are on their way then are waited for.
+    /// How long the traffic lasts. The run ends after all requests in flight have ended.
     pub duration: Span,
-    /// By name.
+    /// Clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
-    /// Absent: all requests go to the one cluster.
+    /// Routes, in matching order. If missing, all requests go to the only cluster.
     #[serde(default)]
     pub routes: Vec<Route>,
-    /// Whether the proxy tells services by `x-envoy-attempt-count` which attempt they got, as
-    /// Envoy does if the virtual host says so. It replaces what came with the request.
+    /// Whether the proxy sends the number of the attempt to upstreams in `x-envoy-attempt-count`
+    /// (Envoy's option of a virtual host). It replaces the header of the request.
     #[serde(default)]
     pub include_request_attempt_count: bool,
-    /// Whether the router leaves out its own headers of responses, such as
-    /// `x-envoy-upstream-service-time` (Envoy's option of that name, which Envoy Gateway sets).
+    /// Whether the router omits its own response headers, such as `x-envoy-upstream-service-time`
+    /// (Envoy's option of this name, which Envoy Gateway sets).
     #[serde(default)]
     pub suppress_envoy_headers: bool,
     pub traffic: Vec<Traffic>,
     #[serde(default)]
     pub faults: Vec<Fault>,
-    /// New policies that come while traffic flows.
+    /// Policy updates during the traffic.
     #[serde(default)]
     pub updates: Vec<Update>,
-    /// What has to hold.
+    /// Expectations of the run.
     #[serde(default)]
     pub expect: Vec<Statement>,
 }
 
-fn one_worker() -> u32 {
+impl File {
+    /// Returns the routes. Without routes, all requests go to the only cluster.
+    pub(super) fn routes(&self) -> Vec<Route> {
+        if !self.routes.is_empty() {
+            return self.routes.clone();
+        }
+        vec![Route {
+            name: "default".into(),
+            cluster: self.clusters.keys().next().cloned(),
+            ..Route::default()
+        }]
+    }
+}
+
+fn default_workers() -> u32 {
     1
 }
 
-fn first_seed() -> u64 {
+fn default_seed() -> u64 {
     1
 }
 
-/// A new policy.
+/// A policy update.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
     pub at: Span,
-    /// As in the scenario's own `policy`.
+    /// In the format of the scenario's `policy`.
     pub policy: serde_json::Value,
 }
 
-/// How the proxy runs the plugin, in the words of Envoy's configuration.
+/// How the proxy runs the plugin. The fields are named as in Envoy's configuration.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginFile {
-    /// A `.wasm` file, relative to this one; the shipped module if absent.
+    /// A `.wasm` file, relative to this one. Defaults to the shipped module.
     pub module: Option<String>,
-    /// Its configuration, for other modules than the shipped one. Not beside `policy`.
+    /// Its configuration, for modules other than the shipped one. Cannot be combined with
+    /// `policy`.
     pub configuration: Option<String>,
     pub name: String,
     pub root_id: String,
@@ -109,15 +124,15 @@ impl Default for PluginFile {
     }
 }
 
-/// What becomes of requests on a worker whose virtual machine has failed.
+/// What happens to requests on a worker whose VM has failed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FailurePolicyName {
-    /// They are answered 503.
+    /// They get a 503.
     Closed,
     /// They pass without the filter.
     Open,
-    /// They are answered 503 until the machine is started anew, about a second later.
+    /// They get a 503 until the VM is restarted, about a second later.
     Reload,
 }
 
@@ -131,7 +146,7 @@ impl From<FailurePolicyName> for proxy::FailurePolicy {
     }
 }
 
-/// The JSON Schema of scenario files.
+/// Returns the JSON Schema of scenario files.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(File).to_value()
 }

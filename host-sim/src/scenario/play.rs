@@ -1,19 +1,18 @@
-//! Playing a scenario.
+//! Runs a scenario.
 
 use std::fmt;
 
 use crate::model::spec::Fault;
 use crate::model::template::BadPlaceholder;
 use crate::model::world::{Stopped, World};
-use crate::proxy::Module;
-use crate::proxy::{Host, LogLevel, MetricKind, Plugin, Setup, StartError};
+use crate::proxy::{Host, LogLevel, MetricKind, Module, Plugin, Setup, StartError};
 use crate::record::Record;
 use crate::scenario::expect::{Judge, Verdict};
 use crate::scenario::{PluginSpec, Scenario};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// A run that is over.
+/// A completed run.
 pub struct Run {
     pub name: String,
     pub description: String,
@@ -24,22 +23,22 @@ pub struct Run {
     pub verdicts: Vec<Verdict>,
     /// The plugin's counters and gauges, by name.
     pub metrics: Vec<(String, u64)>,
-    /// When each fault of the scenario holds.
+    /// When each fault of the scenario begins and ends.
     pub faults: Vec<(Time, Option<Time>)>,
-    /// Requests that had no end when the run had.
+    /// Number of requests still in flight at the end of the run.
     pub unfinished: usize,
 }
 
-/// Why a scenario could not be played to its end.
+/// Why a scenario did not run to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlayError {
     /// The module does not load.
     Load(String),
-    /// The plugin refuses its policy.
+    /// The plugin rejects its policy.
     Policy(String),
     /// A request of the scenario cannot be built.
     Request(String),
-    /// The plugin asked for what the simulator does not model, at a time of the run.
+    /// The plugin made a call at `at` that the simulator does not model.
     Stopped { at: Time, why: String },
 }
 
@@ -47,8 +46,8 @@ impl fmt::Display for PlayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PlayError::Load(why) => write!(f, "the module does not load: {why}"),
-            PlayError::Policy(why) => write!(f, "the plugin refuses its policy: {why}"),
-            PlayError::Request(text) => write!(f, "{text:?} is no placeholder"),
+            PlayError::Policy(why) => write!(f, "the plugin rejects its policy: {why}"),
+            PlayError::Request(text) => write!(f, "{text:?} is not a placeholder"),
             PlayError::Stopped { at, why } => write!(f, "stopped at {at}: {why}"),
         }
     }
@@ -57,23 +56,23 @@ impl fmt::Display for PlayError {
 impl std::error::Error for PlayError {}
 
 impl Run {
-    /// Whether all came true that was expected.
+    /// Returns whether all expectations are met.
     pub fn held(&self) -> bool {
         self.verdicts.iter().all(|verdict| verdict.held)
     }
 
-    /// The digest of all events, in hexadecimal digits.
+    /// Returns the digest of all events as hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("{:032x}", self.record.trace.digest())
     }
 }
 
-/// Plays `scenario` with `module` as its plugin's, from `seed`. `progress` is told the time of
-/// the run, often.
+/// Runs `scenario` with `module` as its plugin, from `seed`. Calls `progress` often with the time
+/// of the run.
 ///
 /// # Errors
 ///
-/// If the plugin does not start, or asks for what is not modelled.
+/// If the plugin does not start, or makes a call that the simulator does not model.
 pub fn play(
     scenario: &Scenario,
     module: Option<&Module>,
@@ -107,22 +106,22 @@ pub fn play(
         duration,
         verdicts,
         metrics: plain.map(|(name, _, value)| (lossy(name), value)).collect(),
-        faults: scenario.plan.faults.iter().map(holds).collect(),
+        faults: scenario.plan.faults.iter().map(period).collect(),
         unfinished: world.unfinished(),
         record: world.record,
     })
 }
 
-/// Starts the host; what the plugin says of a policy that it refuses is part of the error.
+/// Starts the host. If the plugin rejects its policy, its log lines become part of the error.
 fn start(setup: Setup) -> Result<Host, PlayError> {
     let mut log = Vec::new();
     Host::start_with_log(setup, Time::ZERO, &mut log).map_err(|error| {
         let mut error = PlayError::from(error);
         if let PlayError::Policy(why) = &mut error {
-            let told = log.iter().filter(|line| line.level >= LogLevel::Error);
-            let told: Vec<_> = told.map(|line| line.text.trim_end()).collect();
+            let errors = log.iter().filter(|line| line.level >= LogLevel::Error);
+            let errors: Vec<_> = errors.map(|line| line.text.trim_end()).collect();
             why.push_str(
-                &told
+                &errors
                     .iter()
                     .map(|line| format!("\n  {line}"))
                     .collect::<String>(),
@@ -132,7 +131,7 @@ fn start(setup: Setup) -> Result<Host, PlayError> {
     })
 }
 
-fn holds(fault: &Fault) -> (Time, Option<Time>) {
+fn period(fault: &Fault) -> (Time, Option<Time>) {
     (Time::ZERO + fault.from, fault.to.map(|to| Time::ZERO + to))
 }
 

@@ -1,9 +1,8 @@
-//! A scenario without its policy, so that others can be played in its place.
+//! A scenario without its policy, to run other policies on.
 //!
-//! What belongs to the scenario's own policy is put aside and not even looked at: the
-//! policy, the updates that would replace it while traffic flows, and the expectations,
-//! which are about that policy alone. A policy file that is gone is thus no reason to
-//! refuse the rest. How the proxy runs the plugin stays as the scenario says.
+//! Everything that belongs to the scenario's own policy is removed before it is checked: the
+//! policy, its updates and the expectations about it. A missing policy file is therefore not an
+//! error. The settings of the plugin stay as they are in the scenario.
 
 use std::path::Path;
 
@@ -11,10 +10,10 @@ use serde_json::Value;
 
 use super::{PluginSpec, Scenario, ScenarioError};
 
-/// Everything of a scenario but its policy.
+/// A scenario without its policy.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// With an empty policy; it keeps the plugin's other settings.
+    /// Has an empty policy, which keeps the plugin's other settings.
     scenario: Scenario,
 }
 
@@ -23,7 +22,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or what is left of it makes no sense.
+    /// If the file cannot be read, or the rest of it is not valid.
     pub fn read(path: &Path) -> Result<Stage, ScenarioError> {
         let scenario = Scenario::read_changed(path, |file| {
             file.policy = Some(Value::Object(Default::default()));
@@ -36,7 +35,7 @@ impl Stage {
         Ok(Stage { scenario })
     }
 
-    /// The scenario, as a file without a policy would have it.
+    /// Returns the scenario without a plugin.
     pub fn bare(&self) -> Scenario {
         Scenario {
             plugin: None,
@@ -44,7 +43,7 @@ impl Stage {
         }
     }
 
-    /// The scenario with `policy` as its plugin's configuration.
+    /// Returns the scenario with `policy` as the plugin's configuration.
     pub fn with(&self, policy: Vec<u8>) -> Scenario {
         let plugin = self.scenario.plugin.clone().map(|plugin| PluginSpec {
             configuration: policy,

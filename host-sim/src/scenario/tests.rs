@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::scenario::play::{Run, play};
 
-/// A scenario with `more` at its end.
+/// Returns a scenario that ends with `more`.
 fn with(more: &str) -> String {
     format!("duration: 10s\nclusters:\n  up: {{latency: 10ms}}\ntraffic:\n- rate: 100\n{more}")
 }
@@ -24,7 +24,7 @@ fn played(text: &str) -> Run {
 }
 
 #[test]
-fn problems_are_told_with_path_line_and_column() {
+fn problems_have_their_path_line_and_column() {
     let rows = [
         "  colour: red\n",
         "  timeout: 5\n",
@@ -59,7 +59,7 @@ fn problems_are_told_with_path_line_and_column() {
 }
 
 #[test]
-fn a_response_that_cannot_come_is_refused() {
+fn an_impossible_response_is_rejected() {
     let answering = |fields| {
         format!(
             "duration: 1s\nclusters:\n  up: {{answer: {{{fields}}}}}\ntraffic: [{{rate: 10}}]\n"
@@ -80,8 +80,8 @@ fn a_response_that_cannot_come_is_refused() {
         (
             "status: 101",
             &[
-                "clusters.up.answer.body_time: is 0s; the connection that status 101 \
-               hands over needs some time",
+                "clusters.up.answer.body_time: is 0s; an upgraded connection (status 101) \
+               needs some time",
             ],
         ),
         (
@@ -91,22 +91,25 @@ fn a_response_that_cannot_come_is_refused() {
     ];
     for (fields, expected) in rows {
         let seen = problems(&answering(fields));
-        // The column is that of the value, or of what lacks one.
+        // The column is that of the value, or of its parent if it is missing.
         let seen: Vec<_> = seen.iter().map(|it| it.split_once(": ").unwrap()).collect();
-        assert!(seen.iter().all(|(place, _)| place.starts_with("s.yaml:3:")));
+        assert!(
+            seen.iter()
+                .all(|(position, _)| position.starts_with("s.yaml:3:"))
+        );
         let seen: Vec<_> = seen.iter().map(|(_, problem)| *problem).collect();
         assert_eq!(seen, expected, "{fields}");
     }
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let text = "duration: 0s\nworkers: 0\nclusters: {}\ntraffic: []\n";
     let seen = problems(text);
     assert_eq!(seen.len(), 4, "{seen:?}");
 }
 
-/// Clusters `a`, `b` and `c` that call these paths, and routes to them.
+/// Returns clusters `a`, `b` and `c` that call these paths, and routes to them.
 fn chain(calls: [&str; 3]) -> String {
     let called = |(name, path): (&str, &str)| match path {
         "" => format!("  {name}: {{}}\n"),
@@ -125,38 +128,35 @@ fn chain(calls: [&str; 3]) -> String {
 }
 
 #[test]
-fn services_call_somebody_and_not_in_the_end_themselves() {
+fn services_call_existing_clusters_without_cycles() {
     let rows: [([&str; 3], &[&str]); 8] = [
         (["/b/{n}", "/c", ""], &[]),
         (["/proxy", "/c", ""], &[]),
         (
             ["/x", "", ""],
-            &["s.yaml:3:21: clusters.a.calls.path: is \"/x\", which no route matches"],
+            &["s.yaml:3:21: clusters.a.calls.path: is \"/x\", but no route matches it"],
         ),
         (
             ["/lost", "", ""],
-            &[
-                "s.yaml:3:21: clusters.a.calls.path: reaches \"\", which is none of the \
-               clusters: a, b, c",
-            ],
+            &["s.yaml:3:21: clusters.a.calls.path: reaches \"\", unknown cluster; known: a, b, c"],
         ),
         (
             ["/b", "/b", ""],
-            &["s.yaml:4:14: clusters.b.calls: goes round in a circle: b -> b"],
+            &["s.yaml:4:14: clusters.b.calls: is a cycle: b -> b"],
         ),
         (
             ["/c", "/a", "/b"],
-            &["s.yaml:3:14: clusters.a.calls: goes round in a circle: a -> c -> b -> a"],
+            &["s.yaml:3:14: clusters.a.calls: is a cycle: a -> c -> b -> a"],
         ),
         (
             ["/b", "/c", "/b"],
-            &["s.yaml:4:14: clusters.b.calls: goes round in a circle: b -> c -> b"],
+            &["s.yaml:4:14: clusters.b.calls: is a cycle: b -> c -> b"],
         ),
         (
             ["/{x}", "no", ""],
             &[
-                "s.yaml:3:14: clusters.a.calls: has \"{x}\", which is no placeholder: {n}, \
-                 {random:1000} and {uuid} are there",
+                "s.yaml:3:14: clusters.a.calls: has \"{x}\", unknown placeholder; known: {n}, \
+                 {random:1000} and {uuid}",
                 "s.yaml:4:21: clusters.b.calls.path: is \"no\", which does not begin with /",
             ],
         ),
@@ -171,7 +171,7 @@ fn services_call_somebody_and_not_in_the_end_themselves() {
 }
 
 #[test]
-fn a_chain_is_played_with_the_attempt_told() {
+fn a_chain_with_attempt_counts_runs() {
     let text = chain(["/b", "/c", ""]) + "include_request_attempt_count: true\n";
     let text = text.replace("rate: 10", "rate: 10, requests: [{path: /a}]");
     let run = played(&text);
@@ -195,7 +195,7 @@ fn json_is_read_like_yaml() {
 }
 
 #[test]
-fn expectations_that_hold_and_that_do_not() {
+fn expectations_are_met_or_not() {
     let fault = "faults:\n- {cluster: up, from: 2s, to: 4s, share: 50, fault: {status: 503}}\n";
     let rows = [
         ("client: success_rate, min: 80", true),
@@ -231,7 +231,7 @@ fn expectations_that_hold_and_that_do_not() {
 }
 
 #[test]
-fn the_schema_knows_every_field() {
+fn the_schema_contains_the_fields() {
     let schema = file::schema().to_string();
     for word in [
         "failure_policy",

@@ -1,4 +1,4 @@
-//! What requests hold in a worker's memory has a total, and nobody holds all of it.
+//! Memory that requests hold in a worker has a total, and no client can hold all of it.
 
 use bytes::Bytes;
 use host_sim::headers::HeaderMap;
@@ -10,7 +10,7 @@ use crate::scene::{policy, with};
 
 const MIB: usize = 1024 * 1024;
 
-/// What a worker may take with the default limits.
+/// Memory that a worker may take with the default limits.
 const WORKER_BYTES_MAX: usize = 64 * MIB;
 
 fn stage(limits: Value) -> Stage {
@@ -22,7 +22,7 @@ fn stage(limits: Value) -> Stage {
     Stage::start(&with(file, json!({"limits": limits})).to_string(), false)
 }
 
-/// Begins a POST and sends so many bytes of its body.
+/// Begins a POST and sends this many bytes of its body.
 fn upload(stage: &mut Stage, bytes: usize, end: bool) -> StreamId {
     let stream = stage.open();
     let map = HeaderMap::from([
@@ -46,14 +46,14 @@ fn upload(stage: &mut Stage, bytes: usize, end: bool) -> StreamId {
     stream
 }
 
-/// Lets a request fail, and returns what the client gets: a good answer if it is sent again.
+/// Makes a request fail. Returns the client's response: a good one if the request is replayed.
 fn fail(stage: &mut Stage, stream: StreamId) -> u16 {
     let headers = failed_headers(stage, stream);
     let status = headers.text(":status").and_then(|it| it.parse().ok());
     status.unwrap_or(0)
 }
 
-/// The same, with all headers of what the client gets.
+/// Like the above, with all headers of the client's response.
 fn failed_headers(stage: &mut Stage, stream: StreamId) -> HeaderMap {
     let Part::Headers { map, end } = failed_part() else {
         unreachable!("headers");
@@ -112,7 +112,7 @@ fn large_uploads_at_a_time_share_the_total() {
     assert_sound(&mut stage);
     let statuses: Vec<u16> = streams.into_iter().map(|it| fail(&mut stage, it)).collect();
     let copied = statuses.iter().filter(|status| **status == 200).count();
-    // The youngest are those that are there.
+    // The most recent ones are kept.
     assert!((3..=4).contains(&copied), "{statuses:?}");
     assert!(statuses.ends_with(&[200; 3]), "{statuses:?}");
     assert_eq!(refused(&stage), 60 - copied as u64);
@@ -146,7 +146,7 @@ fn many_uploads_at_a_time_share_the_total() {
     assert_sound(&mut stage);
 }
 
-/// A client whose uploads never end holds the copies of nobody else.
+/// A client with endless uploads does not take the copies of others.
 #[test]
 fn slow_uploads_do_not_keep_the_copies_of_others_away() {
     let mut stage = stage(json!({}));
@@ -192,7 +192,7 @@ fn large_headers_are_part_of_the_total() {
     assert_sound(&mut stage);
 }
 
-/// Uploads that are paused because another cluster is to have them, and that never end.
+/// Endless uploads that are paused for a call to another cluster.
 #[test]
 fn slow_uploads_do_not_keep_others_from_another_cluster() {
     let file = policy(json!({
@@ -214,7 +214,7 @@ fn slow_uploads_do_not_keep_others_from_another_cluster() {
     stage.host.request(other, Part::Body { data, end: true });
     let called = |effect: Effect| matches!(effect, Effect::Call(call) if call.body == b"xy"[..]);
     assert!(std::iter::from_fn(|| stage.host.next_effect()).any(called));
-    // Who has lost its copy gets what is next.
+    // A request that lost its copy gets the next fallback.
     let data = Bytes::from_static(b"y");
     stage.host.request(slow[0], Part::Body { data, end: true });
     let status = |effect| match effect {
@@ -232,7 +232,7 @@ fn slow_uploads_do_not_keep_others_from_another_cluster() {
     assert_sound(&mut stage);
 }
 
-/// The paths of uploads that are paused and never end, for placeholders.
+/// Endless paused uploads whose paths are saved for placeholders.
 #[test]
 fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
     let file = policy(json!({
@@ -264,7 +264,7 @@ fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
         .collect();
     let bytes = stage.host.vm_bytes();
     assert!(bytes <= 12 * MIB, "{bytes}");
-    // The last one still has its own.
+    // The last one still has its path.
     let map = HeaderMap::from([("a", "b")]);
     let last = streams[streams.len() - 1];
     stage.host.request(last, Part::Trailers { map });
@@ -276,7 +276,7 @@ fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
         _ => None,
     };
     let found = std::iter::from_fn(|| stage.host.next_effect()).find_map(path_of);
-    // A placeholder stands for so much at most.
+    // A placeholder's value is bounded.
     assert_eq!(found, Some(1_024));
     for stream in streams {
         stage.host.close(stream);
@@ -284,7 +284,7 @@ fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
     assert_sound(&mut stage);
 }
 
-/// Failed responses whose bodies are slow to come, and which have another one in their place.
+/// Failed responses with slow bodies that are overwritten.
 #[test]
 fn bodies_that_wait_for_a_failed_response_are_part_of_the_total() {
     let respond =
@@ -324,8 +324,8 @@ fn bodies_that_wait_for_a_failed_response_are_part_of_the_total() {
     assert_sound(&mut stage);
 }
 
-/// What placeholders may need of a request is saved until it is answered; it has a part of the
-/// total, and requests that hang do not hold all of it.
+/// Fields of a request that placeholders may need are saved until its response. They have a share
+/// of the total, and hanging requests cannot hold all of it.
 #[test]
 fn what_is_saved_for_placeholders_is_part_of_the_total() {
     let respond = json!({"type": "respond", "on": ["failure"], "headers": {"x-path": "{path}"}});
@@ -343,7 +343,7 @@ fn what_is_saved_for_placeholders_is_part_of_the_total() {
         headers.text("x-path").map_or(0, str::len)
     };
     let name = "spillway.policy.p.nothing_saved_total";
-    // Each alone is too much; then all of them are.
+    // Each alone exceeds the limit; then all of them together do.
     let mut hanging: Vec<StreamId> = (0..100).map(|_| send(&mut stage, 50_000)).collect();
     assert_eq!(stage.host.metrics().value(name), 100);
     hanging.extend((0..1_000).map(|_| send(&mut stage, 10_000)));

@@ -1,4 +1,4 @@
-//! Which responses a request may leave and get, and what makes them forgotten.
+//! Which responses a request may store and receive, and what invalidates them.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use spillway_tests::{Client, Envoy, Reply, Upstream, client, eventually, raw};
 use super::simulated::{Asking, Does, Stage, good};
 use crate::scene::{file, nothing_is_left, policy};
 
-/// Entries of `fallback`: the last good response, whoever it was for.
+/// `fallback` entries: the last good response, for any user.
 fn stale(max_age: &str) -> Value {
     json!([{"type": "stale", "on": ["open", "failure"], "max_age": max_age, "shared": true}])
 }
 
-/// An upstream, and an Envoy in front of it with this policy file.
+/// Starts an upstream and an Envoy with this policy file.
 async fn playing(file: Value) -> (Upstream, Envoy) {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address()).policy(file);
@@ -23,14 +23,14 @@ async fn playing(file: Value) -> (Upstream, Envoy) {
     (upstream, envoy)
 }
 
-/// What a plain GET of this path gets while the upstream fails.
+/// The response to a plain GET of this path while the upstream fails.
 async fn in_an_outage(upstream: &Upstream, envoy: &Envoy, path: &str) -> (u16, String) {
     upstream.reply_on(path, Reply::status(503).body("bad"));
     let answer = envoy.get(path).await;
     (answer.status, answer.text())
 }
 
-/// Requests that one caller sends, as bytes: each has a body or means another method.
+/// Raw requests of one client: each has a body or overrides its method.
 const ODD: [&str; 6] = [
     "GET /PATH HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 5\r\n\r\nquery",
     "GET /PATH HTTP/1.1\r\nhost: h\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\nquery\r\n0\r\n\r\n",
@@ -62,12 +62,12 @@ async fn a_get_with_a_body_leaves_no_response_and_gets_none() {
         assert_eq!(plain(&got).await.status(), Some(200), "{at}");
         upstream.reply_on(&got, Reply::status(503));
         assert_eq!(send(at, &got).await.status(), Some(503), "{at}");
-        // It is there for those who may have it.
+        // It is stored for those who may receive it.
         let answer = plain(&got).await;
         assert_eq!(answer.status(), Some(200), "{at}");
         assert!(answer.text().contains("for all"), "{at}");
     }
-    // The same over HTTP/2, where nothing but the end of the stream tells.
+    // The same over HTTP/2, where only the end of the stream shows it.
     let http2 = Client::http2(envoy.address());
     let with_body = || client::request("GET", "/http2", &[], "query");
     upstream.reply_on("/http2", Reply::status(200).body("a private result"));
@@ -99,7 +99,7 @@ async fn an_open_circuit_answers_no_get_with_a_body_from_what_is_stored() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Each row: policies, the first of which stores, and whether a PUT is seen.
+/// Each row: policies, the first of which stores, and whether a PUT invalidates.
 #[tokio::test]
 async fn a_change_makes_forgotten_what_was_stored_whatever_it_was_stored_under() {
     let storing = |fields: Value| {
@@ -173,7 +173,7 @@ async fn safe_methods_forget_nothing() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// One policy that stores the same response once in five seconds.
+/// One policy that stores a response at most once in five seconds.
 fn seldom() -> Value {
     let mut file = policy(json!({"fallback": stale("1h")}));
     file["sync"] = json!({"interval": "5s"});
@@ -195,7 +195,7 @@ async fn a_change_elsewhere_lets_no_response_be_stored_more_often() {
     envoy
         .expect_metric("spillway_stale_kept_total", &stored, 1)
         .await;
-    // Its own URL it may have stored once more.
+    // It may have stored its own URL again.
     for _ in 0..20 {
         assert_eq!(envoy.client().post("/a", &[], "x").await.status, 200);
         assert_eq!(envoy.get("/a").await.status, 200);
@@ -213,7 +213,7 @@ async fn an_aborted_get_keeps_no_response_from_being_stored() {
     upstream.reply_on("/a", Reply::hang_mid_body());
     let begun = envoy.client().head_of("/a", &[]).await;
     assert_eq!(begun.status, 200);
-    // Nor does one that hangs.
+    // Neither does one that hangs.
     let hangs = envoy.client().head_of("/a", &[]).await;
     begun.abandon();
     upstream.reply_on("/a", Reply::status(200).body("good"));
@@ -267,15 +267,15 @@ async fn a_route_gets_no_response_of_another() {
     upstream.reply_on("/a", Reply::status(200).body("usual"));
     upstream.reply_on("/beta/a", Reply::status(503).body("bad"));
     assert_eq!(envoy.get("/a").await.text(), "usual");
-    // Each gets its own.
+    // Each gets its own response.
     assert_eq!(envoy.get_with("/a", &by_beta).await.text(), "beta");
     upstream.reply_on("/a", Reply::status(503).body("bad"));
     assert_eq!(envoy.get("/a").await.text(), "usual");
     nothing_is_left(&upstream, &envoy).await;
 }
 
-/// Twenty downloads at once, each of which there is room for in the store; and the memory of
-/// the VM.
+/// Runs twenty concurrent downloads, each of which would fit the store. Returns the memory of the
+/// VM.
 #[test]
 fn parallel_downloads_do_not_use_up_the_memory() {
     const CHUNK: usize = 262_144;
@@ -321,7 +321,7 @@ fn parallel_downloads_do_not_use_up_the_memory() {
     while stage.host.next_effect().is_some() {}
     let overflowed = "spillway.policy.p.stale_overflowed_total";
     assert!(stage.host.metrics().value(overflowed) >= 19);
-    // Others go on.
+    // Others are not affected.
     let get = Asking {
         method: "GET",
         path: "/",
@@ -336,7 +336,7 @@ fn parallel_downloads_do_not_use_up_the_memory() {
     stage.nothing_is_left();
 }
 
-/// What one answer out of the store costs: reads of shared data, and wasm instructions.
+/// The cost of one stale response: reads of shared data, and wasm instructions.
 #[test]
 fn an_answer_costs_the_same_however_many_variants_there_are() {
     let mut costs = Vec::new();
@@ -370,7 +370,8 @@ fn an_answer_costs_the_same_however_many_variants_there_are() {
     }
     // The index and the response.
     assert_eq!([costs[0].0, costs[1].0], [2, 2]);
-    // The index of a full shard is longer; a response of 255 was some 250 times as much.
+    // The index of a full shard is longer. Reading all 255 responses would cost some 250 times as
+    // much.
     assert!(costs[1].1 < 350_000, "{costs:?}");
 }
 

@@ -12,6 +12,7 @@ use crate::report::text::chart::{
     axis, bars_below, ended, faults, highest, key, p99, rate, series, states, time,
 };
 use crate::report::text::paint::{Hue, Paint};
+use crate::report::text::title;
 
 /// Minimum width of a column, wider than most values.
 const COLUMN_MIN: usize = 10;

@@ -1,83 +1,88 @@
-//! Whom services call: somebody there is, and not, in the end, themselves.
+//! Checks that services call an existing cluster, and that no chain of calls is a cycle.
 //!
-//! Looked up by the routes as they stand. A filter that sends a request elsewhere, or a
-//! route for a header that is handed on, is not foreseen.
+//! The callee is looked up in the routes. A filter that reroutes the request, or a route for a
+//! forwarded header, is not taken into account.
 
 use std::collections::BTreeMap;
 
-use super::{Told, check_request, known_clusters};
 use crate::model::route::Routes;
 use crate::model::spec::Calls;
+use crate::scenario::check::values::{Report, check_request, known_clusters};
 use crate::scenario::file::File;
-use crate::scenario::routes;
 use crate::sim::rng::Seed;
 
 /// The cluster that each cluster calls.
 type Callees<'a> = BTreeMap<&'a str, &'a str>;
 
-pub fn check(file: &File, told: Told<'_>) {
+pub fn check(file: &File, report: Report<'_>) {
     let names: Vec<String> = file.clusters.keys().cloned().collect();
-    let routes = Routes::new(&routes(file), &names);
+    let routes = Routes::new(&file.routes(), &names);
     let mut callees = Callees::new();
     for (name, cluster) in &file.clusters {
         let Some(calls) = &cluster.calls else {
             continue;
         };
         let path = format!("clusters.{name}.calls");
-        match callee(calls, &routes, &names, &path, told) {
-            Found::Cluster(place) => {
-                callees.insert(name, &names[place]);
+        match callee(calls, &routes, &names, &path, report) {
+            Callee::Cluster(index) => {
+                callees.insert(name, &names[index]);
             }
-            Found::Unknown(cluster) => {
+            Callee::Unknown(cluster) => {
                 let known = known_clusters(file);
-                let text = format!("reaches {cluster:?}, which is none of the clusters: {known}");
-                told(&format!("{path}.path"), text);
+                let text = format!("reaches {cluster:?}, unknown cluster; known: {known}");
+                report(&format!("{path}.path"), text);
             }
-            Found::Told => {}
+            Callee::Other => {}
         }
     }
     for name in &names {
-        check_circle(name, &callees, told);
+        check_cycle(name, &callees, report);
     }
 }
 
-/// Who answers a call.
-enum Found {
+/// Who responds to a call.
+enum Callee {
     Cluster(usize),
     Unknown(String),
-    /// Nobody, which was told, or the proxy itself, which is no problem.
-    Told,
+    /// The proxy itself, or nobody, which has been reported.
+    Other,
 }
 
-fn callee(calls: &Calls, routes: &Routes, names: &[String], path: &str, told: Told<'_>) -> Found {
-    let Some(template) = check_request(&calls.into(), path, told) else {
-        return Found::Told;
+fn callee(
+    calls: &Calls,
+    routes: &Routes,
+    names: &[String],
+    path: &str,
+    report: Report<'_>,
+) -> Callee {
+    let Some(template) = check_request(&calls.into(), path, report) else {
+        return Callee::Other;
     };
     let headers = template.headers(1, &mut Seed(1).split("check"));
     let Some(picked) = routes.pick(&headers, names) else {
-        let text = format!("is {:?}, which no route matches", calls.path);
-        told(&format!("{path}.path"), text);
-        return Found::Told;
+        let text = format!("is {:?}, but no route matches it", calls.path);
+        report(&format!("{path}.path"), text);
+        return Callee::Other;
     };
     let direct = routes.at(picked.route).and_then(|route| route.direct());
     match (picked.cluster, direct) {
-        (Some(place), _) => Found::Cluster(place),
-        (None, Some(_)) => Found::Told,
-        (None, None) => Found::Unknown(picked.info.cluster.to_string()),
+        (Some(index), _) => Callee::Cluster(index),
+        (None, Some(_)) => Callee::Other,
+        (None, None) => Callee::Unknown(picked.info.cluster.to_string()),
     }
 }
 
-/// Tells of a circle once, at the first of its names.
-fn check_circle(start: &str, callees: &Callees<'_>, told: Told<'_>) {
+/// Reports a cycle once, at the first of its names.
+fn check_cycle(start: &str, callees: &Callees<'_>, report: Report<'_>) {
     let mut passed = vec![start];
     let mut last = start;
     while let Some(&next) = callees.get(last) {
         if next == start {
             passed.push(start);
-            let text = format!("goes round in a circle: {}", passed.join(" -> "));
-            return told(&format!("clusters.{start}.calls"), text);
+            let text = format!("is a cycle: {}", passed.join(" -> "));
+            return report(&format!("clusters.{start}.calls"), text);
         }
-        // A circle that begins further on, or that was told of at an earlier name.
+        // A cycle that begins further on, or that is reported at an earlier name.
         if next < start || passed.contains(&next) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What happened around an expectation that did not come true.
+//! Context of an expectation that was not met.
 
 use std::fmt::Write as _;
 
@@ -6,16 +6,16 @@ use crate::record::{Outcome, Record, Transition};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// Events that are shown of the time before a moment.
+/// Number of events shown before a moment.
 const EVENTS_SHOWN: usize = 16;
 
-/// Rows that are shown of a stretch of time.
+/// Number of rows shown for a period.
 const ROWS_SHOWN: usize = 16;
 
-/// The last changes of circuits, then the last events.
+/// Returns the last transitions of circuits, then the last events.
 pub fn events(record: &Record) -> Vec<String> {
-    let moves = record.circuits.transitions.iter().rev().take(4).rev();
-    let mut lines: Vec<_> = moves.map(|it| transition(record, it)).collect();
+    let transitions = record.circuits.transitions.iter().rev().take(4).rev();
+    let mut lines: Vec<_> = transitions.map(|it| transition(record, it)).collect();
     let last = record.trace.last().rev();
     let shown = last.filter_map(|entry| record.names.show(entry));
     let mut shown: Vec<_> = shown.take(EVENTS_SHOWN).collect();
@@ -39,7 +39,7 @@ fn transition(record: &Record, it: &Transition) -> String {
     )
 }
 
-/// The stretch of time, in rows.
+/// Returns the period as a table.
 pub fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
     let (from, to) = window.unwrap_or((Time::ZERO, record.end));
     let width = record.series.width().as_ns();
@@ -76,10 +76,10 @@ pub fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
         );
         lines.push(line);
     }
-    let moves = record.circuits.transitions.iter();
-    let moves = moves
+    let transitions = record.circuits.transitions.iter();
+    let transitions = transitions
         .filter(|it| from <= it.at && it.at < to)
         .take(ROWS_SHOWN);
-    lines.extend(moves.map(|it| transition(record, it)));
+    lines.extend(transitions.map(|it| transition(record, it)));
     lines
 }

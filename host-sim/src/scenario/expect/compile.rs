@@ -1,38 +1,39 @@
-//! From statements to expectations: which fields go together.
+//! Turns statements into expectations, and checks which fields go together.
 
 use super::{Amount, Bounds, Expectation, Limit, Memory, Statement, Subject, UpstreamMetric};
-use crate::scenario::time;
+use crate::sim::clock::Time;
+use crate::sim::span::Span;
 
-/// Tells of a problem at a path.
-type Told<'a> = &'a mut dyn FnMut(String, String);
+/// Reports a problem at a path.
+type Report<'a> = &'a mut dyn FnMut(String, String);
 
-/// Makes expectations of a file's statements; problems are told with their paths.
-pub fn compile(statements: &[Statement], told: Told<'_>) -> Vec<Expectation> {
+/// Turns the statements of a file into expectations, and reports problems with their paths.
+pub fn compile(statements: &[Statement], report: Report<'_>) -> Vec<Expectation> {
     let mut expectations = Vec::new();
     for (number, statement) in statements.iter().enumerate() {
         match one(statement) {
             Ok(expectation) => expectations.push(expectation),
             Err((field, text)) => {
                 let dot = if field.is_empty() { "" } else { "." };
-                told(format!("expect[{number}]{dot}{field}"), text);
+                report(format!("expect[{number}]{dot}{field}"), text);
             }
         }
     }
     expectations
 }
 
-/// The field that is wrong, and how.
+/// A field and its problem.
 type Wrong = (&'static str, String);
 
 fn one(statement: &Statement) -> Result<Expectation, Wrong> {
     let subject = subject(statement)?;
     let is_moment = matches!(subject, Subject::State { .. });
     if statement.at.is_some() && !is_moment {
-        let text = "is a moment, which only the state of a circuit is about; say between";
+        let text = "is a moment, but only the state of a circuit has one; use between";
         return Err(("at", text.into()));
     }
     if statement.between.is_some() && is_moment {
-        let text = "is a stretch of time, but a state is of a moment; say at, or enters";
+        let text = "is a period, but a state needs a moment; use at, or enters";
         return Err(("between", text.into()));
     }
     if let Some((from, to)) = statement.between
@@ -68,7 +69,7 @@ fn subject(statement: &Statement) -> Result<Subject, Wrong> {
         let text = "needs exactly one of circuit, metric, client and amplification";
         return Err(("", text.into()));
     }
-    for (field, stands, wanted) in [
+    for (field, given, wanted) in [
         ("key", statement.key.is_some(), circuit.is_some()),
         ("state", statement.state.is_some(), circuit.is_some()),
         ("enters", statement.enters.is_some(), circuit.is_some()),
@@ -80,8 +81,8 @@ fn subject(statement: &Statement) -> Result<Subject, Wrong> {
         ("source", statement.source.is_some(), client.is_some()),
         ("value", statement.value.is_some(), amplification.is_some()),
     ] {
-        if stands && !wanted {
-            return Err((field, "says nothing here".into()));
+        if given && !wanted {
+            return Err((field, "has no effect here".into()));
         }
     }
     if let Some(policy) = circuit {
@@ -104,7 +105,7 @@ fn of_circuit(statement: &Statement, policy: &str) -> Result<Subject, Wrong> {
             state,
         }),
         (None, Some(state), None) => Ok(Subject::Enters { policy, key, state }),
-        _ => Err(("", "needs state and at, or enters, beside circuit".into())),
+        _ => Err(("", "needs state and at, or enters, with circuit".into())),
     }
 }
 
@@ -123,18 +124,20 @@ fn of_metric(name: &str, cluster: Option<String>) -> Result<Subject, Wrong> {
         "shared_data_bytes" if cluster.is_none() => {
             return Ok(Subject::Memory(Memory::SharedBytes));
         }
-        "machine_bytes" if cluster.is_none() => return Ok(Subject::Memory(Memory::Machine)),
-        // What plugins define is known only at run time, but has a dot as a rule; a typing
-        // error must not become a metric that stays 0.
+        "machine_bytes" if cluster.is_none() => return Ok(Subject::Memory(Memory::Vm)),
+        // The plugin's metrics are unknown before the run. Their names usually have a dot, so a
+        // misspelt name without one is an error, and not a metric that stays 0.
         _ if !name.contains('.') => {
             let known = "upstream_requests, upstream_retries, upstream_failures, \
                          upstream_overflows, callouts, serving_max, line_max, shared_data_names, \
                          shared_data_bytes, machine_bytes";
-            let text = format!("is {name:?}; there are {known}, and the plugin's own, with a dot");
+            let text = format!(
+                "is {name:?}, unknown metric; known: {known}, and metrics of the plugin, which have a dot"
+            );
             return Err(("metric", text));
         }
         _ if cluster.is_some() => {
-            return Err(("cluster", "says nothing of a plugin's metric".into()));
+            return Err(("cluster", "has no effect on a metric of the plugin".into()));
         }
         _ => return Ok(Subject::Plugin(name.to_owned())),
     };
@@ -151,7 +154,7 @@ fn bounds(statement: &Statement, subject: &Subject) -> Result<Bounds, Wrong> {
     } = statement;
     if let Some(limit) = statement.amplification {
         let Some(value) = value else {
-            return Err(("", "needs a value beside amplification".into()));
+            return Err(("", "needs a value with amplification".into()));
         };
         let value = Some(number(*value, false, "value")?);
         return Ok(match limit {
@@ -183,7 +186,7 @@ fn bounds(statement: &Statement, subject: &Subject) -> Result<Bounds, Wrong> {
             max: Some(exact),
         }),
         (min, max, None) => Ok(Bounds { min, max }),
-        _ => Err(("equals", "stands beside min or max".into())),
+        _ => Err(("equals", "cannot be combined with min or max".into())),
     }
 }
 
@@ -193,18 +196,18 @@ fn number(amount: Amount, is_time: bool, field: &'static str) -> Result<f64, Wro
         (Amount::Span(span), true) => Ok(span.as_ns() as f64),
         (Amount::Number(number), true) => Err((
             field,
-            format!("is {number}, but a duration is wanted, such as 250ms"),
+            format!("is {number}, but must be a duration such as 250ms"),
         )),
-        (Amount::Span(span), false) => Err((field, format!("is {span}, but a number is wanted"))),
+        (Amount::Span(span), false) => Err((field, format!("is {span}, but must be a number"))),
     }
 }
 
-/// The statement on one line: `at: 12s, circuit: checkout, state: open`.
+/// Returns the statement on one line: `at: 12s, circuit: checkout, state: open`.
 fn text(statement: &Statement) -> String {
     let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(statement) else {
         return String::new();
     };
-    // The order of the struct, which reads as a sentence; a map of JSON has its own.
+    // The order of the struct reads as a sentence. A JSON map is sorted by name.
     const ORDER: [&str; 16] = [
         "at",
         "between",
@@ -230,6 +233,11 @@ fn text(statement: &Statement) -> String {
     };
     let parts: Vec<_> = ORDER.iter().filter_map(show).collect();
     parts.join(", ")
+}
+
+/// Time since the start of the run.
+fn time(span: Span) -> Time {
+    Time::ZERO + span
 }
 
 fn flat(value: &serde_json::Value) -> String {

@@ -1,4 +1,4 @@
-//! Whether what was expected came true, and if not, what came instead.
+//! Judges the expectations of a run.
 
 use super::{Bounds, ClientMeasure, Expectation, Memory, Subject, UpstreamMetric};
 use crate::model::world::{Observer, World};
@@ -7,13 +7,13 @@ use crate::scenario::expect::around::{events, rows};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// Looks on at a run and judges it.
+/// Observes a run and judges it.
 pub struct Judge<'a> {
     expectations: &'a [Expectation],
     marks: Vec<Time>,
-    /// For each expectation about a moment: whether it held, and what was seen.
+    /// For each expectation about a moment: whether it was met, and what was seen.
     moments: Vec<Option<Moment>>,
-    /// For each expectation about a plugin's metric: its value at the window's ends.
+    /// For each expectation about a metric of the plugin: its value at both ends of the window.
     metrics: Vec<(u64, Option<u64>)>,
     progress: &'a mut dyn FnMut(Time),
 }
@@ -24,7 +24,7 @@ struct Moment {
     around: Vec<String>,
 }
 
-/// What became of one expectation.
+/// The result of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The statement.
@@ -32,12 +32,12 @@ pub struct Verdict {
     pub held: bool,
     pub expected: String,
     pub seen: String,
-    /// If it did not hold: lines that show what happened around it.
+    /// If it was not met: lines that show what happened around it.
     pub around: Vec<String>,
 }
 
 impl<'a> Judge<'a> {
-    /// A judge for a run whose plan has the [`marks`](super::marks) of these expectations.
+    /// Creates a judge for a run whose plan has the marks of these expectations.
     pub fn new(expectations: &'a [Expectation], progress: &'a mut dyn FnMut(Time)) -> Judge<'a> {
         Judge {
             marks: super::marks(expectations),
@@ -48,7 +48,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Opens windows in the record for the stretches of time; before the run.
+    /// Adds the windows of the expectations to the record. Call it before the run.
     pub fn prepare(&self, record: &mut Record) {
         for it in self.expectations {
             let source = source_of(it, record);
@@ -59,7 +59,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The verdicts, in the order of the expectations; after the run.
+    /// Returns the verdicts, in the order of the expectations. Call it after the run.
     pub fn verdicts(self, world: &World) -> Vec<Verdict> {
         let verdict = |(number, it): (usize, &Expectation)| self.verdict(number, it, world);
         self.expectations.iter().enumerate().map(verdict).collect()
@@ -72,7 +72,7 @@ impl<'a> Judge<'a> {
                 text: it.text.clone(),
                 held: moment.is_some_and(|moment| moment.held),
                 expected: state.name().into(),
-                seen: moment.map_or("the run ended before".into(), |moment| moment.seen.clone()),
+                seen: moment.map_or("the run had ended".into(), |moment| moment.seen.clone()),
                 around: moment
                     .map(|moment| moment.around.clone())
                     .unwrap_or_default(),
@@ -129,7 +129,7 @@ impl<'a> Judge<'a> {
                 Some(world.host.shared_data().key_count() as f64)
             }
             Subject::Memory(Memory::SharedBytes) => Some(world.host.shared_data().bytes() as f64),
-            Subject::Memory(Memory::Machine) => Some(world.host.vm_bytes() as f64),
+            Subject::Memory(Memory::Vm) => Some(world.host.vm_bytes() as f64),
             Subject::Amplification(cluster) => {
                 let metric = UpstreamMetric::Requests;
                 let attempts = upstream(metric, cluster.as_deref(), record, tally);
@@ -139,10 +139,10 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// From the first moment to the last.
+/// From the beginning to the end.
 const WHOLE_RUN: (Time, Time) = (Time::ZERO, Time::from_ns(u64::MAX));
 
-/// The place of the group of clients that an expectation is about.
+/// Returns the index of the group of clients that an expectation is about.
 fn source_of(it: &Expectation, record: &Record) -> Option<usize> {
     let name = it.source.as_ref()?;
     record.names.sources.iter().position(|other| other == name)
@@ -153,7 +153,7 @@ impl Observer for Judge<'_> {
         let Some(now) = self.marks.get(number).copied() else {
             return;
         };
-        for (place, it) in self.expectations.iter().enumerate() {
+        for (index, it) in self.expectations.iter().enumerate() {
             match &it.subject {
                 Subject::State {
                     at,
@@ -162,15 +162,15 @@ impl Observer for Judge<'_> {
                     state,
                 } if *at == now => {
                     let moment = look(world, policy, key.as_deref(), *state);
-                    self.moments[place] = Some(moment);
+                    self.moments[index] = Some(moment);
                 }
                 Subject::Plugin(name) => {
                     let value = world.host.metrics().value(name);
                     if it.window.is_some_and(|(from, _)| from == now) {
-                        self.metrics[place].0 = value;
+                        self.metrics[index].0 = value;
                     }
                     if it.window.is_some_and(|(_, to)| to == now) {
-                        self.metrics[place].1 = Some(value);
+                        self.metrics[index].1 = Some(value);
                     }
                 }
                 _ => {}
@@ -183,8 +183,8 @@ impl Observer for Judge<'_> {
     }
 }
 
-/// The state of a policy's circuits now. One that has never moved is closed, and not known
-/// here.
+/// Compares the current state of a policy's circuits with the wanted one. A circuit without
+/// transitions is closed, and the record does not know it.
 fn look(world: &World, policy: &str, key: Option<&[String]>, wanted: State) -> Moment {
     let circuits: Vec<_> = world.record.circuits.of(policy, key).collect();
     let held = match circuits.is_empty() {
@@ -192,7 +192,7 @@ fn look(world: &World, policy: &str, key: Option<&[String]>, wanted: State) -> M
         false => circuits.iter().all(|it| it.state() == wanted),
     };
     let seen = match &circuits[..] {
-        [] => "closed (it never moved)".into(),
+        [] => "closed (no transitions)".into(),
         [one] => one.state().name().into(),
         several => {
             let each = several

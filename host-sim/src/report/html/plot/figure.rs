@@ -31,8 +31,8 @@ pub struct Key {
 const HEADING: f64 = 24.0;
 const LEGEND: f64 = 26.0;
 
-/// Width of a legend's entry without its text, and of a character of that text. The text is measured
-/// by its length, since a picture must not depend on installed fonts.
+/// Width of a legend's entry without its text, and of a character of that text. The text is
+/// measured by its length, since a picture must not depend on installed fonts.
 const SWATCH: f64 = 34.0;
 const CHARACTER: f64 = 7.0;
 
