@@ -10,14 +10,19 @@ ENVOY_SETUP := .venv/envoy-$(ENVOY_VERSION)
 endif
 export ENVOY_BIN
 
+# The toolchain that the project is tested with. Another default of rustup gives way to it; a
+# toolchain without rustup is used as it is.
+RUST_VERSION := 1.95.0
+ifeq ($(origin RUSTUP_TOOLCHAIN),undefined)
+ifneq ($(word 2,$(shell rustc --version 2>/dev/null)),$(RUST_VERSION))
+export RUSTUP_TOOLCHAIN := $(RUST_VERSION)
+endif
+endif
+
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-# The release profile is the module's. The simulator is a program of this machine: it is built for
-# speed, and without the link-time optimisation that would take minutes and gain nothing.
-SIM_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_PANIC=unwind
-
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy test check bench cost clean
+.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,36 +30,44 @@ help: ## list the targets
 setup: rust-target $(ENVOY_SETUP) ## fetch the wasm target of Rust and the real Envoy (ENVOY_BIN overrides it)
 
 wasm: rust-target ## build target/wasm32-wasip1/release/spillway.wasm
-	cargo build --release --target $(WASM_TARGET) -p spillway
+	cargo build --profile module --target $(WASM_TARGET) -p spillway
+	@mkdir -p $(TARGET)/$(WASM_TARGET)/release
+	@cp $(TARGET)/$(WASM_TARGET)/module/spillway.wasm $(TARGET)/$(WASM_TARGET)/release/
 
-sim: ## build target/release/host-sim
-	$(SIM_PROFILE) cargo build --release -p host-sim
+# The whole workspace chooses the features of its dependencies, so that all targets share them.
+sim: ## build target/debug/host-sim
+	cargo build --workspace --bin host-sim
 
 guests: rust-target ## build the plugins that the tests run in hosts
 	for guest in empty probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
 
 demo: wasm sim ## play an outage in the simulator: a timeline, and target/demo.html
-	@$(TARGET)/release/host-sim run policies/demo.scenario.yaml --report $(TARGET)/demo.html
+	@$(TARGET)/debug/host-sim run policies/demo.scenario.yaml --report $(TARGET)/demo.html
 
 demo-envoy: setup wasm ## watch a circuit open and close in a real Envoy
-	@cargo run --quiet --profile test -p spillway-tests --bin demo
+	@cargo build --quiet --workspace --bin demo
+	@$(TARGET)/debug/demo
+
+unit: ## the tests of the core alone, in seconds
+	cargo test -p spillway-core --lib
 
 test: setup browser wasm guests ## all tests, against the real Envoy and in the simulator
 	cargo test --workspace
 
-check: setup ## formatting, lints of both targets, docs; a warning is an error
+check: rust-target ## formatting, lints of both targets, docs; a warning is an error
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p spillway -p spillway-core --target $(WASM_TARGET) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
-	$(TARGET)/release/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm
-	$(TARGET)/release/host-sim bench --policy tests/scenarios/stale.json
-	@for scenario in minutes hour keys urls variants; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/release/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
+	$(TARGET)/debug/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm
+	$(TARGET)/debug/host-sim bench --policy tests/scenarios/stale.json
+	@for scenario in minutes hour keys urls variants; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/debug/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
 
 cost: setup wasm guests ## what a request costs in a real Envoy, beside no filter and an empty one
-	@cargo run --quiet --profile test -p spillway-tests --bin cost
+	@cargo build --quiet --workspace --bin cost
+	@$(TARGET)/debug/cost
 
 clean: ## remove all that was built or fetched
 	rm -rf target .venv

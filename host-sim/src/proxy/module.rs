@@ -4,10 +4,12 @@
 //! if there is one, since compiling takes longer than most runs. NaNs are canonical and
 //! relaxed SIMD is strict, so that a guest computes the same on every computer.
 
+mod cache;
+
 use std::fmt;
 use std::sync::OnceLock;
 
-use wasmtime::{Cache, Config, Engine, ExternType, FuncType, InstancePre, Linker, Store, ValType};
+use wasmtime::{Config, Engine, ExternType, FuncType, InstancePre, Linker, Store, ValType};
 
 use crate::proxy::abi;
 use crate::proxy::process::Process;
@@ -35,7 +37,7 @@ impl Module {
     /// If Envoy would not load the module.
     pub fn from_bytes(bytes: &[u8]) -> Result<Module, LoadError> {
         let engine = engine()?;
-        let module = wasmtime::Module::from_binary(engine, bytes)
+        let module = cache::compile(engine, bytes)
             .map_err(|error| LoadError(format!("Failed to load Wasm bytecode: {error:#}")))?;
         let version = abi_version(&module)?;
         if !ALLOCATORS
@@ -90,9 +92,7 @@ fn config() -> Config {
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .wasm_tail_call(true)
-        .wasm_memory64(true)
-        // Without a home directory there is no cache, and everything else works.
-        .cache(Cache::from_file(None).ok());
+        .wasm_memory64(true);
     config
 }
 
