@@ -1,6 +1,5 @@
 //! The harness itself, without the filter: scripted replies, the gate, clients and metrics.
 
-use spillway_tests::client::request;
 use spillway_tests::{Client, Envoy, Reply, Upstream};
 
 use crate::host_facts::plain;

@@ -9,14 +9,13 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
 use proxy_wasm::types::Action;
-use spillway_core::engine::{self, Call, Command, Ending, EngineParts, Paused, Step, Ticket};
+use spillway_core::engine::{self, Call, Command, Ending, Paused, Step, Ticket};
 use spillway_core::time::Instant;
 
 use crate::apply;
 use crate::facts::LiveResponse;
 use crate::host;
-use crate::host::records::SharedRecords;
-use crate::replay::copies;
+use crate::replay::copies::{self, Limits};
 use crate::replay::request::SavedRequest;
 use crate::replay::response;
 use crate::replay::share::Share;
@@ -35,6 +34,22 @@ struct Kept {
 }
 
 type Stream = Box<engine::Stream<Kept>>;
+
+/// What happens to a stream in one of its own callbacks.
+enum Event {
+    /// Bytes in the host's buffer, and whether the body ends with them.
+    RequestBody(usize, bool),
+    RequestTrailers,
+    /// Bytes in the host's buffer, and whether the body ends with them.
+    ResponseBody(usize, bool),
+}
+
+impl Kept {
+    /// Sends the copy of the request.
+    fn send(&mut self, call: &Call) -> Option<u32> {
+        self.copy.as_mut()?.send(call)
+    }
+}
 
 /// The sizes of a response to a call.
 pub struct CallSizes {
@@ -74,21 +89,17 @@ impl PausedStreams {
 
     /// A chunk of a stream's request has come; with it `size` bytes are in the host's buffer.
     pub fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
-        self.event(context, |paused, engine, _| {
-            paused.handle_body(engine, (size, ends), copies::has(context))
-        })
+        self.handle(context, Event::RequestBody(size, ends))
     }
 
     /// A stream's request has trailers.
     pub fn request_trailers(&self, context: u32) -> Action {
-        self.event(context, |paused, _, _| paused.handle_trailers())
+        self.handle(context, Event::RequestTrailers)
     }
 
     /// A chunk of a stream's response has come; with it `size` bytes are in the host's buffer.
     pub fn response_body(&self, context: u32, size: usize, ends: bool) -> Action {
-        self.event(context, |paused, engine, now| {
-            paused.handle_response_body(engine, (size, ends), now)
-        })
+        self.handle(context, Event::ResponseBody(size, ends))
     }
 
     /// The trailers of a stream's response have come.
@@ -125,34 +136,34 @@ impl PausedStreams {
 
     /// Ends the waits that are over.
     pub fn tick(&self, now: Instant) {
-        while let Some((context, stream)) = self.take_due(now) {
+        while let Some((context, mut stream)) = self.take_due(now) {
             let runtime = stream.host.runtime.clone();
-            self.outside(context, stream, |stream| {
-                let mut engine = runtime.engine()?;
+            let decided = runtime.engine().map(|mut engine| {
                 let mut parts = engine.parts();
                 let mut command = stream.paused.handle_timeout(&mut parts, now);
                 // The root context makes this call: it survives the stream.
                 if let Command::Send(call @ Call::Again { .. }) = &command {
-                    let sent = send(stream, call);
+                    let sent = stream.host.send(call);
                     command = stream.paused.handle_sent(&mut parts, sent, now);
                 }
-                Some((engine, command, now))
+                (engine, command, now)
             });
+            self.carry_out_outside(context, stream, decided);
         }
     }
 
     /// A call has ended.
     pub fn answered(&self, call: u32, sizes: &CallSizes) {
         let called = self.0.try_borrow_mut().ok();
-        let Some((context, stream)) = called.and_then(|mut it| it.take_called(call)) else {
+        let Some((context, mut stream)) = called.and_then(|mut it| it.take_called(call)) else {
             return;
         };
         let runtime = stream.host.runtime.clone();
         // While the response is delivered it is here as well as in the host.
         let mut share = Share::default();
-        self.outside(context, stream, |stream| {
-            let (now, mut engine) = (runtime.now()?, runtime.engine()?);
-            let limits = copies::Limits::of(&engine);
+        let asked = runtime.now().zip(runtime.engine());
+        let decided = asked.map(|(now, mut engine)| {
+            let limits = Limits::of(&engine);
             let mut parts = engine.parts();
             let answered = sizes.headers > 0;
             let fits = answered
@@ -162,54 +173,59 @@ impl PausedStreams {
             let response = LiveResponse::Replayed { answered };
             let paused = &mut stream.paused;
             let command = paused.handle_response(&mut parts, &response, delivered, now);
-            Some((engine, command, now))
+            (engine, command, now)
         });
+        self.carry_out_outside(context, stream, decided);
     }
 
     /// Handles an event in a callback of the stream.
-    fn event(
-        &self,
-        context: u32,
-        handle: impl FnOnce(&mut Paused, &mut EngineParts<'_, SharedRecords>, Instant) -> Command,
-    ) -> Action {
+    fn handle(&self, context: u32, event: Event) -> Action {
         let Some(mut stream) = self.take_stream(context) else {
             return Action::Continue;
         };
         let runtime = stream.host.runtime.clone();
-        let resumes = if !stream.paused.is_paused() {
+        let paused = &mut stream.paused;
+        let resumes = if !paused.is_paused() {
             true
         } else if let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) {
             let mut parts = engine.parts();
-            let command = handle(&mut stream.paused, &mut parts, now);
+            let command = match event {
+                Event::RequestBody(size, ends) => {
+                    let has_copy = copies::has(context);
+                    paused.handle_body(&mut parts, (size, ends), has_copy)
+                }
+                Event::RequestTrailers => paused.handle_trailers(),
+                Event::ResponseBody(size, ends) => {
+                    paused.handle_response_body(&mut parts, (size, ends), now)
+                }
+            };
             carry_out(context, &mut stream, engine, command, now)
         } else {
-            let command = stream.paused.abort();
+            let command = paused.abort();
             end(&mut stream, command)
         };
         self.insert(context, stream);
         action(!resumes)
     }
 
-    /// Handles an event in a callback of another context.
-    fn outside<'a>(
+    /// Carries out what was decided in a callback of another context, or ends the pause if
+    /// nothing could be decided.
+    fn carry_out_outside(
         &self,
         context: u32,
         mut stream: Stream,
-        handle: impl FnOnce(&mut Stream) -> Option<(RefMut<'a, Engine>, Command, Instant)>,
+        decided: Option<(RefMut<'_, Engine>, Command, Instant)>,
     ) {
-        let decided = handle(&mut stream);
         let waits = matches!(decided, Some((_, Command::Wait, _)));
-        // The host knows no such context if the stream is gone; then only its events are
+        // If the stream is gone, the host does not know its context; then only events are
         // reported.
         let is_there = waits || host::set_effective_context(context).is_ok();
         let resumes = match decided {
-            Some((engine, command, now)) => {
-                let command = if is_there {
-                    command
-                } else {
+            Some((engine, mut command, now)) => {
+                if !is_there {
                     stream.paused.abort();
-                    Command::Pass
-                };
+                    command = Command::Pass;
+                }
                 carry_out(context, &mut stream, engine, command, now)
             }
             None => {
@@ -248,7 +264,7 @@ fn carry_out(
     now: Instant,
 ) -> bool {
     let runtime = stream.host.runtime.clone();
-    let limits = copies::Limits::of(&engine);
+    let limits = Limits::of(&engine);
     loop {
         let mut parts = engine.parts();
         command = match command {
@@ -269,7 +285,7 @@ fn carry_out(
                 stream.paused.handle_released(&mut parts, echo, now)
             }
             Command::Send(call) => {
-                let sent = send(stream, &call);
+                let sent = stream.host.send(&call);
                 stream.paused.handle_sent(&mut parts, sent, now)
             }
             Command::Pass | Command::Wait | Command::End(..) => break,
@@ -313,10 +329,6 @@ fn end(stream: &mut Stream, mut command: Command) -> bool {
             }
         }
     }
-}
-
-fn send(stream: &mut Stream, call: &Call) -> Option<u32> {
-    stream.host.copy.as_mut()?.send(call)
 }
 
 fn action(paused: bool) -> Action {

@@ -160,7 +160,7 @@ fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = units
         .into_iter()
-        .find(|(size, _)| bytes > 0 && bytes % size == 0);
+        .find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));
     unit.map_or(bytes.to_string(), |(size, name)| {
         format!("{} {name}", bytes / size)
     })

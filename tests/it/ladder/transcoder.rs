@@ -207,8 +207,7 @@ async fn a_rest_caller_gets_the_http_half_of_an_entry() {
 }
 
 #[tokio::test]
-async fn a_rest_client_gets_transcoded_responses_and_the_default_for_rejections()
- {
+async fn a_rest_client_gets_transcoded_responses_and_the_default_for_rejections() {
     let description = description();
     let (upstream, envoy) = scene(transcoder(&description), json!({})).await;
     let answer = rest(&envoy).await;

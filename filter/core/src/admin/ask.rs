@@ -1,7 +1,8 @@
 //! From a request's head to what it asks for, or to why that is refused.
 
 use super::problem::{Refusal, one_of, refuse};
-use super::{Action, Forced};
+use super::view::Action;
+use crate::circuit::Forced;
 use crate::text;
 use crate::time::Span;
 

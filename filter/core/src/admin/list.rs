@@ -10,9 +10,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Display;
 
-use super::{CircuitView, Circuits, Clocks};
-use crate::shared::key;
+use super::view::{CircuitView, Circuits, Clocks};
 use crate::shared::history::Past;
+use crate::shared::key;
 use crate::time::Instant;
 
 /// How many circuits an answer shows: more are no list for eyes, and every worker

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
-use super::Answer;
+use super::view::Answer;
 use crate::text;
 
 /// An answer in place of the one that was wanted; boxed, since it is the rare case

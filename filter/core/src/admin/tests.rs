@@ -4,8 +4,14 @@ use alloc::borrow::ToOwned;
 use alloc::vec;
 
 use super::*;
+use crate::circuit::breaker::{Standing, StateName};
 use crate::circuit::window::Counts;
+use crate::circuit::{Force, Forced};
+use crate::policy::Mode;
+use crate::shared::history::Past;
 use crate::testing::{Asking, at_ms};
+use crate::time::Span;
+use alloc::boxed::Box;
 
 mod listing;
 mod page;

@@ -18,8 +18,10 @@ use crate::retry::Denial;
 use crate::testing::{Asking, Ending as Outcome, Memory, at_ms, config};
 use crate::time::{Instant, Span};
 
+mod kinds;
 mod model;
 
+use kinds::{KINDS, RETRY, STEPS, Step, Step::*};
 use model::{End, Kind, Model, Phase};
 
 const STEPS_MAX: usize = 7;
@@ -30,122 +32,6 @@ const BODY_TICKS: u32 = 2;
 const CHUNK_BYTES: usize = 12_000;
 const BUFFER_BYTES: usize = 50_000;
 const COPY_BYTES: usize = 30_000;
-
-const RETRY: &str = r#""retry": {"engine": "filter", "replay": "as_received", "timeout": "60s",
-    "max_retries": N, "backoff": {"base_interval": "100ms", "max_interval": "500ms"},
-    "budget": {"percent": 0, "interval": "1s", "min_retry_rate": {"count": 100, "interval": "1s"}}}"#;
-
-/// Each policy never trips by itself.
-const KINDS: [Kind; 7] = [
-    Kind {
-        name: "two retries",
-        fields: r#"RETRY2"#,
-        rejected: false,
-        body_comes: false,
-        bodiless: false,
-        retries: 2,
-        clusters: 0,
-        last: End::Resumed,
-    },
-    Kind {
-        name: "a retry, a cluster, a fixed response",
-        fields: r#"RETRY1, "fallback": [CLUSTER, RESPOND]"#,
-        retries: 1,
-        clusters: 1,
-        last: End::Answered,
-        ..RETRIES
-    },
-    Kind {
-        name: "two clusters for a failure",
-        fields: r#""fallback": [CLUSTER, CLUSTER]"#,
-        retries: 0,
-        clusters: 2,
-        ..RETRIES
-    },
-    Kind {
-        name: "two clusters for a failure without a body",
-        fields: r#""fallback": [CLUSTER, CLUSTER]"#,
-        bodiless: true,
-        retries: 0,
-        clusters: 2,
-        ..RETRIES
-    },
-    Kind {
-        name: "two clusters for a complete request",
-        fields: r#""mode": "forced_open", "fallback": [CLUSTER, CLUSTER]"#,
-        rejected: true,
-        retries: 0,
-        clusters: 2,
-        last: End::Answered,
-        ..RETRIES
-    },
-    Kind {
-        name: "a cluster for a request whose body comes",
-        fields: r#""mode": "forced_open", "fallback": [CLUSTER, RESPOND]"#,
-        body_comes: true,
-        clusters: 1,
-        ..REJECTED
-    },
-    Kind {
-        name: "a cluster, then another route",
-        fields: r#""mode": "forced_open", "fallback": [CLUSTER, ROUTE]"#,
-        body_comes: true,
-        clusters: 1,
-        last: End::Diverted,
-        ..REJECTED
-    },
-];
-
-const RETRIES: Kind = Kind {
-    name: "",
-    fields: "",
-    rejected: false,
-    body_comes: false,
-    bodiless: false,
-    retries: 2,
-    clusters: 0,
-    last: End::Resumed,
-};
-
-const REJECTED: Kind = Kind {
-    rejected: true,
-    retries: 0,
-    last: End::Answered,
-    ..RETRIES
-};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Tick,
-    /// The oldest call under way brings a response.
-    Answered,
-    /// The oldest call under way fails.
-    Failed,
-    Gone,
-    /// A chunk of the paused side's body.
-    Chunk,
-    /// The last one.
-    LastChunk,
-    Trailers,
-    /// The request's copy and fields make room for others.
-    Evicted,
-    /// A stream of another configuration is paused.
-    Reconfigured,
-}
-
-use Step::*;
-
-const STEPS: [Step; 9] = [
-    Tick,
-    Answered,
-    Failed,
-    Gone,
-    Chunk,
-    LastChunk,
-    Trailers,
-    Evicted,
-    Reconfigured,
-];
 
 #[derive(Debug)]
 struct Able;
