@@ -1,8 +1,8 @@
-//! The subcommands, a file each.
+//! The subcommands, one file each.
 //!
-//! stdout is data, stderr is talk. The exit code is a contract with scripts: 0 all
-//! is well, 1 an expectation or a policy failed, 2 the command or a file that it was
-//! given makes no sense, 3 the simulator does not model what the plugin asked for.
+//! Results go to stdout, messages to stderr. Scripts rely on the exit code: 0 for success, 1 if an
+//! expectation or a policy failed, 2 if the command or one of its files is not valid, and 3 if the
+//! simulator does not model a call of the plugin.
 
 pub mod bench;
 pub mod check;
@@ -20,21 +20,21 @@ use std::process::ExitCode;
 use crate::scenario::ScenarioError;
 use crate::scenario::play::PlayError;
 
-/// A command that did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// An expectation or a policy failed; what there is to say, was said.
+    /// An expectation or a policy failed. The details are printed already.
     Failed,
-    /// A policy is refused.
+    /// A policy is rejected.
     Policy(String),
-    /// The command, or what it was given, makes no sense.
+    /// The command or one of its files is not valid.
     Usage(String),
-    /// The plugin asked for what is not modelled.
+    /// The plugin made a call that the simulator does not model.
     Simulator(String),
 }
 
 impl Failure {
-    /// Its exit code.
+    /// Returns the exit code.
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Failed | Failure::Policy(_) => 1,

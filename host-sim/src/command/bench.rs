@@ -1,8 +1,8 @@
-//! `host-sim bench`: what a plugin costs per request on the steady path.
+//! `host-sim bench`: the cost of a plugin per request in steady state.
 //!
-//! Counts are exact: hostcalls by name and fuel (wasm instructions) of a closed circuit
-//! with a healthy upstream, after a warm-up. Time is not: it is shown for an order of
-//! magnitude, and no test decides by it.
+//! Counts are exact: hostcalls by name and fuel (wasm instructions) of a closed circuit with a
+//! healthy upstream, after a warm-up. Time is only an order of magnitude, and no test depends on
+//! it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,9 +13,8 @@ use crate::command::Failure;
 use crate::command::module::ModuleArgument;
 use crate::command::run::print;
 use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
-use crate::model::world::{Plan, Observer, World};
-use crate::proxy::Module;
-use crate::proxy::{FailurePolicy, Host, Plugin, Setup};
+use crate::model::world::{Observer, Plan, Stopped, World};
+use crate::proxy::{FailurePolicy, Host, Module, Plugin, Setup};
 use crate::scenario::play::PlayError;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
@@ -25,13 +24,13 @@ use crate::sim::span::Span;
 pub struct Arguments {
     #[command(flatten)]
     pub module: ModuleArgument,
-    /// The policy [default: a breaker with its defaults]
+    /// The policy file [default: a breaker with its defaults]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// A module to compare with, such as an empty filter built with the official SDK
     #[arg(long, value_name = "FILE")]
     pub empty: Option<PathBuf>,
-    /// Requests that are measured
+    /// Number of requests to measure
     #[arg(long, default_value_t = 100_000)]
     pub requests: u64,
     /// Print the result as JSON
@@ -39,26 +38,26 @@ pub struct Arguments {
     pub json: bool,
 }
 
-/// What one request costs.
+/// The cost of one request.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Cost {
     /// Wasm instructions.
     pub fuel: f64,
-    /// Functions of the host, by name.
+    /// Hostcalls by name.
     pub hostcalls: BTreeMap<String, f64>,
-    /// Functions of the plugin, by name.
+    /// Callbacks by name.
     pub callbacks: BTreeMap<String, f64>,
-    /// Time on this machine, the world around the plugin included.
+    /// Time on this computer, including the simulated world.
     pub us: f64,
 }
 
 /// A policy with a breaker and nothing else.
 const DEFAULT_POLICY: &str = r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#;
 
-/// Enough for all that is allocated once.
+/// Enough requests for one-time allocations.
 const WARM_UP: u64 = 1_000;
 
-/// Measures and prints.
+/// Measures the costs and prints them.
 ///
 /// # Errors
 ///
@@ -92,7 +91,7 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// What a request costs with `module` under `policy`, on average over `requests`.
+/// Measures the average cost of a request with `module` and `policy`, over `requests`.
 ///
 /// # Errors
 ///
@@ -140,11 +139,11 @@ impl Measured {
         )?;
         let mut world = World::new(steady(requests), host)?;
         let began = Instant::now();
-        let stopped = |stopped: crate::model::world::Stopped| PlayError::Stopped {
+        let stopped = |stopped: Stopped| PlayError::Stopped {
             at: stopped.at,
             why: stopped.why,
         };
-        world.run(&mut Nobody).map_err(stopped)?;
+        world.run(&mut Ignore).map_err(stopped)?;
         let counts = world.host.counts();
         let hostcalls = counts
             .hostcalls()
@@ -161,13 +160,13 @@ impl Measured {
     }
 }
 
-/// So many requests, a thousand each second, to a service that is well.
+/// Returns a plan of `requests`, a thousand per second, to a healthy service.
 fn steady(requests: u64) -> Plan {
     const RATE: u64 = 1_000;
     Plan {
         seed: 1,
         workers: 1,
-        // Half a gap more, since arrivals come at the end of each.
+        // Half an interval more, since each arrival is at the end of its interval.
         duration: Span::from_ns(requests * 1_000_000_000 / RATE + 500_000),
         clusters: vec![("upstream".into(), Cluster::default())],
         routes: vec![Route {
@@ -184,16 +183,16 @@ fn steady(requests: u64) -> Plan {
     }
 }
 
-struct Nobody;
+struct Ignore;
 
-impl Observer for Nobody {
+impl Observer for Ignore {
     fn mark(&mut self, _: usize, _: &World) {}
     fn progress(&mut self, _: Time) {}
 }
 
 fn json(rows: &[(&str, Cost)]) -> String {
     let map: BTreeMap<_, _> = rows.iter().map(|(name, cost)| (*name, cost)).collect();
-    // Numbers and strings cannot fail to be written.
+    // Serializing numbers and strings cannot fail.
     let mut text = serde_json::to_string_pretty(&map).unwrap_or_default();
     text.push('\n');
     text
@@ -213,7 +212,7 @@ fn table(rows: &[(&str, Cost)]) -> String {
     };
     line("fuel (wasm instructions)", &|it| it.fuel);
     line("time in us, with the simulated world", &|it| it.us);
-    // Not `sum`, whose zero is negative.
+    // `sum` of no values is -0.0.
     let all = |costs: &BTreeMap<String, f64>| costs.values().fold(0.0, |all, it| all + it);
     line("callbacks", &|it| all(&it.callbacks));
     for name in names(rows, |it| &it.callbacks) {

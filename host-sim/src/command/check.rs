@@ -1,11 +1,10 @@
-//! `host-sim check`: what is wrong with a policy, and what is probably not meant.
+//! `host-sim check`: errors of policies, and settings that are probably not intended.
 //!
-//! Errors are the parser's: with one the filter refuses the whole file, and nothing
-//! else is looked for in it. In a file without errors the lints look for what is
-//! allowed and yet can do nothing, or not what it seems to: each finding says where,
-//! why, and what would mend it. A *warning* is something that has no effect or an
-//! effect nobody asks for, and fails the check. A *note* is worth knowing, may well
-//! be meant, and fails nothing. Policies that are `disabled` are only noted.
+//! Errors come from the parser. With one, the filter rejects the whole file, and nothing else is
+//! checked. In a file without errors, lints find settings that are allowed but have no effect, or
+//! another one than expected. Each finding has a path, a reason and a fix. A *warning* is a setting
+//! without effect or with an undesired one, and fails the check. A *note* may well be intended, and
+//! fails nothing. A `disabled` policy only gets a note.
 
 use std::fs;
 use std::io::Write;
@@ -13,9 +12,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use spillway_core::policy::Config;
-use spillway_core::policy::parse::error::{PolicyError, Problem};
+use spillway_core::policy::parse::error::Problem;
 
-use super::{Failure, schema};
+use crate::command::{Failure, schema};
 
 mod admin;
 mod breaker;
@@ -25,59 +24,44 @@ mod finding;
 mod overlap;
 mod print;
 mod recovery;
+mod report;
 mod retry;
 mod scope;
 mod sync;
 mod view;
 
 pub use finding::{Finding, Severity};
+pub use report::Checked;
+use report::Report;
 use view::FileView;
 
-/// Checks policies: errors, and what can have no effect.
+/// Checks policies for errors and for settings without effect.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Policy files.
+    /// Policy files
     #[arg(required = true, value_name = "POLICY")]
     policies: Vec<PathBuf>,
-    /// Print one JSON document in place of text.
+    /// Print one JSON document in place of text
     #[arg(long)]
     json: bool,
 }
 
-/// What was found in one file.
-pub struct Report {
-    file: String,
-    found: Found,
-}
-
-/// What a file turned out to be.
-pub enum Found {
-    /// It cannot be read or is no JSON, in words.
-    Nothing(String),
-    /// It is a JSON Schema, which lies beside policies for their editors.
-    Schema,
-    /// The filter would refuse it.
-    Errors(Vec<PolicyError>),
-    /// The filter would take it.
-    Findings(Vec<Finding>),
-}
-
-/// Checks every file and prints what was found.
+/// Checks all files and prints the findings.
 ///
 /// # Errors
 ///
-/// [`Failure::Failed`] with an error or a warning, [`Failure::Usage`] where a file cannot
-/// be read or is no JSON; all is said by then. Also what `out` and `talk` report.
+/// [`Failure::Failed`] if there is an error or a warning, [`Failure::Usage`] if a file cannot be
+/// read or is not JSON. The details are printed before. Also if `out` or `messages` fails.
 pub fn run(
     arguments: &Arguments,
     out: &mut dyn Write,
-    talk: &mut dyn Write,
+    messages: &mut dyn Write,
 ) -> Result<(), Failure> {
     let check_file = |path: &PathBuf| Report {
         file: path.display().to_string(),
-        found: match fs::read(path) {
+        result: match fs::read(path) {
             Ok(bytes) => check(&bytes),
-            Err(error) => Found::Nothing(format!("cannot be read: {error}")),
+            Err(error) => Checked::Unreadable(format!("cannot be read: {error}")),
         },
     };
     let reports: Vec<Report> = arguments.policies.iter().map(check_file).collect();
@@ -86,20 +70,20 @@ pub fn run(
     } else {
         print::text(&reports, out)?;
     }
-    print::passed_over(&reports, talk)?;
-    judge(&reports)
+    print::skipped(&reports, messages)?;
+    result(&reports)
 }
 
-fn judge(reports: &[Report]) -> Result<(), Failure> {
-    let fails = |report: &Report| match &report.found {
-        Found::Nothing(_) | Found::Schema => false,
-        Found::Errors(_) => true,
-        Found::Findings(findings) => findings
+fn result(reports: &[Report]) -> Result<(), Failure> {
+    let fails = |report: &Report| match &report.result {
+        Checked::Unreadable(_) | Checked::Schema => false,
+        Checked::Errors(_) => true,
+        Checked::Findings(findings) => findings
             .iter()
             .any(|finding| finding.severity == Severity::Warning),
     };
-    let nothing = |report: &Report| matches!(report.found, Found::Nothing(_));
-    if reports.iter().any(nothing) {
+    let unreadable = |report: &Report| matches!(report.result, Checked::Unreadable(_));
+    if reports.iter().any(unreadable) {
         Err(Failure::Usage(String::new()))
     } else if reports.iter().any(fails) {
         Err(Failure::Failed)
@@ -109,26 +93,26 @@ fn judge(reports: &[Report]) -> Result<(), Failure> {
 }
 
 /// Checks one policy file.
-pub fn check(json: &[u8]) -> Found {
+pub fn check(json: &[u8]) -> Checked {
     match Config::parse(json) {
-        Ok(config) => Found::Findings(lint(&config, json)),
+        Ok(config) => Checked::Findings(lint(&config, json)),
         Err(errors) => match errors.as_slice() {
             [only] if matches!(only.problem, Problem::Syntax(_)) => {
-                Found::Nothing(only.to_string())
+                Checked::Unreadable(only.to_string())
             }
-            _ if is_schema(json) => Found::Schema,
-            _ => Found::Errors(errors),
+            _ if is_schema(json) => Checked::Schema,
+            _ => Checked::Errors(errors),
         },
     }
 }
 
-/// Whether a file says of itself that it is a JSON Schema, as `schema.json` does.
+/// Returns whether a file declares itself a JSON Schema, as `schema.json` does.
 fn is_schema(json: &[u8]) -> bool {
     let value: Value = serde_json::from_slice(json).unwrap_or_default();
     value["$schema"] == schema::DIALECT
 }
 
-/// All lints, policy by policy.
+/// Runs all lints, policy by policy.
 fn lint(config: &Config, json: &[u8]) -> Vec<Finding> {
     let file = FileView::new(config, json);
     let mut findings = Vec::new();

@@ -1,10 +1,9 @@
 //! `host-sim compare`: several policies on the same traffic, side by side.
 //!
-//! Each policy is a fresh run of the scenario from the same seed, so that the traffic is
-//! the same but for what its answers make of it: clients that wait for one, or try again.
-//! The scenario's own policy is put aside, and so are its `updates`, which would replace
-//! the policies under comparison, and what it expects: that is about one policy, and a
-//! policy that does worse is no failure here.
+//! Each policy gets its own run of the scenario from the same seed. The traffic is the same, except
+//! where it depends on responses: clients that wait for one, or retry. The scenario's own policy is
+//! ignored. So are its `updates`, which would replace the compared policies, and its expectations,
+//! which are about one policy.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -23,27 +22,27 @@ use crate::scenario::{Scenario, Stage};
 /// What to compare, and what to show.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Policy files, two to six; `none` is a proxy without a plugin (a file of that name is
-    /// ./none)
+    /// Two to six policy files; `none` stands for a proxy without a plugin (write ./none for a file
+    /// of this name)
     #[arg(required = true, num_args = 2..=6, value_name = "POLICY")]
     pub policies: Vec<Policy>,
-    /// The scenario file; its own policy and updates are put aside, what it expects is not judged
+    /// The scenario file; its own policy, updates and expectations are ignored
     #[arg(long, value_name = "FILE")]
     pub scenario: PathBuf,
     #[command(flatten)]
     pub module: ModuleArgument,
-    /// Where all that is random comes from [default: the scenario's]
+    /// Seed of all random numbers [default: the scenario's]
     #[arg(long)]
     pub seed: Option<u64>,
     /// Print the comparison as JSON
     #[arg(long)]
     pub json: bool,
-    /// Write a page with plots, too
+    /// Also write a page with plots
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
 
-/// A policy as it is given.
+/// A policy given by the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// No plugin at all.
@@ -70,16 +69,16 @@ impl fmt::Display for Policy {
     }
 }
 
-/// Runs the scenario with each policy and prints what came of them.
+/// Runs the scenario with each policy and prints the comparison.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, a policy is refused, or one asks for what is not
-/// modelled; the first of them.
+/// If a file cannot be read or written, a policy is rejected, or a plugin makes a call that is not
+/// modelled. Returns the first error.
 pub fn compare(arguments: &Arguments) -> Result<(), Failure> {
     let stage = Stage::read(&arguments.scenario)?;
     let bare = stage.bare();
-    // All files are read before the first run, which may be a long one.
+    // Read all files before the first run, since runs may take long.
     let scenarios = arguments.policies.iter().map(|it| staged(&stage, it));
     let scenarios = scenarios.collect::<Result<Vec<_>, _>>()?;
     let seed = arguments.seed.unwrap_or(bare.plan.seed);
@@ -100,7 +99,7 @@ pub fn compare(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// The scenario with a policy in its place.
+/// Returns the scenario with this policy.
 fn staged(stage: &Stage, policy: &Policy) -> Result<Scenario, Failure> {
     match policy {
         Policy::None => Ok(stage.bare()),
@@ -115,7 +114,7 @@ fn run_all(
     scenarios: &[Scenario],
     seed: u64,
 ) -> Result<Vec<Compared>, Failure> {
-    // One module for all, since compiling it takes longer than most runs.
+    // Load the module once, since compiling it takes longer than most runs.
     let with_plugin = scenarios.iter().find(|it| it.plugin.is_some());
     let module = with_plugin.map(|it| arguments.module.for_scenario(it));
     let module = module.transpose()?.flatten();
@@ -124,7 +123,7 @@ fn run_all(
     for ((policy, title), scenario) in arguments.policies.iter().zip(titles).zip(scenarios) {
         let mut progress = Progress::new(scenario.plan.duration);
         let run = play(scenario, module.as_ref(), seed, &mut |now| {
-            progress.tell(now)
+            progress.set(now)
         });
         progress.end();
         runs.push(Compared {
@@ -136,7 +135,7 @@ fn run_all(
     Ok(runs)
 }
 
-/// The failure of a run, with the policy if it is the policy's.
+/// Adds the policy to a failure that it caused.
 fn named(policy: &Policy, error: PlayError) -> Failure {
     match Failure::from(error) {
         Failure::Policy(text) => Failure::Policy(format!("{policy}: {text}")),
@@ -145,20 +144,20 @@ fn named(policy: &Policy, error: PlayError) -> Failure {
     }
 }
 
-/// What reports call the policies: the stems of their files, the whole paths where stems are the
-/// same, and numbers besides where a policy is given twice.
+/// Returns the names of the policies in reports: the stems of their files, the whole paths if stems
+/// are equal, and a number if a policy is given more than once.
 fn titles(policies: &[Policy]) -> Vec<String> {
     let stems: Vec<_> = policies.iter().map(stem).collect();
-    let title = |(place, policy): (usize, &Policy)| {
+    let title = |(index, policy): (usize, &Policy)| {
         let same = policies
             .iter()
             .zip(&stems)
-            .filter(|(other, stem)| *other != policy && **stem == stems[place]);
+            .filter(|(other, stem)| *other != policy && **stem == stems[index]);
         let title = match same.count() {
-            0 => stems[place].clone(),
+            0 => stems[index].clone(),
             _ => policy.to_string(),
         };
-        match policies[..place].iter().filter(|it| *it == policy).count() {
+        match policies[..index].iter().filter(|it| *it == policy).count() {
             0 => title,
             before => format!("{title} ({})", before + 1),
         }
@@ -181,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_policies_are_called_the_same() {
+    fn every_policy_has_a_unique_name() {
         let rows: [(&[&str], &[&str]); 5] = [
             (&["none", "p/demo.json"], &["none", "demo"]),
             (

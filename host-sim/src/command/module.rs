@@ -1,4 +1,4 @@
-//! Finding the module to run.
+//! Finds the module to run.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,20 @@ use crate::command::Failure;
 use crate::proxy::Module;
 use crate::scenario::Scenario;
 
-/// Where the module is.
+/// The location of the module.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ModuleArgument {
-    /// The .wasm file to run [default: the scenario's, or else the spillway.wasm of this build]
+    /// The .wasm file to run [default: the scenario's, or the spillway.wasm of this build]
     #[arg(long, value_name = "FILE", env = "SPILLWAY_WASM")]
     pub module: Option<PathBuf>,
 }
 
 impl ModuleArgument {
-    /// The module for `scenario`; none if it has no plugin.
+    /// Returns the module for `scenario`. `None` if it has no plugin.
     ///
     /// # Errors
     ///
-    /// If there is none, or it does not load.
+    /// If there is no module, or it does not load.
     pub fn for_scenario(&self, scenario: &Scenario) -> Result<Option<Module>, Failure> {
         match &scenario.plugin {
             None => Ok(None),
@@ -27,11 +27,11 @@ impl ModuleArgument {
         }
     }
 
-    /// The module: the argument's, or `given`, or the shipped one.
+    /// Returns the module of the argument, or else `given`, or else the shipped one.
     ///
     /// # Errors
     ///
-    /// If there is none, or it does not load.
+    /// If there is no module, or it does not load.
     pub fn load(&self, given: Option<&Path>) -> Result<Module, Failure> {
         match (&self.module, given) {
             (Some(path), _) => load(path),
@@ -41,19 +41,19 @@ impl ModuleArgument {
     }
 }
 
-/// How every WebAssembly module begins.
+/// The first bytes of every WebAssembly module.
 const MAGIC: &[u8] = b"\0asm";
 
 fn load(path: &Path) -> Result<Module, Failure> {
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| usage(&format!("cannot be read: {error}")))?;
     if !bytes.starts_with(MAGIC) {
-        return Err(usage(&"is no WebAssembly module"));
+        return Err(usage(&"is not a WebAssembly module"));
     }
     Module::from_bytes(&bytes).map_err(|error| usage(&error))
 }
 
-/// The module that `make wasm` builds beside this program: `target/release/host-sim` has it in
+/// Returns the path of the module that `make wasm` builds. For `target/debug/host-sim`, it is in
 /// `target/wasm32-wasip1/release/`.
 fn shipped() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().unwrap_or_default();
@@ -64,7 +64,7 @@ fn shipped() -> Result<PathBuf, Failure> {
     let candidates = target.map(|folder| folder.join("release/spillway.wasm"));
     let found = candidates.take(4).find(|path| path.is_file());
     found.ok_or_else(|| {
-        let text = "found no spillway.wasm: build it with `make wasm`, or name one with --module";
+        let text = "found no spillway.wasm: build it with `make wasm`, or use --module";
         Failure::Usage(text.into())
     })
 }

@@ -1,4 +1,4 @@
-//! How far a run is, on a terminal.
+//! The progress of a run, on a terminal.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-/// A bar on stderr, if that is a terminal; runs that are over at once show none.
+/// A progress bar on stderr, if it is a terminal. Short runs show none.
 pub struct Progress {
     bar: ProgressBar,
     next: Time,
@@ -16,7 +16,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a run that takes `duration`.
+    /// Creates the bar for a run of length `duration`.
     pub fn new(duration: Span) -> Progress {
         let bar = match std::io::stderr().is_terminal() {
             true => ProgressBar::with_draw_target(
@@ -35,19 +35,19 @@ impl Progress {
         }
     }
 
-    /// The run is at `now`.
-    pub fn tell(&mut self, now: Time) {
+    /// Sets the progress to `now`.
+    pub fn set(&mut self, now: Time) {
         if now < self.next {
             return;
         }
         self.next = now + self.step;
-        // A bar that flashes up for a moment is noise.
+        // A bar that is visible for only a moment would be distracting.
         if self.bar.elapsed() > Duration::from_millis(500) {
             self.bar.set_position(now.as_ns() / 1_000_000);
         }
     }
 
-    /// The run is over.
+    /// Removes the bar.
     pub fn end(self) {
         self.bar.finish_and_clear();
     }

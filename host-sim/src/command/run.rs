@@ -1,4 +1,4 @@
-//! `host-sim run`: one scenario, and what came of it.
+//! `host-sim run`: runs one scenario and shows the results.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ pub struct Arguments {
     pub scenario: PathBuf,
     #[command(flatten)]
     pub module: ModuleArgument,
-    /// Where all that is random comes from [default: the scenario's]
+    /// Seed of all random numbers [default: the scenario's]
     #[arg(long)]
     pub seed: Option<u64>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
-    /// Write a page with plots, too
+    /// Also write a page with plots
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write the main plots as an SVG picture, too
+    /// Also write the main plots as an SVG picture
     #[arg(long, value_name = "FILE")]
     pub picture: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ pub struct Arguments {
 ///
 /// # Errors
 ///
-/// If it cannot be run, or if what it expects did not come true.
+/// If the scenario cannot be run, or an expectation is not met.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let scenario = Scenario::read(&arguments.scenario)?;
     let module = arguments.module.for_scenario(&scenario)?;
@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut progress = Progress::new(scenario.plan.duration);
     let began = Instant::now();
     let run = play(&scenario, module.as_ref(), seed, &mut |now| {
-        progress.tell(now)
+        progress.set(now)
     })?;
     progress.end();
     let took = began.elapsed();
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let took = took.as_secs_f64();
         let each_us = took * 1e6 / run.record.total.requests.max(1) as f64;
         eprintln!(
-            "\n{} took {took:.2} s, {each_us:.1} us for each request",
+            "\n{} took {took:.2} s, {each_us:.1} us per request",
             run.duration
         );
     }
@@ -78,20 +78,20 @@ fn verdict(run: &Run) -> Result<(), Failure> {
     }
 }
 
-/// Whether stdout shows colours: a terminal does, unless its owner wants none
+/// Returns whether to use colours on stdout: on a terminal, unless `NO_COLOR` is set
 /// (<https://no-color.org>).
 pub(super) fn coloured() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stdout().is_terminal() && !unwanted
 }
 
-/// Writes a file beside what is printed.
+/// Writes an output file.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|error| Failure::Usage(format!("{}: cannot be written: {error}", path.display())))
 }
 
-/// Prints to stdout. A reader that has had enough (`head`) is no failure.
+/// Prints to stdout. A reader that closes the pipe early (`head`) is not an error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -1,13 +1,10 @@
-//! `host-sim schema`: JSON Schemas of policies, scenarios and reports, for editors and
-//! for CI.
+//! `host-sim schema`: JSON Schemas of policies, scenarios and reports, for editors and CI.
 //!
-//! Scenarios and reports are described by the types that they are read into and written
-//! from. Of the policy, types, ranges, patterns and defaults are the parser's own words
-//! ([`Config::schema_notes`]); only the descriptions live here, by path, in
-//! `words`. A schema can say less than the parser knows: durations have their form
-//! checked, but their range stands in words; names that must be unique, or a cap
-//! shorter than what it caps, are found by `check` alone. What the schema refuses,
-//! the parser refuses too.
+//! The schemas of scenarios and reports are derived from their types. Types, ranges, patterns and
+//! defaults of policies come from the parser ([`Config::schema_notes`]), and only the descriptions
+//! are here, by path, in `words`. A schema is less strict than the parser: it checks the format of
+//! durations but not their range, and it cannot find duplicate names or a maximum below its
+//! minimum. The parser rejects everything that the schema rejects.
 
 use std::io::Write;
 
@@ -23,12 +20,12 @@ use tree::Node;
 /// Which schema to print.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// What it is the schema of
+    /// The kind of document
     #[arg(value_enum, default_value_t = Of::Policy)]
     pub of: Of,
 }
 
-/// What there are schemas of.
+/// The documents that have a schema.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Of {
     Policy,
@@ -37,14 +34,14 @@ pub enum Of {
     Comparison,
 }
 
-/// The dialect, which editors ask for.
+/// The dialect, which editors need.
 pub(super) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// Prints the schema.
 ///
 /// # Errors
 ///
-/// What `out` reports.
+/// If `out` fails.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let schema = match arguments.of {
         Of::Policy => policy_schema(),
@@ -55,7 +52,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(writeln!(out, "{schema:#}")?)
 }
 
-/// The JSON Schema of a policy file.
+/// Returns the JSON Schema of a policy file.
 pub fn policy_schema() -> Value {
     let mut top = Node::default();
     for (path, fragment) in Config::schema_notes() {

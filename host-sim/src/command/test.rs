@@ -1,4 +1,4 @@
-//! `host-sim test`: all scenarios under some paths, and whether their expectations held.
+//! `host-sim test`: runs scenarios and checks their expectations.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -24,15 +24,15 @@ pub struct Arguments {
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
     pub module: ModuleArgument,
-    /// Write the results in the form that JUnit made common, too
+    /// Also write the results in JUnit format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Scenarios that are run at once [default: one for each processor]
+    /// Number of scenarios to run at once [default: one per processor]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
 }
 
-/// What came of one scenario.
+/// The result of one scenario.
 struct Tested {
     path: PathBuf,
     took: Duration,
@@ -43,7 +43,7 @@ struct Tested {
 ///
 /// # Errors
 ///
-/// If there is none, one cannot be run, or what one expects did not come true.
+/// If there is no scenario, one cannot be run, or one has an expectation that is not met.
 pub fn test(arguments: &Arguments) -> Result<(), Failure> {
     let files = collect(&arguments.paths)?;
     let results = run_all(&files, arguments);
@@ -103,8 +103,7 @@ fn is_scenario(path: &Path) -> bool {
         && stem.ends_with(SUFFIX)
 }
 
-/// Runs scenarios side by side. Each is a world of its own, so that what comes of it does not
-/// depend on its neighbours.
+/// Runs scenarios in parallel. They share nothing, so the results do not depend on each other.
 fn run_all(files: &[PathBuf], arguments: &Arguments) -> Vec<Tested> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let jobs = arguments.jobs.unwrap_or(processors).clamp(1, files.len());
@@ -114,20 +113,20 @@ fn run_all(files: &[PathBuf], arguments: &Arguments) -> Vec<Tested> {
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = files.get(place) else {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = files.get(index) else {
                         return;
                     };
                     let tested = run_one(path, &arguments.module);
                     if let Ok(mut results) = results.lock() {
-                        results.push((place, tested));
+                        results.push((index, tested));
                     }
                 }
             });
         }
     });
     let mut results = results.into_inner().unwrap_or_default();
-    results.sort_by_key(|(place, _)| *place);
+    results.sort_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, tested)| tested).collect()
 }
 
@@ -148,14 +147,14 @@ fn verdicts(path: &Path, module: &ModuleArgument) -> Result<Vec<Verdict>, Failur
     Ok(run.verdicts)
 }
 
-/// A line of the Test Anything Protocol, and what there is to say about it.
+/// Returns a line of the Test Anything Protocol, and details of failures.
 fn line(number: usize, tested: &Tested, paint: Paint) -> String {
     let path = tested.path.display();
-    let (held, told) = match &tested.result {
+    let (held, details) = match &tested.result {
         Ok(verdicts) => {
             let failed = verdicts.iter().filter(|it| !it.held);
-            let told: String = failed.map(|it| verdict(it, paint)).collect();
-            (told.is_empty(), told)
+            let details: String = failed.map(|it| verdict(it, paint)).collect();
+            (details.is_empty(), details)
         }
         Err(failure) => (false, format!("  {failure}\n")),
     };
@@ -164,7 +163,7 @@ fn line(number: usize, tested: &Tested, paint: Paint) -> String {
         false => paint.hue(Hue::Bad, "not ok"),
     };
     let mut text = format!("{word} {number} - {path}\n");
-    for line in told.lines() {
+    for line in details.lines() {
         text += &format!("#{}\n", line.strip_prefix(' ').unwrap_or(line));
     }
     text
@@ -195,7 +194,7 @@ fn junit(results: &[Tested]) -> String {
     }
     let mut report = Report::new("host-sim");
     report.add_test_suite(suite);
-    // Fails on a writer that fails alone, which a string is not.
+    // Only fails if the writer fails, which a string does not.
     report.to_string().unwrap_or_default()
 }
 
@@ -216,24 +215,24 @@ fn case(tested: &Tested, name: &str, status: TestCaseStatus) -> TestCase {
     case
 }
 
-/// What the command as a whole ends with: the gravest of all.
+/// Returns the most severe result, which is that of the whole command.
 fn worst(results: Vec<Tested>) -> Result<(), Failure> {
     let mut worst = Ok(());
     for tested in results {
         let result = match tested.result {
             Ok(verdicts) if verdicts.iter().all(|it| it.held) => continue,
             Ok(_) | Err(Failure::Failed | Failure::Policy(_)) => Err(Failure::Failed),
-            // It is told already.
+            // The message is printed already.
             Err(Failure::Usage(_)) => Err(Failure::Usage(String::new())),
             Err(Failure::Simulator(_)) => Err(Failure::Simulator(String::new())),
         };
-        let grave = |result: &Result<(), Failure>| match result {
+        let severity = |result: &Result<(), Failure>| match result {
             Ok(()) => 0,
             Err(Failure::Failed | Failure::Policy(_)) => 1,
             Err(Failure::Usage(_)) => 2,
             Err(Failure::Simulator(_)) => 3,
         };
-        if grave(&result) > grave(&worst) {
+        if severity(&result) > severity(&worst) {
             worst = result;
         }
     }

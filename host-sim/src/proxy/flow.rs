@@ -19,9 +19,9 @@ use crate::proxy::ids::{StreamId, VmId};
 use crate::proxy::process::Process;
 use crate::proxy::process::counts::Callback;
 use crate::proxy::process::effect::{Effect, Part};
+use crate::proxy::stream::Stream;
 use crate::proxy::stream::half::{Iteration, Side};
 use crate::proxy::stream::reply::LocalReply;
-use crate::proxy::stream::Stream;
 use crate::proxy::vm::{Deferred, Vm};
 
 /// What one event works on: the process, and the VM of the stream's worker.

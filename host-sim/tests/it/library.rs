@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use host_sim::command::check::{Found, Severity, check};
+use host_sim::command::check::{Checked, Severity, check};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -40,9 +40,9 @@ fn every_shipped_policy_is_clean() {
     for name in shipped() {
         let bytes = fs::read(folder().join(&name)).unwrap();
         let findings = match check(&bytes) {
-            Found::Findings(findings) => findings,
-            Found::Errors(errors) => panic!("{name}: {errors:?}"),
-            Found::Nothing(_) | Found::Schema => panic!("{name} is no policy"),
+            Checked::Findings(findings) => findings,
+            Checked::Errors(errors) => panic!("{name}: {errors:?}"),
+            Checked::Unreadable(_) | Checked::Schema => panic!("{name} is no policy"),
         };
         for finding in findings {
             assert_eq!(finding.severity, Severity::Note, "{name}: {finding:?}");

@@ -1,9 +1,9 @@
-//! Who can reach the admin.
+//! Lint of `admin`.
 
-use super::Finding;
-use super::view::FileView;
+use crate::command::check::finding::Finding;
+use crate::command::check::view::FileView;
 
-/// The lint of `admin`: with policies beside it the listener has clients of its own.
+/// Finds an admin endpoint next to policies: the clients of the listener can reach it.
 pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let Some(admin) = &file.config.admin else {
         return;
@@ -13,11 +13,11 @@ pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
             "admin-among-clients",
             "admin".into(),
             format!(
-                "every client of the listener who reaches {} can force its circuits",
+                "every client of the listener that can reach {} can force its circuits",
                 admin.path_prefix
             ),
-            "move it to a file of its own with \"policies\": [], for a loopback listener with the \
-             same vm_id and the same plugin name"
+            "move it to a separate file with \"policies\": [], for a loopback listener with the same \
+             vm_id and the same plugin name"
                 .into(),
         ));
     }

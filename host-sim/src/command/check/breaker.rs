@@ -1,15 +1,15 @@
-//! Trip rules that cannot trip, or trip on less than they seem to.
+//! Lints of trip rules that cannot trip, or trip earlier than expected.
 
 use spillway_core::policy::{SlowUntil, WHOLE_BP, WindowShape};
 
-use super::Finding;
-use super::view::{PolicyView, show_percent, show_span};
+use crate::command::check::finding::Finding;
+use crate::command::check::view::{PolicyView, show_percent, show_span};
 
-/// Most requests per second of one key that a policy may count on: more than a proxy
-/// of many workers forwards in all.
+/// Maximum request rate of one key, in requests per second: more than a proxy with many workers
+/// forwards in total.
 const RATE_MAX: u64 = 100_000;
 
-/// The lints of `circuit_breaker` but for what follows a trip.
+/// Runs the lints of the trip rules in `circuit_breaker`.
 pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     if !view.says("circuit_breaker") || view.rejects_all() {
         return;
@@ -27,15 +27,15 @@ fn never_opens(view: &PolicyView<'_>) -> Option<Finding> {
         Finding::warning(
             "breaker-never-opens",
             view.path("circuit_breaker"),
-            "every rule that could open the circuit is off".into(),
+            "all rules that could open the circuit are disabled".into(),
             "set failure_rate_threshold, slow_threshold with slow_rate_threshold, or \
-             consecutive_failures; or drop circuit_breaker"
+             consecutive_failures; or remove circuit_breaker"
                 .into(),
         )
     })
 }
 
-/// Rates are compared with the window's own size instead.
+/// Finds a minimum above the size of a count window. The filter uses the size in its place.
 fn minimum_over_window(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let WindowShape::Count { size } = breaker.window else {
@@ -47,33 +47,34 @@ fn minimum_over_window(view: &PolicyView<'_>) -> Option<Finding> {
         Finding::warning(
             "minimum-over-window",
             view.path("circuit_breaker.minimum_requests"),
-            format!("{minimum} outcomes never fit into a window of {size}: {size} are enough"),
+            format!("{minimum} outcomes never fit into a window of {size}, so {size} are enough"),
             format!("set it to {size} or less, or window.size to {minimum}"),
         )
     })
 }
 
-/// A time window that would have to see more requests than a proxy can forward.
+/// Finds a minimum that a time window cannot reach, since a proxy cannot forward as many requests.
 fn minimum_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let WindowShape::Time { duration } = breaker.window else {
         return None;
     };
-    let most = duration.as_ms().saturating_mul(RATE_MAX) / 1_000;
+    let requests_max = duration.as_ms().saturating_mul(RATE_MAX) / 1_000;
     let minimum = breaker.minimum_requests;
-    (view.has_rates() && u64::from(minimum) > most).then(|| {
+    (view.has_rates() && u64::from(minimum) > requests_max).then(|| {
         let span = show_span(duration);
         Finding::warning(
             "minimum-out-of-reach",
             view.path("circuit_breaker.minimum_requests"),
-            format!("{minimum} outcomes within {span} are more than {RATE_MAX} a second"),
-            "lower it, or lengthen window.duration".into(),
+            format!("{minimum} outcomes within {span} are more than {RATE_MAX} per second"),
+            "lower it, or raise window.duration".into(),
         )
     })
 }
 
-/// With a count window a run of failures ends in the failure rate being reached: at
-/// the latest when it fills both the least volume and its share of a full window.
+/// Finds a run of failures that cannot decide, since the failure rate opens the circuit before. In
+/// a count window, this happens at the latest when the run reaches both the minimum volume and the
+/// rate's share of a full window.
 fn consecutive_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let WindowShape::Count { size } = breaker.window else {
@@ -88,8 +89,8 @@ fn consecutive_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
             "consecutive-out-of-reach",
             view.path("circuit_breaker.consecutive_failures"),
             format!(
-                "a run of {reached_at} failures already reaches failure_rate_threshold ({} %) in \
-                 a window of {size}, so a run of {consecutive} never decides",
+                "a run of {reached_at} failures already reaches failure_rate_threshold ({} %) in a \
+                 window of {size}, so a run of {consecutive} has no effect",
                 show_percent(breaker.failure_rate_bp)
             ),
             format!("set it below {reached_at}, or to 0, or failure_rate_threshold to 0"),
@@ -97,16 +98,16 @@ fn consecutive_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
     })
 }
 
-/// At the least volume one failure, or a run of one, is all that it takes.
+/// Finds rules by which a single failure opens the circuit.
 fn one_failure_opens(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let rate_bp = breaker.failure_rate_bp;
     let share = u64::from(breaker.volume()) * u64::from(rate_bp);
-    let (field, mend) = if breaker.consecutive_failures == 1 {
-        ("consecutive_failures", "raise it, unless that is meant")
+    let (field, fix) = if breaker.consecutive_failures == 1 {
+        ("consecutive_failures", "raise it, unless this is intended")
     } else if rate_bp > 0 && share <= u64::from(WHOLE_BP) {
-        let mend = "raise failure_rate_threshold or minimum_requests, unless that is meant";
-        ("failure_rate_threshold", mend)
+        let fix = "raise failure_rate_threshold or minimum_requests, unless this is intended";
+        ("failure_rate_threshold", fix)
     } else {
         return None;
     };
@@ -114,7 +115,7 @@ fn one_failure_opens(view: &PolicyView<'_>) -> Option<Finding> {
         "one-failure-opens",
         view.path(&format!("circuit_breaker.{field}")),
         "a single failure can open the circuit".into(),
-        mend.into(),
+        fix.into(),
     ))
 }
 
@@ -122,40 +123,41 @@ fn slowness(view: &PolicyView<'_>) -> Vec<Finding> {
     let breaker = &view.policy.breaker;
     let threshold = "circuit_breaker.slow_threshold";
     let rate = "circuit_breaker.slow_rate_threshold";
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     if breaker.slow_threshold.is_none() && view.says(rate) && breaker.slow_rate_bp > 0 {
-        found.push(Finding::warning(
+        findings.push(Finding::warning(
             "slow-rate-without-threshold",
             view.path(rate),
-            "without slow_threshold no answer is slow, so this share is never reached".into(),
-            "set slow_threshold, or drop this".into(),
+            "without slow_threshold, no response is slow, so this share is never reached".into(),
+            "set slow_threshold, or remove this".into(),
         ));
     }
     if breaker.slow_threshold.is_none() && breaker.slow_until == SlowUntil::End {
-        found.push(Finding::warning(
+        findings.push(Finding::warning(
             "slow-until-without-threshold",
             view.path("circuit_breaker.slow_until"),
-            "without slow_threshold no clock runs that this could stop".into(),
-            "set slow_threshold, or drop this".into(),
+            "without slow_threshold, no response is timed".into(),
+            "set slow_threshold, or remove this".into(),
         ));
     }
     let at_headers = view.policy.judges_at_headers();
     if breaker.slow_threshold.is_some() && breaker.slow_until == SlowUntil::End && at_headers {
-        found.push(Finding::warning(
+        findings.push(Finding::warning(
             "slow-until-after-judgement",
             view.path("circuit_breaker.slow_until"),
-            "outcome.judge_at is headers, so a request is settled before its end is timed".into(),
-            "drop this, or set outcome.judge_at to end".into(),
+            "outcome.judge_at is headers, so the outcome is decided before the response ends"
+                .into(),
+            "remove this, or set outcome.judge_at to end".into(),
         ));
     }
     if breaker.slow_threshold.is_some() && breaker.slow_rate_bp == 0 {
-        found.push(Finding::note(
+        findings.push(Finding::note(
             "slow-without-rate",
             view.path(threshold),
-            "slow answers are counted, but with slow_rate_threshold 0 they never open the circuit"
+            "slow responses are counted, but never open the circuit with slow_rate_threshold 0"
                 .into(),
-            "set slow_rate_threshold, unless counting is all that is meant".into(),
+            "set slow_rate_threshold, unless only counting is intended".into(),
         ));
     }
-    found
+    findings
 }

@@ -1,14 +1,14 @@
-//! Saved requests that have no room.
+//! Lints of the limit for saved requests.
 
 use spillway_core::policy::{FallbackType, Policy, RetryEngine};
 
-use super::Finding;
-use super::view::FileView;
+use crate::command::check::finding::Finding;
+use crate::command::check::view::FileView;
 
-/// With room for fewer of the largest bodies than this, a few uploads drive out all others.
+/// With space for fewer of the largest bodies than this, a few uploads drop all others.
 const COPIES_MIN: u32 = 8;
 
-/// The lints of `limits.copies_bytes`.
+/// Runs the lints of `limits.copies_bytes`.
 pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let (path, limits) = (String::from("limits.copies_bytes"), &file.config.limits);
     let (each, all) = (limits.replay_body_bytes, limits.copies_bytes);
@@ -17,17 +17,17 @@ pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
             Finding::note(
                 "copies-unused",
                 path,
-                "no policy has a fallback of type cluster or retries by the filter, so that no \
-                 request is saved"
+                "no policy has a fallback of type cluster or retries by the filter, so no request is \
+                 saved"
                     .into(),
-                "drop it".into(),
+                "remove it".into(),
             )
         }));
     } else if all <= each {
         findings.push(Finding::warning(
             "copies-too-small",
             path,
-            format!("a body of limits.replay_body_bytes ({each}) and its headers never have room"),
+            format!("a body of limits.replay_body_bytes ({each}) with its headers never fits"),
             "raise it, or lower replay_body_bytes".into(),
         ));
     } else if all / COPIES_MIN < each {
@@ -36,8 +36,7 @@ pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
             "copies-few",
             path,
             format!(
-                "{few} requests with a body of limits.replay_body_bytes ({each}) drive all others \
-                 out"
+                "{few} requests with a body of limits.replay_body_bytes ({each}) drop all others"
             ),
             "raise it, or lower replay_body_bytes".into(),
         ));

@@ -1,16 +1,16 @@
-//! One thing found in a policy that the parser accepts.
+//! One finding in a policy that the parser accepts.
 
 /// Whether a finding fails the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Something in the policy has no effect, or one that nobody asks for.
+    /// A setting has no effect, or an undesired one.
     Warning,
-    /// Worth knowing, and may well be meant.
+    /// Worth knowing, but may well be intended.
     Note,
 }
 
 impl Severity {
-    /// The word for it in reports.
+    /// Returns its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Severity::Warning => "warning",
@@ -19,38 +19,37 @@ impl Severity {
     }
 }
 
-/// One thing found.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether it fails the check.
     pub severity: Severity,
     /// A stable name for the kind of finding.
     pub code: &'static str,
-    /// JSON path from the top, as in errors.
+    /// JSON path from the root, as in errors.
     pub path: String,
-    /// What is the matter.
+    /// Why it is reported.
     pub reason: String,
-    /// What would mend it.
-    pub mend: String,
+    /// What to change.
+    pub fix: String,
 }
 
 impl Finding {
-    /// Something that has no effect, or one that nobody asks for.
-    pub fn warning(code: &'static str, path: String, reason: String, mend: String) -> Finding {
+    /// Creates a warning.
+    pub fn warning(code: &'static str, path: String, reason: String, fix: String) -> Finding {
         Finding {
             severity: Severity::Warning,
             code,
             path,
             reason,
-            mend,
+            fix,
         }
     }
 
-    /// Something worth knowing.
-    pub fn note(code: &'static str, path: String, reason: String, mend: String) -> Finding {
+    /// Creates a note.
+    pub fn note(code: &'static str, path: String, reason: String, fix: String) -> Finding {
         Finding {
             severity: Severity::Note,
-            ..Finding::warning(code, path, reason, mend)
+            ..Finding::warning(code, path, reason, fix)
         }
     }
 }

@@ -1,33 +1,32 @@
-//! Policies that no request ever reaches, since an earlier one takes them all.
+//! Finds policies that no request reaches, since an earlier policy matches all of them.
 //!
-//! One match implies another where every condition of the other follows from one of
-//! its own. That is decided per condition and against one earlier policy at a time:
-//! policies that only together take everything are not found, and nothing is reported
-//! that could be reached.
+//! One match implies another if every condition of the other follows from one of its own. The check
+//! compares single conditions, with one earlier policy at a time. It never reports a policy that is
+//! reachable, but it misses policies that only several earlier ones together shadow.
 
 use spillway_core::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern};
 
-use super::Finding;
-use super::view::{FileView, PolicyView};
+use crate::command::check::finding::Finding;
+use crate::command::check::view::{FileView, PolicyView};
 
-/// Finds the earlier policy that takes all of this one's requests.
+/// Finds an earlier policy that matches all requests of this one.
 pub fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
-    let mut earlier = file.policies().take(view.place);
-    let takes_all = |other: &PolicyView<'_>| {
+    let mut earlier = file.policies().take(view.index);
+    let shadows = |other: &PolicyView<'_>| {
         !other.is_disabled() && implies(&view.policy.matcher, &other.policy.matcher)
     };
-    if let Some(other) = earlier.find(takes_all) {
+    if let Some(other) = earlier.find(shadows) {
         let (path, name) = (other.path(""), &other.policy.name);
         findings.push(Finding::warning(
             "policy-never-reached",
             view.path("match"),
-            format!("every request that it takes is taken by {path} ({name}) before"),
-            format!("move the policy before {path}, or narrow the match of that one"),
+            format!("every request that it matches is matched by {path} ({name}) before"),
+            format!("move this policy before {path}, or narrow the match of {path}"),
         ));
     }
 }
 
-/// Whether every request under `narrow` is under `wide` too.
+/// Returns whether `wide` matches every request that `narrow` matches.
 fn implies(narrow: &Match, wide: &Match) -> bool {
     names_imply(&narrow.clusters, &wide.clusters)
         && names_imply(&narrow.routes, &wide.routes)
@@ -44,7 +43,7 @@ fn names_imply(narrow: &[Box<str>], wide: &[Box<str>]) -> bool {
     one_of_implies(narrow, wide, |name, other| name == other)
 }
 
-/// Lists in which one match is enough; an empty one always holds.
+/// Compares lists of which one entry is enough to match. An empty list matches everything.
 fn one_of_implies<T>(narrow: &[T], wide: &[T], implies: impl Fn(&T, &T) -> bool) -> bool {
     let all_follow = || {
         narrow
@@ -60,15 +59,15 @@ fn authority_implies(narrow: &Authority, wide: &Authority) -> bool {
             name == other || without_port(name) == &**other
         }
         (Authority::Exact(name), Authority::Suffix(end)) => {
-            let ends_so = |name: &str| name.len() > end.len() && name.ends_with(&**end);
-            ends_so(name) || ends_so(without_port(name))
+            let has_suffix = |name: &str| name.len() > end.len() && name.ends_with(&**end);
+            has_suffix(name) || has_suffix(without_port(name))
         }
         (Authority::Suffix(narrow), Authority::Suffix(wide)) => narrow.ends_with(&**wide),
         (Authority::Suffix(_), Authority::Exact(_)) => false,
     }
 }
 
-/// As the filter takes ports off: digits after the only colon, or after a bracket.
+/// Removes a port as the filter does: digits after the only colon, or after a bracket.
 fn without_port(name: &str) -> &str {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     match name.rsplit_once(':') {
@@ -99,15 +98,15 @@ fn path_implies(narrow: &PathPattern, wide: &PathPattern) -> bool {
     }
 }
 
-/// Whether every path of `text`, itself a template where `open` says so, is under the
-/// template `wide`: segment by segment, a wide `{name}` takes any that is not empty.
+/// Returns whether the template `wide` matches every path of `text`, which is a template if `open`.
+/// Compares segment by segment: `{name}` in `wide` matches any non-empty segment.
 fn template_holds(text: &str, wide: &str, open: bool) -> bool {
     let mut given = text.split('/');
     let all = wide.split('/').all(|wanted| {
         given.next().is_some_and(|segment| {
             let free = open && segment.starts_with('{');
-            let takes_any = wanted.starts_with('{') && !segment.is_empty();
-            takes_any || (!free && segment == wanted)
+            let matches_any = wanted.starts_with('{') && !segment.is_empty();
+            matches_any || (!free && segment == wanted)
         })
     });
     all && given.next().is_none()

@@ -1,30 +1,31 @@
-//! Reports of `check`, for people and for programs.
+//! Output of `check`, as text and as JSON.
 
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 use spillway_core::policy::parse::error::{PolicyError, Problem};
 
-use super::{Finding, Found, Report, Severity};
+use crate::command::check::finding::{Finding, Severity};
+use crate::command::check::report::{Checked, Report};
 
-/// One block per file: what was found, where, why, and what would mend it.
+/// Writes one block per file: the findings with path, reason and fix.
 pub fn text(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
     for report in reports {
-        match &report.found {
-            Found::Nothing(_) | Found::Schema => {}
-            Found::Errors(errors) => {
+        match &report.result {
+            Checked::Unreadable(_) | Checked::Schema => {}
+            Checked::Errors(errors) => {
                 writeln!(out, "{}: {}", report.file, count(errors.len(), "error"))?;
                 for error in errors {
                     writeln!(out, "  error: {error}")?;
                 }
             }
-            Found::Findings(findings) => {
+            Checked::Findings(findings) => {
                 writeln!(out, "{}: {}", report.file, summary(findings))?;
                 for finding in findings {
                     let severity = finding.severity.name();
                     writeln!(out, "  {severity}: {} [{}]", finding.path, finding.code)?;
                     writeln!(out, "    why:  {}", finding.reason)?;
-                    writeln!(out, "    mend: {}", finding.mend)?;
+                    writeln!(out, "    fix:  {}", finding.fix)?;
                 }
             }
         }
@@ -32,20 +33,23 @@ pub fn text(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// What could not be looked at, and what need not be.
-pub fn passed_over(reports: &[Report], talk: &mut dyn Write) -> io::Result<()> {
+/// Writes which files were not checked, and why.
+pub fn skipped(reports: &[Report], messages: &mut dyn Write) -> io::Result<()> {
     for report in reports {
         let file = &report.file;
-        match &report.found {
-            Found::Nothing(words) => writeln!(talk, "host-sim: {file}: {words}")?,
-            Found::Schema => writeln!(talk, "host-sim: {file}: a JSON Schema, passed over")?,
-            Found::Errors(_) | Found::Findings(_) => {}
+        match &report.result {
+            Checked::Unreadable(reason) => writeln!(messages, "host-sim: {file}: {reason}")?,
+            Checked::Schema => writeln!(
+                messages,
+                "host-sim: {file}: skipped, since it is a JSON Schema"
+            )?,
+            Checked::Errors(_) | Checked::Findings(_) => {}
         }
     }
     Ok(())
 }
 
-/// `{"files": [{"file", "unreadable"?, "schema"?, "errors": [{"path", "message", "found"?,
+/// Writes `{"files": [{"file", "unreadable"?, "schema"?, "errors": [{"path", "message", "found"?,
 /// "allowed"?}], "findings": [{"severity", "code", "path", "reason", "mend"}]}]}`
 pub fn json(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
     let files: Vec<Value> = reports.iter().map(file).collect();
@@ -54,11 +58,11 @@ pub fn json(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
 
 fn file(report: &Report) -> Value {
     let mut file = json!({"file": report.file, "errors": [], "findings": []});
-    match &report.found {
-        Found::Nothing(words) => file["unreadable"] = json!(words),
-        Found::Schema => file["schema"] = json!(true),
-        Found::Errors(errors) => file["errors"] = errors.iter().map(error).collect(),
-        Found::Findings(findings) => file["findings"] = findings.iter().map(finding).collect(),
+    match &report.result {
+        Checked::Unreadable(reason) => file["unreadable"] = json!(reason),
+        Checked::Schema => file["schema"] = json!(true),
+        Checked::Errors(errors) => file["errors"] = errors.iter().map(error).collect(),
+        Checked::Findings(findings) => file["findings"] = findings.iter().map(finding).collect(),
     }
     file
 }
@@ -78,7 +82,7 @@ fn finding(finding: &Finding) -> Value {
         "code": finding.code,
         "path": finding.path,
         "reason": finding.reason,
-        "mend": finding.mend,
+        "mend": finding.fix,
     })
 }
 

@@ -1,12 +1,12 @@
-//! What follows a trip: open times, probes and the ramp.
+//! Lints of open times, probes and the recovery.
 
 use spillway_core::policy::WHOLE_BP;
 use spillway_core::time::Span;
 
-use super::Finding;
-use super::view::{PolicyView, show_percent, show_span};
+use crate::command::check::finding::Finding;
+use crate::command::check::view::{PolicyView, show_percent, show_span};
 
-/// The lints of `open`, `half_open` and `recovery`.
+/// Runs the lints of `open`, `half_open` and `recovery`.
 pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     if !view.says("circuit_breaker") || view.rejects_all() || !view.can_trip() {
         return;
@@ -24,13 +24,13 @@ fn no_jitter(view: &PolicyView<'_>) -> Option<Finding> {
         Finding::note(
             "no-jitter",
             view.path("circuit_breaker.open.jitter"),
-            "proxies whose circuits opened together also probe together".into(),
-            "drop it for the default, or set it to 10 or more".into(),
+            "proxies whose circuits opened at the same time also probe at the same time".into(),
+            "remove it for the default, or set it to 10 or more".into(),
         )
     })
 }
 
-/// The growth that is asked for, by the file or by default, is cut off at once.
+/// Finds a multiplier that has no effect, since the first open time is already the longest.
 fn no_room_to_grow(view: &PolicyView<'_>) -> Option<Finding> {
     let open = &view.policy.breaker.open;
     if open.multiplier_bp == WHOLE_BP || open.max_duration > open.duration {
@@ -45,8 +45,8 @@ fn no_room_to_grow(view: &PolicyView<'_>) -> Option<Finding> {
     Some(make(
         "no-room-to-grow",
         view.path("circuit_breaker.open.max_duration"),
-        format!("duration is {span} and so is the longest time, so multiplier never applies"),
-        format!("set it longer than {span}, or set multiplier to 1"),
+        format!("duration and the longest open time are both {span}, so multiplier has no effect"),
+        format!("set it above {span}, or set multiplier to 1"),
     ))
 }
 
@@ -64,17 +64,17 @@ fn cap_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
                 "with multiplier 1 the circuit is open for at most {}",
                 show_span(longest)
             ),
-            "set multiplier above 1, or drop this".into(),
+            "set multiplier above 1, or remove this".into(),
         )
     })
 }
 
-/// Where a threshold asks for every probe, one good one already decides.
+/// Finds probes without effect: if all must fail to reach a threshold, one success decides.
 fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let permits = breaker.half_open.permits;
     let rates = [breaker.failure_rate_bp, breaker.effective_slow_rate_bp()];
-    let runs_judge = breaker.consecutive_failures > 0 && breaker.failure_rate_bp == 0;
+    let runs_decide = breaker.consecutive_failures > 0 && breaker.failure_rate_bp == 0;
     let lowest_bp = rates.into_iter().filter(|bp| *bp > 0).min()?;
     let share = u64::from(permits) * u64::from(lowest_bp);
     let needed = share.div_ceil(u64::from(WHOLE_BP)).max(1);
@@ -83,22 +83,22 @@ fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
     } else {
         Finding::note
     };
-    (permits > 1 && !runs_judge && needed == u64::from(permits)).then(|| {
+    (permits > 1 && !runs_decide && needed == u64::from(permits)).then(|| {
         let spare = permits - 1;
         make(
             "spare-permits",
             view.path("circuit_breaker.half_open.permits"),
             format!(
-                "at a threshold of {} % one good probe closes the circuit, so up to {spare} of \
-                 the {permits} probes decide nothing",
+                "at a threshold of {} %, one successful probe closes the circuit, so up to {spare} of \
+                 the {permits} probes have no effect",
                 show_percent(lowest_bp)
             ),
-            "set it to 1, or lower the threshold so that more probes have to be good".into(),
+            "set it to 1, or lower the threshold so that more probes have to succeed".into(),
         )
     })
 }
 
-/// A probe that may not take longer than the threshold can never be seen to be slow.
+/// Finds a lease that ends before a probe can be slow.
 fn lease_hides_slowness(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let threshold = breaker.slow_threshold?;
@@ -109,10 +109,9 @@ fn lease_hides_slowness(view: &PolicyView<'_>) -> Option<Finding> {
             "lease-hides-slowness",
             view.path("circuit_breaker.half_open.lease"),
             format!(
-                "a probe ends as a failure after {lease}, before it can be slow, which begins \
-                 beyond {threshold}"
+                "a probe ends as a failure after {lease}, before it can be slow after {threshold}"
             ),
-            format!("set it longer than {threshold}, the longer the better"),
+            format!("set it well above {threshold}"),
         )
     })
 }
@@ -124,16 +123,16 @@ fn ramp(view: &PolicyView<'_>) -> Option<Finding> {
         return Some(Finding::warning(
             "ramp-starts-full",
             view.path(start),
-            "a ramp that starts at 100 % admits everything from its first moment".into(),
-            "lower it, or drop recovery".into(),
+            "a recovery that starts at 100 % admits everything from the beginning".into(),
+            "lower it, or remove recovery".into(),
         ));
     }
     (recovery.duration == Span::ZERO && view.says(start)).then(|| {
         Finding::warning(
             "start-without-ramp",
             view.path(start),
-            "without recovery.duration there is no ramp that this could start".into(),
-            "set recovery.duration, or drop this".into(),
+            "without recovery.duration, the circuit closes at once".into(),
+            "set recovery.duration, or remove this".into(),
         )
     })
 }

@@ -1,11 +1,11 @@
-//! Retries that are never made, and budgets that limit nothing.
+//! Lints of retries that are never made, and of budgets that limit nothing.
 
 use spillway_core::policy::{RetryConfig, RetryEngine, WHOLE_BP};
 
-use super::Finding;
-use super::view::{PolicyView, show_percent, show_span};
+use crate::command::check::finding::Finding;
+use crate::command::check::view::{PolicyView, show_percent, show_span};
 
-/// The lints of `retry`.
+/// Runs the lints of `retry`.
 pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     let Some(config) = &view.policy.retry else {
         return;
@@ -22,39 +22,39 @@ fn none_at_all(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Finding> {
         Finding::note(
             "retry-off",
             view.path("retry.max_retries"),
-            "no request is sent again, and what else stands in retry has no effect".into(),
-            "raise it, unless the retries of routes are to be switched off".into(),
+            "no request is retried, and the other fields of retry have no effect".into(),
+            "raise it, unless you want to disable the retries of routes".into(),
         )
     })
 }
 
 fn empty_budget(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Finding> {
     let budget = &config.budget;
-    let earns = budget.percent_bp > 0;
-    (!earns && budget.minimum() == 0 && config.max_retries > 0).then(|| {
+    let has_deposits = budget.percent_bp > 0;
+    (!has_deposits && budget.minimum() == 0 && config.max_retries > 0).then(|| {
         Finding::warning(
             "retry-budget-empty",
             view.path("retry.budget"),
-            "nothing is ever earned and there is no minimum rate, so that no retry is granted"
+            "there are no deposits and no minimum rate, so no retry is granted".into(),
+            "raise percent or min_retry_rate, or set max_retries to 0, which has the same effect"
                 .into(),
-            "raise percent or min_retry_rate, or set max_retries to 0, which says the same".into(),
         )
     })
 }
 
 fn no_limit(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Finding> {
     let percent = config.budget.percent_bp;
-    let most = config.max_retries.saturating_mul(WHOLE_BP);
-    (percent >= most && config.max_retries > 0).then(|| {
+    let percent_max = config.max_retries.saturating_mul(WHOLE_BP);
+    (percent >= percent_max && config.max_retries > 0).then(|| {
         Finding::note(
             "retry-budget-wide",
             view.path("retry.budget.percent"),
             format!(
-                "{} % of successes pay for as many retries as max_retries allows while half of \
-                 all requests fail",
+                "while half of all requests fail, {} % of successes allow as many retries as \
+                 max_retries",
                 show_percent(percent)
             ),
-            "20 is what most services need".into(),
+            "20 is enough for most services".into(),
         )
     })
 }
@@ -66,10 +66,10 @@ fn try_beyond_timeout(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Fin
             "retry-try-beyond-timeout",
             view.path("retry.per_try_timeout"),
             format!(
-                "a request and all its retries end after timeout ({}), before one attempt would",
+                "a request with all its retries ends after timeout ({}), before this one can",
                 show_span(config.timeout)
             ),
-            "shorten it, or lengthen timeout".into(),
+            "lower it, or raise timeout".into(),
         )
     })
 }
@@ -79,8 +79,8 @@ fn replay_unused(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Finding>
         Finding::note(
             "retry-replay-unused",
             view.path("retry.replay"),
-            "with engine router the proxy sends requests again, and the filter none".into(),
-            "drop it, or set engine to filter".into(),
+            "with engine router, the proxy makes the retries, and the filter none".into(),
+            "remove it, or set engine to filter".into(),
         )
     })
 }

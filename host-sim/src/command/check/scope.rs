@@ -1,26 +1,26 @@
-//! Which requests a policy acts on: modes, shares, keys and their limit, outcomes.
+//! Lints of the requests that a policy affects: mode, share, key and outcome.
 
 use spillway_core::policy::{HeaderTest, KeyPart, Mode, WHOLE_BP};
 
-use super::Finding;
-use super::view::{FileView, PolicyView};
+use crate::command::check::finding::Finding;
+use crate::command::check::view::{FileView, PolicyView};
 
-/// Fewer key tuples than this are soon used up by whoever chooses a header's value.
+/// Callers that choose the values of a header soon use up fewer key tuples than this.
 const KEYS_FEW: u32 = 100;
 
-/// Notes that a policy is switched off.
+/// Finds a disabled policy.
 pub fn disabled(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     if view.is_disabled() {
         findings.push(Finding::note(
             "disabled",
             view.path("mode"),
-            "the policy is as if it were absent, and is not looked at further".into(),
-            "drop the policy, or set another mode".into(),
+            "the policy has no effect and is not checked further".into(),
+            "remove the policy, or set another mode".into(),
         ));
     }
 }
 
-/// The lints of a policy's mode, share, key and outcomes.
+/// Runs the lints of mode, share, key and outcome.
 pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     findings.extend(mode(view));
     findings.extend(nothing_enforced(view));
@@ -35,8 +35,8 @@ fn mode(view: &PolicyView<'_>) -> Option<Finding> {
         Finding::note(
             "forced-open",
             view.path("mode"),
-            "every request of the policy to which decisions are applied is rejected".into(),
-            "set it back to enforce once that is over".into(),
+            "every request to which decisions are applied is rejected".into(),
+            "set it back to enforce when this is no longer needed".into(),
         )
     })
 }
@@ -47,14 +47,14 @@ fn nothing_enforced(view: &PolicyView<'_>) -> Option<Finding> {
         (Mode::Shadow, bp) if bp < WHOLE_BP => Some(Finding::note(
             "share-of-nothing",
             path,
-            "mode shadow applies decisions to no request, whatever the share".into(),
-            "drop it, or set mode to enforce".into(),
+            "mode shadow applies decisions to no request, so the share has no effect".into(),
+            "remove it, or set mode to enforce".into(),
         )),
         (Mode::Enforce | Mode::ForcedOpen, 0) => Some(Finding::warning(
             "nothing-enforced",
             path,
             "decisions are applied to 0 % of the requests".into(),
-            "raise it, or set mode to shadow, which says the same in plain words".into(),
+            "raise it, or set mode to shadow, which has the same effect".into(),
         )),
         _ => None,
     }
@@ -68,38 +68,37 @@ fn only_counts(view: &PolicyView<'_>) -> Option<Finding> {
         Finding::note(
             "only-counts",
             view.path(""),
-            "without circuit_breaker, retry and fallback the policy counts outcomes, and keeps \
-             its requests from later policies"
+            "without circuit_breaker, retry and fallback, the policy only counts outcomes, and later \
+             policies do not get its requests"
                 .into(),
-            "add circuit_breaker, unless that is meant".into(),
+            "add circuit_breaker, unless this is intended".into(),
         )
     })
 }
 
-/// Headers in the key that the policy's own match has already settled.
+/// Finds headers in the key whose value the policy's match determines.
 fn constant_keys(view: &PolicyView<'_>) -> Vec<Finding> {
     let conditions = &view.policy.matcher.headers;
-    let settled = |name: &str| {
+    let constant = |name: &str| {
         conditions.iter().any(|condition| {
             *condition.name == *name && condition.test == HeaderTest::Present(false)
         })
     };
     let keys = view.policy.key.iter().enumerate();
-    keys.filter_map(|(at, part)| match part {
-        KeyPart::Header(name) if settled(name) => Some(Finding::warning(
+    keys.filter_map(|(index, part)| match part {
+        KeyPart::Header(name) if constant(name) => Some(Finding::warning(
             "constant-key",
-            view.path(&format!("key[{at}]")),
-            format!("match takes only requests without {name}, so this part never differs"),
-            "drop this part, or that condition".into(),
+            view.path(&format!("key[{index}]")),
+            format!("match only accepts requests without {name}, so this part is always the same"),
+            "remove this part, or that condition".into(),
         )),
         _ => None,
     })
     .collect()
 }
 
-/// Clusters that stand for many services, by a part of their names: Istio's for destinations that
-/// no service entry knows, those of dynamic forward proxies, and those that go wherever the client
-/// went.
+/// Parts of the names of clusters that stand for many services: Istio's cluster for unknown
+/// destinations, dynamic forward proxies, and clusters for the original destination.
 const SHARED: [&str; 4] = [
     "passthrough",
     "dynamic_forward_proxy",
@@ -107,14 +106,14 @@ const SHARED: [&str; 4] = [
     "original-dst",
 ];
 
-/// Clusters that stand for many services, under a key that does not tell these apart.
+/// Finds clusters that stand for many services, with a key that does not tell them apart.
 fn shared_clusters(view: &PolicyView<'_>) -> Vec<Finding> {
-    let apart = |part: &KeyPart| match part {
+    let distinguishes = |part: &KeyPart| match part {
         KeyPart::Authority => true,
         KeyPart::Header(name) => **name == *":authority",
         _ => false,
     };
-    if view.policy.key.iter().any(apart) {
+    if view.policy.key.iter().any(distinguishes) {
         return Vec::new();
     }
     let clusters = view.policy.matcher.clusters.iter().enumerate();
@@ -123,13 +122,13 @@ fn shared_clusters(view: &PolicyView<'_>) -> Vec<Finding> {
         SHARED.iter().any(|part| name.contains(part))
     });
     shared
-        .map(|(at, name)| {
+        .map(|(index, name)| {
             Finding::warning(
                 "shared-cluster",
-                view.path(&format!("match.clusters[{at}]")),
+                view.path(&format!("match.clusters[{index}]")),
                 format!(
-                    "{name} stands for many services, which share one circuit under this key: an \
-                     outage of one rejects requests to all"
+                    "{name} stands for many services, which share one circuit with this key: an \
+                     outage of one of them rejects requests to all"
                 ),
                 "add \"authority\" to key".into(),
             )
@@ -145,13 +144,13 @@ fn no_failure_status(view: &PolicyView<'_>) -> Option<Finding> {
         Finding::warning(
             "failures-ignored",
             view.path("outcome.ignore_status"),
-            "every status of failure_status is ignored, and ignoring wins".into(),
-            "take the statuses that are failures out of it".into(),
+            "every status of failure_status is also ignored, which takes precedence".into(),
+            "remove the statuses that are failures from it".into(),
         )
     })
 }
 
-/// Keys that callers choose need room.
+/// Finds a limit that is too low for keys that callers choose.
 pub fn limits(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let keys = file.config.limits.keys;
     let chosen_by_callers = |view: &PolicyView<'_>| {
@@ -166,11 +165,11 @@ pub fn limits(file: &FileView<'_>, findings: &mut Vec<Finding>) {
             "few-keys",
             "limits.keys".into(),
             format!(
-                "{} holds values that callers choose; beyond {keys} in use, new ones share a \
-                 circuit that never rejects",
+                "{} has values that callers choose; above {keys}, new values share a circuit that \
+                 never rejects",
                 view.path("key")
             ),
-            format!("set it to the number of values that are expected, and at least {KEYS_FEW}"),
+            format!("set it to the number of expected values, and at least {KEYS_FEW}"),
         ));
     }
 }

@@ -1,22 +1,22 @@
-//! Circuits too fast for the time in which workers hear of each other.
+//! Lints of circuits that are too fast for the interval at which workers sync.
 //!
-//! One interval holds for the whole file, so each lint looks at the policy with the
-//! shortest time: an interval that suits that one suits all.
+//! The whole file has one interval, so each lint checks the policy with the shortest time: an
+//! interval that suits this one suits all.
 
 use spillway_core::circuit::window::BUCKETS;
 use spillway_core::policy::WindowShape;
 use spillway_core::time::Span;
 
-use super::Finding;
-use super::view::{FileView, PolicyView, show_span};
+use crate::command::check::finding::Finding;
+use crate::command::check::view::{FileView, PolicyView, show_span};
 
-/// The lints of `sync`.
+/// Runs the lints of `sync`.
 pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     findings.extend(behind_window(file));
     findings.extend(behind_open(file));
 }
 
-/// Outcomes of other workers are late by a bucket, or never in the window at all.
+/// Finds an interval at which other workers' outcomes reach the window late, or never.
 fn behind_window(file: &FileView<'_>) -> Option<Finding> {
     let interval = file.config.sync.interval;
     let (window, at) = shortest(file, "window.duration", time_window)?;
@@ -24,30 +24,30 @@ fn behind_window(file: &FileView<'_>) -> Option<Finding> {
     if interval <= bucket {
         return None;
     }
-    let (late, most) = (show_span(interval), show_span(bucket));
+    let (late, interval_max) = (show_span(interval), show_span(bucket));
     let (make, reason): (fn(_, _, _, _) -> _, _) = if interval < window {
         let reason = format!(
-            "other workers' outcomes come up to {late} late, which is longer than a bucket of \
-             {at} ({most}), so that a rate lacks their newest"
+            "other workers' outcomes arrive up to {late} late, which is longer than a bucket of {at} \
+             ({interval_max}), so rates lack the latest ones"
         );
         (Finding::note, reason)
     } else {
         let reason = format!(
-            "other workers' outcomes come up to {late} late, when they have left {at} ({})",
+            "other workers' outcomes arrive up to {late} late, which is not within {at} ({})",
             show_span(window)
         );
         (Finding::warning, reason)
     };
-    let least = show_span(interval.scale(BUCKETS, 1));
+    let duration_min = show_span(interval.scale(BUCKETS, 1));
     Some(make(
         "sync-behind-window",
         "sync.interval".into(),
         reason,
-        format!("set it to {most} or less, or lengthen {at} to {least} or more"),
+        format!("set it to {interval_max} or less, or {at} to {duration_min} or more"),
     ))
 }
 
-/// The circuit is open for no longer than the news of it takes.
+/// Finds an interval that is not shorter than the first open time.
 fn behind_open(file: &FileView<'_>) -> Option<Finding> {
     let interval = file.config.sync.interval;
     let first = |view: &PolicyView<'_>| Some(view.policy.breaker.open.duration);
@@ -58,15 +58,15 @@ fn behind_open(file: &FileView<'_>) -> Option<Finding> {
             "sync-behind-open",
             "sync.interval".into(),
             format!(
-                "other workers hear of an open circuit up to {late} late, when its time, {at} \
-                 ({span}), may be over"
+                "other workers learn of an open circuit up to {late} late, when {at} ({span}) may have \
+                 passed"
             ),
-            format!("lengthen {at} beyond {late}, or shorten this"),
+            format!("set {at} above {late}, or lower this"),
         )
     })
 }
 
-/// The duration of a time window over which rates are taken.
+/// Returns the duration of a time window with rates.
 fn time_window(view: &PolicyView<'_>) -> Option<Span> {
     match view.policy.breaker.window {
         WindowShape::Time { duration } if view.has_rates() => Some(duration),
@@ -74,8 +74,8 @@ fn time_window(view: &PolicyView<'_>) -> Option<Span> {
     }
 }
 
-/// The shortest time that circuits of the file have, and the path of the field of
-/// `circuit_breaker` that holds it.
+/// Returns the shortest time of all circuits of the file, and the path of its field in
+/// `circuit_breaker`.
 fn shortest(
     file: &FileView<'_>,
     field: &str,

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::words::{WORDS, describe};
+use super::words::{all, describe};
 use super::{Config, policy_schema};
 
-/// The paths at which the parser notes anything but an item of a list.
+/// Returns the paths of the parser's notes.
 fn described_paths() -> BTreeSet<String> {
     let notes = Config::schema_notes().into_iter();
     notes.map(|(path, _)| path).collect()
@@ -14,7 +14,7 @@ fn described_paths() -> BTreeSet<String> {
 #[test]
 fn every_field_has_its_description() {
     for path in described_paths() {
-        // What stands in a list of plain texts is told by the list.
+        // The items of a list of plain strings are described by the list.
         if !path.ends_with("[]") {
             assert!(describe(&path).is_some(), "{path} has no description");
         }
@@ -22,18 +22,18 @@ fn every_field_has_its_description() {
 }
 
 #[test]
-fn every_description_is_of_a_field() {
+fn every_description_belongs_to_a_field() {
     let paths = described_paths();
     let mut seen = BTreeSet::new();
-    for (path, words) in WORDS {
-        assert!(paths.contains(*path), "no field is called {path}");
+    for (path, words) in all() {
+        assert!(paths.contains(path), "there is no field {path}");
         assert!(seen.insert(path), "{path} is described twice");
         assert!(words.ends_with('.'), "{path}: {words}");
     }
 }
 
 #[test]
-fn no_object_takes_fields_that_nobody_knows() {
+fn no_object_allows_unknown_fields() {
     fn visit(schema: &Value, path: &str) {
         if let Some(properties) = schema["properties"].as_object()
             && schema["type"] == "object"
@@ -51,7 +51,7 @@ fn no_object_takes_fields_that_nobody_knows() {
 }
 
 #[test]
-fn the_readers_own_marks_do_not_reach_the_schema() {
+fn the_parsers_markers_are_not_in_the_schema() {
     let text = policy_schema().to_string();
     assert!(!text.contains("x-required") && !text.contains("x-allowed"));
 }

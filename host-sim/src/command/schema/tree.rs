@@ -1,14 +1,14 @@
-//! From pieces by path to one nested schema.
+//! Builds a nested schema from fragments, each with its path.
 //!
-//! Pieces of one path hold together until one brings another type: from there on
-//! they describe an alternative, and the place may be any of them.
+//! Fragments with the same path are merged until one has another type. It begins an alternative,
+//! and a value may match any of the alternatives.
 
 use std::mem;
 
 use serde_json::{Map, Value, json};
 use spillway_core::policy::parse::record::{ALLOWED, REQUIRED};
 
-/// What may stand at one place.
+/// The schema of one path.
 #[derive(Default)]
 pub(super) struct Node {
     required: bool,
@@ -31,7 +31,7 @@ enum Step<'a> {
 }
 
 impl Node {
-    /// Adds a piece at `path`, seen from here.
+    /// Adds a fragment at `path`, relative to this node.
     pub(super) fn note(&mut self, path: &str, fragment: Value) {
         match first_step(path) {
             Some((step, rest)) => self.last().below(&step).note(rest, fragment),
@@ -62,7 +62,7 @@ impl Node {
         &mut self.alternatives[last]
     }
 
-    /// The schema of this place, which stands at `path`; `describe` has the words.
+    /// Returns the schema of this node, which is at `path`. `describe` returns descriptions.
     pub(super) fn into_schema(
         mut self,
         path: &str,
@@ -95,12 +95,12 @@ impl Alternative {
             Step::Item => self.item.get_or_insert_default(),
             Step::Value => self.value.get_or_insert_default(),
             Step::Field(name) => {
-                let at = self.fields.iter().position(|(field, _)| field == name);
-                let at = at.unwrap_or_else(|| {
+                let index = self.fields.iter().position(|(field, _)| field == name);
+                let index = index.unwrap_or_else(|| {
                     self.fields.push(((*name).to_owned(), Node::default()));
                     self.fields.len() - 1
                 });
-                &mut self.fields[at].1
+                &mut self.fields[index].1
             }
         }
     }
@@ -144,21 +144,21 @@ impl Alternative {
     }
 }
 
-/// What is said of a place: its meaning, and what may stand there where the other
-/// keywords do not say so already.
+/// Returns the description of a field: its meaning, and the allowed values if other keywords do
+/// not contain them.
 fn description(meaning: Option<&str>, schema: &mut Map<String, Value>) -> String {
     let allowed = schema.remove(ALLOWED);
-    let told = schema.contains_key("enum");
+    let listed = schema.contains_key("enum");
     let allowed = allowed
         .as_ref()
         .and_then(Value::as_str)
-        .filter(|words| !told && *words != "a text")
+        .filter(|words| !listed && *words != "a text")
         .map(|words| format!("Allowed: {words}."));
     let parts = [meaning.map(str::to_owned), allowed];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The first step of a path, and the rest; none at its end.
+/// Returns the first step of a path, and the rest. `None` at its end.
 fn first_step(path: &str) -> Option<(Step<'_>, &str)> {
     let path = path.strip_prefix('.').unwrap_or(path);
     if let Some(rest) = path.strip_prefix("[]") {

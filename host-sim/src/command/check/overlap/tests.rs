@@ -5,15 +5,15 @@ use spillway_core::select::Selector;
 
 use super::implies;
 
-/// A request of which one thing is told; the rest is ordinary.
-struct Asking {
+/// A request with a fixed cluster and route.
+struct Sample {
     authority: &'static str,
     path: &'static str,
     method: &'static str,
     tenant: Option<&'static str>,
 }
 
-impl Request for Asking {
+impl Request for Sample {
     fn cluster(&self) -> Option<&[u8]> {
         Some(b"a")
     }
@@ -73,7 +73,7 @@ const MATCHES: [&str; 26] = [
     r#"{"headers": [{"name": "x-t", "exact": "1"}], "methods": ["GET"]}"#,
 ];
 
-fn requests() -> Vec<Asking> {
+fn requests() -> Vec<Sample> {
     let authorities = [
         "x.com",
         "X.com:80",
@@ -90,7 +90,7 @@ fn requests() -> Vec<Asking> {
         for path in paths {
             for method in ["GET", "POST"] {
                 for tenant in [None, Some("1"), Some("2")] {
-                    requests.push(Asking {
+                    requests.push(Sample {
                         authority,
                         path,
                         method,
@@ -103,14 +103,15 @@ fn requests() -> Vec<Asking> {
     requests
 }
 
-/// The requests that the second of two policies gets.
-fn reached(first: &str, second: &str, requests: &[Asking]) -> (bool, usize) {
+/// Returns whether the second of two matches implies the first, and how many requests the second
+/// policy gets.
+fn reached(first: &str, second: &str, requests: &[Sample]) -> (bool, usize) {
     let file = format!(
         r#"{{"policies": [{{"name": "a", "match": {first}}}, {{"name": "b", "match": {second}}}]}}"#
     );
     let config = Config::parse(file.as_bytes()).unwrap();
     let selector = Selector::new(&config.policies);
-    let is_second = |request: &&Asking| {
+    let is_second = |request: &&Sample| {
         let selected = selector.select(&config.policies, *request);
         selected.is_some_and(|selected| selected.policy == 1)
     };
@@ -124,7 +125,7 @@ fn reached(first: &str, second: &str, requests: &[Asking]) -> (bool, usize) {
 }
 
 #[test]
-fn what_is_called_unreachable_is_never_selected_by_the_filter() {
+fn the_filter_never_selects_a_policy_reported_as_unreachable() {
     let requests = requests();
     let mut unreachable = 0;
     for first in MATCHES {
@@ -134,6 +135,6 @@ fn what_is_called_unreachable_is_never_selected_by_the_filter() {
             unreachable += usize::from(implied);
         }
     }
-    // Each match implies itself and {}; a lint that says nothing would pass above.
+    // Each match implies itself and {}. A lint that finds nothing would pass the loop above.
     assert!(unreachable > 80, "{unreachable}");
 }
