@@ -58,7 +58,7 @@ check: rust-target ## formatting, lints of both targets, docs; a warning is an e
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p spillway -p spillway-core --target $(WASM_TARGET) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
 bench: wasm sim guests ## what a request costs, and an hour of traffic in the simulator
 	$(TARGET)/debug/host-sim bench --empty $(TARGET)/$(WASM_TARGET)/release/empty.wasm

@@ -10,7 +10,7 @@ use super::Refusal;
 use super::process::Process;
 use crate::client::Client;
 
-/// How long a metric may lag behind the response. Shorter than [`PATIENCE`](crate::eventually), so
+/// How long a metric may lag behind the response. Shorter than `PATIENCE`, so
 /// that a test that expects the wrong number fails with the actual numbers.
 pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
