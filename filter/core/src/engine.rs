@@ -19,17 +19,16 @@ use alloc::vec::Vec;
 use crate::event::{Counter, Event};
 use crate::exchange::{Request, Response};
 use crate::fallback::Skip;
-use crate::headers::Headers;
 use crate::keys::KeyTable;
 use crate::outcome::classify::Verdict;
-use crate::policy::{Admin, ClusterConfig, Config, Outcome, Policy};
+use crate::policy::{Admin, Config, Outcome, Policy};
 use crate::random::Random;
 use crate::retry::Denial;
 use crate::select::Selector;
 use crate::shared::key;
 use crate::shared::records::Records;
 use crate::stale::{Bounds, StaleStore};
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
 mod admission;
 mod capabilities;
@@ -244,22 +243,6 @@ impl<R: Records> Engine<R> {
     }
 
     /// Decides about a response whose headers have come.
-    pub fn response_headers(
-        &mut self,
-        ticket: &mut Ticket,
-        response: &impl Response,
-        now: Instant,
-    ) -> Step {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.response_headers(ws, ticket, response, now),
-            None => {
-                self.workspace.forget(ticket, response);
-                Step::Pass
-            }
-        }
-    }
-
-    /// Decides about a response whose headers have come.
     pub fn response_arrived(
         &mut self,
         ticket: &mut Ticket,
@@ -291,7 +274,10 @@ impl<R: Records> Engine<R> {
     /// Finds another fallback for a rejected request that cannot be copied.
     pub fn without_copy(&mut self, ticket: &mut Ticket, denial: Denial, now: Instant) -> Step {
         ticket.spoil(denial);
-        self.skip(ticket, Skip::without_copy(denial), now)
+        match self.of(ticket) {
+            Some((policy, ws)) => policy.skip(ws, ticket, Skip::without_copy(denial), now),
+            None => Step::Pass,
+        }
     }
 
     /// Takes a ticket back, with how its request ended.
@@ -320,11 +306,6 @@ impl<R: Records> Engine<R> {
         self.workspace.limits.copies_bytes
     }
 
-    /// Largest response to an attempt of the filter's own that is delivered.
-    pub fn replay_answer_bytes(&self) -> u32 {
-        self.workspace.limits.replay_answer_bytes
-    }
-
     /// Forgets what is saved of a request for placeholders: there is no room for it.
     pub fn save_nothing(&mut self, ticket: &mut Ticket) {
         ticket.client.echo = None;
@@ -334,132 +315,6 @@ impl<R: Records> Engine<R> {
     /// The decision about a request, if it was something else than "pass".
     pub fn note(&self, ticket: &Ticket) -> Option<DecisionNote> {
         self.policy(ticket)?.note(ticket)
-    }
-
-    /// The wait of a [`Step::Retry`] is over: how long the next attempt may take.
-    ///
-    /// # Errors
-    ///
-    /// What becomes of the response instead, if there is to be no attempt.
-    pub fn replay(&mut self, ticket: &mut Ticket, now: Instant) -> Result<Span, Step> {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.replay(ws, ticket, now),
-            None => Err(Step::Pass),
-        }
-    }
-
-    /// The attempt of a [`Engine::replay`] is on its way.
-    pub fn replay_sent(&mut self, ticket: &mut Ticket, now: Instant) {
-        if let Some((policy, ws)) = self.of(ticket) {
-            policy.replay_sent(ws, ticket, now);
-        }
-    }
-
-    /// Decides about the response to an attempt.
-    pub fn replayed(
-        &mut self,
-        ticket: &mut Ticket,
-        response: &impl Response,
-        fits: bool,
-        now: Instant,
-    ) -> Step {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.replayed(ws, ticket, response, fits, now),
-            None => Step::Pass,
-        }
-    }
-
-    /// Makes no further attempt.
-    pub fn give_up(&mut self, ticket: &mut Ticket, denial: Denial, now: Instant) -> Step {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.give_up(ws, ticket, denial, now),
-            None => Step::Pass,
-        }
-    }
-
-    /// Whether a rejected request may still continue on another route.
-    pub fn may_divert(&self, ticket: &Ticket) -> bool {
-        self.policy(ticket).is_some_and(|it| it.may_divert(ticket))
-    }
-
-    /// Whether a paused message with so many bytes can stay paused.
-    pub fn fits_buffer(&self, size: usize, ends: bool) -> bool {
-        self.workspace.fits_buffer(size, ends)
-    }
-
-    /// Gives up a step that pauses a failed response without room in the host's buffer.
-    pub fn pass_long_response(
-        &mut self,
-        ticket: &mut Ticket,
-        step: Step,
-        length: impl FnOnce() -> Option<u64>,
-        now: Instant,
-    ) -> Step {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.pass_long_response(ws, ticket, step, length, now),
-            None => step,
-        }
-    }
-
-    /// Where a request is sent by [`Step::Call`].
-    pub fn call(&self, ticket: &Ticket) -> Option<&ClusterConfig> {
-        self.policy(ticket)?.call(ticket)
-    }
-
-    /// Decides about the result of a [`Step::Call`].
-    pub fn called(
-        &mut self,
-        ticket: &mut Ticket,
-        response: &impl Response,
-        fits: bool,
-        now: Instant,
-    ) -> Step {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.called(ws, ticket, response, fits, now),
-            None => Step::Pass,
-        }
-    }
-
-    /// Goes to the next entry, since a [`Step::Call`] cannot be made or has failed.
-    pub fn skip(&mut self, ticket: &mut Ticket, skip: Skip, now: Instant) -> Step {
-        match self.of(ticket) {
-            Some((policy, ws)) => policy.skip(ws, ticket, skip, now),
-            None => Step::Pass,
-        }
-    }
-
-    /// Whether [`Engine::keep`] wants the headers of a response.
-    pub fn wants_headers(&self, ticket: &Ticket, now: Instant) -> bool {
-        self.workspace.wants_headers(ticket, now)
-    }
-
-    /// Looks at the headers of a good response.
-    pub fn keep(
-        &mut self,
-        ticket: &mut Ticket,
-        headers: &Headers,
-        complete: bool,
-        unix_secs: u64,
-        now: Instant,
-    ) {
-        if let Some((policy, ws)) = self.of(ticket) {
-            policy.keep(ws, ticket, headers, complete, (unix_secs, now));
-        }
-    }
-
-    /// Whether the next `len` bytes of a response are wanted.
-    pub fn expects(&mut self, ticket: &mut Ticket, len: usize, now: Instant) -> bool {
-        self.workspace.expects(ticket, len, now)
-    }
-
-    /// Records a chunk of a response's body.
-    pub fn collect(&mut self, ticket: &mut Ticket, chunk: &[u8], ends: bool, now: Instant) {
-        self.workspace.collect(ticket, chunk, ends, now);
-    }
-
-    /// Stops recording a response of which something cannot be read.
-    pub fn drop_collection(&mut self, ticket: &mut Ticket) {
-        self.workspace.drop_recording(ticket);
     }
 }
 

@@ -11,8 +11,7 @@ use crate::fallback::Answer;
 use crate::headers::Pairs;
 use crate::time::Span;
 
-/// What was decided about a request, if that was something else than "pass". Displayed as access
-/// logs show it.
+/// A decision other than "pass". Its `Display` is the text in access logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionNote {
     /// Name of the policy.

@@ -124,17 +124,10 @@ impl PolicyState {
         if step == Step::Call && !arrival.has_copy {
             step = self.skip(ws, ticket, Skip::Host, now);
         }
-        if arrival.ends || !matches!(step, Step::Retry(_) | Step::Call) {
+        if arrival.ends {
             return step;
         }
-        if !ws.host.headers_stop_iteration || has_room(ws, response) {
-            return step;
-        }
-        ticket.spoil(Denial::AnswerShape);
-        match step {
-            Step::Retry(_) => self.give_up(ws, ticket, Denial::AnswerShape, now),
-            _ => self.skip(ws, ticket, Skip::AnswerShape, now),
-        }
+        self.pass_long_response(ws, ticket, step, || content_length(response), now)
     }
 
     /// Judges a response whose headers have come.
@@ -247,9 +240,8 @@ impl PolicyState {
     }
 }
 
-/// Whether a response's body has room in the host's buffer, by the length that it announces.
-fn has_room<R>(ws: &Workspace<R>, response: &impl Response) -> bool {
-    let length = response.header("content-length");
-    let length = length.and_then(|text| number(text.as_ref()));
-    length.is_none_or(|length| length <= ws.host.buffer_limit_bytes.into())
+/// Returns the length of a response's body, if its headers announce one.
+fn content_length(response: &impl Response) -> Option<u64> {
+    let length = response.header("content-length")?;
+    number(length.as_ref())
 }

@@ -11,6 +11,7 @@ use crate::circuit::breaker::StateName;
 use crate::fallback::{Answer, Kind};
 use crate::policy::{Mode, On};
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
+use crate::time::Span;
 
 mod attempts;
 mod changes;
@@ -28,6 +29,7 @@ mod races;
 mod retries;
 mod sharing;
 mod stale;
+mod steps;
 mod streams;
 mod switches;
 mod waiting;

@@ -78,7 +78,7 @@ impl Watched {
         }
     }
 
-    /// What is known of this kind of gauge of a policy.
+    /// Returns the last value of this gauge of a policy, or `None` if it is not watched.
     pub(super) fn get(&self, policy: usize, what: What) -> Option<What> {
         let at = self.find(policy, what).ok()?;
         self.entries.get(at).map(|it| it.what)
