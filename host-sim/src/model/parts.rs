@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use hashbrown::HashMap;
 
+use crate::grpc::status_of_http;
 use crate::headers::HeaderMap;
-use crate::model::response::{GrpcPlace, Response, grpc_status};
+use crate::model::response::{GrpcPlace, Response};
 use crate::model::spec;
 use crate::proxy::Part;
 
@@ -143,7 +144,7 @@ impl RouterReply<'_> {
             }
         };
         if grpc {
-            let status = grpc_status(self.status).to_string();
+            let status = status_of_http(self.status.into()).to_string();
             let mut map = HeaderMap::from([
                 (":status", "200"),
                 ("content-type", "application/grpc"),

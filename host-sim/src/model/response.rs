@@ -1,5 +1,7 @@
 //! What comes back to the proxy for an attempt.
 
+use crate::grpc::UNAVAILABLE;
+
 /// One event of an attempt, in the order in which the proxy sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamEvent {
@@ -53,20 +55,5 @@ pub enum GrpcPlace {
     Trailers,
 }
 
-/// gRPC's UNAVAILABLE: the service could not be reached or cannot serve.
-pub const UNAVAILABLE: u32 = 14;
-
 /// The status of a response that upgrades its connection to another protocol.
 pub const SWITCHING_PROTOCOLS: u16 = 101;
-
-/// Returns the gRPC status that stands for an HTTP status, as the gRPC specification maps them.
-pub fn grpc_status(status: u16) -> u32 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => UNAVAILABLE,
-        _ => 2,
-    }
-}

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::grpc::{UNAVAILABLE, status_of_http};
 use crate::headers::HeaderMap;
 use crate::model::keys::CalloutKey;
-use crate::model::response::{Response, UNAVAILABLE, UpstreamEvent, grpc_status};
+use crate::model::response::{Response, UpstreamEvent};
 use crate::model::upstream::Attempt;
 use crate::model::world::call::Callout;
 use crate::model::world::event::{Event, Owner};
@@ -152,7 +153,7 @@ impl World {
         }
         let status = match response.grpc {
             Some((status, _)) => status,
-            None => grpc_status(response.status),
+            None => status_of_http(response.status.into()),
         };
         if status == 0 {
             let stream = kind == CallKind::GrpcStream;
