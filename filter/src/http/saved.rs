@@ -1,4 +1,4 @@
-//! What is saved of a request in progress, and what the ticket has to know of it.
+//! Saved parts of a request in progress, and their effect on its ticket.
 
 use spillway_core::engine::{EchoedFields, Ticket};
 use spillway_core::retry::Denial;
@@ -8,7 +8,7 @@ use crate::replay::copies::{self, Limits};
 use crate::replay::request::SavedRequest;
 use crate::runtime::{Engine, Runtime};
 
-/// What is saved of one request, until its response is here.
+/// The saved parts of one request, until its response arrives.
 pub struct Saved {
     context: u32,
     copy: bool,

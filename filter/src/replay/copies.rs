@@ -1,5 +1,5 @@
-//! What is saved of requests in progress, by their HTTP contexts: copies, and the fields that
-//! responses echo.
+//! Saved parts of requests in progress, by HTTP context: copies, and the fields that responses
+//! echo.
 //!
 //! All of it can be evicted to make room for others (see [`share`]). A request without its copy
 //! is not sent again, nor to another cluster. Once a complete request is paused its copy stays.

@@ -55,7 +55,7 @@ pub struct CircuitView {
     pub automatic: Standing,
     /// What an operator put over it, unless that is over.
     pub force: Option<Force>,
-    /// Retries that can be granted; absent where there are none.
+    /// Number of retries that the budget can grant, or `None` without a budget.
     pub retry_budget: Option<u32>,
 }
 
@@ -120,6 +120,6 @@ pub struct Answer {
     pub status: u16,
     /// Header names in lower case, each once, and values without control characters.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The body; empty where there is none.
+    /// The body, which may be empty.
     pub body: Vec<u8>,
 }

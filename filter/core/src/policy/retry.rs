@@ -13,7 +13,7 @@ pub struct RetryConfig {
     pub engine: RetryEngine,
     /// Most retries of one request, 0 to 10.
     pub max_retries: u32,
-    /// What is retried.
+    /// Failures that are retried.
     pub retry_on: Conditions,
     /// The gRPC statuses that are retried, named as in `x-envoy-retry-grpc-on` and separated
     /// by commas.

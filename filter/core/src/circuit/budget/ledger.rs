@@ -1,4 +1,4 @@
-//! What was earned, spent and pledged, by stretch of time.
+//! Deposits, withdrawals and pledges, by interval.
 
 use alloc::vec::Vec;
 

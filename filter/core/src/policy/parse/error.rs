@@ -1,4 +1,4 @@
-//! What is wrong with a policy, where, and what is allowed instead.
+//! Errors of a policy: path, problem and allowed values.
 
 use alloc::string::String;
 use core::fmt;
@@ -11,7 +11,7 @@ use core::fmt;
 pub struct PolicyError {
     /// JSON path from the top; empty for the file as a whole.
     pub path: String,
-    /// What is wrong there.
+    /// The problem at this path.
     pub problem: Problem,
 }
 

@@ -142,7 +142,7 @@ fn an_upstream_that_could_not_be_reached_is_a_failure_whatever_the_codes() {
 
 #[test]
 fn a_call_that_its_client_ends_is_judged_by_its_headers() {
-    // The host derives a status from the HTTP status where there is none.
+    // The host derives a missing status from the HTTP status.
     let rows = [
         (200, None, Some(2), "success"),
         (503, None, Some(14), "failure"),
