@@ -3,6 +3,7 @@
 //! A host may refuse each of them. Without a note, a label or an edited header a request is
 //! still served, so those refusals are ignored; that a response was refused is counted.
 
+use proxy_wasm::types::Action;
 use spillway_core::engine::{DecisionNote, HeaderEdit, Reply};
 use spillway_core::headers::Pairs;
 
@@ -69,6 +70,15 @@ pub fn fail(runtime: &Runtime) {
     let reporter = &runtime.reporter;
     reporter.internal_error("the body of a request is lost");
     let _ = host::send_local_response(503, "spillway_error", &[], &[], None);
+}
+
+/// What a callback returns, by whether its stream stays paused.
+pub fn action(paused: bool) -> Action {
+    if paused {
+        Action::Pause
+    } else {
+        Action::Continue
+    }
 }
 
 /// Resumes the request of the current stream, or its response.

@@ -104,7 +104,7 @@ impl Http {
         apply::publish(note.as_ref());
         self.ticket = Some(ticket);
         match step {
-            Step::Answer(answer) => action(apply::reply(runtime, &answer.into())),
+            Step::Answer(answer) => apply::action(apply::reply(runtime, &answer.into())),
             Step::Divert(header) => {
                 apply::edit(&header);
                 Action::Continue
@@ -186,7 +186,7 @@ impl HttpContext for Http {
             request = request.without(reserved);
         }
         if let Some(replied) = operator::reply(&runtime, &mut engine, &request, now) {
-            return action(replied);
+            return apply::action(replied);
         }
         match engine.admit(&request, end_of_stream, now) {
             Admission::Unmatched => Action::Continue,
@@ -281,7 +281,7 @@ impl HttpContext for Http {
             _ => {}
         }
         runtime.follow_up(&mut engine, now);
-        action(paused)
+        apply::action(paused)
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -301,7 +301,9 @@ impl HttpContext for Http {
             return self.paused.response_trailers(self.id);
         }
         match (&self.replacement, &self.runtime) {
-            (Some(replacement), Some(runtime)) => action(replacement.replace_trailers(runtime)),
+            (Some(replacement), Some(runtime)) => {
+                apply::action(replacement.replace_trailers(runtime))
+            }
             _ => Action::Continue,
         }
     }
@@ -319,13 +321,5 @@ impl HttpContext for Http {
 impl Drop for Http {
     fn drop(&mut self) {
         self.settle(None);
-    }
-}
-
-fn action(paused: bool) -> Action {
-    if paused {
-        Action::Pause
-    } else {
-        Action::Continue
     }
 }

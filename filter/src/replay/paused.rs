@@ -84,7 +84,7 @@ impl PausedStreams {
         let mut stream = Box::new(engine::Stream { paused, host });
         let resumes = carry_out(context, &mut stream, engine, command, now);
         self.insert(context, stream);
-        action(!resumes)
+        apply::action(!resumes)
     }
 
     /// A chunk of a stream's request has come; with it `size` bytes are in the host's buffer.
@@ -105,7 +105,7 @@ impl PausedStreams {
     /// The trailers of a stream's response have come.
     pub fn response_trailers(&self, context: u32) -> Action {
         let streams = self.0.try_borrow();
-        action(streams.is_ok_and(|streams| streams.is_paused(context)))
+        apply::action(streams.is_ok_and(|streams| streams.is_paused(context)))
     }
 
     /// Response headers pass by a stream: of the filter's local reply, or from the route to
@@ -205,7 +205,7 @@ impl PausedStreams {
             end(&mut stream, command)
         };
         self.insert(context, stream);
-        action(!resumes)
+        apply::action(!resumes)
     }
 
     /// Carries out what was decided in a callback of another context, or ends the pause if
@@ -328,13 +328,5 @@ fn end(stream: &mut Stream, mut command: Command) -> bool {
                 return false;
             }
         }
-    }
-}
-
-fn action(paused: bool) -> Action {
-    if paused {
-        Action::Pause
-    } else {
-        Action::Continue
     }
 }
