@@ -1,4 +1,4 @@
-//! What the host knows of a request and of its answer, read as the core asks.
+//! The current request and its response, read from the host only when the core asks.
 
 use std::cell::{Cell, OnceCell};
 
@@ -9,10 +9,10 @@ use spillway_core::http_value::number;
 use crate::host::pairs::Pairs;
 use crate::host::{self, Map};
 
-/// The words by which a host names what a request is routed to.
+/// The property names that this host uses for a request's cluster and route.
 ///
-/// Envoy before 1.33 has no `xds.` in front. Which form a host knows is learned
-/// from the first answer, so that the others are not asked for ever.
+/// Envoy before 1.33 has no `xds.` prefix. The first property that the host returns decides
+/// which form is used, so later requests need one read instead of two.
 #[derive(Default)]
 pub struct Dialect {
     cluster: Cell<Option<&'static str>>,
@@ -39,12 +39,12 @@ pub struct LiveRequest<'a> {
     dialect: &'a Dialect,
     cluster: OnceCell<Option<Vec<u8>>>,
     route: OnceCell<Option<Vec<u8>>>,
-    /// Reading all headers at once costs less than reading two of them one by one.
+    // Reading all headers costs less than reading two of them one by one.
     all: OnceCell<Pairs>,
 }
 
 impl<'a> LiveRequest<'a> {
-    /// The current request.
+    /// Returns a view of the current request. Nothing is read yet.
     pub fn new(dialect: &'a Dialect) -> LiveRequest<'a> {
         LiveRequest {
             dialect,
@@ -54,26 +54,27 @@ impl<'a> LiveRequest<'a> {
         }
     }
 
-    /// All headers, for a copy of the request.
+    /// Returns all headers, in order.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.all().iter()
     }
 
-    /// Takes these headers, which are in their order, off the request, where a client has
-    /// sent one. The host may know
-    /// it under another route after that, so that all is read anew.
+    /// Removes the headers in `names` from the request. `names` must be sorted.
+    ///
+    /// Removing a header can make the host select another route, so the result is a new view.
     pub fn without(self, names: &[Box<str>]) -> LiveRequest<'a> {
-        let mut taken = false;
-        // A request has few headers, and thousands of policies may have thousands of names.
+        let mut removed = false;
+        // Iterates over the request's few headers, since thousands of policies may have
+        // thousands of names.
         for (sent, _) in self.pairs() {
             let found = names.binary_search_by(|name| name.as_bytes().cmp(sent));
             if let Some(name) = found.ok().and_then(|at| names.get(at)) {
-                // What it may not do on some host is as it was.
+                // If the host refuses, the header stays.
                 let _ = host::remove_header(Map::RequestHeaders, name);
-                taken = true;
+                removed = true;
             }
         }
-        if taken {
+        if removed {
             LiveRequest::new(self.dialect)
         } else {
             self
@@ -125,16 +126,16 @@ impl Request for LiveRequest<'_> {
     }
 }
 
-/// The answer to the current request.
+/// The response to the current request, at one stage of the stream.
 #[derive(Clone, Copy)]
 pub enum LiveResponse {
-    /// Its headers have come.
+    /// The response headers have arrived.
     Begun,
-    /// The stream is over.
+    /// The stream has ended.
     Ended,
-    /// It came to a request that the filter has sent again, or none did.
+    /// The result of a call in which the filter sent the request again.
     Replayed {
-        /// Whether there is one.
+        /// False if the call failed without a response.
         answered: bool,
     },
 }
@@ -147,7 +148,8 @@ fn header_or_trailer(name: &str) -> Option<Vec<u8>> {
     response_header(name).or_else(|| host::header(Map::ResponseTrailers, name).ok())
 }
 
-/// The upstream's connection was reset (UR), and how the host tells of that.
+/// Envoy's response flag `UR` and the response code details of an upstream reset. A call that
+/// fails gets both, since the host reports no reason for it.
 const RESET_FLAG: u64 = 0x10;
 const RESET_DETAILS: &str = "upstream_reset_before_response_started";
 
@@ -201,8 +203,8 @@ impl Response for LiveResponse {
     }
 
     fn grpc_status(&self) -> Option<u32> {
-        // While an answer goes on, Envoy's property says UNKNOWN for every call
-        // that has not ended, so only a status among the headers counts then.
+        // Envoy's property is UNKNOWN until the call ends. Before that, only a status in the
+        // headers counts.
         let status = match self {
             LiveResponse::Begun | LiveResponse::Replayed { .. } => {
                 header_number(self.only_header("grpc-status"))

@@ -1,9 +1,8 @@
 //! Every hostcall of the project.
 //!
-//! The externs are declared here rather than taken from the SDK, whose wrappers
-//! panic on every status that they do not expect, and whose `String` readers
-//! panic on a header that is not UTF-8. Here each call returns what the host
-//! said. All values are bytes.
+//! The externs are declared here because the SDK's wrappers panic on any unexpected status,
+//! and its `String` readers panic on a header that is not UTF-8. The functions here return the
+//! host's status as an `Err`. All values are bytes.
 
 use core::ptr;
 
@@ -12,11 +11,11 @@ use spillway_core::time::{Instant, Span};
 pub mod pairs;
 pub mod records;
 
-/// What a host answered instead of OK.
+/// A status other than OK, as the host returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(u32);
 
-/// Which map of headers.
+/// A header map of the ABI.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub enum Map {
@@ -26,7 +25,7 @@ pub enum Map {
     CallResponseHeaders = 6,
 }
 
-/// Which buffer.
+/// A buffer of the ABI.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub enum Buffer {
@@ -36,7 +35,7 @@ pub enum Buffer {
     PluginConfiguration = 7,
 }
 
-/// Kinds of metrics.
+/// A metric type of the ABI.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub enum MetricKind {
@@ -44,19 +43,18 @@ pub enum MetricKind {
     Gauge = 1,
 }
 
-/// There is no such thing.
 const NOT_FOUND: u32 = 1;
-/// The value has been written meanwhile.
-const CAS_MISMATCH: u32 = 8;
-/// An argument is none, such as a cluster that there is not.
+/// An argument is invalid, such as an unknown cluster.
 const BAD_ARGUMENT: u32 = 2;
-/// The two directions of a stream.
+/// Another write came first.
+const CAS_MISMATCH: u32 = 8;
+/// The stream types of `proxy_continue_stream`.
 const REQUEST: u32 = 0;
 const RESPONSE: u32 = 1;
 const NOT_GRPC: i32 = -1;
 
-// SAFETY: these are the imports of the proxy-wasm ABI 0.2.1, module `env`, with
-// the types that it gives them. A host writes only through the out-pointers.
+// SAFETY: these are imports of the proxy-wasm ABI 0.2.1, module `env`, with the signatures of
+// the specification. The host writes through the out-pointers only.
 unsafe extern "C" {
     fn proxy_get_buffer_bytes(
         buffer: u32,
@@ -153,7 +151,7 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
 }
 
-// SAFETY: two imports of WASI preview 1, with the types that it gives them.
+// SAFETY: these are imports of WASI preview 1, with the signatures of the specification.
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
@@ -169,43 +167,43 @@ fn check(status: u32) -> Result<(), Status> {
     }
 }
 
-/// Takes over the bytes that a call hands out. Hosts place them in memory that they
-/// asked this module's allocator for.
+/// Returns the bytes that `call` hands out, and takes ownership of them. The host writes them
+/// to memory from this module's allocator.
 fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Status> {
     let (mut data, mut len) = (ptr::null_mut(), 0);
     check(call(&raw mut data, &raw mut len))?;
     if data.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: the host got `data` from `proxy_on_memory_allocate(len)`, which gives
-    // a boxed slice of that length away.
+    // SAFETY: `data` comes from `proxy_on_memory_allocate(len)`, which leaks a boxed slice of
+    // that length.
     Ok(unsafe { Vec::from_raw_parts(data, len, len) })
 }
 
-/// The plugin's configuration, at most `len` bytes of it.
+/// Returns the first `len` bytes of the plugin's configuration, or all if it has fewer.
 pub fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
     buffer(Buffer::PluginConfiguration, len)
 }
 
-/// The first `len` bytes of a buffer, or all if there are fewer.
+/// Returns the first `len` bytes of a buffer, or all if it has fewer.
 pub fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, size) })
 }
 
-/// Replaces the first `len` bytes of a body, while it is paused.
+/// Replaces the first `len` bytes of a paused body.
 pub fn set_front(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<(), Status> {
     // SAFETY: `bytes` outlives the call.
     check(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, len, bytes.as_ptr(), bytes.len()) })
 }
 
-/// All pairs of a map, in the host's encoding: see [`pairs`].
+/// Returns all headers of a map in the host's encoding, see [`pairs`].
 pub fn header_pairs(map: Map) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe { proxy_get_header_map_pairs(map as u32, data, len) })
 }
 
-/// The first value of a header.
+/// Returns the first value of a header.
 pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
     // SAFETY: `name` outlives the call; `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe {
@@ -213,7 +211,7 @@ pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
     })
 }
 
-/// Sets a header in place of all its values.
+/// Replaces all values of a header with one.
 pub fn set_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
     let value = value.as_ref();
     // SAFETY: both texts outlive the call.
@@ -242,67 +240,68 @@ pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
     })
 }
 
-/// Takes a header off, with all its values.
+/// Removes a header with all its values.
 pub fn remove_header(map: Map, name: &str) -> Result<(), Status> {
     // SAFETY: `name` outlives the call.
     check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
-/// Sets a whole map in place of what it was.
+/// Replaces all headers of a map.
 pub fn set_headers(map: Map, headers: &[(String, Vec<u8>)]) -> Result<(), Status> {
     let pairs = pairs::encode(headers);
     // SAFETY: `pairs` outlives the call.
     check(unsafe { proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
 }
 
-/// Lets a request go on that was held back.
+/// Resumes a paused request.
 pub fn continue_request() -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_continue_stream(REQUEST) })
 }
 
-/// Lets a response go on that was held back.
+/// Resumes a paused response.
 pub fn continue_response() -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_continue_stream(RESPONSE) })
 }
 
-/// Makes another context the one that calls are about.
+/// Selects the context that later hostcalls act on.
 pub fn set_effective_context(context: u32) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_set_effective_context(context) })
 }
 
-/// Whether the host sends requests for plugins: then it refuses one to a cluster without
-/// a name for that name.
+/// Returns whether the host supports HTTP calls. A host that does rejects a call to a cluster
+/// with an empty name as a bad argument.
 pub fn sends_requests() -> bool {
     let none = ptr::null();
     let mut token = 0;
-    // SAFETY: nothing is read through pointers of length zero, and `token` is a valid
+    // SAFETY: the host reads nothing through pointers of length zero, and `token` is a valid
     // out-pointer.
     let status = unsafe { proxy_http_call(none, 0, none, 0, none, 0, none, 0, 1, &raw mut token) };
     status == BAD_ARGUMENT
 }
 
-/// A property; `path` has its segments joined by NUL.
+/// Returns a property. The segments of `path` are separated by NUL.
 pub fn property(path: &str) -> Result<Vec<u8>, Status> {
     // SAFETY: `path` outlives the call; `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
 
-/// A property that is eight bytes, little-endian.
+/// Returns a property of eight bytes, little-endian. `None` if it is missing or has another
+/// length.
 pub fn property_u64(path: &str) -> Option<u64> {
     let bytes = property(path).ok()?;
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Sets a property of the stream, for access logs and filters behind this one.
+/// Sets a property of the stream, for access logs and later filters.
 pub fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
     // SAFETY: both slices outlive the call.
     check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
-/// Answers the stream's request here.
+/// Sends a local reply to the stream's request.
 pub fn send_local_response(
     status: u16,
     details: &str,
@@ -326,7 +325,8 @@ pub fn send_local_response(
     })
 }
 
-/// A shared value, and the number of its last write; absent if it was never written.
+/// Returns a shared value and the CAS number of its last write. `None` if it was never
+/// written.
 pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
     let mut cas = 0;
     // SAFETY: `key` outlives the call; `bytes` and `cas` give valid out-pointers.
@@ -340,7 +340,7 @@ pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
     }
 }
 
-/// Writes a shared value, if `cas` is the number of its last write. Says whether it was.
+/// Writes a shared value if `cas` is the number of its last write. Returns whether it did.
 pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, Status> {
     // SAFETY: both slices outlive the call.
     let written = check(unsafe {
@@ -353,13 +353,13 @@ pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, Status
     }
 }
 
-/// Asks for a tick of the root context each so many milliseconds from now on; 0 for none.
+/// Sets the tick period of the root context, counted from now. Zero stops the ticks.
 pub fn set_tick_period(period_ms: u32) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_set_tick_period_milliseconds(period_ms) })
 }
 
-/// The id of a metric, which is made if it is not there.
+/// Returns the id of a metric. Creates the metric if it does not exist.
 pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
     let mut id = 0;
     // SAFETY: `name` outlives the call, and `id` is a valid out-pointer.
@@ -367,7 +367,7 @@ pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
     Ok(id)
 }
 
-/// Moves a metric; a counter only upwards.
+/// Adds `delta` to a metric. It must not be negative for a counter.
 pub fn increment_metric(id: u32, delta: i64) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_increment_metric(id, delta) })
@@ -379,7 +379,7 @@ pub fn record_metric(id: u32, value: u64) -> Result<(), Status> {
     check(unsafe { proxy_record_metric(id, value) })
 }
 
-/// The host's monotonic clock, which all workers of a process share.
+/// Returns the host's monotonic time. All workers of a process share this clock.
 pub fn monotonic_time() -> Result<Instant, Status> {
     let mut ns = 0;
     // SAFETY: `ns` is a valid out-pointer.
@@ -387,7 +387,7 @@ pub fn monotonic_time() -> Result<Instant, Status> {
     Ok(Instant::from_ns(ns))
 }
 
-/// The time since 1970. It may step.
+/// Returns the time since 1970. It can jump in either direction.
 pub fn wall_time() -> Result<Span, Status> {
     let mut ns = 0;
     // SAFETY: `ns` is a valid out-pointer.
@@ -395,7 +395,7 @@ pub fn wall_time() -> Result<Span, Status> {
     Ok(Span::from_ns(ns))
 }
 
-/// A random word.
+/// Returns a random word.
 pub fn random_word() -> Result<u64, Status> {
     let mut word = [0; 8];
     // SAFETY: `word` is valid for its length.

@@ -1,35 +1,35 @@
 //! Names and ids of metrics.
 //!
-//! A metric is defined when it first moves: with thousands of policies most never
-//! do, and each costs the host memory. Names hold their labels as segments, which
-//! a host's tag rules turn into labels.
+//! A metric is defined on its first use. With thousands of policies most metrics are never
+//! used, and each costs the host memory. Labels are segments of the name, which the host's tag
+//! rules extract.
 
 use hashbrown::HashMap;
 use spillway_core::event::{Counter, Gauge};
 
 use crate::host::{self, MetricKind, Status};
 
-/// Ids of the metrics that were defined so far.
+/// Ids of the metrics defined so far.
 #[derive(Default)]
 pub struct Metrics {
     ids: HashMap<Metric, u32>,
 }
 
-/// One metric.
+/// A metric of a policy or of the plugin.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// A counter of the policy at this place.
+    /// A counter of the policy with this index.
     Count(usize, Counter),
-    /// A gauge of the policy at this place.
+    /// A gauge of the policy with this index.
     Gauge(usize, Gauge),
-    /// Requests that passed because something here went wrong.
+    /// Number of requests that passed because of an internal error.
     InternalErrors,
     /// Number of unreadable shared records discarded.
     RecordsDiscarded,
 }
 
 impl Metrics {
-    /// Adds to a counter. `policy` gives the name of a policy by its place.
+    /// Adds to a counter. `policy` returns the name of a policy by its index.
     pub fn add<'p>(
         &mut self,
         metric: Metric,
@@ -39,7 +39,7 @@ impl Metrics {
         host::increment_metric(self.id(metric, policy)?, i64::from(more))
     }
 
-    /// Sets a gauge. `policy` gives the name of a policy by its place.
+    /// Sets a gauge. `policy` returns the name of a policy by its index.
     pub fn set<'p>(
         &mut self,
         metric: Metric,

@@ -1,4 +1,4 @@
-//! What the core wants counted and logged, handed to the host.
+//! Turns the core's events into the host's metrics and log lines.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -13,16 +13,16 @@ use spillway_core::shared::records::Records;
 use crate::host::Status;
 use crate::metrics::{Metric, Metrics};
 
-/// The way from the core's events to the host's metrics and log.
+/// Reports events to the host. It is the only writer of metrics.
 #[derive(Default)]
 pub struct Reporter {
     metrics: RefCell<Metrics>,
     error_was_logged: Cell<bool>,
 }
 
-/// The log line of a change of state.
+/// The log line of a state transition.
 #[derive(Serialize)]
-struct Line<'a> {
+struct TransitionLine<'a> {
     event: &'static str,
     policy: &'a str,
     key: Vec<Option<Cow<'a, str>>>,
@@ -38,7 +38,7 @@ struct Line<'a> {
 }
 
 impl Reporter {
-    /// Hands on what happened since the last call.
+    /// Reports all events since the last call.
     pub fn report<R: Records>(&self, engine: &mut Engine<R>) {
         while let Some(event) = engine.next_event() {
             match event {
@@ -47,7 +47,7 @@ impl Reporter {
                     counter,
                     more,
                 } => {
-                    self.move_metrics(|metrics| {
+                    self.update_metrics(|metrics| {
                         metrics.add(Metric::Count(policy, counter), more, |at| {
                             engine.policy_name(at)
                         })
@@ -57,7 +57,7 @@ impl Reporter {
                     policy,
                     gauge,
                     value,
-                } => self.move_metrics(|metrics| {
+                } => self.update_metrics(|metrics| {
                     metrics.set(Metric::Gauge(policy, gauge), value, |at| {
                         engine.policy_name(at)
                     })
@@ -68,7 +68,7 @@ impl Reporter {
                     action,
                 } => log_operator(engine.policy_name(policy), &key, action),
                 Event::Discarded(records) => {
-                    self.move_metrics(|metrics| {
+                    self.update_metrics(|metrics| {
                         metrics.add(Metric::RecordsDiscarded, records, |_| "")
                     });
                 }
@@ -81,24 +81,24 @@ impl Reporter {
         }
     }
 
-    /// Counts that something went wrong here, and a request passed for it. Only the
-    /// first is logged: what went wrong once may go wrong for every request.
+    /// Counts an internal error that let a request pass. Logs only the first one, since the
+    /// same error may occur on every request.
     pub fn internal_error(&self, what: &str) {
         if !self.error_was_logged.replace(true) {
             log::error!("spillway: {what}; the request passes");
         }
-        self.move_metrics(|metrics| metrics.add(Metric::InternalErrors, 1, |_| ""));
+        self.update_metrics(|metrics| metrics.add(Metric::InternalErrors, 1, |_| ""));
     }
 
-    fn move_metrics(&self, change: impl FnOnce(&mut Metrics) -> Result<(), Status>) {
+    fn update_metrics(&self, change: impl FnOnce(&mut Metrics) -> Result<(), Status>) {
         if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
-            // A host without metrics has nowhere to count it.
+            // A host without metrics fails every call.
             let _ = change(&mut metrics);
         }
     }
 }
 
-/// The log line of what an operator did.
+/// The log line of an operator's command.
 #[derive(Serialize)]
 struct OperatorLine<'a> {
     event: &'static str,
@@ -109,7 +109,7 @@ struct OperatorLine<'a> {
     for_ms: Option<u64>,
 }
 
-/// The parts of a key as text, where they are none lossily.
+/// Returns the parts of a key as text. Bytes that are not UTF-8 become U+FFFD.
 fn shown(key: &[Option<Box<[u8]>>]) -> Vec<Option<Cow<'_, str>>> {
     let mut parts = Vec::new();
     for part in key {
@@ -136,7 +136,7 @@ fn log_operator(policy: &str, key: &[Option<Box<[u8]>>], action: Action) {
 }
 
 fn log_transition(policy: &str, key: &[Option<Box<[u8]>>], transition: &Transition) {
-    let line = Line {
+    let line = TransitionLine {
         event: "transition",
         policy,
         key: shown(key),

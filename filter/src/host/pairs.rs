@@ -1,5 +1,5 @@
-//! The ABI's encoding of a map, under the name that this crate has for it: [`host::Map`] says
-//! which map.
+//! The ABI's encoding of a header map. It is called `Pairs` in this crate, where [`host::Map`]
+//! selects one of the host's maps.
 //!
 //! [`host::Map`]: crate::host::Map
 

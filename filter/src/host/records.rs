@@ -1,12 +1,13 @@
-//! The records of circuits, in the host's shared data.
+//! The core's records, stored in the host's shared data.
 //!
-//! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`, `.stale` in place of a policy for kept
-//! answers and `.history` for the last transitions: all of them come from the configuration, none from a client, since the host can neither list names nor delete
-//! one. Plugins of one `vm_id` and one name share their circuits, over all workers and
-//! listeners.
+//! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`. In place of a policy, `.stale` stands
+//! for stored responses and `.history` for the last transitions. The host can neither list
+//! nor delete names, so every name comes from the configuration and none from a client.
+//! Plugins with the same `vm_id` and the same name share their circuits across all workers
+//! and listeners.
 //!
-//! A host without shared data gets a map in this module's own memory instead: each of
-//! its workers then has circuits of its own, and everything else goes on as it does.
+//! If the host has no shared data, records are stored in a map in the VM's own memory. Each
+//! worker then has its own circuits, and everything else works as usual.
 
 use core::fmt::Write;
 
@@ -16,25 +17,26 @@ use spillway_core::shared::records::{Name, Records, Version};
 
 use crate::host;
 
-/// Whatever the number of the last write is.
+/// The CAS number with which a host always writes.
 const ANY: Version = 0;
 
-/// Records in this module's own memory, with the numbers of their last writes.
+/// Records in the VM's own memory, with the numbers of their last writes.
 type Own = HashMap<Box<str>, (Box<[u8]>, Version)>;
 
-/// Where records are kept.
+/// Records shared by all workers, or by none if the host has no shared data.
 #[derive(Debug)]
 pub struct SharedRecords {
     plugin: String,
-    /// Used anew for each name.
+    /// Buffer for names, reused by every call.
     name: String,
-    /// There where the host has no shared data.
+    /// `None` if the host has shared data.
     own: Option<Own>,
     writes: Version,
 }
 
 impl SharedRecords {
-    /// The records of the plugin of this name. Asks once whether the host shares data.
+    /// Opens the records of the plugin with this name. Checks once whether the host has shared
+    /// data.
     pub fn new(plugin: &str) -> SharedRecords {
         let mut store = SharedRecords {
             // A slash would make one plugin's name look like another's policy.
@@ -50,7 +52,7 @@ impl SharedRecords {
         store
     }
 
-    /// Whether all workers see these records.
+    /// Returns whether all workers see these records.
     pub fn is_shared(&self) -> bool {
         self.own.is_none()
     }
@@ -65,7 +67,7 @@ impl SharedRecords {
             Name::Slot(policy, place) => {
                 write!(self.name, "spillway/{layout}/{plugin}/{policy}/{place}")
             }
-            // No policy's name has a dot.
+            // A dot cannot occur in the name of a policy.
             Name::History => write!(self.name, "spillway/{layout}/{plugin}/.history"),
             Name::Shard(shard) => write!(self.name, "spillway/{layout}/{plugin}/.stale/{shard}"),
             Name::StoredResponse(shard, slot) => {
@@ -93,13 +95,13 @@ impl Records for SharedRecords {
     fn write(&mut self, name: Name<'_>, record: &[u8], version: Option<Version>) -> bool {
         self.set_name(name);
         if self.own.is_none() {
-            // A host takes any number for a name that it does not know, and none that is
-            // not the last for one that it does. So the largest, which counts no write
-            // in practice, makes a record and never overwrites one; 0 always would.
+            // For an unknown name the host accepts any number; for a known one only that of
+            // the last write, or 0. So a new record is written with the largest number: no
+            // write ever has it, so it cannot overwrite a record. 0 would.
             let expected = version.unwrap_or(Version::MAX);
             match host::set_shared_data(&self.name, record, expected) {
                 Ok(written) => return written,
-                // It can be read and not be written: no use.
+                // This host can read shared data but not write it.
                 Err(_) => self.own = Some(HashMap::new()),
             }
         }
@@ -115,7 +117,7 @@ impl Records for SharedRecords {
     fn put(&mut self, name: Name<'_>, record: &[u8]) {
         self.set_name(name);
         match &mut self.own {
-            // What cannot be written is not found.
+            // If the write fails, later reads do not find the record.
             None => drop(host::set_shared_data(&self.name, record, ANY)),
             Some(own) => {
                 self.writes = self.writes.wrapping_add(1);
