@@ -1,24 +1,27 @@
-//! The endpoint for operators: the circuits of a proxy, shown and moved.
+//! The admin endpoint, where operators see a proxy's circuits and change their state.
 //!
-//! A listener whose configuration has `admin` answers here what is under its path
-//! prefix: a page, the circuits as JSON, and a PUT that forces or resets them. Every
-//! answer is made from the request's head alone, since a filter that stops a request
-//! at its headers never sees a body; so what to do stands in the query.
+//! A listener whose configuration has `admin` serves these under its path prefix: a page, the
+//! circuits as JSON, and PUT requests that force or reset circuits. A filter that stops a
+//! request at its headers never sees a body, so all parameters are in the query.
 //!
-//! Whoever reaches the listener may do all of this: who that is, is the proxy's
-//! affair. One thing is not, that a browser of an operator carries out what a strange
-//! page tells it. A PUT from another origin needs a preflight, which is refused like
-//! every OPTIONS; one that the browser marks as another site's is refused by that
-//! mark; and the page runs no script but its own, and in no frame. A stranger whose
-//! own name points to this proxy (DNS rebinding) would be of the same origin: so only
-//! requests to `localhost` or to an address are answered.
+//! # Security
 //!
-//! A force ends by itself, or a circuit that was forced on a bad night would still
-//! be so when everybody has forgotten it.
+//! The endpoint does not authenticate. The proxy decides who can reach the listener. What the
+//! endpoint does prevent is that another web site acts through an operator's browser:
 //!
-//! Paths and queries are bytes that anyone may have made up. Nothing that may stand
-//! in them needs percent-encoding, so none is decoded: an encoded name is another name,
-//! and the prefix cannot be written in two ways.
+//! - A PUT from another origin needs a preflight, and OPTIONS is refused.
+//! - A PUT is refused if `sec-fetch-site` names another site.
+//! - The page runs only its own script, and never in a frame.
+//! - Only `localhost` and IP addresses are accepted as the host. With DNS rebinding, an
+//!   attacker's name would resolve to this proxy and have the same origin as the page.
+//!
+//! Paths and queries are untrusted bytes. No valid one needs percent-encoding, so none is
+//! decoded, and the prefix has only one spelling.
+//!
+//! # Forced states
+//!
+//! A forced state always has an end. Otherwise a circuit forced during an incident would stay
+//! so long after everybody has forgotten it.
 
 use alloc::format;
 use alloc::string::String;
@@ -31,31 +34,30 @@ mod list;
 mod problem;
 mod view;
 
-pub use view::{Action, Answer, Busy, CircuitView, Circuits, Clocks, Listing};
+pub use view::{Action, AdminResponse, Busy, CircuitView, Circuits, Clocks, Listing};
 
 use ask::Ask;
 use problem::{Refusal, one_of, problem, refuse};
 
-/// What access logs show as response code details of every answer made here.
+/// Response code details of every response of the endpoint.
 pub const DETAILS: &str = "spillway_admin";
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The page. It asks for the circuits each second while someone looks at it, keeps
-/// the row of a circuit the same element for as long as the circuit is there, so that
-/// focus stays where it is, and writes what it was told as text, never as markup.
+/// The page. It loads the circuits once a second while it is visible. The row of a circuit
+/// stays the same element, so it keeps the focus. All data is inserted as text, never as markup.
 const PAGE: &str = include_str!("admin/page.html");
 
-/// Headers of every answer. The hashes are those of the page's style and script, so
-/// that a browser runs these and nothing else.
+/// Headers of every response. The hashes are those of the page's inline style and script: a
+/// browser runs nothing else.
 const GUARDS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
     (
         "content-security-policy",
         "default-src 'none'; \
          style-src 'sha256-RWHpXFJZyDRbYz9U41yGwN6UcE5r96j8J0LvMhybNaU='; \
-         script-src 'sha256-fJh88Vbh23Try+AA5uS8T1NqizHo/SjrxiE/vg9zF78='; \
+         script-src 'sha256-T3Fa4ojx3ym4R7HGuVU/b/0ezyYWNwL6PHV04JX43/A='; \
          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
     ),
@@ -64,31 +66,31 @@ const GUARDS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
 ];
 
-/// Whether `path`, with its query, is under `prefix` and so for [`answer`] to answer.
-/// A prefix begins with a slash and does not end with one.
+/// Returns whether `path`, which may have a query, is under `prefix`, so that [`respond`]
+/// handles it. A prefix begins with a slash and does not end with one.
 pub fn is_under(prefix: &str, path: &[u8]) -> bool {
     under(prefix, path).is_some()
 }
 
-/// What of `path` comes after the prefix.
+/// Returns the rest of `path` after the prefix. `None` if it is not under the prefix.
 fn under<'a>(prefix: &str, path: &'a [u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(prefix.as_bytes())?;
     matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
-/// The answer to a request under `prefix`; absent where it is not under it.
-pub fn answer(
+/// Handles a request and returns the response. `None` if the path is not under `prefix`.
+pub fn respond(
     prefix: &str,
     request: &impl Request,
     clocks: Clocks,
     circuits: &mut impl Circuits,
-) -> Option<Answer> {
+) -> Option<AdminResponse> {
     let rest = under(prefix, request.header(":path")?)?;
     let method = request.header(":method").unwrap_or_default();
-    let made = ask::to_a_near_host(request.header(":authority"))
+    let result = ask::check_host(request.header(":authority"))
         .and_then(|()| ask::read(method, rest, request.header("sec-fetch-site")))
         .and_then(|ask| perform(prefix, ask, clocks, circuits));
-    Some(made.unwrap_or_else(|refusal| *refusal))
+    Some(result.unwrap_or_else(|refusal| *refusal))
 }
 
 fn perform(
@@ -96,15 +98,15 @@ fn perform(
     ask: Ask<'_>,
     clocks: Clocks,
     circuits: &mut impl Circuits,
-) -> Result<Answer, Refusal> {
+) -> Result<AdminResponse, Refusal> {
     let (policy, command) = match ask {
         Ask::Home => {
-            let mut answer = Answer::new(308, HTML, Vec::new());
-            // The page's own links are relative, and need the slash.
-            answer.push("location", &[prefix, "/"].concat());
-            return Ok(answer);
+            let mut redirect = AdminResponse::new(308, HTML, Vec::new());
+            // The page's relative URLs need the slash.
+            redirect.push("location", &[prefix, "/"].concat());
+            return Ok(redirect);
         }
-        Ask::Page => return Ok(Answer::new(200, HTML, PAGE.into())),
+        Ask::Page => return Ok(AdminResponse::new(200, HTML, PAGE.into())),
         Ask::List { policy } => (policy, None),
         Ask::Control { policy, id, action } => (Some(policy), Some((id, action))),
     };
@@ -123,7 +125,7 @@ fn perform(
             format!("{{\"changed\":{changed}}}").into()
         }
     };
-    Ok(Answer::new(200, JSON, body))
+    Ok(AdminResponse::new(200, JSON, body))
 }
 
 fn control(
@@ -140,7 +142,7 @@ fn control(
             Err(refusal)
         }
         (Ok(0), Some(id)) => {
-            let rule = "which the policy does not have, or no longer";
+            let rule = "unknown to the policy";
             Err(refuse(
                 404,
                 "the circuit's id",
@@ -152,23 +154,23 @@ fn control(
     }
 }
 
-/// An id as the list shows it and paths name it.
+/// Returns an id as it appears in lists and paths.
 fn hex(id: u64) -> String {
     format!("{id:016x}")
 }
 
-impl Answer {
-    fn new(status: u16, content_type: &str, body: Vec<u8>) -> Answer {
-        let mut answer = Answer {
+impl AdminResponse {
+    fn new(status: u16, content_type: &str, body: Vec<u8>) -> AdminResponse {
+        let mut response = AdminResponse {
             status,
             headers: Vec::new(),
             body,
         };
-        answer.push("content-type", content_type);
+        response.push("content-type", content_type);
         for (name, value) in GUARDS {
-            answer.push(name, value);
+            response.push(name, value);
         }
-        answer
+        response
     }
 
     fn push(&mut self, name: &str, value: &str) {

@@ -27,12 +27,12 @@ pub fn reply(
         now,
         unix_ms: host::wall_time().map_or(0, |since_1970| since_1970.as_ms()),
     };
-    let answer = admin::answer(&prefix, request, clocks, &mut engine.operator(now))?;
+    let response = admin::respond(&prefix, request, clocks, &mut engine.operator(now))?;
     runtime.follow_up(engine, now);
     let reply = Reply {
-        status: answer.status,
-        headers: answer.headers,
-        body: answer.body,
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
         grpc_status: None,
         details: admin::DETAILS,
     };

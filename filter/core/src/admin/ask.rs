@@ -1,4 +1,4 @@
-//! From a request's head to what it asks for, or to why that is refused.
+//! Parses a request's method, path and query.
 
 use super::problem::{Refusal, one_of, refuse};
 use super::view::Action;
@@ -6,16 +6,16 @@ use crate::circuit::Forced;
 use crate::text;
 use crate::time::Span;
 
-/// What a request asks for.
+/// A valid request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask<'a> {
-    /// The prefix without a slash behind it.
+    /// The prefix without a trailing slash.
     Home,
     /// The page.
     Page,
-    /// The circuits, of one policy or of all.
+    /// The circuits of one policy, or of all.
     List { policy: Option<&'a [u8]> },
-    /// Something done to one circuit, or to all of a policy.
+    /// An action on one circuit, or on all of a policy.
     Control {
         policy: &'a [u8],
         id: Option<u64>,
@@ -23,22 +23,22 @@ pub(super) enum Ask<'a> {
     },
 }
 
-/// The paths after the prefix; of the last two, words stand where names would.
+/// The paths after the prefix. Words in capitals are placeholders.
 const PATHS: [&str; 4] = ["/", "/circuits", "/circuits/POLICY", "/circuits/POLICY/ID"];
 const LIST: usize = 1;
 
-/// Where browsers say that a request of the endpoint's own page, or of no page, is from.
+/// Values of `sec-fetch-site` for requests from the endpoint's own page, or from no page.
 const SITES: [&str; 2] = ["same-origin", "none"];
 
 const ACTIONS: [&str; 4] = ["force_open", "force_closed", "reset", "automatic"];
 
-/// How long a state may be forced: a day is longer than any shift.
+/// How long a state may be forced. A day is longer than any shift.
 const FORCE_MIN: Span = Span::from_secs(1);
 const FORCE_MAX: Span = Span::from_secs(24 * 60 * 60);
 
-/// Refuses requests to any name that a stranger could have pointed here. No name of the
-/// public tree is all digits and dots, and brackets stand around addresses alone.
-pub(super) fn to_a_near_host(authority: Option<&[u8]>) -> Result<(), Refusal> {
+/// Refuses requests to any host name that an attacker could point at this proxy. No public
+/// name consists of digits and dots only, and only addresses are in brackets.
+pub(super) fn check_host(authority: Option<&[u8]>) -> Result<(), Refusal> {
     let host = authority.unwrap_or_default();
     let name = match host.iter().rposition(|byte| *byte == b':') {
         Some(colon) if !host.ends_with(b"]") => host.get(..colon).unwrap_or_default(),
@@ -57,8 +57,8 @@ pub(super) fn to_a_near_host(authority: Option<&[u8]>) -> Result<(), Refusal> {
     ))
 }
 
-/// Reads a request whose path goes on with `rest` after the prefix. `fetch_site` is
-/// its `sec-fetch-site`, in which browsers tell where a request comes from.
+/// Parses a request. `rest` is its path after the prefix, and `fetch_site` is its header
+/// `sec-fetch-site`, in which browsers say where a request comes from.
 pub(super) fn read<'a>(
     method: &[u8],
     rest: &'a [u8],
@@ -106,7 +106,7 @@ fn control<'a>(target: &'a [u8], query: &'a [u8]) -> Result<Ask<'a>, Refusal> {
     Ok(Ask::Control { policy, id, action })
 }
 
-/// Sixteen hexadecimal digits, as the list shows them.
+/// Parses 16 hexadecimal digits, as lists show them.
 fn circuit_id(digits: &[u8]) -> Result<u64, Refusal> {
     let add = |id: u64, digit: &u8| Some(id << 4 | u64::from(char::from(*digit).to_digit(16)?));
     let id = digits.iter().try_fold(0, add);
@@ -135,8 +135,8 @@ fn read_action(action: Option<&[u8]>, length: Option<&[u8]>) -> Result<Action, R
         .ok_or_else(|| refuse(400, "for", length, "allowed 1s to 24h"))
 }
 
-/// The values of the parameters `names`, at most two, each of which may stand in the
-/// query once.
+/// Returns the values of the parameters `names`, of which there are at most two. Each may
+/// occur once.
 fn parameters<'a>(query: &'a [u8], names: &[&str]) -> Result<[Option<&'a [u8]>; 2], Refusal> {
     let mut values = [None; 2];
     if query.is_empty() {
@@ -153,7 +153,7 @@ fn parameters<'a>(query: &'a [u8], names: &[&str]) -> Result<[Option<&'a [u8]>; 
     Ok(values)
 }
 
-/// What is before and after the first `mark`.
+/// Returns the parts before and after the first `mark`.
 fn split(bytes: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|byte| *byte == mark)?;
     let (before, after) = bytes.split_at_checked(at)?;

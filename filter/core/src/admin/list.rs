@@ -1,7 +1,7 @@
 //! The circuits and the last transitions as JSON.
 //!
-//! Not by derived serializers, which would be several kilobytes of the module for
-//! this one answer: a template, into which serde_json puts what needs escaping.
+//! Derived serializers would add several kilobytes to the module for this one response.
+//! Instead the JSON is formatted by hand, and serde_json escapes only the strings that need it.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -15,12 +15,12 @@ use crate::shared::history::Past;
 use crate::shared::key;
 use crate::time::Instant;
 
-/// How many circuits an answer shows: more are no list for eyes, and every worker
-/// holds the whole answer in its memory.
+/// Maximum number of circuits in a response. Nobody reads a longer list, and the worker holds
+/// the whole response in memory.
 const CIRCUITS_MAX: usize = 1_000;
 
-/// The circuits of `policies`, and the last transitions, newest first: those of the policy
-/// that was asked for, or of all, also of policies that are gone.
+/// Returns the circuits of `policies`, and the last transitions, newest first. The transitions
+/// are those of the policy `only`, or of all policies, removed ones included.
 pub(super) fn write(
     policies: &[&str],
     only: Option<&[u8]>,
@@ -66,7 +66,7 @@ fn circuit(view: &CircuitView, clocks: Clocks) -> String {
             unix_ms(Some(force.until), clocks)
         ),
     };
-    // What stands between quotes below are names that need no escaping.
+    // Every string between quotes is a name that needs no escaping.
     format!(
         "{{\"policy\":\"{}\",\"mode\":\"{}\",\"id\":\"{:016x}\",\"key\":{},\
          \"state\":\"{}\",\"automatic_state\":\"{}\",\
@@ -92,7 +92,7 @@ fn circuit(view: &CircuitView, clocks: Clocks) -> String {
 }
 
 fn transition(past: &Past, clocks: Clocks) -> String {
-    let told = &past.transition;
+    let it = &past.transition;
     format!(
         "{{\"at_unix_ms\":{},\"policy\":\"{}\",\"key\":{},\
          \"from\":\"{}\",\"to\":\"{}\",\"why\":\"{}\",\
@@ -101,15 +101,15 @@ fn transition(past: &Past, clocks: Clocks) -> String {
         clocks.unix_ms_at(past.at),
         past.policy,
         key(&key::decode(&past.key)),
-        told.from.name(),
-        told.to.name(),
-        told.why.name(),
-        told.counts.requests,
-        told.counts.failures,
-        told.counts.slow,
-        told.opens,
-        told.lasted.as_ms(),
-        told.open_for.as_ms(),
+        it.from.name(),
+        it.to.name(),
+        it.why.name(),
+        it.counts.requests,
+        it.counts.failures,
+        it.counts.slow,
+        it.opens,
+        it.lasted.as_ms(),
+        it.open_for.as_ms(),
     )
 }
 
@@ -118,7 +118,7 @@ fn key(parts: &[Option<Box<[u8]>>]) -> String {
     let texts: Vec<Option<Cow<'_, str>>> = parts
         .map(|part| part.map(String::from_utf8_lossy))
         .collect();
-    // Texts cannot fail to be written.
+    // Serializing strings cannot fail.
     serde_json::to_string(&texts).unwrap_or_default()
 }
 

@@ -1,24 +1,23 @@
-//! The answer that says why a request is not carried out: RFC 9457.
+//! Responses that say why a request was refused (RFC 9457).
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
-use super::view::Answer;
+use super::view::AdminResponse;
 use crate::text;
 
-/// An answer in place of the one that was wanted; boxed, since it is the rare case
-/// of many results.
-pub(super) type Refusal = Box<Answer>;
+/// A response to a refused request. Boxed, since many results hold it and few are errors.
+pub(super) type Refusal = Box<AdminResponse>;
 
-/// How many words a refusal lists: a proxy may have thousands of policies.
+/// Maximum number of allowed words in a refusal. A proxy may have thousands of policies.
 const WORDS_MAX: usize = 20;
 
-/// The index of the one of `known` that was found in some place.
+/// Returns the index in `known` of the word `found`. `place` is where the request has it.
 ///
 /// # Errors
 ///
-/// A refusal that lists them, where it is none of these.
+/// Returns a refusal that lists `known` if `found` is not one of them.
 pub(super) fn one_of(
     status: u16,
     place: &str,
@@ -37,7 +36,7 @@ pub(super) fn one_of(
     })
 }
 
-/// Refuses because of what was found in some place; `rule` says what may stand there.
+/// Refuses a request because of what was found in `place`. `rule` says what is allowed there.
 pub(super) fn refuse(status: u16, place: &str, found: Option<&[u8]>, rule: &str) -> Refusal {
     let found = match found {
         None => String::from("missing"),
@@ -49,9 +48,9 @@ pub(super) fn refuse(status: u16, place: &str, found: Option<&[u8]>, rule: &str)
     problem(status, &[place, " is ", &found, ", ", rule].concat())
 }
 
-/// An answer with this status and these words.
+/// Returns a refusal with this status and detail.
 pub(super) fn problem(status: u16, detail: &str) -> Refusal {
-    // The status's own words, as RFC 9457 wants them beside `about:blank`.
+    // With the type `about:blank`, RFC 9457 requires the status's reason phrase as the title.
     let title = match status {
         400 => "Bad Request",
         403 => "Forbidden",
@@ -59,10 +58,14 @@ pub(super) fn problem(status: u16, detail: &str) -> Refusal {
         405 => "Method Not Allowed",
         _ => "Service Unavailable",
     };
-    // A text cannot fail to be written.
+    // Serializing a string cannot fail.
     let detail = serde_json::to_string(detail).unwrap_or_default();
     let body = format!(
         "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{status},\"detail\":{detail}}}"
     );
-    Box::new(Answer::new(status, "application/problem+json", body.into()))
+    Box::new(AdminResponse::new(
+        status,
+        "application/problem+json",
+        body.into(),
+    ))
 }

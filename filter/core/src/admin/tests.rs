@@ -1,4 +1,4 @@
-//! Requests and their whole answers.
+//! Requests and their complete responses.
 
 use alloc::borrow::ToOwned;
 use alloc::vec;
@@ -19,16 +19,16 @@ mod refusals;
 
 const PREFIX: &str = "/spillway";
 
-/// Circuits as plain data, which remember what was done to them.
+/// Circuits as plain data, with a log of the actions on them.
 #[derive(Default)]
-struct Held {
+struct FakeCircuits {
     circuits: Vec<CircuitView>,
     past: Vec<Past>,
     done: Vec<(String, Option<u64>, Action)>,
     busy: bool,
 }
 
-impl Circuits for Held {
+impl Circuits for FakeCircuits {
     fn policies(&mut self) -> Vec<Box<str>> {
         vec!["p".into(), "empty".into(), "q-1".into()]
     }
@@ -65,7 +65,7 @@ const CLOCKS: Clocks = Clocks {
     unix_ms: 1_000_000,
 };
 
-/// A closed circuit without a past.
+/// A closed circuit without transitions.
 fn view(policy: &str, id: u64) -> CircuitView {
     CircuitView {
         policy: policy.into(),
@@ -87,10 +87,10 @@ fn view(policy: &str, id: u64) -> CircuitView {
 }
 
 /// Two circuits of `p` and one of `q-1`.
-fn held() -> Held {
-    Held {
+fn three_circuits() -> FakeCircuits {
+    FakeCircuits {
         circuits: vec![view("p", 1), view("p", 0xfedc), view("q-1", 3)],
-        ..Held::default()
+        ..FakeCircuits::default()
     }
 }
 
@@ -101,27 +101,27 @@ fn ask(method: &str, path: impl AsRef<[u8]>) -> Asking {
         .with(":path", path)
 }
 
-/// The answer to `line`, a method and a path, which must be under the prefix.
-fn answered(line: &str, held: &mut Held) -> Answer {
+/// Returns the response to `line`, a method and a path under the prefix.
+fn send(line: &str, fake: &mut FakeCircuits) -> AdminResponse {
     let (method, path) = line.split_once(' ').expect("a method and a path");
-    answer(PREFIX, &ask(method, path), CLOCKS, held).unwrap_or_else(|| panic!("{line}"))
+    respond(PREFIX, &ask(method, path), CLOCKS, fake).unwrap_or_else(|| panic!("{line}"))
 }
 
-fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
-    let mut values = answer.headers.iter().filter(|(n, _)| n == name);
+fn header<'a>(response: &'a AdminResponse, name: &str) -> &'a str {
+    let mut values = response.headers.iter().filter(|(n, _)| n == name);
     let value = values.next().map_or(&b""[..], |(_, value)| value);
-    assert!(values.next().is_none(), "{name} stands there twice");
+    assert!(values.next().is_none(), "{name} occurs twice");
     core::str::from_utf8(value).expect("text")
 }
 
-fn body(answer: &Answer) -> &str {
-    core::str::from_utf8(&answer.body).expect("text")
+fn body(response: &AdminResponse) -> &str {
+    core::str::from_utf8(&response.body).expect("text")
 }
 
-/// The detail of a problem, all of whose other words are checked.
-fn detail(answer: &Answer) -> String {
-    let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
-    let title = match answer.status {
+/// Returns the detail of a problem, and checks its other fields.
+fn detail(response: &AdminResponse) -> String {
+    let problem: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+    let title = match response.status {
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
@@ -131,15 +131,15 @@ fn detail(answer: &Answer) -> String {
     };
     let detail = problem["detail"].as_str().expect("a detail");
     let whole = serde_json::json!({
-        "type": "about:blank", "title": title, "status": answer.status, "detail": detail,
+        "type": "about:blank", "title": title, "status": response.status, "detail": detail,
     });
     assert_eq!(problem, whole);
-    assert_eq!(header(answer, "content-type"), "application/problem+json");
+    assert_eq!(header(response, "content-type"), "application/problem+json");
     detail.into()
 }
 
 #[test]
-fn what_is_not_under_the_prefix_is_not_answered() {
+fn a_path_outside_the_prefix_gets_no_response() {
     let paths = [
         "",
         "/",
@@ -158,23 +158,29 @@ fn what_is_not_under_the_prefix_is_not_answered() {
     ];
     for path in paths {
         assert!(!is_under(PREFIX, path.as_bytes()), "{path}");
-        let mut held = held();
-        let made = answer(PREFIX, &ask("PUT", path), CLOCKS, &mut held);
-        assert_eq!(made, None, "{path}");
+        let mut fake = three_circuits();
+        let result = respond(PREFIX, &ask("PUT", path), CLOCKS, &mut fake);
+        assert_eq!(result, None, "{path}");
     }
     let no_path = Asking::default().with(":method", "GET");
-    assert_eq!(answer(PREFIX, &no_path, CLOCKS, &mut held()), None);
+    assert_eq!(
+        respond(PREFIX, &no_path, CLOCKS, &mut three_circuits()),
+        None
+    );
 }
 
 #[test]
-fn only_the_path_is_asked_of_a_request_that_is_not_under_the_prefix() {
+fn only_the_path_of_a_request_outside_the_prefix_is_read() {
     let request = ask("GET", "/pay");
-    assert_eq!(answer(PREFIX, &request, CLOCKS, &mut held()), None);
+    assert_eq!(
+        respond(PREFIX, &request, CLOCKS, &mut three_circuits()),
+        None
+    );
     assert_eq!(*request.asked.borrow(), [":path"]);
 }
 
 #[test]
-fn actions_reach_one_circuit_or_all_of_a_policy() {
+fn an_action_applies_to_one_circuit_or_to_all_of_a_policy() {
     let open_for = |seconds| Action::Force(Forced::Open, Span::from_secs(seconds));
     let closed_for = |seconds| Action::Force(Forced::Closed, Span::from_secs(seconds));
     let rows = [
@@ -202,22 +208,22 @@ fn actions_reach_one_circuit_or_all_of_a_policy() {
         ("empty?action=automatic", None, Action::Automatic, 0),
     ];
     for (target, id, action, changed) in rows {
-        let mut held = held();
-        let answer = answered(&format!("PUT /spillway/circuits/{target}"), &mut held);
-        assert_eq!(answer.status, 200, "{target}");
-        assert_eq!(header(&answer, "content-type"), "application/json");
+        let mut fake = three_circuits();
+        let response = send(&format!("PUT /spillway/circuits/{target}"), &mut fake);
+        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(header(&response, "content-type"), "application/json");
         assert_eq!(
-            body(&answer),
+            body(&response),
             format!("{{\"changed\":{changed}}}"),
             "{target}"
         );
         let policy = target.split(['/', '?']).next().expect("a policy");
-        assert_eq!(held.done, [(policy.to_owned(), id, action)], "{target}");
+        assert_eq!(fake.done, [(policy.to_owned(), id, action)], "{target}");
     }
 }
 
 #[test]
-fn a_head_is_answered_like_the_get() {
+fn a_head_gets_the_response_of_the_get() {
     for path in [
         "",
         "/",
@@ -227,7 +233,7 @@ fn a_head_is_answered_like_the_get() {
         "/x",
     ] {
         let [get, head] = ["GET", "HEAD"]
-            .map(|method| answered(&format!("{method} /spillway{path}"), &mut held()));
+            .map(|method| send(&format!("{method} /spillway{path}"), &mut three_circuits()));
         assert_eq!(get, head, "{path}");
     }
 }

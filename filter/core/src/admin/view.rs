@@ -1,4 +1,4 @@
-//! What the endpoint shows and what can be done to it: circuits, actions, responses.
+//! The types of the admin endpoint: circuits, actions and responses.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -10,76 +10,76 @@ use crate::policy::Mode;
 use crate::shared::history::Past;
 use crate::time::{Instant, Span};
 
-/// What the endpoint shows and moves.
+/// The circuits of a proxy, as the endpoint reads and changes them.
 pub trait Circuits {
-    /// Names of the policies, whichever listener they are configured on.
+    /// Returns the names of all policies of the proxy, on any listener.
     fn policies(&mut self) -> Vec<Box<str>>;
 
-    /// The circuits of these policies, at most `most` of them: first of all those that are not
-    /// closed, whichever policy they are of. Their order does not change while they stay.
+    /// Returns at most `most` circuits of these policies, in a stable order. If there are more,
+    /// those that are not closed are preferred, in whichever policy.
     fn circuits(&mut self, policies: &[&str], most: usize) -> Listing;
 
-    /// The last transitions of the proxy, oldest first.
+    /// Returns the last transitions of the proxy, oldest first.
     fn transitions(&mut self) -> Vec<Past>;
 
-    /// Does `action` to the circuit of this id, or to all of the policy that are
-    /// there, and says to how many.
+    /// Applies `action` to the circuit with this id, or to all circuits of the policy. Returns
+    /// the number of circuits it was applied to.
     ///
     /// # Errors
     ///
-    /// [`Busy`] where other workers came first too often.
+    /// Returns [`Busy`] if too many writes lost against other workers.
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy>;
 }
 
-/// Circuits that are shown.
+/// A list of circuits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
     /// The circuits, by policy.
     pub circuits: Vec<CircuitView>,
-    /// Whether there are more.
+    /// Whether the list is incomplete.
     pub more: bool,
 }
 
-/// One circuit as it stands.
+/// The current state of one circuit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CircuitView {
-    /// Its policy.
+    /// Name of the policy.
     pub policy: Box<str>,
-    /// What tells it from the other circuits of its policy.
+    /// Identifies the circuit within its policy.
     pub id: u64,
-    /// The parts of its key tuple; absent ones are those that requests did not have.
+    /// The parts of the key. A part is `None` if the requests did not have it.
     pub key: Vec<Option<Box<[u8]>>>,
-    /// The mode of its policy: in some nothing takes effect, or everything is rejected.
+    /// The mode of the policy. In some modes the circuit's state has no effect.
     pub mode: Mode,
-    /// How the breaker stands by its own rules, whatever is forced.
+    /// The breaker's own state, without the force.
     pub automatic: Standing,
-    /// What an operator put over it, unless that is over.
+    /// The forced state, or `None` if it has ended or there is none.
     pub force: Option<Force>,
     /// Number of retries that the budget can grant, or `None` without a budget.
     pub retry_budget: Option<u32>,
 }
 
 impl CircuitView {
-    /// The state in which requests find it.
+    /// Returns the state that applies to requests.
     pub fn state(&self) -> StateName {
         let forced = self.force.map(|force| force.to.state());
         forced.unwrap_or(self.automatic.state)
     }
 }
 
-/// What can be done to a circuit.
+/// An operator's command to a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Puts a state over the breaker's own, for this long.
+    /// Overrides the breaker's state for this long.
     Force(Forced, Span),
-    /// Closes the circuit, with an empty window and nothing forced.
+    /// Closes the circuit, empties its window and ends a force.
     Reset,
-    /// Ends a force: the circuit goes on in the breaker's own state.
+    /// Ends a force. The circuit continues in the breaker's own state.
     Automatic,
 }
 
 impl Action {
-    /// The word for it in requests and logs.
+    /// Returns its name in requests and logs.
     pub fn name(self) -> &'static str {
         match self {
             Action::Force(Forced::Open, _) => "force_open",
@@ -90,11 +90,11 @@ impl Action {
     }
 }
 
-/// Other workers came first too often; the caller may try again.
+/// Too many writes lost against other workers. The caller may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
-/// One moment on two clocks. Circuits know the monotonic one, operators the other.
+/// The current time on two clocks. Circuits use monotonic time, operators use wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
     /// The host's monotonic time.
@@ -104,7 +104,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// The milliseconds since 1970 at another moment.
+    /// Converts a monotonic time to milliseconds since 1970.
     pub(crate) fn unix_ms_at(self, moment: Instant) -> u64 {
         let ahead = moment.since(self.now).as_ms();
         let behind = self.now.since(moment).as_ms();
@@ -112,10 +112,10 @@ impl Clocks {
     }
 }
 
-/// An answer of the endpoint. To a HEAD it has the body of the GET, which hosts
-/// leave out.
+/// A response of the endpoint. The response to a HEAD has the body of the GET, which hosts do
+/// not send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct AdminResponse {
     /// The HTTP status.
     pub status: u16,
     /// Header names in lower case, each once, and values without control characters.

@@ -10,7 +10,7 @@ const COUNTS: Counts = Counts {
 };
 
 #[test]
-fn a_list_says_all_about_each_circuit() {
+fn a_list_has_every_field_of_each_circuit() {
     let whole = CircuitView {
         policy: "p".into(),
         id: 0xab,
@@ -31,13 +31,13 @@ fn a_list_says_all_about_each_circuit() {
         }),
         retry_budget: Some(107),
     };
-    let mut held = Held {
+    let mut fake = FakeCircuits {
         circuits: vec![view("q-1", u64::MAX), whole],
-        ..Held::default()
+        ..FakeCircuits::default()
     };
-    let answer = answered("GET /spillway/circuits", &mut held);
-    assert_eq!(answer.status, 200);
-    assert_eq!(header(&answer, "content-type"), "application/json");
+    let response = send("GET /spillway/circuits", &mut fake);
+    assert_eq!(response.status, 200);
+    assert_eq!(header(&response, "content-type"), "application/json");
     let expected = concat!(
         r#"{"circuits":["#,
         r#"{"policy":"p","mode":"shadow","id":"00000000000000ab","key":["a\"<"#,
@@ -55,11 +55,11 @@ fn a_list_says_all_about_each_circuit() {
         r#""consecutive_failures":0,"opens":0,"probes":0,"retry_budget":null}"#,
         r#"],"more":false,"transitions":[]}"#,
     );
-    assert_eq!(body(&answer), expected);
+    assert_eq!(body(&response), expected);
 }
 
 #[test]
-fn a_force_is_what_a_circuit_is_shown_as() {
+fn a_forced_state_is_shown_in_place_of_the_circuits_own() {
     let rows = [
         (None, "half_open"),
         (Some(Forced::Open), "forced_open"),
@@ -70,11 +70,11 @@ fn a_force_is_what_a_circuit_is_shown_as() {
         view.automatic.state = StateName::HalfOpen;
         let until = at_ms(10_001);
         view.force = to.map(|to| Force { to, until });
-        let mut held = Held {
+        let mut fake = FakeCircuits {
             circuits: vec![view],
-            ..Held::default()
+            ..FakeCircuits::default()
         };
-        let list = list("", &mut held);
+        let list = list("", &mut fake);
         let circuit = &list["circuits"][0];
         assert_eq!(circuit["state"], state, "{to:?}");
         assert_eq!(circuit["automatic_state"], "half_open");
@@ -98,8 +98,8 @@ fn the_last_transitions_are_listed_newest_first_and_by_policy() {
             open_for: Span::from_ms(5_000),
         },
     };
-    let mut held = held();
-    held.past = vec![
+    let mut fake = three_circuits();
+    fake.past = vec![
         past("p", 9_000, StateName::Open),
         past("gone", 9_500, StateName::HalfOpen),
         past("p", 9_700, StateName::Recovering),
@@ -110,28 +110,28 @@ fn the_last_transitions_are_listed_newest_first_and_by_policy() {
         "requests": 20, "failures": 10, "slow": 2, "opens": 3,
         "lasted_ms": 4_000, "open_ms": 5_000,
     });
-    assert_eq!(list("", &mut held)["transitions"][2], first);
+    assert_eq!(list("", &mut fake)["transitions"][2], first);
     let rows = [
         ("", "recovering half_open open"),
         ("?policy=p", "recovering open"),
         ("?policy=empty", ""),
     ];
     for (query, states) in rows {
-        let list = list(query, &mut held);
+        let list = list(query, &mut fake);
         let shown = list["transitions"].as_array().expect("a list").iter();
         let shown: Vec<&str> = shown.filter_map(|it| it["to"].as_str()).collect();
         assert_eq!(shown.join(" "), states, "{query}");
     }
 }
 
-/// The answer to a GET of the list with this query.
-fn list(query: &str, held: &mut Held) -> serde_json::Value {
-    let answer = answered(&format!("GET /spillway/circuits{query}"), held);
-    serde_json::from_slice(&answer.body).expect("JSON")
+/// Returns the list for this query.
+fn list(query: &str, fake: &mut FakeCircuits) -> serde_json::Value {
+    let response = send(&format!("GET /spillway/circuits{query}"), fake);
+    serde_json::from_slice(&response.body).expect("JSON")
 }
 
 #[test]
-fn a_list_ends_at_a_thousand_and_says_whether_there_are_more() {
+fn a_list_has_at_most_a_thousand_circuits_and_says_if_there_are_more() {
     let rows: [(usize, usize, &str, usize, bool); 7] = [
         (0, 0, "", 0, false),
         (999, 1, "", 1_000, false),
@@ -144,11 +144,11 @@ fn a_list_ends_at_a_thousand_and_says_whether_there_are_more() {
     for (of_p, of_q, query, shown, more) in rows {
         let p = (0..of_p).map(|n| view("p", n as u64));
         let q = (0..of_q).map(|n| view("q-1", n as u64));
-        let mut held = Held {
+        let mut fake = FakeCircuits {
             circuits: p.chain(q).collect(),
-            ..Held::default()
+            ..FakeCircuits::default()
         };
-        let list = list(query, &mut held);
+        let list = list(query, &mut fake);
         let count = list["circuits"].as_array().expect("a list").len();
         assert_eq!(
             (count, &list["more"]),

@@ -1,4 +1,4 @@
-//! The page, and what keeps browsers to it.
+//! The page and its security headers.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 use super::*;
 
 #[test]
-fn the_prefix_leads_to_the_page() {
-    let home = answered("GET /spillway", &mut held());
+fn the_prefix_redirects_to_the_page() {
+    let home = send("GET /spillway", &mut three_circuits());
     assert_eq!(
         (home.status, header(&home, "location")),
         (308, "/spillway/")
     );
     assert_eq!(body(&home), "");
     for line in ["GET /spillway/", "GET /spillway/?"] {
-        let page = answered(line, &mut held());
+        let page = send(line, &mut three_circuits());
         assert_eq!(page.status, 200);
         assert_eq!(header(&page, "content-type"), "text/html; charset=utf-8");
         assert_eq!(body(&page), PAGE);
@@ -25,12 +25,12 @@ fn the_prefix_leads_to_the_page() {
 #[test]
 fn a_link_from_another_site_may_open_the_page() {
     let request = ask("GET", "/spillway/").with("sec-fetch-site", "cross-site");
-    let answer = answer(PREFIX, &request, CLOCKS, &mut held()).expect("an answer");
-    assert_eq!(answer.status, 200);
+    let response = respond(PREFIX, &request, CLOCKS, &mut three_circuits()).expect("a response");
+    assert_eq!(response.status, 200);
 }
 
 #[test]
-fn every_answer_forbids_what_a_browser_need_not_do() {
+fn every_response_has_the_security_headers() {
     let lines = [
         "GET /spillway",
         "GET /spillway/",
@@ -40,20 +40,24 @@ fn every_answer_forbids_what_a_browser_need_not_do() {
         "OPTIONS /spillway/circuits/p",
     ];
     for line in lines {
-        let answer = answered(line, &mut held());
-        assert_eq!(header(&answer, "cache-control"), "no-store", "{line}");
+        let response = send(line, &mut three_circuits());
+        assert_eq!(header(&response, "cache-control"), "no-store", "{line}");
         assert_eq!(
-            header(&answer, "x-content-type-options"),
+            header(&response, "x-content-type-options"),
             "nosniff",
             "{line}"
         );
-        assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{line}");
         assert_eq!(
-            header(&answer, "cross-origin-resource-policy"),
+            header(&response, "referrer-policy"),
+            "no-referrer",
+            "{line}"
+        );
+        assert_eq!(
+            header(&response, "cross-origin-resource-policy"),
             "same-origin",
             "{line}"
         );
-        let policy = header(&answer, "content-security-policy");
+        let policy = header(&response, "content-security-policy");
         for part in [
             "default-src 'none'",
             "connect-src 'self'",
@@ -64,7 +68,7 @@ fn every_answer_forbids_what_a_browser_need_not_do() {
                 "{line}: {policy}"
             );
         }
-        let cors = answer
+        let cors = response
             .headers
             .iter()
             .any(|(name, _)| name.starts_with("access-control"));
@@ -73,8 +77,8 @@ fn every_answer_forbids_what_a_browser_need_not_do() {
 }
 
 #[test]
-fn a_browser_runs_the_pages_own_style_and_script_alone() {
-    let page = answered("GET /spillway/", &mut held());
+fn a_browser_runs_only_the_style_and_the_script_of_the_page() {
+    let page = send("GET /spillway/", &mut three_circuits());
     let policy = header(&page, "content-security-policy");
     assert!(!policy.contains("unsafe"), "{policy}");
     for tag in ["style", "script"] {
@@ -84,13 +88,13 @@ fn a_browser_runs_the_pages_own_style_and_script_alone() {
         assert!(pieces.next().is_none(), "one {tag} can be allowed");
         let hash = BASE64_STANDARD.encode(Sha256::digest(content.expect("a tag")));
         let part = format!("{tag}-src 'sha256-{hash}'");
-        assert!(policy.contains(&part), "{part} should stand in {policy}");
+        assert!(policy.contains(&part), "{part} is missing in {policy}");
     }
 }
 
 /// Every worker of every proxy holds the page in its module.
 #[test]
-fn the_page_is_small_and_stands_alone() {
+fn the_page_is_small_and_loads_nothing_else() {
     assert!(PAGE.len() < 8_400, "{} bytes", PAGE.len());
     for word in [
         "http:",

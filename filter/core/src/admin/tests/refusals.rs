@@ -1,9 +1,9 @@
-//! Requests that are not carried out.
+//! Requests that are refused.
 
 use super::*;
 use crate::random::Random;
 
-/// Requests without the prefix, and below each the status and detail of its answer.
+/// Requests without the prefix. Below each are the status and the detail of its response.
 const REFUSED: &str = r#"
 GET //
 404 the path after the prefix is "//", allowed /, /circuits, /circuits/POLICY, /circuits/POLICY/ID
@@ -76,32 +76,31 @@ PUT /circuits/p?action=automatic&for=
 "#;
 
 #[test]
-fn a_request_that_makes_no_sense_is_told_what_would() {
+fn an_invalid_request_is_told_what_is_allowed() {
     let lines: Vec<&str> = REFUSED.lines().filter(|line| !line.is_empty()).collect();
     for row in lines.chunks(2) {
         let [request, expected] = row else {
             panic!("{row:?}");
         };
-        let mut held = held();
-        let answer = answered(&request.replacen(' ', " /spillway", 1), &mut held);
-        let told = format!("{} {}", answer.status, detail(&answer));
-        assert_eq!(told, *expected, "{request}");
-        assert!(held.done.is_empty(), "{request}");
+        let mut fake = three_circuits();
+        let response = send(&request.replacen(' ', " /spillway", 1), &mut fake);
+        let found = format!("{} {}", response.status, detail(&response));
+        assert_eq!(found, *expected, "{request}");
+        assert!(fake.done.is_empty(), "{request}");
     }
 }
 
 #[test]
-fn a_circuit_that_was_forgotten_is_not_found() {
+fn an_evicted_circuit_is_not_found() {
     let line = "PUT /spillway/circuits/p/0000000000000009?action=reset";
-    let answer = answered(line, &mut held());
-    assert_eq!(answer.status, 404);
-    let words =
-        "the circuit's id is \"0000000000000009\", which the policy does not have, or no longer";
-    assert_eq!(detail(&answer), words);
+    let response = send(line, &mut three_circuits());
+    assert_eq!(response.status, 404);
+    let words = "the circuit's id is \"0000000000000009\", unknown to the policy";
+    assert_eq!(detail(&response), words);
 }
 
 #[test]
-fn each_place_has_its_methods() {
+fn each_path_has_its_methods() {
     let rows = [
         ("", "GET, HEAD"),
         ("/", "GET, HEAD"),
@@ -111,23 +110,23 @@ fn each_place_has_its_methods() {
     ];
     for (path, allowed) in rows {
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "get", ""] {
-            let mut held = held();
+            let mut fake = three_circuits();
             let line = format!("{method} /spillway{path}");
-            let answer = answered(&line, &mut held);
+            let response = send(&line, &mut fake);
             let allows = allowed.split(", ").any(|name| name == method);
-            assert_eq!(answer.status == 405, !allows, "{line}");
+            assert_eq!(response.status == 405, !allows, "{line}");
             if !allows {
-                assert_eq!(header(&answer, "allow"), allowed, "{line}");
+                assert_eq!(header(&response, "allow"), allowed, "{line}");
                 let words = format!("the method is \"{method}\", allowed {allowed}");
-                assert_eq!(detail(&answer), words);
+                assert_eq!(detail(&response), words);
             }
-            assert!(held.done.is_empty(), "{line}");
+            assert!(fake.done.is_empty(), "{line}");
         }
     }
 }
 
 #[test]
-fn another_site_cannot_move_circuits_through_an_operators_browser() {
+fn another_site_cannot_change_circuits_through_an_operators_browser() {
     let rows = [
         (None, 200),
         (Some("same-origin"), 200),
@@ -142,32 +141,32 @@ fn another_site_cannot_move_circuits_through_an_operators_browser() {
         if let Some(site) = site {
             request = request.with("sec-fetch-site", site);
         }
-        let mut held = held();
-        let answer = answer(PREFIX, &request, CLOCKS, &mut held).expect("an answer");
-        assert_eq!(answer.status, status, "{site:?}");
-        assert_eq!(held.done.len(), usize::from(status == 200), "{site:?}");
+        let mut fake = three_circuits();
+        let response = respond(PREFIX, &request, CLOCKS, &mut fake).expect("a response");
+        assert_eq!(response.status, status, "{site:?}");
+        assert_eq!(fake.done.len(), usize::from(status == 200), "{site:?}");
         if status == 403 {
             let site = site.unwrap_or_default();
             let words = format!("sec-fetch-site is \"{site}\", allowed same-origin, none");
-            assert_eq!(detail(&answer), words);
+            assert_eq!(detail(&response), words);
         }
     }
 }
 
 #[test]
-fn who_lost_against_other_workers_may_try_again() {
-    let mut held = Held {
+fn a_lost_write_is_answered_with_retry_after() {
+    let mut fake = FakeCircuits {
         busy: true,
-        ..held()
+        ..three_circuits()
     };
-    let answer = answered("PUT /spillway/circuits/p?action=reset", &mut held);
-    assert_eq!(answer.status, 503);
-    assert_eq!(header(&answer, "retry-after"), "1");
+    let response = send("PUT /spillway/circuits/p?action=reset", &mut fake);
+    assert_eq!(response.status, 503);
+    assert_eq!(header(&response, "retry-after"), "1");
     let words = "other workers changed the circuits at the same time; try again";
-    assert_eq!(detail(&answer), words);
+    assert_eq!(detail(&response), words);
 }
 
-/// So many policies, without circuits.
+/// This many policies, without circuits.
 struct Many(usize);
 
 impl Circuits for Many {
@@ -189,7 +188,7 @@ impl Circuits for Many {
 }
 
 #[test]
-fn a_long_list_of_policies_is_cut() {
+fn a_long_list_of_policies_is_shortened() {
     let rows = [
         (0, "policy is \"p\", allowed none"),
         (2, "policy is \"p\", allowed p0, p1"),
@@ -199,24 +198,25 @@ fn a_long_list_of_policies_is_cut() {
     ];
     for (count, end) in rows {
         let request = ask("GET", "/spillway/circuits?policy=p");
-        let answer = answer(PREFIX, &request, CLOCKS, &mut Many(count)).expect("an answer");
-        assert!(detail(&answer).ends_with(end), "{}", detail(&answer));
+        let response = respond(PREFIX, &request, CLOCKS, &mut Many(count)).expect("a response");
+        assert!(detail(&response).ends_with(end), "{}", detail(&response));
     }
 }
 
 #[test]
-fn what_was_sent_is_shown_shortened_and_escaped() {
+fn a_refusal_shortens_and_escapes_what_was_sent() {
     let path = [b"/spillway/\"\\\n\xff</script>".as_slice(), &[b'x'; 60_000]].concat();
-    let answer = answer(PREFIX, &ask("GET", path), CLOCKS, &mut held()).expect("an answer");
-    assert_eq!(answer.status, 404);
-    assert!(answer.body.len() < 300, "{}", answer.body.len());
-    let shown = detail(&answer);
+    let response =
+        respond(PREFIX, &ask("GET", path), CLOCKS, &mut three_circuits()).expect("a response");
+    assert_eq!(response.status, 404);
+    assert!(response.body.len() < 300, "{}", response.body.len());
+    let shown = detail(&response);
     let start = "the path after the prefix is \"/\"\\\n\u{fffd}</script>xxx";
     assert!(shown.starts_with(start), "{shown}");
 }
 
 #[test]
-fn whatever_bytes_come_are_answered_in_words_or_not_at_all() {
+fn any_bytes_get_a_valid_response_or_none() {
     let words: [&[u8]; 22] = [
         b"/spillway",
         b"/circuits",
@@ -260,20 +260,20 @@ fn whatever_bytes_come_are_answered_in_words_or_not_at_all() {
             .with(":authority", "[::1]:80")
             .with(":method", method)
             .with(":path", &path);
-        let made = answer(PREFIX, &request, CLOCKS, &mut held());
+        let result = respond(PREFIX, &request, CLOCKS, &mut three_circuits());
         let shown = String::from_utf8_lossy(&path).into_owned();
-        assert_eq!(made.is_some(), is_under(PREFIX, &path), "{shown}");
-        let Some(answer) = made else { continue };
+        assert_eq!(result.is_some(), is_under(PREFIX, &path), "{shown}");
+        let Some(response) = result else { continue };
         assert!(path.starts_with(PREFIX.as_bytes()), "{shown}");
-        *statuses.entry(answer.status).or_insert(0) += 1;
-        for (name, value) in &answer.headers {
+        *statuses.entry(response.status).or_insert(0) += 1;
+        for (name, value) in &response.headers {
             assert!(
                 value.iter().all(|b| (b' '..=b'~').contains(b)),
                 "{shown}: {name}"
             );
         }
-        if answer.status >= 400 {
-            assert!(!detail(&answer).is_empty(), "{shown}");
+        if response.status >= 400 {
+            assert!(!detail(&response).is_empty(), "{shown}");
         }
     }
     let seen: Vec<u16> = statuses.into_keys().collect();
@@ -281,8 +281,8 @@ fn whatever_bytes_come_are_answered_in_words_or_not_at_all() {
 }
 
 #[test]
-fn only_a_near_host_is_answered() {
-    let near = [
+fn only_localhost_and_addresses_are_accepted_as_the_host() {
+    let accepted = [
         "localhost",
         "LOCALHOST:9902",
         "127.0.0.1",
@@ -290,7 +290,7 @@ fn only_a_near_host_is_answered() {
         "[::1]",
         "[::1]:9902",
     ];
-    let far = [
+    let refused = [
         None,
         Some(""),
         Some(":9902"),
@@ -301,20 +301,21 @@ fn only_a_near_host_is_answered() {
         Some("1.2.3.4x"),
         Some("::1"),
     ];
-    let rows = near.iter().map(|host| (Some(*host), 200));
-    for (host, status) in rows.chain(far.iter().map(|host| (*host, 403))) {
+    let rows = accepted.iter().map(|host| (Some(*host), 200));
+    for (host, status) in rows.chain(refused.iter().map(|host| (*host, 403))) {
         let mut request = Asking::default()
             .with(":method", "GET")
             .with(":path", "/spillway/circuits");
         if let Some(host) = host {
             request = request.with(":authority", host);
         }
-        let answer = answer(PREFIX, &request, CLOCKS, &mut held()).expect("under the prefix");
-        assert_eq!(answer.status, status, "{host:?}");
+        let response =
+            respond(PREFIX, &request, CLOCKS, &mut three_circuits()).expect("under the prefix");
+        assert_eq!(response.status, status, "{host:?}");
         if status == 403 {
             let found = host.map_or("missing".into(), |host| format!("\"{host}\""));
             let words = format!("the host is {found}, allowed localhost or an address");
-            assert_eq!(detail(&answer), words);
+            assert_eq!(detail(&response), words);
         }
     }
 }
