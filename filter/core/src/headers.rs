@@ -1,8 +1,9 @@
-//! Headers of a message that outlive its callback: the host lets go of a request's before
-//! the response's come, and of both when the stream is over.
+//! Headers of a message that outlive its callback. The host drops a request's headers before
+//! the response arrives, and all headers at the end of the stream.
 //!
-//! One run of bytes, so that a copy is one allocation and the record of a kept answer can
-//! hold it as it is: for each header the lengths of its name and its value, then both.
+//! They are one run of bytes, so a copy costs one allocation and the record of a stored
+//! response contains them unchanged. Each header has its name and then its value, both with
+//! their length in front.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,47 +17,47 @@ pub use map::{Map, encode};
 /// Headers of a response: names in lower case, and values without control characters.
 pub type Pairs = Vec<(String, Vec<u8>)>;
 
-/// Names in lower case and values, in their order.
+/// Header names in lower case and their values, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Vec<u8>);
 
 impl Headers {
-    /// Adds a header behind the others.
+    /// Appends a header.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         write_bytes(name, &mut self.0);
         write_bytes(value, &mut self.0);
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many bytes they take.
+    /// Returns the size in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// All of them.
+    /// Returns all headers, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = Reader::new(&self.0);
         core::iter::from_fn(move || Some((rest.long_bytes()?, rest.long_bytes()?)))
     }
 
-    /// The values of a header, by its name in lower case.
+    /// Returns the values of a header. `name` is in lower case.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let named = self.iter().filter(move |(other, _)| *other == name);
         named.map(|(_, value)| value)
     }
 
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         let mut all = self.iter();
         all.find(|(other, _)| *other == name.as_bytes())
             .map(|(_, value)| value)
     }
 
-    /// Whether there is such a header.
+    /// Returns whether there is a header of this name.
     pub fn has(&self, name: &str) -> bool {
         self.first(name).is_some()
     }
@@ -78,8 +79,8 @@ impl Encode for Headers {
     }
 }
 
-/// Whether a header is about one connection alone (RFC 9110, 7.6.1). Those that
-/// `connection` names besides are known by [`Hops`].
+/// Returns whether a header is always hop-by-hop (RFC 9110, 7.6.1). [`Hops`] has those that a
+/// message's `connection` header adds.
 pub fn is_hop(name: &[u8]) -> bool {
     let hops: [&[u8]; 6] = [
         b"connection",
@@ -92,24 +93,24 @@ pub fn is_hop(name: &[u8]) -> bool {
     hops.contains(&name)
 }
 
-/// The headers that a message's `connection` names: they are about one connection too.
+/// The hop-by-hop headers that a message's `connection` header names.
 #[derive(Debug, Default)]
 pub struct Hops(Vec<u8>);
 
 impl Hops {
-    /// Takes the names of one `connection` header.
+    /// Adds the names in the value of a `connection` header.
     pub fn add(&mut self, names: &[u8]) {
         self.0.extend_from_slice(names);
         self.0.push(b',');
     }
 
-    /// Whether a header is named.
+    /// Returns whether a header is named.
     pub fn have(&self, name: &[u8]) -> bool {
         list(&self.0).any(|it| it.eq_ignore_ascii_case(name))
     }
 }
 
-/// The members of a list without quoted texts (RFC 9110, 5.6.1).
+/// Returns the members of a list without quoted strings (RFC 9110, 5.6.1).
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let members = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     members.filter(|member| !member.is_empty())
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pushed_is_found_in_its_order() {
+    fn headers_are_found_in_the_order_they_were_pushed() {
         let many = headers(&[("a", "1"), ("b", ""), ("a", "2")]);
         let values: Vec<&[u8]> = many.values(b"a").collect();
         assert_eq!(values, [b"1", b"2"]);
@@ -141,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_none_are_refused() {
+    fn truncated_headers_are_refused() {
         let whole = headers(&[("name", "value")]);
         let mut bytes = Vec::new();
         whole.write(&mut bytes);
         assert_eq!(Headers::read(&mut Reader::new(&bytes)), Some(whole));
-        // The outer length is that of what is left, so that only the inside is cut.
+        // The outer length fits what is left, so that only the headers inside are truncated.
         for cut in 1..bytes.len() - 4 {
             let mut out = Vec::new();
             write_bytes(&bytes[4..4 + cut], &mut out);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_are_those_that_are_always_and_those_that_are_named() {
+    fn headers_named_by_connection_are_hop_by_hop() {
         let mut hops = Hops::default();
         hops.add(b"close, X-One ,");
         hops.add(b"x-two");

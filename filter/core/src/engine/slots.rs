@@ -1,42 +1,43 @@
-//! How many slots for keys each policy has, so that all policies together have a bounded
-//! number of them.
+//! Divides a total number of key slots among the policies.
 //!
-//! A host deletes no name, and each slot that once held a key is one. `limits.keys` bounds
-//! them per policy, which is nothing where there are thousands of policies whose keys a
-//! client can invent. These share a total. A policy whose keys the configuration names is
-//! not among them: it has as many as it names.
+//! Each slot in use is a name in the host's shared data, and a host never deletes names.
+//! `limits.keys` bounds the slots of one policy only. With thousands of policies whose keys a
+//! client can invent, that is no bound for the host. So these policies share a total. Policies
+//! whose keys are all named in the configuration do not take part, since a client cannot add
+//! keys to them.
 
 use crate::policy::{Authority, Config, KeyPart, Mode, Policy};
 use crate::shared::slots::WAYS;
 
-/// Slots of the proxy for each key that one worker may hold: workers of one proxy serve
-/// different clients.
+/// Slots of the proxy for each key that one worker may hold. The workers of a proxy serve
+/// different clients, so they hold different keys.
 const SLOTS_PER_KEY: u32 = 8;
 
-/// How many slots a policy has.
+/// Number of slots of each policy.
 pub(super) struct SlotShare {
     keys: u32,
     shared: u32,
 }
 
 impl SlotShare {
-    /// The shares of the policies of this configuration.
+    /// Computes the shares of a configuration's policies.
     pub(super) fn of(config: &Config) -> SlotShare {
-        let there = config.policies.iter();
-        let open = there.filter(|it| it.mode != Mode::Disabled && has_open_keys(it));
+        let policies = config.policies.iter();
+        let open = policies.filter(|it| it.mode != Mode::Disabled && has_open_keys(it));
         let open = u32::try_from(open.count()).unwrap_or(u32::MAX);
         let keys = config.limits.keys;
         let total = config.limits.keys_total.saturating_mul(SLOTS_PER_KEY);
         let share = total.checked_div(open).unwrap_or(keys);
         let shared = match share {
             share if share >= keys => keys,
-            // A power of two: one policy more must not move the circuits of all others.
+            // Rounded down to a power of two, so that one more policy seldom changes the shares
+            // of all others, which would move their circuits to other slots.
             share => (1 << share.checked_ilog2().unwrap_or(0)).max(WAYS.min(keys)),
         };
         SlotShare { keys, shared }
     }
 
-    /// The slots of a policy.
+    /// Returns the number of slots of a policy.
     pub(super) fn of_policy(&self, policy: &Policy) -> u32 {
         match has_open_keys(policy) {
             true => self.shared,
@@ -45,7 +46,7 @@ impl SlotShare {
     }
 }
 
-/// Whether requests can bring more keys than the policy names.
+/// Returns whether requests can bring keys that the policy does not name.
 fn has_open_keys(policy: &Policy) -> bool {
     let matcher = &policy.matcher;
     let exact = |authority: &Authority| matches!(authority, Authority::Exact(_));
@@ -57,7 +58,7 @@ fn has_open_keys(policy: &Policy) -> bool {
         }
         KeyPart::Method => matcher.methods.is_empty(),
         KeyPart::Path => false,
-        // A second value of the header may match while the first one is the key.
+        // The key is the first value of a header, but any of its values can match the policy.
         KeyPart::Header(_) => true,
     };
     policy.key.iter().any(is_open)
@@ -73,7 +74,7 @@ mod tests {
     use crate::testing::{config, policy};
 
     #[test]
-    fn keys_are_open_where_the_configuration_does_not_name_them() {
+    fn a_policy_has_open_keys_unless_it_names_them_all() {
         let rows = [
             ("", true),
             (r#""match": {"clusters": ["a"]}"#, false),
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_with_open_keys_share_the_slots_of_the_proxy() {
+    fn policies_with_open_keys_share_the_total_of_slots() {
         let rows = [
             (1, 100_000, 16_384, 100_000),
             (131, 1_000, 16_384, 1_000),

@@ -1,10 +1,11 @@
 //! Header maps as a proxy-wasm host encodes them: a count, the lengths of all names and
-//! values, then the texts themselves, each with a NUL behind it; numbers are `u32`,
+//! values, then the names and values themselves, each followed by a NUL. Numbers are `u32`,
 //! little-endian.
 //!
-//! Read in place: a request's headers cost one copy, made by the host, and holding them
-//! for later costs one more. What does not fit the encoding ends the map there. What
-//! each request does is inlined where it is used, which is compiled for speed.
+//! A map is read in place. A request's headers cost the one copy that the host makes, and
+//! one more if they are saved for later. A malformed map ends at the first pair that does not
+//! fit. The functions that every request calls are inlined into the adapter, which is compiled
+//! for speed.
 
 use alloc::vec::Vec;
 
@@ -18,12 +19,12 @@ const WORD: usize = 4;
 const WORD_PAIR: usize = 8;
 
 impl Map {
-    /// Takes over an encoded map.
+    /// Wraps an encoded map.
     pub fn new(encoded: Vec<u8>) -> Map {
         Map(encoded)
     }
 
-    /// The pairs in their order.
+    /// Returns the pairs in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (lengths, mut texts) = self.parts();
@@ -34,7 +35,7 @@ impl Map {
         })
     }
 
-    /// The lengths of the names and values, and the texts.
+    /// Returns the lengths of the names and values, and the bytes that they divide.
     #[inline]
     fn parts(&self) -> (impl Iterator<Item = (u64, u64)>, &[u8]) {
         let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
@@ -48,24 +49,24 @@ impl Map {
         (lengths, texts)
     }
 
-    /// The values of a header, by its name in lower case.
+    /// Returns the values of a header. `name` is in lower case.
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let named = self.iter().filter(move |(other, _)| *other == name);
         named.map(|(_, value)| value)
     }
 
-    /// The first value of a header.
+    /// Returns the first value of a header.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         let mut all = self.iter();
         all.find(|(other, _)| *other == name.as_bytes())
             .map(|(_, value)| value)
     }
 
-    /// The first value of each of these names. The lengths alone rule nearly all pairs out, so
-    /// a request costs one look at each of them.
+    /// Returns the first value of each of these names, in one pass. The lengths alone rule out
+    /// nearly all pairs.
     pub fn firsts<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
         let mut values = [None; N];
-        // A bit for each length, of which there are 64: most names are none of these.
+        // A set of lengths modulo 64. Most headers of a request are not in it.
         let bit = |len: u64| 1_u64 << (len % 64);
         let len = |name: &&str| u64::try_from(name.len()).unwrap_or_default();
         let lens = names.iter().fold(0, |lens, name| lens | bit(len(name)));
@@ -86,7 +87,7 @@ impl Map {
         values
     }
 
-    /// The pairs as [`Headers`].
+    /// Converts the pairs to [`Headers`].
     pub fn to_headers(&self) -> Headers {
         let mut headers = Headers::default();
         for (name, value) in self.iter() {
@@ -95,7 +96,7 @@ impl Map {
         headers
     }
 
-    /// The bytes that it takes.
+    /// Returns the number of bytes allocated.
     pub fn capacity(&self) -> usize {
         self.0.capacity()
     }
@@ -107,14 +108,14 @@ fn word(bytes: &[u8]) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A text of this length.
+/// Returns the text of this length at `at`.
 #[inline]
 fn text(texts: &[u8], at: u64, len: u64) -> Option<&[u8]> {
     let start = usize::try_from(at).ok()?;
     texts.get(start..)?.get(..usize::try_from(len).ok()?)
 }
 
-/// Takes a text off the front, and the NUL behind it.
+/// Removes a text and the NUL after it from the front of `texts`, and returns the text.
 #[inline]
 fn take<'a>(texts: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
     let (text, rest) = texts.split_at_checked(usize::try_from(len).ok()?)?;
@@ -122,8 +123,8 @@ fn take<'a>(texts: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// Where the text behind one of this length begins: a NUL stands between them. Lengths are of
-/// 32 bits, so that no number of them is too large for the sum.
+/// Returns where the text after this one begins, with a NUL between them. Lengths have 32 bits
+/// and their number is bounded by memory, so the sum does not overflow.
 #[inline]
 fn behind(at: u64, len: u64) -> u64 {
     at.wrapping_add(len).wrapping_add(1)

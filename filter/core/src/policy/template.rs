@@ -1,58 +1,58 @@
-//! Text with placeholders, each escaped for where it stands.
+//! Text with placeholders, whose values are escaped for their context.
 //!
-//! The placeholders are `{policy}`, `{retry_after}`, `{path}` and `{request_id}`;
-//! every other brace is plain text, so that JSON needs no escaping of its own. A
-//! value is never looked at for placeholders again.
+//! The placeholders are `{policy}`, `{retry_after}`, `{path}` and `{request_id}`. Every other
+//! brace is plain text, so JSON needs no extra escaping. Placeholders inside a value are not
+//! replaced.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// How much of a caller's value is repeated to it: an answer must not grow with
-/// what a hostile client sent.
+/// Maximum length of a client's value in a response. A response must not grow with what a
+/// hostile client sent.
 const VALUE_BYTES_MAX: usize = 1_024;
 
-/// What placeholders stand for.
+/// Values of the placeholders.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     /// `{policy}`: the policy's name.
     pub policy: &'a str,
     /// `{retry_after}`: whole seconds.
     pub retry_after: u64,
-    /// `{path}`: the request's path, query included, as the client sent it.
+    /// `{path}`: the request's path and query, as the client sent them.
     pub path: &'a [u8],
-    /// `{request_id}`: the request's `x-request-id`, as it came.
+    /// `{request_id}`: the request's `x-request-id`, as the client sent it.
     pub request_id: &'a [u8],
 }
 
-/// Where a value stands, and so how it must be escaped there.
+/// The context of a value, which decides how it is escaped.
 ///
-/// The user decides where a placeholder stands, so each form is safe in more places than the
-/// one that it is named after: a placeholder that stands outside of any string, or in an
-/// attribute without quotes, must not become a way in either.
+/// The author of a policy puts placeholders anywhere, so each form is safe in more contexts
+/// than its name says. For example, a placeholder outside of any string, or in an attribute
+/// without quotes, must not allow an injection either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Escape {
     /// Text that nothing interprets, such as `text/plain` or a gRPC message. Control
     /// characters are dropped.
     #[default]
     Line,
-    /// A header value. Whatever is not visible ASCII is percent-encoded, and so are the
+    /// A header value. Everything but visible ASCII is percent-encoded, and so are the
     /// delimiters of list members, parameters, quoted strings and links.
     Header,
     /// A JSON string.
     Json,
-    /// A string in JavaScript, or in JSON that is sent as something else. Only letters and
-    /// digits stay as they are.
+    /// A string in JavaScript, or in JSON that is sent as another type. Only letters, digits
+    /// and underscores are not escaped.
     Script,
-    /// HTML or XML: text, or the value of an attribute.
+    /// Text or an attribute's value in HTML or XML.
     Markup,
-    /// A body of any other type, whose syntax is unknown. Whatever could be a delimiter is
+    /// A body of any other type, whose syntax is unknown. Every possible delimiter is
     /// percent-encoded.
     Unknown,
 }
 
 impl Escape {
-    /// The escape for a body of this content type.
+    /// Returns the escape for a body of this content type.
     pub fn of_content_type(content_type: &str) -> Escape {
         let mut lower = String::from(content_type);
         lower.make_ascii_lowercase();
@@ -99,7 +99,7 @@ const PLACEHOLDERS: [(&str, Piece); 4] = [
 ];
 
 impl Template {
-    /// Finds the placeholders of `text`, whose values will be escaped for `escape`.
+    /// Parses `text`. Values are escaped with `escape`.
     pub fn new(text: &str, escape: Escape) -> Template {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -113,18 +113,18 @@ impl Template {
         Template { escape, pieces }
     }
 
-    /// Whether it is the empty text.
+    /// Returns whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// Whether it repeats something that the client sent.
+    /// Returns whether it repeats something that the client sent.
     pub fn echoes_request(&self) -> bool {
         let echo = |piece: &Piece| matches!(piece, Piece::Path | Piece::RequestId);
         self.pieces.iter().any(echo)
     }
 
-    /// The text outside the placeholders.
+    /// Returns the text outside the placeholders.
     pub fn literal(&self) -> String {
         let text = |piece: &Piece| match piece {
             Piece::Text(text) => String::from(&**text),
@@ -133,7 +133,7 @@ impl Template {
         self.pieces.iter().map(text).collect()
     }
 
-    /// The text with the values in their places.
+    /// Returns the text with the values in place of the placeholders.
     pub fn fill(&self, values: &Values<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         for piece in &self.pieces {
@@ -165,13 +165,13 @@ fn first_placeholder(text: &str) -> Option<(usize, &'static str, Piece)> {
 }
 
 impl Escape {
-    /// Appends `value`, which a client may have chosen, so that it cannot be
-    /// anything but text there. What is not UTF-8 becomes U+FFFD.
+    /// Appends `value`, which a client may have chosen, escaped so that a reader takes it for
+    /// text only. Bytes that are not UTF-8 become U+FFFD or are percent-encoded.
     fn write(self, value: &[u8], out: &mut Vec<u8>) {
         let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
         if matches!(self, Escape::Header | Escape::Unknown) {
             for (at, byte) in value.iter().enumerate() {
-                // `//host` in a `location` would lead to another host.
+                // `location: //host` would redirect to another host.
                 let leads_away = at == 1 && value.starts_with(b"//");
                 if self.keeps(char::from(*byte)) && !leads_away {
                     out.push(*byte);
@@ -198,13 +198,13 @@ impl Escape {
         }
     }
 
-    /// Whether a character needs no escape.
+    /// Returns whether a character needs no escape.
     fn keeps(self, c: char) -> bool {
         match self {
             Escape::Line => true,
             Escape::Header => matches!(c, ' '..='~') && !"\"<>\\,;".contains(c),
-            // Delimiters of JSON, should it stand outside a string; and whatever ends a
-            // string, a comment or an element of a script or a page around the JSON.
+            // Delimiters of JSON, in case the value is outside of a string, and everything that
+            // could end a string, a comment or an element of a script or page around the JSON.
             Escape::Json => !" \"\\'`$*<>&,:[]{}\u{2028}\u{2029}".contains(c),
             Escape::Script => c.is_ascii_alphanumeric() || c == '_',
             Escape::Markup => !"&<>\"'`=()\\$".contains(c),
@@ -213,7 +213,7 @@ impl Escape {
     }
 }
 
-/// Writes a gRPC message as `grpc-message` has it ("gRPC over HTTP2", Status-Message).
+/// Encodes a message for `grpc-message` ("gRPC over HTTP2", Status-Message).
 pub(crate) fn grpc_message(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in message {
@@ -229,12 +229,12 @@ fn percent(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte)]);
 }
 
-/// Whether a character may stand in a line of text, and in XML.
+/// Returns whether a character is allowed in a line of text and in XML.
 fn is_text(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// The hexadecimal digit of the lower four bits.
+/// Returns the hexadecimal digit of the lower four bits.
 fn hex(byte: u8) -> u8 {
     let nibble = byte & 15;
     nibble.wrapping_add(if nibble < 10 { b'0' } else { b'A' - 10 })
