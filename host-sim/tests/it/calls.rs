@@ -1,4 +1,4 @@
-//! Calls to clusters: what a plugin is told at once, and how calls end.
+//! Calls to clusters: statuses returned at once, and how calls end.
 
 use std::time::Duration;
 

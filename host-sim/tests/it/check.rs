@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Runs `host-sim` in the folder of the sample policies.
+/// Runs `host-sim` in the directory of the sample policies.
 fn host_sim(arguments: &[&str]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies");
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))

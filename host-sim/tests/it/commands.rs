@@ -10,12 +10,12 @@ mod test;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder of the sample scenarios.
+/// Directory of the sample scenarios.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
-/// Where modules are built.
+/// Directory that modules are built in.
 pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -23,14 +23,14 @@ pub fn target() -> PathBuf {
         .join(target)
 }
 
-/// What a command said, and its exit code.
+/// Output and exit code of a command.
 pub struct Said {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// Runs `host-sim` in the folder of the sample scenarios.
+/// Runs `host-sim` in the directory of the sample scenarios.
 pub fn host_sim(arguments: &[&str]) -> Said {
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
         .args(arguments)
@@ -45,7 +45,7 @@ pub fn host_sim(arguments: &[&str]) -> Said {
 }
 
 impl Said {
-    /// All of it, for a snapshot.
+    /// Returns the exit code and both streams, for a snapshot.
     pub fn all(&self) -> String {
         format!(
             "exit code: {}\n----- stdout\n{}----- stderr\n{}",
@@ -53,7 +53,7 @@ impl Said {
         )
     }
 
-    /// stdout as JSON.
+    /// Parses stdout as JSON. Panics if the command failed.
     pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{}", self.all());
         serde_json::from_str(&self.stdout).unwrap()

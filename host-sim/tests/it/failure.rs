@@ -1,4 +1,4 @@
-//! Traps, and what becomes of requests after one.
+//! Traps, and how the requests of a trapped VM end.
 
 use host_sim::proxy::{FailurePolicy, Plugin};
 
@@ -41,7 +41,7 @@ fn a_trap_fails_the_whole_machine_and_no_other() {
     assert_eq!(proxy.effects(), [PASSED]);
     proxy.get_with("rqh=trap");
     assert_eq!(proxy.effects(), [FAILED]);
-    // What was under way on this worker fails at its next callback, without a log.
+    // A request in flight on this worker fails at its next callback, and is not logged.
     proxy.answer(other);
     assert_eq!(proxy.effects(), [FAILED]);
     proxy.trace();

@@ -20,8 +20,8 @@ fn what_cannot_be_sent_is_told_at_once() {
 
 #[test]
 fn a_cluster_whose_name_is_a_valid_message_cannot_be_called_by_name() {
-    // "empty" is an encoded service without a cluster, by accident. The SDK panics on the
-    // status; Envoy 1.40 itself dies.
+    // "empty" happens to be a valid encoding of a service without a cluster. The SDK panics on
+    // the status, and Envoy 1.40 itself crashes.
     let mut proxy = probe("rqh=grpc,empty,pkg.Service,Ask,100");
     proxy.get();
     assert_eq!(proxy.effects(), ["client: :status=503."]);

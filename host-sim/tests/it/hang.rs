@@ -15,7 +15,7 @@ const POLICY: &str = r#"{"policies": [{
     }
 }]}"#;
 
-/// Requests whose upstream never answers, from now on.
+/// Opens requests whose upstream never responds.
 fn hang(proxy: &mut Proxy, workers: usize, requests: usize) -> Vec<StreamId> {
     (0..requests)
         .map(|number| {
@@ -33,7 +33,7 @@ fn steps(proxy: &mut Proxy) -> usize {
         .count()
 }
 
-/// The client of a request that nobody has answered goes away.
+/// Ends a request whose client disconnects before a response.
 fn leave(proxy: &mut Proxy, stream: StreamId) {
     let info = proxy.host.info_mut(stream).unwrap();
     info.details = "downstream_remote_disconnect".into();
@@ -61,7 +61,7 @@ fn a_hang_opens_the_circuit_no_later_than_a_tick_behind_the_threshold() {
             if traffic {
                 hang(&mut proxy, workers, workers);
             }
-            // One worker alone needs no tick for what it notices.
+            // A single worker needs no tick to evaluate what it observes itself.
             let at_once = workers == 1 && (leaves || traffic);
             let early = steps(&mut proxy);
             assert_eq!(early, usize::from(at_once), "{case}");

@@ -1,10 +1,10 @@
-//! Guests that mean harm, or are broken: a status or a trap, never more.
+//! Hostile or broken guests: they get a status or a trap, and harm nothing else.
 
 use host_sim::proxy::{FailurePolicy, Hostcall, Plugin};
 
 use crate::proxy::{GET, OK, Proxy, body, built, headers, text_module};
 
-/// A guest that runs `code` on request headers, with all that it may need.
+/// Returns a proxy whose guest runs `code` on request headers.
 fn guest(malloc: &str, code: &str) -> Proxy {
     let text = format!(
         r#"(module
@@ -47,7 +47,7 @@ fn outcome(malloc: &str, code: &str) -> (Vec<String>, Vec<String>) {
     let mut proxy = guest(malloc, code);
     proxy.log();
     proxy.get();
-    // The backtrace below a trap's first line is of no interest here.
+    // The backtrace after the first line of a trap does not matter.
     let first = |line: String| line.lines().next().unwrap_or_default().to_owned();
     (
         proxy.log().into_iter().map(first).collect(),
@@ -168,7 +168,7 @@ fn wasi_pointers_are_not_trusted_either() {
 
 #[test]
 fn a_map_that_is_nonsense_counts_as_empty() {
-    // The count says more pairs than there are bytes.
+    // The map claims more pairs than it has bytes.
     let code = "(i32.store (i32.const 256) (i32.const 1000)) \
                 (call $report (call $set_pairs (i32.const 0) (i32.const 256) (i32.const 64)))";
     let (log, effects) = outcome(FINE, code);
@@ -190,7 +190,7 @@ fn huge_numbers_of_headers_are_handed_over_or_refused() {
     let pairs = [&GET[..], &many[..]].concat();
     proxy.log();
     proxy.host.request(stream, headers(true, &pairs));
-    // More than the guest's memory has room for.
+    // The headers are larger than the guest's memory.
     assert_eq!(proxy.log(), ["6"]);
 }
 

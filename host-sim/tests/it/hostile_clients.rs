@@ -1,10 +1,10 @@
-//! Who can change what: one hostile client beside four honest ones.
+//! What one hostile client can change for four honest ones.
 //!
-//! Each row is something that a client controls: method, path, authority, a header, a body, an
-//! upload, when it leaves. A client that sends it 100 times a second for a minute must change
-//! neither what the honest clients get nor the memory of a VM beyond its totals. The minute
-//! has an outage in the middle, so that circuits, budgets and fallbacks are all in use; what
-//! the honest clients get in it is compared with a run in which the other client is honest too.
+//! Each row is an input that a client controls: method, path, authority, a header, a body, an
+//! upload, or when it disconnects. The client sends it 100 times a second for a minute. This
+//! must change neither the responses of the honest clients nor the memory of a VM beyond its
+//! limits. An outage in the middle of the minute puts circuits, budgets and fallbacks in use.
+//! The responses of the honest clients are compared with a run without a hostile client.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use host_sim::sim::span::Span;
 
 use crate::proxy::built;
 
-/// What the hostile client sends; fields of a request in a scenario's traffic.
+/// A label, and the request of the hostile client in the syntax of a scenario's traffic.
 type Row = (&'static str, &'static str);
 
 const ROWS: &[Row] = &[
@@ -183,7 +183,7 @@ const ROWS: &[Row] = &[
     ("leaves in the response", "{path: /items/1, timeout: 25ms}"),
 ];
 
-/// Traffic of the honest clients, each with the share of it that the outage may take.
+/// Traffic of the honest clients, with the share of it that the outage may affect.
 const HONEST: &str = r"
 - {name: reader, rate: 10, arrivals: constant, requests: [{path: '/items/{random:5}'}]}
 - {name: writer, rate: 10, arrivals: constant, requests: [{path: /items/w, method: POST, body_bytes: 100}]}
@@ -191,18 +191,18 @@ const HONEST: &str = r"
 - {name: vhost, rate: 10, arrivals: constant, requests: [{path: /v/1, authority: shop.example}]}
 ";
 
-/// No limits of the cluster's own: uploads that never end would reach Envoy's default of 1,024
-/// requests at once within ten seconds, and no filter can help those whom the host turns away.
+/// Limits of the cluster, out of reach. Unfinished uploads would reach Envoy's default of 1,024
+/// requests within ten seconds, and no filter can help requests that the host rejects.
 const LIMITS: &str =
     "{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}";
 
-/// The honest client in place of the hostile one.
+/// Request of the last client in the run without a hostile one.
 const BENIGN: &str = "{path: '/items/{random:5}'}";
 
 const NAMES: [&str; 4] = ["reader", "writer", "tenant", "vhost"];
 
-/// From and to in seconds: before, in and after the outage. After it circuits have two of their
-/// open times to close.
+/// Start and end in seconds of the windows before, in and after the outage. The gap after the
+/// outage is two open durations long, so that circuits can close.
 const WINDOWS: [(u32, u32); 3] = [(0, 20), (20, 40), (50, 60)];
 
 const POLICY: &str = r#"
@@ -262,7 +262,7 @@ expect:
     play(&scenario, Some(&built("spillway")), 1, &mut |_| ()).unwrap()
 }
 
-/// The tallies of an honest client: before, in and after the outage.
+/// Returns the tallies of an honest client: before, in and after the outage.
 fn tallies<'a>(run: &'a Run, name: &str) -> Vec<&'a Tally> {
     let names = &run.record.names.sources;
     let place = names.iter().position(|it| it == name);
@@ -273,12 +273,12 @@ fn tallies<'a>(run: &'a Run, name: &str) -> Vec<&'a Tally> {
         .collect()
 }
 
-/// Percent of the ended calls that ended well, by a fallback included.
+/// Percentage of the ended calls that succeeded, fallbacks included.
 fn good(tally: &Tally) -> f64 {
     tally.success_percent()
 }
 
-/// What is wrong with the run of one row, beside the honest one.
+/// Lists the differences between the run of a row and the honest run.
 fn differences(row: &Row, honest: &Run) -> Vec<String> {
     let run = run(row.1);
     let mut wrong = Vec::new();
@@ -327,13 +327,13 @@ fn a_hostile_client_changes_nothing_for_others() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The good requests beside them: complete with their headers, or a moment later.
+/// Well-behaved requests: complete with their headers, or with a body shortly after.
 const GOOD: [&str; 2] = [
     "{path: /items/2}",
     "{path: /items/2, method: POST, body_bytes: 100}",
 ];
 
-/// What 100 clients a second do while the circuit is half-open, beside 10 good requests.
+/// Requests that 100 clients a second send to a half-open circuit, beside 10 good requests.
 const WEDGES: &[Row] = &[
     (
         "uploads that never end",

@@ -1,4 +1,5 @@
-//! The policies that are shipped: taken by the filter, free of warnings, catalogued.
+//! The shipped policies: the filter accepts them, they cause no warning, and the catalogue lists
+//! them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
 }
 
-/// The names of the shipped policies.
+/// File names of the shipped policies.
 fn shipped() -> Vec<String> {
     let names = fs::read_dir(folder())
         .unwrap()
@@ -25,8 +26,8 @@ fn shipped() -> Vec<String> {
     names
 }
 
-/// Peers that spread their open times over nothing, and the demo, which has to look
-/// the same every time.
+/// Policies without jitter: those of peers that have none, and the demo, whose output must not
+/// vary.
 const WITHOUT_JITTER: [&str; 5] = [
     "demo.json",
     "hystrix.json",

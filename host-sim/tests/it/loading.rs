@@ -1,11 +1,11 @@
-//! Modules that do not load, with Envoy's words; and one of the older ABI that does.
+//! Modules that fail to load, with Envoy's messages, and one of the older ABI that loads.
 
 use host_sim::proxy::Module;
 use host_sim::proxy::{Plugin, Setup};
 
 use crate::proxy::{Proxy, text_guest, text_module};
 
-/// A module with the exports that every module needs, and something more.
+/// A module with the exports that every module needs, and `more`.
 fn minimal(more: &str) -> String {
     format!(
         r#"(module {more}

@@ -1,8 +1,7 @@
-//! Integration tests of the simulator: the host seen from outside, the commands, and the shipped
-//! policies.
+//! Integration tests of the simulator: the host, the commands and the shipped policies.
 //!
-//! All of them are one binary, so that wasmtime is linked once. The tests of the host check what
-//! `FIDELITY.md` claims about Envoy: guests in it, events in, effects out.
+//! They form a single binary, so that wasmtime is linked once. The tests of the host check the
+//! claims of `FIDELITY.md` about Envoy: they load guests, feed events and compare effects.
 
 mod calls;
 mod check;

@@ -1,8 +1,8 @@
-//! Which maps and bodies are there in which phase, with which status.
+//! Which maps and bodies are available in which phase, and the statuses otherwise.
 
 use crate::proxy::{GET, OK, body, headers, probe, trailers};
 
-/// Runs a script over a request and an answer with bodies and trailers.
+/// Runs a script over a request and a response with bodies and trailers.
 fn results(script: &str) -> Vec<String> {
     let mut proxy = probe(script);
     let stream = proxy.open_on(0);

@@ -1,4 +1,4 @@
-//! Pauses: what they hold back, and in which order it goes on.
+//! Paused streams: what a pause blocks, and the order after a resume.
 
 use host_sim::proxy::Plugin;
 
@@ -87,7 +87,7 @@ fn a_plugin_may_be_shown_the_body_behind_paused_headers() {
     let stream = proxy.open_on(0);
     proxy.host.request(stream, headers(false, &GET));
     assert_eq!(proxy.effects(), [""; 0]);
-    // Its "continue" lets the headers go, too.
+    // If this callback returns "continue", the headers are sent, too.
     proxy.host.request(stream, body("a", true));
     assert_eq!(proxy.effects(), ["up: :path=/x", "up: 'a'."]);
 }

@@ -1,4 +1,4 @@
-//! Other people's plugins: small ones built with the official SDK.
+//! Plugins other than the filter: small ones that are built with the official SDK.
 
 use bytes::Bytes;
 use host_sim::proxy::{CallOutcome, Plugin};

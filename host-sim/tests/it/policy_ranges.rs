@@ -1,5 +1,5 @@
-//! Every range and default that the schema states, tried on the parser: the ends are
-//! taken, what lies beyond is refused, and a default written out changes nothing.
+//! Checks every range and default of the schema against the parser: the limits are accepted,
+//! values beyond them are rejected, and an explicit default changes nothing.
 
 use host_sim::command::schema::policy_schema;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn parse(policy: &Value) -> Option<Config> {
     Config::parse(policy.to_string().as_bytes()).ok()
 }
 
-/// A policy in which `value` stands at `path`, and beside it only what it needs.
+/// Returns a policy with `value` at `path` and only the fields that it requires.
 fn policy_with(path: &str, value: Option<&Value>) -> Value {
     let mut policy = json!({"policies": [{"name": "p"}]});
     for (near, beside, needed) in NEEDED {
@@ -17,7 +17,7 @@ fn policy_with(path: &str, value: Option<&Value>) -> Value {
             put(&mut policy, beside, serde_json::from_str(needed).unwrap());
         }
     }
-    // What an entry of this type has to have.
+    // Fields that a fallback of this type requires.
     let own = match value.and_then(Value::as_str) {
         Some("cluster") => json!({"cluster": "b"}),
         Some("route") => json!({"header": {"name": "x-a", "value": "b"}}),
@@ -28,14 +28,14 @@ fn policy_with(path: &str, value: Option<&Value>) -> Value {
     }
     match (value, path.rsplit_once('.')) {
         (Some(value), _) => put(&mut policy, path, value.clone()),
-        // The object that would hold it, since an absent one may mean another thing.
+        // An empty parent object, since a missing one may mean something else.
         (None, Some((above, _))) if !above.ends_with("[]") => touch(&mut policy, above),
         (None, _) => {}
     }
     policy
 }
 
-/// Fields without which others may not stand: where, which, and what.
+/// Fields that require another field: the path's start, the required field and its value.
 const NEEDED: &[(&str, &str, &str)] = &[
     (
         "policies[].circuit_breaker.window.size",
@@ -147,7 +147,7 @@ fn place<'a>(policy: &'a mut Value, path: &str) -> &'a mut Value {
     place
 }
 
-/// Every scalar or list of the schema, by path.
+/// Collects every scalar and list of the schema, with its path.
 fn leaves(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     if let Some(any) = schema["anyOf"].as_array() {
         for one in any {
@@ -183,7 +183,7 @@ fn refused(path: &str, value: Value) {
     assert!(parse(&policy).is_none(), "{path} takes {value}");
 }
 
-/// Nanoseconds of a span with one unit, as the schema writes them.
+/// Parses a duration of the schema, which has a single unit, into nanoseconds.
 fn nanoseconds(span: &Value) -> u64 {
     let text = span.as_str().unwrap();
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap();
@@ -272,7 +272,7 @@ fn every_word_of_a_choice_is_taken_and_no_other() {
 fn lists_are_empty_where_the_schema_says_so() {
     let mut lists = 0;
     for (path, schema) in all_leaves() {
-        // Whether policies may be empty depends on the rest of the file.
+        // Whether `policies` may be empty depends on the rest of the file.
         if schema["type"] == "array" && path != "policies" {
             lists += 1;
             let empty = if schema["minItems"] == 1 {
@@ -310,8 +310,8 @@ fn a_default_that_is_written_out_changes_nothing() {
             let written = parse(&policy_with(&path, Some(default)));
             let absent = parse(&policy_with(&path, None));
             assert!(written.is_some(), "{path}");
-            // Two defaults are moved by another field: max_duration, and max_interval by
-            // the base_interval that stands beside it here.
+            // Two defaults depend on another field: max_duration, and max_interval on the
+            // base_interval that the policy contains here.
             let moved = [
                 "policies[].circuit_breaker.open.duration",
                 "policies[].retry.backoff.max_interval",

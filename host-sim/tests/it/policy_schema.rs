@@ -1,7 +1,8 @@
-//! The schema against the parser: the same files get the same verdict from both.
+//! Compares the schema with the parser: both must give the same verdict on a file.
 //!
-//! Soundness has no exception: what the schema refuses, the parser refuses. The other
-//! way there is a list of what no schema can say, and nothing beyond it is let pass.
+//! The schema is sound without exception: the parser rejects every file that the schema
+//! rejects. The parser may reject more, but only for reasons that a schema cannot express,
+//! which are listed here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ fn parse(policy: &Value) -> Result<Config, Vec<PolicyError>> {
     Config::parse(policy.to_string().as_bytes())
 }
 
-/// Holds the two verdicts over `policy` against each other.
+/// Asserts that the schema and the parser agree on `policy`.
 #[track_caller]
 fn agree(validator: &Validator, policy: &Value) {
     let by_schema = validator.is_valid(policy);
@@ -49,7 +50,7 @@ fn agree(validator: &Validator, policy: &Value) {
     }
 }
 
-/// What a schema cannot say, or only at a price that no reader would pay.
+/// Whether a schema cannot express the error, or not in a readable way.
 fn beyond_schemas(error: &PolicyError) -> bool {
     match &error.problem {
         Problem::NotAllowed { found, allowed } => {
@@ -73,7 +74,7 @@ fn beyond_schemas(error: &PolicyError) -> bool {
     }
 }
 
-/// Whether a JSON text has the form of a duration: numbers, each with its unit.
+/// Whether a JSON string has the form of a duration: numbers with units.
 fn is_duration(found: &str) -> bool {
     let mut rest = found.trim_matches('"');
     while let Some(unit_at) = rest.find(|c: char| !c.is_ascii_digit() && c != '.') {
@@ -91,7 +92,7 @@ fn is_duration(found: &str) -> bool {
     rest.is_empty() && found.len() > 2
 }
 
-/// One policy with every field of the language.
+/// Returns a policy with every field of the language.
 fn everything() -> Value {
     json!({
         "$schema": "schema.json",
@@ -171,7 +172,7 @@ fn policies_on_disk_get_the_same_verdict_from_both() {
                 continue;
             }
             let bytes = fs::read(&path).unwrap();
-            // A name that stands twice is gone from a Value: only the parser sees it.
+            // A duplicate name is lost in a `Value`, so that only the parser can see it.
             let twice = Config::parse(&bytes)
                 .is_err_and(|errors| errors.iter().any(|e| matches!(e.problem, Problem::Twice)));
             if let Ok(policy) = serde_json::from_slice::<Value>(&bytes)
@@ -192,7 +193,7 @@ fn a_policy_with_every_field_pleases_both() {
     assert!(validator().is_valid(&policy));
 }
 
-/// Every JSON pointer into `value`, itself included.
+/// Collects every JSON pointer into `value`, the root included.
 fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
     match value {
         Value::Array(items) => {

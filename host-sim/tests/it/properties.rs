@@ -1,8 +1,8 @@
-//! Properties: by phase, and how they are encoded.
+//! Properties: their availability by phase, and their encoding.
 
 use crate::proxy::{GET, headers, probe};
 
-/// What a property reads as in the four phases that matter.
+/// Returns what a property reads as in four phases.
 fn phases(path: &str) -> [String; 4] {
     let names = ["rqh", "rsh", "log", "done"];
     let script: Vec<_> = names

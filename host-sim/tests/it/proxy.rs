@@ -1,4 +1,4 @@
-//! A host with a guest, and short ways to drive it and to see what it did.
+//! A host with a guest, and functions to drive it and to print its effects.
 
 use std::env;
 use std::path::Path;
@@ -15,11 +15,11 @@ use host_sim::sim::clock::Time;
 /// A proxy under test.
 pub struct Proxy {
     pub host: Host,
-    /// Calls that were not answered yet, in their order.
+    /// Calls without a response yet, oldest first.
     pub calls: Vec<CallId>,
 }
 
-/// A module that was built for wasm.
+/// Loads a module that was built for wasm.
 pub fn built(name: &str) -> Module {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
@@ -33,7 +33,7 @@ pub fn built(name: &str) -> Module {
     Module::from_bytes(&bytes).unwrap()
 }
 
-/// A guest of `tests/guests`, written as text.
+/// Loads a guest of `tests/guests` that is written as text.
 pub fn text_guest(name: &str) -> Result<Module, LoadError> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -43,12 +43,12 @@ pub fn text_guest(name: &str) -> Result<Module, LoadError> {
     text_module(&text)
 }
 
-/// A guest from its text.
+/// Loads a guest from its text.
 pub fn text_module(text: &str) -> Result<Module, LoadError> {
     Module::from_bytes(&wat::parse_str(text).unwrap())
 }
 
-/// The probe with a script: see `tests/guests/probe/src/script.rs`.
+/// Starts the probe with a script: see `tests/guests/probe/src/script.rs`.
 pub fn probe(script: &str) -> Proxy {
     Proxy::start(Plugin::new(built("probe"), script), 1).unwrap()
 }
@@ -99,7 +99,7 @@ impl Proxy {
         })
     }
 
-    /// A stream on a worker.
+    /// Opens a stream on a worker.
     pub fn open_on(&mut self, worker: usize) -> StreamId {
         let route = RouteInfo {
             name: "r".into(),
@@ -116,14 +116,14 @@ impl Proxy {
         self.host.open(info)
     }
 
-    /// A stream whose request is `GET /x` and nothing more.
+    /// Opens a stream whose request is `GET /x` without a body.
     pub fn get(&mut self) -> StreamId {
         let stream = self.open_on(0);
         self.host.request(stream, headers(true, &GET));
         stream
     }
 
-    /// The same with a script of its own.
+    /// Does the same, with a script for this stream.
     pub fn get_with(&mut self, script: &str) -> StreamId {
         let stream = self.open_on(0);
         let pairs = [&GET[..], &[("x-probe", script)]].concat();
@@ -131,12 +131,12 @@ impl Proxy {
         stream
     }
 
-    /// An upstream's answer without a body.
+    /// Sends an upstream's response without a body.
     pub fn answer(&mut self, stream: StreamId) {
         self.host.response(stream, headers(true, &OK));
     }
 
-    /// Goes on to a time in milliseconds, with all timers on the way.
+    /// Advances to a time in milliseconds and runs all timers that are due on the way.
     pub fn run_to(&mut self, ms: u64) {
         let end = Time::from_ms(ms);
         while let Some(at) = self.host.next_timer().filter(|at| *at <= end) {
@@ -146,13 +146,13 @@ impl Proxy {
         self.host.advance_to(end);
     }
 
-    /// Answers the oldest open call.
+    /// Completes the oldest pending call.
     pub fn answer_call(&mut self, outcome: CallOutcome) {
         let call = self.calls.remove(0);
         self.host.answer_call(call, outcome);
     }
 
-    /// What the host wants done, in short.
+    /// Takes the effects of the host, one line each.
     pub fn effects(&mut self) -> Vec<String> {
         let mut seen = Vec::new();
         while let Some(effect) = self.host.next_effect() {
@@ -164,7 +164,7 @@ impl Proxy {
         seen
     }
 
-    /// What the probe has logged since the last call, without its name.
+    /// Takes the lines that the probe has logged, without its name.
     pub fn trace(&mut self) -> Vec<String> {
         let lines = self.host.take_log();
         let traced = |text: String| text.strip_prefix("probe: ").map(str::to_owned);
@@ -174,7 +174,7 @@ impl Proxy {
             .collect()
     }
 
-    /// Only what came of actions, without their context.
+    /// Takes the results of actions only, without their context.
     pub fn results(&mut self) -> Vec<String> {
         let trace = self.trace();
         let results = trace.iter().filter(|line| line.contains(" -> "));
@@ -183,7 +183,7 @@ impl Proxy {
             .collect()
     }
 
-    /// All lines of the log.
+    /// Takes all lines of the log.
     pub fn log(&mut self) -> Vec<String> {
         self.host
             .take_log()

@@ -1,12 +1,11 @@
-//! Requests that the shipped module sends again: what depends on time, and on what happens
-//! meanwhile.
+//! Requests that the shipped module sends again: timing, and events while they wait.
 
 use host_sim::proxy::stream::info::{RouteInfo, StreamInfo};
 use host_sim::proxy::{Call, CallOutcome, Callback, ClusterState, Effect, Part, Plugin, StreamId};
 
 use crate::proxy::{GET, Proxy, body, built, headers, response, trailers};
 
-/// A policy with these fields of `retry` besides.
+/// Returns a policy with these additional fields of `retry`.
 fn policy(fields: &str) -> String {
     format!(
         r#"{{"policies": [{{"name": "p", "retry": {{
@@ -21,14 +20,14 @@ fn spillway(fields: &str) -> Proxy {
 }
 
 impl Proxy {
-    /// A GET that has failed, and whose answer is held back.
+    /// Opens a GET that fails, and whose response the filter pauses.
     fn failed(&mut self, answer: &[(&str, &str)]) -> StreamId {
         let stream = self.get();
         self.fails(stream, answer);
         stream
     }
 
-    /// The upstream answers 503 with these headers and a body.
+    /// Sends a 503 of the upstream with these headers and a body.
     fn fails(&mut self, stream: StreamId, answer: &[(&str, &str)]) {
         let info = self.host.info_mut(stream).unwrap();
         info.code = Some(503);
@@ -39,7 +38,7 @@ impl Proxy {
         self.host.response(stream, body("first", true));
     }
 
-    /// The calls until then, with their times in milliseconds.
+    /// Runs from `from` to `to` and returns the calls with their times in milliseconds.
     fn calls_until(&mut self, from: u64, to: u64) -> Vec<(u64, Call)> {
         let mut calls = Vec::new();
         for ms in from..=to {
@@ -59,7 +58,7 @@ impl Proxy {
         self.host.metrics().value(&name)
     }
 
-    /// Closes a stream, and asserts that nothing unforeseen has happened.
+    /// Closes a stream and asserts that the filter has counted no internal error.
     fn over(&mut self, stream: StreamId) {
         self.host.close(stream);
         let errors = self.host.metrics().value("spillway.internal_errors_total");
@@ -67,7 +66,7 @@ impl Proxy {
     }
 }
 
-/// What reaches the client of an answer held back once it is let go.
+/// The effects of a failed response that is resumed.
 const FIRST: [&str; 2] = ["client: :status=503", "client: 'first'."];
 
 #[test]
@@ -87,7 +86,7 @@ fn waits_are_spread_from_none_to_a_limit_that_doubles() {
         }
         proxy.over(stream);
     }
-    // A tick of five milliseconds may come after the end of a wait.
+    // The tick that ends a wait may be up to five milliseconds late.
     for (waits, limit) in waits.iter().zip([100, 150]) {
         let (least, most) = (*waits.iter().min().unwrap(), *waits.iter().max().unwrap());
         assert!(
@@ -97,7 +96,7 @@ fn waits_are_spread_from_none_to_a_limit_that_doubles() {
     }
 }
 
-/// Each row: what the answer says, and from when on the next attempt is made.
+/// Each row: a header of the response, and when the next attempt is made.
 #[test]
 fn a_retry_is_made_when_the_upstream_asks_for_it() {
     let rows = [
@@ -179,7 +178,7 @@ fn what_comes_for_a_client_that_left_finds_nobody() {
         let stream = proxy.failed(&[]);
         assert_eq!(proxy.calls_until(0, 100).len(), 1);
         proxy.over(stream);
-        // Another one in its place waits for its own.
+        // Another stream waits for its own retry.
         let other = proxy.failed(&[("retry-after", "5")]);
         proxy.effects();
         proxy.answer_call(outcome);
@@ -194,7 +193,7 @@ const SECOND: [&str; 2] = [
     "client: 'second'.",
 ];
 
-/// A request that fails at `now`, and what its client gets of the second attempt.
+/// Sends a request that fails at `now`, and returns what its client gets from the retry.
 fn again(proxy: &mut Proxy, now: u64) -> Vec<String> {
     proxy.run_to(now);
     let stream = proxy.failed(&[]);
@@ -206,7 +205,7 @@ fn again(proxy: &mut Proxy, now: u64) -> Vec<String> {
     effects
 }
 
-/// Each row: the request's cluster, and what `up` is like when the wait is over.
+/// Each row: the request's cluster, and the state of `up` at the end of the wait.
 #[test]
 fn what_the_host_does_not_send_leaves_the_first_answer() {
     for (cluster, state) in [
@@ -261,8 +260,8 @@ fn those_that_wait_together_get_their_own_answers() {
     let streams: Vec<StreamId> = (0..4).map(|_| proxy.failed(&[])).collect();
     let calls = proxy.calls_until(0, 10);
     assert_eq!(calls.len(), 4);
-    // All wait for the same tick, in which the order of calls is not the streams': each
-    // stream must get exactly one answer, and no two the same.
+    // All wait for the same tick, and the calls complete in another order than the streams began.
+    // Each stream must get exactly its own response.
     let mut got = Vec::new();
     for (at, text) in [(3, "d"), (1, "b"), (0, "a"), (2, "c")] {
         proxy
@@ -313,7 +312,7 @@ fn a_body_that_came_in_pieces_is_sent_in_one() {
     proxy.over(stream);
 }
 
-/// A PUT with these pieces of its body so far.
+/// Opens a PUT with these chunks of a body that has not ended.
 fn put(proxy: &mut Proxy, pieces: &[&'static str]) -> StreamId {
     let stream = proxy.open_on(0);
     let pairs = [&[(":method", "PUT")], &GET[1..]].concat();

@@ -1,4 +1,4 @@
-//! Local replies: the three ways they go.
+//! Local replies, and which callbacks they pass.
 
 use crate::proxy::{GET, OK, body, headers, probe, response};
 

@@ -1,4 +1,4 @@
-//! What all machines share: data, queues, metrics.
+//! State that all VMs share: data, queues and metrics.
 
 use crate::proxy::{Proxy, built, probe};
 use host_sim::proxy::Plugin;
@@ -54,14 +54,14 @@ fn counters_only_rise_and_gauges_wrap() {
         "0",
         "2",
         "2",
-        "2", // histogram, and no kind of metric
+        "2", // a histogram, and an invalid metric type
         "0 8",
         "0",
         "0 8",
         "1",
         "1",
         "1",
-        "2", // a second id for the same metric, and none
+        "2", // a second id for the same metric, and an unknown id
     ];
     assert_eq!(statuses, expected);
     assert_eq!(proxy.host.metrics().value("c"), 8);

@@ -1,4 +1,4 @@
-//! The shipped module, unchanged, with a policy.
+//! The shipped module with a policy.
 
 use host_sim::proxy::{MetricKind, Part, Plugin, StreamId};
 

@@ -1,4 +1,4 @@
-//! Threads: who is configured, who ticks.
+//! Threads: which are configured, and which tick.
 
 use host_sim::proxy::{Callback, Plugin};
 
@@ -41,7 +41,7 @@ fn setting_a_period_starts_the_timer_anew_and_zero_stops_it() {
     proxy.run_to(90);
     proxy.get_with("rqh=tick,100");
     proxy.run_to(180);
-    // The main thread's went on; the worker's began anew.
+    // The main thread's timer continued; the worker's restarted.
     assert_eq!(proxy.host.counts().callback(Callback::Tick), 1);
     proxy.get_with("rqh=tick,0");
     proxy.run_to(1_000);

@@ -1,4 +1,4 @@
-//! New configurations while streams live.
+//! Updates of the configuration while streams are open.
 
 use host_sim::proxy::{FailurePolicy, Plugin};
 

@@ -1,8 +1,7 @@
-//! Spillway on many workers: one breaker for the proxy, whatever thread a request is on.
+//! Spillway on many workers: one breaker for the proxy, whichever thread handles a request.
 //!
-//! Each worker has a virtual machine of its own, and they meet only in the host's shared
-//! data; so these tests play the world themselves, to say which worker gets which request,
-//! and when.
+//! Each worker has its own VM, and they share only the host's shared data. These tests drive
+//! the host directly, to choose the worker and the time of each request.
 
 mod configurations;
 mod damage;
@@ -25,21 +24,21 @@ use host_sim::sim::clock::Time;
 
 use crate::proxy::{GET, Proxy, built, headers};
 
-/// How long workers may not know of each other's outcomes.
+/// The longest time until a worker learns of another's outcomes.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The workers of one proxy under Spillway, and what circuits they have told of.
+/// The workers of one proxy with Spillway, and the circuits that they have reported.
 struct Workers {
     proxy: Proxy,
     circuits: Circuits,
 }
 
-/// A file with one policy, `p`.
+/// Returns a file with one policy, `p`.
 fn policy(breaker: &str) -> String {
     format!(r#"{{"policies": [{{"name": "p", "circuit_breaker": {breaker}}}]}}"#)
 }
 
-/// The shipped module with this policy file.
+/// Returns the shipped module with this policy file.
 fn spillway(file: &str) -> Plugin {
     Plugin::new(built("spillway"), file)
 }
@@ -56,7 +55,7 @@ impl Workers {
         }
     }
 
-    /// Goes on to this time, with all ticks on the way.
+    /// Advances to this time and runs all ticks that are due on the way.
     fn run_to(&mut self, at: Time) {
         let host = &mut self.proxy.host;
         while let Some(next) = host.next_timer().filter(|next| *next <= at) {
@@ -66,8 +65,7 @@ impl Workers {
         host.advance_to(at);
     }
 
-    /// A request to a worker: its stream if it was let through, and nothing if the filter
-    /// has answered.
+    /// Sends a request to a worker. Returns its stream, or `None` if the filter rejects it.
     fn ask(&mut self, worker: usize) -> Option<StreamId> {
         self.ask_with(worker, &GET)
     }
@@ -85,7 +83,7 @@ impl Workers {
         passed.then_some(stream)
     }
 
-    /// The upstream's whole answer to a request that was let through.
+    /// Sends the upstream's complete response to an admitted request.
     fn answer(&mut self, stream: StreamId, status: &str) {
         let host = &mut self.proxy.host;
         let info = host.info_mut(stream).unwrap();
@@ -96,7 +94,7 @@ impl Workers {
         host.close(stream);
     }
 
-    /// A request that is answered at once; says whether it was let through.
+    /// Sends a request and its response at once. Returns whether the request was admitted.
     fn serve(&mut self, worker: usize, status: &str) -> bool {
         let stream = self.ask(worker);
         let passed = stream.is_some();
@@ -104,7 +102,7 @@ impl Workers {
         passed
     }
 
-    /// Whether the filter rejects a request, rather than the host in its place.
+    /// Whether the filter rejects a request. Panics if the host rejects it instead.
     fn rejects(&mut self, worker: usize) -> bool {
         let before = self.metric("rejected_total");
         let passed = self.ask(worker).is_some();
@@ -112,12 +110,12 @@ impl Workers {
         !passed
     }
 
-    /// So many failures, one after the other, on one worker.
+    /// Sends `times` consecutive failures to one worker.
     fn fail(&mut self, worker: usize, times: usize) {
         (0..times).for_each(|_| assert!(self.serve(worker, "503")));
     }
 
-    /// All changes of state that were told of so far.
+    /// Returns all transitions reported so far.
     fn changes(&mut self) -> &[Transition] {
         for line in self.proxy.host.take_log() {
             self.circuits.read(&line);
@@ -125,23 +123,23 @@ impl Workers {
         &self.circuits.transitions
     }
 
-    /// The same in words.
+    /// Returns the transitions as text.
     fn history(&mut self) -> Vec<String> {
         self.changes().iter().map(told).collect()
     }
 
-    /// A counter or gauge of policy `p`.
+    /// Value of a counter or gauge of policy `p`.
     fn metric(&self, name: &str) -> u64 {
         let name = format!("spillway.policy.p.{name}");
         self.proxy.host.metrics().value(&name)
     }
 
-    /// How many keys `p` has, and how many of their circuits are open.
+    /// Number of keys of `p`, and of its open circuits.
     fn gauges(&self) -> (u64, u64) {
         (self.metric("keys"), self.metric("open_circuits"))
     }
 
-    /// Names in shared data, and their records.
+    /// Names in shared data, with their records.
     fn records(&self) -> Vec<(String, Vec<u8>)> {
         let data = self.proxy.host.shared_data();
         let record = |name| data.value(b"", name).unwrap().0.to_vec();
@@ -151,7 +149,7 @@ impl Workers {
             .collect()
     }
 
-    /// The slots of a policy that hold a circuit. An empty one is as short as a record can be.
+    /// Number of slots of a policy that hold a circuit. An empty slot is the shortest valid record.
     fn taken(&self, policy: &str) -> usize {
         let slot = format!("spillway/3/plugin/{policy}/");
         let records = self.records();
@@ -162,7 +160,7 @@ impl Workers {
     }
 }
 
-/// A record's head, "nothing", and its checksum.
+/// The header of a record, an empty body and a checksum.
 const VACANT_BYTES: usize = 5 + 1 + 8;
 
 fn told(change: &Transition) -> String {

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::commands::host_sim;
 
-/// What a request may cost on the steady path: a closed circuit, the default breaker. The
-/// hostcalls are the plan of the filter: two looks at the clock, the cluster and the headers of
-/// the request, the status and what the host says of it, and one count.
+/// Hostcalls of a request on the steady path: a closed circuit and the default breaker. The
+/// filter reads the clock twice, the cluster, the request headers, the response's status and
+/// Envoy's response details, and increments one counter.
 const HOSTCALLS: [(&str, f64); 5] = [
     ("clock_time_get", 2.0),
     ("proxy_get_header_map_pairs", 1.0),
@@ -15,11 +15,11 @@ const HOSTCALLS: [(&str, f64); 5] = [
     ("proxy_increment_metric", 1.0),
 ];
 
-/// What workers do to keep up with each other is due every 100 ms, not for each of the
-/// thousand requests a second: so often a request, for any one call.
+/// Limit for hostcalls that are not made for each request. Workers synchronize every 100 ms,
+/// which is every hundredth request at a thousand requests a second.
 const SHARED_MAX: f64 = 0.011;
 
-/// Wasm instructions a request; about 8,360 are needed.
+/// Wasm instructions per request. About 8,360 are needed.
 const FUEL_MAX: f64 = 8_450.0;
 
 #[test]
@@ -40,12 +40,12 @@ fn a_request_on_the_steady_path_costs_no_more_than_its_ceilings() {
     assert_eq!(costs["no filter"]["fuel"], 0.0);
 }
 
-/// With a threshold for slowness the clock is read when the response begins too. Requests that
-/// wait cost no hostcall.
+/// With a slow threshold, the clock is also read when the response begins. Waiting requests
+/// cost no hostcall.
 const SLOW_CLOCKS: f64 = 3.0;
 
-/// Wasm instructions that a threshold for slowness adds to a request, the second look at the
-/// clock among them. The queue of requests that wait is 430 of about 980.
+/// Wasm instructions that a slow threshold adds to a request, including the third clock read.
+/// The queue of waiting requests takes 430 of about 980.
 const SLOW_FUEL_MAX: f64 = 1_100.0;
 
 #[test]
@@ -73,8 +73,9 @@ fn requests_that_are_counted_while_they_wait_cost_no_hostcall_and_few_instructio
     assert!((100.0..SLOW_FUEL_MAX).contains(&more), "{early}, {plain}");
 }
 
-/// What a policy with retries may cost besides: all headers are read in place of one, the
-/// number of retries and what is retried are written, and how many were made is read.
+/// Hostcalls of a request under a policy with retries. All headers are read instead of one,
+/// the number of retries and the retry conditions are written, and the number of attempts is
+/// read.
 const RETRY_HOSTCALLS: [(&str, f64); 6] = [
     ("clock_time_get", 2.0),
     ("proxy_get_header_map_pairs", 1.0),
@@ -158,9 +159,8 @@ fn the_cost_is_shown_as_a_table() {
     }
 }
 
-/// Wasm instructions of a request whose response may be stored and was stored just now: where
-/// only an open circuit gives it, and where a failure does, so that the response's headers
-/// are looked at.
+/// Wasm instructions of a request whose response may be stored, but was stored a moment ago.
+/// If failures use the fallback too, the filter also inspects the response headers.
 const STALE: [(&str, f64); 2] = [
     (r#"["open"]"#, 12_000.0),
     (r#"["open", "failure"]"#, 17_000.0),
@@ -172,7 +172,7 @@ fn a_response_that_was_stored_just_now_costs_little_more_than_no_storing() {
     for (on, fuel_max) in STALE {
         let path = folder.path().join("policy.json");
         let stale = format!(r#"{{"type": "stale", "on": {on}, "shared": true}}"#);
-        // Nothing is stored anew while it is measured.
+        // With this interval, no response is stored again during the measurement.
         let policy = format!(
             r#"{{"policies": [{{"name": "p", "circuit_breaker": {{}}, "fallback": [{stale}]}}],
                 "sync": {{"interval": "5s"}}}}"#
@@ -183,7 +183,7 @@ fn a_response_that_was_stored_just_now_costs_little_more_than_no_storing() {
         let costs = &said.json()["spillway"];
         let fuel = costs["fuel"].as_f64().unwrap();
         assert!((100.0..fuel_max).contains(&fuel), "{on}: {costs}");
-        // The cluster, the route, and how the response came about, at its headers and its end.
+        // The cluster, the route, and the response details, at the headers and at the end.
         let looks = if on.contains("failure") { 2.0 } else { 1.0 };
         let calls = &costs["hostcalls"];
         for (name, planned) in [

@@ -1,13 +1,13 @@
-//! A browser without a window.
+//! A headless browser.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What the browser made of a page.
+/// Result of loading a page.
 pub struct Shown {
-    /// The document after its scripts have run.
+    /// DOM after the page's scripts have run.
     pub dom: String,
-    /// What it wrote to its console.
+    /// Messages written to the console.
     pub console: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ pub fn load(path: &Path) -> Shown {
     }
 }
 
-/// The page as a picture, in `light` or `dark`.
+/// Takes a screenshot of the page, with the color scheme `light` or `dark`.
 pub fn picture(page: &Path, scheme: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.png");

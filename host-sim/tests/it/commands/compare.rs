@@ -12,13 +12,13 @@ fn compare(policies: &[&str], scenario: &str, more: &[&str]) -> Said {
     host_sim(&arguments.concat())
 }
 
-/// The runs as JSON.
+/// Compares the policies and returns the runs as JSON.
 fn runs(policies: &[&str], scenario: &str) -> Vec<Value> {
     let document = compare(policies, scenario, &["--json"]).json();
     document["runs"].as_array().unwrap().clone()
 }
 
-/// The page of a comparison, in a folder of its own.
+/// Writes the page of a comparison to a temporary directory.
 fn page(policies: &[&str], scenario: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");
@@ -41,7 +41,7 @@ fn the_same_policy_twice_is_the_same_column_twice() {
     let (titles, rows) = table.split_once('\n').unwrap();
     assert_eq!(titles.trim_start().split("  ").last(), Some("demo (2)"));
     for row in rows.lines() {
-        // Names of measures have single spaces, columns are further apart.
+        // Names of measures contain single spaces only; columns are separated by more.
         let cells: Vec<_> = row.split("  ").filter(|cell| !cell.is_empty()).collect();
         assert_eq!(cells.len(), 3, "{row}");
         assert_eq!(cells[1].trim(), cells[2].trim(), "{row}");
@@ -74,7 +74,7 @@ fn programs_get_a_document_that_keeps_to_its_schema() {
     assert!(demo["circuits_opened"].as_u64().unwrap() > 0);
 }
 
-/// A column is what `run` would have shown.
+/// A column shows what `run` shows for the same policy.
 #[test]
 fn a_compared_run_is_the_run_of_a_scenario_with_that_policy() {
     let alone = host_sim(&["run", "--json", "tripped.scenario.yaml"]).json();
@@ -88,7 +88,7 @@ fn a_compared_run_is_the_run_of_a_scenario_with_that_policy() {
     assert_ne!(alone["digest"], compared[0]["digest"]);
 }
 
-/// The scenario's updates switch its policy off, while the circuit is open.
+/// The scenario's updates disable its policy while the circuit is open.
 #[test]
 fn the_scenarios_own_policies_are_put_aside() {
     let errors = |run: &Value| run["total"]["outcomes"]["error"].as_u64().unwrap();
@@ -96,7 +96,7 @@ fn the_scenarios_own_policies_are_put_aside() {
     let compared = runs(&[DEMO, "none"], "updated.scenario.yaml");
     assert!(errors(&alone) > 200 && errors(&compared[0]) < 200);
     assert!(errors(&compared[1]) > errors(&alone));
-    // What this one refuses to start with, and what the other expects in vain, is of no concern.
+    // The rejected policy of one scenario and the failed expectation of the other are ignored.
     let said = compare(&[DEMO, "none"], "refused.yaml", &[]);
     assert_eq!(said.code, 0, "{}", said.all());
     let said = compare(&[DEMO, "none"], "failed.scenario.json", &[]);
@@ -185,8 +185,7 @@ fn what_cannot_be_compared_says_why() {
 
 const OUTAGE: &str = "../../../tests/scenarios/outage";
 
-/// A minute of outage with no filter, with the breaker alone, and with kept answers: what users see
-/// of it.
+/// Compares a minute of outage without a filter, with a breaker alone, and with a stale cache.
 #[test]
 fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
     let file = |name: &str| format!("{OUTAGE}/{name}");
@@ -202,7 +201,7 @@ fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
     let [none, breaker, stale] = seen[..] else {
         panic!("{seen:?}");
     };
-    // Half of the time there is an outage, whose callers wait for a second at first.
+    // Half of the run is an outage, in which callers wait for a second at first.
     assert!(
         (45.0..55.0).contains(&none.0) && none.1 >= 1_000.0,
         "{seen:?}"
@@ -214,8 +213,8 @@ fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
     assert!(stale.0 > 99.0 && stale.1 < 200.0, "{seen:?}");
 }
 
-/// What the shipped policies make of a service that hangs: others count requests when they end,
-/// and callers give up before that.
+/// Compares the shipped policies for a service that hangs. The others count requests when they
+/// end, and callers give up before that.
 #[test]
 fn only_the_policy_that_counts_requests_while_they_wait_notices_a_hang() {
     let others = ["hystrix", "resilience4j"];

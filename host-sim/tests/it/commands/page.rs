@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::commands::{browser, host_sim};
 
-/// The page of a scenario, in a folder of its own.
+/// Writes the page of a scenario to a temporary directory.
 fn page(scenario: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");

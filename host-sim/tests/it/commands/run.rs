@@ -67,8 +67,7 @@ fn every_scenario_keeps_to_the_schema_of_scenarios() {
     assert!(seen > 5, "{seen}");
 }
 
-/// The numbers that must come out on every machine, in debug and release builds, however many
-/// runs there are side by side.
+/// The digest is the same on every machine, in debug and release builds, and in concurrent runs.
 #[test]
 fn the_same_seed_is_the_same_run_everywhere() {
     let digest = |arguments: &[&str]| {
@@ -105,7 +104,7 @@ fn new_policies_come_while_traffic_flows_and_refused_ones_change_nothing() {
     );
 }
 
-/// Another module than the shipped one, which asks a cluster about each request.
+/// Runs a module other than the shipped one, which calls a cluster about each request.
 #[test]
 fn calls_of_plugins_reach_clusters_with_their_times_and_faults() {
     let module = Path::new(env!("CARGO_BIN_EXE_host-sim"))
@@ -139,7 +138,7 @@ fn calls_of_plugins_reach_clusters_with_their_times_and_faults() {
     let (success, latency, callouts) = run("auth", "");
     assert_eq!((success, latency), (100.0, 15.0));
     assert!(callouts > 50, "{callouts}");
-    // Denied by the plugin: 403, which is an answer.
+    // The plugin denies the request with a 403, which is not an error.
     assert_eq!(run("auth", "{cluster: auth, fault: refused}").1, 0.0);
     assert_eq!(run("auth", "{cluster: auth, fault: hang}").1, 500.0);
     assert_eq!(run("auth", "{cluster: auth, fault: unhealthy}").0, 0.0);

@@ -45,7 +45,7 @@ fn other_tools_get_the_results_as_junit_has_them() {
     ]);
     assert_eq!(said.code, 2, "{}", said.all());
     let text = std::fs::read_to_string(file).unwrap();
-    // How long it took is not the same twice.
+    // The durations differ between runs.
     let parts = text.split(" time=\"");
     let timeless: Vec<_> = parts
         .enumerate()

@@ -1,4 +1,4 @@
-//! New configurations, while circuits are open and requests under way.
+//! Updates of the configuration while circuits are open and requests are in flight.
 
 use host_sim::sim::clock::Time;
 
@@ -26,7 +26,7 @@ fn changed(from: &str, to: &str) -> String {
     file.replacen(from, to, 1)
 }
 
-/// Files whose keys stand in the same slots as those of the plain one.
+/// Files whose keys have the same slots as those of the plain file.
 fn with_the_same_slots() -> Vec<String> {
     let count = r#"{"window": {"type": "count", "size": 10}, "failure_rate_threshold""#;
     vec![
@@ -84,7 +84,7 @@ fn outcomes_that_waited_when_a_new_configuration_came_are_not_lost() {
         let old = under_way.then(|| proxy.ask(0).unwrap());
         proxy.fail(0, 4);
         proxy.update(&with(r#""description": "another""#));
-        // A root that drains goes on ticking; one that has nothing to wait for has merged.
+        // A draining root still ticks; one without streams has merged already.
         proxy.run_to(Time::from_ms(if under_way { 100 } else { 0 }));
         proxy.fail(1, 1);
         assert_eq!(proxy.history(), [TRIPPED], "{under_way}");
@@ -139,7 +139,7 @@ fn a_policy_that_is_gone_leaves_its_slots_empty() {
     assert_eq!((proxy.taken("p"), proxy.gauges()), (101, (101, 1)));
     proxy.update(&changed(r#""p""#, r#""q""#));
     assert_eq!((proxy.taken("p"), proxy.gauges()), (0, (0, 0)));
-    // What ends under it makes no record that would stay.
+    // An outcome under the removed policy leaves no record.
     proxy.answer(old, "503");
     proxy.run_to(Time::from_ms(1_000));
     assert_eq!((proxy.taken("p"), proxy.gauges()), (0, (0, 0)));

@@ -1,5 +1,5 @@
-//! Records that are none: whoever writes into shared data is in the same process, and may
-//! be another plugin, another version, or wrong.
+//! Invalid records. Anything that writes shared data is in the same process, but may be another
+//! plugin, another version, or faulty.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -13,7 +13,7 @@ const BREAKER: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5
 const DIRECTORY: &str = "spillway/3/plugin";
 const CENSUS: &str = "spillway/3/plugin/p";
 
-/// The last bytes of a record are a checksum over the others.
+/// Length of the checksum that ends a record.
 const CHECKSUM_BYTES: usize = 8;
 const VERSION_AT: usize = 3;
 const KIND_AT: usize = 4;
@@ -34,7 +34,7 @@ impl Workers {
         metrics.value("spillway.records_discarded_total")
     }
 
-    /// The name of the only slot that is taken.
+    /// Name of the only slot with a circuit.
     fn slot(&self) -> String {
         let records = self.records().into_iter().map(|(name, _)| name);
         let mut slots = records.filter(|name| name.starts_with("spillway/3/plugin/p/"));
@@ -42,7 +42,7 @@ impl Workers {
     }
 }
 
-/// The same record with another byte, and a checksum that is right.
+/// Replaces one byte of a record and corrects its checksum.
 fn resealed(record: &[u8], at: usize, byte: u8) -> Vec<u8> {
     let mut body = record[..record.len() - CHECKSUM_BYTES].to_vec();
     body[at] = byte;
@@ -56,7 +56,7 @@ fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     hasher.finish().to_le_bytes()
 }
 
-/// What may stand in a record's place.
+/// Invalid records, with labels.
 fn rows(whole: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let flipped = |at: usize| {
         let mut record = whole.to_vec();
@@ -85,7 +85,7 @@ fn rows(whole: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A proxy whose circuit has counted a failure, and is closed.
+/// A proxy whose circuit is closed and has counted a failure.
 fn counting() -> Workers {
     let mut proxy = Workers::new(2, &policy(BREAKER));
     proxy.fail(0, 1);
@@ -98,7 +98,7 @@ fn a_slot_that_holds_no_record_is_discarded_counted_and_made_anew() {
     let sample = counting();
     let whole = sample.record(&sample.slot());
     for (what, record) in rows(&whole, &sample.record(CENSUS)) {
-        // To a worker that knows the circuit, and to one that looks for it.
+        // Worker 0 knows the circuit already; worker 1 looks it up.
         for worker in 0..2 {
             let mut proxy = counting();
             let slot = proxy.slot();
@@ -110,7 +110,7 @@ fn a_slot_that_holds_no_record_is_discarded_counted_and_made_anew() {
                 proxy.record(&slot).starts_with(b"spw\x03\x03\x01"),
                 "{what}"
             );
-            // Anew: the failure from before is not in it.
+            // The new record does not contain the earlier failure.
             proxy.run_to(Time::from_ms(2_000));
             proxy.fail(1 - worker, 3);
             proxy.run_to(Time::from_ms(3_000));

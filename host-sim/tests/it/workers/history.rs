@@ -1,8 +1,8 @@
-//! The same traffic, over more and more workers: the same history.
+//! The same traffic has the same history, whatever the number of workers.
 //!
-//! What a request ends with depends on its time and number alone, never on who was
-//! admitted; windows are of time. What is left for the number of workers to change is
-//! when an outcome is known to the others.
+//! The outcome of a request depends on its time and number alone, not on which requests were
+//! admitted, and windows are based on time. The number of workers only changes when an outcome
+//! becomes known to the other workers.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use super::{INTERVAL, Workers, policy, told};
 
 const LENGTH: Time = Time::from_ms(22_000);
 
-/// One kind of traffic and what watches it.
+/// Traffic, and the breaker that observes it.
 struct Row {
-    /// From one request to the next.
+    /// Time between two requests.
     gap: Duration,
     breaker: &'static str,
-    /// The answer of a service that is ill, and after how long it comes.
+    /// Status and latency of a failing service.
     ill: (&'static str, Duration),
     expected: &'static [&'static str],
 }
@@ -87,7 +87,7 @@ const ROWS: [Row; 3] = [
     },
 ];
 
-/// How a request ends.
+/// Outcome of a request.
 #[derive(Clone, Copy)]
 struct Ending {
     status: &'static str,
@@ -95,8 +95,8 @@ struct Ending {
 }
 
 impl Row {
-    /// How requests of this millisecond end. The service falls ill by and by, stays so, is
-    /// well again, and then ill for a second.
+    /// Returns the outcome of a request in this millisecond. The service degrades, fails, recovers,
+    /// and then fails for another second.
     fn ending(&self, ms: u64, rng: &mut Rng) -> Ending {
         let ill_percent = match ms {
             3_000..4_000 => 70,
@@ -127,7 +127,7 @@ impl Row {
                 proxy.answer(stream, status);
             }
             proxy.run_to(now);
-            // Drawn for all alike, so that it is the same whoever is admitted.
+            // Drawn for rejected requests too, so that outcomes do not depend on admission.
             let Ending { status, after } = self.ending(now.as_ns() / 1_000_000, &mut rng);
             let worker = order[number % workers];
             if let Some(stream) = proxy.ask(worker) {
@@ -139,7 +139,7 @@ impl Row {
     }
 }
 
-/// The workers in an order of the seed's own.
+/// Returns the workers in an order that depends on the seed.
 fn order(workers: usize, seed: u64) -> Vec<usize> {
     let mut rng = Seed(seed).split("workers");
     let mut keyed: Vec<_> = (0..workers).map(|worker| (rng.word(), worker)).collect();

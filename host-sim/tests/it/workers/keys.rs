@@ -1,5 +1,5 @@
-//! Keys that clients make up: the host's shared data can neither be listed nor emptied,
-//! so none of it may grow with them.
+//! Keys that clients invent. The host's shared data can be neither listed nor deleted, so it
+//! must not grow with them.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const WORKERS: usize = 8;
 const KEYS: usize = 1_000;
 const INVENTED: usize = 200_000;
 
-/// A breaker for each tenant that a header names.
+/// Returns a policy with a circuit for each tenant, which a header names.
 fn tenants(breaker: &str) -> String {
     format!(
         r#"{{"policies": [{{"name": "p", "key": [{{"header": "x-tenant"}}],
@@ -49,7 +49,7 @@ fn invented_keys_leave_no_more_names_than_slots_and_no_byte_of_them_in_a_name() 
         "{:?}",
         names.difference(&allowed)
     );
-    // They had them all, and no circuit that is open had to go for them.
+    // Every slot was in use, and no open circuit was evicted.
     assert_eq!(proxy.metric("keys"), KEYS as u64);
     for worker in 0..WORKERS {
         assert!(!serve(&mut proxy, worker, "known", "200"), "{worker}");
@@ -78,7 +78,7 @@ fn a_slot_that_was_given_away_is_found_again_by_its_key() {
         assert!(serve(&mut proxy, 1, &number.to_string(), "200"));
     }
     proxy.run_to(Time::from_ms(1_000));
-    // Its slot is another's by now; what worker 0 still knows goes into a new one.
+    // Another key has its slot by now. Worker 0 moves its copy of the circuit to a new slot.
     (0..2).for_each(|_| assert!(serve(&mut proxy, 0, "known", "503")));
     assert_eq!(proxy.history(), ["closed>open consecutive_failures"]);
     assert!(!serve(&mut proxy, 1, "known", "200"));

@@ -1,5 +1,5 @@
-//! Thousands of policies: what they cost to load, what a request costs then, and what a client
-//! that invents keys under all of them can take.
+//! Thousands of policies: the cost of loading them, the cost of a request, and the memory that a
+//! client can use by inventing keys under all of them.
 
 use host_sim::proxy::Module;
 use host_sim::proxy::{Callback, Plugin, StreamId};
@@ -10,21 +10,21 @@ use crate::proxy::built;
 
 const POLICIES: usize = 10_000;
 
-/// Wasm instructions for each policy that a VM loads; a build of the day needs 66,000. A core
-/// does some thousand in a microsecond: ten thousand policies are a fifth of a second at most.
+/// Wasm instructions per policy that a VM loads; 66,000 are needed. A core executes some
+/// thousand in a microsecond, so ten thousand policies take a fifth of a second at most.
 const FUEL_PER_POLICY_MAX: u64 = 72_000;
 
-/// By how many percent a request under ten thousand policies may cost more than under two.
+/// How much more a request may cost under ten thousand policies than under two, in percent.
 const REQUEST_PERCENT_MAX: u64 = 3;
 
-/// So many policies, told apart by cluster; the last is for `up`, where the tests' requests go.
+/// Returns policies that match by cluster. The last one matches `up`, the tests' cluster.
 fn by_cluster(policies: usize) -> String {
     let policy = |n: usize| {
         let cluster = match n + 1 == policies {
             true => "up".into(),
             false => format!("outbound|8080||service-{n}.shop.svc.cluster.local"),
         };
-        // Not in the order of their names.
+        // Not sorted by name.
         let name = format!("{:05}-service", n * 7_919 % 100_003);
         format!(
             r#"{{"name": "{name}", "match": {{"clusters": ["{cluster}"]}},
@@ -35,7 +35,7 @@ fn by_cluster(policies: usize) -> String {
     format!(r#"{{"policies": [{}]}}"#, all.join(","))
 }
 
-/// What one of many requests on a circuit that is known costs.
+/// Returns the average cost of a request on a circuit that the worker knows.
 fn fuel_per_request(proxy: &mut Workers) -> u64 {
     const REQUESTS: u64 = 200;
     let serve = |proxy: &mut Workers| {
@@ -57,7 +57,7 @@ fn ten_thousand_policies_load_in_linear_time_and_cost_a_request_nothing() {
     for policies in [2, POLICIES / 10, POLICIES] {
         let plugin = Plugin::new(module.clone(), by_cluster(policies).as_str());
         let mut proxy = Workers::start(1, plugin);
-        // Each virtual machine reads the configuration: those of the main thread and a worker.
+        // Each VM parses the configuration: that of the main thread and that of the worker.
         let machines = proxy.proxy.host.counts().callback(Callback::Configure);
         loads.push(proxy.proxy.host.counts().fuel() / machines);
         println!(
@@ -68,7 +68,7 @@ fn ten_thousand_policies_load_in_linear_time_and_cost_a_request_nothing() {
         if policies == POLICIES {
             let bytes = proxy.proxy.host.vm_bytes();
             assert!(bytes < 64 << 20, "{bytes} bytes");
-            // An update of all finds the circuit as it was, and costs no more.
+            // After an update of every policy the circuit is still open, at the cost of a load.
             proxy.fail(0, 5);
             let before = proxy.proxy.host.counts().fuel();
             let next = by_cluster(policies).replace("10s", "11s") + " ";
@@ -86,7 +86,7 @@ fn ten_thousand_policies_load_in_linear_time_and_cost_a_request_nothing() {
         many <= few * 2,
         "{few} each of a thousand, {many} each of ten thousand"
     );
-    // All VMs read an update, and the configuration before it looks back once.
+    // Every VM loads the update, and the previous configuration is visited once more.
     assert!(loads[3] <= loads[2] * 4, "{loads:?}");
     let (one, all) = (requests[0], requests[2]);
     assert!(
@@ -95,15 +95,14 @@ fn ten_thousand_policies_load_in_linear_time_and_cost_a_request_nothing() {
     );
 }
 
-/// Policies whose keys a client can invent, and how many it invents under each.
+/// Number of policies whose keys a client can invent, and of invented keys under each.
 const TENANT_POLICIES: usize = 1_500;
 const INVENTED: usize = 64;
 
-/// What a machine may take, whatever clients do: its limit of keys in total, with what each
-/// takes, and the policies.
+/// Memory that a VM may use, whatever clients do: the policies, and the total limit of keys.
 const MACHINE_BYTES_MAX: usize = 24 << 20;
 
-/// What an allocator may need more, once the keys are as many as they may be.
+/// Memory that the allocator may add after the limit of keys is reached.
 const SLACK_BYTES_MAX: usize = 512 << 10;
 
 fn by_tenant() -> String {
@@ -152,7 +151,7 @@ fn keys_invented_under_many_policies_stay_within_the_total_and_change_nothing_fo
                 "{policy} {number}"
             );
         }
-        // The open circuit stays open, and who is served is served.
+        // The open circuit stays open, and other tenants are still served.
         assert!(!serve(&mut proxy, 7, "victim", "200"), "{number}");
         assert!(serve(&mut proxy, 8, "regular", "200"), "{number}");
         let bytes = proxy.proxy.host.vm_bytes();
@@ -163,7 +162,7 @@ fn keys_invented_under_many_policies_stay_within_the_total_and_change_nothing_fo
     }
     let grown = proxy.proxy.host.vm_bytes() - flat;
     assert!(grown <= SLACK_BYTES_MAX, "{flat} and {grown} bytes");
-    // A circuit that is not open yet counts on while strangers pass by.
+    // A closed circuit keeps its failures while other keys come and go.
     for _ in 0..2 {
         assert!(serve(&mut proxy, 8, "regular", "503"));
         for policy in 0..TENANT_POLICIES {
@@ -172,7 +171,7 @@ fn keys_invented_under_many_policies_stay_within_the_total_and_change_nothing_fo
     }
     assert!(serve(&mut proxy, 8, "regular", "503"));
     assert!(!serve(&mut proxy, 8, "regular", "200"));
-    // The host's names are bounded for all policies together.
+    // The names in shared data are bounded for all policies together.
     let names = proxy.records().len();
     assert!(names <= TENANT_POLICIES * 66 + 1, "{names} names");
 }
@@ -192,12 +191,12 @@ fn who_keeps_requests_under_way_with_all_keys_takes_no_policy_its_breaker() {
     held.into_iter().for_each(|it| proxy.answer(it, "200"));
 }
 
-/// Wasm instructions of the search for each header of a request among thousands.
+/// Wasm instructions to look up the request's headers among those of thousands of policies.
 const SEARCH_FUEL_MAX: u64 = 4_000;
 
 #[test]
 fn headers_of_thousands_of_policies_are_looked_for_by_those_of_the_request() {
-    // Each has a header of its own by which it sends requests elsewhere.
+    // The fallback of each policy has its own routing header.
     let policy = |n: usize| {
         format!(
             r#"{{"name": "p{n}", "match": {{"clusters": ["c{n}"]}}, "circuit_breaker": {{}},

@@ -1,4 +1,4 @@
-//! What operators do to a circuit, on whatever worker they come: it is done for all.
+//! Operator commands: each applies to all workers, whichever worker receives it.
 
 use host_sim::proxy::StreamId;
 use host_sim::sim::clock::Time;
@@ -15,7 +15,7 @@ fn administered() -> String {
     policy(BREAKER).replacen('{', r#"{"admin": {"path_prefix": "/spillway"},"#, 1)
 }
 
-/// All workers have met the circuit just before the second is over.
+/// A proxy whose workers have all used the circuit just before the first second ends.
 fn met(file: &str) -> Workers {
     let mut proxy = Workers::new(WORKERS, file);
     proxy.run_to(Time::from_ms(999));
@@ -32,7 +32,7 @@ fn passed(proxy: &mut Workers) -> usize {
         .count()
 }
 
-/// An operator's request to one worker, and its answer.
+/// Sends an operator's request to one worker and returns the response.
 fn operate(proxy: &mut Workers, worker: usize, method: &str, path: &str) -> String {
     let stream: StreamId = proxy.proxy.open_on(worker);
     let head = [

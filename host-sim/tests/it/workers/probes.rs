@@ -1,4 +1,4 @@
-//! Probes: `permits` of them for the whole proxy, however many workers ask at once.
+//! Probes: the proxy admits `permits` of them, however many workers request one at once.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ const PERMITS: usize = 3;
 const BREAKER: &str = r#"{"failure_rate_threshold": 60, "minimum_requests": 10,
     "open": {"duration": "200ms", "multiplier": 1, "jitter": 0}, "half_open": {"permits": 3}}"#;
 
-/// So long an upstream holds a request, and all workers come for another probe meanwhile.
+/// Latency of the upstream. All workers request another probe meanwhile.
 const HELD: Duration = Duration::from_millis(250);
 
-/// A proxy under heavy load: each millisecond all workers have a request.
+/// A proxy under heavy load: every worker gets a request each millisecond.
 struct Rush {
     proxy: Workers,
     now: Time,
@@ -31,10 +31,10 @@ struct Rush {
 }
 
 impl Rush {
-    /// One whose circuit has just opened.
+    /// Returns a proxy whose circuit has just opened.
     fn new() -> Rush {
         let mut proxy = Workers::new(WORKERS, &policy(BREAKER));
-        // Every worker has met the circuit before, when it was closed.
+        // Every worker has used the circuit while it was closed.
         (0..WORKERS).for_each(|worker| assert!(proxy.serve(worker, "200")));
         while proxy.changes().is_empty() {
             proxy.fail(0, 1);
@@ -53,7 +53,7 @@ impl Rush {
         self.proxy.changes().last().unwrap().to
     }
 
-    /// The next millisecond. Requests that have been held long enough end by `end`.
+    /// Runs the next millisecond. Requests whose latency has passed end by `end`.
     fn step(&mut self, end: impl Fn(&mut Workers, StreamId)) {
         self.now = self.now + Duration::from_millis(1);
         self.proxy.run_to(self.now);
@@ -82,7 +82,7 @@ fn succeed(proxy: &mut Workers, stream: StreamId) {
     proxy.answer(stream, "200");
 }
 
-/// The client goes away, which says nothing of the upstream.
+/// Ends a request whose client disconnects, which says nothing about the upstream.
 fn leave(proxy: &mut Workers, stream: StreamId) {
     let host = &mut proxy.proxy.host;
     host.info_mut(stream).unwrap().flags |= flag::DOWNSTREAM_DISCONNECT;

@@ -1,7 +1,7 @@
-//! Who shares circuits: plugins of one `vm_id` and one name, and nobody else.
+//! Scope of circuits: plugins with the same `vm_id` and name share them.
 //!
-//! The host models one plugin. Two of one process are two hosts here, which take turns
-//! at one map of shared data.
+//! The host models a single plugin. Two plugins of one process are two hosts here, which use
+//! one map of shared data in turn.
 
 use std::mem::swap;
 

@@ -1,4 +1,4 @@
-//! Random requests, traps and new configurations: whatever happens, the workers tell one
+//! Random requests, traps and updates: the reported transitions of a circuit always form one
 //! history.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const STEPS: usize = 400;
 const KEYS: u64 = 4;
 const PERMITS: u64 = 2;
 
-/// One of six configurations for the same keys.
+/// Returns one of six configurations for the same keys.
 fn file(version: u64, recovery: &str) -> String {
     let (in_a_row, open_ms) = (3 + version % 2, 200 + 100 * (version % 3));
     format!(
@@ -82,7 +82,7 @@ impl Storm {
         self.under_way.extend(stream.map(|stream| (stream, key)));
     }
 
-    /// Ends any request. Services are ill three seconds of six, and not all at once.
+    /// Ends a random request. Services fail in three of six seconds, each at its own time.
     fn end(&mut self) {
         if self.under_way.is_empty() {
             return;
@@ -93,7 +93,7 @@ impl Storm {
         self.proxy.answer(stream, if ill { "503" } else { "200" });
     }
 
-    /// Lets all requests end, and all that was to follow happen.
+    /// Ends all requests and runs all timers.
     fn calm_down(&mut self) {
         for (stream, _) in self.under_way.drain(..) {
             self.proxy.answer(stream, "200");
@@ -101,7 +101,7 @@ impl Storm {
         self.proxy.run_to(Time::from_ms(self.now_ms + 10_000));
     }
 
-    /// Checks what was told; gives how many changes that was.
+    /// Checks the reported transitions and returns their number.
     fn judge(mut self, seed: u64) -> usize {
         let changes = self.proxy.changes().to_vec();
         let mut states = BTreeMap::new();
@@ -111,7 +111,7 @@ impl Storm {
             *state = change.to;
         }
         let taken = self.proxy.taken("p") as u64;
-        // Whatever state they are in, all open times are long over.
+        // No circuit counts as open: all open durations have elapsed.
         assert_eq!(self.proxy.gauges(), (taken, 0), "seed {seed}");
         let half_opens = changes.iter().filter(|it| it.to == State::HalfOpen).count() as u64;
         let probes = self.proxy.metric("probes_total");

@@ -1,5 +1,5 @@
-//! Ticks: only where something waits, and never on the main thread, which has a machine
-//! too but no requests.
+//! Ticks: a worker ticks only if something is pending. The main thread has a VM too, but no
+//! requests, and never ticks.
 
 use host_sim::proxy::{Callback, Hostcall};
 use host_sim::sim::clock::Time;
@@ -33,8 +33,8 @@ fn a_proxy_that_is_idle_does_nothing_at_all() {
     assert_eq!((ticks(&proxy), shared_data_calls(&proxy)), (0, calls));
 }
 
-/// A proxy whose workers have a circuit, a second ago. The gauge of the key that came is
-/// confirmed, and nothing waits any more.
+/// A proxy whose circuit was created a second ago. Its gauge is confirmed, and nothing is
+/// pending.
 fn settled(breaker: &str) -> Workers {
     let mut proxy = Workers::new(4, &policy(breaker));
     assert!(proxy.serve(0, "200"));
@@ -76,7 +76,7 @@ fn a_tick_comes_for_what_waits_and_stops_once_it_comes_for_nothing() {
     assert_eq!(shared_data_calls(&proxy), calls + 2);
 }
 
-/// Each arming starts the host's timer anew: armed by every request it would never ring.
+/// Arming restarts the host's timer. If every request armed it, it would never fire.
 #[test]
 fn under_traffic_the_timer_is_armed_once_and_rings_for_the_worker_alone() {
     let mut proxy = Workers::new(1, &policy("{}"));
@@ -96,7 +96,7 @@ fn an_open_circuit_needs_no_tick_before_its_open_time_is_over() {
         "open": {"duration": "60s", "jitter": 0}}"#;
     let mut proxy = Workers::new(4, &policy(breaker));
     proxy.fail(0, 5);
-    // Those who meet it confirm its gauge once.
+    // Each worker that uses the circuit confirms its gauge once.
     proxy.run_to(Time::from_ms(500));
     (0..4).for_each(|worker| assert!(proxy.ask(worker).is_none()));
     proxy.run_to(Time::from_ms(1_000));

@@ -1,4 +1,4 @@
-//! Machines that trap, and are started anew: their circuits are not theirs alone.
+//! VMs that trap and are restarted: the circuits live on in shared data.
 
 use host_sim::proxy::{FailurePolicy, Plugin};
 use host_sim::sim::clock::Time;
@@ -12,11 +12,10 @@ const BREAKER: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5
 
 const TRIPPED: &str = "closed>open consecutive_failures";
 
-/// More than twice what any callback takes, but for one that looks through a crowd of
-/// headers.
+/// More than twice the cost of any callback, except for one that searches thousands of headers.
 const FUEL: u64 = 700_000;
 
-/// The same with a policy that looks through a request's headers more than once.
+/// Makes the policy search the request's headers more than once.
 pub fn curious(file: &str) -> String {
     let absent = |name| format!(r#"{{"name": "{name}", "present": false}}"#);
     let conditions = [absent("x-a"), absent("x-b")].join(",");
@@ -24,7 +23,7 @@ pub fn curious(file: &str) -> String {
     file.replacen(r#""name": "p""#, &wanted, 1)
 }
 
-/// Workers whose machines can trap, and are started anew.
+/// Workers whose VMs can trap and are restarted.
 pub fn reloading(workers: usize, file: &str) -> Workers {
     let plugin = Plugin {
         failure_policy: FailurePolicy::Reload,
@@ -32,13 +31,13 @@ pub fn reloading(workers: usize, file: &str) -> Workers {
         ..spillway(&curious(file))
     };
     let mut proxy = Workers::start(workers, plugin);
-    // Within a second of its start a machine is not started again.
+    // A VM is not restarted within a second of its start.
     proxy.run_to(Time::from_ms(2_000));
     proxy
 }
 
 impl Workers {
-    /// A request with more headers than there is fuel to look through.
+    /// Sends a request with so many headers that searching them exceeds the fuel limit.
     pub fn trap(&mut self, worker: usize) {
         let crowd = vec![("x-c", "c"); 20_000];
         let stream = self.proxy.open_on(worker);
@@ -87,7 +86,7 @@ fn probes_that_a_machine_took_with_it_end_with_their_lease() {
 #[test]
 fn a_machine_that_traps_loses_only_what_it_had_not_merged() {
     let mut proxy = reloading(2, &policy(BREAKER));
-    // The first is merged as it comes; the others wait, and go with the machine.
+    // The first failure is merged at once. The others are pending, and lost with the VM.
     proxy.fail(0, 4);
     proxy.trap(0);
     for (worker, ms) in [(1, 2_000), (0, 2_100), (1, 2_200)] {

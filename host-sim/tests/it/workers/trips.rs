@@ -1,4 +1,4 @@
-//! A trip is one for all workers, whichever of them saw the failures.
+//! Trips: all workers trip together, whichever of them saw the failures.
 
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ fn a_success_on_another_worker_ends_a_row() {
     assert_eq!(proxy.history(), [""; 0]);
 }
 
-/// Worker `n` has a request every `n + 1` milliseconds, so that some ask all the time and
-/// some hardly ever.
+/// Worker `n` gets a request every `n + 1` milliseconds, so that some workers are busy and some
+/// are nearly idle.
 #[test]
 fn a_trip_reaches_every_worker_within_the_interval() {
     const WORKERS: usize = 64;
@@ -59,13 +59,13 @@ fn a_trip_reaches_every_worker_within_the_interval() {
             passed_late += usize::from(passed && now > tripped_at);
         }
     }
-    // Between two looks at the record a worker asks its own copy.
+    // A worker uses its own copy of the record between two reads.
     assert!(passed_late > 0);
     assert_eq!(proxy.history().len(), 1);
 }
 
-/// What a worker counted before a trip, and merges after the circuit has closed again,
-/// says nothing of the time since.
+/// Outcomes that a worker counted before a trip, but merges after the circuit has closed again,
+/// are dropped.
 #[test]
 fn outcomes_from_before_a_trip_count_nowhere_after_it() {
     let breaker =
