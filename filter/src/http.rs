@@ -104,7 +104,7 @@ impl Http {
         apply::publish(note.as_ref());
         self.ticket = Some(ticket);
         match step {
-            Step::Answer(answer) => apply::action(apply::reply(runtime, &answer.into())),
+            Step::Respond(reply) => apply::action(apply::reply(runtime, &reply.into())),
             Step::Divert(header) => {
                 apply::edit(&header);
                 Action::Continue
@@ -269,11 +269,11 @@ impl HttpContext for Http {
                     .paused
                     .pause(self.id, (&runtime, engine), stream, step, now);
             }
-            (Reaction::Answer(answer, headers, note), _) => {
+            (Reaction::Respond(reply, headers, note), _) => {
                 apply::publish(note.as_ref());
                 let limits = Limits::of(&engine);
                 let replaced =
-                    Replacement::begin(&runtime, answer, (headers, ticket.is_head()), limits);
+                    Replacement::begin(&runtime, reply, (headers, ticket.is_head()), limits);
                 paused = replaced == Err(true);
                 self.replacement = replaced.ok();
             }

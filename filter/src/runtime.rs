@@ -155,7 +155,8 @@ impl Runtime {
     /// Whether the host took a response. A refusal is counted.
     pub fn is_taken(&self, sent: Result<(), Status>) -> bool {
         if sent.is_err() {
-            self.reporter.internal_error("the host refuses the answer");
+            self.reporter
+                .internal_error("the host refuses the local reply");
         }
         sent.is_ok()
     }

@@ -11,5 +11,5 @@ mod response;
 
 pub use kind::{Kind, Skip};
 pub(crate) use occasion::Occasion;
-pub use response::Answer;
+pub use response::FallbackResponse;
 pub(crate) use response::{default, labels, respond};

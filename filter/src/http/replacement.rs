@@ -1,6 +1,6 @@
 //! A fallback that replaces a failed response whose headers have come.
 
-use spillway_core::fallback::Answer;
+use spillway_core::fallback::FallbackResponse;
 use spillway_core::headers::Pairs;
 
 use crate::apply;
@@ -26,20 +26,20 @@ impl Replacement {
     /// If a local reply was needed: whether the host took it.
     pub fn begin(
         runtime: &Runtime,
-        answer: Answer,
+        reply: FallbackResponse,
         (headers, is_head): (Option<Pairs>, bool),
         limits: Limits,
     ) -> Result<Replacement, bool> {
         let mut share = Share::default();
         // The response to a HEAD has no body, although chunks may come.
-        let body_len = if is_head { 0 } else { answer.body.len() };
+        let body_len = if is_head { 0 } else { reply.body.len() };
         let headers = headers.filter(|_| share.grow(body_len, limits.room()));
         match headers.map(|headers| apply::replace(&headers)) {
             Some(Ok(())) => {
-                let body = if is_head { Vec::new() } else { answer.body };
+                let body = if is_head { Vec::new() } else { reply.body };
                 Ok(Replacement { body, share })
             }
-            _ => Err(apply::reply(runtime, &answer.into())),
+            _ => Err(apply::reply(runtime, &reply.into())),
         }
     }
 

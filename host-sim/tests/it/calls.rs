@@ -8,7 +8,7 @@ use host_sim::proxy::{Call, CallKind, CallOutcome, Effect};
 use crate::proxy::{Proxy, probe, response};
 
 #[test]
-fn what_cannot_be_sent_is_told_at_once() {
+fn a_call_that_cannot_be_sent_returns_an_error_status() {
     let rows = [
         ("call,nowhere,/c,0", "2"),
         ("call,up,/c,-1", "0 4"),
@@ -23,7 +23,7 @@ fn what_cannot_be_sent_is_told_at_once() {
 }
 
 #[test]
-fn tokens_step_by_four_and_a_refused_call_uses_one_up() {
+fn a_call_rejected_by_its_cluster_still_uses_a_token() {
     let mut proxy = probe("rqh=call,up,/c,0|call,vacant,/c,0|call,up,/c,0");
     proxy.get();
     let tokens: Vec<_> = proxy
@@ -76,7 +76,7 @@ fn ended_with(outcome: CallOutcome) -> Vec<String> {
 }
 
 #[test]
-fn an_answer_is_read_in_its_callback() {
+fn a_response_to_a_call_is_readable_in_its_callback() {
     let expected = [
         "2 call get,6,:status -> 0 200",
         "2 call body,4 -> 0 hello",
@@ -86,7 +86,7 @@ fn an_answer_is_read_in_its_callback() {
 }
 
 #[test]
-fn a_refused_connection_and_a_timeout_are_answers() {
+fn a_refused_connection_and_a_timeout_are_responses() {
     assert_eq!(
         ended_with(CallOutcome::refused())[0],
         "2 call get,6,:status -> 0 503"
@@ -97,7 +97,7 @@ fn a_refused_connection_and_a_timeout_are_answers() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_has_no_headers() {
+fn a_reset_response_has_no_headers() {
     let expected = [
         "2 call get,6,:status -> 2",
         "2 call body,4 -> 1",
@@ -107,7 +107,7 @@ fn an_answer_that_breaks_off_has_no_headers() {
 }
 
 #[test]
-fn the_code_of_a_failed_call_stays() {
+fn the_status_of_a_failed_call_remains_readable() {
     let mut proxy = probe("rqh=call,up,/c,0;call=status;rsh=status");
     let stream = proxy.get();
     proxy.effects();
@@ -121,7 +121,7 @@ fn the_code_of_a_failed_call_stays() {
 }
 
 #[test]
-fn the_answer_to_a_stream_that_is_gone_is_dropped() {
+fn a_response_for_a_deleted_stream_is_dropped() {
     let mut proxy = probe("rqh=call,up,/c,0|pause");
     let stream = proxy.get();
     proxy.effects();
@@ -133,7 +133,7 @@ fn the_answer_to_a_stream_that_is_gone_is_dropped() {
 }
 
 #[test]
-fn a_tick_may_answer_a_paused_request() {
+fn a_tick_may_send_a_local_reply_to_a_paused_request() {
     let mut proxy = probe(
         "configure=tick,10;tick=effective,2|get,0,:path|reply,504,late,slow|effective,99;rqh=pause",
     );

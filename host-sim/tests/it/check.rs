@@ -25,7 +25,7 @@ fn a_clean_policy_passes() {
 }
 
 #[test]
-fn warnings_fail_and_say_where_why_and_what_to_do() {
+fn a_warning_fails_and_states_its_path_reason_and_fix() {
     insta::assert_snapshot!(host_sim(&["check", "idle.json"]));
 }
 
@@ -35,12 +35,12 @@ fn notes_alone_do_not_fail() {
 }
 
 #[test]
-fn errors_of_the_policy_are_listed_all_at_once() {
+fn all_errors_of_a_policy_are_listed() {
     insta::assert_snapshot!(host_sim(&["check", "wrong.json"]));
 }
 
 #[test]
-fn programs_get_the_same_as_json() {
+fn json_output_has_the_same_findings() {
     insta::assert_snapshot!(host_sim(&[
         "check",
         "--json",
@@ -51,7 +51,7 @@ fn programs_get_the_same_as_json() {
 }
 
 #[test]
-fn what_is_no_json_or_not_there_is_a_usage_error_and_the_rest_is_still_checked() {
+fn a_missing_or_invalid_file_is_a_usage_error_and_other_files_are_still_checked() {
     insta::assert_snapshot!(host_sim(&[
         "check",
         "torn.json",
@@ -61,6 +61,6 @@ fn what_is_no_json_or_not_there_is_a_usage_error_and_the_rest_is_still_checked()
 }
 
 #[test]
-fn the_schema_that_lies_beside_policies_is_passed_over() {
+fn the_schema_file_is_skipped() {
     insta::assert_snapshot!(host_sim(&["check", "../../../policies/schema.json"]));
 }

@@ -16,7 +16,7 @@ const FAILED: &str = "client: :status=503.";
 const PASSED: &str = "up: :path=/x.";
 
 #[test]
-fn the_stream_that_traps_is_answered_503() {
+fn a_stream_that_traps_gets_a_503() {
     let mut proxy = with_policy(FailurePolicy::Closed, 1);
     let stream = proxy.get_with("rqh=trap");
     assert_eq!(proxy.effects(), [FAILED]);
@@ -35,7 +35,7 @@ fn the_stream_that_traps_is_answered_503() {
 }
 
 #[test]
-fn a_trap_fails_the_whole_machine_and_no_other() {
+fn a_trap_fails_its_vm_and_no_other() {
     let mut proxy = with_policy(FailurePolicy::Closed, 2);
     let other = proxy.get();
     assert_eq!(proxy.effects(), [PASSED]);
@@ -58,7 +58,7 @@ fn a_trap_fails_the_whole_machine_and_no_other() {
 }
 
 #[test]
-fn open_lets_later_requests_pass_but_not_the_one_that_trapped() {
+fn fail_open_passes_later_requests_but_not_the_trapped_one() {
     let mut proxy = with_policy(FailurePolicy::Open, 1);
     proxy.get_with("rqh=trap");
     assert_eq!(proxy.effects(), [FAILED]);
@@ -68,7 +68,7 @@ fn open_lets_later_requests_pass_but_not_the_one_that_trapped() {
 }
 
 #[test]
-fn reload_starts_a_new_machine_after_about_a_second() {
+fn reload_starts_a_new_vm_after_about_a_second() {
     let mut proxy = with_policy(FailurePolicy::Reload, 1);
     proxy.get_with("rqh=trap");
     proxy.run_to(999);
@@ -89,7 +89,7 @@ fn reload_starts_a_new_machine_after_about_a_second() {
 }
 
 #[test]
-fn a_trap_behind_sent_headers_breaks_the_stream_off() {
+fn a_trap_after_sent_headers_resets_the_stream() {
     let mut proxy = with_policy(FailurePolicy::Closed, 1);
     let stream = proxy.get_with("rsb=trap");
     proxy.host.response(stream, headers(false, &OK));
@@ -99,7 +99,7 @@ fn a_trap_behind_sent_headers_breaks_the_stream_off() {
 }
 
 #[test]
-fn a_trap_on_response_headers_replaces_them() {
+fn a_trap_on_response_headers_replaces_the_response() {
     let mut proxy = with_policy(FailurePolicy::Closed, 1);
     let stream = proxy.get_with("rsh=trap");
     proxy.effects();
@@ -108,7 +108,7 @@ fn a_trap_on_response_headers_replaces_them() {
 }
 
 #[test]
-fn a_trap_in_the_log_harms_no_client() {
+fn a_trap_in_the_log_callback_affects_no_client() {
     let mut proxy = with_policy(FailurePolicy::Closed, 1);
     let stream = proxy.get_with("log=trap");
     proxy.answer(stream);
@@ -119,7 +119,7 @@ fn a_trap_in_the_log_harms_no_client() {
 }
 
 #[test]
-fn a_trap_in_a_calls_answer_leaves_the_request_hanging() {
+fn a_trap_in_a_call_response_leaves_the_request_paused() {
     let mut proxy = with_policy(FailurePolicy::Reload, 1);
     proxy.get_with("rqh=call,up,/c,0|pause;call=trap");
     proxy.effects();
@@ -131,7 +131,7 @@ fn a_trap_in_a_calls_answer_leaves_the_request_hanging() {
 }
 
 #[test]
-fn a_grpc_client_is_told_unavailable() {
+fn a_grpc_client_gets_unavailable() {
     let mut proxy = with_policy(FailurePolicy::Closed, 1);
     proxy.get_with("rqh=trap");
     proxy.effects();

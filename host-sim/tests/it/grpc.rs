@@ -12,7 +12,7 @@ fn results(cluster: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_cannot_be_sent_is_told_at_once() {
+fn a_call_that_cannot_be_sent_returns_an_error_status() {
     assert!(results("nowhere")[0].ends_with("-> 4"));
     assert!(results("vacant")[0].ends_with("-> 10"));
     assert!(results("up")[0].ends_with("-> 0 5"));
@@ -28,7 +28,7 @@ fn a_cluster_whose_name_is_a_valid_message_cannot_be_called_by_name() {
 }
 
 #[test]
-fn a_refused_call_leaves_its_status() {
+fn a_refused_grpc_call_has_a_status() {
     let mut proxy = probe("rqh=grpc,vacant,pkg.Service,Ask,100;rsh=status");
     let stream = proxy.get();
     proxy.answer(stream);
@@ -36,7 +36,7 @@ fn a_refused_call_leaves_its_status() {
 }
 
 #[test]
-fn a_message_or_a_status_ends_a_call() {
+fn a_grpc_call_ends_with_a_message_or_a_status() {
     let rows = [
         (
             CallOutcome::Message(Bytes::from_static(b"yes")),

@@ -43,7 +43,7 @@ fn leave(proxy: &mut Proxy, stream: StreamId) {
 }
 
 #[test]
-fn a_hang_opens_the_circuit_no_later_than_a_tick_behind_the_threshold() {
+fn a_hang_opens_the_circuit_within_a_tick_after_the_slow_threshold() {
     for workers in [1, 4] {
         for (leaves, traffic) in [(false, false), (false, true), (true, false), (true, true)] {
             let case = format!("{workers} workers, clients leave: {leaves}, traffic: {traffic}");

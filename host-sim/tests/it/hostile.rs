@@ -60,7 +60,7 @@ const VALUE: &str = "(call $report (call $value (i32.const 0) (i32.const 0) (i32
                      (i32.const 512) (i32.const 516)))";
 
 #[test]
-fn an_allocator_that_gives_nonsense_is_answered_with_a_status() {
+fn an_invalid_address_from_the_allocator_gives_a_status() {
     let rows = [
         (FINE, "0"),
         ("i32.const 0", "6"),
@@ -76,7 +76,7 @@ fn an_allocator_that_gives_nonsense_is_answered_with_a_status() {
 }
 
 #[test]
-fn an_allocator_that_traps_fails_the_machine_but_the_caller_goes_on() {
+fn a_trap_in_the_allocator_fails_the_vm_but_the_caller_continues() {
     let (log, effects) = outcome("unreachable", VALUE);
     assert_eq!(
         log[0],
@@ -87,7 +87,7 @@ fn an_allocator_that_traps_fails_the_machine_but_the_caller_goes_on() {
 }
 
 #[test]
-fn an_allocator_may_not_do_more_than_log() {
+fn an_allocator_may_only_log() {
     let define = "(drop (call $define (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8))) \
                   i32.const 1024";
     let (log, _) = outcome(define, VALUE);
@@ -98,7 +98,7 @@ fn an_allocator_may_not_do_more_than_log() {
 }
 
 #[test]
-fn an_endless_loop_ends_with_its_fuel() {
+fn an_endless_loop_ends_when_its_fuel_is_used_up() {
     for (malloc, code) in [(FINE, "(loop br 0)"), ("(loop br 0) unreachable", VALUE)] {
         let (log, effects) = outcome(malloc, code);
         assert!(
@@ -120,7 +120,7 @@ fn endless_recursion_is_a_trap() {
 }
 
 #[test]
-fn wild_pointers_are_answered_with_a_status() {
+fn a_pointer_outside_memory_gives_a_status() {
     let rows = [
         "(call $value (i32.const 0) (i32.const -1) (i32.const 5) (i32.const 512) (i32.const 516))",
         "(call $value (i32.const 0) (i32.const 0) (i32.const -1) (i32.const 512) (i32.const 516))",
@@ -141,7 +141,7 @@ fn wild_pointers_are_answered_with_a_status() {
 }
 
 #[test]
-fn wasi_pointers_are_not_trusted_either() {
+fn a_wasi_pointer_outside_memory_gives_an_error() {
     let rows = [
         // 21 is "fault", 28 is "invalid", 8 is "no such descriptor".
         ("(call $random (i32.const -1) (i32.const 8))", 21),
@@ -167,7 +167,7 @@ fn wasi_pointers_are_not_trusted_either() {
 }
 
 #[test]
-fn a_map_that_is_nonsense_counts_as_empty() {
+fn a_malformed_map_is_empty() {
     // The map claims more pairs than it has bytes.
     let code = "(i32.store (i32.const 256) (i32.const 1000)) \
                 (call $report (call $set_pairs (i32.const 0) (i32.const 256) (i32.const 64)))";
@@ -179,7 +179,7 @@ fn a_map_that_is_nonsense_counts_as_empty() {
 }
 
 #[test]
-fn huge_numbers_of_headers_are_handed_over_or_refused() {
+fn headers_too_large_for_the_guest_give_a_status() {
     let malloc = "i32.const 1024";
     let mut proxy = guest(
         malloc,
@@ -195,7 +195,7 @@ fn huge_numbers_of_headers_are_handed_over_or_refused() {
 }
 
 #[test]
-fn memory_ends_at_one_gibibyte() {
+fn memory_is_limited_to_one_gibibyte() {
     let code = "(call $report (i32.add (i32.const 1) (memory.grow (i32.const 16384))))";
     assert_eq!(outcome(FINE, code).0, ["0"]);
     let code = "(call $report (memory.grow (i32.const 1)))";
@@ -203,7 +203,7 @@ fn memory_ends_at_one_gibibyte() {
 }
 
 #[test]
-fn a_return_value_that_means_nothing_is_a_pause() {
+fn an_unknown_return_value_is_a_pause() {
     let text = r#"(module
         (memory (export "memory") 1)
         (func (export "proxy_abi_version_0_2_1"))
@@ -215,7 +215,7 @@ fn a_return_value_that_means_nothing_is_a_pause() {
 }
 
 #[test]
-fn a_guest_without_memory_gets_statuses() {
+fn a_guest_without_memory_gets_error_statuses() {
     let text = r#"(module
         (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
         (func (export "proxy_abi_version_0_2_1"))
@@ -230,7 +230,7 @@ fn a_guest_without_memory_gets_statuses() {
 }
 
 #[test]
-fn what_is_not_modelled_ends_the_run_with_its_name() {
+fn an_unmodelled_hostcall_ends_the_run_with_its_name() {
     let mut proxy = Proxy::start(Plugin::new(built("probe"), ""), 1).unwrap();
     proxy.get_with("rqh=foreign,nosuch");
     assert_eq!(proxy.host.unmodelled(), None);
@@ -247,7 +247,7 @@ fn what_is_not_modelled_ends_the_run_with_its_name() {
 }
 
 #[test]
-fn events_that_make_no_sense_are_dropped() {
+fn events_out_of_order_are_dropped() {
     let mut proxy = Proxy::start(Plugin::new(built("probe"), ""), 1).unwrap();
     let stream = proxy.open_on(7);
     proxy.host.response(stream, body("early", true));

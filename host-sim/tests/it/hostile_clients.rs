@@ -397,7 +397,7 @@ expect:
 }
 
 #[test]
-fn no_client_holds_a_circuit_half_open() {
+fn no_client_keeps_a_circuit_half_open() {
     let mut wrong = Vec::new();
     let rows = WEDGES.iter().flat_map(|row| GOOD.map(|good| (row, good)));
     for ((name, request), good) in rows {

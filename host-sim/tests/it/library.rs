@@ -37,7 +37,7 @@ const WITHOUT_JITTER: [&str; 5] = [
 ];
 
 #[test]
-fn every_shipped_policy_is_clean() {
+fn every_shipped_policy_passes_the_check() {
     for name in shipped() {
         let bytes = fs::read(folder().join(&name)).unwrap();
         let findings = match check(&bytes) {
@@ -54,7 +54,7 @@ fn every_shipped_policy_is_clean() {
 }
 
 #[test]
-fn every_shipped_policy_is_in_the_catalogue_and_says_what_it_is_for() {
+fn every_shipped_policy_is_in_the_catalogue_and_has_a_description() {
     let catalogue = fs::read_to_string(folder().join("README.md")).unwrap();
     for name in shipped() {
         assert!(catalogue.contains(&format!("[{name}]({name})")), "{name}");

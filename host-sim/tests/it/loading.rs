@@ -27,7 +27,7 @@ fn loading(text: &str) -> String {
 }
 
 #[test]
-fn a_module_that_does_not_fit_is_refused_with_envoys_words() {
+fn an_unsuitable_module_fails_with_envoys_message() {
     let log = r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))"#;
     let define = r#"(import "env" "proxy_define_metric"
                         (func $define (param i32 i32 i32 i32) (result i32)))"#;
@@ -90,14 +90,14 @@ fn a_module_that_does_not_fit_is_refused_with_envoys_words() {
 }
 
 #[test]
-fn what_is_no_module_is_refused() {
+fn an_invalid_module_is_rejected() {
     for bytes in [&b""[..], b"text", b"\0asm\x01\0\0\0junk"] {
         assert!(Module::from_bytes(bytes).is_err());
     }
 }
 
 #[test]
-fn a_function_of_another_shape_is_refused() {
+fn a_function_with_another_signature_is_rejected() {
     let text = minimal(r#"(func (export "proxy_on_tick") (param i64))"#);
     let error = loading(&text);
     assert!(
@@ -130,7 +130,7 @@ fn a_guest_of_the_older_abi_runs() {
 }
 
 #[test]
-fn without_workers_there_is_one() {
+fn zero_workers_are_one_worker() {
     let module = text_module(&minimal("")).unwrap();
     let plugin = Some(Plugin::new(module, ""));
     let setup = Setup {

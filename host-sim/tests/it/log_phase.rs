@@ -23,7 +23,7 @@ fn a_stream_is_logged_then_done_then_deleted() {
 }
 
 #[test]
-fn a_stream_that_was_answered_elsewhere_is_only_logged() {
+fn a_stream_with_a_reply_from_another_filter_is_only_logged() {
     let mut proxy = probe("log=get,0,:path|get,2,:status|prop,response/code");
     proxy.trace();
     let stream = proxy.open_on(0);
@@ -43,7 +43,7 @@ fn a_stream_that_was_answered_elsewhere_is_only_logged() {
 }
 
 #[test]
-fn a_client_that_leaves_before_the_answer_leaves_no_status() {
+fn a_client_that_disconnects_before_the_response_has_no_status() {
     let mut proxy = probe("log=get,2,:status|prop,response/code|prop,response/code_details");
     let stream = proxy.get();
     proxy.host.info_mut(stream).unwrap().details = "downstream_remote_disconnect".into();
@@ -58,7 +58,7 @@ fn a_client_that_leaves_before_the_answer_leaves_no_status() {
 }
 
 #[test]
-fn a_reset_behind_the_headers_shows_in_the_log_only() {
+fn a_reset_after_the_headers_is_only_visible_in_the_log() {
     let mut proxy = probe("log=get,2,:status|prop,response/code_details");
     let stream = proxy.get();
     proxy.host.response(stream, headers(false, &OK));
@@ -75,7 +75,7 @@ fn a_reset_behind_the_headers_shows_in_the_log_only() {
 }
 
 #[test]
-fn the_duration_is_known_at_the_end_only() {
+fn the_duration_is_known_only_at_the_end() {
     let script = "rqh=prop,request/duration;log=prop,request/duration;done=prop,request/path";
     let mut proxy = probe(script);
     let stream = proxy.get();
@@ -90,7 +90,7 @@ fn the_duration_is_known_at_the_end_only() {
 }
 
 #[test]
-fn an_answer_from_the_log_goes_nowhere() {
+fn a_local_reply_from_the_log_callback_has_no_effect() {
     let mut proxy = probe("log=reply,500,d,b|resume,0|close,0");
     let stream = proxy.get();
     proxy.effects();

@@ -18,7 +18,7 @@ fn results(script: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_map_is_there_in_its_phase_only() {
+fn a_map_is_available_only_in_its_phase() {
     let rows = [
         ("rqh=get,0,:path", "rqh get,0,:path -> 0 /x"),
         ("rqh=get,0,:PATH", "rqh get,0,:PATH -> 0 /x"),
@@ -56,7 +56,7 @@ fn a_map_is_there_in_its_phase_only() {
 }
 
 #[test]
-fn all_pairs_of_a_missing_map_are_none() {
+fn a_missing_map_has_no_pairs() {
     assert_eq!(results("rqh=map,2"), ["rqh map,2 -> 0 0 pairs in 0 bytes"]);
     assert_eq!(results("rqh=map,0"), ["rqh map,0 -> 0 4 pairs in 86 bytes"]);
     assert_eq!(results("rqh=size,0"), ["rqh size,0 -> 0 42"]);
@@ -87,7 +87,7 @@ fn a_missing_body_is_empty_and_cannot_be_written() {
 }
 
 #[test]
-fn written_headers_reach_the_upstream_and_the_route_is_looked_up_anew() {
+fn changed_headers_reach_the_upstream_and_select_the_route_again() {
     let mut proxy = probe("");
     proxy.get_with("rqh=add,0,X-Tag,1|replace,0,:path,/y|remove,0,:scheme");
     assert_eq!(proxy.effects(), ["up: :path=/y x-tag=1. rerouted"]);
@@ -113,7 +113,7 @@ fn bodies_are_changed_in_place() {
 }
 
 #[test]
-fn trailers_can_be_added_behind_the_last_bytes() {
+fn trailers_can_be_added_after_the_last_body_chunk() {
     let mut proxy = probe("rsb=add,3,t,1");
     let stream = proxy.get();
     proxy.effects();
@@ -128,7 +128,7 @@ fn trailers_can_be_added_behind_the_last_bytes() {
 }
 
 #[test]
-fn an_answer_without_a_status_is_502() {
+fn a_response_without_a_status_is_a_502() {
     let mut proxy = probe("rsh=remove,2,:status");
     let stream = proxy.get();
     proxy.effects();

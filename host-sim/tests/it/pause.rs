@@ -5,7 +5,7 @@ use host_sim::proxy::Plugin;
 use crate::proxy::{GET, OK, Proxy, body, built, headers, probe, response, trailers};
 
 #[test]
-fn a_pause_on_headers_holds_everything() {
+fn a_pause_on_headers_pauses_the_whole_request() {
     let mut proxy = probe("rqh=call,up,/c,0|pause;call=resume,0");
     let stream = proxy.open_on(0);
     proxy.host.request(stream, headers(false, &GET));
@@ -23,7 +23,7 @@ fn a_pause_on_headers_holds_everything() {
 }
 
 #[test]
-fn a_paused_response_goes_on_the_same_way() {
+fn a_paused_response_resumes_in_order() {
     let mut proxy = probe("rsh=call,up,/c,0|pause;call=resume,1");
     let stream = proxy.get();
     proxy.host.response(stream, headers(false, &OK));
@@ -49,7 +49,7 @@ fn resuming_the_other_direction_resumes_nothing() {
 }
 
 #[test]
-fn a_resumed_request_has_no_maps_any_more() {
+fn a_resumed_request_has_no_maps() {
     let mut proxy = probe("rqh=call,up,/c,0|pause;call=get,0,:path|resume,0|get,0,:path");
     proxy.get();
     proxy.effects();
@@ -63,7 +63,7 @@ fn a_resumed_request_has_no_maps_any_more() {
 }
 
 #[test]
-fn a_pause_on_the_body_collects_it() {
+fn a_pause_on_the_body_buffers_it() {
     let mut proxy = probe("rqb=length,0|pause");
     let stream = proxy.open_on(0);
     proxy.host.request(stream, headers(false, &GET));
@@ -78,7 +78,7 @@ fn a_pause_on_the_body_collects_it() {
 }
 
 #[test]
-fn a_plugin_may_be_shown_the_body_behind_paused_headers() {
+fn a_plugin_may_see_the_body_while_headers_are_paused() {
     let plugin = Plugin {
         allow_on_headers_stop_iteration: true,
         ..Plugin::new(built("probe"), "rqh=pause")
@@ -93,7 +93,7 @@ fn a_plugin_may_be_shown_the_body_behind_paused_headers() {
 }
 
 #[test]
-fn a_request_that_nobody_resumes_hangs_until_the_client_leaves() {
+fn a_request_that_is_never_resumed_ends_when_the_client_disconnects() {
     let mut proxy = probe("rqh=pause");
     let stream = proxy.get();
     proxy.run_to(60_000);
@@ -104,14 +104,14 @@ fn a_request_that_nobody_resumes_hangs_until_the_client_leaves() {
 }
 
 #[test]
-fn resuming_what_is_not_paused_does_nothing() {
+fn resuming_a_stream_that_is_not_paused_does_nothing() {
     let mut proxy = probe("rqh=resume,0");
     proxy.get();
     assert_eq!(proxy.effects(), ["up: :path=/x."]);
 }
 
 #[test]
-fn streams_of_tcp_cannot_be_resumed() {
+fn tcp_streams_cannot_be_resumed() {
     let mut proxy = probe("rqh=resume,2|resume,3|resume,4|close,2|close,4");
     proxy.trace();
     proxy.get();

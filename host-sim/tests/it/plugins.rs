@@ -14,7 +14,7 @@ fn plugin(line: &str, workers: usize) -> Proxy {
 }
 
 #[test]
-fn auth_by_callout_lets_through_whom_the_cluster_knows() {
+fn auth_by_http_call_admits_a_known_user() {
     let mut proxy = plugin("auth up", 1);
     proxy.get();
     assert_eq!(proxy.effects(), ["call: Http up /check"]);
@@ -23,7 +23,7 @@ fn auth_by_callout_lets_through_whom_the_cluster_knows() {
 }
 
 #[test]
-fn auth_by_callout_answers_for_whom_it_does_not() {
+fn auth_by_http_call_rejects_an_unknown_user() {
     for outcome in [
         response("401", ""),
         CallOutcome::timed_out(),
@@ -42,7 +42,7 @@ fn auth_by_callout_answers_for_whom_it_does_not() {
 }
 
 #[test]
-fn auth_by_callout_without_its_cluster_is_500() {
+fn auth_by_http_call_without_its_cluster_is_a_500() {
     for cluster in ["nowhere", "vacant"] {
         let mut proxy = plugin(&format!("auth {cluster}"), 1);
         proxy.get();
@@ -51,7 +51,7 @@ fn auth_by_callout_without_its_cluster_is_500() {
 }
 
 #[test]
-fn auth_over_grpc_does_the_same() {
+fn auth_by_grpc_call_admits_and_rejects() {
     let mut proxy = plugin("grpc_auth up", 1);
     proxy.get();
     assert_eq!(proxy.effects(), ["call: Grpc up /auth.Check/Ask"]);
@@ -67,7 +67,7 @@ fn auth_over_grpc_does_the_same() {
 }
 
 #[test]
-fn bodies_are_collected_and_rewritten() {
+fn bodies_are_buffered_and_rewritten() {
     let mut proxy = plugin("rewrite", 1);
     let stream = proxy.open_on(0);
     proxy.host.request(stream, headers(false, &GET));
@@ -84,7 +84,7 @@ fn bodies_are_collected_and_rewritten() {
 }
 
 #[test]
-fn headers_are_edited_both_ways() {
+fn headers_are_edited_in_both_directions() {
     let mut proxy = plugin("headers", 1);
     let stream = proxy.open_on(0);
     let pairs = [&GET[..], &[("x-secret", "s")]].concat();
@@ -117,7 +117,7 @@ fn a_cache_is_filled_by_ticks() {
 }
 
 #[test]
-fn a_limit_holds_over_all_workers() {
+fn a_rate_limit_applies_across_all_workers() {
     let mut proxy = plugin("limiter 5", 4);
     for number in 0..12 {
         let stream = proxy.open_on(number % 4);
@@ -132,7 +132,7 @@ fn a_limit_holds_over_all_workers() {
 }
 
 #[test]
-fn messages_reach_the_thread_that_listens() {
+fn queue_messages_reach_the_registered_thread() {
     let mut proxy = plugin("queue", 3);
     for worker in [0, 1, 2] {
         let stream = proxy.open_on(worker);

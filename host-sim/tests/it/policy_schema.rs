@@ -148,7 +148,7 @@ fn everything() -> Value {
 }
 
 #[test]
-fn the_schema_is_one_and_lies_beside_the_policies() {
+fn the_schema_file_is_up_to_date_and_valid() {
     let schema = policy_schema();
     assert!(jsonschema::meta::is_valid(&schema));
     let path = root().join("policies/schema.json");
@@ -160,7 +160,7 @@ fn the_schema_is_one_and_lies_beside_the_policies() {
 }
 
 #[test]
-fn policies_on_disk_get_the_same_verdict_from_both() {
+fn schema_and_parser_agree_on_the_policies_on_disk() {
     let validator = validator();
     let mut seen = 0;
     for folder in ["policies", "tests/policies/valid", "tests/policies/invalid"] {
@@ -187,7 +187,7 @@ fn policies_on_disk_get_the_same_verdict_from_both() {
 }
 
 #[test]
-fn a_policy_with_every_field_pleases_both() {
+fn schema_and_parser_accept_a_policy_with_every_field() {
     let policy = everything();
     assert!(parse(&policy).is_ok(), "{:?}", parse(&policy));
     assert!(validator().is_valid(&policy));
@@ -212,7 +212,7 @@ fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_value_replaced_by_another_gets_the_same_verdict_from_both() {
+fn schema_and_parser_agree_when_any_value_is_replaced() {
     let (validator, policy) = (validator(), everything());
     let others = [
         json!(null),
@@ -277,7 +277,7 @@ fn every_value_replaced_by_another_gets_the_same_verdict_from_both() {
 }
 
 #[test]
-fn only_a_file_with_an_admin_has_an_empty_list_of_policies() {
+fn only_a_file_with_an_admin_may_have_no_policies() {
     let validator = validator();
     let one = json!([{"name": "p"}]);
     for (policies, admin, expected) in [
@@ -298,7 +298,7 @@ fn only_a_file_with_an_admin_has_an_empty_list_of_policies() {
 }
 
 #[test]
-fn every_field_dropped_or_misspelt_gets_the_same_verdict_from_both() {
+fn schema_and_parser_agree_when_any_field_is_missing_or_misspelt() {
     let (validator, policy) = (validator(), everything());
     let mut places = Vec::new();
     pointers(&policy, String::new(), &mut places);

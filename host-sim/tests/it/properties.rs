@@ -30,7 +30,7 @@ fn phases(path: &str) -> [String; 4] {
 }
 
 #[test]
-fn a_property_is_there_in_its_phases() {
+fn a_property_is_available_in_its_phases() {
     let details = "0 via_upstream";
     let five = "0 0x0500000000000000";
     let rows = [
@@ -120,7 +120,7 @@ fn a_property_is_there_in_its_phases() {
 }
 
 #[test]
-fn a_root_context_has_its_own_only() {
+fn a_root_context_has_only_its_own_properties() {
     let script = "configure=tick,10;tick=prop,plugin_name|prop,request/path|prop,xds/cluster_name|\
                   setprop,a,b";
     let mut proxy = probe(script);
@@ -137,7 +137,7 @@ fn a_root_context_has_its_own_only() {
 }
 
 #[test]
-fn what_is_set_is_read_back_and_shown_to_access_logs() {
+fn a_set_property_is_readable_and_visible_to_access_logs() {
     let script = "rqh=setprop,mine,v|setprop,two/parts,w;\
                   log=prop,mine|prop,filter_state/wasm.mine|prop,filter_state/mine|prop,two/parts";
     let mut proxy = probe(script);

@@ -70,7 +70,7 @@ impl Proxy {
 const FIRST: [&str; 2] = ["client: :status=503", "client: 'first'."];
 
 #[test]
-fn waits_are_spread_from_none_to_a_limit_that_doubles() {
+fn backoffs_range_from_zero_to_a_limit_that_doubles() {
     let fields = r#", "backoff": {"base_interval": "100ms", "max_interval": "150ms"}"#;
     let mut proxy = spillway(fields);
     let mut waits = [Vec::new(), Vec::new()];
@@ -98,7 +98,7 @@ fn waits_are_spread_from_none_to_a_limit_that_doubles() {
 
 /// Each row: a header of the response, and when the next attempt is made.
 #[test]
-fn a_retry_is_made_when_the_upstream_asks_for_it() {
+fn a_retry_is_made_at_the_time_that_the_upstream_requests() {
     let rows = [
         (("retry-after", "2"), 2_000),
         (("retry-after", "Thu, 01 Jan 2026 00:00:03 GMT"), 3_000),
@@ -120,7 +120,7 @@ fn a_retry_is_made_when_the_upstream_asks_for_it() {
 }
 
 #[test]
-fn what_cannot_be_done_in_time_is_not_begun() {
+fn a_retry_after_the_deadline_is_denied() {
     for (fields, seconds) in [
         (r#", "timeout": "2s""#, "2"),
         (r#", "timeout": "1s""#, "3600"),
@@ -134,7 +134,7 @@ fn what_cannot_be_done_in_time_is_not_begun() {
 }
 
 #[test]
-fn an_attempt_has_the_time_that_is_left_and_no_more_than_its_own() {
+fn an_attempt_is_limited_by_the_remaining_time_and_its_per_try_timeout() {
     let rows = [
         (r#", "timeout": "3s""#, 1_995..=2_000),
         (
@@ -158,7 +158,7 @@ fn an_attempt_has_the_time_that_is_left_and_no_more_than_its_own() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_its_retry_along() {
+fn a_client_that_disconnects_cancels_its_waiting_retry() {
     let mut proxy = spillway("");
     let stream = proxy.failed(&[("retry-after", "1")]);
     proxy.run_to(500);
@@ -168,7 +168,7 @@ fn a_client_that_leaves_takes_its_retry_along() {
 }
 
 #[test]
-fn what_comes_for_a_client_that_left_finds_nobody() {
+fn a_retry_response_for_a_disconnected_client_is_dropped() {
     for outcome in [
         response("200", "second"),
         CallOutcome::Reset,
@@ -207,7 +207,7 @@ fn again(proxy: &mut Proxy, now: u64) -> Vec<String> {
 
 /// Each row: the request's cluster, and the state of `up` at the end of the wait.
 #[test]
-fn what_the_host_does_not_send_leaves_the_first_answer() {
+fn a_retry_that_the_host_cannot_send_resumes_the_first_response() {
     for (cluster, state) in [
         ("up", ClusterState::Refusing),
         ("nowhere", ClusterState::Ready),
@@ -234,7 +234,7 @@ fn what_the_host_does_not_send_leaves_the_first_answer() {
 }
 
 #[test]
-fn a_retry_outlives_a_new_configuration_while_it_waits_and_while_it_is_made() {
+fn a_retry_survives_an_update_while_it_waits_and_while_it_is_in_flight() {
     let mut proxy = spillway("");
     let waiting = proxy.failed(&[("retry-after", "1")]);
     proxy.run_to(500);
@@ -255,7 +255,7 @@ fn a_retry_outlives_a_new_configuration_while_it_waits_and_while_it_is_made() {
 }
 
 #[test]
-fn those_that_wait_together_get_their_own_answers() {
+fn requests_that_wait_together_get_their_own_responses() {
     let mut proxy = spillway(r#", "backoff": {"base_interval": "1ms", "max_interval": "1ms"}"#);
     let streams: Vec<StreamId> = (0..4).map(|_| proxy.failed(&[])).collect();
     let calls = proxy.calls_until(0, 10);
@@ -285,7 +285,7 @@ fn those_that_wait_together_get_their_own_answers() {
 
 /// Each row: whether the request has trailers, and why it is not sent again.
 #[test]
-fn a_request_that_is_not_whole_or_has_trailers_is_not_sent_again() {
+fn an_incomplete_request_or_one_with_trailers_is_not_retried() {
     for (with_trailers, reason) in [(true, "request_shape"), (false, "request_body")] {
         let mut proxy = spillway("");
         let stream = put(&mut proxy, &["a"]);
@@ -301,7 +301,7 @@ fn a_request_that_is_not_whole_or_has_trailers_is_not_sent_again() {
 }
 
 #[test]
-fn a_body_that_came_in_pieces_is_sent_in_one() {
+fn body_chunks_are_sent_again_as_one_body() {
     let mut proxy = spillway("");
     let stream = put(&mut proxy, &["a", "", "bc"]);
     proxy.host.request(stream, Part::bare_end());
@@ -324,7 +324,7 @@ fn put(proxy: &mut Proxy, pieces: &[&'static str]) -> StreamId {
 }
 
 #[test]
-fn ticks_come_quickly_only_while_something_waits() {
+fn the_tick_period_is_short_only_while_a_retry_waits() {
     let mut proxy = spillway("");
     let stream = proxy.failed(&[("retry-after", "1")]);
     assert_eq!(proxy.calls_until(0, 1_010).len(), 1);

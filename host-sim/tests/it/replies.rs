@@ -3,7 +3,7 @@
 use crate::proxy::{GET, OK, body, headers, probe, response};
 
 #[test]
-fn an_answer_to_the_request_passes_the_senders_own_callbacks() {
+fn a_local_reply_to_a_request_passes_the_response_callbacks_of_its_sender() {
     let mut proxy = probe("rqh=reply,429,too_much,slow_down,-1,x-a~b|pause");
     proxy.trace();
     let stream = proxy.get();
@@ -19,21 +19,21 @@ fn an_answer_to_the_request_passes_the_senders_own_callbacks() {
 }
 
 #[test]
-fn what_the_callback_returns_does_not_matter_then() {
+fn a_pause_does_not_stop_a_local_reply() {
     let mut proxy = probe("rqh=reply,429,d,b");
     proxy.get();
     assert!(proxy.effects()[0].starts_with("client: :status=429"));
 }
 
 #[test]
-fn of_two_answers_the_first_is_sent() {
+fn the_first_of_two_local_replies_is_sent() {
     let mut proxy = probe("rqh=reply,429,d,first|reply,500,d,second");
     proxy.get();
     assert_eq!(proxy.effects()[1], "client: 'first'.");
 }
 
 #[test]
-fn an_answer_to_ones_own_answer_replaces_it() {
+fn a_local_reply_on_a_local_reply_replaces_it() {
     let mut proxy = probe("rqh=reply,429,d,first;rsh=reply,418,d,second");
     proxy.trace();
     proxy.get();
@@ -44,7 +44,7 @@ fn an_answer_to_ones_own_answer_replaces_it() {
 }
 
 #[test]
-fn an_answer_in_place_of_the_upstreams_bypasses_the_filter() {
+fn a_local_reply_on_response_headers_bypasses_the_filter() {
     let mut proxy = probe("rsh=reply,418,tea,pot");
     let stream = proxy.get();
     proxy.effects();
@@ -64,7 +64,7 @@ fn an_answer_in_place_of_the_upstreams_bypasses_the_filter() {
 }
 
 #[test]
-fn an_answer_while_the_upstreams_is_paused_replaces_it() {
+fn a_local_reply_replaces_a_paused_response() {
     let mut proxy = probe("rsh=call,up,/c,0|pause;call=reply,418,tea,pot;log=get,2,:status");
     let stream = proxy.get();
     proxy.host.response(stream, headers(false, &OK));
@@ -78,7 +78,7 @@ fn an_answer_while_the_upstreams_is_paused_replaces_it() {
 }
 
 #[test]
-fn an_answer_behind_sent_headers_breaks_the_stream_off() {
+fn a_local_reply_after_sent_headers_resets_the_stream() {
     let mut proxy = probe("rsb=reply,418,tea,pot");
     let stream = proxy.get();
     proxy.host.response(stream, headers(false, &OK));
@@ -88,7 +88,7 @@ fn an_answer_behind_sent_headers_breaks_the_stream_off() {
 }
 
 #[test]
-fn an_answer_from_a_calls_answer_passes_the_filter() {
+fn a_local_reply_from_a_call_response_passes_the_filter() {
     let mut proxy = probe("rqh=call,up,/c,0|pause;call=reply,403,d,no");
     proxy.get();
     proxy.effects();
@@ -99,14 +99,14 @@ fn an_answer_from_a_calls_answer_passes_the_filter() {
 }
 
 #[test]
-fn an_answer_with_nothing_in_it_is_headers_only() {
+fn an_empty_local_reply_has_only_headers() {
     let mut proxy = probe("rqh=reply,503,,,-1,content-type~text/html");
     proxy.get();
     assert_eq!(proxy.effects(), ["client: :status=503."]);
 }
 
 #[test]
-fn the_status_and_the_length_are_not_the_plugins_to_set() {
+fn a_plugin_cannot_set_the_status_or_length_of_a_local_reply() {
     let mut proxy = probe("rqh=reply,200,d,plain,-1,:status~500,content-length~99");
     proxy.get();
     let expected = "client: :status=200 content-length=5 content-type=text/plain";
@@ -138,7 +138,7 @@ fn a_grpc_request_gets_trailers_only() {
 }
 
 #[test]
-fn closing_a_stream_breaks_it_off() {
+fn closing_a_stream_resets_it() {
     let mut proxy = probe("rqh=close,0");
     let stream = proxy.get();
     assert_eq!(proxy.effects(), ["reset: wasm_close_stream"]);
@@ -148,7 +148,7 @@ fn closing_a_stream_breaks_it_off() {
 }
 
 #[test]
-fn a_root_context_has_nobody_to_answer() {
+fn a_local_reply_from_a_root_context_has_no_effect() {
     let mut proxy = probe("configure=tick,10;tick=reply,500,d,b|resume,0");
     proxy.trace();
     proxy.run_to(10);

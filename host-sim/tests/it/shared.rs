@@ -4,7 +4,7 @@ use crate::proxy::{Proxy, built, probe};
 use host_sim::proxy::Plugin;
 
 #[test]
-fn shared_data_is_swapped_by_number() {
+fn shared_data_is_compared_and_swapped() {
     let script = "rqh=shared,k|setshared,k,1,4294967295|setshared,k,2,4294967295|shared,k|\
                   setshared,k,3,1|shared,k|setshared,k,4,1|setshared,k,5,0|shared,k";
     let mut proxy = probe(script);
@@ -25,7 +25,7 @@ fn shared_data_is_swapped_by_number() {
 }
 
 #[test]
-fn counters_only_rise_and_gauges_wrap() {
+fn counters_never_decrease_and_gauges_wrap() {
     let script = "rqh=metric,0,c|increment,4,2|increment,4,0|increment,4,-1|record,4,5|value,4|\
                   metric,1,g|increment,5,1|increment,5,-3|value,5|record,5,9|value,5|\
                   metric,2,h|record,6,1|increment,6,1|value,6|metric,3,x|\
@@ -69,7 +69,7 @@ fn counters_only_rise_and_gauges_wrap() {
 }
 
 #[test]
-fn the_thread_that_registered_last_is_told_of_messages() {
+fn the_last_thread_to_register_is_notified_of_messages() {
     let mut proxy = Proxy::start(Plugin::new(built("probe"), "configure=queue,q"), 3).unwrap();
     proxy.trace();
     let stream = proxy.get_with("rqh=resolve,,q|resolve,other,q|enqueue,1,hello|enqueue,9,x");
@@ -91,7 +91,7 @@ fn the_thread_that_registered_last_is_told_of_messages() {
 }
 
 #[test]
-fn a_queue_is_emptied_by_whoever_takes() {
+fn any_context_may_dequeue() {
     let mut proxy = probe("configure=queue,q;queue=dequeue,1|dequeue,1|dequeue,7");
     proxy.get_with("rqh=enqueue,1,hello");
     proxy.trace();

@@ -41,7 +41,7 @@ fn answered(proxy: &mut Proxy, stream: StreamId, status: &'static str) {
 }
 
 #[test]
-fn a_healthy_upstream_is_let_alone() {
+fn a_healthy_upstream_is_not_affected() {
     let mut proxy = spillway(1);
     let seen = exchange(&mut proxy, 0, "200");
     assert_eq!(
@@ -101,14 +101,14 @@ fn a_failing_upstream_opens_the_circuit_and_a_good_probe_closes_it() {
 }
 
 #[test]
-fn a_refused_policy_is_envoys_error_and_a_line_for_each_reason() {
+fn an_invalid_policy_gives_envoys_error_and_a_line_for_each_reason() {
     let plugin = Plugin::new(built("spillway"), r#"{"policies": [{"nme": "p"}]}"#);
     let error = Proxy::start(plugin, 1).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "Failed to configure base Wasm plugin");
 }
 
 #[test]
-fn the_same_events_have_the_same_effects() {
+fn the_same_events_give_the_same_effects() {
     let run = || {
         let mut proxy = spillway(4);
         let mut seen = Vec::new();
@@ -123,7 +123,7 @@ fn the_same_events_have_the_same_effects() {
 }
 
 #[test]
-fn a_request_with_a_body_and_its_answer_pass_in_parts() {
+fn a_request_and_a_response_with_bodies_pass_in_chunks() {
     let mut proxy = spillway(1);
     let stream = proxy.open_on(0);
     proxy.host.request(stream, headers(false, &GET));

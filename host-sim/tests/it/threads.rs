@@ -9,7 +9,7 @@ fn with_workers(script: &str, workers: usize) -> Proxy {
 }
 
 #[test]
-fn a_plugin_is_configured_twice_more_than_there_are_workers() {
+fn a_plugin_is_configured_for_validation_the_main_thread_and_each_worker() {
     for workers in [1, 2, 5] {
         let proxy = with_workers("", workers);
         let counts = proxy.host.counts();
@@ -36,7 +36,7 @@ fn the_main_thread_ticks_with_the_workers() {
 }
 
 #[test]
-fn setting_a_period_starts_the_timer_anew_and_zero_stops_it() {
+fn setting_a_period_restarts_the_timer_and_zero_stops_it() {
     let mut proxy = probe("configure=tick,100");
     proxy.run_to(90);
     proxy.get_with("rqh=tick,100");
@@ -49,7 +49,7 @@ fn setting_a_period_starts_the_timer_anew_and_zero_stops_it() {
 }
 
 #[test]
-fn contexts_are_numbered_by_each_machine() {
+fn each_vm_numbers_its_own_contexts() {
     let mut proxy = with_workers("", 2);
     proxy.trace();
     for worker in [0, 1, 0] {

@@ -7,7 +7,7 @@ use crate::proxy::{Proxy, built, probe};
 const NEW: &str = "rsh=get,2,:status";
 
 #[test]
-fn streams_end_under_the_configuration_they_began_under() {
+fn a_stream_ends_under_the_configuration_that_it_began_under() {
     let mut proxy = probe("rsh=get,2,server");
     let old = proxy.get();
     proxy.trace();
@@ -27,7 +27,7 @@ fn streams_end_under_the_configuration_they_began_under() {
 }
 
 #[test]
-fn the_old_root_is_done_once_its_last_stream_is() {
+fn the_old_root_ends_after_its_last_stream() {
     let mut proxy = probe("");
     let streams = [proxy.get(), proxy.get()];
     proxy.trace();
@@ -45,7 +45,7 @@ fn the_old_root_is_done_once_its_last_stream_is() {
 }
 
 #[test]
-fn a_root_that_is_not_done_goes_on_until_it_says_so() {
+fn an_old_root_continues_until_it_is_done() {
     let mut proxy = probe("configure=tick,100;done=refuse;tick=done");
     proxy.host.update(NEW.into()).unwrap();
     proxy.trace();
@@ -61,7 +61,7 @@ fn a_root_that_is_not_done_goes_on_until_it_says_so() {
 }
 
 #[test]
-fn a_refused_configuration_changes_nothing() {
+fn a_rejected_update_changes_nothing() {
     let mut proxy = probe("rsh=get,2,server");
     let error = proxy.host.update(b"configure=refuse".into()).unwrap_err();
     assert_eq!(error.to_string(), "Failed to configure base Wasm plugin");
@@ -74,7 +74,7 @@ fn a_refused_configuration_changes_nothing() {
 }
 
 #[test]
-fn the_same_configuration_once_more_is_no_update() {
+fn an_unchanged_configuration_is_not_an_update() {
     let mut proxy = probe(NEW);
     proxy.trace();
     proxy.host.update(NEW.into()).unwrap();
@@ -82,7 +82,7 @@ fn the_same_configuration_once_more_is_no_update() {
 }
 
 #[test]
-fn an_update_starts_a_machine_that_had_failed_anew() {
+fn an_update_restarts_a_failed_vm() {
     let plugin = Plugin {
         failure_policy: FailurePolicy::Closed,
         ..Plugin::new(built("probe"), "rqh=trap")
@@ -96,7 +96,7 @@ fn an_update_starts_a_machine_that_had_failed_anew() {
 }
 
 #[test]
-fn tokens_and_data_outlive_an_update() {
+fn call_tokens_and_shared_data_survive_an_update() {
     let mut proxy = probe("rqh=setshared,k,v,0|call,up,/c,0");
     proxy.get();
     proxy

@@ -94,7 +94,7 @@ async fn a_request_that_the_host_gave_up_is_made_again() {
 }
 
 #[tokio::test]
-async fn what_the_host_does_not_send_leaves_the_first_answer() {
+async fn a_retry_that_the_host_cannot_send_resumes_the_first_response() {
     let rows = [("empty", "no healthy upstream"), ("unknown", "")];
     for (case, body) in rows {
         let (upstream, setting) = setting(json!({})).await;

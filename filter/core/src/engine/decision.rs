@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::circuit::breaker::StateName;
-use crate::fallback::Answer;
+use crate::fallback::FallbackResponse;
 use crate::headers::Pairs;
 use crate::time::Span;
 
@@ -39,15 +39,15 @@ pub enum Decision {
     Retry,
 }
 
-/// What becomes of a request that was rejected, or of a response.
+/// What the adapter does with a rejected request, or with a response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// The response continues.
     Pass,
     /// The response continues with these headers, in place of any of their names.
     Label(Pairs),
-    /// This is the response.
-    Answer(Answer),
+    /// The client gets this response instead.
+    Respond(FallbackResponse),
     /// The response pauses. After this time the request is sent again.
     Retry(Span),
     /// The request or the response pauses, and the request is sent to another cluster.

@@ -10,7 +10,7 @@ use alloc::string::String;
 
 use crate::event::Counter;
 use crate::exchange::{Request, Response};
-use crate::fallback::{self, Answer, Kind, Occasion, Skip};
+use crate::fallback::{self, FallbackResponse, Kind, Occasion, Skip};
 use crate::headers::Pairs;
 use crate::http_value::number;
 use crate::outcome::classify::Verdict;
@@ -135,8 +135,8 @@ impl PolicyState {
                 if occasion.on != On::Open {
                     return Step::Pass;
                 }
-                let answer = fallback::default(&self.policy, &occasion);
-                return self.respond(ws, ticket, answer);
+                let reply = fallback::default(&self.policy, &occasion);
+                return self.respond(ws, ticket, reply);
             };
             if !entry.on.contains(occasion.on) {
                 continue;
@@ -157,7 +157,7 @@ impl PolicyState {
                 FallbackType::Route(route) => return self.divert(ws, ticket, route),
             };
             match tried {
-                Ok(answer) => return self.respond(ws, ticket, answer),
+                Ok(reply) => return self.respond(ws, ticket, reply),
                 Err(skip) => ws.count(self.index, Counter::FallbackSkipped(kind, skip)),
             }
         }
@@ -183,16 +183,16 @@ impl PolicyState {
         })
     }
 
-    /// Answers with a response that is made here.
+    /// Responds with a response of the filter.
     fn respond<R: Records>(
         &self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
-        mut answer: Answer,
+        mut reply: FallbackResponse,
     ) -> Step {
-        self.note_response(ws, ticket, answer.on, answer.kind);
-        answer.headers.extend(self.labels(ticket, answer.kind));
-        Step::Answer(answer)
+        self.note_response(ws, ticket, reply.on, reply.kind);
+        reply.headers.extend(self.labels(ticket, reply.kind));
+        Step::Respond(reply)
     }
 
     fn note_response<R: Records>(
@@ -281,7 +281,7 @@ impl PolicyState {
 
 impl<R> Workspace<R> {
     /// Whether a paused message with so many bytes can stay paused. If more follow, there has
-    /// to be room for one more chunk: a host whose buffer overflows answers by itself, without
+    /// to be room for one more chunk: a host whose buffer overflows sends a local reply without
     /// asking.
     pub(super) fn fits_buffer(&self, size: usize, ends: bool) -> bool {
         let most = self.host.buffer_limit_bytes;

@@ -2,7 +2,7 @@
 
 use crate::event::Counter;
 use crate::exchange::Response;
-use crate::fallback::{Answer, Skip};
+use crate::fallback::{FallbackResponse, Skip};
 use crate::headers::Pairs;
 use crate::http_value::number;
 use crate::outcome::classify::{self, Verdict};
@@ -35,7 +35,7 @@ pub enum Reaction {
     Label(Pairs),
     /// A fallback replaces it: by these headers, over which the body is written, or by a local
     /// reply if there are none. The note is for the access log.
-    Answer(Answer, Option<Pairs>, Option<DecisionNote>),
+    Respond(FallbackResponse, Option<Pairs>, Option<DecisionNote>),
     /// It pauses, and this step begins the pause: [`Paused::begin`](super::Paused::begin).
     Pause(Step),
 }
@@ -89,10 +89,10 @@ impl PolicyState {
         // Only a paused stream may still need them.
         ticket.client.echo = None;
         match step {
-            Step::Answer(answer) => {
+            Step::Respond(reply) => {
                 let is_head = ticket.is_head();
-                let headers = answer.in_place(&response.copy_headers(), arrival.ends, is_head);
-                Reaction::Answer(answer, headers, self.note(ticket))
+                let headers = reply.in_place(&response.copy_headers(), arrival.ends, is_head);
+                Reaction::Respond(reply, headers, self.note(ticket))
             }
             Step::Label(labels) => Reaction::Label(labels),
             _ => {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::event::Counter;
 use crate::exchange::{Request, Response};
-use crate::fallback::{Answer, Occasion, Skip};
+use crate::fallback::{FallbackResponse, Occasion, Skip};
 use crate::headers::Headers;
 use crate::http_value::is_grpc;
 use crate::outcome::classify;
@@ -131,7 +131,7 @@ impl<R: Records> Workspace<R> {
         config: &StaleConfig,
         occasion: &Occasion<'_>,
         now: Instant,
-    ) -> Result<Answer, Skip> {
+    ) -> Result<FallbackResponse, Skip> {
         let handle = ticket.stale.handle().filter(|_| ticket.is_bodiless());
         let (handle, stale) = handle.zip(self.stale.as_ref()).ok_or(Skip::NotKept)?;
         stale

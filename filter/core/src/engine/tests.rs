@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::decision::RetryHeaders;
 use super::*;
 use crate::circuit::breaker::StateName;
-use crate::fallback::{Answer, Kind};
+use crate::fallback::{FallbackResponse, Kind};
 use crate::policy::{Mode, On};
 use crate::testing::{Asking, Ending, Memory, at_ms, config};
 use crate::time::Span;
@@ -163,12 +163,12 @@ impl Bench {
     }
 
     /// The response to a request that must be rejected.
-    fn reject(&mut self, request: &Asking) -> (Answer, DecisionNote) {
+    fn reject(&mut self, request: &Asking) -> (FallbackResponse, DecisionNote) {
         match self.admit(request) {
-            Admission::Reject(ticket, Step::Answer(answer), note) => {
+            Admission::Reject(ticket, Step::Respond(reply), note) => {
                 let note = note.expect("a note");
-                self.settle(ticket, &Ending::status(answer.status));
-                (answer, note)
+                self.settle(ticket, &Ending::status(reply.status));
+                (reply, note)
             }
             other => panic!("{other:?}"),
         }
@@ -191,10 +191,10 @@ impl Bench {
         self.events();
     }
 
-    fn head(&mut self, ticket: &mut Ticket, ending: &Ending) -> Option<Answer> {
+    fn head(&mut self, ticket: &mut Ticket, ending: &Ending) -> Option<FallbackResponse> {
         match self.engine.response_headers(ticket, ending, self.now) {
             Step::Pass => None,
-            Step::Answer(answer) => Some(answer),
+            Step::Respond(reply) => Some(reply),
             other => panic!("{other:?}"),
         }
     }

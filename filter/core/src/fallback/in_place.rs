@@ -7,7 +7,7 @@
 //! A body cannot be added to a response without one. Such a replacement is sent as a local
 //! reply.
 
-use super::response::{Answer, push};
+use super::response::{FallbackResponse, push};
 use crate::headers::{Headers, Pairs, is_hop};
 
 /// Headers that describe the failed response and not its replacement.
@@ -37,7 +37,7 @@ const DESCRIBING_PREFIXES: [&str; 5] = [":", "content-", "grpc-", "x-circuit-", 
 /// Starts with one of them, but describes the site and not the response.
 const SITE_POLICY: &str = "content-security-policy";
 
-impl Answer {
+impl FallbackResponse {
     /// Returns the headers that overwrite `old`. `ends` says that the response consists of
     /// those headers only. The body overwrites the response's body, unless the request is a
     /// HEAD. `None` if this has to be a local reply.

@@ -17,7 +17,7 @@ use crate::policy::{On, Policy, Respond};
 
 /// A response that replaces the upstream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct FallbackResponse {
     /// The HTTP status.
     pub status: u16,
     /// Header names in lower case, and values without control characters.
@@ -37,7 +37,7 @@ pub struct Answer {
 }
 
 /// Returns the default for rejections.
-pub(crate) fn default(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
+pub(crate) fn default(policy: &Policy, occasion: &Occasion<'_>) -> FallbackResponse {
     if occasion.grpc {
         default_grpc(policy, occasion)
     } else {
@@ -60,7 +60,11 @@ pub(super) fn push(headers: &mut Pairs, name: &str, value: &str) {
 }
 
 /// Returns the fixed response of an entry.
-pub(crate) fn respond(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>) -> Answer {
+pub(crate) fn respond(
+    policy: &Policy,
+    entry: &Respond,
+    occasion: &Occasion<'_>,
+) -> FallbackResponse {
     let values = Values {
         policy: &policy.name,
         retry_after: occasion.wait_secs(),
@@ -88,7 +92,7 @@ pub(crate) fn respond(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>)
     } else {
         body = entry.body.fill(&values);
     }
-    Answer {
+    FallbackResponse {
         status: if occasion.grpc {
             GRPC_HTTP_STATUS
         } else {
@@ -104,7 +108,7 @@ pub(crate) fn respond(policy: &Policy, entry: &Respond, occasion: &Occasion<'_>)
 }
 
 /// Returns a 503, with the headers that keep clients and proxies from retrying at once.
-fn default_http(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
+fn default_http(policy: &Policy, occasion: &Occasion<'_>) -> FallbackResponse {
     let wait = occasion.wait_secs();
     let state = occasion.state.name();
     // The names of policies and states need no escaping.
@@ -118,7 +122,7 @@ fn default_http(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
     push(&mut headers, "content-type", "application/problem+json");
     push(&mut headers, "retry-after", &format!("{wait}"));
     push_restraint(&mut headers);
-    Answer {
+    FallbackResponse {
         status: 503,
         headers,
         body: body.into_bytes(),
@@ -130,7 +134,7 @@ fn default_http(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
 }
 
 /// Returns UNAVAILABLE, with the pushback that tells gRPC clients not to retry (gRFC A6).
-fn default_grpc(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
+fn default_grpc(policy: &Policy, occasion: &Occasion<'_>) -> FallbackResponse {
     let mut headers = Vec::with_capacity(5);
     push(&mut headers, "grpc-retry-pushback-ms", "-1");
     push_restraint(&mut headers);
@@ -140,7 +144,7 @@ fn default_grpc(policy: &Policy, occasion: &Occasion<'_>) -> Answer {
         occasion.state.name()
     );
     push_grpc(&mut headers, UNAVAILABLE, message.as_bytes());
-    Answer {
+    FallbackResponse {
         status: GRPC_HTTP_STATUS,
         headers,
         body: Vec::new(),

@@ -8,7 +8,7 @@ use super::conditional::{describes_body, is_unchanged};
 use super::request::CacheRequest;
 use super::vary;
 use crate::codec::{self, Encode, write_bytes};
-use crate::fallback::{Answer, Kind, Occasion};
+use crate::fallback::{FallbackResponse, Kind, Occasion};
 use crate::headers::Headers;
 use crate::policy::{On, StaleConfig};
 use crate::time::{Instant, Span};
@@ -59,7 +59,7 @@ impl StoredResponse {
         request: &CacheRequest,
         occasion: &Occasion<'_>,
         now: Instant,
-    ) -> Answer {
+    ) -> FallbackResponse {
         let unchanged = is_unchanged(&self.headers, &request.headers);
         let mut headers = Vec::new();
         for (name, value) in self.headers.iter() {
@@ -74,7 +74,7 @@ impl StoredResponse {
         let mut push = |name: &str, value: String| headers.push((name.into(), value.into_bytes()));
         push("age", format!("{}", age.as_secs_ceil()));
         push("cache-status", self.cache_status(occasion.on, age));
-        Answer {
+        FallbackResponse {
             status: if unchanged { 304 } else { 200 },
             headers,
             body: if unchanged { Vec::new() } else { self.body },

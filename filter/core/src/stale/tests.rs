@@ -11,7 +11,7 @@ use super::stored::StoredResponse;
 use super::*;
 use crate::circuit::breaker::StateName;
 use crate::exchange::Request;
-use crate::fallback::{Answer, Occasion};
+use crate::fallback::{FallbackResponse, Occasion};
 use crate::headers::Headers;
 use crate::policy::{On, StaleConfig};
 use crate::testing::{Asking, at_ms};

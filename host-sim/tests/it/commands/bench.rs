@@ -49,7 +49,7 @@ const SLOW_CLOCKS: f64 = 3.0;
 const SLOW_FUEL_MAX: f64 = 1_100.0;
 
 #[test]
-fn requests_that_are_counted_while_they_wait_cost_no_hostcall_and_few_instructions() {
+fn counting_waiting_requests_costs_no_hostcall_and_few_instructions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.json");
     let cost = |breaker: &str| {
@@ -86,7 +86,7 @@ const RETRY_HOSTCALLS: [(&str, f64); 6] = [
 ];
 
 #[test]
-fn retries_cost_three_hostcalls_and_a_time_for_each_try_a_fourth() {
+fn retries_cost_three_hostcalls_and_a_per_try_timeout_a_fourth() {
     let folder = tempfile::tempdir().unwrap();
     let calls = |retry: &str| {
         let path = folder.path().join("policy.json");
@@ -122,7 +122,7 @@ fn retries_cost_three_hostcalls_and_a_time_for_each_try_a_fourth() {
 }
 
 #[test]
-fn an_empty_filter_of_the_sdk_is_measured_beside_it() {
+fn an_empty_sdk_filter_is_measured_for_comparison() {
     let empty = empty_filter();
     let said = host_sim(&["bench", "--requests", "500", "--json", "--empty", &empty]);
     let costs = said.json();
@@ -167,7 +167,7 @@ const STALE: [(&str, f64); 2] = [
 ];
 
 #[test]
-fn a_response_that_was_stored_just_now_costs_little_more_than_no_storing() {
+fn a_recently_stored_response_costs_little() {
     let folder = tempfile::tempdir().unwrap();
     for (on, fuel_max) in STALE {
         let path = folder.path().join("policy.json");

@@ -28,13 +28,13 @@ fn page(policies: &[&str], scenario: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn policies_are_shown_side_by_side_and_beside_none() {
+fn policies_are_compared_with_each_other_and_with_no_policy() {
     let said = compare(&["none", CLEAN, DEMO], "tripped.scenario.yaml", &[]);
     insta::assert_snapshot!(said.all());
 }
 
 #[test]
-fn the_same_policy_twice_is_the_same_column_twice() {
+fn the_same_policy_twice_gives_equal_columns() {
     let said = compare(&[DEMO, DEMO], "tripped.scenario.yaml", &[]);
     assert_eq!(said.code, 0, "{}", said.all());
     let table = said.stdout.split("\n\n").nth(1).unwrap();
@@ -51,7 +51,7 @@ fn the_same_policy_twice_is_the_same_column_twice() {
 }
 
 #[test]
-fn programs_get_a_document_that_keeps_to_its_schema() {
+fn json_output_matches_its_schema() {
     let arguments = ["--json", "--seed", "7"];
     let document = compare(&["none", DEMO], "tripped.scenario.yaml", &arguments).json();
     let schema = host_sim(&["schema", "comparison"]).json();
@@ -76,7 +76,7 @@ fn programs_get_a_document_that_keeps_to_its_schema() {
 
 /// A column shows what `run` shows for the same policy.
 #[test]
-fn a_compared_run_is_the_run_of_a_scenario_with_that_policy() {
+fn a_compared_run_equals_a_run_with_that_policy() {
     let alone = host_sim(&["run", "--json", "tripped.scenario.yaml"]).json();
     let compared = runs(&["none", DEMO], "tripped.scenario.yaml");
     for field in ["digest", "total", "reasons", "metrics"] {
@@ -90,7 +90,7 @@ fn a_compared_run_is_the_run_of_a_scenario_with_that_policy() {
 
 /// The scenario's updates disable its policy while the circuit is open.
 #[test]
-fn the_scenarios_own_policies_are_put_aside() {
+fn the_policies_of_the_scenario_are_ignored() {
     let errors = |run: &Value| run["total"]["outcomes"]["error"].as_u64().unwrap();
     let alone = host_sim(&["run", "--json", "updated.scenario.yaml"]).json();
     let compared = runs(&[DEMO, "none"], "updated.scenario.yaml");
@@ -104,7 +104,7 @@ fn the_scenarios_own_policies_are_put_aside() {
 }
 
 #[test]
-fn the_page_shows_all_policies_without_an_error_in_the_console() {
+fn the_page_shows_all_policies_and_logs_no_error() {
     let (_folder, file) = page(&["none", CLEAN, DEMO], "tripped.scenario.yaml");
     let shown = browser::load(&file);
     assert_eq!(shown.console, Vec::<String>::new());
@@ -155,7 +155,7 @@ fn plots_of_one_kind_have_the_same_axes() {
 }
 
 #[test]
-fn what_cannot_be_compared_says_why() {
+fn an_impossible_comparison_states_the_reason() {
     let tripped = "tripped.scenario.yaml";
     let rows: [(&[&str], &str, &[&str]); 9] = [
         (&["none", "../policies/wrong.json"], tripped, &[]),
@@ -187,7 +187,7 @@ const OUTAGE: &str = "../../../tests/scenarios/outage";
 
 /// Compares a minute of outage without a filter, with a breaker alone, and with a stale cache.
 #[test]
-fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
+fn a_breaker_fails_fast_in_an_outage_and_a_stale_cache_hides_it() {
     let file = |name: &str| format!("{OUTAGE}/{name}");
     let (breaker, stale) = (file("breaker.json"), file("stale.json"));
     let runs = runs(&["none", &breaker, &stale], &file("outage.yaml"));
@@ -216,7 +216,7 @@ fn an_outage_is_fast_with_a_breaker_and_hardly_seen_with_kept_answers() {
 /// Compares the shipped policies for a service that hangs. The others count requests when they
 /// end, and callers give up before that.
 #[test]
-fn only_the_policy_that_counts_requests_while_they_wait_notices_a_hang() {
+fn only_a_policy_that_counts_waiting_requests_detects_a_hang() {
     let others = ["hystrix", "resilience4j"];
     let path = |name: &str| format!("../../../policies/{name}.json");
     let paths: Vec<String> = others

@@ -11,7 +11,7 @@ fn page(scenario: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn the_page_shows_the_run_without_an_error_in_the_console() {
+fn the_page_shows_the_run_and_logs_no_error() {
     let (_folder, file) = page("tripped.scenario.yaml");
     let shown = browser::load(&file);
     assert_eq!(shown.console, Vec::<String>::new());
@@ -35,7 +35,7 @@ fn the_page_shows_the_run_without_an_error_in_the_console() {
 }
 
 #[test]
-fn the_page_needs_nothing_but_itself() {
+fn the_page_loads_no_other_resource() {
     let (_folder, file) = page("tripped.scenario.yaml");
     let text = std::fs::read_to_string(file).unwrap();
     for word in ["http://", "https://", "src=", "@import", "url("] {
@@ -54,7 +54,7 @@ fn every_plot_has_a_title_and_a_description() {
 }
 
 #[test]
-fn light_and_dark_are_different_pictures() {
+fn light_and_dark_schemes_look_different() {
     let (_folder, file) = page("held.scenario.yaml");
     let (light, dark) = (
         browser::picture(&file, "light"),
@@ -65,7 +65,7 @@ fn light_and_dark_are_different_pictures() {
 }
 
 #[test]
-fn names_from_a_scenario_cannot_break_out_of_the_page() {
+fn names_from_a_scenario_are_escaped_in_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("a.yaml");
     let text = "{name: '<script>alert(1)</script>', duration: 1s, clusters: {'\"><b>': {}}, \

@@ -4,17 +4,17 @@ use std::thread;
 use crate::commands::host_sim;
 
 #[test]
-fn a_run_is_shown_as_tables_and_a_timeline() {
+fn a_run_is_printed_as_tables_and_a_timeline() {
     insta::assert_snapshot!(host_sim(&["run", "held.scenario.yaml"]).all());
 }
 
 #[test]
-fn what_did_not_come_true_is_shown_with_what_happened_around_it() {
+fn a_failed_expectation_is_printed_with_the_events_around_it() {
     insta::assert_snapshot!(host_sim(&["run", "failed.scenario.json"]).all());
 }
 
 #[test]
-fn programs_get_a_document_that_keeps_to_its_schema() {
+fn json_output_matches_its_schema() {
     let document = host_sim(&["run", "--json", "tripped.scenario.yaml"]).json();
     let schema = host_sim(&["schema", "report"]).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -42,7 +42,7 @@ fn programs_get_a_document_that_keeps_to_its_schema() {
 }
 
 #[test]
-fn every_scenario_keeps_to_the_schema_of_scenarios() {
+fn every_scenario_matches_the_scenario_schema() {
     let schema = host_sim(&["schema", "scenario"]).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -69,7 +69,7 @@ fn every_scenario_keeps_to_the_schema_of_scenarios() {
 
 /// The digest is the same on every machine, in debug and release builds, and in concurrent runs.
 #[test]
-fn the_same_seed_is_the_same_run_everywhere() {
+fn the_same_seed_gives_the_same_digest_everywhere() {
     let digest = |arguments: &[&str]| {
         let arguments = [&["run", "--json", "held.scenario.yaml"], arguments].concat();
         host_sim(&arguments).json()["digest"]
@@ -88,13 +88,13 @@ fn the_same_seed_is_the_same_run_everywhere() {
 }
 
 #[test]
-fn a_run_with_the_filter_is_the_same_every_time() {
+fn a_run_with_the_filter_is_reproducible() {
     let digest = || host_sim(&["run", "--json", "tripped.scenario.yaml"]).json()["digest"].clone();
     assert_eq!(digest(), digest());
 }
 
 #[test]
-fn new_policies_come_while_traffic_flows_and_refused_ones_change_nothing() {
+fn policies_are_updated_under_traffic_and_a_rejected_one_changes_nothing() {
     let document = host_sim(&["run", "--json", "updated.scenario.yaml"]).json();
     let accepted: Vec<_> = document["updates"].as_array().unwrap().iter().collect();
     assert_eq!(accepted.len(), 2);
@@ -106,7 +106,7 @@ fn new_policies_come_while_traffic_flows_and_refused_ones_change_nothing() {
 
 /// Runs a module other than the shipped one, which calls a cluster about each request.
 #[test]
-fn calls_of_plugins_reach_clusters_with_their_times_and_faults() {
+fn calls_of_plugins_see_the_latency_and_faults_of_clusters() {
     let module = Path::new(env!("CARGO_BIN_EXE_host-sim"))
         .ancestors()
         .nth(2)
@@ -150,7 +150,7 @@ fn calls_of_plugins_reach_clusters_with_their_times_and_faults() {
 }
 
 #[test]
-fn what_cannot_be_run_says_why() {
+fn a_scenario_that_cannot_run_states_the_reason() {
     let rows: [&[&str]; 8] = [
         &["run", "nowhere.yaml"],
         &["run", "wrong.yaml"],

@@ -1,18 +1,18 @@
 use crate::commands::host_sim;
 
 #[test]
-fn scenarios_under_a_path_are_run_and_told_of_in_order() {
+fn scenarios_under_a_path_run_and_are_reported_in_order() {
     insta::assert_snapshot!(host_sim(&["test", ".", "--jobs", "3"]).all());
 }
 
 #[test]
-fn what_holds_is_success() {
+fn met_expectations_are_a_success() {
     let said = host_sim(&["test", "held.scenario.yaml", "tripped.scenario.yaml"]);
     assert_eq!(said.code, 0, "{}", said.all());
 }
 
 #[test]
-fn the_shipped_policies_do_what_their_scenarios_expect() {
+fn the_shipped_policies_meet_the_expectations_of_their_scenarios() {
     let said = host_sim(&["test", "../../../policies"]);
     assert_eq!(said.code, 0, "{}", said.all());
     assert!(
@@ -23,7 +23,7 @@ fn the_shipped_policies_do_what_their_scenarios_expect() {
 }
 
 #[test]
-fn retries_do_what_their_scenarios_expect() {
+fn retries_meet_the_expectations_of_their_scenarios() {
     let said = host_sim(&["test", "../../../tests/scenarios"]);
     assert_eq!(said.code, 0, "{}", said.all());
     for name in ["storm-plain", "storm-envoy-budget", "chain-plain"] {
@@ -33,7 +33,7 @@ fn retries_do_what_their_scenarios_expect() {
 }
 
 #[test]
-fn other_tools_get_the_results_as_junit_has_them() {
+fn results_are_written_as_junit_xml() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.xml");
     let said = host_sim(&[

@@ -38,7 +38,7 @@ fn with_the_same_slots() -> Vec<String> {
 }
 
 #[test]
-fn a_new_configuration_finds_the_circuits_as_they_were() {
+fn circuits_survive_an_update() {
     let other_slots = [10, 20, 5_000].map(|keys| with(&format!(r#""limits": {{"keys": {keys}}}"#)));
     for next in with_the_same_slots().into_iter().chain(other_slots) {
         let mut proxy = Workers::new(3, &policy(BREAKER));
@@ -63,7 +63,7 @@ fn a_new_configuration_finds_the_circuits_as_they_were() {
 }
 
 #[test]
-fn what_began_under_the_configuration_before_counts_in_the_same_circuit() {
+fn a_request_from_before_an_update_counts_in_the_same_circuit() {
     for next in with_the_same_slots() {
         let mut proxy = Workers::new(3, &policy(BREAKER));
         let old: Vec<_> = (0..5).map(|n| proxy.ask(n % 3).unwrap()).collect();
@@ -78,7 +78,7 @@ fn what_began_under_the_configuration_before_counts_in_the_same_circuit() {
 }
 
 #[test]
-fn outcomes_that_waited_when_a_new_configuration_came_are_not_lost() {
+fn outcomes_that_are_pending_at_an_update_are_not_lost() {
     for under_way in [false, true] {
         let mut proxy = Workers::new(2, &policy(BREAKER));
         let old = under_way.then(|| proxy.ask(0).unwrap());
@@ -93,7 +93,7 @@ fn outcomes_that_waited_when_a_new_configuration_came_are_not_lost() {
 }
 
 #[test]
-fn a_changed_threshold_applies_to_what_was_counted() {
+fn a_changed_threshold_applies_to_earlier_outcomes() {
     let four = changed(
         r#""consecutive_failures": 5"#,
         r#""consecutive_failures": 4"#,
@@ -117,7 +117,7 @@ fn a_changed_threshold_applies_to_what_was_counted() {
 }
 
 #[test]
-fn a_policy_that_is_gone_leaves_its_slots_empty() {
+fn a_removed_policy_leaves_its_slots_empty() {
     let tenants = changed(
         r#""name": "p""#,
         r#""name": "p", "key": [{"header": "x-tenant"}]"#,
@@ -149,7 +149,7 @@ fn a_policy_that_is_gone_leaves_its_slots_empty() {
 }
 
 #[test]
-fn what_ends_under_a_configuration_of_other_slots_leaves_no_circuit_behind() {
+fn a_request_from_a_configuration_with_other_slots_leaves_no_circuit() {
     let other_keys = r#""name": "p", "key": ["cluster", "method"]"#;
     for next in [
         with(r#""limits": {"keys": 20}"#),

@@ -94,7 +94,7 @@ fn counting() -> Workers {
 }
 
 #[test]
-fn a_slot_that_holds_no_record_is_discarded_counted_and_made_anew() {
+fn an_invalid_slot_is_discarded_counted_and_created_again() {
     let sample = counting();
     let whole = sample.record(&sample.slot());
     for (what, record) in rows(&whole, &sample.record(CENSUS)) {
@@ -124,7 +124,7 @@ fn a_slot_that_holds_no_record_is_discarded_counted_and_made_anew() {
 }
 
 #[test]
-fn an_open_circuit_whose_record_is_damaged_begins_anew() {
+fn an_open_circuit_with_a_damaged_record_starts_again_closed() {
     let mut proxy = counting();
     proxy.fail(0, 4);
     assert_eq!(
@@ -141,7 +141,7 @@ fn an_open_circuit_whose_record_is_damaged_begins_anew() {
 }
 
 #[test]
-fn a_damaged_census_is_counted_anew() {
+fn a_damaged_census_is_counted_again() {
     let sample = counting();
     for (what, record) in rows(&sample.record(CENSUS), &sample.record(DIRECTORY)) {
         let mut proxy = counting();
@@ -155,7 +155,7 @@ fn a_damaged_census_is_counted_anew() {
 }
 
 #[test]
-fn a_damaged_directory_is_made_anew_by_the_next_configuration() {
+fn an_update_replaces_a_damaged_directory() {
     let sample = counting();
     for (what, record) in rows(&sample.record(DIRECTORY), &sample.record(CENSUS)) {
         let mut proxy = counting();
@@ -175,7 +175,7 @@ fn a_damaged_directory_is_made_anew_by_the_next_configuration() {
 }
 
 #[test]
-fn a_machine_that_finds_the_directory_damaged_goes_on_with_the_others() {
+fn a_vm_that_finds_a_damaged_directory_still_shares_circuits() {
     let mut proxy = super::traps::reloading(2, &policy(BREAKER));
     (0..2).for_each(|worker| assert!(proxy.serve(worker, "200")));
     proxy.overwrite(DIRECTORY, b"?");

@@ -148,7 +148,7 @@ fn order(workers: usize, seed: u64) -> Vec<usize> {
 }
 
 #[test]
-fn the_same_traffic_has_the_same_history_over_any_number_of_workers() {
+fn the_same_traffic_has_the_same_history_for_any_number_of_workers() {
     for (place, row) in ROWS.iter().enumerate() {
         for seed in 1..=3 {
             let alone = row.play(1, seed);

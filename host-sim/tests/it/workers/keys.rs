@@ -32,7 +32,7 @@ fn serve(proxy: &mut Workers, worker: usize, tenant: &str, status: &str) -> bool
 }
 
 #[test]
-fn invented_keys_leave_no_more_names_than_slots_and_no_byte_of_them_in_a_name() {
+fn invented_keys_create_no_more_names_than_slots_and_appear_in_none() {
     let mut proxy = Workers::new(WORKERS, &tenants(THREE_IN_A_ROW));
     (0..3).for_each(|_| assert!(serve(&mut proxy, 0, "known", "503")));
     for number in 0..INVENTED {
@@ -58,7 +58,7 @@ fn invented_keys_leave_no_more_names_than_slots_and_no_byte_of_them_in_a_name() 
 }
 
 #[test]
-fn a_key_that_all_workers_meet_at_one_instant_has_one_record() {
+fn a_key_that_all_workers_first_see_at_once_has_one_record() {
     const WORKERS: usize = 64;
     let breaker = THREE_IN_A_ROW.replace('3', "64");
     let mut proxy = Workers::new(WORKERS, &tenants(&breaker));
@@ -71,7 +71,7 @@ fn a_key_that_all_workers_meet_at_one_instant_has_one_record() {
 }
 
 #[test]
-fn a_slot_that_was_given_away_is_found_again_by_its_key() {
+fn a_circuit_that_lost_its_slot_gets_a_new_one() {
     let mut proxy = Workers::new(2, &tenants(THREE_IN_A_ROW));
     assert!(serve(&mut proxy, 0, "known", "503"));
     for number in 0..3 * KEYS {

@@ -50,7 +50,7 @@ fn fuel_per_request(proxy: &mut Workers) -> u64 {
 }
 
 #[test]
-fn ten_thousand_policies_load_in_linear_time_and_cost_a_request_nothing() {
+fn ten_thousand_policies_load_in_linear_time_and_cost_requests_almost_nothing() {
     let module: Module = built("spillway");
     let mut loads = Vec::new();
     let mut requests = Vec::new();
@@ -138,7 +138,7 @@ fn serve(proxy: &mut Workers, policy: usize, tenant: &str, status: &str) -> bool
 }
 
 #[test]
-fn keys_invented_under_many_policies_stay_within_the_total_and_change_nothing_for_others() {
+fn keys_invented_under_many_policies_stay_within_the_limit_and_affect_no_other_key() {
     let mut proxy = Workers::new(1, &by_tenant());
     (0..3).for_each(|_| assert!(serve(&mut proxy, 7, "victim", "503")));
     let mut flat = 0;
@@ -177,7 +177,7 @@ fn keys_invented_under_many_policies_stay_within_the_total_and_change_nothing_fo
 }
 
 #[test]
-fn who_keeps_requests_under_way_with_all_keys_takes_no_policy_its_breaker() {
+fn requests_in_flight_under_every_key_disable_no_other_policys_breaker() {
     let file = by_tenant().replacen('{', r#"{"limits": {"keys_total": 100},"#, 1);
     let mut proxy = Workers::new(1, &file);
     let held: Vec<_> = (0..200)
@@ -195,7 +195,7 @@ fn who_keeps_requests_under_way_with_all_keys_takes_no_policy_its_breaker() {
 const SEARCH_FUEL_MAX: u64 = 4_000;
 
 #[test]
-fn headers_of_thousands_of_policies_are_looked_for_by_those_of_the_request() {
+fn searching_headers_of_thousands_of_policies_costs_little() {
     // The fallback of each policy has its own routing header.
     let policy = |n: usize| {
         format!(

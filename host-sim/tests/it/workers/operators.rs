@@ -49,7 +49,7 @@ fn operate(proxy: &mut Workers, worker: usize, method: &str, path: &str) -> Stri
 const FORCE: &str = "/spillway/circuits/p?action=force_open&for=10s";
 
 #[test]
-fn a_forced_state_reaches_every_worker_within_the_interval_and_ends_by_itself() {
+fn a_forced_state_reaches_every_worker_within_the_interval_and_expires() {
     let mut proxy = met(&administered());
     let told = operate(&mut proxy, 3, "PUT", FORCE);
     assert!(told.ends_with(r#"'{"changed":1}'."#), "{told}");
@@ -67,7 +67,7 @@ fn a_forced_state_reaches_every_worker_within_the_interval_and_ends_by_itself() 
 }
 
 #[test]
-fn a_reset_closes_the_circuit_of_all_workers() {
+fn a_reset_closes_the_circuit_on_all_workers() {
     let mut proxy = met(&administered());
     proxy.fail(0, 5);
     proxy.run_to(Time::from_ms(2_000));
@@ -80,7 +80,7 @@ fn a_reset_closes_the_circuit_of_all_workers() {
 }
 
 #[test]
-fn a_force_outlives_a_new_configuration() {
+fn a_forced_state_survives_an_update() {
     let mut proxy = met(&administered());
     operate(&mut proxy, 0, "PUT", FORCE);
     let next = administered().replace("60s", "30s");
@@ -91,7 +91,7 @@ fn a_force_outlives_a_new_configuration() {
 }
 
 #[test]
-fn without_admin_the_path_is_the_upstreams() {
+fn without_admin_the_path_belongs_to_the_upstream() {
     let mut proxy = met(&policy(BREAKER));
     for (method, path) in [
         ("PUT", FORCE),

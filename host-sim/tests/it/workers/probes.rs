@@ -90,7 +90,7 @@ fn leave(proxy: &mut Workers, stream: StreamId) {
 }
 
 #[test]
-fn a_half_open_time_has_as_many_probes_as_there_are_permits_for_all_workers_together() {
+fn all_workers_together_send_only_the_permitted_probes() {
     for (end, verdict) in [
         (fail as fn(&mut _, _), State::Open),
         (succeed, State::Closed),
@@ -108,7 +108,7 @@ fn a_half_open_time_has_as_many_probes_as_there_are_permits_for_all_workers_toge
 }
 
 #[test]
-fn an_upstream_that_goes_on_failing_gets_no_more_than_the_permits_each_time() {
+fn a_failing_upstream_gets_only_the_permitted_probes_each_time() {
     let mut rush = Rush::new();
     while rush.now < Time::from_ms(3_000) {
         rush.step(fail);
@@ -121,7 +121,7 @@ fn an_upstream_that_goes_on_failing_gets_no_more_than_the_permits_each_time() {
 }
 
 #[test]
-fn a_permit_that_was_given_back_goes_to_one_other_worker() {
+fn a_returned_permit_goes_to_one_other_worker() {
     let mut rush = Rush::new();
     while rush.now < Time::from_ms(2_000) {
         rush.step(leave);

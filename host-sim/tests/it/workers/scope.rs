@@ -26,7 +26,7 @@ fn exchange(one: &mut Workers, other: &mut Workers) {
 }
 
 #[test]
-fn circuits_belong_to_a_vm_id_and_a_name() {
+fn circuits_are_shared_by_vm_id_and_name() {
     let rows = [
         ("a", "n", true),
         ("b", "n", false),

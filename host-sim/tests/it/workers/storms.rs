@@ -127,7 +127,7 @@ impl Storm {
 }
 
 #[test]
-fn workers_that_trap_and_change_configurations_at_random_tell_one_history() {
+fn random_traps_and_updates_leave_one_history() {
     let mut changes = 0;
     for seed in 0..SEEDS {
         let mut storm = Storm::new(seed);

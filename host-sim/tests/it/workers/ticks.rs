@@ -25,7 +25,7 @@ fn next(proxy: &Workers) -> Option<Time> {
 }
 
 #[test]
-fn a_proxy_that_is_idle_does_nothing_at_all() {
+fn an_idle_proxy_does_not_tick() {
     let mut proxy = Workers::new(64, &policy("{}"));
     let calls = shared_data_calls(&proxy);
     assert_eq!((armings(&proxy), next(&proxy)), (0, None));
@@ -45,7 +45,7 @@ fn settled(breaker: &str) -> Workers {
 }
 
 #[test]
-fn what_is_merged_as_it_comes_needs_no_tick() {
+fn an_outcome_that_is_merged_at_once_needs_no_tick() {
     let mut proxy = settled("{}");
     let armed = armings(&proxy);
     for number in 0..40 {
@@ -56,7 +56,7 @@ fn what_is_merged_as_it_comes_needs_no_tick() {
 }
 
 #[test]
-fn a_tick_comes_for_what_waits_and_stops_once_it_comes_for_nothing() {
+fn ticks_run_while_outcomes_are_pending_and_then_stop() {
     let mut proxy = settled("{}");
     let (rung, armed) = (ticks(&proxy), armings(&proxy));
     for worker in [0, 1, 2, 1] {
@@ -78,7 +78,7 @@ fn a_tick_comes_for_what_waits_and_stops_once_it_comes_for_nothing() {
 
 /// Arming restarts the host's timer. If every request armed it, it would never fire.
 #[test]
-fn under_traffic_the_timer_is_armed_once_and_rings_for_the_worker_alone() {
+fn under_traffic_the_timer_is_armed_once_and_only_on_the_worker() {
     let mut proxy = Workers::new(1, &policy("{}"));
     for number in 0..1_000 {
         proxy.run_to(Time::from_ms(number * 10));
@@ -91,7 +91,7 @@ fn under_traffic_the_timer_is_armed_once_and_rings_for_the_worker_alone() {
 }
 
 #[test]
-fn an_open_circuit_needs_no_tick_before_its_open_time_is_over() {
+fn an_open_circuit_needs_no_tick_before_its_open_duration_ends() {
     let breaker = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
         "open": {"duration": "60s", "jitter": 0}}"#;
     let mut proxy = Workers::new(4, &policy(breaker));

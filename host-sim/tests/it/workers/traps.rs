@@ -50,7 +50,7 @@ impl Workers {
 }
 
 #[test]
-fn a_machine_that_trapped_finds_the_circuit_open() {
+fn a_restarted_vm_finds_the_circuit_open() {
     let mut proxy = reloading(3, &policy(BREAKER));
     proxy.fail(0, 5);
     proxy.trap(0);
@@ -67,7 +67,7 @@ fn a_machine_that_trapped_finds_the_circuit_open() {
 }
 
 #[test]
-fn probes_that_a_machine_took_with_it_end_with_their_lease() {
+fn probes_lost_in_a_trap_end_with_their_lease() {
     let mut proxy = reloading(2, &policy(BREAKER));
     proxy.fail(0, 5);
     proxy.run_to(Time::from_ms(22_000));
@@ -84,7 +84,7 @@ fn probes_that_a_machine_took_with_it_end_with_their_lease() {
 }
 
 #[test]
-fn a_machine_that_traps_loses_only_what_it_had_not_merged() {
+fn a_trap_loses_only_outcomes_that_were_not_merged() {
     let mut proxy = reloading(2, &policy(BREAKER));
     // The first failure is merged at once. The others are pending, and lost with the VM.
     proxy.fail(0, 4);

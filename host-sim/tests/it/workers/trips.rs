@@ -10,7 +10,7 @@ const FIVE_IN_A_ROW: &str = r#"{"failure_rate_threshold": 0, "consecutive_failur
     "open": {"duration": "30s", "multiplier": 1, "jitter": 0}}"#;
 
 #[test]
-fn five_failures_on_five_workers_are_five_in_a_row() {
+fn failures_on_five_workers_are_consecutive() {
     for gap_ms in [0, 1, 30, 99, 100, 1_000, 60_000] {
         let mut proxy = Workers::new(5, &policy(FIVE_IN_A_ROW));
         for worker in 0..5 {
@@ -24,7 +24,7 @@ fn five_failures_on_five_workers_are_five_in_a_row() {
 }
 
 #[test]
-fn a_success_on_another_worker_ends_a_row() {
+fn a_success_on_another_worker_ends_a_run_of_failures() {
     let mut proxy = Workers::new(6, &policy(FIVE_IN_A_ROW));
     for (second, status) in ["503", "503", "503", "503", "200", "503"]
         .iter()
@@ -67,7 +67,7 @@ fn a_trip_reaches_every_worker_within_the_interval() {
 /// Outcomes that a worker counted before a trip, but merges after the circuit has closed again,
 /// are dropped.
 #[test]
-fn outcomes_from_before_a_trip_count_nowhere_after_it() {
+fn outcomes_from_before_a_trip_are_dropped_after_it() {
     let breaker =
         FIVE_IN_A_ROW
             .replace("30s", "10ms")
@@ -88,7 +88,7 @@ fn outcomes_from_before_a_trip_count_nowhere_after_it() {
 }
 
 #[test]
-fn sync_interval_says_how_soon() {
+fn the_sync_interval_bounds_the_delay_between_workers() {
     for interval_ms in [10, 100, 2_000] {
         let file = format!(
             r#"{{"policies": [{{"name": "p", "circuit_breaker": {FIVE_IN_A_ROW}}}],

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::engine::decision::{DecisionNote, HeaderEdit};
 use crate::engine::ticket::EchoedFields;
-use crate::fallback::Answer;
+use crate::fallback::FallbackResponse;
 use crate::headers::Pairs;
 use crate::time::Span;
 
@@ -108,14 +108,14 @@ pub struct Reply {
     pub details: &'static str,
 }
 
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Reply {
+impl From<FallbackResponse> for Reply {
+    fn from(reply: FallbackResponse) -> Reply {
         Reply {
-            status: answer.status,
-            headers: answer.headers,
-            body: answer.body,
-            grpc_status: answer.grpc_status,
-            details: answer.details,
+            status: reply.status,
+            headers: reply.headers,
+            body: reply.body,
+            grpc_status: reply.grpc_status,
+            details: reply.details,
         }
     }
 }

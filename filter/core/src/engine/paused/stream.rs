@@ -400,7 +400,7 @@ impl Paused {
                 self.state = State::Retry(now.after(wait));
                 return Command::Wait;
             }
-            (Step::Answer(answer), _) => Ending::Reply(answer.into()),
+            (Step::Respond(reply), _) => Ending::Reply(reply.into()),
             (Step::HandOn { labels, details }, Some(response)) => {
                 let (ending, stripped) = response.deliver(self.side, labels, details);
                 self.stripped = stripped;

@@ -67,7 +67,7 @@ fn an_older_configuration_counts_in_the_newer_ones_window() {
 }
 
 #[test]
-fn a_policy_that_is_gone_leaves_its_slots_empty() {
+fn a_removed_policy_leaves_its_slots_empty() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     (0..5).for_each(|_| workers.serve(0, 503));
     let other = json(FIVE_IN_A_ROW, 10).replace("p0", "q0");

@@ -41,7 +41,7 @@ fn failed(bench: &mut Bench, request: &Asking) -> (Box<Ticket>, Step) {
 
 fn status(step: &Step) -> u16 {
     match step {
-        Step::Answer(answer) => answer.status,
+        Step::Respond(reply) => reply.status,
         _ => 0,
     }
 }

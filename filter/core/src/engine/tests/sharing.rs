@@ -34,12 +34,12 @@ fn a_get_with_a_body_shares_nothing() {
                 }
             }
             let ending = Ending::status(if stores { 200 } else { 503 });
-            let answer = bench.head(&mut ticket, &ending);
+            let reply = bench.head(&mut ticket, &ending);
             if stores && bench.engine.wants_headers(&ticket, now) {
                 bench.engine.keep(&mut ticket, &headers(&[]), true, 0, now);
             }
             bench.settle(ticket, &ending);
-            answer.is_some()
+            reply.is_some()
         };
         let row = format!("{request:?} {complete} {rest:?}");
         let mut stores = bench(SHARED);
@@ -149,10 +149,10 @@ fn no_client_gets_a_response_that_was_made_for_another() {
             };
             let failed = Ending::status(503);
             match engine.response_headers(&mut ticket, &failed, now) {
-                Step::Answer(answer) => {
-                    let body = String::from_utf8_lossy(&answer.body).into_owned();
+                Step::Respond(reply) => {
+                    let body = String::from_utf8_lossy(&reply.body).into_owned();
                     let made = last.iter().find(|(_, made, _)| *made == body);
-                    let (whose, _, at) = made.expect("an answer that was made");
+                    let (whose, _, at) = made.expect("a response that was made");
                     assert_eq!(*whose, who, "seed {seed} step {step}: {body}");
                     assert_eq!((who.authorization, who.cookie), (0, 0));
                     assert!(

@@ -292,7 +292,7 @@ fn a_stored_response_outlives_its_configuration_if_its_scope_is_unchanged() {
             panic!("nothing opens");
         };
         let step = new.response_headers(&mut ticket, &Ending::status(503), at_ms(3));
-        assert_eq!(matches!(step, Step::Answer(_)), given, "{name} {fields}");
+        assert_eq!(matches!(step, Step::Respond(_)), given, "{name} {fields}");
         new.settle(ticket, &Ending::status(503), at_ms(3));
     }
 }

@@ -5,8 +5,8 @@ use super::*;
 use crate::fallback::Kind;
 use crate::policy::On;
 
-fn answer(status: u16, body: &[u8]) -> Answer {
-    Answer {
+fn reply(status: u16, body: &[u8]) -> FallbackResponse {
+    FallbackResponse {
         status,
         headers: Vec::from([
             (String::from("content-type"), b"text/x-own".to_vec()),
@@ -66,7 +66,7 @@ fn headers_that_describe_the_failed_response_are_removed_and_the_rest_stays() {
         "x-both: own",
         "content-length: 5",
     ];
-    let written = answer(298, b"fixed").in_place(&old, false, false);
+    let written = reply(298, b"fixed").in_place(&old, false, false);
     assert_eq!(
         text(written).as_deref(),
         Some(&expected.map(String::from)[..])
@@ -109,7 +109,7 @@ fn a_response_is_overwritten_if_the_replacement_fits() {
     for (status, body, ends, is_head, old_length, expected) in rows {
         let row = (status, body, ends, is_head, old_length);
         let old = headers(&[(":status", "503"), ("content-length", old_length)]);
-        let written = answer(status, body).in_place(&old, ends, is_head);
+        let written = reply(status, body).in_place(&old, ends, is_head);
         let length = written.map(|headers| {
             let mut lengths = headers
                 .into_iter()
@@ -124,7 +124,7 @@ fn a_response_is_overwritten_if_the_replacement_fits() {
 
 #[test]
 fn a_grpc_response_consists_of_headers_only() {
-    let mut grpc = answer(200, b"");
+    let mut grpc = reply(200, b"");
     grpc.headers = Vec::from([(String::from("grpc-status"), b"10".to_vec())]);
     grpc.grpc_status = Some(10);
     let old = headers(&[

@@ -33,30 +33,30 @@ fn rejected() -> Occasion<'static> {
 }
 
 /// The response of the first entry, or else the default, with its labels.
-fn answered(fields: &str, occasion: &Occasion<'_>) -> Answer {
+fn answered(fields: &str, occasion: &Occasion<'_>) -> FallbackResponse {
     let policy = policy(fields);
     let entry = policy.fallback.first().map(|entry| &entry.from);
-    let mut answer = match entry {
+    let mut reply = match entry {
         Some(FallbackType::Respond(entry)) => respond(&policy, entry, occasion),
         _ => default(&policy, occasion),
     };
-    answer
+    reply
         .headers
-        .extend(labels(&policy, answer.kind, occasion.state));
-    answer
+        .extend(labels(&policy, reply.kind, occasion.state));
+    reply
 }
 
 /// The headers as text, in their order.
-fn headers(answer: &Answer) -> Vec<(&str, &str)> {
+fn headers(reply: &FallbackResponse) -> Vec<(&str, &str)> {
     let text = |value| core::str::from_utf8(value).expect("text");
-    let headers = answer.headers.iter();
+    let headers = reply.headers.iter();
     headers
         .map(|(name, value)| (&**name, text(value)))
         .collect()
 }
 
-fn body(answer: &Answer) -> &str {
-    core::str::from_utf8(&answer.body).expect("text")
+fn body(reply: &FallbackResponse) -> &str {
+    core::str::from_utf8(&reply.body).expect("text")
 }
 
 /// An entry with these fields, in a policy without labels.
@@ -66,13 +66,13 @@ fn entry(fields: &str) -> String {
 
 #[test]
 fn the_default_response_tells_clients_and_proxies_not_to_retry() {
-    let answer = answered("", &rejected());
+    let reply = answered("", &rejected());
     assert_eq!(
-        (answer.status, answer.grpc_status, answer.on, answer.kind),
+        (reply.status, reply.grpc_status, reply.on, reply.kind),
         (503, None, On::Open, Kind::Default)
     );
     assert_eq!(
-        headers(&answer),
+        headers(&reply),
         [
             ("content-type", "application/problem+json"),
             ("retry-after", "5"),
@@ -82,7 +82,7 @@ fn the_default_response_tells_clients_and_proxies_not_to_retry() {
             ("x-circuit-state", "open"),
         ]
     );
-    let problem: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let problem: Value = serde_json::from_slice(&reply.body).expect("JSON");
     assert_eq!(
         problem,
         json!({
@@ -102,13 +102,13 @@ fn the_default_grpc_response_is_unavailable_and_pushes_back() {
         grpc: true,
         ..rejected()
     };
-    let answer = answered("", &occasion);
+    let reply = answered("", &occasion);
     assert_eq!(
-        (answer.status, answer.grpc_status, answer.on, answer.kind),
+        (reply.status, reply.grpc_status, reply.on, reply.kind),
         (200, Some(14), On::Open, Kind::Default)
     );
     assert_eq!(
-        headers(&answer),
+        headers(&reply),
         [
             ("grpc-retry-pushback-ms", "-1"),
             ("x-envoy-overloaded", "true"),
@@ -119,7 +119,7 @@ fn the_default_grpc_response_is_unavailable_and_pushes_back() {
             ("x-circuit-state", "open"),
         ]
     );
-    assert_eq!(body(&answer), "");
+    assert_eq!(body(&reply), "");
 }
 
 #[test]
@@ -152,8 +152,8 @@ fn labels_name_the_source_and_the_state() {
                 grpc,
                 ..rejected()
             };
-            let answer = answered(r#""fallback": [{"type": "respond"}]"#, &occasion);
-            let headers = headers(&answer);
+            let reply = answered(r#""fallback": [{"type": "respond"}]"#, &occasion);
+            let headers = headers(&reply);
             assert_eq!(
                 headers[headers.len() - 2..],
                 [
@@ -170,9 +170,9 @@ fn a_policy_may_turn_labels_off() {
     for grpc in [false, true] {
         let occasion = Occasion { grpc, ..rejected() };
         for fields in [r#""label": false"#, &entry(r#""status": 200"#)] {
-            let answer = answered(fields, &occasion);
+            let reply = answered(fields, &occasion);
             let labelled = |(name, _): &(&str, &str)| name.starts_with("x-circuit");
-            assert!(!headers(&answer).iter().any(labelled), "{fields}");
+            assert!(!headers(&reply).iter().any(labelled), "{fields}");
         }
     }
 }
@@ -238,8 +238,8 @@ fn a_client_cannot_break_out_of_a_json_response() {
         r#""json": {"at": "{path}", "id": "{request_id}"}"#,
         r#""body": "{\"at\": \"{path}\", \"id\": \"{request_id}\"}", "headers": {"content-type": "Application/Problem+JSON; charset=utf-8"}"#,
     ] {
-        let answer = answered(&entry(fields), &occasion);
-        let found: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let reply = answered(&entry(fields), &occasion);
+        let found: Value = serde_json::from_slice(&reply.body).expect("JSON");
         let text = "/\",\"admin\":true,\"x\":\"\\\u{fffd}{policy}";
         assert_eq!(found, json!({"at": text, "id": text}));
     }
@@ -276,11 +276,11 @@ fn a_grpc_response_has_a_code_and_a_message_and_no_content_type() {
         path: b"/a.B/C\n",
         ..rejected()
     };
-    let answer = answered(&fields, &occasion);
-    assert_eq!((answer.status, answer.grpc_status), (200, Some(8)));
-    assert_eq!(body(&answer), "");
+    let reply = answered(&fields, &occasion);
+    assert_eq!((reply.status, reply.grpc_status), (200, Some(8)));
+    assert_eq!(body(&reply), "");
     assert_eq!(
-        headers(&answer),
+        headers(&reply),
         [
             ("x-a", "1"),
             (
@@ -340,8 +340,8 @@ fn a_grpc_response_has_details_unless_it_is_ok_or_sets_its_own() {
         ..rejected()
     };
     let names = |fields: &str| -> Vec<String> {
-        let answer = answered(&entry(fields), &grpc);
-        answer.headers.into_iter().map(|(name, _)| name).collect()
+        let reply = answered(&entry(fields), &grpc);
+        reply.headers.into_iter().map(|(name, _)| name).collect()
     };
     assert_eq!(names(r#""grpc_status": "OK""#), ["grpc-status"]);
     assert_eq!(
@@ -375,16 +375,16 @@ fn a_variant_is_selected_by_what_the_client_accepts() {
         ),
     ];
     for (accept, content_type, expected) in rows {
-        let answer = answered(
+        let reply = answered(
             &fields,
             &Occasion {
                 accept,
                 ..rejected()
             },
         );
-        assert_eq!(body(&answer), expected);
+        assert_eq!(body(&reply), expected);
         assert_eq!(
-            headers(&answer),
+            headers(&reply),
             [
                 ("x-a", "1"),
                 ("content-type", content_type),
@@ -401,6 +401,6 @@ fn a_missing_path_or_id_is_an_empty_value() {
         request_id: b"",
         ..rejected()
     };
-    let answer = answered(&entry(r#""body": "[{path}{request_id}]""#), &occasion);
-    assert_eq!(body(&answer).to_string(), "[]");
+    let reply = answered(&entry(r#""body": "[{path}{request_id}]""#), &occasion);
+    assert_eq!(body(&reply).to_string(), "[]");
 }

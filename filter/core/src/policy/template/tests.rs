@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::circuit::breaker::StateName;
-use crate::fallback::{Answer, Occasion, respond};
+use crate::fallback::{FallbackResponse, Occasion, respond};
 use crate::policy::{FallbackType, On};
 use crate::testing::policy;
 use crate::time::Span;
@@ -190,7 +190,7 @@ fn inserted(content_type: &str, kind: &str, placeholder: &str, value: &str) -> S
     inside.expect("the text around it").into()
 }
 
-fn answered(entry: &Value, value: &str) -> Answer {
+fn answered(entry: &Value, value: &str) -> FallbackResponse {
     let policy = policy(&format!("\"fallback\": [{entry}]"));
     let FallbackType::Respond(entry) = &policy.fallback[0].from else {
         panic!("a fixed answer");

@@ -12,9 +12,9 @@ const OCCASION: Occasion<'_> = Occasion {
     accept: b"",
 };
 
-fn shown(answer: &Answer) -> Vec<String> {
+fn shown(reply: &FallbackResponse) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers = answer.headers.iter();
+    let headers = reply.headers.iter();
     headers
         .map(|(name, value)| format!("{name}: {}", text(value)))
         .collect()
@@ -40,10 +40,10 @@ fn a_stored_response_keeps_end_to_end_headers_and_adds_its_status() {
     ];
     let stored = stored_for(&[], &response, false).expect("stored");
     let request = cache_request(&[]).expect("a GET");
-    let answer = stored.into_response(&request, &OCCASION, at_ms(15_500));
-    assert_eq!((answer.status, &*answer.body), (200, &b"body"[..]));
+    let reply = stored.into_response(&request, &OCCASION, at_ms(15_500));
+    assert_eq!((reply.status, &*reply.body), (200, &b"body"[..]));
     assert_eq!(
-        shown(&answer),
+        shown(&reply),
         [
             "content-type: text/plain",
             "cache-status: cdn; hit",
@@ -70,8 +70,8 @@ fn the_cache_status_has_forwarding_and_remaining_freshness() {
             stored_for(&[], &["cache-control: public, max-age=10"], false).expect("stored");
         let request = cache_request(&[]).expect("a GET");
         let occasion = Occasion { on, ..OCCASION };
-        let answer = stored.into_response(&request, &occasion, at_ms(10_000 + secs * 1_000));
-        let status = shown(&answer).pop().expect("headers");
+        let reply = stored.into_response(&request, &occasion, at_ms(10_000 + secs * 1_000));
+        let status = shown(&reply).pop().expect("headers");
         assert_eq!(status, format!("cache-status: {expected}"), "{on:?} {secs}");
     }
 }
@@ -138,14 +138,14 @@ fn a_client_that_has_the_response_gets_a_304() {
         let response = [*response, &described].concat();
         let stored = stored_for(&[], &response, true).expect("stored");
         let request = cache_request(request).expect("a GET");
-        let answer = stored.into_response(&request, &OCCASION, at_ms(10_000));
+        let reply = stored.into_response(&request, &OCCASION, at_ms(10_000));
         let expected = if *unchanged { (304, 0) } else { (200, 4) };
         assert_eq!(
-            (answer.status, answer.body.len()),
+            (reply.status, reply.body.len()),
             expected,
             "{request:?} {response:?}"
         );
-        let names: Vec<String> = answer.headers.iter().map(|it| it.0.to_string()).collect();
+        let names: Vec<String> = reply.headers.iter().map(|it| it.0.to_string()).collect();
         let has = |name: &str| names.iter().any(|it| it == name);
         assert_eq!(has("content-type"), !unchanged, "{request:?}");
         assert!(
