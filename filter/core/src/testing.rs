@@ -1,5 +1,5 @@
-//! What the tests of several modules share: policies out of short JSON, and plain
-//! data in the place of a host, which remembers what it was asked.
+//! Fixtures for the tests of several modules: policies from short JSON, and requests, responses
+//! and records as plain data that log what was read.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -15,12 +15,12 @@ use crate::policy::{BreakerConfig, Config, Policy};
 use crate::shared::records::{Name, Records, Version};
 use crate::time::{Instant, Span};
 
-/// `ms` milliseconds after a clock's origin.
+/// Returns the time `ms` milliseconds after the clock's origin.
 pub(crate) const fn at_ms(ms: u64) -> Instant {
     Instant::from_ns(0).after(Span::from_ms(ms))
 }
 
-/// The configuration in `json`, which must be a good one.
+/// Parses a configuration. Panics if it is invalid.
 pub(crate) fn config(json: &str) -> Config {
     Config::parse(json.as_bytes()).unwrap_or_else(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -28,7 +28,7 @@ pub(crate) fn config(json: &str) -> Config {
     })
 }
 
-/// One policy named `p` with these fields besides.
+/// Returns a policy named `p` with these additional fields.
 pub(crate) fn policy(fields: &str) -> Policy {
     let comma = if fields.trim().is_empty() { "" } else { "," };
     config(&format!(
@@ -38,40 +38,40 @@ pub(crate) fn policy(fields: &str) -> Policy {
     .remove(0)
 }
 
-/// A breaker with these fields.
+/// Returns a breaker with these fields.
 pub(crate) fn breaker(fields: &str) -> BreakerConfig {
     policy(&format!(r#""circuit_breaker": {{{fields}}}"#)).breaker
 }
 
 /// A request as plain data.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asking {
+pub(crate) struct TestRequest {
     pub cluster: Option<Vec<u8>>,
     pub route: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
-    pub asked: RefCell<Vec<String>>,
+    pub reads: RefCell<Vec<String>>,
 }
 
-impl Asking {
-    pub fn cluster(name: impl AsRef<[u8]>) -> Asking {
-        Asking {
+impl TestRequest {
+    pub fn cluster(name: impl AsRef<[u8]>) -> TestRequest {
+        TestRequest {
             cluster: Some(name.as_ref().into()),
-            ..Asking::default()
+            ..TestRequest::default()
         }
     }
 
-    pub fn with_route(mut self, name: impl AsRef<[u8]>) -> Asking {
+    pub fn with_route(mut self, name: impl AsRef<[u8]>) -> TestRequest {
         self.route = Some(name.as_ref().into());
         self
     }
 
-    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Asking {
+    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest {
         self.headers.push((name.into(), value.as_ref().into()));
         self
     }
 
     fn note(&self, what: &str) {
-        self.asked.borrow_mut().push(what.into());
+        self.reads.borrow_mut().push(what.into());
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
@@ -80,7 +80,7 @@ impl Asking {
     }
 }
 
-impl Request for Asking {
+impl Request for TestRequest {
     fn cluster(&self) -> Option<&[u8]> {
         self.note("cluster");
         self.cluster.as_deref()
@@ -113,39 +113,39 @@ impl Request for Asking {
     }
 }
 
-/// How a request ended, as plain data.
+/// A response, or the end of a request without one, as plain data.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ending {
+pub(crate) struct TestResponse {
     pub status: Option<u16>,
     pub details: Option<&'static str>,
     pub flags: u64,
     pub attempts: Option<u64>,
     pub grpc_status: Option<u32>,
-    /// The header or trailer itself, which `grpc_status` may be without.
+    /// The value of the header or trailer, which is missing if the host derived `grpc_status`.
     pub grpc_status_sent: Option<u32>,
     pub content_type: Option<&'static str>,
     pub hints: Vec<(&'static str, &'static str)>,
     pub unix_secs: u64,
-    pub asked: RefCell<Vec<&'static str>>,
+    pub reads: RefCell<Vec<&'static str>>,
 }
 
-impl Ending {
-    /// The upstream's own answer with this status.
-    pub fn status(status: u16) -> Ending {
-        Ending {
+impl TestResponse {
+    /// Returns the upstream's own response with this status.
+    pub fn status(status: u16) -> TestResponse {
+        TestResponse {
             status: Some(status),
             details: Some("via_upstream"),
             attempts: Some(1),
-            ..Ending::default()
+            ..TestResponse::default()
         }
     }
 
     fn note(&self, what: &'static str) {
-        self.asked.borrow_mut().push(what);
+        self.reads.borrow_mut().push(what);
     }
 }
 
-impl Response for Ending {
+impl Response for TestResponse {
     fn status(&self) -> Option<u16> {
         self.note("status");
         self.status
@@ -192,7 +192,7 @@ impl Response for Ending {
     }
 }
 
-/// Memory that workers share, as a host has it: a copy of this is the same memory.
+/// Shared data of a host. Clones share the same memory, as workers do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory(Rc<RefCell<Inside>>);
 
@@ -213,33 +213,33 @@ pub(crate) trait BeforeWrite: core::fmt::Debug {
 }
 
 impl Memory {
-    /// The next so many writes are lost, as if others had always come before.
+    /// Makes this many next writes lose, as if another worker had written first.
     pub fn lose(&self, writes: usize) {
         self.0.borrow_mut().losses = writes;
     }
 
-    /// The next write is done, and so many behind it are lost.
+    /// Lets the next write succeed, and makes this many writes after it lose.
     pub fn lose_later(&self, writes: usize) {
         self.0.borrow_mut().losses_later = writes;
     }
 
-    /// Something to do just before the next write.
+    /// Runs `act` just before the next write.
     pub fn before_write(&self, act: Box<dyn BeforeWrite>) {
         self.0.borrow_mut().before_writes.push(act);
     }
 
-    /// The names of all records.
+    /// Returns the names of all records.
     pub fn names(&self) -> Vec<String> {
         self.0.borrow().records.keys().cloned().collect()
     }
 
-    /// The bytes of a record.
+    /// Returns the bytes of a record.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let inside = self.0.borrow();
         inside.records.get(name).map(|(bytes, _)| bytes.clone())
     }
 
-    /// Puts bytes in the place of a record.
+    /// Overwrites a record, or creates it.
     pub fn overwrite(&self, name: &str, bytes: &[u8]) {
         let mut inside = self.0.borrow_mut();
         inside.writes += 1;
@@ -247,12 +247,12 @@ impl Memory {
         inside.records.insert(name.into(), (bytes.into(), version));
     }
 
-    /// Bytes that were read and written so far.
+    /// Returns the number of bytes read and written so far.
     pub fn bytes_moved(&self) -> usize {
         self.0.borrow().bytes
     }
 
-    /// Reads and writes so far.
+    /// Returns the number of reads and of writes so far.
     pub fn calls(&self) -> (usize, u32) {
         let inside = self.0.borrow();
         (inside.reads, inside.writes)
@@ -290,7 +290,7 @@ impl Records for Memory {
             return false;
         }
         inside.losses = core::mem::take(&mut inside.losses_later);
-        // Hosts take any number but 0 for a name that they do not know.
+        // Hosts accept any number but 0 for an unknown name.
         let known = inside.records.get(&text(name)).map(|(_, last)| *last);
         if known.is_some() && known != version {
             return false;

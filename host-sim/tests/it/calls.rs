@@ -112,7 +112,7 @@ fn the_status_of_a_failed_call_remains_readable() {
     let stream = proxy.get();
     proxy.effects();
     proxy.answer_call(CallOutcome::Reset);
-    proxy.answer(stream);
+    proxy.respond(stream);
     let results = proxy.results();
     assert_eq!(
         results[1..],

@@ -24,27 +24,27 @@ pub fn target() -> PathBuf {
 }
 
 /// Output and exit code of a command.
-pub struct Said {
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 /// Runs `host-sim` in the directory of the sample scenarios.
-pub fn host_sim(arguments: &[&str]) -> Said {
+pub fn host_sim(arguments: &[&str]) -> CommandOutput {
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
         .args(arguments)
         .current_dir(folder())
         .output()
         .unwrap();
-    Said {
+    CommandOutput {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
-impl Said {
+impl CommandOutput {
     /// Returns the exit code and both streams, for a snapshot.
     pub fn all(&self) -> String {
         format!(

@@ -42,7 +42,7 @@ fn a_trap_fails_its_vm_and_no_other() {
     proxy.get_with("rqh=trap");
     assert_eq!(proxy.effects(), [FAILED]);
     // A request in flight on this worker fails at its next callback, and is not logged.
-    proxy.answer(other);
+    proxy.respond(other);
     assert_eq!(proxy.effects(), [FAILED]);
     proxy.trace();
     proxy.host.close(other);
@@ -63,7 +63,7 @@ fn fail_open_passes_later_requests_but_not_the_trapped_one() {
     proxy.get_with("rqh=trap");
     assert_eq!(proxy.effects(), [FAILED]);
     let stream = proxy.get();
-    proxy.answer(stream);
+    proxy.respond(stream);
     assert_eq!(proxy.effects(), [PASSED, "client: :status=200 server=up."]);
 }
 
@@ -111,7 +111,7 @@ fn a_trap_on_response_headers_replaces_the_response() {
 fn a_trap_in_the_log_callback_affects_no_client() {
     let mut proxy = with_policy(FailurePolicy::Closed, 1);
     let stream = proxy.get_with("log=trap");
-    proxy.answer(stream);
+    proxy.respond(stream);
     proxy.host.close(stream);
     assert_eq!(proxy.effects(), [PASSED, "client: :status=200 server=up."]);
     proxy.get();

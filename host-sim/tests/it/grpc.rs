@@ -31,7 +31,7 @@ fn a_cluster_whose_name_is_a_valid_message_cannot_be_called_by_name() {
 fn a_refused_grpc_call_has_a_status() {
     let mut proxy = probe("rqh=grpc,vacant,pkg.Service,Ask,100;rsh=status");
     let stream = proxy.get();
-    proxy.answer(stream);
+    proxy.respond(stream);
     assert_eq!(proxy.results()[1], "rsh status -> 0 14 ");
 }
 

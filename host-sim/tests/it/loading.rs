@@ -120,7 +120,7 @@ fn a_guest_of_the_older_abi_runs() {
     let module = text_guest("abi_0_2_0").unwrap();
     let mut proxy = Proxy::start(Plugin::new(module, ""), 1).unwrap();
     let stream = proxy.get();
-    proxy.answer(stream);
+    proxy.respond(stream);
     proxy.host.close(stream);
     let expected = [
         "up: :path=/x x-abi=0.2.0. rerouted",

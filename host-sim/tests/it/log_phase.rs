@@ -10,7 +10,7 @@ fn a_stream_is_logged_then_done_then_deleted() {
     let mut proxy = probe("");
     proxy.trace();
     let stream = proxy.get();
-    proxy.answer(stream);
+    proxy.respond(stream);
     proxy.host.close(stream);
     let expected = [
         "2 rqh 4 true",

@@ -132,7 +132,7 @@ fn a_response_without_a_status_is_a_502() {
     let mut proxy = probe("rsh=remove,2,:status");
     let stream = proxy.get();
     proxy.effects();
-    proxy.answer(stream);
+    proxy.respond(stream);
     assert!(proxy.effects()[0].starts_with("client: :status=502"));
     let details = &proxy.host.info(stream).unwrap().details;
     assert!(

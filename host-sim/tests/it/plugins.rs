@@ -108,7 +108,7 @@ fn a_cache_is_filled_by_ticks() {
     proxy.answer_call(response("200", "main"));
     proxy.answer_call(response("200", "worker"));
     let stream = proxy.get();
-    proxy.answer(stream);
+    proxy.respond(stream);
     let expected = [
         "up: :path=/x.",
         "client: :status=200 server=up x-value=worker.",

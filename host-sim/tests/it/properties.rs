@@ -23,7 +23,7 @@ fn phases(path: &str) -> [String; 4] {
     info.details = "via_upstream".into();
     info.attempts = Some(2);
     info.upstream_address = Some("10.0.0.2:80".into());
-    proxy.answer(stream);
+    proxy.respond(stream);
     proxy.host.close(stream);
     let results = proxy.results();
     std::array::from_fn(|index| results[index].split_once("-> ").unwrap().1.to_owned())

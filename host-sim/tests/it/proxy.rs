@@ -132,7 +132,7 @@ impl Proxy {
     }
 
     /// Sends an upstream's response without a body.
-    pub fn answer(&mut self, stream: StreamId) {
+    pub fn respond(&mut self, stream: StreamId) {
         self.host.response(stream, headers(true, &OK));
     }
 

@@ -21,19 +21,19 @@ fn spillway(fields: &str) -> Proxy {
 
 impl Proxy {
     /// Opens a GET that fails, and whose response the filter pauses.
-    fn failed(&mut self, answer: &[(&str, &str)]) -> StreamId {
+    fn failed(&mut self, response_headers: &[(&str, &str)]) -> StreamId {
         let stream = self.get();
-        self.fails(stream, answer);
+        self.fails(stream, response_headers);
         stream
     }
 
     /// Sends a 503 of the upstream with these headers and a body.
-    fn fails(&mut self, stream: StreamId, answer: &[(&str, &str)]) {
+    fn fails(&mut self, stream: StreamId, response_headers: &[(&str, &str)]) {
         let info = self.host.info_mut(stream).unwrap();
         info.code = Some(503);
         info.details = "via_upstream".into();
         info.attempts = Some(1);
-        let pairs = [&[(":status", "503")], answer].concat();
+        let pairs = [&[(":status", "503")], response_headers].concat();
         self.host.response(stream, headers(false, &pairs));
         self.host.response(stream, body("first", true));
     }
@@ -313,12 +313,12 @@ fn body_chunks_are_sent_again_as_one_body() {
 }
 
 /// Opens a PUT with these chunks of a body that has not ended.
-fn put(proxy: &mut Proxy, pieces: &[&'static str]) -> StreamId {
+fn put(proxy: &mut Proxy, chunks: &[&'static str]) -> StreamId {
     let stream = proxy.open_on(0);
     let pairs = [&[(":method", "PUT")], &GET[1..]].concat();
     proxy.host.request(stream, headers(false, &pairs));
-    for piece in pieces {
-        proxy.host.request(stream, body(piece, false));
+    for chunk in chunks {
+        proxy.host.request(stream, body(chunk, false));
     }
     stream
 }

@@ -83,11 +83,11 @@ fn the_last_thread_to_register_is_notified_of_messages() {
     proxy.trace();
     proxy.run_to(1);
     let lines = proxy.host.take_log();
-    let told: Vec<_> = lines
+    let notified: Vec<_> = lines
         .iter()
         .map(|line| (line.worker, &*line.text))
         .collect();
-    assert_eq!(told, [(Some(2), "probe: 1 queue 1")]);
+    assert_eq!(notified, [(Some(2), "probe: 1 queue 1")]);
 }
 
 #[test]

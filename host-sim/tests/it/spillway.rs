@@ -22,14 +22,14 @@ fn exchange(proxy: &mut Proxy, worker: usize, status: &'static str) -> Vec<Strin
     proxy.host.request(stream, headers(true, &GET));
     let mut seen = proxy.effects();
     if seen.iter().any(|effect| effect.starts_with("up:")) {
-        answered(proxy, stream, status);
+        respond(proxy, stream, status);
         seen.extend(proxy.effects());
     }
     proxy.host.close(stream);
     seen
 }
 
-fn answered(proxy: &mut Proxy, stream: StreamId, status: &'static str) {
+fn respond(proxy: &mut Proxy, stream: StreamId, status: &'static str) {
     let info = proxy.host.info_mut(stream).unwrap();
     info.code = status.parse().ok();
     info.details = "via_upstream".into();

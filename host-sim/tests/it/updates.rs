@@ -13,8 +13,8 @@ fn a_stream_ends_under_the_configuration_that_it_began_under() {
     proxy.trace();
     proxy.host.update(NEW.into()).unwrap();
     let new = proxy.get();
-    proxy.answer(old);
-    proxy.answer(new);
+    proxy.respond(old);
+    proxy.respond(new);
     let trace = proxy.trace();
     let results: Vec<_> = trace
         .iter()
@@ -69,7 +69,7 @@ fn a_rejected_update_changes_nothing() {
     assert_eq!(error.to_string(), "Failed to configure base Wasm plugin");
     let stream = proxy.get();
     proxy.trace();
-    proxy.answer(stream);
+    proxy.respond(stream);
     assert_eq!(proxy.results(), ["rsh get,2,server -> 0 up"]);
 }
 

@@ -84,7 +84,7 @@ impl Workers {
     }
 
     /// Sends the upstream's complete response to an admitted request.
-    fn answer(&mut self, stream: StreamId, status: &str) {
+    fn respond(&mut self, stream: StreamId, status: &str) {
         let host = &mut self.proxy.host;
         let info = host.info_mut(stream).unwrap();
         info.code = status.parse().ok();
@@ -98,7 +98,7 @@ impl Workers {
     fn serve(&mut self, worker: usize, status: &str) -> bool {
         let stream = self.ask(worker);
         let passed = stream.is_some();
-        stream.into_iter().for_each(|it| self.answer(it, status));
+        stream.into_iter().for_each(|it| self.respond(it, status));
         passed
     }
 
@@ -125,7 +125,7 @@ impl Workers {
 
     /// Returns the transitions as text.
     fn history(&mut self) -> Vec<String> {
-        self.changes().iter().map(told).collect()
+        self.changes().iter().map(transition_text).collect()
     }
 
     /// Value of a counter or gauge of policy `p`.
@@ -150,19 +150,19 @@ impl Workers {
     }
 
     /// Number of slots of a policy that hold a circuit. An empty slot is the shortest valid record.
-    fn taken(&self, policy: &str) -> usize {
+    fn occupied_slots(&self, policy: &str) -> usize {
         let slot = format!("spillway/3/plugin/{policy}/");
         let records = self.records();
-        let held = |(name, record): &&(String, Vec<u8>)| {
+        let occupied = |(name, record): &&(String, Vec<u8>)| {
             name.starts_with(&slot) && record.len() > VACANT_BYTES
         };
-        records.iter().filter(held).count()
+        records.iter().filter(occupied).count()
     }
 }
 
 /// The header of a record, an empty body and a checksum.
 const VACANT_BYTES: usize = 5 + 1 + 8;
 
-fn told(change: &Transition) -> String {
+fn transition_text(change: &Transition) -> String {
     format!("{}>{} {}", change.from.name(), change.to.name(), change.why)
 }

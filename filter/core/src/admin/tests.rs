@@ -9,7 +9,7 @@ use crate::circuit::window::Counts;
 use crate::circuit::{Force, Forced};
 use crate::policy::Mode;
 use crate::shared::history::Past;
-use crate::testing::{Asking, at_ms};
+use crate::testing::{TestRequest, at_ms};
 use crate::time::Span;
 use alloc::boxed::Box;
 
@@ -94,8 +94,8 @@ fn three_circuits() -> FakeCircuits {
     }
 }
 
-fn ask(method: &str, path: impl AsRef<[u8]>) -> Asking {
-    Asking::default()
+fn ask(method: &str, path: impl AsRef<[u8]>) -> TestRequest {
+    TestRequest::default()
         .with(":authority", "localhost:9902")
         .with(":method", method)
         .with(":path", path)
@@ -162,7 +162,7 @@ fn a_path_outside_the_prefix_gets_no_response() {
         let result = respond(PREFIX, &ask("PUT", path), CLOCKS, &mut fake);
         assert_eq!(result, None, "{path}");
     }
-    let no_path = Asking::default().with(":method", "GET");
+    let no_path = TestRequest::default().with(":method", "GET");
     assert_eq!(
         respond(PREFIX, &no_path, CLOCKS, &mut three_circuits()),
         None
@@ -176,7 +176,7 @@ fn only_the_path_of_a_request_outside_the_prefix_is_read() {
         respond(PREFIX, &request, CLOCKS, &mut three_circuits()),
         None
     );
-    assert_eq!(*request.asked.borrow(), [":path"]);
+    assert_eq!(*request.reads.borrow(), [":path"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::*;
 use crate::circuit::breaker::StateName;
 use crate::fallback::{FallbackResponse, Kind};
 use crate::policy::{Mode, On};
-use crate::testing::{Asking, Ending, Memory, at_ms, config};
+use crate::testing::{Memory, TestRequest, TestResponse, at_ms, config};
 use crate::time::Span;
 
 mod attempts;
@@ -153,45 +153,45 @@ impl Bench {
         self.now = self.now.after(Span::from_ms(ms));
     }
 
-    fn admit(&mut self, request: &Asking) -> Admission {
+    fn admit(&mut self, request: &TestRequest) -> Admission {
         self.engine.admit(request, true, self.now)
     }
 
     /// The ticket of a request that must pass.
-    fn pass(&mut self, request: &Asking) -> Box<Ticket> {
+    fn pass(&mut self, request: &TestRequest) -> Box<Ticket> {
         passed(self.admit(request))
     }
 
     /// The response to a request that must be rejected.
-    fn reject(&mut self, request: &Asking) -> (FallbackResponse, DecisionNote) {
+    fn reject(&mut self, request: &TestRequest) -> (FallbackResponse, DecisionNote) {
         match self.admit(request) {
             Admission::Reject(ticket, Step::Respond(reply), note) => {
                 let note = note.expect("a note");
-                self.settle(ticket, &Ending::status(reply.status));
+                self.settle(ticket, &TestResponse::status(reply.status));
                 (reply, note)
             }
             other => panic!("{other:?}"),
         }
     }
 
-    fn settle(&mut self, ticket: Box<Ticket>, ending: &Ending) {
+    fn settle(&mut self, ticket: Box<Ticket>, ending: &TestResponse) {
         self.engine.settle(ticket, ending, self.now);
     }
 
     /// A request that passes and ends at once with this status.
-    fn serve(&mut self, request: &Asking, status: u16) {
+    fn serve(&mut self, request: &TestRequest, status: u16) {
         let ticket = self.pass(request);
-        self.settle(ticket, &Ending::status(status));
+        self.settle(ticket, &TestResponse::status(status));
     }
 
     /// Two failures, which open the circuit of this request.
-    fn trip(&mut self, request: &Asking) {
+    fn trip(&mut self, request: &TestRequest) {
         self.serve(request, 503);
         self.serve(request, 503);
         self.events();
     }
 
-    fn head(&mut self, ticket: &mut Ticket, ending: &Ending) -> Option<FallbackResponse> {
+    fn head(&mut self, ticket: &mut Ticket, ending: &TestResponse) -> Option<FallbackResponse> {
         match self.engine.response_headers(ticket, ending, self.now) {
             Step::Pass => None,
             Step::Respond(reply) => Some(reply),

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::*;
-use crate::testing::{Asking, Ending, policy};
+use crate::testing::{TestRequest, TestResponse, policy};
 
 fn config(fields: &str) -> RetryConfig {
     let policy = policy(&format!(r#""retry": {{{fields}}}"#));
@@ -17,7 +17,9 @@ const TWO: RetryEligibility = RetryEligibility::Again(2, None);
 fn eligible(fields: &str, grpc: bool, headers: &[(&str, &str)]) -> RetryEligibility {
     let request = headers
         .iter()
-        .fold(Asking::default(), |it, (name, value)| it.with(name, value));
+        .fold(TestRequest::default(), |it, (name, value)| {
+            it.with(name, value)
+        });
     eligibility(&config(fields), &request, grpc)
 }
 
@@ -230,11 +232,11 @@ fn no_retry_is_planned_that_would_start_after_the_deadline() {
 }
 
 /// An attempt with this status, and the host's flags and details.
-fn ending(status: u16, flags: u64, details: &'static str) -> Ending {
-    Ending {
+fn ending(status: u16, flags: u64, details: &'static str) -> TestResponse {
+    TestResponse {
         flags,
         details: Some(details),
-        ..Ending::status(status)
+        ..TestResponse::status(status)
     }
 }
 
@@ -267,8 +269,12 @@ fn responses_are_retried_as_by_envoys_router() {
         limited.hints.push(("x-envoy-ratelimited", "true"));
         limited
     };
-    let none = Ending::default;
-    type Row<'a> = (&'a str, &'a [(&'a str, Ending)], &'a [(&'a str, Ending)]);
+    let none = TestResponse::default;
+    type Row<'a> = (
+        &'a str,
+        &'a [(&'a str, TestResponse)],
+        &'a [(&'a str, TestResponse)],
+    );
     let rows: &[Row<'_>] = &[
         (
             "5xx",
@@ -380,7 +386,7 @@ fn an_upstream_says_when_to_retry_and_whether_to() {
         (503, "grpc-retry-pushback-ms", "soon", Pushback::Never),
     ];
     for (status, name, value, expected) in rows {
-        let mut answer = Ending::status(status);
+        let mut answer = TestResponse::status(status);
         answer.hints.push((name, value));
         assert_eq!(pushback(&answer), expected, "{status} {name}: {value}");
     }

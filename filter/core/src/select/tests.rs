@@ -5,10 +5,13 @@ use alloc::string::String;
 
 use super::*;
 use crate::random::Random;
-use crate::testing::{Asking, config};
+use crate::testing::{TestRequest, config};
 
 /// The name of the selected policy, and the pattern that matched.
-fn selected<'a>(policies: &'a [Policy], request: &Asking) -> Option<(&'a str, Option<&'a str>)> {
+fn selected<'a>(
+    policies: &'a [Policy],
+    request: &TestRequest,
+) -> Option<(&'a str, Option<&'a str>)> {
     let selected = Selector::new(policies).select(policies, request)?;
     Some((&policies[selected.policy].name, selected.pattern))
 }
@@ -24,22 +27,22 @@ fn policies(matches: &[&str]) -> Vec<Policy> {
 }
 
 /// Whether a policy with these conditions is selected for the request.
-fn holds_for(fields: &str, request: &Asking) -> bool {
+fn holds_for(fields: &str, request: &TestRequest) -> bool {
     selected(&policies(&[fields]), request).is_some()
 }
 
-fn to(authority: &str) -> Asking {
-    Asking::cluster("c").with(":authority", authority)
+fn to(authority: &str) -> TestRequest {
+    TestRequest::cluster("c").with(":authority", authority)
 }
 
-fn path(path: &str) -> Asking {
-    Asking::cluster("c").with(":path", path)
+fn path(path: &str) -> TestRequest {
+    TestRequest::cluster("c").with(":path", path)
 }
 
 #[test]
 fn a_policy_without_conditions_applies_to_every_request() {
-    assert!(holds_for("", &Asking::default()));
-    assert!(holds_for("", &Asking::cluster("c")));
+    assert!(holds_for("", &TestRequest::default()));
+    assert!(holds_for("", &TestRequest::cluster("c")));
 }
 
 #[test]
@@ -54,10 +57,10 @@ fn the_first_policy_that_holds_is_selected_however_it_is_indexed() {
         "",
     ];
     let policies = policies(&fields);
-    let base = || Asking::cluster("a").with(":method", "GET");
+    let base = || TestRequest::cluster("a").with(":method", "GET");
     let rows = [
         (
-            Asking::cluster("a")
+            TestRequest::cluster("a")
                 .with_route("a")
                 .with(":method", "POST")
                 .with(":authority", "a.example"),
@@ -65,12 +68,15 @@ fn the_first_policy_that_holds_is_selected_however_it_is_indexed() {
         ),
         (base().with_route("a").with(":authority", "a.example"), "1"),
         (base().with_route("a"), "2"),
-        (Asking::cluster("a").with(":method", "PUT"), "3"),
+        (TestRequest::cluster("a").with(":method", "PUT"), "3"),
         (base(), "4"),
-        (Asking::cluster("b"), "4"),
-        (Asking::cluster("z").with(":authority", "b.example"), "5"),
-        (Asking::cluster("z"), "6"),
-        (Asking::default(), "6"),
+        (TestRequest::cluster("b"), "4"),
+        (
+            TestRequest::cluster("z").with(":authority", "b.example"),
+            "5",
+        ),
+        (TestRequest::cluster("z"), "6"),
+        (TestRequest::default(), "6"),
     ];
     for (request, expected) in rows {
         let chosen = selected(&policies, &request).map(|(name, _)| name);
@@ -93,7 +99,7 @@ fn all_conditions_must_hold_and_within_a_list_any_may() {
         ("i", "1"),
     ];
     let request = |skipped: Option<&str>, changed: Option<&str>| {
-        let mut request = Asking::default();
+        let mut request = TestRequest::default();
         for (name, value) in whole {
             let value = if changed == Some(name) { "no" } else { value };
             if skipped == Some(name) {
@@ -124,7 +130,7 @@ fn disabled_policies_are_skipped() {
             {"name":"on","match":{"clusters":["a"]}}]}"#,
     )
     .policies;
-    let name = |cluster| selected(&policies, &Asking::cluster(cluster)).map(|(name, _)| name);
+    let name = |cluster| selected(&policies, &TestRequest::cluster(cluster)).map(|(name, _)| name);
     assert_eq!(name("a"), Some("on"));
     assert_eq!(name("b"), None);
 }
@@ -171,7 +177,10 @@ fn authorities_are_compared_without_case_and_match_any_port() {
         let unfiled = format!(r#""authorities": ["{pattern}", "*.elsewhere"]"#);
         assert_eq!(holds_for(&unfiled, &to(authority)), *expected);
     }
-    assert!(!holds_for(r#""authorities": ["a"]"#, &Asking::cluster("a")));
+    assert!(!holds_for(
+        r#""authorities": ["a"]"#,
+        &TestRequest::cluster("a")
+    ));
 }
 
 #[test]
@@ -220,7 +229,7 @@ fn paths_are_compared_without_their_query() {
     }
     assert!(!holds_for(
         r#""paths": [{"prefix": "/"}]"#,
-        &Asking::cluster("c")
+        &TestRequest::cluster("c")
     ));
 }
 
@@ -254,7 +263,7 @@ fn headers_are_present_or_missing_or_have_one_matching_value() {
     ];
     for (test, values, expected) in rows {
         let fields = format!(r#""headers": [{{"name": "X-Tenant", {test}}}]"#);
-        let mut request = Asking::cluster("c");
+        let mut request = TestRequest::cluster("c");
         for value in *values {
             request = request.with("x-tenant", value);
         }
@@ -264,7 +273,7 @@ fn headers_are_present_or_missing_or_have_one_matching_value() {
 
 #[test]
 fn bytes_that_are_not_utf8_match_nothing() {
-    let request = Asking::cluster(b"\xff")
+    let request = TestRequest::cluster(b"\xff")
         .with(":authority", b"\xfe:\xff80")
         .with(":path", b"/\xff/x")
         .with(":method", b"\x80");
@@ -316,15 +325,15 @@ fn random_match(random: &mut Random) -> String {
     fields.join(", ")
 }
 
-fn random_request(random: &mut Random) -> Asking {
+fn random_request(random: &mut Random) -> TestRequest {
     let mut one_of = |values: &[&'static str]| -> Option<&'static str> {
         let at = random.between(0, values.len() as u64) as usize;
         values.get(at).copied()
     };
-    let mut request = Asking {
+    let mut request = TestRequest {
         cluster: one_of(&["a", "b", "c", "d"]).map(Into::into),
         route: one_of(&["r", "s", "t"]).map(Into::into),
-        ..Asking::default()
+        ..TestRequest::default()
     };
     let headers: [(&str, &[&str]); 4] = [
         (
@@ -398,9 +407,9 @@ fn of_ten_thousand_policies_only_the_one_that_can_match_is_tried() {
             ("unknown", "GET", None, 1),
         ];
         for (name, method, expected, questions) in rows {
-            let request = Asking {
+            let request = TestRequest {
                 cluster: Some(name.into()),
-                ..Asking::default()
+                ..TestRequest::default()
             };
             let request = request
                 .with_route(name)
@@ -408,7 +417,7 @@ fn of_ten_thousand_policies_only_the_one_that_can_match_is_tried() {
                 .with(":method", method);
             let selected = selector.select(&policies, &request);
             assert_eq!(selected.map(|s| s.policy), expected, "{list} {name}");
-            let asked = request.asked.take();
+            let asked = request.reads.take();
             assert!(asked.len() <= questions, "{list} {name}: {asked:?}");
             assert_eq!(asked[0], question);
         }
@@ -426,9 +435,9 @@ fn values_that_no_policy_needs_are_not_read() {
     ];
     for (fields, expected) in rows {
         let policies = policies(&[fields]);
-        let request = Asking::cluster("c");
+        let request = TestRequest::cluster("c");
         Selector::new(&policies).select(&policies, &request);
-        let mut asked = request.asked.take();
+        let mut asked = request.reads.take();
         asked.dedup();
         assert_eq!(asked, *expected, "{fields}");
     }

@@ -14,7 +14,7 @@ use crate::exchange::Request;
 use crate::fallback::{FallbackResponse, Occasion};
 use crate::headers::Headers;
 use crate::policy::{On, StaleConfig};
-use crate::testing::{Asking, at_ms};
+use crate::testing::{TestRequest, at_ms};
 use crate::time::{Instant, Span};
 
 mod freshness;
@@ -45,8 +45,8 @@ fn headers(lines: &[&str]) -> Headers {
     headers
 }
 
-fn request(method: &str, lines: &[&str]) -> Asking {
-    let plain = Asking::cluster("c")
+fn request(method: &str, lines: &[&str]) -> TestRequest {
+    let plain = TestRequest::cluster("c")
         .with(":method", method)
         .with(":scheme", "https")
         .with(":authority", "site")
@@ -62,7 +62,11 @@ const SCOPE: CacheScope<'_> = CacheScope {
     key: b"k",
 };
 
-fn scoped_request(request: &Asking, scope: CacheScope<'_>, now: Instant) -> Option<CacheRequest> {
+fn scoped_request(
+    request: &TestRequest,
+    scope: CacheScope<'_>,
+    now: Instant,
+) -> Option<CacheRequest> {
     let outline = Outline::of(request);
     let purpose = outline.purpose().filter(|it| *it != Purpose::Change)?;
     let mut resource = Resource::default();

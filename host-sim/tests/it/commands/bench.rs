@@ -56,8 +56,8 @@ fn counting_waiting_requests_costs_no_hostcall_and_few_instructions() {
         let policy = format!(r#"{{"policies": [{{"name": "p", "circuit_breaker": {breaker}}}]}}"#);
         fs::write(&path, policy).unwrap();
         let path = path.display().to_string();
-        let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
-        said.json()["spillway"].clone()
+        let output = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
+        output.json()["spillway"].clone()
     };
     let plain = cost("{}");
     let early = cost(r#"{"slow_threshold": "1s"}"#);
@@ -94,8 +94,8 @@ fn retries_cost_three_hostcalls_and_a_per_try_timeout_a_fourth() {
         let policy = format!(r#"{{"policies": [{{"name": "p", {breaker}, "retry": {retry}}}]}}"#);
         fs::write(&path, policy).unwrap();
         let path = path.display().to_string();
-        let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
-        said.json()["spillway"]["hostcalls"].clone()
+        let output = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
+        output.json()["spillway"]["hostcalls"].clone()
     };
     let plain = calls("{}");
     for (name, planned) in RETRY_HOSTCALLS {
@@ -124,8 +124,8 @@ fn retries_cost_three_hostcalls_and_a_per_try_timeout_a_fourth() {
 #[test]
 fn an_empty_sdk_filter_is_measured_for_comparison() {
     let empty = empty_filter();
-    let said = host_sim(&["bench", "--requests", "500", "--json", "--empty", &empty]);
-    let costs = said.json();
+    let output = host_sim(&["bench", "--requests", "500", "--json", "--empty", &empty]);
+    let costs = output.json();
     let (empty, filter) = (&costs["empty filter"], &costs["spillway"]);
     assert_eq!(empty["hostcalls"].as_object().unwrap().len(), 0, "{costs}");
     let mut callbacks = filter["callbacks"].clone();
@@ -146,8 +146,8 @@ fn empty_filter() -> String {
 
 #[test]
 fn the_cost_is_shown_as_a_table() {
-    let said = host_sim(&["bench", "--requests", "500"]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output = host_sim(&["bench", "--requests", "500"]);
+    assert_eq!(output.code, 0, "{}", output.all());
     for word in [
         "per request",
         "no filter",
@@ -155,7 +155,7 @@ fn the_cost_is_shown_as_a_table() {
         "fuel",
         "proxy_on_log",
     ] {
-        assert!(said.stdout.contains(word), "{}", said.all());
+        assert!(output.stdout.contains(word), "{}", output.all());
     }
 }
 
@@ -179,8 +179,8 @@ fn a_recently_stored_response_costs_little() {
         );
         fs::write(&path, policy).unwrap();
         let path = path.display().to_string();
-        let said = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
-        let costs = &said.json()["spillway"];
+        let output = host_sim(&["bench", "--requests", "500", "--json", "--policy", &path]);
+        let costs = &output.json()["spillway"];
         let fuel = costs["fuel"].as_f64().unwrap();
         assert!((100.0..fuel_max).contains(&fuel), "{on}: {costs}");
         // The cluster, the route, and the response details, at the headers and at the end.

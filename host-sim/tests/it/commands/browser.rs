@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Result of loading a page.
-pub struct Shown {
+pub struct LoadedPage {
     /// DOM after the page's scripts have run.
     pub dom: String,
     /// Messages written to the console.
@@ -12,13 +12,13 @@ pub struct Shown {
 }
 
 /// Loads the page at `path`.
-pub fn load(path: &Path) -> Shown {
+pub fn load(path: &Path) -> LoadedPage {
     let output = chromium(path, "--dump-dom", "light");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let console = log
         .lines()
         .filter(|line| line.contains(":CONSOLE:") || line.contains("CONSOLE("));
-    Shown {
+    LoadedPage {
         dom: String::from_utf8(output.stdout).unwrap(),
         console: console.map(str::to_owned).collect(),
     }

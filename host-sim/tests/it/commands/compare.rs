@@ -2,12 +2,12 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::commands::{Said, browser, host_sim};
+use crate::commands::{CommandOutput, browser, host_sim};
 
 const DEMO: &str = "../../../policies/demo.json";
 const CLEAN: &str = "../policies/clean.json";
 
-fn compare(policies: &[&str], scenario: &str, more: &[&str]) -> Said {
+fn compare(policies: &[&str], scenario: &str, more: &[&str]) -> CommandOutput {
     let arguments = [&["compare"], policies, &["--scenario", scenario], more];
     host_sim(&arguments.concat())
 }
@@ -22,22 +22,22 @@ fn runs(policies: &[&str], scenario: &str) -> Vec<Value> {
 fn page(policies: &[&str], scenario: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");
-    let said = compare(policies, scenario, &["--report", file.to_str().unwrap()]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output = compare(policies, scenario, &["--report", file.to_str().unwrap()]);
+    assert_eq!(output.code, 0, "{}", output.all());
     (folder, file)
 }
 
 #[test]
 fn policies_are_compared_with_each_other_and_with_no_policy() {
-    let said = compare(&["none", CLEAN, DEMO], "tripped.scenario.yaml", &[]);
-    insta::assert_snapshot!(said.all());
+    let output = compare(&["none", CLEAN, DEMO], "tripped.scenario.yaml", &[]);
+    insta::assert_snapshot!(output.all());
 }
 
 #[test]
 fn the_same_policy_twice_gives_equal_columns() {
-    let said = compare(&[DEMO, DEMO], "tripped.scenario.yaml", &[]);
-    assert_eq!(said.code, 0, "{}", said.all());
-    let table = said.stdout.split("\n\n").nth(1).unwrap();
+    let output = compare(&[DEMO, DEMO], "tripped.scenario.yaml", &[]);
+    assert_eq!(output.code, 0, "{}", output.all());
+    let table = output.stdout.split("\n\n").nth(1).unwrap();
     let (titles, rows) = table.split_once('\n').unwrap();
     assert_eq!(titles.trim_start().split("  ").last(), Some("demo (2)"));
     for row in rows.lines() {
@@ -97,10 +97,10 @@ fn the_policies_of_the_scenario_are_ignored() {
     assert!(errors(&alone) > 200 && errors(&compared[0]) < 200);
     assert!(errors(&compared[1]) > errors(&alone));
     // The rejected policy of one scenario and the failed expectation of the other are ignored.
-    let said = compare(&[DEMO, "none"], "refused.yaml", &[]);
-    assert_eq!(said.code, 0, "{}", said.all());
-    let said = compare(&[DEMO, "none"], "failed.scenario.json", &[]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output = compare(&[DEMO, "none"], "refused.yaml", &[]);
+    assert_eq!(output.code, 0, "{}", output.all());
+    let output = compare(&[DEMO, "none"], "failed.scenario.json", &[]);
+    assert_eq!(output.code, 0, "{}", output.all());
 }
 
 #[test]
@@ -170,14 +170,14 @@ fn an_impossible_comparison_states_the_reason() {
     ];
     let mut report = String::new();
     for (policies, scenario, more) in rows {
-        let said = compare(policies, scenario, more);
-        assert_eq!(said.stdout, "");
+        let output = compare(policies, scenario, more);
+        assert_eq!(output.stdout, "");
         report += &format!(
             "$ host-sim compare {} --scenario {scenario} {}\nexit code: {}\n{}\n",
             policies.join(" "),
             more.join(" "),
-            said.code,
-            said.stderr
+            output.code,
+            output.stderr
         );
     }
     insta::assert_snapshot!(report.replace(" \n", "\n"));

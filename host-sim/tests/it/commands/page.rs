@@ -72,13 +72,13 @@ fn names_from_a_scenario_are_escaped_in_the_page() {
                 traffic: [{rate: 50, name: '</style>'}]}";
     std::fs::write(&scenario, text).unwrap();
     let file = folder.path().join("page.html");
-    let said = host_sim(&[
+    let output = host_sim(&[
         "run",
         scenario.to_str().unwrap(),
         "--report",
         file.to_str().unwrap(),
     ]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    assert_eq!(output.code, 0, "{}", output.all());
     let text = std::fs::read_to_string(file).unwrap();
     assert!(!text.contains("<script>alert") && !text.contains("\"><b>"));
 }

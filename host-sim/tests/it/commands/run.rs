@@ -163,12 +163,12 @@ fn a_scenario_that_cannot_run_states_the_reason() {
     ];
     let mut report = String::new();
     for row in rows {
-        let said = host_sim(row);
+        let output = host_sim(row);
         report += &format!(
             "$ host-sim {}\nexit code: {}\n{}\n",
             row.join(" "),
-            said.code,
-            said.stderr
+            output.code,
+            output.stderr
         );
     }
     insta::assert_snapshot!(report);

@@ -7,28 +7,28 @@ fn scenarios_under_a_path_run_and_are_reported_in_order() {
 
 #[test]
 fn met_expectations_are_a_success() {
-    let said = host_sim(&["test", "held.scenario.yaml", "tripped.scenario.yaml"]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output = host_sim(&["test", "held.scenario.yaml", "tripped.scenario.yaml"]);
+    assert_eq!(output.code, 0, "{}", output.all());
 }
 
 #[test]
 fn the_shipped_policies_meet_the_expectations_of_their_scenarios() {
-    let said = host_sim(&["test", "../../../policies"]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output = host_sim(&["test", "../../../policies"]);
+    assert_eq!(output.code, 0, "{}", output.all());
     assert!(
-        said.stdout.contains("hystrix.scenario.yaml"),
+        output.stdout.contains("hystrix.scenario.yaml"),
         "{}",
-        said.all()
+        output.all()
     );
 }
 
 #[test]
 fn retries_meet_the_expectations_of_their_scenarios() {
-    let said = host_sim(&["test", "../../../tests/scenarios"]);
-    assert_eq!(said.code, 0, "{}", said.all());
+    let output = host_sim(&["test", "../../../tests/scenarios"]);
+    assert_eq!(output.code, 0, "{}", output.all());
     for name in ["storm-plain", "storm-envoy-budget", "chain-plain"] {
         let file = format!("{name}.scenario.yaml");
-        assert!(said.stdout.contains(&file), "{}", said.all());
+        assert!(output.stdout.contains(&file), "{}", output.all());
     }
 }
 
@@ -36,14 +36,14 @@ fn retries_meet_the_expectations_of_their_scenarios() {
 fn results_are_written_as_junit_xml() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.xml");
-    let said = host_sim(&[
+    let output = host_sim(&[
         "test",
         "failed.scenario.json",
         "wrong.yaml",
         "--junit",
         file.to_str().unwrap(),
     ]);
-    assert_eq!(said.code, 2, "{}", said.all());
+    assert_eq!(output.code, 2, "{}", output.all());
     let text = std::fs::read_to_string(file).unwrap();
     // The durations differ between runs.
     let parts = text.split(" time=\"");

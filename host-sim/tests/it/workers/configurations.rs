@@ -69,7 +69,7 @@ fn a_request_from_before_an_update_counts_in_the_same_circuit() {
         let old: Vec<_> = (0..5).map(|n| proxy.ask(n % 3).unwrap()).collect();
         proxy.update(&next);
         proxy.run_to(Time::from_ms(1_000));
-        old.into_iter().for_each(|it| proxy.answer(it, "503"));
+        old.into_iter().for_each(|it| proxy.respond(it, "503"));
         proxy.run_to(Time::from_ms(1_100));
         assert_eq!(proxy.history(), [TRIPPED], "{next}");
         (0..3).for_each(|worker| assert!(proxy.rejects(worker), "{next}"));
@@ -88,7 +88,7 @@ fn outcomes_that_are_pending_at_an_update_are_not_lost() {
         proxy.run_to(Time::from_ms(if under_way { 100 } else { 0 }));
         proxy.fail(1, 1);
         assert_eq!(proxy.history(), [TRIPPED], "{under_way}");
-        old.into_iter().for_each(|it| proxy.answer(it, "200"));
+        old.into_iter().for_each(|it| proxy.respond(it, "200"));
     }
 }
 
@@ -129,23 +129,23 @@ fn a_removed_policy_leaves_its_slots_empty() {
     };
     for number in 0..100 {
         let stream = ask(&mut proxy, &number.to_string()).unwrap();
-        proxy.answer(stream, "200");
+        proxy.respond(stream, "200");
     }
     let old = ask(&mut proxy, "late").unwrap();
     for _ in 0..5 {
         let stream = ask(&mut proxy, "7").unwrap();
-        proxy.answer(stream, "503");
+        proxy.respond(stream, "503");
     }
-    assert_eq!((proxy.taken("p"), proxy.gauges()), (101, (101, 1)));
+    assert_eq!((proxy.occupied_slots("p"), proxy.gauges()), (101, (101, 1)));
     proxy.update(&changed(r#""p""#, r#""q""#));
-    assert_eq!((proxy.taken("p"), proxy.gauges()), (0, (0, 0)));
+    assert_eq!((proxy.occupied_slots("p"), proxy.gauges()), (0, (0, 0)));
     // An outcome under the removed policy leaves no record.
-    proxy.answer(old, "503");
+    proxy.respond(old, "503");
     proxy.run_to(Time::from_ms(1_000));
-    assert_eq!((proxy.taken("p"), proxy.gauges()), (0, (0, 0)));
+    assert_eq!((proxy.occupied_slots("p"), proxy.gauges()), (0, (0, 0)));
     proxy.update(&tenants);
     assert!(ask(&mut proxy, "7").is_some());
-    assert_eq!((proxy.taken("p"), proxy.gauges()), (1, (1, 0)));
+    assert_eq!((proxy.occupied_slots("p"), proxy.gauges()), (1, (1, 0)));
 }
 
 #[test]
@@ -159,9 +159,13 @@ fn a_request_from_a_configuration_with_other_slots_leaves_no_circuit() {
         let old: Vec<_> = (0..5).map(|_| proxy.ask(1).unwrap()).collect();
         proxy.update(&next);
         assert!(proxy.serve(0, "200"));
-        old.into_iter().for_each(|it| proxy.answer(it, "503"));
+        old.into_iter().for_each(|it| proxy.respond(it, "503"));
         proxy.run_to(Time::from_ms(3_600_000));
         (0..2).for_each(|worker| assert!(proxy.serve(worker, "200")));
-        assert_eq!((proxy.taken("p"), proxy.gauges()), (1, (1, 0)), "{next}");
+        assert_eq!(
+            (proxy.occupied_slots("p"), proxy.gauges()),
+            (1, (1, 0)),
+            "{next}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use host_sim::sim::clock::Time;
 use host_sim::sim::queue::Queue;
 use host_sim::sim::rng::{Rng, Seed};
 
-use super::{INTERVAL, Workers, policy, told};
+use super::{INTERVAL, Workers, policy, transition_text};
 
 const LENGTH: Time = Time::from_ms(22_000);
 
@@ -124,7 +124,7 @@ impl Row {
             while let Some(at) = endings.next_at().filter(|at| *at <= now) {
                 let (_, (stream, status)) = endings.pop().unwrap();
                 proxy.run_to(at);
-                proxy.answer(stream, status);
+                proxy.respond(stream, status);
             }
             proxy.run_to(now);
             // Drawn for rejected requests too, so that outcomes do not depend on admission.
@@ -152,12 +152,12 @@ fn the_same_traffic_has_the_same_history_for_any_number_of_workers() {
     for (place, row) in ROWS.iter().enumerate() {
         for seed in 1..=3 {
             let alone = row.play(1, seed);
-            let words: Vec<_> = alone.iter().map(told).collect();
+            let words: Vec<_> = alone.iter().map(transition_text).collect();
             assert_eq!(words, row.expected, "row {place}, seed {seed}");
             for workers in [2, 8, 64] {
                 let of = format!("row {place}, seed {seed}, {workers} workers");
                 let together = row.play(workers, seed);
-                let words: Vec<_> = together.iter().map(told).collect();
+                let words: Vec<_> = together.iter().map(transition_text).collect();
                 assert_eq!(words, row.expected, "{of}");
                 let late = INTERVAL + row.gap * workers as u32;
                 for (one, other) in alone.iter().zip(&together) {

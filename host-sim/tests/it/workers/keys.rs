@@ -27,7 +27,7 @@ fn serve(proxy: &mut Workers, worker: usize, tenant: &str, status: &str) -> bool
     let pairs = [&GET[..], &[("x-tenant", tenant)]].concat();
     let stream = proxy.ask_with(worker, &pairs);
     let passed = stream.is_some();
-    stream.into_iter().for_each(|it| proxy.answer(it, status));
+    stream.into_iter().for_each(|it| proxy.respond(it, status));
     passed
 }
 
@@ -67,7 +67,7 @@ fn a_key_that_all_workers_first_see_at_once_has_one_record() {
         assert!(serve(&mut proxy, worker, "new", "503"), "{worker}");
     }
     assert_eq!(proxy.history(), ["closed>open consecutive_failures"]);
-    assert_eq!((proxy.taken("p"), proxy.gauges()), (1, (1, 1)));
+    assert_eq!((proxy.occupied_slots("p"), proxy.gauges()), (1, (1, 1)));
 }
 
 #[test]

@@ -58,10 +58,10 @@ fn ten_thousand_policies_load_in_linear_time_and_cost_requests_almost_nothing() 
         let plugin = Plugin::new(module.clone(), by_cluster(policies).as_str());
         let mut proxy = Workers::start(1, plugin);
         // Each VM parses the configuration: that of the main thread and that of the worker.
-        let machines = proxy.proxy.host.counts().callback(Callback::Configure);
-        loads.push(proxy.proxy.host.counts().fuel() / machines);
+        let vms = proxy.proxy.host.counts().callback(Callback::Configure);
+        loads.push(proxy.proxy.host.counts().fuel() / vms);
         println!(
-            "{policies} policies: {} instructions for each of {machines}",
+            "{policies} policies: {} instructions for each of {vms}",
             loads.last().unwrap()
         );
         requests.push(fuel_per_request(&mut proxy));
@@ -100,7 +100,7 @@ const TENANT_POLICIES: usize = 1_500;
 const INVENTED: usize = 64;
 
 /// Memory that a VM may use, whatever clients do: the policies, and the total limit of keys.
-const MACHINE_BYTES_MAX: usize = 24 << 20;
+const VM_BYTES_MAX: usize = 24 << 20;
 
 /// Memory that the allocator may add after the limit of keys is reached.
 const SLACK_BYTES_MAX: usize = 512 << 10;
@@ -133,7 +133,7 @@ fn ask(proxy: &mut Workers, policy: usize, tenant: &str) -> Option<StreamId> {
 fn serve(proxy: &mut Workers, policy: usize, tenant: &str, status: &str) -> bool {
     let stream = ask(proxy, policy, tenant);
     let passed = stream.is_some();
-    stream.into_iter().for_each(|it| proxy.answer(it, status));
+    stream.into_iter().for_each(|it| proxy.respond(it, status));
     passed
 }
 
@@ -155,7 +155,7 @@ fn keys_invented_under_many_policies_stay_within_the_limit_and_affect_no_other_k
         assert!(!serve(&mut proxy, 7, "victim", "200"), "{number}");
         assert!(serve(&mut proxy, 8, "regular", "200"), "{number}");
         let bytes = proxy.proxy.host.vm_bytes();
-        assert!(bytes <= MACHINE_BYTES_MAX, "{bytes} bytes after {number}");
+        assert!(bytes <= VM_BYTES_MAX, "{bytes} bytes after {number}");
         if number == INVENTED / 2 {
             flat = bytes;
         }
@@ -180,15 +180,17 @@ fn keys_invented_under_many_policies_stay_within_the_limit_and_affect_no_other_k
 fn requests_in_flight_under_every_key_disable_no_other_policys_breaker() {
     let file = by_tenant().replacen('{', r#"{"limits": {"keys_total": 100},"#, 1);
     let mut proxy = Workers::new(1, &file);
-    let held: Vec<_> = (0..200)
-        .filter_map(|n| ask(&mut proxy, 0, &format!("held-{n}")))
+    let in_flight: Vec<_> = (0..200)
+        .filter_map(|n| ask(&mut proxy, 0, &format!("in_flight-{n}")))
         .collect();
-    assert_eq!(held.len(), 200, "the overflow rejects nobody");
+    assert_eq!(in_flight.len(), 200, "the overflow rejects nobody");
     let overflowed = "spillway.policy.p0.keys_overflowed_total";
     assert!(proxy.proxy.host.metrics().value(overflowed) > 0);
     (0..3).for_each(|_| assert!(serve(&mut proxy, 9, "own", "503")));
     assert!(!serve(&mut proxy, 9, "own", "200"), "it has a breaker");
-    held.into_iter().for_each(|it| proxy.answer(it, "200"));
+    in_flight
+        .into_iter()
+        .for_each(|it| proxy.respond(it, "200"));
 }
 
 /// Wasm instructions to look up the request's headers among those of thousands of policies.

@@ -41,9 +41,9 @@ fn operate(proxy: &mut Workers, worker: usize, method: &str, path: &str) -> Stri
         (":authority", "localhost"),
     ];
     proxy.proxy.host.request(stream, headers(true, &head));
-    let told = proxy.proxy.effects().join("\n");
+    let response = proxy.proxy.effects().join("\n");
     proxy.proxy.host.close(stream);
-    told
+    response
 }
 
 const FORCE: &str = "/spillway/circuits/p?action=force_open&for=10s";
@@ -51,8 +51,8 @@ const FORCE: &str = "/spillway/circuits/p?action=force_open&for=10s";
 #[test]
 fn a_forced_state_reaches_every_worker_within_the_interval_and_expires() {
     let mut proxy = met(&administered());
-    let told = operate(&mut proxy, 3, "PUT", FORCE);
-    assert!(told.ends_with(r#"'{"changed":1}'."#), "{told}");
+    let response = operate(&mut proxy, 3, "PUT", FORCE);
+    assert!(response.ends_with(r#"'{"changed":1}'."#), "{response}");
     proxy.run_to(Time::from_ms(1_099));
     assert_eq!(passed(&mut proxy), 0);
     for worker in 0..WORKERS {
@@ -98,8 +98,8 @@ fn without_admin_the_path_belongs_to_the_upstream() {
         ("GET", "/spillway/"),
         ("GET", "/spillway/circuits"),
     ] {
-        let told = operate(&mut proxy, 3, method, path);
-        assert!(told.starts_with("up: "), "{told}");
+        let response = operate(&mut proxy, 3, method, path);
+        assert!(response.starts_with("up: "), "{response}");
     }
     proxy.run_to(Time::from_ms(2_000));
     assert_eq!(passed(&mut proxy), WORKERS);

@@ -75,11 +75,11 @@ impl Rush {
 }
 
 fn fail(proxy: &mut Workers, stream: StreamId) {
-    proxy.answer(stream, "503");
+    proxy.respond(stream, "503");
 }
 
 fn succeed(proxy: &mut Workers, stream: StreamId) {
-    proxy.answer(stream, "200");
+    proxy.respond(stream, "200");
 }
 
 /// Ends a request whose client disconnects, which says nothing about the upstream.

@@ -8,8 +8,8 @@ use host_sim::record::State;
 use host_sim::sim::clock::Time;
 use host_sim::sim::rng::{Rng, Seed};
 
-use super::traps::{curious, reloading};
-use super::{Workers, told};
+use super::traps::{reloading, with_repeated_header_search};
+use super::{Workers, transition_text};
 use crate::proxy::GET;
 
 const SEEDS: u64 = 100;
@@ -64,7 +64,7 @@ impl Storm {
             320..322 => self.proxy.trap(worker),
             322..325 => {
                 self.version += 1;
-                let next = curious(&file(self.version, self.recovery));
+                let next = with_repeated_header_search(&file(self.version, self.recovery));
                 self.proxy.proxy.host.update(next.into()).unwrap();
             }
             _ => {
@@ -90,13 +90,13 @@ impl Storm {
         let at = self.rng.below(self.under_way.len() as u64) as usize;
         let (stream, key) = self.under_way.swap_remove(at);
         let ill = (self.now_ms / 3_000 + key).is_multiple_of(2) && self.rng.below(10) < 8;
-        self.proxy.answer(stream, if ill { "503" } else { "200" });
+        self.proxy.respond(stream, if ill { "503" } else { "200" });
     }
 
     /// Ends all requests and runs all timers.
     fn calm_down(&mut self) {
         for (stream, _) in self.under_way.drain(..) {
-            self.proxy.answer(stream, "200");
+            self.proxy.respond(stream, "200");
         }
         self.proxy.run_to(Time::from_ms(self.now_ms + 10_000));
     }
@@ -107,10 +107,15 @@ impl Storm {
         let mut states = BTreeMap::new();
         for change in &changes {
             let state = states.entry(change.circuit).or_insert(State::Closed);
-            assert_eq!(*state, change.from, "seed {seed}: {}", told(change));
+            assert_eq!(
+                *state,
+                change.from,
+                "seed {seed}: {}",
+                transition_text(change)
+            );
             *state = change.to;
         }
-        let taken = self.proxy.taken("p") as u64;
+        let taken = self.proxy.occupied_slots("p") as u64;
         // No circuit counts as open: all open durations have elapsed.
         assert_eq!(self.proxy.gauges(), (taken, 0), "seed {seed}");
         let half_opens = changes.iter().filter(|it| it.to == State::HalfOpen).count() as u64;

@@ -16,7 +16,7 @@ const TRIPPED: &str = "closed>open consecutive_failures";
 const FUEL: u64 = 700_000;
 
 /// Makes the policy search the request's headers more than once.
-pub fn curious(file: &str) -> String {
+pub fn with_repeated_header_search(file: &str) -> String {
     let absent = |name| format!(r#"{{"name": "{name}", "present": false}}"#);
     let conditions = [absent("x-a"), absent("x-b")].join(",");
     let wanted = format!(r#""name": "p", "match": {{"headers": [{conditions}]}}"#);
@@ -28,7 +28,7 @@ pub fn reloading(workers: usize, file: &str) -> Workers {
     let plugin = Plugin {
         failure_policy: FailurePolicy::Reload,
         fuel_per_callback: Some(FUEL),
-        ..spillway(&curious(file))
+        ..spillway(&with_repeated_header_search(file))
     };
     let mut proxy = Workers::start(workers, plugin);
     // A VM is not restarted within a second of its start.
@@ -74,7 +74,7 @@ fn probes_lost_in_a_trap_end_with_their_lease() {
     let probes: Vec<_> = (0..3).map(|_| proxy.ask(0).unwrap()).collect();
     proxy.trap(0);
     assert!(proxy.rejects(0) && proxy.rejects(1));
-    probes.into_iter().for_each(|it| proxy.answer(it, "200"));
+    probes.into_iter().for_each(|it| proxy.respond(it, "200"));
     proxy.run_to(Time::from_ms(26_999));
     assert!(proxy.rejects(0) && proxy.rejects(1));
     assert_eq!(proxy.history()[1..], ["open>half_open open_elapsed"]);

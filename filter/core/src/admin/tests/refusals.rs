@@ -256,7 +256,7 @@ fn any_bytes_get_a_valid_response_or_none() {
             }
         }
         let method = methods[random.between(0, 3) as usize];
-        let request = Asking::default()
+        let request = TestRequest::default()
             .with(":authority", "[::1]:80")
             .with(":method", method)
             .with(":path", &path);
@@ -303,7 +303,7 @@ fn only_localhost_and_addresses_are_accepted_as_the_host() {
     ];
     let rows = accepted.iter().map(|host| (Some(*host), 200));
     for (host, status) in rows.chain(refused.iter().map(|host| (*host, 403))) {
-        let mut request = Asking::default()
+        let mut request = TestRequest::default()
             .with(":method", "GET")
             .with(":path", "/spillway/circuits");
         if let Some(host) = host {

@@ -15,7 +15,7 @@ use super::*;
 use crate::engine::{Admission, Arrival, Capabilities, EchoedFields, Engine, Reaction};
 use crate::event::{Counter, Event};
 use crate::retry::Denial;
-use crate::testing::{Asking, Ending as Outcome, Memory, at_ms, config};
+use crate::testing::{Memory, TestRequest, TestResponse, at_ms, config};
 use crate::time::{Instant, Span};
 
 mod kinds;
@@ -126,7 +126,7 @@ impl Host {
     fn begin(&mut self, engine: usize) {
         self.last_id += 1;
         let (id, kind, now) = (self.last_id, self.kind, self.now);
-        let request = Asking::cluster("a")
+        let request = TestRequest::cluster("a")
             .with(":method", "GET")
             .with(":path", "/a");
         let of = &mut self.engines[engine];
@@ -143,7 +143,7 @@ impl Host {
                     ends: kind.bodiless,
                     has_copy: true,
                 };
-                let failed = Outcome::status(503);
+                let failed = TestResponse::status(503);
                 match of.response_arrived(&mut ticket, &failed, arrival, now) {
                     Reaction::Pause(step) => (Paused::response(ticket, kind.bodiless), step),
                     other => panic!("{other:?}"),
@@ -247,12 +247,12 @@ impl Host {
         let (response, delivered) = if answered {
             let headers = [(&b":status"[..], &b"200"[..]), (b"x-call", b"1")];
             let delivered = CallResponse::new(headers.into_iter(), Vec::new());
-            (Outcome::status(200), delivered)
+            (TestResponse::status(200), delivered)
         } else {
-            let reset = Outcome {
+            let reset = TestResponse {
                 details: Some("upstream_reset_before_response_started"),
                 flags: 0x10,
-                ..Outcome::default()
+                ..TestResponse::default()
             };
             (reset, None)
         };
@@ -349,7 +349,11 @@ impl Host {
         lane.stored_fields = None;
         lane.model = None;
         let engine = &mut self.engines[stream.host.engine];
-        engine.settle(stream.paused.into_ticket(), &Outcome::status(200), self.now);
+        engine.settle(
+            stream.paused.into_ticket(),
+            &TestResponse::status(200),
+            self.now,
+        );
     }
 
     /// Compares each stream with its model.

@@ -9,7 +9,7 @@ use crate::retry::Denial;
 const REPLAY: &str = r#""retry": {"engine": "filter", "replay": "as_received"}"#;
 
 /// The filter sends a request again. Returns how long the attempt may take.
-fn replayed(bench: &mut Bench, ticket: &mut Ticket, ending: &Ending) -> Option<Span> {
+fn replayed(bench: &mut Bench, ticket: &mut Ticket, ending: &TestResponse) -> Option<Span> {
     let step = bench.engine.response_headers(ticket, ending, bench.now);
     let Step::Retry(wait) = step else {
         return None;
@@ -37,24 +37,26 @@ fn the_filter_sends_a_request_again_and_the_breaker_sees_each_attempt() {
     assert!(ticket.wants_copy());
     // The router makes no retries.
     assert_eq!(bench.ordered(&ticket), Some(0));
-    let timeout = replayed(&mut bench, &mut ticket, &Ending::status(503));
+    let timeout = replayed(&mut bench, &mut ticket, &TestResponse::status(503));
     assert!(timeout.is_some_and(|it| it > Span::from_secs(14)));
     let step = bench
         .engine
-        .replayed(&mut ticket, &Ending::status(200), true, bench.now);
+        .replayed(&mut ticket, &TestResponse::status(200), true, bench.now);
     assert_eq!(step, handed_on());
     assert_eq!(ticket.note().map(|it| it.decision), Some(Decision::Retry));
-    bench.engine.settle(ticket, &Ending::status(200), bench.now);
+    bench
+        .engine
+        .settle(ticket, &TestResponse::status(200), bench.now);
     let events = bench.events();
     for expected in ["p0 success", "p0 success retries"] {
         assert!(events.iter().any(|it| it == expected), "{events:?}");
     }
     // Three attempts in a row that fail open the circuit, within one request.
     let mut ticket = bench.pass(&get());
-    replayed(&mut bench, &mut ticket, &Ending::status(503)).expect("a second attempt");
+    replayed(&mut bench, &mut ticket, &TestResponse::status(503)).expect("a second attempt");
     let again = bench
         .engine
-        .replayed(&mut ticket, &Ending::status(503), true, bench.now);
+        .replayed(&mut ticket, &TestResponse::status(503), true, bench.now);
     let Step::Retry(_) = again else {
         panic!("{again:?}");
     };
@@ -65,9 +67,11 @@ fn the_filter_sends_a_request_again_and_the_breaker_sees_each_attempt() {
     bench.engine.replay_sent(&mut ticket, bench.now);
     let last = bench
         .engine
-        .replayed(&mut ticket, &Ending::status(503), true, bench.now);
+        .replayed(&mut ticket, &TestResponse::status(503), true, bench.now);
     assert_eq!(last, handed_on());
-    bench.engine.settle(ticket, &Ending::status(503), bench.now);
+    bench
+        .engine
+        .settle(ticket, &TestResponse::status(503), bench.now);
     let events = bench.events();
     for expected in ["p0 closed>open", "p0 failure", "p0 failure retries x2"] {
         assert!(events.iter().any(|it| it == expected), "{events:?}");
@@ -83,10 +87,12 @@ fn an_attempt_that_opens_the_circuit_is_the_last() {
     let mut ticket = bench.pass(&get());
     let step = bench
         .engine
-        .response_headers(&mut ticket, &Ending::status(503), bench.now);
+        .response_headers(&mut ticket, &TestResponse::status(503), bench.now);
     assert_eq!(step, Step::Pass);
     assert!(bench.happened("p0 denied by circuit"));
-    bench.engine.settle(ticket, &Ending::status(503), bench.now);
+    bench
+        .engine
+        .settle(ticket, &TestResponse::status(503), bench.now);
     assert!(bench.happened("p0 failure"));
 }
 
@@ -98,10 +104,12 @@ fn a_circuit_that_opens_during_the_wait_ends_it() {
     let mut waiting = bench.pass(&get());
     let step = bench
         .engine
-        .response_headers(&mut waiting, &Ending::status(503), bench.now);
+        .response_headers(&mut waiting, &TestResponse::status(503), bench.now);
     assert!(matches!(step, Step::Retry(_)), "{step:?}");
     let other = bench.pass(&post());
-    bench.engine.settle(other, &Ending::status(503), bench.now);
+    bench
+        .engine
+        .settle(other, &TestResponse::status(503), bench.now);
     bench.wait(300);
     assert_eq!(
         bench.engine.replay(&mut waiting, bench.now),
@@ -110,36 +118,36 @@ fn a_circuit_that_opens_during_the_wait_ends_it() {
     assert!(bench.happened("p0 denied by circuit"));
     bench
         .engine
-        .settle(waiting, &Ending::status(503), bench.now);
+        .settle(waiting, &TestResponse::status(503), bench.now);
 }
 
 #[test]
 fn a_request_that_cannot_be_sent_again_passes_and_is_counted() {
-    let mut pushed = Ending::status(503);
+    let mut pushed = TestResponse::status(503);
     pushed.hints.push(("grpc-retry-pushback-ms", "-1"));
-    let mut later = Ending::status(503);
+    let mut later = TestResponse::status(503);
     later.hints.push(("retry-after", "3600"));
     type Spoil = fn(&mut Ticket);
-    let rows: [(&str, Asking, Spoil, Ending); 5] = [
+    let rows: [(&str, TestRequest, Spoil, TestResponse); 5] = [
         ("pushback", get(), |_| {}, pushed),
         ("deadline", get(), |_| {}, later),
         (
             "nested",
             get().with("x-envoy-attempt-count", "2"),
             |_| {},
-            Ending::status(503),
+            TestResponse::status(503),
         ),
         (
             "request_body",
             get(),
             |it| it.spoil(Denial::RequestBody),
-            Ending::status(503),
+            TestResponse::status(503),
         ),
         (
             "request_shape",
             get(),
             |it| it.spoil(Denial::RequestShape),
-            Ending::status(503),
+            TestResponse::status(503),
         ),
     ];
     for (reason, request, spoil, ending) in rows {
@@ -160,7 +168,7 @@ fn a_request_that_cannot_be_sent_again_passes_and_is_counted() {
     // A good response is not a denial, whatever is wrong with the request.
     let mut bench = Bench::new(&[REPLAY]);
     let mut ticket = bench.pass(&get().with("x-envoy-attempt-count", "2"));
-    let good = Ending::status(200);
+    let good = TestResponse::status(200);
     let step = bench.engine.response_headers(&mut ticket, &good, bench.now);
     assert_eq!(step, Step::Pass);
     assert!(!bench.happened("p0 denied by nested"));
@@ -172,7 +180,7 @@ fn an_incomplete_request_is_not_sent_again() {
     let Admission::Pass(mut ticket, _) = bench.engine.admit(&get(), false, bench.now) else {
         panic!("no ticket");
     };
-    let failed = Ending::status(503);
+    let failed = TestResponse::status(503);
     let step = bench
         .engine
         .response_headers(&mut ticket, &failed, bench.now);
@@ -189,12 +197,15 @@ fn an_aborted_wait_costs_nothing() {
     let mut bench = Bench::new(&[&fields]);
     for _ in 0..100 {
         let mut ticket = bench.pass(&get());
-        let step = bench
-            .engine
-            .response_headers(&mut ticket, &Ending::status(503), bench.now);
+        let step =
+            bench
+                .engine
+                .response_headers(&mut ticket, &TestResponse::status(503), bench.now);
         assert!(matches!(step, Step::Retry(_)), "{step:?}");
         // The client aborts.
-        bench.engine.settle(ticket, &Ending::default(), bench.now);
+        bench
+            .engine
+            .settle(ticket, &TestResponse::default(), bench.now);
         bench.wait(1);
     }
 }
@@ -209,8 +220,10 @@ fn each_attempt_is_withdrawn_from_the_budget() {
     let mut made = 0;
     for _ in 0..10 {
         let mut ticket = bench.pass(&get());
-        made += u32::from(replayed(&mut bench, &mut ticket, &Ending::status(503)).is_some());
-        bench.engine.settle(ticket, &Ending::status(503), bench.now);
+        made += u32::from(replayed(&mut bench, &mut ticket, &TestResponse::status(503)).is_some());
+        bench
+            .engine
+            .settle(ticket, &TestResponse::status(503), bench.now);
     }
     assert_eq!(made, 2);
     assert_eq!(bench.count("p0 denied by budget"), 8);
@@ -226,12 +239,12 @@ fn a_request_without_a_permit_is_sent_again_without_counting() {
         )
     );
     let mut bench = Bench::limited(&[&fields], 1);
-    let asking = |cluster: &str| Asking::cluster(cluster).with(":method", "GET");
+    let asking = |cluster: &str| TestRequest::cluster(cluster).with(":method", "GET");
     // The only slot is in use: other keys share the overflow, which never opens.
     let _own = bench.pass(&asking("a"));
     for attempts in [true, true, false, false] {
         let mut shared = bench.pass(&asking("b"));
-        let failed = Ending::status(503);
+        let failed = TestResponse::status(503);
         assert_eq!(
             replayed(&mut bench, &mut shared, &failed).is_some(),
             attempts
@@ -241,7 +254,7 @@ fn a_request_without_a_permit_is_sent_again_without_counting() {
     assert_eq!(bench.count("p0 denied by budget"), 2);
     bench.wait(2_000);
     let mut shared = bench.pass(&asking("b"));
-    let failed = Ending::status(503);
+    let failed = TestResponse::status(503);
     assert!(replayed(&mut bench, &mut shared, &failed).is_some());
     bench.engine.settle(shared, &failed, bench.now);
     assert!(!bench.happened("p0 denied by circuit"));
@@ -253,7 +266,7 @@ fn an_attempt_that_the_host_does_not_make_counts_for_nothing() {
         r#"{REPLAY}, "circuit_breaker": {{"failure_rate_threshold": 0, "consecutive_failures": 2}}"#
     )]);
     let mut ticket = bench.pass(&get());
-    let failed = Ending::status(503);
+    let failed = TestResponse::status(503);
     let step = bench
         .engine
         .response_headers(&mut ticket, &failed, bench.now);
@@ -293,7 +306,7 @@ fn nothing_leaks_however_requests_end() {
                 2 => {
                     let at = random.between(0, under_way.len() as u64 - 1) as usize;
                     let (ticket, waits) = &mut under_way[at];
-                    let failed = Ending::status(503);
+                    let failed = TestResponse::status(503);
                     if *waits {
                         if bench.engine.replay(ticket, bench.now).is_ok() {
                             bench.engine.replay_sent(ticket, bench.now);

@@ -26,8 +26,8 @@ fn a_changed_resource_is_forgotten() {
         bench.good(&get(), &[], "good");
         let change = request(method, path);
         let mut ticket = bench.pass(&change);
-        let _step = bench.head(&mut ticket, &Ending::status(status));
-        bench.settle(ticket, &Ending::status(status));
+        let _step = bench.head(&mut ticket, &TestResponse::status(status));
+        bench.settle(ticket, &TestResponse::status(status));
         assert_eq!(
             bench.bad(&get()).is_some(),
             there,
@@ -100,8 +100,8 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
             it.with(name, if *value == "LONG" { &*long } else { value })
         });
         if let Admission::Pass(mut ticket, _) = bench.admit(&put) {
-            let _step = bench.head(&mut ticket, &Ending::status(200));
-            bench.settle(ticket, &Ending::status(200));
+            let _step = bench.head(&mut ticket, &TestResponse::status(200));
+            bench.settle(ticket, &TestResponse::status(200));
         }
         assert_eq!(
             bench.bad(&get).is_none(),
@@ -114,20 +114,28 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
 /// Each row: the policy's outcomes, how the change ends, and whether it counts as a change.
 #[test]
 fn a_changed_resource_is_forgotten_whatever_the_outcome() {
-    let direct = Ending {
+    let direct = TestResponse {
         details: Some("direct_response"),
         attempts: Some(0),
-        ..Ending::status(204)
+        ..TestResponse::status(204)
     };
     let rows = [
-        (r#"{"ignore_status": ["204"]}"#, Ending::status(204), true),
+        (
+            r#"{"ignore_status": ["204"]}"#,
+            TestResponse::status(204),
+            true,
+        ),
         (
             r#"{"failure_status": ["204", "5xx"]}"#,
-            Ending::status(204),
+            TestResponse::status(204),
             true,
         ),
         (r#"{"ignore_status": ["204"]}"#, direct, false),
-        (r#"{"ignore_status": ["4xx"]}"#, Ending::status(404), false),
+        (
+            r#"{"ignore_status": ["4xx"]}"#,
+            TestResponse::status(404),
+            false,
+        ),
     ];
     for (outcome, ending, forgotten) in rows {
         let mut bench = bench(&format!(r#""outcome": {outcome}, {SHARED}"#));
@@ -148,11 +156,15 @@ fn a_change_without_a_policy_is_not_counted() {
     let mut bench = bench(&format!(r#"{SHARED}, "match": {{"methods": ["GET"]}}"#));
     for (abandoned, status) in [(false, 200), (true, 200), (false, 503)] {
         let mut ticket = bench.pass(&request("PUT", "/a"));
-        assert!(bench.head(&mut ticket, &Ending::status(status)).is_none());
+        assert!(
+            bench
+                .head(&mut ticket, &TestResponse::status(status))
+                .is_none()
+        );
         assert!(ticket.note().is_none());
         match abandoned {
             true => bench.engine.abandon(ticket, bench.now),
-            false => bench.settle(ticket, &Ending::status(status)),
+            false => bench.settle(ticket, &TestResponse::status(status)),
         }
     }
     assert!(bench.events().is_empty());

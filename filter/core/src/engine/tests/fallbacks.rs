@@ -11,17 +11,17 @@ fn with(fallback: &str) -> String {
     format!("{FRAGILE}, {fallback}")
 }
 
-fn request() -> Asking {
-    Asking::cluster("c")
+fn request() -> TestRequest {
+    TestRequest::cluster("c")
         .with(":path", "/a?b")
         .with("x-request-id", "id-1")
 }
 
-fn timed_out() -> Ending {
-    Ending {
+fn timed_out() -> TestResponse {
+    TestResponse {
         details: Some("response_timeout"),
         flags: 0x4,
-        ..Ending::status(504)
+        ..TestResponse::status(504)
     }
 }
 
@@ -32,7 +32,7 @@ fn a_failure_is_replaced_and_still_counts() {
     assert!(ticket.watches_response() && ticket.note().is_none());
     bench.events();
     let answer = bench
-        .head(&mut ticket, &Ending::status(503))
+        .head(&mut ticket, &TestResponse::status(503))
         .expect("an answer");
     assert_eq!((answer.status, answer.details), (299, "spillway_failure"));
     assert_eq!(answer.body, b"p0 /a?b id-1");
@@ -47,7 +47,7 @@ fn a_failure_is_replaced_and_still_counts() {
         (StateName::Closed, Decision::Fallback)
     );
     // At the end the host sees the filter's own response, which must not hide the failure.
-    bench.settle(ticket, &Ending::status(299));
+    bench.settle(ticket, &TestResponse::status(299));
     assert_eq!(
         bench.events(),
         ["p0 fallback Failure respond", "p0 failure"]
@@ -59,8 +59,12 @@ fn replaced_failures_open_the_circuit() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     for _ in 0..2 {
         let mut ticket = bench.pass(&request());
-        assert!(bench.head(&mut ticket, &Ending::status(503)).is_some());
-        bench.settle(ticket, &Ending::status(299));
+        assert!(
+            bench
+                .head(&mut ticket, &TestResponse::status(503))
+                .is_some()
+        );
+        bench.settle(ticket, &TestResponse::status(299));
     }
     let (answer, _) = bench.reject(&request());
     assert_eq!((answer.status, answer.kind), (503, Kind::Default));
@@ -70,7 +74,11 @@ fn replaced_failures_open_the_circuit() {
 fn a_replaced_response_that_is_abandoned_is_still_a_failure() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     let mut ticket = bench.pass(&request());
-    assert!(bench.head(&mut ticket, &Ending::status(503)).is_some());
+    assert!(
+        bench
+            .head(&mut ticket, &TestResponse::status(503))
+            .is_some()
+    );
     bench.engine.abandon(ticket, bench.now);
     assert_eq!(bench.events().last().unwrap(), "p0 failure");
 }
@@ -78,12 +86,12 @@ fn a_replaced_response_that_is_abandoned_is_still_a_failure() {
 #[test]
 fn responses_that_are_not_failures_stand() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
-    let direct = Ending {
+    let direct = TestResponse {
         details: Some("direct_response"),
         attempts: Some(0),
-        ..Ending::status(503)
+        ..TestResponse::status(503)
     };
-    for ending in [Ending::status(200), Ending::status(404), direct] {
+    for ending in [TestResponse::status(200), TestResponse::status(404), direct] {
         let mut ticket = bench.pass(&request());
         assert_eq!(bench.head(&mut ticket, &ending), None);
         bench.settle(ticket, &ending);
@@ -95,7 +103,7 @@ fn responses_that_are_not_failures_stand() {
 fn a_timeout_has_its_own_trigger_and_is_also_a_failure() {
     let rows = [
         (ON_TIMEOUT, timed_out(), Some(298), "spillway_timeout"),
-        (ON_TIMEOUT, Ending::status(504), None, ""),
+        (ON_TIMEOUT, TestResponse::status(504), None, ""),
         (ON_FAILURE, timed_out(), Some(299), "spillway_timeout"),
     ];
     for (fallback, ending, status, details) in rows {
@@ -149,7 +157,7 @@ fn the_first_entry_for_the_trigger_answers() {
             On::Failure | On::Timeout => {
                 let ending = match on {
                     On::Timeout => timed_out(),
-                    _ => Ending::status(503),
+                    _ => TestResponse::status(503),
                 };
                 let mut ticket = bench.pass(&request());
                 let answer = bench.head(&mut ticket, &ending);
@@ -166,13 +174,13 @@ fn the_first_entry_for_the_trigger_answers() {
 #[test]
 fn a_failure_seen_only_at_the_end_counts_as_too_late() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
-    let reset = Ending {
+    let reset = TestResponse {
         details: Some("upstream_reset_after_response_started{protocol_error}"),
         flags: 0x80_0000,
-        ..Ending::status(200)
+        ..TestResponse::status(200)
     };
     let mut ticket = bench.pass(&request());
-    assert_eq!(bench.head(&mut ticket, &Ending::status(200)), None);
+    assert_eq!(bench.head(&mut ticket, &TestResponse::status(200)), None);
     bench.events();
     bench.settle(ticket, &reset);
     assert_eq!(bench.events(), ["p0 too late", "p0 failure"]);
@@ -191,10 +199,10 @@ fn a_client_whose_request_was_transcoded_to_grpc_gets_an_http_response() {
     let fallback = r#""fallback": [{"type": "respond", "on": ["open", "failure"], "json": []}]"#;
     let mut bench = Bench::new(&[&with(fallback)]);
     let mut ticket = bench.pass(&call);
-    let failed = Ending {
+    let failed = TestResponse {
         grpc_status: Some(14),
         content_type: Some("application/grpc"),
-        ..Ending::status(200)
+        ..TestResponse::status(200)
     };
     let answer = bench.head(&mut ticket, &failed).expect("an answer");
     assert_eq!((answer.grpc_status, &*answer.body), (None, &b"[]"[..]));
@@ -205,10 +213,10 @@ fn a_client_whose_request_was_transcoded_to_grpc_gets_an_http_response() {
 #[test]
 fn a_grpc_failure_in_the_headers_is_replaced_and_one_in_the_trailers_is_too_late() {
     let call = request().with("content-type", "application/grpc");
-    let status = |code| Ending {
+    let status = |code| TestResponse {
         grpc_status: code,
         content_type: Some("application/grpc"),
-        ..Ending::status(200)
+        ..TestResponse::status(200)
     };
     let fallback = r#""fallback": [{"type": "respond", "on": ["failure"],
         "grpc_status": "OK", "grpc_message": "none today"}]"#;
@@ -236,11 +244,11 @@ fn a_probe_that_fails_is_replaced_and_still_decides() {
     bench.wait(1_000);
     let mut probe = bench.pass(&request());
     let answer = bench
-        .head(&mut probe, &Ending::status(503))
+        .head(&mut probe, &TestResponse::status(503))
         .expect("an answer");
     let state = ("x-circuit-state".to_string(), b"half_open".to_vec());
     assert!(answer.headers.contains(&state));
-    bench.settle(probe, &Ending::status(299));
+    bench.settle(probe, &TestResponse::status(299));
     let events = bench.events();
     assert!(events.contains(&"p0 [c] half_open>open probes_failed".into()));
 }
@@ -260,9 +268,9 @@ fn without_a_fallback_for_failures_the_response_is_not_read() {
     let mut bench = Bench::new(&[&with(on_open)]);
     let mut ticket = bench.pass(&request());
     assert!(!ticket.watches_response());
-    let ending = Ending::status(503);
+    let ending = TestResponse::status(503);
     assert_eq!(bench.head(&mut ticket, &ending), None);
-    assert!(ending.asked.borrow().is_empty());
+    assert!(ending.reads.borrow().is_empty());
     bench.settle(ticket, &ending);
     assert_eq!(bench.count("p0 too late"), 0);
 }

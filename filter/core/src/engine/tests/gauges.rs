@@ -140,7 +140,7 @@ fn gauges_are_true_a_second_after_any_history() {
                 continue;
             }
             let tenant = random.between(0, 5).to_string();
-            let request = Asking::default().with("x-tenant", tenant);
+            let request = TestRequest::default().with("x-tenant", tenant);
             let now = workers.now;
             let engine = &mut workers.engines[worker];
             match random.between(0, 9) {
@@ -151,7 +151,7 @@ fn gauges_are_true_a_second_after_any_history() {
                     let status = if random.chance(7_000) { 503 } else { 200 };
                     for _ in 0..5 {
                         if let Admission::Pass(ticket, _) = engine.admit(&request, true, now) {
-                            engine.settle(ticket, &Ending::status(status), now);
+                            engine.settle(ticket, &TestResponse::status(status), now);
                         }
                     }
                 }
@@ -229,16 +229,16 @@ fn a_budget_that_recovers_without_traffic_shows_in_the_gauge() {
     );
     let mut workers = Workers::new(2, &json);
     let mut host = Host::default();
-    let get = Asking::cluster("c").with(":method", "GET");
+    let get = TestRequest::cluster("c").with(":method", "GET");
     for n in 0..4 {
         let now = workers.now;
         let engine = &mut workers.engines[n % 2];
         let Admission::Pass(ticket, _) = engine.admit(&get, true, now) else {
             panic!("closed");
         };
-        let ending = Ending {
+        let ending = TestResponse {
             attempts: Some(3),
-            ..Ending::status(200)
+            ..TestResponse::status(200)
         };
         engine.settle(ticket, &ending, now);
         workers.wait(100);
@@ -263,7 +263,7 @@ fn a_tick_looks_at_a_part_of_many_policies() {
     let policies: Vec<String> = (0..1_200).map(policy).collect();
     let json = format!(r#"{{"policies": [{}]}}"#, policies.join(","));
     let mut workers = Workers::new(1, &json);
-    let last = Asking::cluster("1199");
+    let last = TestRequest::cluster("1199");
     (0..5).for_each(|_| workers.serve_to(0, &last, 503));
     workers.engines[0] = workers.another(2, &json);
     let mut host = Host::default();

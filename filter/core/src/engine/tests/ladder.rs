@@ -13,14 +13,14 @@ fn bench(entries: &[&str]) -> Bench {
     Bench::new(&[&format!(r#"{FRAGILE}, "fallback": [{entries}]"#)])
 }
 
-fn get() -> Asking {
-    Asking::cluster("c")
+fn get() -> TestRequest {
+    TestRequest::cluster("c")
         .with(":method", "GET")
         .with(":path", "/a")
 }
 
 /// A request that is rejected, and the step for it.
-fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Box<Ticket>, Step) {
+fn rejected(bench: &mut Bench, request: &TestRequest, complete: bool) -> (Box<Ticket>, Step) {
     bench.trip(request);
     match bench.engine.admit(request, complete, bench.now) {
         Admission::Reject(ticket, step, _) => (ticket, step),
@@ -29,10 +29,10 @@ fn rejected(bench: &mut Bench, request: &Asking, complete: bool) -> (Box<Ticket>
 }
 
 /// A request that fails, and the step for it.
-fn failed(bench: &mut Bench, request: &Asking) -> (Box<Ticket>, Step) {
+fn failed(bench: &mut Bench, request: &TestRequest) -> (Box<Ticket>, Step) {
     let mut ticket = bench.pass(request);
     bench.events();
-    let failed = Ending::status(503);
+    let failed = TestResponse::status(503);
     let step = bench
         .engine
         .response_headers(&mut ticket, &failed, bench.now);
@@ -56,7 +56,7 @@ fn an_entry_that_cannot_answer_is_counted_and_the_next_is_tried() {
     assert_eq!(bench.events(), ["p0 rejected", "p0 skipped stale not_kept"]);
     let step = bench
         .engine
-        .called(&mut ticket, &Ending::status(500), true, bench.now);
+        .called(&mut ticket, &TestResponse::status(500), true, bench.now);
     assert_eq!(status(&step), 299);
     assert_eq!(
         bench.events(),
@@ -68,27 +68,27 @@ fn an_entry_that_cannot_answer_is_counted_and_the_next_is_tried() {
         (Decision::Reject, StateName::Open)
     );
     // Whatever the host says in the end, nothing more is counted.
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
     assert_eq!(bench.events(), [""; 0]);
 }
 
 /// Each row: the result of the call, whether it can be delivered, and why it is not.
 #[test]
 fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
-    let none = || Ending {
+    let none = || TestResponse {
         status: None,
-        ..Ending::status(0)
+        ..TestResponse::status(0)
     };
     let rows = [
-        (Ending::status(200), true, None),
-        (Ending::status(304), true, None),
-        (Ending::status(404), true, None),
-        (Ending::status(499), true, None),
-        (Ending::status(500), true, Some("failure")),
-        (Ending::status(504), true, Some("failure")),
+        (TestResponse::status(200), true, None),
+        (TestResponse::status(304), true, None),
+        (TestResponse::status(404), true, None),
+        (TestResponse::status(499), true, None),
+        (TestResponse::status(500), true, Some("failure")),
+        (TestResponse::status(504), true, Some("failure")),
         (none(), false, Some("failure")),
-        (Ending::status(200), false, Some("answer_shape")),
-        (Ending::status(503), false, Some("failure")),
+        (TestResponse::status(200), false, Some("answer_shape")),
+        (TestResponse::status(503), false, Some("failure")),
     ];
     for (response, fits, skipped) in rows {
         for on in ["Open", "Failure"] {
@@ -128,7 +128,7 @@ fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
                     assert_eq!(step == Step::Pass, on == "Failure", "{row}");
                 }
             }
-            bench.settle(ticket, &Ending::status(200));
+            bench.settle(ticket, &TestResponse::status(200));
             let counted: &[&str] = if on == "Open" { &[] } else { &["p0 failure"] };
             assert_eq!(bench.events(), counted, "{row}");
         }
@@ -180,7 +180,7 @@ fn a_failed_request_that_is_incomplete_or_not_copied_asks_no_cluster() {
         assert!(ticket.wants_copy());
         bench.events();
         spoil(&mut ticket);
-        let failed = Ending::status(503);
+        let failed = TestResponse::status(503);
         let step = bench
             .engine
             .response_headers(&mut ticket, &failed, bench.now);
@@ -207,7 +207,7 @@ fn a_copy_is_kept_only_if_another_cluster_may_be_asked_later() {
         let mut bench = Bench::new(&[&format!(r#"{more} "fallback": [{entry}]"#)]);
         let ticket = bench.pass(&request);
         assert_eq!(ticket.wants_copy(), copied, "{entry} {more} {request:?}");
-        bench.settle(ticket, &Ending::status(200));
+        bench.settle(ticket, &TestResponse::status(200));
     }
 }
 
@@ -225,17 +225,17 @@ fn a_call_that_cannot_be_made_is_skipped() {
         told[..2],
         ["p0 skipped cluster host", "p0 skipped cluster host"]
     );
-    bench.settle(ticket, &Ending::status(299));
+    bench.settle(ticket, &TestResponse::status(299));
     assert_eq!(bench.events(), ["p0 failure"]);
 }
 
 #[test]
 fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
-    let gone = Ending {
+    let gone = TestResponse {
         status: None,
         details: Some("downstream_remote_disconnect"),
         flags: 0x4000,
-        ..Ending::status(0)
+        ..TestResponse::status(0)
     };
     let mut bench = bench(&[CLUSTER]);
     let (ticket, step) = failed(&mut bench, &get());
@@ -266,10 +266,10 @@ fn a_host_that_sends_no_requests_is_not_asked_to() {
         events.contains(&"p0 skipped cluster host".into()),
         "{events:?}"
     );
-    bench.settle(ticket, &Ending::status(299));
+    bench.settle(ticket, &TestResponse::status(299));
     bench.wait(1_000);
     let probe = bench.pass(&get());
-    bench.settle(probe, &Ending::status(200));
+    bench.settle(probe, &TestResponse::status(200));
     bench.events();
     let (_ticket, step) = failed(&mut bench, &get());
     assert_eq!(status(&step), 299);
@@ -292,7 +292,7 @@ fn a_request_on_another_route_has_no_outcome_and_no_further_fallback() {
             && !bench.engine.wants_headers(&ticket, bench.now)
             && !ticket.wants_copy()
     );
-    let failed = Ending::status(503);
+    let failed = TestResponse::status(503);
     let step = bench
         .engine
         .response_headers(&mut ticket, &failed, bench.now);
@@ -311,7 +311,7 @@ fn a_failure_is_not_sent_to_another_route() {
     let mut bench = bench(&[ROUTE]);
     let (ticket, step) = failed(&mut bench, &get());
     assert_eq!(step, Step::Pass);
-    bench.settle(ticket, &Ending::status(503));
+    bench.settle(ticket, &TestResponse::status(503));
     assert_eq!(bench.events(), ["p0 failure"]);
 }
 
@@ -345,7 +345,7 @@ fn a_fallback_does_not_apply_to_requests_outside_its_policy() {
     );
     let mut bench = Bench::new(&[&fields]);
     assert!(matches!(bench.admit(&get()), Admission::Reject(..)));
-    let post = Asking::cluster("c")
+    let post = TestRequest::cluster("c")
         .with(":method", "POST")
         .with(":path", "/a");
     assert!(matches!(bench.admit(&post), Admission::Unmatched));

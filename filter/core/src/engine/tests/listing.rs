@@ -56,7 +56,7 @@ fn open_circuits_are_listed_before_closed_ones() {
     let tenants = by_tenant(100);
     let mut workers = Workers::new(1, &tenants);
     for n in 0..40 {
-        let request = Asking::default().with("x-tenant", n.to_string());
+        let request = TestRequest::default().with("x-tenant", n.to_string());
         let status = if n >= 35 { 503 } else { 200 };
         (0..5).for_each(|_| workers.serve_to(0, &request, status));
     }

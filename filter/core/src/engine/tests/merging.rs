@@ -47,7 +47,7 @@ fn a_key_waits_no_longer_than_a_long_interval() {
         "circuit_breaker": {}}], "limits": {"keys": 5000}, "sync": {"interval": "5s"}}"#;
     let mut workers = Workers::new(1, tenants);
     for n in 0..2_000 {
-        let request = Asking::default().with("x-tenant", n.to_string());
+        let request = TestRequest::default().with("x-tenant", n.to_string());
         (0..2).for_each(|_| workers.serve_to(0, &request, 200));
     }
     assert_eq!(
@@ -68,7 +68,7 @@ fn a_worker_that_ends_shares_all_that_waits() {
     let fields = by_tenant(2_000).replace(r#""limits""#, r#""sync": {"interval": "5s"}, "limits""#);
     let mut workers = Workers::new(1, &fields);
     for n in 0..1_200 {
-        let request = Asking::default().with("x-tenant", n.to_string());
+        let request = TestRequest::default().with("x-tenant", n.to_string());
         (0..2).for_each(|_| workers.serve_to(0, &request, 503));
     }
     workers.engines[0].retire(workers.now);

@@ -12,11 +12,11 @@ const FALLBACK: &str =
 #[test]
 fn shadow_reports_everything_and_touches_nothing() {
     let mut bench = Bench::new(&[&with(&format!(r#""mode": "shadow", {FALLBACK}"#))]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     for _ in 0..2 {
         let mut ticket = bench.pass(&request);
-        assert_eq!(bench.head(&mut ticket, &Ending::status(503)), None);
-        bench.settle(ticket, &Ending::status(503));
+        assert_eq!(bench.head(&mut ticket, &TestResponse::status(503)), None);
+        bench.settle(ticket, &TestResponse::status(503));
     }
     assert_eq!(
         bench.events(),
@@ -35,7 +35,7 @@ fn shadow_reports_everything_and_touches_nothing() {
         (note.state, note.decision),
         (StateName::Open, Decision::WouldReject)
     );
-    bench.settle(ticket, &Ending::status(503));
+    bench.settle(ticket, &TestResponse::status(503));
     assert_eq!(bench.events(), ["p0 would reject", "p0 failure"]);
     bench.wait(1_000);
     let probe = bench.pass(&request);
@@ -44,39 +44,39 @@ fn shadow_reports_everything_and_touches_nothing() {
     assert_eq!(beside.note().map(|n| n.state), Some(StateName::HalfOpen));
     bench.events();
     // A request that would have been rejected is in no window and is not a probe.
-    bench.settle(beside, &Ending::status(503));
+    bench.settle(beside, &TestResponse::status(503));
     assert_eq!(bench.events(), ["p0 failure"]);
-    bench.settle(probe, &Ending::status(200));
+    bench.settle(probe, &TestResponse::status(200));
     assert!(bench.happened("p0 [c] half_open>closed probes_succeeded"));
 }
 
 #[test]
 fn a_request_that_the_mode_let_through_is_in_no_window() {
     let mut bench = Bench::new(&[&with(r#""mode": "shadow""#)]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.trip(&request);
     let mut let_through: Vec<Box<Ticket>> = (0..50).map(|_| bench.pass(&request)).collect();
     bench.wait(1_000);
     bench.serve(&request, 200);
     bench.events();
     for ticket in let_through.drain(..) {
-        bench.settle(ticket, &Ending::status(503));
+        bench.settle(ticket, &TestResponse::status(503));
     }
     assert_eq!(bench.count("p0 failure"), 50);
     // Still closed: one more failure is one of one, below the minimum.
     bench.serve(&request, 503);
     let ticket = bench.pass(&request);
     assert_eq!(ticket.note(), None);
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
 }
 
 #[test]
 fn disabled_falls_through_to_the_next_policy() {
     let mut bench = Bench::new(&[&with(r#""mode": "disabled""#), FRAGILE]);
-    bench.serve(&Asking::cluster("c"), 200);
+    bench.serve(&TestRequest::cluster("c"), 200);
     assert_eq!(bench.events(), ["p1 Keys 1", "p1 success"]);
     let mut alone = Bench::new(&[&with(r#""mode": "disabled""#)]);
-    let admission = alone.admit(&Asking::cluster("c"));
+    let admission = alone.admit(&TestRequest::cluster("c"));
     assert!(matches!(admission, Admission::Unmatched));
     assert!(alone.events().is_empty());
 }
@@ -85,7 +85,7 @@ fn disabled_falls_through_to_the_next_policy() {
 fn forced_open_rejects_everything_without_asking_a_circuit() {
     let mut bench = Bench::new(&[&with(r#""mode": "forced_open""#)]);
     for _ in 0..3 {
-        let (answer, note) = bench.reject(&Asking::cluster("c"));
+        let (answer, note) = bench.reject(&TestRequest::cluster("c"));
         assert_eq!(
             (answer.status, answer.details),
             (503, "spillway_forced_open")
@@ -104,7 +104,7 @@ fn forced_open_rejects_everything_without_asking_a_circuit() {
 #[test]
 fn forced_open_answers_with_the_policys_own_fallback() {
     let mut bench = Bench::new(&[&format!(r#""mode": "forced_open", {FALLBACK}"#)]);
-    let (answer, _) = bench.reject(&Asking::cluster("c"));
+    let (answer, _) = bench.reject(&TestRequest::cluster("c"));
     assert_eq!((answer.status, answer.kind), (200, Kind::Respond));
     assert_eq!(
         bench.events(),
@@ -115,12 +115,12 @@ fn forced_open_answers_with_the_policys_own_fallback() {
 /// How many of 10,000 requests are rejected.
 fn rejected(fields: &str, seed: u64) -> usize {
     let mut bench = Bench::seeded(&[fields], 1_000, seed);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     let mut rejected = 0;
     for _ in 0..10_000 {
         match bench.admit(&request) {
             Admission::Reject(..) => rejected += 1,
-            Admission::Pass(ticket, _) => bench.settle(ticket, &Ending::status(503)),
+            Admission::Pass(ticket, _) => bench.settle(ticket, &TestResponse::status(503)),
             Admission::Unmatched => panic!("matched"),
         }
     }
@@ -159,13 +159,13 @@ fn shadow_wins_over_enforce_percent() {
 fn a_forced_rejection_that_was_not_applied_is_in_no_window() {
     let mut bench = Bench::new(&[&with(r#""mode": "forced_open", "enforce_percent": 0"#)]);
     for _ in 0..5 {
-        let ticket = bench.pass(&Asking::cluster("c"));
+        let ticket = bench.pass(&TestRequest::cluster("c"));
         let note = ticket.note().expect("a note");
         assert_eq!(
             (note.state, note.decision),
             (StateName::ForcedOpen, Decision::WouldReject)
         );
-        bench.settle(ticket, &Ending::status(503));
+        bench.settle(ticket, &TestResponse::status(503));
         let events = bench.events();
         assert!(events.ends_with(&["p0 would reject".into(), "p0 failure".into()]));
     }
@@ -179,9 +179,13 @@ fn failures_of_requests_that_are_not_enforced_are_not_replaced() {
     for _ in 0..400 {
         // Fresh keys, so that nothing opens.
         bench.wait(60_000);
-        let mut ticket = bench.pass(&Asking::cluster("c"));
-        replaced += usize::from(bench.head(&mut ticket, &Ending::status(503)).is_some());
-        bench.settle(ticket, &Ending::status(503));
+        let mut ticket = bench.pass(&TestRequest::cluster("c"));
+        replaced += usize::from(
+            bench
+                .head(&mut ticket, &TestResponse::status(503))
+                .is_some(),
+        );
+        bench.settle(ticket, &TestResponse::status(503));
     }
     assert!((150..250).contains(&replaced), "{replaced}");
     let events = bench.events();

@@ -45,8 +45,8 @@ pub(super) fn many(policies: usize, breaker: &str) -> String {
     format!(r#"{{"policies": [{policies}], "limits": {{"keys": 2000}}}}"#)
 }
 
-pub(super) fn of(policy: usize, tenant: usize) -> Asking {
-    Asking::cluster(policy.to_string()).with("x-tenant", tenant.to_string())
+pub(super) fn of(policy: usize, tenant: usize) -> TestRequest {
+    TestRequest::cluster(policy.to_string()).with("x-tenant", tenant.to_string())
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn precedence_is_shadow_then_force_then_mode_then_circuit() {
 fn an_id_reaches_one_circuit_and_an_unknown_id_none() {
     let tenants = by_tenant(100);
     let mut workers = Workers::new(1, &tenants);
-    let tenant = |name: &str| Asking::default().with("x-tenant", name);
+    let tenant = |name: &str| TestRequest::default().with("x-tenant", name);
     for name in ["a", "b", "c"] {
         let admission = workers.engines[0].admit(&tenant(name), true, workers.now);
         assert!(matches!(admission, Admission::Pass(..)));

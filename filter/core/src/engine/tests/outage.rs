@@ -2,14 +2,14 @@
 
 use super::*;
 
-fn tenant(name: &str) -> Asking {
-    Asking::cluster("c").with("x-tenant", name)
+fn tenant(name: &str) -> TestRequest {
+    TestRequest::cluster("c").with("x-tenant", name)
 }
 
 #[test]
 fn a_request_without_a_policy_is_left_alone() {
     let mut bench = Bench::new(&[r#""match": {"clusters": ["c"]}"#]);
-    let admission = bench.admit(&Asking::cluster("d"));
+    let admission = bench.admit(&TestRequest::cluster("d"));
     assert!(matches!(admission, Admission::Unmatched));
     assert!(bench.events().is_empty());
 }
@@ -17,7 +17,7 @@ fn a_request_without_a_policy_is_left_alone() {
 #[test]
 fn an_outage_is_reported_event_by_event() {
     let mut bench = Bench::new(&[FRAGILE]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.serve(&request, 200);
     assert_eq!(bench.events(), ["p0 Keys 1", "p0 success"]);
     // Past the window of ten seconds.
@@ -44,7 +44,7 @@ fn an_outage_is_reported_event_by_event() {
     );
     assert_eq!(bench.events(), ["p0 rejected", "p0 fallback Open default"]);
     // A late outcome counts for the policy, and changes no circuit.
-    bench.settle(late, &Ending::status(200));
+    bench.settle(late, &TestResponse::status(200));
     assert_eq!(bench.events(), ["p0 success"]);
     bench.wait(1_000);
     let probe = bench.pass(&request);
@@ -64,7 +64,7 @@ fn an_outage_is_reported_event_by_event() {
     );
     let (answer, _) = bench.reject(&request);
     assert_eq!(answer.details, "spillway_half_open");
-    bench.settle(probe, &Ending::status(503));
+    bench.settle(probe, &TestResponse::status(503));
     assert_eq!(
         bench.events(),
         [
@@ -92,7 +92,7 @@ fn an_outage_is_reported_event_by_event() {
     );
     let ticket = bench.pass(&request);
     assert_eq!(ticket.note(), None);
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_ramp_is_reported_too() {
         r#""recovery": {"duration": "1s", "start_percent": 0}, "minimum_requests""#,
     );
     let mut bench = Bench::new(&[&ramp]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.trip(&request);
     bench.wait(1_000);
     bench.serve(&request, 200);
@@ -141,8 +141,8 @@ fn every_key_has_a_circuit_of_its_own() {
     bench.reject(&tenant("a"));
     bench.serve(&tenant("b"), 200);
     bench.serve(&tenant(""), 200);
-    bench.serve(&Asking::cluster("d").with("x-tenant", "a"), 200);
-    let absent = Asking::cluster("c");
+    bench.serve(&TestRequest::cluster("d").with("x-tenant", "a"), 200);
+    let absent = TestRequest::cluster("c");
     bench.trip(&absent);
     bench.reject(&absent);
     bench.serve(&tenant(""), 200);
@@ -152,10 +152,10 @@ fn every_key_has_a_circuit_of_its_own() {
 fn every_policy_has_circuits_of_its_own() {
     let one = format!(r#"{FRAGILE}, "match": {{"methods": ["GET"]}}"#);
     let mut bench = Bench::new(&[&one, FRAGILE]);
-    let get = Asking::cluster("c").with(":method", "GET");
+    let get = TestRequest::cluster("c").with(":method", "GET");
     bench.trip(&get);
     bench.reject(&get);
-    bench.serve(&Asking::cluster("c"), 200);
+    bench.serve(&TestRequest::cluster("c"), 200);
     assert_eq!(bench.events().last().unwrap(), "p1 success");
     assert_eq!(bench.engine.policy_name(1), "p1");
     assert_eq!(bench.engine.policy_name(2), "");
@@ -208,7 +208,7 @@ fn ten_thousand_invented_tenants_neither_grow_the_table_nor_close_the_circuit() 
 #[test]
 fn an_abandoned_ticket_returns_its_probe() {
     let mut bench = Bench::new(&[FRAGILE]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.trip(&request);
     bench.wait(1_000);
     let probe = bench.pass(&request);
@@ -224,9 +224,9 @@ fn an_abandoned_ticket_is_judged_by_the_headers_that_were_seen() {
     for (status, expected) in [(200, "p0 success"), (503, "p0 failure")] {
         let mut bench = Bench::new(&[FRAGILE]);
         bench.set_abilities(true, false);
-        let mut ticket = bench.pass(&Asking::cluster("c"));
+        let mut ticket = bench.pass(&TestRequest::cluster("c"));
         assert!(ticket.watches_response());
-        assert_eq!(bench.head(&mut ticket, &Ending::status(status)), None);
+        assert_eq!(bench.head(&mut ticket, &TestResponse::status(status)), None);
         bench.engine.abandon(ticket, bench.now);
         assert_eq!(bench.events().last().unwrap(), expected);
     }
@@ -235,7 +235,7 @@ fn an_abandoned_ticket_is_judged_by_the_headers_that_were_seen() {
 #[test]
 fn a_lost_probe_does_not_wedge_the_circuit() {
     let mut bench = Bench::new(&[FRAGILE]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.trip(&request);
     bench.wait(1_000);
     let lost = bench.pass(&request);
@@ -246,7 +246,7 @@ fn a_lost_probe_does_not_wedge_the_circuit() {
     bench.wait(1_000);
     bench.serve(&request, 200);
     bench.events();
-    bench.settle(lost, &Ending::status(503));
+    bench.settle(lost, &TestResponse::status(503));
     assert_eq!(bench.events(), ["p0 failure"]);
     bench.serve(&request, 200);
 }
@@ -254,7 +254,7 @@ fn a_lost_probe_does_not_wedge_the_circuit() {
 #[test]
 fn a_probe_whose_client_is_still_sending_at_the_end_of_its_lease_is_not_a_failure() {
     let mut bench = Bench::new(&[FRAGILE]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.trip(&request);
     bench.wait(1_000);
     let Admission::Pass(mut upload, _) = bench.engine.admit(&request, false, bench.now) else {
@@ -266,37 +266,37 @@ fn a_probe_whose_client_is_still_sending_at_the_end_of_its_lease_is_not_a_failur
     bench.engine.request_complete(&mut upload, Some(bench.now));
     let next = bench.pass(&request);
     assert_eq!(next.note().map(|n| n.decision), Some(Decision::Probe));
-    bench.settle(next, &Ending::status(200));
-    bench.settle(upload, &Ending::status(503));
+    bench.settle(next, &TestResponse::status(200));
+    bench.settle(upload, &TestResponse::status(503));
     bench.serve(&request, 200);
 }
 
 #[test]
 fn a_probe_that_was_answered_in_time_may_keep_streaming() {
     let mut bench = Bench::new(&[FRAGILE]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     bench.trip(&request);
     bench.wait(1_000);
     let mut stream = bench.pass(&request);
-    assert_eq!(bench.head(&mut stream, &Ending::status(200)), None);
+    assert_eq!(bench.head(&mut stream, &TestResponse::status(200)), None);
     bench.wait(250);
     bench.events();
     bench.serve(&request, 200);
     assert!(bench.happened("p0 [c] half_open>closed probes_succeeded"));
-    bench.settle(stream, &Ending::status(200));
+    bench.settle(stream, &TestResponse::status(200));
 }
 
 #[test]
 fn slow_requests_are_counted_and_can_open() {
     let fields = r#""circuit_breaker": {"minimum_requests": 2, "slow_threshold": "1s"}"#;
     let mut bench = Bench::new(&[fields]);
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     for _ in 0..2 {
         let mut ticket = bench.pass(&request);
         assert!(ticket.watches_clock() && ticket.watches_response());
         bench.wait(1_001);
-        assert_eq!(bench.head(&mut ticket, &Ending::status(200)), None);
-        bench.settle(ticket, &Ending::status(200));
+        assert_eq!(bench.head(&mut ticket, &TestResponse::status(200)), None);
+        bench.settle(ticket, &TestResponse::status(200));
     }
     assert_eq!(
         bench.events(),
@@ -319,7 +319,9 @@ fn the_clock_of_slowness_starts_when_the_request_is_complete() {
     let mut bench = Bench::new(&[fields]);
     for (upload_ms, service_ms, slow) in [(60_000, 1_000, 0), (10, 1_001, 1)] {
         let Admission::Pass(mut ticket, _) =
-            bench.engine.admit(&Asking::cluster("c"), false, bench.now)
+            bench
+                .engine
+                .admit(&TestRequest::cluster("c"), false, bench.now)
         else {
             panic!("a closed circuit");
         };
@@ -328,8 +330,8 @@ fn the_clock_of_slowness_starts_when_the_request_is_complete() {
         bench.wait(service_ms);
         // Only the first end counts.
         bench.engine.request_complete(&mut ticket, Some(bench.now));
-        bench.head(&mut ticket, &Ending::status(200));
-        bench.settle(ticket, &Ending::status(200));
+        bench.head(&mut ticket, &TestResponse::status(200));
+        bench.settle(ticket, &TestResponse::status(200));
         assert_eq!(bench.count("p0 slow"), slow);
     }
 }
@@ -337,9 +339,9 @@ fn the_clock_of_slowness_starts_when_the_request_is_complete() {
 #[test]
 fn an_ordinary_request_does_not_need_the_response() {
     let mut bench = Bench::new(&[FRAGILE]);
-    let ticket = bench.pass(&Asking::cluster("c"));
+    let ticket = bench.pass(&TestRequest::cluster("c"));
     assert!(!ticket.watches_clock() && !ticket.watches_response());
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
 }
 
 #[test]
@@ -347,10 +349,10 @@ fn a_hint_of_the_upstream_lengthens_the_open_time() {
     let with_hints = FRAGILE.replace(r#", "retry_after_max": "0s""#, "");
     for (fields, wait) in [(FRAGILE, "1"), (with_hints.as_str(), "7")] {
         let mut bench = Bench::new(&[fields]);
-        let request = Asking::cluster("c");
-        let ending = Ending {
+        let request = TestRequest::cluster("c");
+        let ending = TestResponse {
             hints: alloc::vec![("retry-after", "7")],
-            ..Ending::status(503)
+            ..TestResponse::status(503)
         };
         for _ in 0..2 {
             let ticket = bench.pass(&request);
@@ -370,9 +372,9 @@ fn the_same_seed_gives_the_same_events() {
         let mut bench = Bench::seeded(&[fields], 1_000, seed);
         for n in 0..2_000 {
             bench.wait(100);
-            if let Admission::Pass(ticket, _) = bench.admit(&Asking::cluster("c")) {
+            if let Admission::Pass(ticket, _) = bench.admit(&TestRequest::cluster("c")) {
                 let status = if n % 700 < 200 { 503 } else { 200 };
-                bench.settle(ticket, &Ending::status(status));
+                bench.settle(ticket, &TestResponse::status(status));
             }
         }
         bench.events()

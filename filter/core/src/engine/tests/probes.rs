@@ -6,7 +6,7 @@ use super::*;
 fn half_open(outcome: &str) -> Bench {
     let outcome = format!(r#"{FRAGILE}, "outcome": {{{outcome}}}"#);
     let mut bench = Bench::new(&[&outcome]);
-    (0..2).for_each(|_| bench.serve(&Asking::cluster("c"), 500));
+    (0..2).for_each(|_| bench.serve(&TestRequest::cluster("c"), 500));
     bench.events();
     bench.wait(1_000);
     bench
@@ -18,10 +18,10 @@ const IGNORES: &str = r#""ignore_status": ["404", "503"]"#;
 fn a_response_with_an_ignored_status_shows_that_the_upstream_is_there() {
     for status in [404, 503] {
         let mut bench = half_open(IGNORES);
-        let mut probe = bench.pass(&Asking::cluster("c"));
-        bench.head(&mut probe, &Ending::status(status));
+        let mut probe = bench.pass(&TestRequest::cluster("c"));
+        bench.head(&mut probe, &TestResponse::status(status));
         bench.events();
-        bench.settle(probe, &Ending::status(status));
+        bench.settle(probe, &TestResponse::status(status));
         assert_eq!(
             bench.events(),
             [
@@ -35,12 +35,12 @@ fn a_response_with_an_ignored_status_shows_that_the_upstream_is_there() {
 
 #[test]
 fn a_probe_without_a_response_returns_its_permit() {
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     let mut bench = half_open("");
-    let elsewhere = Ending {
+    let elsewhere = TestResponse {
         details: Some("ext_authz_denied"),
         attempts: Some(0),
-        ..Ending::status(403)
+        ..TestResponse::status(403)
     };
     for _ in 0..3 {
         let mut probe = bench.pass(&request);
@@ -50,11 +50,11 @@ fn a_probe_without_a_response_returns_its_permit() {
     assert!(!bench.happened("p0 half_open>closed"));
     // A client that aborts before there is a response.
     let probe = bench.pass(&request);
-    let left = Ending {
+    let left = TestResponse {
         details: Some("downstream_remote_disconnect"),
         flags: 0x4000,
         attempts: Some(1),
-        ..Ending::default()
+        ..TestResponse::default()
     };
     bench.settle(probe, &left);
     bench.serve(&request, 200);
@@ -63,14 +63,14 @@ fn a_probe_without_a_response_returns_its_permit() {
 
 #[test]
 fn a_client_that_aborts_a_response_with_an_ignored_status_takes_nothing_back() {
-    let request = Asking::cluster("c");
+    let request = TestRequest::cluster("c");
     let mut bench = half_open(IGNORES);
     let mut probe = bench.pass(&request);
-    bench.head(&mut probe, &Ending::status(404));
-    let left = Ending {
+    bench.head(&mut probe, &TestResponse::status(404));
+    let left = TestResponse {
         details: Some("downstream_remote_disconnect"),
         flags: 0x4000,
-        ..Ending::status(404)
+        ..TestResponse::status(404)
     };
     bench.settle(probe, &left);
     assert!(bench.happened("p0 half_open>closed"));
@@ -85,7 +85,7 @@ fn uploads_that_never_end_keep_no_worker_from_probing() {
     let mut uploads = Vec::new();
     for round in 0..40 {
         let worker = round % 4;
-        let admission = all.engines[worker].admit(&Asking::cluster("c"), false, all.now);
+        let admission = all.engines[worker].admit(&TestRequest::cluster("c"), false, all.now);
         if let Admission::Pass(ticket, _) = admission {
             uploads.push((worker, ticket));
         }

@@ -141,8 +141,9 @@ impl BeforeWrite for Meanwhile {
         let Ok(mut engine) = self.engine.try_borrow_mut() else {
             return;
         };
-        if let Admission::Pass(ticket, _) = engine.admit(&Asking::cluster("c"), true, self.now) {
-            engine.settle(ticket, &Ending::status(self.status), self.now);
+        if let Admission::Pass(ticket, _) = engine.admit(&TestRequest::cluster("c"), true, self.now)
+        {
+            engine.settle(ticket, &TestResponse::status(self.status), self.now);
         }
     }
 }

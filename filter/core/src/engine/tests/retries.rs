@@ -8,19 +8,19 @@ use super::*;
 pub(super) const TWO: &str = r#""retry": {"budget": {"percent": 0, "interval": "1s",
     "min_retry_rate": {"count": 2, "interval": "1s"}}}"#;
 
-pub(super) fn get() -> Asking {
-    Asking::cluster("a").with(":method", "GET")
+pub(super) fn get() -> TestRequest {
+    TestRequest::cluster("a").with(":method", "GET")
 }
 
-pub(super) fn post() -> Asking {
-    Asking::cluster("a").with(":method", "POST")
+pub(super) fn post() -> TestRequest {
+    TestRequest::cluster("a").with(":method", "POST")
 }
 
 /// A response after so many attempts.
-pub(super) fn after(attempts: u64, status: u16) -> Ending {
-    Ending {
+pub(super) fn after(attempts: u64, status: u16) -> TestResponse {
+    TestResponse {
         attempts: Some(attempts),
-        ..Ending::status(status)
+        ..TestResponse::status(status)
     }
 }
 
@@ -199,7 +199,7 @@ fn in_shadow_mode_the_budget_counts_but_no_request_is_touched() {
 fn keys_have_budgets_of_their_own_and_the_overflow_has_the_minimum_rate() {
     let fields = format!(r#""key": ["cluster"], {TWO}"#);
     let mut bench = Bench::limited(&[&fields], 1);
-    let asking = |cluster: &str| Asking::cluster(cluster).with(":method", "GET");
+    let asking = |cluster: &str| TestRequest::cluster(cluster).with(":method", "GET");
     let own = bench.pass(&asking("a"));
     assert_eq!(bench.ordered(&own), Some(2));
     // The only slot is in use: other keys share the overflow's budget.

@@ -9,7 +9,7 @@ use super::*;
 fn a_get_with_a_body_shares_nothing() {
     type Rest = Option<(bool, bool)>;
     let with_length = |length| get().with("content-length", length);
-    let rows: [(Asking, bool, Rest, bool); 8] = [
+    let rows: [(TestRequest, bool, Rest, bool); 8] = [
         (get(), true, None, true),
         (get(), false, Some((false, true)), true),
         (get(), false, Some((true, true)), false),
@@ -33,7 +33,7 @@ fn a_get_with_a_body_shares_nothing() {
                     bench.engine.request_complete(&mut ticket, Some(now));
                 }
             }
-            let ending = Ending::status(if stores { 200 } else { 503 });
+            let ending = TestResponse::status(if stores { 200 } else { 503 });
             let reply = bench.head(&mut ticket, &ending);
             if stores && bench.engine.wants_headers(&ticket, now) {
                 bench.engine.keep(&mut ticket, &headers(&[]), true, 0, now);
@@ -57,7 +57,7 @@ fn a_get_with_a_body_shares_nothing() {
             panic!("it is open");
         };
         assert_eq!(ticket.is_bodiless(), complete);
-        bench.settle(ticket, &Ending::status(503));
+        bench.settle(ticket, &TestResponse::status(503));
     }
 }
 
@@ -87,8 +87,8 @@ struct Who {
 }
 
 impl Who {
-    fn request(&self) -> Asking {
-        let plain = Asking::cluster("c")
+    fn request(&self) -> TestRequest {
+        let plain = TestRequest::cluster("c")
             .with(":method", "GET")
             .with(":scheme", "https")
             .with(":authority", format!("site{}", self.authority))
@@ -147,7 +147,7 @@ fn no_client_gets_a_response_that_was_made_for_another() {
             let Admission::Pass(mut ticket, _) = engine.admit(&request, true, now) else {
                 panic!("nothing opens");
             };
-            let failed = Ending::status(503);
+            let failed = TestResponse::status(503);
             match engine.response_headers(&mut ticket, &failed, now) {
                 Step::Respond(reply) => {
                     let body = String::from_utf8_lossy(&reply.body).into_owned();

@@ -14,15 +14,15 @@ pub(super) fn bench(fallback: &str) -> Bench {
     Bench::new(&[&format!(r#"{BREAKER}, {fallback}"#)])
 }
 
-pub(super) fn request(method: &str, path: &str) -> Asking {
-    Asking::cluster("c")
+pub(super) fn request(method: &str, path: &str) -> TestRequest {
+    TestRequest::cluster("c")
         .with(":method", method)
         .with(":scheme", "https")
         .with(":authority", "site")
         .with(":path", path)
 }
 
-pub(super) fn get() -> Asking {
+pub(super) fn get() -> TestRequest {
     request("GET", "/a")
 }
 
@@ -39,14 +39,14 @@ pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
 pub(super) fn answered<R: Records>(
     engine: &mut Engine<R>,
     now: Instant,
-    request: &Asking,
+    request: &TestRequest,
     headers: &Headers,
     body: &str,
 ) {
     let Admission::Pass(mut ticket, _) = engine.admit(request, true, now) else {
         panic!("{request:?} was rejected");
     };
-    let ending = Ending::status(200);
+    let ending = TestResponse::status(200);
     let step = engine.response_headers(&mut ticket, &ending, now);
     assert_eq!(step, Step::Pass);
     if engine.wants_headers(&ticket, now) {
@@ -62,15 +62,15 @@ pub(super) fn answered<R: Records>(
 }
 
 impl Bench {
-    pub(super) fn good(&mut self, request: &Asking, pairs: &[(&str, &str)], body: &str) {
+    pub(super) fn good(&mut self, request: &TestRequest, pairs: &[(&str, &str)], body: &str) {
         answered(&mut self.engine, self.now, request, &headers(pairs), body);
     }
 
     /// The body that a failed request gets in the end, or `None` if its own response stands.
-    pub(super) fn bad(&mut self, request: &Asking) -> Option<String> {
+    pub(super) fn bad(&mut self, request: &TestRequest) -> Option<String> {
         let mut ticket = self.pass(request);
-        let answer = self.head(&mut ticket, &Ending::status(503));
-        self.settle(ticket, &Ending::status(503));
+        let answer = self.head(&mut ticket, &TestResponse::status(503));
+        self.settle(ticket, &TestResponse::status(503));
         answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned())
     }
 }
@@ -122,13 +122,13 @@ fn a_stored_response_is_never_used_beyond_its_age() {
 
 #[test]
 fn only_good_responses_of_the_upstream_are_stored() {
-    let direct = Ending {
+    let direct = TestResponse {
         details: Some("direct_response"),
         attempts: Some(0),
-        ..Ending::status(200)
+        ..TestResponse::status(200)
     };
     let mut bench = bench(SHARED);
-    for ending in [direct, Ending::status(503), Ending::status(404)] {
+    for ending in [direct, TestResponse::status(503), TestResponse::status(404)] {
         let mut ticket = bench.pass(&get());
         let _step = bench.head(&mut ticket, &ending);
         let keeps = ending.status == Some(404);
@@ -146,12 +146,16 @@ fn only_good_responses_of_the_upstream_are_stored() {
 fn an_incomplete_response_is_not_stored() {
     let mut bench = bench(SHARED);
     let mut ticket = bench.pass(&get());
-    assert!(bench.head(&mut ticket, &Ending::status(200)).is_none());
+    assert!(
+        bench
+            .head(&mut ticket, &TestResponse::status(200))
+            .is_none()
+    );
     let now = bench.now;
     bench.engine.keep(&mut ticket, &headers(&[]), false, 0, now);
     assert!(ticket.is_keeping());
     bench.engine.collect(&mut ticket, b"half", false, now);
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
     assert_eq!(bench.bad(&get()), None);
 }
 
@@ -193,12 +197,16 @@ fn a_304_refreshes_the_stored_response() {
         bench.wait(waits);
         let mut ticket = bench.pass(&asks);
         let now = bench.now;
-        assert!(bench.head(&mut ticket, &Ending::status(304)).is_none());
+        assert!(
+            bench
+                .head(&mut ticket, &TestResponse::status(304))
+                .is_none()
+        );
         if bench.engine.wants_headers(&ticket, now) {
             bench.engine.keep(&mut ticket, &not_modified, true, 0, now);
         }
         assert!(!ticket.is_keeping());
-        bench.settle(ticket, &Ending::status(304));
+        bench.settle(ticket, &TestResponse::status(304));
         assert_eq!(bench.count("p0 kept"), stored);
     }
     bench.wait(9_000);
@@ -221,7 +229,7 @@ fn bytes_held_for_storing_have_a_total_limit() {
     assert!((80..95).contains(&dropped), "{dropped}");
     let now = bench.now;
     for ticket in &mut tickets {
-        assert!(bench.head(ticket, &Ending::status(200)).is_none());
+        assert!(bench.head(ticket, &TestResponse::status(200)).is_none());
         bench.engine.keep(ticket, &headers(&[]), false, 0, now);
         for _ in 0..20 {
             if bench.engine.expects(ticket, 50_000, now) {
@@ -232,7 +240,7 @@ fn bytes_held_for_storing_have_a_total_limit() {
     let dropped = dropped + bench.count("p0 not recorded");
     assert!((99..=100).contains(&dropped), "{dropped}");
     for ticket in tickets {
-        bench.settle(ticket, &Ending::status(200));
+        bench.settle(ticket, &TestResponse::status(200));
     }
     // Then others have room.
     bench.good(&get(), &[], "good");
@@ -263,7 +271,7 @@ fn a_response_that_no_request_could_get_is_not_stored() {
     let mut bench = Bench::new(&[on_open]);
     let ticket = bench.pass(&get());
     assert!(ticket.stale == Storing::None && !ticket.watches_response());
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
 }
 
 /// Each row: the policy when its configuration is loaded again, and whether the response that was
@@ -291,9 +299,9 @@ fn a_stored_response_outlives_its_configuration_if_its_scope_is_unchanged() {
         let Admission::Pass(mut ticket, _) = new.admit(&get(), true, at_ms(3)) else {
             panic!("nothing opens");
         };
-        let step = new.response_headers(&mut ticket, &Ending::status(503), at_ms(3));
+        let step = new.response_headers(&mut ticket, &TestResponse::status(503), at_ms(3));
         assert_eq!(matches!(step, Step::Respond(_)), given, "{name} {fields}");
-        new.settle(ticket, &Ending::status(503), at_ms(3));
+        new.settle(ticket, &TestResponse::status(503), at_ms(3));
     }
 }
 

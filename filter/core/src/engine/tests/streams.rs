@@ -6,16 +6,16 @@ const BY_HEADERS: &str = r#""outcome": {"judge_at": "headers"}"#;
 
 fn bench() -> Bench {
     let mut bench = Bench::new(&[&format!("{FRAGILE}, {BY_HEADERS}")]);
-    bench.serve(&Asking::cluster("c"), 200);
+    bench.serve(&TestRequest::cluster("c"), 200);
     bench.events();
     bench
 }
 
-fn cut() -> Ending {
-    Ending {
+fn cut() -> TestResponse {
+    TestResponse {
         details: Some("upstream_reset_after_response_started{connection_termination}"),
         flags: 0x40,
-        ..Ending::status(200)
+        ..TestResponse::status(200)
     }
 }
 
@@ -23,9 +23,9 @@ fn cut() -> Ending {
 fn a_stream_counts_once_and_at_its_headers() {
     let mut bench = bench();
     for abandoned in [false, true] {
-        let mut ticket = bench.pass(&Asking::cluster("c"));
+        let mut ticket = bench.pass(&TestRequest::cluster("c"));
         assert!(ticket.watches_response());
-        assert_eq!(bench.head(&mut ticket, &Ending::status(200)), None);
+        assert_eq!(bench.head(&mut ticket, &TestResponse::status(200)), None);
         assert_eq!(bench.events(), ["p0 success"]);
         match abandoned {
             false => bench.settle(ticket, &cut()),
@@ -39,13 +39,13 @@ fn a_stream_counts_once_and_at_its_headers() {
 fn failing_headers_open_the_circuit_while_their_streams_continue() {
     let mut bench = bench();
     bench.wait(20_000);
-    let mut streams = [0, 1].map(|_| bench.pass(&Asking::cluster("c")));
+    let mut streams = [0, 1].map(|_| bench.pass(&TestRequest::cluster("c")));
     for ticket in &mut streams {
-        assert_eq!(bench.head(ticket, &Ending::status(503)), None);
+        assert_eq!(bench.head(ticket, &TestResponse::status(503)), None);
     }
     assert!(bench.happened("p0 closed>open"));
     for ticket in streams {
-        bench.settle(ticket, &Ending::status(503));
+        bench.settle(ticket, &TestResponse::status(503));
     }
     assert!(!bench.happened("p0 failure"));
 }
@@ -54,10 +54,10 @@ fn failing_headers_open_the_circuit_while_their_streams_continue() {
 fn a_probe_that_streams_closes_the_circuit_at_its_headers() {
     let mut bench = bench();
     bench.wait(20_000);
-    bench.trip(&Asking::cluster("c"));
+    bench.trip(&TestRequest::cluster("c"));
     bench.wait(1_000);
-    let mut probe = bench.pass(&Asking::cluster("c"));
-    assert_eq!(bench.head(&mut probe, &Ending::status(200)), None);
+    let mut probe = bench.pass(&TestRequest::cluster("c"));
+    assert_eq!(bench.head(&mut probe, &TestResponse::status(200)), None);
     assert!(bench.happened("p0 half_open>closed"));
     bench.settle(probe, &cut());
     assert!(!bench.happened("p0 failure"));
@@ -66,12 +66,12 @@ fn a_probe_that_streams_closes_the_circuit_at_its_headers() {
 #[test]
 fn a_request_without_headers_is_judged_by_its_end() {
     let mut bench = bench();
-    let ticket = bench.pass(&Asking::cluster("c"));
-    let left = Ending {
+    let ticket = bench.pass(&TestRequest::cluster("c"));
+    let left = TestResponse {
         details: Some("downstream_remote_disconnect"),
         flags: 0x4000,
         attempts: Some(1),
-        ..Ending::default()
+        ..TestResponse::default()
     };
     bench.settle(ticket, &left);
     assert_eq!(bench.events(), ["p0 ignored"]);

@@ -61,8 +61,8 @@ fn file(fields: &str) -> String {
     text.replace("OPEN", OPEN).replace("RETRY", RETRY)
 }
 
-fn get() -> Asking {
-    Asking::cluster("c").with(":method", "GET")
+fn get() -> TestRequest {
+    TestRequest::cluster("c").with(":method", "GET")
 }
 
 /// A worker whose configuration leaves this behind.
@@ -328,7 +328,7 @@ fn an_expired_force_denies_no_retry() {
                     let order = workers.engines[0].order(&ticket);
                     assert_eq!(order.map(|it| it.max_retries), Some(2), "{to:?}");
                 } else {
-                    let (ending, now) = (Ending::status(503), workers.now);
+                    let (ending, now) = (TestResponse::status(503), workers.now);
                     let step = workers.engines[0].response_headers(&mut ticket, &ending, now);
                     assert!(matches!(step, Step::Retry(_)), "{to:?}: {step:?}");
                     let replay = workers.engines[0].replay(&mut ticket, now);

@@ -32,20 +32,20 @@ fn counts(workers: &mut Workers) -> Counts {
     views[0].automatic.counts
 }
 
-fn timed_out() -> Ending {
-    Ending {
+fn timed_out() -> TestResponse {
+    TestResponse {
         details: Some("response_timeout"),
         flags: 0x4,
-        ..Ending::status(504)
+        ..TestResponse::status(504)
     }
 }
 
-fn left() -> Ending {
-    Ending {
+fn left() -> TestResponse {
+    TestResponse {
         details: Some("downstream_remote_disconnect"),
         flags: 0x4000,
         attempts: Some(1),
-        ..Ending::default()
+        ..TestResponse::default()
     }
 }
 
@@ -105,7 +105,7 @@ fn a_request_counts_once_however_it_ends() {
     };
     let rows = [
         (
-            Ending::status(200),
+            TestResponse::status(200),
             in_window(1, 0, 1),
             ["p0 success", "p0 slow"],
         ),
@@ -167,7 +167,7 @@ fn a_probe_that_hangs_opens_the_circuit_again_without_traffic() {
 fn only_a_complete_request_waits_and_only_for_its_response() {
     // The client is still sending.
     let mut workers = Workers::new(1, &slow(""));
-    let admission = workers.engines[0].admit(&Asking::cluster("c"), false, workers.now);
+    let admission = workers.engines[0].admit(&TestRequest::cluster("c"), false, workers.now);
     let Admission::Pass(mut upload, _) = admission else {
         panic!("{admission:?}");
     };
@@ -177,7 +177,7 @@ fn only_a_complete_request_waits_and_only_for_its_response() {
     assert!(workers.engines[0].has_pending());
     workers.wait(300);
     // The response has begun.
-    let begun = Ending::status(200);
+    let begun = TestResponse::status(200);
     workers.engines[0].response_headers(&mut upload, &begun, workers.now);
     assert!(!workers.engines[0].has_pending());
     workers.wait(10_000);
@@ -216,13 +216,13 @@ fn a_request_that_is_sent_again_waits_again() {
         "retry": {"engine": "filter", "replay": "as_received", "max_retries": 1}}]}"#;
     let json = json.replace("SLOW", &SLOW.replace("20", "3"));
     let mut workers = Workers::new(1, &json);
-    let get = Asking::cluster("c").with(":method", "GET");
+    let get = TestRequest::cluster("c").with(":method", "GET");
     let Admission::Pass(mut ticket, _) = workers.engines[0].admit(&get, true, workers.now) else {
         panic!("a closed circuit");
     };
     workers.wait(301);
     workers.tick();
-    let failed = Ending::status(503);
+    let failed = TestResponse::status(503);
     let step = workers.engines[0].response_headers(&mut ticket, &failed, workers.now);
     let Step::Retry(wait) = step else {
         panic!("{step:?}");
@@ -242,7 +242,7 @@ fn a_request_that_is_sent_again_waits_again() {
     workers.wait(100);
     workers.tick();
     assert_eq!(counts(&mut workers), expected(2, 1, 2));
-    let answered = Ending::status(200);
+    let answered = TestResponse::status(200);
     workers.engines[0].replayed(&mut ticket, &answered, true, workers.now);
     workers.engines[0].settle(ticket, &answered, workers.now);
     workers.wait(100);
@@ -296,7 +296,7 @@ fn each_request_ends_up_in_the_shared_window_once() {
                         let ending = if failed {
                             timed_out()
                         } else {
-                            Ending::status(200)
+                            TestResponse::status(200)
                         };
                         workers.engines[worker].settle(ticket, &ending, workers.now);
                         expected.add(failed, workers.now.since(since) > Span::from_ms(300));

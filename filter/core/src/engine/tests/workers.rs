@@ -54,7 +54,7 @@ impl Workers {
     }
 
     pub(super) fn admit(&mut self, worker: usize) -> Admission {
-        self.engines[worker].admit(&Asking::cluster("c"), true, self.now)
+        self.engines[worker].admit(&TestRequest::cluster("c"), true, self.now)
     }
 
     pub(super) fn pass(&mut self, worker: usize) -> Box<Ticket> {
@@ -62,11 +62,11 @@ impl Workers {
     }
 
     pub(super) fn settle(&mut self, worker: usize, ticket: Box<Ticket>, status: u16) {
-        self.engines[worker].settle(ticket, &Ending::status(status), self.now);
+        self.engines[worker].settle(ticket, &TestResponse::status(status), self.now);
     }
 
     /// A request that must pass, and ends at once with this status.
-    pub(super) fn serve_to(&mut self, worker: usize, request: &Asking, status: u16) {
+    pub(super) fn serve_to(&mut self, worker: usize, request: &TestRequest, status: u16) {
         let admission = self.engines[worker].admit(request, true, self.now);
         let Admission::Pass(ticket, _) = admission else {
             panic!("{admission:?}");
@@ -124,7 +124,7 @@ fn five_failures_on_five_workers_open_the_circuit_of_all() {
         assert!(workers.rejects(worker), "{worker}");
     }
     assert!(matches!(
-        fresh.admit(&Asking::cluster("c"), true, workers.now),
+        fresh.admit(&TestRequest::cluster("c"), true, workers.now),
         Admission::Reject(..)
     ));
 }
@@ -180,7 +180,7 @@ fn a_restarted_worker_finds_the_circuit_as_it_was() {
 fn a_key_without_room_is_still_rejected_by_its_circuit() {
     let tenants = by_tenant(2);
     let mut workers = Workers::new(2, &tenants);
-    let tenant = |name: &str| Asking::default().with("x-tenant", name);
+    let tenant = |name: &str| TestRequest::default().with("x-tenant", name);
     let now = workers.now;
     (0..5).for_each(|_| workers.serve_to(0, &tenant("open"), 503));
     // Both entries of the other worker's table are in use, by keys whose slots are still there.
@@ -202,7 +202,7 @@ fn a_key_without_room_is_still_rejected_by_its_circuit() {
 fn a_key_that_lost_its_slot_for_good_shares_the_overflow() {
     let tenants = by_tenant(1);
     let mut workers = Workers::new(2, &tenants);
-    let tenant = |name: &str| Asking::default().with("x-tenant", name);
+    let tenant = |name: &str| TestRequest::default().with("x-tenant", name);
     let admit = |workers: &mut Workers, worker: usize, name: &str| {
         let now = workers.now;
         workers.engines[worker].admit(&tenant(name), true, now)

@@ -1,10 +1,10 @@
-//! How requests can end, one row each, as Envoy was seen to tell it.
+//! The ways in which requests can end, one row each, as observed in Envoy.
 
 use alloc::vec::Vec;
 
 use super::*;
 use crate::policy::{GRPC_CODES, Policy};
-use crate::testing::{Ending, at_ms, policy};
+use crate::testing::{TestResponse, at_ms, policy};
 
 mod cut;
 mod deadlines;
@@ -13,7 +13,7 @@ mod grpc;
 mod hints;
 mod slowness;
 
-/// Failures are those of the defaults; more than a second is slow.
+/// The default failures. Slow is more than a second.
 const SLOW: &str = r#""circuit_breaker": {"slow_threshold": "1s"}"#;
 
 fn rules(policy: &Policy) -> Rules<'_> {
@@ -25,7 +25,7 @@ fn rules(policy: &Policy) -> Rules<'_> {
     }
 }
 
-/// A plain HTTP request that was sent whole at the clock's origin.
+/// Returns the timing of a plain HTTP request that was complete at the clock's origin.
 fn timing() -> RequestTiming {
     RequestTiming {
         request_complete: true,
@@ -34,7 +34,8 @@ fn timing() -> RequestTiming {
     }
 }
 
-/// A verdict in a word: `success`, `failure`, `ignored`, with `slow` and `timeout` where so.
+/// Returns a verdict as words: `success`, `failure` or `ignored`, then `slow` and `timeout` if
+/// they apply.
 fn shown(verdict: Verdict) -> Vec<&'static str> {
     let mut words = alloc::vec![verdict.outcome.name()];
     words.extend(verdict.slow.then_some("slow"));
@@ -42,7 +43,7 @@ fn shown(verdict: Verdict) -> Vec<&'static str> {
     words
 }
 
-fn check(fields: &str, timing: &RequestTiming, ending: &Ending, end_ms: u64, expected: &str) {
+fn check(fields: &str, timing: &RequestTiming, ending: &TestResponse, end_ms: u64, expected: &str) {
     let policy = policy(fields);
     let verdict = at_end(&rules(&policy), timing, ending, at_ms(end_ms));
     assert_eq!(

@@ -3,7 +3,7 @@ use alloc::format;
 
 use super::*;
 use crate::policy::Policy;
-use crate::testing::{Asking, policy};
+use crate::testing::{TestRequest, policy};
 
 #[test]
 fn the_hash_of_a_key_depends_on_the_seed() {
@@ -19,14 +19,14 @@ fn parts(key: &str) -> Vec<KeyPart> {
 }
 
 /// Encodes the key of a request; `None` if it is too long.
-fn encoded(key: &str, request: &Asking) -> Option<Vec<u8>> {
+fn encoded(key: &str, request: &TestRequest) -> Option<Vec<u8>> {
     let mut bytes = Vec::from(*b"left over");
     encode(&parts(key), request, Some("/p/{x}"), &mut bytes).then_some(bytes)
 }
 
 #[test]
 fn a_decoded_key_has_all_parts() {
-    let request = Asking::cluster("c")
+    let request = TestRequest::cluster("c")
         .with_route("r")
         .with(":authority", "Shop.Example:80")
         .with(":method", "GET")
@@ -69,7 +69,7 @@ fn an_authority_in_a_key_is_normalised_as_in_a_match() {
     for row in rows {
         let mut of_row = BTreeSet::new();
         for authority in row {
-            let request = Asking::default().with(":authority", authority);
+            let request = TestRequest::default().with(":authority", authority);
             of_row.insert(encoded(r#"["authority"]"#, &request).expect("a key"));
         }
         assert_eq!(of_row.len(), 1, "{row:?}");
@@ -80,7 +80,7 @@ fn an_authority_in_a_key_is_normalised_as_in_a_match() {
 
 #[test]
 fn a_key_without_parts_is_the_same_for_all_requests() {
-    let bytes = encoded("[]", &Asking::cluster("c")).expect("a key");
+    let bytes = encoded("[]", &TestRequest::cluster("c")).expect("a key");
     assert!(bytes.is_empty() && decode(&bytes).is_empty());
 }
 
@@ -98,7 +98,7 @@ fn different_tuples_have_different_keys() {
     let mut keys = BTreeSet::new();
     for a in values {
         for b in values {
-            let mut request = Asking::default();
+            let mut request = TestRequest::default();
             for (name, value) in [("a", a), ("b", b)] {
                 if let Some(value) = value {
                     request = request.with(name, value);
@@ -123,7 +123,7 @@ fn a_key_that_is_too_long_is_rejected() {
         (200_000, false),
     ];
     for (len, fits) in rows {
-        let request = Asking::default().with("a", alloc::vec![b'a'; len]);
+        let request = TestRequest::default().with("a", alloc::vec![b'a'; len]);
         let found = encoded(r#"[{"header": "a"}]"#, &request);
         assert_eq!(found.is_some(), fits, "{len}");
     }

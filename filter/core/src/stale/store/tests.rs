@@ -9,7 +9,7 @@ use crate::exchange::Request;
 use crate::stale::clear;
 use crate::stale::index::{Index, SLOTS};
 use crate::stale::shards::SHARDS_MAX;
-use crate::testing::{Asking, Memory, at_ms};
+use crate::testing::{Memory, TestRequest, at_ms};
 
 mod race;
 mod variants;
@@ -44,7 +44,7 @@ impl Worker {
         }
     }
 
-    fn enter(&mut self, request: &Asking, now: Instant) -> Handle {
+    fn enter(&mut self, request: &TestRequest, now: Instant) -> Handle {
         let scope = CacheScope {
             policy: 0,
             key: b"",
@@ -62,7 +62,7 @@ impl Worker {
 
     fn begin_with(
         &mut self,
-        request: &Asking,
+        request: &TestRequest,
         response: &[(&str, &str)],
         now: Instant,
     ) -> Result<(Handle, bool), NotStored> {
@@ -83,7 +83,7 @@ impl Worker {
 
     fn store_with(
         &mut self,
-        request: &Asking,
+        request: &TestRequest,
         response: &[(&str, &str)],
         len: usize,
         now: Instant,
@@ -105,7 +105,7 @@ impl Worker {
         self.lookup_for(&get(path), now)
     }
 
-    fn lookup_for(&mut self, request: &Asking, now: Instant) -> Option<StoredResponse> {
+    fn lookup_for(&mut self, request: &TestRequest, now: Instant) -> Option<StoredResponse> {
         let handle = self.enter(request, now);
         let found = self
             .store
@@ -130,8 +130,8 @@ fn terms(now: Instant) -> Terms {
     }
 }
 
-fn get(path: &str) -> Asking {
-    Asking::cluster("c")
+fn get(path: &str) -> TestRequest {
+    TestRequest::cluster("c")
         .with(":method", "GET")
         .with(":path", path)
 }

@@ -49,11 +49,11 @@ fn a_uri_is_independent_of_policy_key_and_route() {
         header.expect("a header").1 = value.into();
         other
     };
-    let elsewhere = Asking {
+    let elsewhere = TestRequest {
         cluster: Some(b"d".to_vec()),
         ..plain()
     };
-    let uri = |request: &Asking| Outline::of(request).uri(request.cluster.as_deref(), 7);
+    let uri = |request: &TestRequest| Outline::of(request).uri(request.cluster.as_deref(), 7);
     for (request, same) in [
         (
             request("PUT", &["content-length: 5", "authorization: a"]),

@@ -92,11 +92,11 @@ fn a_response_is_shared_only_within_its_resource() {
         other.headers.retain(|(it, _)| it != name);
         other
     };
-    let elsewhere = Asking {
+    let elsewhere = TestRequest {
         cluster: Some(b"d".to_vec()),
         ..plain()
     };
-    let nowhere = Asking {
+    let nowhere = TestRequest {
         cluster: None,
         ..plain()
     };

@@ -1,4 +1,4 @@
-//! Requests and responses that are cut off before their end.
+//! Requests and responses that end early.
 
 use super::endings::*;
 use super::*;
@@ -20,7 +20,7 @@ fn rotation_by_the_proxy_after_good_headers_is_a_success() {
         let waiting = ending(504, details, flags, 1);
         check("", &timing(), &waiting, 300_000, "failure timeout");
         check("", &RequestTiming::default(), &waiting, 300_000, "ignored");
-        // What the proxy itself said is no response of the upstream, whatever the policy says.
+        // A response of the proxy says nothing about the upstream, whatever the policy lists.
         let none = r#""outcome": {"failure_status": []}"#;
         check(none, &timing(), &waiting, 300_000, "failure timeout");
     }

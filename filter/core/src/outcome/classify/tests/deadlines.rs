@@ -1,4 +1,4 @@
-//! Whose timeout it was: the caller's own deadline says nothing of the upstream.
+//! Timeouts of the caller's own deadline, which say nothing about the upstream.
 
 use super::*;
 
@@ -11,11 +11,11 @@ fn with(values: [Option<&str>; 3]) -> RequestTiming {
     }
 }
 
-fn timeout(status: u16, details: &'static str) -> Ending {
-    Ending {
+fn timeout(status: u16, details: &'static str) -> TestResponse {
+    TestResponse {
         details: Some(details),
         flags: UT,
-        ..Ending::status(status)
+        ..TestResponse::status(status)
     }
 }
 
@@ -31,14 +31,14 @@ fn an_expired_deadline_of_the_caller_is_ignored_or_shows_a_slow_upstream() {
         (each(), "upstream_per_try_timeout", 301, "ignored"),
         (grpc(), "response_timeout", 301, "ignored"),
         (grpc(), "max_duration_timeout", 301, "ignored"),
-        // The route's own timeouts expired first.
+        // The route's own timeout expired first.
         (whole(), "response_timeout", 200, "failure timeout"),
         (grpc(), "response_timeout", 200, "failure timeout"),
         (grpc(), "max_duration_timeout", 200, "failure timeout"),
         (each(), "response_timeout", 301, "failure timeout"),
         (whole(), "upstream_per_try_timeout", 301, "failure timeout"),
         (timing(), "response_timeout", 301, "failure timeout"),
-        // The caller's timeout stands in place of the route's, so that of gRPC decides nothing.
+        // The caller's timeout replaces the route's, so that of gRPC has no effect.
         (
             with([Some("9000"), None, Some("300m")]),
             "response_timeout",
@@ -79,10 +79,10 @@ fn a_deadline_that_ends_a_good_response_is_the_callers_end_of_it() {
 
 #[test]
 fn a_service_that_obeys_the_deadline_of_its_caller_has_not_failed() {
-    let exceeded = Ending {
+    let exceeded = TestResponse {
         grpc_status: Some(4),
         content_type: Some("application/grpc"),
-        ..Ending::status(200)
+        ..TestResponse::status(200)
     };
     let called = |deadline| RequestTiming {
         grpc: true,

@@ -1,4 +1,4 @@
-//! Whose fault an ending is, and what the host is asked to find out.
+//! The verdict on each way a request can end, and the reads from the host that it takes.
 
 use super::*;
 
@@ -28,25 +28,29 @@ pub(super) fn ending(
     details: &'static str,
     flags: u64,
     attempts: u64,
-) -> Ending {
-    Ending {
+) -> TestResponse {
+    TestResponse {
         status: status.into(),
         details: Some(details),
         flags,
         attempts: Some(attempts),
-        ..Ending::default()
+        ..TestResponse::default()
     }
 }
 
 #[test]
 fn every_ending_that_envoy_tells_has_its_verdict() {
-    let rows: &[(&str, Ending, &str)] = &[
-        ("answered", Ending::status(200), "success"),
-        ("not found is an answer", Ending::status(404), "success"),
-        ("upstream 5xx", Ending::status(500), "failure"),
-        ("the last 5xx", Ending::status(599), "failure"),
+    let rows: &[(&str, TestResponse, &str)] = &[
+        ("a response", TestResponse::status(200), "success"),
         (
-            "a retry saved it",
+            "not found is a response",
+            TestResponse::status(404),
+            "success",
+        ),
+        ("upstream 5xx", TestResponse::status(500), "failure"),
+        ("the last 5xx", TestResponse::status(599), "failure"),
+        (
+            "a retry succeeded",
             ending(200, "via_upstream", 0, 3),
             "success",
         ),
@@ -121,7 +125,7 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
             "failure timeout",
         ),
         (
-            "stream went on for too long",
+            "maximum stream duration reached",
             ending(504, "upstream_max_stream_duration_reached", UMSDR, 1),
             "failure timeout",
         ),
@@ -151,12 +155,12 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
             "failure",
         ),
         (
-            "name not resolved, by the filter that asks for it",
+            "name not resolved by the dynamic forward proxy filter",
             ending(503, "dns_resolution_failure{x}", DF, 0),
             "failure",
         ),
         (
-            "name not resolved, by the cluster",
+            "name not resolved by the cluster",
             ending(503, "dns_resolution_failure{x}", UH, 1),
             "failure",
         ),
@@ -228,7 +232,7 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
             "ignored",
         ),
         (
-            "client broke the protocol",
+            "protocol error of the client",
             ending(400, "http1.codec_error", DPE, 1),
             "ignored",
         ),
@@ -238,32 +242,32 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
             "success",
         ),
         (
-            "client broke the protocol in the body",
+            "protocol error of the client in the body",
             ending(200, "http1.codec_error", DPE, 1),
             "success",
         ),
         (
-            "client broke the protocol before anything was tried",
+            "protocol error of the client before the first attempt",
             ending(501, "http1.codec_error", DPE, 0),
             "ignored",
         ),
         (
-            "upstream fell silent",
+            "upstream was idle for too long",
             ending(504, "stream_idle_timeout", SI, 1),
             "failure timeout",
         ),
         (
-            "the host's clock over the whole stream ran out",
+            "the host's stream timeout",
             ending(504, "max_duration_timeout", 0, 1),
             "failure timeout",
         ),
         (
-            "the host's clock over the whole request ran out",
+            "the host's request timeout",
             ending(504, "request_overall_timeout", 0, 1),
             "failure timeout",
         ),
         (
-            "answered by a filter behind this one",
+            "local reply of a later filter",
             ending(503, "lua_response", 0, 1),
             "failure",
         ),
@@ -295,9 +299,9 @@ fn a_host_that_tells_nothing_but_the_status_is_judged_by_that() {
         (None, "ignored"),
     ];
     for (status, expected) in rows {
-        let ending = Ending {
+        let ending = TestResponse {
             status,
-            ..Ending::default()
+            ..TestResponse::default()
         };
         check("", &timing(), &ending, 5, expected);
     }
@@ -314,12 +318,12 @@ fn details_that_are_not_known_are_judged_by_flags_and_status() {
         (None, 0xffff_ffff_0000_0000, None, "ignored"),
     ];
     for (status, flags, attempts, expected) in rows {
-        let ending = Ending {
+        let ending = TestResponse {
             status,
             details: Some("some_new_details"),
             flags,
             attempts,
-            ..Ending::default()
+            ..TestResponse::default()
         };
         check("", &timing(), &ending, 5, expected);
     }
@@ -344,10 +348,16 @@ fn the_policy_says_which_statuses_are_failures_and_which_are_nothing() {
         (65_535, "success"),
     ];
     for (status, expected) in rows {
-        check(fields, &timing(), &Ending::status(status), 5, expected);
+        check(
+            fields,
+            &timing(),
+            &TestResponse::status(status),
+            5,
+            expected,
+        );
     }
     let none = r#""outcome": {"failure_status": []}"#;
-    check(none, &timing(), &Ending::status(500), 5, "success");
+    check(none, &timing(), &TestResponse::status(500), 5, "success");
 }
 
 #[test]
@@ -357,32 +367,52 @@ fn no_list_of_statuses_excuses_an_upstream_that_could_not_be_reached() {
     check(none, &timing(), &refused, 5, "failure");
 }
 
-/// The questions that judging this ending costs.
-fn asked(fields: &str, timing: &RequestTiming, ending: &Ending) -> Vec<&'static str> {
+/// Returns the values that classifying this response reads from the host.
+fn reads_of(fields: &str, timing: &RequestTiming, ending: &TestResponse) -> Vec<&'static str> {
     let policy = policy(fields);
     at_end(&rules(&policy), timing, ending, at_ms(5));
-    let mut asked = ending.asked.take();
-    asked.sort_unstable();
-    asked
+    let mut reads = ending.reads.take();
+    reads.sort_unstable();
+    reads
 }
 
 #[test]
 fn an_ordinary_answer_costs_two_questions() {
-    let rows: &[(&str, RequestTiming, Ending, &[&str])] = &[
-        ("", timing(), Ending::status(200), &["details", "status"]),
-        ("", timing(), Ending::status(404), &["details", "status"]),
-        (SLOW, timing(), Ending::status(200), &["details", "status"]),
-        (
-            r#""circuit_breaker": {"slow_threshold": "1s", "slow_until": "end"}"#,
-            timing(),
-            Ending::status(200),
-            &["details", "status"],
-        ),
-        ("", timing(), Ending::status(500), &["details", "status"]),
+    let rows: &[(&str, RequestTiming, TestResponse, &[&str])] = &[
         (
             "",
             timing(),
-            Ending::status(503),
+            TestResponse::status(200),
+            &["details", "status"],
+        ),
+        (
+            "",
+            timing(),
+            TestResponse::status(404),
+            &["details", "status"],
+        ),
+        (
+            SLOW,
+            timing(),
+            TestResponse::status(200),
+            &["details", "status"],
+        ),
+        (
+            r#""circuit_breaker": {"slow_threshold": "1s", "slow_until": "end"}"#,
+            timing(),
+            TestResponse::status(200),
+            &["details", "status"],
+        ),
+        (
+            "",
+            timing(),
+            TestResponse::status(500),
+            &["details", "status"],
+        ),
+        (
+            "",
+            timing(),
+            TestResponse::status(503),
             &["details", "hint", "status"],
         ),
         (
@@ -391,10 +421,10 @@ fn an_ordinary_answer_costs_two_questions() {
                 grpc: true,
                 ..timing()
             },
-            Ending {
+            TestResponse {
                 grpc_status: Some(0),
                 content_type: Some("application/grpc"),
-                ..Ending::status(200)
+                ..TestResponse::status(200)
             },
             &["content-type", "details", "grpc_status"],
         ),
@@ -423,6 +453,6 @@ fn an_ordinary_answer_costs_two_questions() {
         ),
     ];
     for (fields, timing, ending, expected) in rows {
-        assert_eq!(asked(fields, timing, ending), *expected, "{ending:?}");
+        assert_eq!(reads_of(fields, timing, ending), *expected, "{ending:?}");
     }
 }

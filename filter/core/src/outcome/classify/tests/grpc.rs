@@ -1,4 +1,4 @@
-//! gRPC: decided by `grpc-status`, or by what gRPC makes of a missing one.
+//! gRPC calls, judged by `grpc-status`, or by the status that gRPC derives if it is missing.
 
 use super::*;
 
@@ -9,12 +9,12 @@ fn grpc() -> RequestTiming {
     }
 }
 
-fn answered(status: u16, grpc_status: Option<u32>) -> Ending {
-    Ending {
+fn answered(status: u16, grpc_status: Option<u32>) -> TestResponse {
+    TestResponse {
         grpc_status,
         grpc_status_sent: grpc_status,
         content_type: Some("application/grpc+proto"),
-        ..Ending::status(status)
+        ..TestResponse::status(status)
     }
 }
 
@@ -81,7 +81,7 @@ fn the_http_status_alone_never_decides() {
 
 #[test]
 fn a_missing_code_follows_from_the_http_status() {
-    // grpc/doc/http-grpc-status-mapping.md; all that it does not name is UNKNOWN.
+    // grpc/doc/http-grpc-status-mapping.md. Every status that it does not name is UNKNOWN.
     let rows = [
         (400, "INTERNAL"),
         (401, "UNAUTHENTICATED"),
@@ -118,7 +118,7 @@ fn at_the_headers_a_code_that_is_still_to_come_is_no_failure() {
         (200, None, "success"),
         (200, Some(0), "success"),
         (200, Some(14), "failure"),
-        // No gRPC answer begins so: nothing is still to come.
+        // A gRPC response never begins like this, so no code follows.
         (503, None, "failure"),
         (404, None, "success"),
     ];
@@ -132,7 +132,7 @@ fn at_the_headers_a_code_that_is_still_to_come_is_no_failure() {
 #[test]
 fn an_upstream_that_could_not_be_reached_is_a_failure_whatever_the_codes() {
     let fields = r#""outcome": {"failure_grpc_status": ["INTERNAL"]}"#;
-    let refused = Ending {
+    let refused = TestResponse {
         details: Some("upstream_reset_before_response_started{remote_connection_failure}"),
         flags: 0x20,
         ..answered(200, Some(14))
@@ -150,7 +150,7 @@ fn a_call_that_its_client_ends_is_judged_by_its_headers() {
         (200, Some(0), Some(0), "success"),
     ];
     for (status, sent, derived, expected) in rows {
-        let left = Ending {
+        let left = TestResponse {
             details: Some("downstream_remote_disconnect"),
             flags: 0x4000,
             grpc_status: derived,
@@ -169,7 +169,7 @@ fn a_call_that_its_client_ends_is_judged_by_its_headers() {
 
 #[test]
 fn rotation_ends_a_good_call_and_fails_one_that_never_began() {
-    let rotated = |sent| Ending {
+    let rotated = |sent| TestResponse {
         details: Some("max_duration_timeout"),
         grpc_status_sent: sent,
         ..answered(200, sent)
@@ -190,12 +190,12 @@ fn a_request_that_claims_grpc_is_judged_by_http_if_its_response_is_not_grpc() {
         (None, Some(14), 200, "failure"),
         (Some("application/grpc"), None, 200, "failure"),
     ] {
-        let ending = Ending {
+        let ending = TestResponse {
             content_type,
             grpc_status_sent: sent,
-            // What the host derives.
+            // Derived by the host.
             grpc_status: sent.or(Some(if status == 200 { 2 } else { 14 })),
-            ..Ending::status(status)
+            ..TestResponse::status(status)
         };
         check("", &grpc(), &ending, 5, expected);
     }

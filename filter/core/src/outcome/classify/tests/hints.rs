@@ -1,15 +1,15 @@
-//! What a failing upstream says about when to come back.
+//! Hints of a failing upstream about when to retry.
 
 use super::*;
 
-/// The hint in an answer with this one header, where hints are obeyed, in milliseconds.
+/// Returns the hint in a response with this header, in milliseconds, if hints are respected.
 fn hint_ms(
     timing: &RequestTiming,
-    ending: Ending,
+    ending: TestResponse,
     header: (&'static str, &'static str),
 ) -> Option<u64> {
     let policy = policy("");
-    let ending = Ending {
+    let ending = TestResponse {
         hints: alloc::vec![header],
         content_type: timing.grpc.then_some("application/grpc"),
         // 37 seconds before the date below.
@@ -39,12 +39,16 @@ fn a_failing_503_may_say_when_to_come_back() {
         ("grpc-retry-pushback-ms", "70", None),
     ];
     for (name, value, expected) in rows {
-        let found = hint_ms(&timing(), Ending::status(503), (name, value));
+        let found = hint_ms(&timing(), TestResponse::status(503), (name, value));
         assert_eq!(found, expected, "{name}: {value}");
     }
-    // Not the status for it, or no failure at all.
+    // Another status, or no failure.
     for status in [200, 429, 500, 504] {
-        let found = hint_ms(&timing(), Ending::status(status), ("retry-after", "7"));
+        let found = hint_ms(
+            &timing(),
+            TestResponse::status(status),
+            ("retry-after", "7"),
+        );
         assert_eq!(found, None, "{status}");
     }
 }
@@ -62,9 +66,9 @@ fn a_failing_grpc_call_may_push_back() {
         (0, "grpc-retry-pushback-ms", "70", None),
     ];
     for (code, name, value, expected) in rows {
-        let ending = Ending {
+        let ending = TestResponse {
             grpc_status: Some(code),
-            ..Ending::status(200)
+            ..TestResponse::status(200)
         };
         assert_eq!(
             hint_ms(&grpc, ending, (name, value)),
@@ -77,9 +81,9 @@ fn a_failing_grpc_call_may_push_back() {
 #[test]
 fn a_hint_on_429_counts_where_429_is_a_failure() {
     let policy = policy(r#""outcome": {"failure_status": ["429"]}"#);
-    let ending = Ending {
+    let ending = TestResponse {
         hints: alloc::vec![("retry-after", "7")],
-        ..Ending::status(429)
+        ..TestResponse::status(429)
     };
     let verdict = at_end(&rules(&policy), &timing(), &ending, at_ms(5));
     assert_eq!(verdict.hint, Some(Span::from_secs(7)));

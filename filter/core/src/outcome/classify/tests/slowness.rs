@@ -1,4 +1,4 @@
-//! What is slow: the upstream, not the client.
+//! Slowness of the upstream, as opposed to that of the client.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn answered_at(ms: u64) -> RequestTiming {
     }
 }
 
-/// The end of the request was never seen.
+/// Returns the timing of a request whose end was never seen.
 fn unfinished() -> RequestTiming {
     RequestTiming {
         response_start: Some(at_ms(90_000)),
@@ -19,31 +19,36 @@ fn unfinished() -> RequestTiming {
     }
 }
 
-fn left() -> Ending {
-    Ending {
+fn left() -> TestResponse {
+    TestResponse {
         details: Some("downstream_remote_disconnect"),
         flags: 0x4000,
         attempts: Some(1),
-        ..Ending::default()
+        ..TestResponse::default()
     }
 }
 
 #[test]
 fn slow_is_strictly_longer_than_the_threshold_until_the_headers() {
     let rows = [
-        (timing(), Ending::status(200), 1_000, "success"),
-        (timing(), Ending::status(200), 1_001, "success slow"),
-        // From the headers on the body may take its time.
-        (answered_at(1_000), Ending::status(200), 90_000, "success"),
+        (timing(), TestResponse::status(200), 1_000, "success"),
+        (timing(), TestResponse::status(200), 1_001, "success slow"),
+        // The time that the body takes does not count.
+        (
+            answered_at(1_000),
+            TestResponse::status(200),
+            90_000,
+            "success",
+        ),
         (
             answered_at(1_001),
-            Ending::status(200),
+            TestResponse::status(200),
             90_000,
             "success slow",
         ),
         (
             answered_at(2_000),
-            Ending::status(503),
+            TestResponse::status(503),
             2_000,
             "failure slow",
         ),
@@ -56,8 +61,13 @@ fn slow_is_strictly_longer_than_the_threshold_until_the_headers() {
 #[test]
 fn until_the_end_the_whole_response_counts() {
     let rows = [
-        (answered_at(10), Ending::status(200), 1_000, "success"),
-        (answered_at(10), Ending::status(200), 1_001, "success slow"),
+        (answered_at(10), TestResponse::status(200), 1_000, "success"),
+        (
+            answered_at(10),
+            TestResponse::status(200),
+            1_001,
+            "success slow",
+        ),
     ];
     for (timing, ending, end_ms, expected) in rows {
         check(UNTIL_END, &timing, &ending, end_ms, expected);
@@ -72,12 +82,18 @@ fn a_slow_upload_is_not_a_slow_service() {
         response_start: Some(at_ms(80_100)),
         ..RequestTiming::default()
     };
-    check(SLOW, &uploaded, &Ending::status(200), 81_000, "success");
+    check(
+        SLOW,
+        &uploaded,
+        &TestResponse::status(200),
+        81_000,
+        "success",
+    );
     for fields in [SLOW, UNTIL_END] {
         check(
             fields,
             &unfinished(),
-            &Ending::status(200),
+            &TestResponse::status(200),
             90_000,
             "success",
         );
@@ -89,7 +105,7 @@ fn without_a_threshold_nothing_is_slow() {
     check(
         "",
         &answered_at(90_000),
-        &Ending::status(200),
+        &TestResponse::status(200),
         90_000,
         "success",
     );
@@ -101,7 +117,7 @@ fn what_is_ignored_is_not_slow() {
     check(
         &fields,
         &answered_at(9_000),
-        &Ending::status(404),
+        &TestResponse::status(404),
         9_000,
         "ignored",
     );
@@ -109,7 +125,7 @@ fn what_is_ignored_is_not_slow() {
 
 #[test]
 fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
-    let in_the_body = Ending {
+    let in_the_body = TestResponse {
         status: Some(200),
         ..left()
     };
@@ -120,7 +136,7 @@ fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
         (UNTIL_END, timing(), left(), 1_001, "success slow"),
         (UNTIL_END, unfinished(), left(), 90_000, "ignored"),
         ("", timing(), left(), 90_000, "ignored"),
-        // Its headers had come in time; how long the client then read is its own affair.
+        // The headers came in time. How long the client then read does not count.
         (
             SLOW,
             answered_at(10),
@@ -151,7 +167,7 @@ fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
 #[test]
 fn a_client_that_left_before_it_had_sent_all_waited_for_nobody() {
     check(SLOW, &unfinished(), &left(), 90_000, "ignored");
-    let early_answer = Ending {
+    let early_answer = TestResponse {
         status: Some(200),
         ..left()
     };
@@ -164,16 +180,28 @@ fn a_request_whose_end_nobody_timed_is_not_slow() {
         request_end: None,
         ..answered_at(90_000)
     };
-    check(SLOW, &untimed, &Ending::status(200), 90_000, "success");
-    check(UNTIL_END, &untimed, &Ending::status(200), 90_000, "success");
+    check(
+        SLOW,
+        &untimed,
+        &TestResponse::status(200),
+        90_000,
+        "success",
+    );
+    check(
+        UNTIL_END,
+        &untimed,
+        &TestResponse::status(200),
+        90_000,
+        "success",
+    );
 }
 
 #[test]
 fn no_header_of_the_upstream_says_how_slow_it_was() {
     for (claimed, ms, expected) in [("3", 1_001, "success slow"), ("4000", 10, "success")] {
-        let ending = Ending {
+        let ending = TestResponse {
             hints: alloc::vec![("x-envoy-upstream-service-time", claimed)],
-            ..Ending::status(200)
+            ..TestResponse::status(200)
         };
         check(SLOW, &answered_at(ms), &ending, 9_000, expected);
     }
@@ -189,7 +217,12 @@ fn at_the_headers_only_what_ends_there_is_slow() {
     for (fields, expected) in rows {
         let policy = policy(fields);
         let timing = answered_at(2_000);
-        let verdict = at_headers(&rules(&policy), &timing, &Ending::status(200), at_ms(2_000));
+        let verdict = at_headers(
+            &rules(&policy),
+            &timing,
+            &TestResponse::status(200),
+            at_ms(2_000),
+        );
         assert_eq!(shown(verdict).join(" "), expected, "{fields}");
     }
 }
@@ -201,5 +234,5 @@ fn a_clock_that_stands_makes_nothing_slow() {
         response_start: Some(at_ms(10)),
         ..timing()
     };
-    check(SLOW, &back, &Ending::status(200), 10, "success");
+    check(SLOW, &back, &TestResponse::status(200), 10, "success");
 }
