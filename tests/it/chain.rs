@@ -13,7 +13,7 @@ use crate::scene::{file, outcomes_are, policy, rejected, touchy, with};
 const DELAY: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn a_fault_before_the_filter_is_not_seen_by_it() {
+async fn the_filter_does_not_see_a_fault_injected_before_it() {
     let (upstream, envoy) = faulty(|setting| setting.before(fault())).await;
     let answer = envoy
         .get_with("/abort", &[("x-envoy-fault-abort-request", "503")])
@@ -32,7 +32,7 @@ async fn a_fault_before_the_filter_is_not_seen_by_it() {
 }
 
 #[tokio::test]
-async fn a_fault_behind_the_filter_delays_as_the_upstream_would_and_aborts_as_it_would_not() {
+async fn a_fault_injected_after_the_filter_counts_as_slow_but_not_as_a_failure() {
     let (upstream, envoy) = faulty(|setting| setting.after(fault())).await;
     let answer = envoy
         .get_with("/abort", &[("x-envoy-fault-abort-request", "503")])
@@ -53,7 +53,7 @@ async fn a_fault_behind_the_filter_delays_as_the_upstream_would_and_aborts_as_it
 }
 
 #[tokio::test]
-async fn cors_before_the_filter_answers_preflights_and_marks_rejections() {
+async fn cors_before_the_filter_handles_preflights_and_rejections() {
     let (upstream, envoy) = shared(|setting| setting.before(cors())).await;
     assert_eq!(preflight(&envoy).await.status, 200);
     let answer = envoy
@@ -68,7 +68,7 @@ async fn cors_before_the_filter_answers_preflights_and_marks_rejections() {
 }
 
 #[tokio::test]
-async fn cors_behind_the_filter_loses_preflights_and_marks_of_rejections() {
+async fn cors_after_the_filter_misses_preflights_and_rejections() {
     let (upstream, envoy) = shared(|setting| setting.after(cors())).await;
     rejected(&preflight(&envoy).await, "forced_open");
     let answer = envoy

@@ -7,7 +7,7 @@ use spillway_tests::{Client, Envoy, Reply, Upstream, eventually};
 use crate::scene::{count, count_is, outcomes_are, rejected, touchy, untouched};
 
 #[tokio::test]
-async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
+async fn an_invalid_policy_is_rejected_with_every_error_and_its_path() {
     let bad = json!({
         "policies": [
             {
@@ -41,7 +41,7 @@ async fn a_bad_policy_is_refused_with_every_error_and_where_it_stands() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_no_policy_at_all_is_refused() {
+async fn a_configuration_that_is_not_a_policy_is_rejected() {
     let rows = [
         ("", "the policy is not valid JSON: "),
         ("[]", "the policy is [], allowed an object"),
@@ -66,7 +66,7 @@ async fn a_configuration_that_is_no_policy_at_all_is_refused() {
 
 /// Envoy passes a message of any other type in its protobuf encoding.
 #[tokio::test]
-async fn a_configuration_in_a_struct_is_refused_with_the_remedy() {
+async fn a_configuration_in_a_struct_is_rejected_with_the_remedy() {
     let policy = json!({
         "policies": [{"name": "p", "circuit_breaker": {"minimum_requests": 20}}],
     });
@@ -88,7 +88,7 @@ async fn a_configuration_in_a_struct_is_refused_with_the_remedy() {
 
 /// JSON has only one kind of number: `20.0` is 20.
 #[tokio::test]
-async fn a_whole_number_may_be_written_with_a_point() {
+async fn an_integer_may_have_a_decimal_point() {
     let (upstream, envoy) = serving(
         r#"{"policies": [{"name": "p", "circuit_breaker":
             {"minimum_requests": 2.0, "half_open": {"permits": 3.0}}}],
@@ -165,7 +165,7 @@ async fn open_and_updatable() -> (Upstream, Envoy, Client) {
 }
 
 #[tokio::test]
-async fn a_refused_update_leaves_the_old_policy_and_its_open_circuit_in_place() {
+async fn a_rejected_update_keeps_the_old_policy_and_its_open_circuit() {
     let (upstream, mut envoy, client) = open_and_updatable().await;
     let bad = json!({"policies": [{"name": "p", "mode": "off", "circuit_braker": {}}]});
     let update = envoy.update(|setting| setting.policy(bad)).await;
@@ -185,7 +185,7 @@ async fn a_refused_update_leaves_the_old_policy_and_its_open_circuit_in_place() 
 }
 
 #[tokio::test]
-async fn a_good_update_takes_over_and_the_gauges_of_the_old_policy_go_back() {
+async fn a_valid_update_applies_and_resets_the_gauges_of_the_old_policy() {
     let (upstream, mut envoy, client) = open_and_updatable().await;
     let update = envoy
         .update(|setting| setting.policy(lasting("next")))

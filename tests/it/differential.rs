@@ -18,12 +18,12 @@ use spillway_tests::envoy::Setting;
 const KNOWN: &[&str] = &["length-left-in-place", "local-resh", "close"];
 
 #[tokio::test]
-async fn the_simulator_answers_as_envoy_does() {
+async fn the_simulator_responds_like_envoy() {
     agree(ROWS, |setting| setting, |_| {}).await;
 }
 
 #[tokio::test]
-async fn the_simulator_leaves_out_the_routers_headers_as_envoy_does() {
+async fn the_simulator_suppresses_the_routers_headers_like_envoy() {
     let silent = json!({"suppress_envoy_headers": true});
     let change = |setting: Setting| setting.router(silent);
     agree(SUPPRESSED, change, |plan| {

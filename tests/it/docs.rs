@@ -99,7 +99,7 @@ fn commands_in_sentences_exist() {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn every_link_has_a_target() {
     none(documents().flat_map(|document| links::broken(&document)));
 }
 

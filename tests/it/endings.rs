@@ -26,7 +26,7 @@ const IGNORED: [u64; 3] = [0, 0, 1];
 const SLOW: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn an_upstream_that_cannot_be_reached_or_breaks_off_has_failed() {
+async fn an_unreachable_or_resetting_upstream_has_failed() {
     let rows = "
         fine          x-script:  status=200      200  via_upstream                                       success
         client_error  x-script:  status=404      404  via_upstream                                       success
@@ -48,7 +48,7 @@ async fn an_upstream_that_cannot_be_reached_or_breaks_off_has_failed() {
 }
 
 #[tokio::test]
-async fn a_timeout_of_the_host_is_a_failure_but_for_the_rotation_of_a_response_that_began_well() {
+async fn a_host_timeout_is_a_failure_unless_it_rotates_a_healthy_stream() {
     let rows = "
         route              x-script:  hang           504  response_timeout          failure
         route_mid_body     x-script:  hang_mid_body  200  response_timeout          failure
@@ -87,7 +87,7 @@ async fn a_timeout_of_the_host_is_a_failure_but_for_the_rotation_of_a_response_t
 }
 
 #[tokio::test]
-async fn an_answer_that_another_filter_or_the_proxy_made_is_ignored() {
+async fn a_local_reply_of_another_filter_or_the_proxy_is_ignored() {
     let rows = "
         fault            x-envoy-fault-abort-request:  503       503  fault_filter_abort  ignored
         denied           x-denied-behind:              yes       403  rbac_access_denied  ignored
@@ -163,7 +163,7 @@ async fn under_the_hosts_own_retries_the_last_attempt_counts_once() {
 }
 
 #[tokio::test]
-async fn the_overflow_of_a_connection_pool_is_what_the_policy_says() {
+async fn the_policy_classifies_a_connection_pool_overflow() {
     let one = json!({"max_connections": 1, "max_pending_requests": 1});
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address())

@@ -48,7 +48,7 @@ async fn a_failing_status_opens_the_circuit_from_headers_and_from_trailers() {
 }
 
 #[tokio::test]
-async fn every_code_counts_as_the_policy_says_in_headers_and_in_trailers() {
+async fn every_status_in_headers_or_trailers_counts_by_the_policy() {
     let rows = [
         (Code::Unknown, [0, 2, 0]),
         (Code::DeadlineExceeded, [0, 4, 0]),
@@ -71,7 +71,7 @@ async fn every_code_counts_as_the_policy_says_in_headers_and_in_trailers() {
 }
 
 #[tokio::test]
-async fn the_policy_may_call_other_codes_failures() {
+async fn the_policy_may_choose_the_failure_codes() {
     let outcome = json!({"failure_grpc_status": ["NOT_FOUND"]});
     let (upstream, envoy, client) = scene(json!({"outcome": outcome})).await;
     for code in [Code::NotFound, Code::Unavailable] {
@@ -119,7 +119,7 @@ async fn a_rejection_is_trailers_only_and_asks_not_to_be_retried() {
 }
 
 #[tokio::test]
-async fn a_fixed_answer_has_the_policys_status_and_message() {
+async fn a_fixed_response_has_the_policys_status_and_message() {
     let respond = json!({
         "type": "respond",
         "status": 200,
@@ -145,7 +145,7 @@ async fn a_fixed_answer_has_the_policys_status_and_message() {
 }
 
 #[tokio::test]
-async fn a_failure_in_headers_can_be_replaced_and_one_in_trailers_comes_too_late() {
+async fn a_failure_in_headers_can_be_replaced_but_not_one_in_trailers() {
     let respond = json!({
         "type": "respond",
         "on": ["failure"],
@@ -174,7 +174,7 @@ async fn a_failure_in_headers_can_be_replaced_and_one_in_trailers_comes_too_late
 }
 
 #[tokio::test]
-async fn a_pushback_of_the_service_lengthens_the_open_time() {
+async fn a_pushback_of_the_service_lengthens_the_open_duration() {
     let pushed = |reply: GrpcReply, ms: &str| reply.metadata("grpc-retry-pushback-ms", ms);
     let rows = [
         (
@@ -230,7 +230,7 @@ async fn one_header_of_a_client_does_not_open_a_healthy_circuit() {
 /// Responses that proxies and dying servers send, but gRPC servers do not. Each row: a case, the
 /// response, and the expected counts.
 #[tokio::test]
-async fn an_answer_without_a_grpc_status_is_judged_by_what_there_is() {
+async fn a_response_without_a_grpc_status_is_judged_by_how_it_ended() {
     let grpc = |reply: Reply| reply.header("content-type", "application/grpc");
     let message: &[u8] = &[0, 0, 0, 0, 2, 0x0a, 0];
     let rows = [

@@ -18,7 +18,7 @@ const HEALED: &str = "half_open>closed";
 const WORSE: &str = "half_open>open";
 
 #[tokio::test]
-async fn exactly_as_many_probes_as_there_are_permits_reach_the_upstream_at_once() {
+async fn exactly_the_permitted_probes_reach_the_upstream_at_once() {
     let (upstream, envoy) = touchy_scene(json!({"half_open": {"permits": 3}})).await;
     trip(&upstream, &envoy).await;
     open_time_passes(OPEN).await;
@@ -46,7 +46,7 @@ async fn exactly_as_many_probes_as_there_are_permits_reach_the_upstream_at_once(
 }
 
 #[tokio::test]
-async fn a_good_verdict_closes_the_circuit_with_an_empty_window() {
+async fn successful_probes_close_the_circuit_with_an_empty_window() {
     let breaker = json!({
         "consecutive_failures": 0,
         "failure_rate_threshold": 100,
@@ -80,7 +80,7 @@ async fn a_good_verdict_closes_the_circuit_with_an_empty_window() {
 }
 
 #[tokio::test]
-async fn a_bad_verdict_opens_the_circuit_again_for_longer_and_never_beyond_the_longest() {
+async fn failed_probes_open_the_circuit_for_longer_up_to_the_maximum() {
     let open = json!({"duration": "100ms", "multiplier": 2, "max_duration": "300ms", "jitter": 0});
     let (upstream, envoy) = touchy_scene(json!({"open": open, "half_open": {"permits": 1}})).await;
     upstream.reply(Reply::status(503));
@@ -108,7 +108,7 @@ async fn a_bad_verdict_opens_the_circuit_again_for_longer_and_never_beyond_the_l
 }
 
 #[tokio::test]
-async fn slow_probes_are_a_bad_verdict_too() {
+async fn slow_probes_open_the_circuit_again() {
     let breaker = json!({"slow_threshold": "30ms", "half_open": {"permits": 1}});
     let (upstream, envoy) = touchy_scene(breaker).await;
     trip(&upstream, &envoy).await;
@@ -120,7 +120,7 @@ async fn slow_probes_are_a_bad_verdict_too() {
 }
 
 #[tokio::test]
-async fn the_verdict_does_not_wait_for_probes_that_cannot_change_it() {
+async fn half_open_ends_once_the_remaining_probes_cannot_change_the_verdict() {
     let breaker = json!({"failure_rate_threshold": 50, "half_open": {"permits": 4}});
     for (status, needed, verdict) in [(503, 2, WORSE), (200, 3, HEALED)] {
         let (upstream, envoy) = touchy_scene(breaker.clone()).await;
@@ -134,7 +134,7 @@ async fn the_verdict_does_not_wait_for_probes_that_cannot_change_it() {
 }
 
 #[tokio::test]
-async fn a_probe_whose_client_went_away_gives_its_permit_back() {
+async fn a_probe_whose_client_disconnects_returns_its_permit() {
     for client in [Client::new, Client::http2] {
         let (upstream, envoy) = touchy_scene(json!({"half_open": {"permits": 1}})).await;
         trip(&upstream, &envoy).await;
@@ -224,7 +224,7 @@ async fn before_a_leased_probe() -> (Upstream, Envoy) {
 }
 
 #[tokio::test]
-async fn a_probe_that_was_not_answered_when_its_lease_ends_has_failed() {
+async fn a_probe_without_a_response_when_its_lease_ends_has_failed() {
     let (upstream, envoy) = before_a_leased_probe().await;
     upstream.close_gate();
     let probe = envoy.client().begin("/", &[]);
@@ -256,7 +256,7 @@ async fn a_probe_that_streams_when_its_lease_ends_is_judged_by_its_headers() {
 }
 
 #[tokio::test]
-async fn a_probe_whose_client_still_sends_when_its_lease_ends_gives_its_permit_back() {
+async fn a_probe_with_an_unfinished_upload_at_the_end_of_its_lease_returns_its_permit() {
     let (upstream, envoy) = before_a_leased_probe().await;
     let mut probe = TcpStream::connect(envoy.address())
         .await
@@ -311,7 +311,7 @@ async fn a_recovering_circuit_admits_a_share_and_rejects_the_rest() {
 }
 
 #[tokio::test]
-async fn when_the_ramp_is_done_everything_passes() {
+async fn all_requests_pass_after_the_recovery() {
     let recovery = json!({"duration": "200ms", "start_percent": 0});
     let (upstream, envoy) =
         touchy_scene(json!({"half_open": {"permits": 1}, "recovery": recovery})).await;

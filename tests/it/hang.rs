@@ -197,7 +197,7 @@ async fn unfinished_upload(envoy: &Envoy) -> TcpStream {
 }
 
 #[tokio::test]
-async fn unfinished_uploads_do_not_keep_a_complete_request_from_its_permit() {
+async fn unfinished_uploads_do_not_hold_the_permits_of_complete_requests() {
     let upstream = Upstream::start().await;
     let breaker = touchy(json!({"half_open": {"permits": 3, "lease": "30s"}}));
     let envoy = Envoy::in_front_of(upstream.address())

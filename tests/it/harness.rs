@@ -21,7 +21,7 @@ async fn the_upstreams_status_headers_and_body_reach_the_caller() {
 }
 
 #[tokio::test]
-async fn the_upstream_remembers_what_it_was_asked() {
+async fn the_upstream_records_its_requests() {
     let (upstream, envoy) = plain().await;
     envoy
         .client()
@@ -41,7 +41,7 @@ async fn the_upstream_remembers_what_it_was_asked() {
 }
 
 #[tokio::test]
-async fn a_reply_is_chosen_by_header_then_path_then_for_all() {
+async fn a_reply_is_chosen_by_header_then_by_path() {
     let (upstream, envoy) = plain().await;
     upstream.reply(Reply::status(500));
     upstream.reply_on("/fine", Reply::status(200));
@@ -57,7 +57,7 @@ async fn a_reply_is_chosen_by_header_then_path_then_for_all() {
 }
 
 #[tokio::test]
-async fn the_gate_lets_through_as_many_as_it_is_told() {
+async fn the_gate_admits_the_given_number_of_requests() {
     let (upstream, envoy) = plain().await;
     upstream.close_gate();
     let waiting: Vec<_> = (0..3).map(|_| envoy.client().begin("/", &[])).collect();

@@ -80,7 +80,7 @@ async fn a_route_timeout_is_504_with_the_flag_ut() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_is_the_flag_dc_and_frees_the_upstream() {
+async fn a_client_disconnect_has_the_flag_dc_and_cancels_the_upstream_request() {
     let (upstream, envoy) = plain().await;
     upstream.reply(Reply::hang());
     let request = envoy.client().begin("/left", &[]);
@@ -93,7 +93,7 @@ async fn a_caller_that_goes_away_is_the_flag_dc_and_frees_the_upstream() {
 }
 
 #[tokio::test]
-async fn the_answer_of_a_filter_in_front_never_reaches_the_upstream() {
+async fn a_request_with_a_local_reply_of_an_earlier_filter_never_reaches_the_upstream() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .before(json!({
@@ -210,7 +210,7 @@ async fn a_stream_that_lives_longer_than_the_host_allows_has_no_flag_at_all() {
 }
 
 #[tokio::test]
-async fn a_filter_state_that_nobody_set_is_no_value() {
+async fn an_unset_filter_state_has_no_value() {
     let (_upstream, envoy) = plain().await;
     envoy.get("/").await;
     assert_eq!(envoy.access("/").await["spillway"], json!(null));
@@ -274,7 +274,7 @@ async fn a_grpc_failure_in_trailers_comes_after_the_messages() {
 }
 
 #[tokio::test]
-async fn a_refused_bootstrap_is_told_by_the_log() {
+async fn a_rejected_bootstrap_is_reported_in_the_log() {
     let upstream = Upstream::start().await;
     let refused = Envoy::in_front_of(upstream.address()).after(json!({"name": "no.such.filter"}));
     let refusal = refused.try_start().await.err().expect("a refusal");
@@ -282,7 +282,7 @@ async fn a_refused_bootstrap_is_told_by_the_log() {
 }
 
 #[tokio::test]
-async fn an_update_reaches_new_connections_and_a_refused_one_changes_nothing() {
+async fn an_update_applies_to_new_connections_and_a_rejected_one_changes_nothing() {
     let upstream = Upstream::start().await;
     let mut envoy = Envoy::in_front_of(upstream.address())
         .listener_on_disk()
@@ -318,7 +318,7 @@ async fn an_update_reaches_new_connections_and_a_refused_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn hostile_bytes_are_answered_or_refused_and_the_next_caller_is_served() {
+async fn hostile_bytes_are_rejected_and_the_next_client_is_served() {
     let (upstream, envoy) = plain().await;
     let wide = raw::get_with_header("/wide", "x-wide", &[b'a'; 60 * 1024]);
     assert_eq!(
@@ -346,7 +346,7 @@ async fn hostile_bytes_are_answered_or_refused_and_the_next_caller_is_served() {
 }
 
 #[tokio::test]
-async fn a_request_of_any_method_is_passed_on() {
+async fn a_request_with_any_method_is_forwarded() {
     let (upstream, envoy) = plain().await;
     envoy
         .client()

@@ -115,7 +115,7 @@ const VALUES: [&[u8]; 9] = [
 ];
 
 #[tokio::test]
-async fn a_header_of_any_bytes_as_condition_key_and_placeholder_traps_nothing() {
+async fn arbitrary_header_bytes_cause_no_trap() {
     let (upstream, envoy) = greedy_envoy().await;
     let modes = [("forced", 203), ("failing", 203), ("plain", 200)];
     for value in VALUES {
@@ -142,7 +142,7 @@ async fn a_header_of_any_bytes_as_condition_key_and_placeholder_traps_nothing() 
 }
 
 #[tokio::test]
-async fn what_a_hostile_header_says_cannot_leave_its_place_in_the_answer() {
+async fn a_hostile_header_is_escaped_in_the_response() {
     let (_upstream, envoy) = greedy_envoy().await;
     let request = b"GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-mode: forced\r\nx-request-id: \xff\"}\t<\r\n\r\n";
     let answer = raw::exchange(envoy.address(), request).await.text();
@@ -156,7 +156,7 @@ async fn what_a_hostile_header_says_cannot_leave_its_place_in_the_answer() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_path_traps_nothing() {
+async fn a_request_without_a_path_causes_no_trap() {
     let (upstream, envoy) = greedy_envoy().await;
     for (mode, status) in [("forced", 203), ("failing", 404), ("plain", 404)] {
         let connect = format!(
@@ -171,7 +171,7 @@ async fn a_request_without_a_path_traps_nothing() {
 }
 
 #[tokio::test]
-async fn odd_targets_and_hosts_trap_nothing() {
+async fn unusual_targets_and_hosts_cause_no_trap() {
     let (_upstream, envoy) = greedy_envoy().await;
     let many = "/".repeat(20_000);
     let targets = [
@@ -215,7 +215,7 @@ async fn odd_targets_and_hosts_trap_nothing() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_http_trap_nothing() {
+async fn invalid_http_causes_no_trap() {
     let (_upstream, envoy) = greedy_envoy().await;
     let rows: [&[u8]; 5] = [
         b"\0\0garbage\r\n\r\n",

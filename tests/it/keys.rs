@@ -34,7 +34,7 @@ async fn each_tenant_has_a_circuit_of_its_own() {
 
 /// Each row: the key, the failing request, a request that is then rejected, and one that is not.
 #[tokio::test]
-async fn a_key_is_made_of_what_the_policy_names() {
+async fn a_key_has_the_parts_that_the_policy_names() {
     type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
     let plain: &[(&str, &str)] = &[];
     let other: &[(&str, &str)] = &[("x-to", "other")];
@@ -102,7 +102,7 @@ async fn a_key_is_made_of_what_the_policy_names() {
 }
 
 #[tokio::test]
-async fn a_client_that_names_other_ports_meets_the_circuit_of_the_host() {
+async fn an_invented_port_maps_to_the_circuit_of_the_host() {
     let (upstream, envoy) = scene(keyed(json!(["authority"]))).await;
     envoy
         .get_with("/", &[("host", "api:8080"), ("x-script", "status=503")])
@@ -223,7 +223,7 @@ async fn when_every_key_is_in_use_new_ones_share_an_overflow_that_rejects_nobody
 }
 
 #[tokio::test]
-async fn a_key_that_is_too_long_shares_the_overflow() {
+async fn a_key_that_is_too_long_uses_the_overflow() {
     let (upstream, envoy) = scene(keyed(json!([{"header": "x-tenant"}]))).await;
     let long = "t".repeat(600);
     for _ in 0..3 {

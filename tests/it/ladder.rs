@@ -19,7 +19,7 @@ mod waits;
 use cells::{Cell, all};
 
 #[tokio::test]
-async fn every_type_on_every_occasion_answers_every_shape_as_it_must() {
+async fn every_fallback_type_responds_as_documented_to_every_request_shape() {
     let cells = all();
     let real = real::run(&cells).await;
     let simulated = simulated::run(&cells);

@@ -38,7 +38,7 @@ async fn forced_open_rejects_everything_and_counts_no_outcome() {
 }
 
 #[tokio::test]
-async fn shadow_touches_no_request_and_reports_what_it_would_have_done() {
+async fn shadow_mode_changes_no_request_and_reports_its_decisions() {
     let fallback = json!({"type": "respond", "on": ["open", "failure"], "status": 203});
     let fields = json!({"mode": "shadow", "circuit_breaker": lasting(), "fallback": [fallback]});
     let (upstream, envoy) = scene(fields).await;
@@ -77,7 +77,7 @@ async fn shadow_touches_no_request_and_reports_what_it_would_have_done() {
 }
 
 #[tokio::test]
-async fn a_disabled_policy_is_as_if_it_were_absent() {
+async fn a_disabled_policy_acts_as_if_it_did_not_exist() {
     let (upstream, envoy) = scene(json!({"mode": "disabled", "circuit_breaker": lasting()})).await;
     upstream.reply(Reply::status(503));
     for _ in 0..5 {
@@ -94,7 +94,7 @@ async fn a_disabled_policy_is_as_if_it_were_absent() {
 }
 
 #[tokio::test]
-async fn behind_a_disabled_policy_the_next_one_has_its_turn() {
+async fn the_next_matching_policy_replaces_a_disabled_one() {
     let upstream = Upstream::start().await;
     let policies = json!([
         {"name": "off", "mode": "disabled"},
@@ -108,7 +108,7 @@ async fn behind_a_disabled_policy_the_next_one_has_its_turn() {
 }
 
 #[tokio::test]
-async fn a_share_of_the_requests_has_decisions_applied_forced_ones_included() {
+async fn enforce_percent_applies_to_all_decisions_including_forced_ones() {
     let rows = [
         ("forced_open", json!({"mode": "forced_open"})),
         ("open", json!({"circuit_breaker": lasting()})),
@@ -137,7 +137,7 @@ async fn a_share_of_the_requests_has_decisions_applied_forced_ones_included() {
 }
 
 #[tokio::test]
-async fn what_was_let_through_against_the_decision_is_in_no_window() {
+async fn requests_admitted_against_the_decision_are_in_no_window() {
     let breaker = touchy(json!({"half_open": {"permits": 1}}));
     let fields = json!({"enforce_percent": 0, "circuit_breaker": breaker});
     let (upstream, envoy) = scene(fields).await;
@@ -166,7 +166,7 @@ async fn what_was_let_through_against_the_decision_is_in_no_window() {
 }
 
 #[tokio::test]
-async fn the_default_answer_says_when_to_come_back_and_keeps_proxies_from_retrying() {
+async fn the_default_rejection_has_retry_after_and_prevents_retries() {
     let (upstream, envoy) = scene(json!({"circuit_breaker": lasting()})).await;
     upstream.reply(Reply::status(503));
     all_get(&envoy, "/", 1, 503).await;
@@ -192,7 +192,7 @@ async fn the_default_answer_says_when_to_come_back_and_keeps_proxies_from_retryi
 }
 
 #[tokio::test]
-async fn the_wait_that_a_rejection_names_is_never_zero() {
+async fn the_retry_after_of_a_rejection_is_never_zero() {
     let breaker = touchy(json!({"open": {"duration": "500ms"}, "half_open": {"permits": 1}}));
     let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
     upstream.reply(Reply::status(503));
@@ -212,7 +212,7 @@ async fn the_wait_that_a_rejection_names_is_never_zero() {
 }
 
 #[tokio::test]
-async fn without_labels_an_answer_does_not_say_where_it_came_from() {
+async fn without_labels_a_response_does_not_reveal_its_origin() {
     let (_upstream, envoy) = scene(json!({"mode": "forced_open", "label": false})).await;
     let answer = envoy.get("/").await;
     assert_eq!(
@@ -254,7 +254,7 @@ async fn a_rejection_ends_a_request_whose_body_is_still_coming() {
 }
 
 #[tokio::test]
-async fn a_fixed_answer_is_filled_in_and_escaped_for_where_it_stands() {
+async fn placeholders_of_a_fixed_response_are_filled_and_escaped() {
     let path = r#"/a?q="}],{<script>&x=\"#;
     let respond = |fields| {
         let answer = with(json!({"type": "respond", "status": 200}), fields);

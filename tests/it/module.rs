@@ -39,7 +39,7 @@ const CALLBACKS: &str = "
 const OTHER_EXPORTS: &str = "_initialize memory proxy_abi_version_0_2_1";
 
 #[test]
-fn the_module_imports_what_the_list_says_and_nothing_else() {
+fn the_module_has_exactly_the_listed_imports() {
     let listed =
         names("env.proxy_", HOST_CALLS).chain(names("wasi_snapshot_preview1.", WASI_CALLS));
     let name = |import: Import<'_>| format!("{}.{}", import.module, import.name);
@@ -55,7 +55,7 @@ fn the_module_imports_what_the_list_says_and_nothing_else() {
 }
 
 #[test]
-fn the_module_exports_what_the_list_says_and_nothing_else() {
+fn the_module_has_exactly_the_listed_exports() {
     let listed = names("proxy_on_", CALLBACKS).chain(names("", OTHER_EXPORTS));
     let name = |export: Export<'_>| export.name.to_owned();
     let module = module();

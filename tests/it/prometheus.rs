@@ -62,7 +62,7 @@ const SERIES: [&str; 49] = [
 ];
 
 #[tokio::test]
-async fn every_series_has_its_labels_and_there_are_no_others() {
+async fn every_series_is_expected_and_has_its_labels() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .route_timeout(Duration::from_millis(500))

@@ -14,7 +14,7 @@ use crate::scene::{
 };
 
 #[tokio::test]
-async fn the_failure_rate_opens_the_circuit_and_the_log_tells_the_whole_story() {
+async fn the_failure_rate_opens_the_circuit_and_the_log_has_every_transition() {
     let open = json!({"duration": "30s", "jitter": 0});
     let breaker = json!({"minimum_requests": 10, "failure_rate_threshold": 50, "open": open});
     let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
@@ -47,7 +47,7 @@ async fn the_failure_rate_opens_the_circuit_and_the_log_tells_the_whole_story() 
 }
 
 #[tokio::test]
-async fn too_few_requests_hold_the_failure_rate_back() {
+async fn too_few_requests_do_not_open_the_circuit() {
     let breaker = json!({"minimum_requests": 10});
     let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
     upstream.reply(Reply::status(503));
@@ -62,7 +62,7 @@ async fn too_few_requests_hold_the_failure_rate_back() {
 }
 
 #[tokio::test]
-async fn ignored_requests_bring_no_volume() {
+async fn ignored_requests_do_not_add_volume() {
     let outcome = json!({"ignore_status": ["404"]});
     let breaker = json!({"minimum_requests": 4});
     let fields = json!({"outcome": outcome, "circuit_breaker": breaker});
@@ -77,7 +77,7 @@ async fn ignored_requests_bring_no_volume() {
 }
 
 #[tokio::test]
-async fn the_slow_rate_opens_the_circuit_though_nothing_failed() {
+async fn the_slow_rate_opens_the_circuit_without_failures() {
     let breaker = json!({
         "minimum_requests": 4,
         "slow_threshold": "300ms",
@@ -118,7 +118,7 @@ async fn a_slow_upload_is_not_a_slow_service() {
 }
 
 #[tokio::test]
-async fn with_slow_until_end_a_body_that_takes_long_is_slow() {
+async fn with_slow_until_end_a_slow_body_counts_as_slow() {
     for (until, slow) in [("headers", 0), ("end", 1)] {
         let breaker = json!({"slow_threshold": "300ms", "slow_until": until});
         let upstream = Upstream::start().await;
@@ -135,7 +135,7 @@ async fn with_slow_until_end_a_body_that_takes_long_is_slow() {
 }
 
 #[tokio::test]
-async fn an_upstream_cannot_say_how_slow_it_was() {
+async fn a_latency_header_of_the_upstream_is_ignored() {
     let breaker = json!({"slow_threshold": "200ms"});
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
@@ -158,7 +158,7 @@ async fn an_upstream_cannot_say_how_slow_it_was() {
 }
 
 #[tokio::test]
-async fn failures_in_a_row_open_the_circuit_whatever_the_volume() {
+async fn consecutive_failures_open_the_circuit_at_any_volume() {
     let breaker = json!({"consecutive_failures": 3, "minimum_requests": 1000});
     let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
     upstream.reply(Reply::status(503));
@@ -179,7 +179,7 @@ async fn failures_in_a_row_open_the_circuit_whatever_the_volume() {
 }
 
 #[tokio::test]
-async fn a_count_window_holds_the_last_outcomes_and_no_others() {
+async fn a_count_window_holds_exactly_the_last_outcomes() {
     let breaker = json!({
         "window": {"type": "count", "size": 4},
         "minimum_requests": 20,
@@ -227,7 +227,7 @@ async fn without_a_circuit_breaker_nothing_ever_opens() {
 
 /// Each row: the tenant, the response that trips its circuit, and the open time in milliseconds.
 #[tokio::test]
-async fn the_upstreams_word_on_when_to_come_back_lengthens_the_open_time() {
+async fn retry_after_of_the_upstream_lengthens_the_open_duration() {
     let after = |status: u16, value: &str| Reply::status(status).header("retry-after", value);
     let rows = [
         ("none", Reply::status(503), 5_000..=5_000),
@@ -281,7 +281,7 @@ async fn the_upstreams_word_on_when_to_come_back_lengthens_the_open_time() {
 }
 
 #[tokio::test]
-async fn a_hint_counts_only_in_the_very_failure_that_trips() {
+async fn a_hint_counts_only_in_the_failure_that_trips() {
     let open = json!({"duration": "5s", "jitter": 0});
     let breaker = touchy(json!({"consecutive_failures": 2, "open": open}));
     let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
@@ -294,7 +294,7 @@ async fn a_hint_counts_only_in_the_very_failure_that_trips() {
 }
 
 #[tokio::test]
-async fn jitter_spreads_the_open_time_and_a_hint_only_upwards() {
+async fn jitter_spreads_the_open_duration_and_only_lengthens_a_hint() {
     let open = json!({"duration": "10s", "jitter": 50});
     let fields = json!({
         "key": [{"header": "x-tenant"}],
@@ -340,7 +340,7 @@ async fn jitter_spreads_the_open_time_and_a_hint_only_upwards() {
 }
 
 #[tokio::test]
-async fn the_access_log_tells_what_was_decided_and_nothing_where_a_request_just_passed() {
+async fn the_access_log_has_decisions_other_than_a_plain_pass() {
     let fields = json!({
         "key": [{"header": "x-tenant"}],
         "circuit_breaker": touchy(json!({})),
@@ -385,7 +385,7 @@ async fn the_access_log_tells_what_was_decided_and_nothing_where_a_request_just_
 }
 
 #[tokio::test]
-async fn with_several_workers_all_requests_are_counted_and_none_escapes_an_outage() {
+async fn several_workers_count_all_requests_and_trip() {
     let upstream = Upstream::start().await;
     let breaker = touchy(json!({"open": {"duration": "30s"}}));
     let envoy = Envoy::in_front_of(upstream.address())

@@ -40,7 +40,7 @@ async fn each_client_stays_with_a_worker_of_its_own() {
 }
 
 #[tokio::test]
-async fn trailers_come_after_a_whole_answer_and_trap_nothing_by_themselves() {
+async fn trailers_follow_a_complete_response_and_cause_no_trap() {
     let upstream = Upstream::start().await;
     let envoy = on_all_workers(&upstream).start().await;
     upstream.reply(Reply::status(200).body("whole").trailer("x-end", "yes"));
@@ -53,7 +53,7 @@ async fn trailers_come_after_a_whole_answer_and_trap_nothing_by_themselves() {
 }
 
 #[tokio::test]
-async fn a_trap_takes_one_worker_down_until_its_machine_is_loaded_again() {
+async fn a_trap_fails_one_worker_until_its_vm_restarts() {
     let upstream = Upstream::start().await;
     let setting = on_all_workers(&upstream).trap_in("proxy_on_response_trailers");
     let envoy = setting.start().await;
@@ -70,7 +70,7 @@ async fn a_trap_takes_one_worker_down_until_its_machine_is_loaded_again() {
 }
 
 #[tokio::test]
-async fn the_admin_listener_has_a_configuration_of_its_own_in_the_same_machines() {
+async fn the_admin_listener_has_its_own_configuration_in_the_same_vms() {
     let upstream = Upstream::start().await;
     let breaker = touchy(json!({"open": {"duration": "60s"}}));
     let mut envoy = on_all_workers(&upstream)

@@ -91,7 +91,7 @@ async fn each_transition_is_counted_once(envoy: &Envoy, expected: &[(&str, &str)
 }
 
 #[tokio::test]
-async fn failures_in_a_row_on_different_workers_open_one_circuit() {
+async fn consecutive_failures_on_different_workers_open_one_circuit() {
     let breaker = lasting(json!({"consecutive_failures": 5}));
     let (upstream, envoy, workers) = scene(json!({"circuit_breaker": breaker})).await;
     upstream.reply(Reply::status(503));
@@ -124,7 +124,7 @@ async fn a_success_on_one_worker_ends_the_run_of_failures_on_another() {
 }
 
 #[tokio::test]
-async fn a_rate_that_only_all_workers_together_reach_opens_the_circuit_on_all_of_them() {
+async fn a_rate_reached_only_across_workers_opens_the_circuit_on_all() {
     let breaker = lasting(json!({
         "consecutive_failures": 0,
         "failure_rate_threshold": 50,
@@ -154,7 +154,7 @@ const PERMITS: usize = 3;
 const CALLERS: usize = 100;
 
 #[tokio::test]
-async fn after_the_open_time_all_workers_together_send_no_more_probes_than_there_are_permits() {
+async fn half_open_workers_together_send_only_the_permitted_probes() {
     let open = Duration::from_millis(500);
     let breaker = touchy(json!({
         "open": {"duration": "500ms", "jitter": 0},
@@ -204,7 +204,7 @@ async fn after_the_open_time_all_workers_together_send_no_more_probes_than_there
 }
 
 #[tokio::test]
-async fn the_gauge_of_open_circuits_falls_when_the_open_time_is_over_without_a_request() {
+async fn the_gauge_of_open_circuits_falls_after_the_open_duration_without_a_request() {
     const OPEN_FOR: Duration = Duration::from_secs(3);
     let open = json!({"duration": "3s", "max_duration": "3s", "jitter": 0});
     let (upstream, envoy, workers) =

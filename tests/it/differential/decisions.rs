@@ -164,7 +164,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn the_filter_decides_in_the_simulator_as_in_envoy() {
+async fn the_filter_decides_alike_in_the_simulator_and_in_envoy() {
     for mut case in cases() {
         case.policy["name"] = json!("p");
         let policy = json!({"policies": [case.policy]});

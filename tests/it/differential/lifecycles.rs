@@ -43,7 +43,7 @@ fn lines<'a>(log: impl Iterator<Item = &'a str>, row: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_module_that_does_not_load_is_refused_in_the_same_words() {
+async fn a_module_that_does_not_load_gives_the_same_error() {
     let upstream = Upstream::start().await;
     let folder = TempDir::new().expect("a folder");
     let modules = [
@@ -77,7 +77,7 @@ async fn a_module_that_does_not_load_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn a_plugin_is_started_and_configured_as_often() {
+async fn a_plugin_is_started_and_configured_equally_often() {
     let upstream = Upstream::start().await;
     let envoy = in_front_of(&upstream, &places::witness(), "")
         .concurrency(2)
@@ -101,7 +101,7 @@ async fn a_plugin_is_started_and_configured_as_often() {
 }
 
 #[tokio::test]
-async fn an_answer_of_a_filter_in_front_is_only_logged() {
+async fn a_local_reply_of_an_earlier_filter_is_only_logged() {
     let upstream = Upstream::start().await;
     let fault = json!({
         "name": "fault",

@@ -10,7 +10,7 @@ use super::{FAILURE, IGNORED, SLOW, SUCCESS, cased, route_of};
 use crate::scene::outcomes_are;
 
 #[tokio::test]
-async fn a_client_that_goes_away_says_nothing_of_an_upstream_that_did_not_respond() {
+async fn a_disconnect_before_a_response_is_ignored() {
     let upstream = Upstream::start().await;
     let cases = [
         "http1",
@@ -47,7 +47,7 @@ async fn a_client_that_goes_away_says_nothing_of_an_upstream_that_did_not_respon
 }
 
 #[tokio::test]
-async fn a_failure_that_the_client_saw_stands_whatever_it_did_then() {
+async fn a_failure_seen_by_the_client_counts_even_if_it_then_disconnects() {
     let upstream = Upstream::start().await;
     let envoy = cased(Envoy::in_front_of(upstream.address()), &["seen"]).await;
     let headers = [("x-case", "seen"), ("x-script", "status=503 hang_mid_body")];
@@ -58,7 +58,7 @@ async fn a_failure_that_the_client_saw_stands_whatever_it_did_then() {
 }
 
 #[tokio::test]
-async fn a_client_that_lost_patience_is_a_slow_success_if_its_request_was_complete() {
+async fn a_disconnect_after_the_slow_threshold_counts_as_slow_if_the_request_was_complete() {
     let upstream = Upstream::start().await;
     let envoy = cased(
         Envoy::in_front_of(upstream.address()),
@@ -98,7 +98,7 @@ async fn a_client_that_lost_patience_is_a_slow_success_if_its_request_was_comple
 }
 
 #[tokio::test]
-async fn a_request_that_the_client_never_finished_is_ignored_when_the_host_ends_it() {
+async fn an_unfinished_request_that_the_host_ends_is_ignored() {
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address())
         .manager(json!({"request_timeout": "0.2s"}))

@@ -77,7 +77,7 @@ async fn at_the_edge_clients_have_no_deadlines() {
 }
 
 #[tokio::test]
-async fn a_timeout_of_each_attempt_that_the_policy_sets_is_not_the_callers() {
+async fn a_per_try_timeout_set_by_the_policy_is_not_the_callers() {
     let upstream = Upstream::start().await;
     let retry =
         json!({"retry": {"per_try_timeout": "100ms", "max_retries": 1, "retry_on": ["reset"]}});
@@ -96,7 +96,7 @@ async fn a_timeout_of_each_attempt_that_the_policy_sets_is_not_the_callers() {
 }
 
 #[tokio::test]
-async fn a_grpc_timeout_is_the_callers_if_the_host_or_the_service_enforces_it() {
+async fn a_grpc_deadline_enforced_by_host_or_service_is_the_callers() {
     let upstream = Upstream::start().await;
     let enforced = json!({"max_stream_duration": {"grpc_timeout_header_max": "0.5s"}});
     let own = json!({"max_stream_duration": {"max_stream_duration": "0.5s"}});

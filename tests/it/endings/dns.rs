@@ -43,7 +43,7 @@ fn cluster() -> Value {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_resolved_is_a_failure_on_either_side_of_the_proxys_filter() {
+async fn an_unresolvable_name_is_a_failure_on_either_side_of_the_dynamic_forward_proxy() {
     let upstream = Upstream::start().await;
     for in_front in [false, true] {
         let setting = Envoy::in_front_of(upstream.address())

@@ -12,7 +12,7 @@ use crate::scene::{count, count_is, file, outcomes_are, scene, with};
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 #[tokio::test]
-async fn a_replaced_answer_leaves_the_failure_counted() {
+async fn a_replaced_response_still_counts_as_a_failure() {
     let reset = "upstream_reset_before_response_started";
     let rows = [
         ("failure", "status=500", "failure", "via_upstream"),
@@ -53,7 +53,7 @@ async fn a_replaced_answer_leaves_the_failure_counted() {
 }
 
 #[tokio::test]
-async fn an_entry_for_timeouts_leaves_other_failures_alone_and_one_for_failures_takes_timeouts() {
+async fn a_fallback_for_timeouts_ignores_other_failures_and_one_for_failures_includes_timeouts() {
     let brief = json!({"max_stream_duration": "0.3s"});
     let upstream = Upstream::start().await;
     let policies = ["timeout", "failure"].map(|on| answering(on, on));
@@ -82,7 +82,7 @@ async fn an_entry_for_timeouts_leaves_other_failures_alone_and_one_for_failures_
 }
 
 #[tokio::test]
-async fn a_fallback_cannot_take_back_an_answer_that_has_begun_and_says_so() {
+async fn a_fallback_cannot_replace_a_response_that_has_begun_and_reports_it() {
     let fallback = json!({"type": "respond", "on": ["failure"], "status": 203});
     let (upstream, envoy) = scene(json!({"fallback": [fallback]})).await;
     let answer = envoy

@@ -124,7 +124,7 @@ async fn a_stream_that_its_client_leaves_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_its_client_leaves_is_a_success() {
+async fn a_bidirectional_stream_that_its_client_leaves_is_a_success() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .http2_upstream()
@@ -140,7 +140,7 @@ async fn a_conversation_that_its_client_leaves_is_a_success() {
 }
 
 #[tokio::test]
-async fn what_its_server_does_to_a_stream_counts_unless_the_headers_decide() {
+async fn a_stream_cut_by_its_server_counts_unless_the_headers_decide() {
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address())
         .cluster("socket", upgrading(Duration::from_millis(100)).await)
@@ -164,7 +164,7 @@ async fn what_its_server_does_to_a_stream_counts_unless_the_headers_decide() {
 }
 
 #[tokio::test]
-async fn a_server_that_cuts_a_conversation_may_have_refused_what_was_being_sent() {
+async fn a_bidirectional_stream_cut_by_its_server_may_be_a_rejected_upload() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .http2_upstream()
@@ -208,7 +208,7 @@ async fn a_stream_that_the_proxy_rotates_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_the_proxy_rotates_is_a_success() {
+async fn a_bidirectional_stream_that_the_proxy_rotates_is_a_success() {
     let upstream = Upstream::start().await;
     let brief = json!({"max_stream_duration": "0.3s"});
     let envoy = Envoy::in_front_of(upstream.address())

@@ -35,7 +35,7 @@ async fn cut(mut stream: TcpStream) -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn an_upload_that_the_upstream_cuts_is_ignored_but_a_refused_connection_counts() {
+async fn a_cut_upload_is_ignored_but_a_refused_connection_counts() {
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address())
         .cluster("rude", rude().await)

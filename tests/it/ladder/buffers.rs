@@ -118,7 +118,7 @@ async fn a_request_larger_than_any_copy_gets_the_next_entry() {
 /// Each row: the size of the body, its chunks, and whether the other cluster was called before the
 /// request was diverted.
 #[tokio::test]
-async fn a_request_that_may_yet_go_on_stays_with_the_proxy_and_goes_whole() {
+async fn a_paused_request_that_may_resume_is_forwarded_complete() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     other.reply(Reply::status(503));
     let route = json!({"type": "route", "header": {"name": "x-fallback", "value": "yes"}});
@@ -150,7 +150,7 @@ async fn a_request_that_may_yet_go_on_stays_with_the_proxy_and_goes_whole() {
 /// Each row: the size of the failed response, the status of the other cluster, and the client's
 /// response.
 #[tokio::test]
-async fn a_failed_response_is_replaced_or_passes_whole() {
+async fn a_failed_response_is_replaced_or_passes_complete() {
     let rows = [(10_000, 200, 200), (10_000, 503, 503), (150_000, 200, 503)];
     for (bytes, status, expected) in rows {
         let (upstream, other) = (Upstream::start().await, Upstream::start().await);
@@ -171,7 +171,7 @@ async fn a_failed_response_is_replaced_or_passes_whole() {
 }
 
 #[tokio::test]
-async fn a_failed_response_larger_than_the_buffer_waits_for_no_retry() {
+async fn a_failed_response_larger_than_the_buffer_is_not_retried() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     upstream.reply(Reply::status(503).body(body(150_000)));
     let retry = json!({"engine": "filter", "replay": "as_received", "max_retries": 1,

@@ -55,7 +55,7 @@ fn for_browsers(answer: &spillway_tests::Answer) -> [&str; 3] {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_may_read_the_answer_to_a_failure() {
+async fn a_cross_origin_page_may_read_a_fallback_response() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let stale = json!({"type": "stale", "on": ["failure"], "shared": true});
     let fixed = json!({"type": "respond", "on": ["failure"], "status": 298, "body": LONG,
@@ -110,7 +110,7 @@ async fn a_page_of_another_site_may_read_the_answer_to_a_failure() {
 /// Headers that describe the failed response are removed; headers that the route adds to every
 /// response stay.
 #[tokio::test]
-async fn nothing_of_the_failed_response_is_left_but_what_is_not_its_own() {
+async fn headers_of_the_failed_response_are_removed() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let added = json!({"response_headers_to_add": [
         {"header": {"key": "strict-transport-security", "value": "max-age=1"}}]});
@@ -168,7 +168,7 @@ async fn strictly(method: &str, envoy: &Envoy, script: &str) -> Strict {
 /// Each row: the failed response, over HTTP/1.1 or HTTP/2 from the upstream, and whether the
 /// filters in front see its replacement.
 #[tokio::test]
-async fn bodies_of_any_length_give_way_whole() {
+async fn bodies_of_any_length_are_replaced_completely() {
     let large = "b".repeat(2_000_000);
     let own = "o".repeat(60_000);
     let rows = [
@@ -229,7 +229,7 @@ async fn bodies_of_any_length_give_way_whole() {
 /// The connection stays usable for the next request, and an HTTP/2 client receives the whole body
 /// and no trailers.
 #[tokio::test]
-async fn what_was_replaced_does_not_reach_the_next_response() {
+async fn a_replaced_response_does_not_affect_the_next_one() {
     let replies = [
         Reply::status(503).body("b".repeat(100_000)).chunked(),
         Reply::status(503).body("bad").trailer("x-end", "1"),
@@ -269,7 +269,7 @@ async fn what_was_replaced_does_not_reach_the_next_response() {
 
 /// The details are those of the overwritten response; the decision shows the fallback.
 #[tokio::test]
-async fn access_logs_tell_what_was_replaced_and_that_it_was() {
+async fn access_logs_show_the_replaced_response_and_the_fallback() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other)
         .policy(answering("fixed"))

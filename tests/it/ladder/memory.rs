@@ -106,7 +106,7 @@ fn assert_sound(stage: &mut Stage) {
 
 /// Sixty of the largest bodies would be a gigabyte.
 #[test]
-fn large_uploads_at_a_time_share_the_total() {
+fn concurrent_large_uploads_share_the_total() {
     let mut stage = stage(json!({"replay_body_bytes": 16 * MIB}));
     let streams: Vec<StreamId> = (0..60).map(|_| upload(&mut stage, 4 * MIB, true)).collect();
     assert_sound(&mut stage);
@@ -120,7 +120,7 @@ fn large_uploads_at_a_time_share_the_total() {
 }
 
 #[test]
-fn a_body_that_is_larger_than_the_total_drives_nobody_out() {
+fn a_body_larger_than_the_total_evicts_no_other() {
     let limits = json!({"replay_body_bytes": 16 * MIB, "copies_bytes": MIB});
     let mut stage = stage(limits);
     let small = upload(&mut stage, 1_000, true);
@@ -132,7 +132,7 @@ fn a_body_that_is_larger_than_the_total_drives_nobody_out() {
 }
 
 #[test]
-fn many_uploads_at_a_time_share_the_total() {
+fn many_concurrent_uploads_share_the_total() {
     let mut stage = stage(json!({}));
     let streams: Vec<StreamId> = (0..16_000)
         .map(|_| upload(&mut stage, 65_536, true))
@@ -148,7 +148,7 @@ fn many_uploads_at_a_time_share_the_total() {
 
 /// A client with endless uploads does not take the copies of others.
 #[test]
-fn slow_uploads_do_not_keep_the_copies_of_others_away() {
+fn slow_uploads_do_not_prevent_copies_of_other_requests() {
     let mut stage = stage(json!({}));
     let slow: Vec<StreamId> = (0..1_000)
         .map(|_| upload(&mut stage, 60_000, false))
@@ -194,7 +194,7 @@ fn large_headers_are_part_of_the_total() {
 
 /// Endless uploads that are paused for a call to another cluster.
 #[test]
-fn slow_uploads_do_not_keep_others_from_another_cluster() {
+fn slow_uploads_do_not_block_calls_to_another_cluster() {
     let file = policy(json!({
         "mode": "forced_open",
         "fallback": [
@@ -234,7 +234,7 @@ fn slow_uploads_do_not_keep_others_from_another_cluster() {
 
 /// Endless paused uploads whose paths are saved for placeholders.
 #[test]
-fn what_is_saved_of_slow_uploads_is_part_of_the_total() {
+fn saved_fields_of_slow_uploads_are_part_of_the_total() {
     let file = policy(json!({
         "mode": "forced_open",
         "fallback": [
@@ -327,7 +327,7 @@ fn bodies_that_wait_for_a_failed_response_are_part_of_the_total() {
 /// Fields of a request that placeholders may need are saved until its response. They have a share
 /// of the total, and hanging requests cannot hold all of it.
 #[test]
-fn what_is_saved_for_placeholders_is_part_of_the_total() {
+fn fields_saved_for_placeholders_are_part_of_the_total() {
     let respond = json!({"type": "respond", "on": ["failure"], "headers": {"x-path": "{path}"}});
     let file = policy(json!({"fallback": [respond]}));
     let file = with(file, json!({"limits": {"copies_bytes": 4 * MIB}}));

@@ -24,7 +24,7 @@ fn to_other() -> Value {
 /// response passes the filters in front. Another cluster's response goes straight to the client. A
 /// diverted request passes all filters.
 #[tokio::test]
-async fn filters_before_and_behind_still_do_their_work() {
+async fn filters_before_and_after_spillway_still_run() {
     let fixed =
         json!({"type": "respond", "on": ["open", "failure"], "status": 298, "body": "fixed"});
     let route = json!({"type": "route", "header": {"name": "x-fallback", "value": "yes"}});
@@ -165,7 +165,7 @@ async fn a_grpc_client_gets_details_that_its_library_reads() {
 }
 
 #[tokio::test]
-async fn a_grpc_call_is_routed_elsewhere_and_what_cannot_carry_it_is_passed_over() {
+async fn a_grpc_call_is_diverted_and_unsuitable_entries_are_skipped() {
     let route = json!({"type": "route", "header": {"name": "x-fallback", "value": "yes"}});
     let ladder =
         json!([{"type": "stale", "shared": true}, {"type": "cluster", "cluster": "other"}, route]);
@@ -202,7 +202,7 @@ async fn a_grpc_call_is_routed_elsewhere_and_what_cannot_carry_it_is_passed_over
 
 /// Each row: what is wrong with the other cluster, and why it is skipped.
 #[tokio::test]
-async fn a_cluster_that_fails_too_leaves_it_to_the_next_entry() {
+async fn a_failing_fallback_cluster_is_skipped_for_the_next_entry() {
     let last = json!({"type": "respond", "on": ["open", "failure"], "status": 299, "body": "last"});
     let rows = [
         ("other", Reply::status(500), "failure"),
@@ -270,7 +270,7 @@ async fn a_cluster_that_fails_too_leaves_it_to_the_next_entry() {
 }
 
 #[tokio::test]
-async fn another_cluster_gets_the_request_as_it_is_but_for_what_is_the_hosts() {
+async fn another_cluster_gets_the_request_unchanged_except_for_host_headers() {
     let ladder = json!([with(to_other(), json!({"path": "/lite"}))]);
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     upstream.reply(Reply::status(503));
@@ -322,7 +322,7 @@ async fn another_cluster_gets_the_request_as_it_is_but_for_what_is_the_hosts() {
 
 /// The circuit counts the failure whatever replaced it, and the replacement is requested once.
 #[tokio::test]
-async fn a_fallback_changes_nothing_that_is_counted_and_is_not_tried_again() {
+async fn a_fallback_changes_no_outcome_and_is_not_retried() {
     let retry = json!({"engine": "filter", "replay": "as_received", "max_retries": 2,
         "backoff": {"base_interval": "1ms", "max_interval": "1ms"}});
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
@@ -351,7 +351,7 @@ async fn a_fallback_changes_nothing_that_is_counted_and_is_not_tried_again() {
 /// policy that matches by cluster does not see such a request. A host that removes the header
 /// before routing avoids this.
 #[tokio::test]
-async fn a_clients_own_header_does_not_lead_elsewhere() {
+async fn a_client_cannot_select_the_fallback_route() {
     let route = json!([{"type": "route", "header": {"name": "x-fallback", "value": "yes"}}]);
     let rows = [
         ("enforce", false, 1),

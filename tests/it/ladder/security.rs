@@ -19,7 +19,7 @@ fn keeping(max_age: &str) -> Value {
 /// Each row: the request of one client, that of another, and whether the second may receive the
 /// response made for the first. The upstream varies by language only.
 #[tokio::test]
-async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_upstream() {
+async fn a_stored_response_is_shared_only_between_equivalent_requests() {
     type Headers = &'static [(&'static str, &'static str)];
     let rows: [(Headers, Headers, bool); 11] = [
         (&[], &[], true),
@@ -73,7 +73,7 @@ async fn a_caller_gets_the_answer_of_another_only_where_both_are_alike_to_the_up
 }
 
 #[tokio::test]
-async fn a_kept_answer_does_not_outlive_its_age() {
+async fn a_stored_response_expires() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other)
         .policy(keeping("2s"))
@@ -100,7 +100,7 @@ async fn a_kept_answer_does_not_outlive_its_age() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_outlives_the_machine() {
+async fn a_stored_response_survives_a_vm_restart() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other)
         .http2_upstream()
@@ -126,7 +126,7 @@ async fn a_kept_answer_outlives_the_machine() {
 
 /// Exact to the millisecond, under the simulator's clock.
 #[test]
-fn a_kept_answer_is_given_until_its_age_and_never_behind_it() {
+fn a_stored_response_expires_exactly_at_its_maximum_age() {
     let mut stage = Stage::start(&keeping("10s").to_string(), false);
     let get = || Asking {
         method: "GET",
@@ -170,7 +170,7 @@ const HOSTILE: [&[u8]; 8] = [
 /// All placeholders of a response echo client input. Whatever that is, there is one response with
 /// exactly the policy's headers and a well-formed body.
 #[tokio::test]
-async fn no_client_can_put_a_line_of_its_own_into_an_answer() {
+async fn no_client_can_inject_a_header_line_into_a_response() {
     let echo = "{path} {request_id}";
     let ladder = json!([{"type": "respond", "status": 299,
         "headers": {"x-echo": echo}, "grpc_message": echo,
@@ -240,7 +240,7 @@ async fn no_client_can_put_a_line_of_its_own_into_an_answer() {
 
 /// Stored upstream headers are served unchanged, and none of their bytes becomes another header.
 #[tokio::test]
-async fn kept_headers_stay_what_they_were() {
+async fn stored_headers_are_unchanged() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other)
         .policy(keeping("1h"))

@@ -41,7 +41,7 @@ const ODD: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_get_with_a_body_leaves_no_response_and_gets_none() {
+async fn a_get_with_a_body_neither_stores_nor_receives_a_response() {
     let (upstream, envoy) = playing(policy(json!({"fallback": stale("1h")}))).await;
     let send = async |at: usize, path: &str| {
         let request = ODD[at].replace("/PATH", path);
@@ -83,7 +83,7 @@ async fn a_get_with_a_body_leaves_no_response_and_gets_none() {
 }
 
 #[tokio::test]
-async fn an_open_circuit_answers_no_get_with_a_body_from_what_is_stored() {
+async fn an_open_circuit_serves_no_stored_response_to_a_get_with_a_body() {
     let fields = json!({"fallback": stale("1h"), "circuit_breaker": {
         "failure_rate_threshold": 0, "consecutive_failures": 1,
         "open": {"duration": "60s", "jitter": 0}}});
@@ -101,7 +101,7 @@ async fn an_open_circuit_answers_no_get_with_a_body_from_what_is_stored() {
 
 /// Each row: policies, the first of which stores, and whether a PUT invalidates.
 #[tokio::test]
-async fn a_change_makes_forgotten_what_was_stored_whatever_it_was_stored_under() {
+async fn an_unsafe_method_invalidates_stored_responses_of_its_path() {
     let storing = |fields: Value| {
         let mut policy = json!({"name": "stores", "fallback": stale("1h")});
         for (name, value) in fields.as_object().expect("fields") {
@@ -152,7 +152,7 @@ async fn a_change_makes_forgotten_what_was_stored_whatever_it_was_stored_under()
 }
 
 #[tokio::test]
-async fn safe_methods_forget_nothing() {
+async fn safe_methods_invalidate_nothing() {
     let (upstream, envoy) = playing(policy(json!({"fallback": stale("1h")}))).await;
     for (method, there) in [
         ("PROPFIND", true),
@@ -181,7 +181,7 @@ fn seldom() -> Value {
 }
 
 #[tokio::test]
-async fn a_change_elsewhere_lets_no_response_be_stored_more_often() {
+async fn an_unrelated_change_does_not_shorten_the_storing_interval() {
     let (upstream, envoy) = playing(seldom()).await;
     let began = Instant::now();
     let mut rounds = 0;
@@ -208,7 +208,7 @@ async fn a_change_elsewhere_lets_no_response_be_stored_more_often() {
 }
 
 #[tokio::test]
-async fn an_aborted_get_keeps_no_response_from_being_stored() {
+async fn an_aborted_get_does_not_prevent_storing() {
     let (upstream, envoy) = playing(seldom()).await;
     upstream.reply_on("/a", Reply::hang_mid_body());
     let begun = envoy.client().head_of("/a", &[]).await;
@@ -225,7 +225,7 @@ async fn an_aborted_get_keeps_no_response_from_being_stored() {
 }
 
 #[tokio::test]
-async fn a_304_makes_a_stored_response_young_again() {
+async fn a_304_renews_a_stored_response() {
     let (upstream, envoy) = playing(policy(json!({"fallback": stale("4s")}))).await;
     let tagged = |status| Reply::status(status).header("etag", "\"1\"");
     let conditional = [("if-none-match", "\"1\"")];
@@ -248,7 +248,7 @@ async fn a_304_makes_a_stored_response_young_again() {
 }
 
 #[tokio::test]
-async fn a_route_gets_no_response_of_another() {
+async fn routes_do_not_share_stored_responses() {
     let upstream = Upstream::start().await;
     let beta = json!([{"name": "x-version", "string_match": {"exact": "beta"}}]);
     let envoy = Envoy::in_front_of(upstream.address())
@@ -277,7 +277,7 @@ async fn a_route_gets_no_response_of_another() {
 /// Runs twenty concurrent downloads, each of which would fit the store. Returns the memory of the
 /// VM.
 #[test]
-fn parallel_downloads_do_not_use_up_the_memory() {
+fn parallel_downloads_stay_within_the_memory_limit() {
     const CHUNK: usize = 262_144;
     let mut file = policy(json!({"fallback": stale("1h")}));
     file["limits"] = json!({"stale_bytes": 1_073_741_824});
@@ -338,7 +338,7 @@ fn parallel_downloads_do_not_use_up_the_memory() {
 
 /// The cost of one stale response: reads of shared data, and wasm instructions.
 #[test]
-fn an_answer_costs_the_same_however_many_variants_there_are() {
+fn the_cost_of_a_stored_response_does_not_depend_on_its_variants() {
     let mut costs = Vec::new();
     for variants in [1, 255] {
         let mut stage = Stage::start(&policy(json!({"fallback": stale("1h")})).to_string(), false);

@@ -52,7 +52,7 @@ fn failed() -> Does {
 }
 
 #[test]
-fn a_call_leaves_the_timer_as_it_was() {
+fn the_timer_returns_to_its_period_after_a_call() {
     let ladder = json!([{"type": "cluster", "on": ["failure"], "cluster": "other"}]);
     let mut stage = stage(json!({"circuit_breaker": breaker(), "fallback": ladder}));
     // In the first second gauges are confirmed.
@@ -76,7 +76,7 @@ fn a_call_leaves_the_timer_as_it_was() {
 }
 
 #[test]
-fn a_wait_before_a_retry_leaves_the_timer_as_it_was() {
+fn the_timer_returns_to_its_period_after_a_backoff() {
     let retry = json!({"engine": "filter", "replay": "as_received",
         "backoff": {"base_interval": "20ms", "max_interval": "20ms"}});
     let mut stage = stage(json!({"circuit_breaker": breaker(), "retry": retry}));

@@ -51,7 +51,7 @@ async fn skipped_are(envoy: &Envoy, reason: &str, count: u64) {
 }
 
 #[tokio::test]
-async fn a_body_goes_with_the_request_where_it_comes_while_that_is_held_back() {
+async fn a_body_that_arrives_during_the_pause_is_sent_with_the_request() {
     let (upstream, other, envoy) = scene(true, true).await;
     for size in [1, 65_535, 65_536] {
         let body = "b".repeat(size);
@@ -74,7 +74,7 @@ async fn a_body_goes_with_the_request_where_it_comes_while_that_is_held_back() {
 }
 
 #[tokio::test]
-async fn a_body_in_pieces_is_put_together() {
+async fn body_chunks_are_joined() {
     let (upstream, other, envoy) = scene(true, true).await;
     let head = "POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
         transfer-encoding: chunked\r\n\r\n";
@@ -97,7 +97,7 @@ async fn a_body_in_pieces_is_put_together() {
 }
 
 #[tokio::test]
-async fn without_the_flag_a_request_with_a_body_is_passed_over_at_once() {
+async fn without_the_flag_a_request_with_a_body_skips_the_cluster_at_once() {
     for (has, says) in [(false, false), (true, false)] {
         let (upstream, other, envoy) = scene(has, says).await;
         let answer = envoy.client().post("/", &[], "body").await;
@@ -116,7 +116,7 @@ async fn without_the_flag_a_request_with_a_body_is_passed_over_at_once() {
 /// The policy declares that bodies arrive, and none does: the request waits for the cluster's
 /// timeout and not forever.
 #[tokio::test]
-async fn a_flag_that_the_host_does_not_have_costs_the_timeout_and_no_more() {
+async fn a_declared_flag_that_the_host_lacks_costs_only_the_timeout() {
     let (upstream, other, envoy) = scene(false, true).await;
     let begun = Instant::now();
     let answer = envoy.client().post("/", &[], "body").await;
@@ -129,7 +129,7 @@ async fn a_flag_that_the_host_does_not_have_costs_the_timeout_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() {
+async fn a_client_that_disconnects_during_its_upload_leaks_nothing() {
     let (upstream, other, envoy) = scene(true, true).await;
     let mut stream = TcpStream::connect(envoy.address())
         .await
@@ -147,7 +147,7 @@ async fn a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() 
 
 /// With the flag, response bodies also arrive while their headers are paused.
 #[tokio::test]
-async fn a_failed_answer_is_replaced_whole_where_its_body_comes_meanwhile() {
+async fn a_failed_response_is_replaced_even_if_its_body_arrives_during_the_pause() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     upstream.reply(Reply::status(503).body("b".repeat(10_000)).chunked());
     other.reply(
@@ -170,7 +170,7 @@ async fn a_failed_answer_is_replaced_whole_where_its_body_comes_meanwhile() {
 
 /// Calls cannot carry trailers, which plain HTTP/1.1 requests rarely have.
 #[test]
-fn a_request_with_trailers_is_passed_over() {
+fn a_cluster_fallback_skips_a_request_with_trailers() {
     let mut stage = Stage::start(&rejecting(true).to_string(), true);
     let stream = stage.open();
     let head = [

@@ -10,7 +10,7 @@ use super::{FAIL, denied_are, get, nothing_is_left, retries_are, scene};
 use crate::scene::{outcomes_are, policy};
 
 #[tokio::test]
-async fn the_client_gets_the_answer_to_the_second_attempt_and_the_upstream_the_same_request() {
+async fn the_client_gets_the_second_response_and_the_upstream_the_same_request() {
     let (upstream, setting) = super::setting(json!({})).await;
     let hosts_own = json!({"retry_on": "5xx", "num_retries": 3});
     let envoy = setting
@@ -101,7 +101,7 @@ fn same_request(first: &Seen, second: &Seen) {
 /// Each row: the method, the body of the first response, the status and the body of the second one,
 /// the `content-length` and the body that the client receives, and its content-type.
 #[tokio::test]
-async fn answers_without_a_body_keep_their_framing() {
+async fn responses_without_a_body_keep_their_framing() {
     let rows = [
         ("GET", "first", 204, "", None, ""),
         ("GET", "", 204, "", None, ""),
@@ -138,7 +138,7 @@ async fn answers_without_a_body_keep_their_framing() {
 }
 
 #[tokio::test]
-async fn what_has_no_body_keeps_all_its_headers() {
+async fn a_response_without_a_body_keeps_all_headers() {
     let (upstream, envoy) = scene(json!({})).await;
     upstream.reply(
         Reply::status(200)
@@ -158,7 +158,7 @@ async fn what_has_no_body_keeps_all_its_headers() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_leaves_the_first() {
+async fn a_retry_response_that_is_too_large_resumes_the_first_response() {
     let upstream = Upstream::start().await;
     let mut policy = policy(json!({"retry": super::retry(json!({}))}));
     policy["limits"] = json!({"replay_answer_bytes": 1024});
@@ -178,7 +178,7 @@ async fn an_answer_that_is_too_large_leaves_the_first() {
 }
 
 #[tokio::test]
-async fn a_large_answer_arrives_whole() {
+async fn a_large_response_arrives_complete() {
     let (upstream, envoy) = scene(json!({})).await;
     let body: Vec<u8> = (0..1_048_576_u32).map(|at| (at % 251) as u8).collect();
     upstream.reply(Reply::status(200).body(body.clone()));
@@ -194,7 +194,7 @@ async fn a_large_answer_arrives_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_with_trailers_leaves_the_first() {
+async fn a_retry_response_with_trailers_resumes_the_first_response() {
     let (upstream, setting) = super::setting(json!({})).await;
     let envoy = setting.http2_upstream().start().await;
     let answer = get(&envoy, "/", FAIL.1, "trailer=x-end").await;

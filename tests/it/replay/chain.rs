@@ -9,7 +9,7 @@ use crate::scene::{marking, nothing_is_left};
 /// client, without those of filters behind it. A response that replaces another goes straight to
 /// the client; one without a body that replaces one without a body passes through the chain.
 #[tokio::test]
-async fn an_attempt_has_what_filters_before_did_and_not_what_filters_behind_do() {
+async fn a_replay_has_the_changes_of_earlier_filters_only() {
     let (upstream, setting) = setting(json!({})).await;
     let envoy = setting
         .before(marking("x-before"))

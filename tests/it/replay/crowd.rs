@@ -10,7 +10,7 @@ use crate::scene::outcomes_are;
 const REQUESTS: usize = 200;
 
 #[tokio::test]
-async fn of_many_at_a_time_each_gets_its_own_answer() {
+async fn concurrent_requests_get_their_own_responses() {
     let (upstream, setting) = setting(json!({})).await;
     let envoy = setting.concurrency(4).start().await;
     crowd(&envoy, &Client::unpooled(envoy.address())).await;
@@ -21,7 +21,7 @@ async fn of_many_at_a_time_each_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn streams_of_one_connection_get_their_own_answers() {
+async fn streams_of_one_connection_get_their_own_responses() {
     let (upstream, setting) = setting(json!({})).await;
     let envoy = setting.start().await;
     crowd(&envoy, &Client::connected(envoy.address()).await).await;

@@ -13,7 +13,7 @@ use crate::scene::{outcomes_are, touchy};
 /// Each row: the two scripts, the status and the body that the client receives, and the number of
 /// attempts.
 #[tokio::test]
-async fn an_attempt_that_breaks_off_is_made_again() {
+async fn an_attempt_that_is_reset_is_retried() {
     let rows = [
         ("reset", "body=second", 200, "second", 2),
         ("status=503 hang_mid_body", "body=second", 200, "second", 2),
@@ -50,7 +50,7 @@ async fn an_attempt_that_breaks_off_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_tried_at_another_host() {
+async fn a_refused_connection_is_retried_at_another_host() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
         .bind(([127, 0, 0, 1], 0).into())
@@ -78,7 +78,7 @@ async fn a_refused_connection_is_tried_at_another_host() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_host_gave_up_is_made_again() {
+async fn a_request_that_timed_out_in_the_host_is_retried() {
     let (upstream, setting) = setting(json!({})).await;
     let envoy = setting
         .route_timeout(Duration::from_millis(300))
@@ -126,7 +126,7 @@ fn unknown_cluster() -> Value {
 
 /// An attempt that was never made is not a failure of the upstream.
 #[tokio::test]
-async fn what_the_host_does_not_send_counts_once_for_the_circuit() {
+async fn a_retry_that_the_host_cannot_send_is_not_counted_by_the_circuit() {
     let breaker = touchy(json!({"consecutive_failures": 2}));
     let fields = json!({"circuit_breaker": breaker, "retry": super::retry(json!({}))});
     let upstream = spillway_tests::Upstream::start().await;
@@ -146,7 +146,7 @@ async fn what_the_host_does_not_send_counts_once_for_the_circuit() {
 }
 
 #[tokio::test]
-async fn no_attempt_is_made_for_a_client_that_left_while_it_waited() {
+async fn no_retry_is_made_for_a_client_that_disconnected_during_the_backoff() {
     let (upstream, envoy) = scene(json!({})).await;
     for client in [Client::new(envoy.address()), Client::http2(envoy.address())] {
         upstream.forget();
@@ -171,7 +171,7 @@ async fn no_attempt_is_made_for_a_client_that_left_while_it_waited() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_an_attempt_breaks_nothing() {
+async fn a_client_that_disconnects_during_an_attempt_is_harmless() {
     let (upstream, envoy) = scene(json!({"per_try_timeout": "500ms"})).await;
     for client in [Client::new(envoy.address()), Client::http2(envoy.address())] {
         upstream.forget();
@@ -192,7 +192,7 @@ async fn a_client_that_leaves_during_an_attempt_breaks_nothing() {
 /// The paused response depends on the upstream's connection. When that closes, the host ends the
 /// stream before the backoff is over.
 #[tokio::test]
-async fn a_first_answer_that_breaks_off_while_it_is_held_ends_the_request() {
+async fn a_paused_first_response_that_is_reset_ends_the_request() {
     let (upstream, envoy) = scene(json!({})).await;
     let script = "status=503 retry-after=1 reset_mid_body";
     let request = spillway_tests::client::request("GET", "/", &[("x-script", script)], "");

@@ -57,7 +57,7 @@ async fn a_body_in_chunks_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_repeated_is_not() {
+async fn a_request_that_is_not_idempotent_is_not_replayed() {
     let (upstream, envoy) = scene(json!({})).await;
     let rows = [
         ("POST", &[][..], 1),
@@ -80,7 +80,7 @@ async fn what_may_not_be_repeated_is_not() {
 }
 
 #[tokio::test]
-async fn a_failure_before_the_end_of_the_body_is_handed_on() {
+async fn a_failure_before_the_end_of_the_body_is_forwarded() {
     let (upstream, setting) = setting(json!({})).await;
     let envoy = setting.refused_cluster("gone").start().await;
     let mut stream = TcpStream::connect(envoy.address())
@@ -97,7 +97,7 @@ async fn a_failure_before_the_end_of_the_body_is_handed_on() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_copy_cannot_be_of_passes_as_it_is() {
+async fn a_request_that_cannot_be_copied_passes_unchanged() {
     let script = b"host: h\r\nconnection: close\r\nx-script: status=503\r\n".as_slice();
     let upgrade =
         b"host: h\r\nconnection: upgrade\r\nupgrade: websocket\r\nx-script: status=503\r\n";

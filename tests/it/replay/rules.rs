@@ -9,7 +9,7 @@ use super::{FAIL, denied_are, get, nothing_is_left, retries_are, retry, scene};
 use crate::scene::{count_is, outcomes_are, own_network, policy, touchy, transitions_are};
 
 #[tokio::test]
-async fn there_are_as_many_retries_as_the_policy_says_and_the_last_answer_is_handed_on() {
+async fn the_policy_limits_retries_and_the_last_response_is_forwarded() {
     for (most, status, body) in [(0, 503, "first"), (1, 502, "again"), (3, 502, "again")] {
         let (upstream, envoy) = scene(json!({"max_retries": most})).await;
         let answer = get(&envoy, "/", FAIL.1, "status=502 body=again").await;
@@ -47,7 +47,7 @@ async fn the_fallback_comes_after_the_last_retry() {
 }
 
 #[tokio::test]
-async fn each_attempt_is_paid_from_the_budget() {
+async fn each_retry_is_withdrawn_from_the_budget() {
     let budget = json!({"percent": 0, "min_retry_rate": {"count": 3, "interval": "10s"}});
     let (upstream, envoy) = scene(json!({"max_retries": 2, "budget": budget})).await;
     for _ in 0..5 {
@@ -76,7 +76,7 @@ async fn each_attempt_counts_for_the_circuit_and_none_is_made_when_it_opens() {
 }
 
 #[tokio::test]
-async fn a_retry_that_is_waiting_is_not_made_once_the_circuit_is_open() {
+async fn a_waiting_retry_is_not_made_when_the_circuit_opens() {
     let open = json!({"duration": "5s", "jitter": 0});
     let breaker = touchy(json!({"consecutive_failures": 2, "open": open}));
     let fields = json!({"circuit_breaker": breaker, "retry": retry(json!({}))});
@@ -99,7 +99,7 @@ async fn a_retry_that_is_waiting_is_not_made_once_the_circuit_is_open() {
 
 /// Each row: the first response, the number of attempts, and why there are no more.
 #[tokio::test]
-async fn what_an_answer_says_about_retries_is_obeyed() {
+async fn retry_hints_of_a_response_are_obeyed() {
     let rows = [
         ("status=503 grpc-retry-pushback-ms=-1", 1, "pushback"),
         ("status=503 grpc-retry-pushback-ms=1", 2, ""),
@@ -128,7 +128,7 @@ async fn a_retry_waits_as_long_as_the_upstream_asks_for() {
 }
 
 #[tokio::test]
-async fn nobody_retries_for_a_caller_that_waits_no_more_or_retries_itself() {
+async fn no_retry_is_made_after_the_callers_deadline_or_for_a_caller_that_retries() {
     let rows = [
         ("x-envoy-expected-rq-timeout-ms", "50", "deadline"),
         ("x-envoy-attempt-count", "2", "nested"),
@@ -147,7 +147,7 @@ async fn nobody_retries_for_a_caller_that_waits_no_more_or_retries_itself() {
 }
 
 #[tokio::test]
-async fn an_attempt_takes_no_longer_than_it_may() {
+async fn an_attempt_ends_at_its_timeout() {
     let rows = [
         (
             json!({"per_try_timeout": "200ms", "max_retries": 2}),
@@ -170,7 +170,7 @@ async fn an_attempt_takes_no_longer_than_it_may() {
 }
 
 #[tokio::test]
-async fn in_shadow_mode_nothing_is_sent_again() {
+async fn in_shadow_mode_nothing_is_replayed() {
     let fields = json!({"mode": "shadow", "retry": retry(json!({}))});
     let (upstream, envoy) = crate::scene::scene(fields).await;
     let answer = get(&envoy, "/", FAIL.1, "").await;
@@ -180,7 +180,7 @@ async fn in_shadow_mode_nothing_is_sent_again() {
 }
 
 #[tokio::test]
-async fn calls_of_grpc_are_left_to_the_hosts_router() {
+async fn grpc_calls_are_left_to_the_hosts_router() {
     let upstream = GrpcUpstream::start().await;
     let retry = retry(json!({"grpc_retry_on": ["unavailable"]}));
     let envoy = Envoy::in_front_of(upstream.address())
@@ -202,7 +202,7 @@ async fn calls_of_grpc_are_left_to_the_hosts_router() {
 
 /// One worker uses what another learned from retries.
 #[tokio::test]
-async fn a_host_that_was_healthy_all_along_sees_no_retry() {
+async fn a_healthy_upstream_sees_no_retry() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .policy(policy(json!({"retry": retry(json!({}))})))

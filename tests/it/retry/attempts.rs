@@ -7,7 +7,7 @@ use super::{attempts, cased, failing, retries_are, scene, second_attempt};
 use crate::scene::{all_get, count, outcomes_are};
 
 #[tokio::test]
-async fn a_request_that_fails_is_tried_as_often_as_the_policy_allows() {
+async fn a_failing_request_is_attempted_as_often_as_the_policy_allows() {
     for most in [0, 1, 3] {
         let (upstream, envoy) = scene(json!({"max_retries": most})).await;
         upstream.reply(Reply::status(503));
@@ -22,7 +22,7 @@ async fn a_request_that_fails_is_tried_as_often_as_the_policy_allows() {
 }
 
 #[tokio::test]
-async fn a_request_that_goes_well_is_tried_once() {
+async fn a_successful_request_is_attempted_once() {
     let (upstream, envoy) = scene(json!({})).await;
     all_get(&envoy, "/", 5, 200).await;
     outcomes_are(&envoy, "p", [5, 0, 0]).await;
@@ -31,7 +31,7 @@ async fn a_request_that_goes_well_is_tried_once() {
 }
 
 #[tokio::test]
-async fn the_caller_gets_what_the_second_attempt_brought() {
+async fn the_client_gets_the_response_of_the_second_attempt() {
     let (upstream, envoy) = scene(json!({"retry_on": ["5xx"]})).await;
     let firsts = [Reply::status(503), Reply::status(500), Reply::reset()];
     for (number, first) in (1..).zip(firsts) {
@@ -45,7 +45,7 @@ async fn the_caller_gets_what_the_second_attempt_brought() {
 
 /// The router removes the headers that are meant for it.
 #[tokio::test]
-async fn the_upstream_sees_nothing_of_what_the_router_was_told() {
+async fn the_upstream_does_not_receive_the_routers_retry_headers() {
     let (upstream, envoy) = scene(json!({"per_try_timeout": "5s"})).await;
     failing(&upstream, &envoy, "GET", &[]).await;
     failing(&upstream, &envoy, "POST", &[]).await;
@@ -66,7 +66,7 @@ async fn the_upstream_sees_nothing_of_what_the_router_was_told() {
 
 /// Each row: a case, its `retry_on`, what the upstream does, and the attempts.
 #[tokio::test]
-async fn only_what_the_policy_names_is_a_reason() {
+async fn only_the_named_conditions_are_retried() {
     let rows = "
         server_error     5xx                   status=500                         3
         gateway_of_500   gateway-error         status=500                         1
@@ -107,7 +107,7 @@ fn retry_on(word: &str) -> Value {
 
 /// Each row: a case, its `retry_on`, and the attempts if every connection is refused.
 #[tokio::test]
-async fn a_refused_connection_is_tried_again() {
+async fn a_refused_connection_is_retried() {
     let rows = [
         ("default", json!({}), 3),
         ("connect", json!({"retry_on": ["connect-failure"]}), 3),
@@ -131,7 +131,7 @@ async fn a_refused_connection_is_tried_again() {
 
 /// Each row: a case, its fields, and methods with their numbers of attempts.
 #[tokio::test]
-async fn only_methods_that_may_be_repeated_are_tried_again() {
+async fn only_idempotent_methods_are_retried() {
     let rows = [
         (
             "default",
@@ -156,7 +156,7 @@ async fn only_methods_that_may_be_repeated_are_tried_again() {
 
 /// Each row: a case, its fields, a header, and the attempts of a POST with that header.
 #[tokio::test]
-async fn a_key_makes_any_method_one_that_may_be_repeated() {
+async fn an_idempotency_key_makes_any_method_retriable() {
     let other = json!({"idempotency_header": "X-Request-Key", "methods": []});
     let rows = [
         ("default", json!({}), "idempotency-key", 3),

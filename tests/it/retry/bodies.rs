@@ -14,7 +14,7 @@ const BUFFER: usize = 1024 * 1024;
 /// Each row: a path, the length of its body, and the attempts. The router does not retry a body
 /// longer than its buffer.
 #[tokio::test]
-async fn a_body_is_sent_again_whole_or_not_at_all() {
+async fn a_body_is_sent_again_completely_or_not_at_all() {
     let rows = [
         ("/", 0, 3),
         ("/", 1, 3),
@@ -53,7 +53,7 @@ async fn a_body_is_sent_again_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_post_without_a_key_is_sent_once_whatever_its_body() {
+async fn a_post_without_a_key_is_sent_once() {
     let (upstream, envoy) = super::scene(json!({})).await;
     upstream.reply(Reply::status(503));
     for (number, length) in (1..).zip([0, 1, 65_536, 65_537]) {

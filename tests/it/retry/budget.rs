@@ -30,7 +30,7 @@ async fn four_workers_spend_one_budget() {
 }
 
 #[tokio::test]
-async fn successes_earn_what_failures_spend() {
+async fn successes_deposit_what_retries_withdraw() {
     let (upstream, envoy) = super::scene(json!({"max_retries": 2, "budget": budget(50, 0)})).await;
     for _ in 0..20 {
         assert_eq!(envoy.get("/").await.status, 200);
@@ -47,7 +47,7 @@ async fn successes_earn_what_failures_spend() {
 }
 
 #[tokio::test]
-async fn clients_that_leave_take_nothing_with_them() {
+async fn disconnecting_clients_withdraw_nothing_from_the_budget() {
     let (upstream, envoy) = super::scene(json!({"max_retries": 2, "budget": budget(0, 2)})).await;
     for _ in 0..20 {
         upstream.close_gate();

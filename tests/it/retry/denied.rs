@@ -13,7 +13,7 @@ use crate::scene::{
 /// Each row: a case, its fields, the headers of a GET, its number of attempts on a route that
 /// allows four, and why no more are granted.
 #[tokio::test]
-async fn the_routes_own_policy_does_not_make_what_was_denied() {
+async fn the_retry_policy_of_the_route_does_not_make_denied_retries() {
     let rows = [
         ("granted", json!({}), vec![], 3, None),
         ("once", json!({"methods": []}), vec![], 1, None),
@@ -105,7 +105,7 @@ async fn the_routes_own_policy_does_not_make_what_was_denied() {
 }
 
 #[tokio::test]
-async fn a_post_is_not_tried_again_by_the_routes_own_policy() {
+async fn the_retry_policy_of_the_route_does_not_retry_a_post() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .route(generous("/"))
@@ -117,7 +117,7 @@ async fn a_post_is_not_tried_again_by_the_routes_own_policy() {
 }
 
 #[tokio::test]
-async fn a_policy_without_retry_leaves_the_routes_own_alone() {
+async fn a_policy_without_retry_keeps_the_retry_policy_of_the_route() {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address())
         .route(generous("/"))
@@ -128,7 +128,7 @@ async fn a_policy_without_retry_leaves_the_routes_own_alone() {
 }
 
 #[tokio::test]
-async fn a_probe_is_tried_once() {
+async fn a_probe_is_attempted_once() {
     let upstream = Upstream::start().await;
     let breaker = touchy(json!({"half_open": {"permits": 2}}));
     let envoy = Envoy::in_front_of(upstream.address())
@@ -163,7 +163,7 @@ async fn a_rejected_request_asks_for_no_retries() {
 /// granted retries no flag mentions retries; with a route policy, Envoy also sets the flag for
 /// denied retries. Each row: a path, a method, the attempts, and the flags.
 #[tokio::test]
-async fn flags_tell_of_retries_only_where_there_could_have_been_some() {
+async fn response_flags_mention_retries_only_if_retries_were_possible() {
     let rows = [
         ("/plain/post", "POST", 1, json!("-")),
         ("/plain/get", "GET", 3, json!("URX")),

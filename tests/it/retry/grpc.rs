@@ -8,7 +8,7 @@ use super::{generous, retrying};
 use crate::scene::policy;
 
 #[tokio::test]
-async fn a_status_in_headers_is_retried_where_the_policy_names_it() {
+async fn a_grpc_status_in_headers_is_retried_if_the_policy_names_it() {
     let unavailable = || GrpcReply::fail_in_headers(Code::Unavailable);
     let rows: [(Value, GrpcReply, usize); 5] = [
         (json!({"grpc_retry_on": ["unavailable"]}), unavailable(), 3),

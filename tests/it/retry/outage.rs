@@ -30,7 +30,7 @@ async fn load(envoy: &spillway_tests::Envoy, time: Duration) -> usize {
 }
 
 #[tokio::test]
-async fn an_outage_sees_the_load_what_was_earned_and_the_minimum_rate() {
+async fn retries_in_an_outage_are_limited_to_deposits_and_the_minimum_rate() {
     let (upstream, envoy) = scene(json!({
         "max_retries": 3,
         "budget": {

@@ -7,7 +7,7 @@ use super::{budget, generous, retrying};
 use crate::scene::{policy, with};
 
 #[tokio::test]
-async fn the_routes_own_policy_goes_on_and_the_budget_is_reckoned() {
+async fn shadow_mode_keeps_the_retry_policy_of_the_route_and_updates_the_budget() {
     for mode in [json!({"mode": "shadow"}), json!({"enforce_percent": 0})] {
         let upstream = Upstream::start().await;
         let fields = retrying(json!({"budget": budget(0, 2)}));

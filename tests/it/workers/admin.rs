@@ -90,7 +90,7 @@ async fn the_admin_listener_shows_the_circuits_of_all_workers() {
 }
 
 #[tokio::test]
-async fn the_listener_of_the_traffic_answers_nothing_of_the_admin() {
+async fn the_traffic_listener_does_not_serve_admin_requests() {
     let (upstream, _envoy, workers, _admin) = scene().await;
     let paths = ["/spillway", "/spillway/circuits", "/spillway/circuits/p"];
     for path in paths {
@@ -103,7 +103,7 @@ async fn the_listener_of_the_traffic_answers_nothing_of_the_admin() {
 }
 
 #[tokio::test]
-async fn every_worker_obeys_what_is_forced_on_one_circuit() {
+async fn a_state_forced_on_a_circuit_applies_to_every_worker() {
     let (upstream, envoy, workers, admin) = scene().await;
     every_worker_passes(&workers, "/shop").await;
     let id = match &circuit(&admin).await["id"] {
@@ -134,7 +134,7 @@ async fn every_worker_obeys_what_is_forced_on_one_circuit() {
 }
 
 #[tokio::test]
-async fn every_worker_obeys_what_is_forced_on_a_whole_policy() {
+async fn a_state_forced_on_a_policy_applies_to_every_worker() {
     let (upstream, envoy, workers, admin) = scene().await;
     open_one(&upstream, &envoy, &workers[0]).await;
     every_worker_rejects(&upstream, &workers, "/shop", "open").await;
@@ -154,7 +154,7 @@ async fn every_worker_obeys_what_is_forced_on_a_whole_policy() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_and_changes_nothing() {
+async fn invalid_admin_requests_are_rejected_and_change_nothing() {
     let (upstream, envoy, workers, admin) = scene().await;
     open_one(&upstream, &envoy, &workers[0]).await;
     let targets = [

@@ -11,7 +11,7 @@ use super::{
 use crate::scene::{count, count_is, file, policy, untouched, with};
 
 #[tokio::test]
-async fn a_machine_that_is_loaded_again_finds_the_circuit_open() {
+async fn a_reloaded_vm_finds_the_circuit_open() {
     let upstream = Upstream::start().await;
     let fields = json!({
         "match": {"paths": [{"prefix": "/shop"}]},
@@ -46,7 +46,7 @@ async fn a_machine_that_is_loaded_again_finds_the_circuit_open() {
 }
 
 #[tokio::test]
-async fn an_open_circuit_outlives_new_thresholds_and_windows_which_hold_from_then_on() {
+async fn an_open_circuit_survives_new_thresholds_and_windows() {
     let breakers = [
         lasting(json!({"consecutive_failures": 5})),
         lasting(json!({"consecutive_failures": 2})),
@@ -87,7 +87,7 @@ async fn an_open_circuit_outlives_new_thresholds_and_windows_which_hold_from_the
 const PASSING: usize = 2_000;
 
 #[tokio::test]
-async fn a_breaker_that_was_taken_away_rejects_nobody() {
+async fn a_removed_breaker_rejects_nothing() {
     let (upstream, mut envoy) = updatable(one("p", lasting(json!({})))).await;
     let workers = envoy.client_per_worker().await;
     fail(&upstream, &workers[0], "/").await;
@@ -115,7 +115,7 @@ async fn a_breaker_that_was_taken_away_rejects_nobody() {
 }
 
 #[tokio::test]
-async fn the_circuits_of_a_policy_go_with_it() {
+async fn a_removed_policy_removes_its_circuits() {
     let (upstream, mut envoy) = updatable(one("p", lasting(json!({})))).await;
     let workers = envoy.client_per_worker().await;
     fail(&upstream, &workers[0], "/").await;

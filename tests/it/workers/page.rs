@@ -121,7 +121,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn an_open_circuit_stands_in_the_page_with_its_policy_its_key_and_its_state() {
+async fn the_page_shows_an_open_circuit_with_its_policy_key_and_state() {
     let mut scene = tenants().await;
     scene.request_of("acme", 503).await;
     scene.request_of("other", 200).await;
@@ -136,7 +136,7 @@ async fn an_open_circuit_stands_in_the_page_with_its_policy_its_key_and_its_stat
 }
 
 #[tokio::test]
-async fn what_changes_elsewhere_changes_in_the_page_without_a_reload() {
+async fn the_page_updates_without_a_reload() {
     let mut scene = one_circuit().await;
     every_worker_passes(&scene.workers, "/").await;
     let row = scene.row("upstream").await;
@@ -156,7 +156,7 @@ async fn what_changes_elsewhere_changes_in_the_page_without_a_reload() {
 }
 
 #[tokio::test]
-async fn the_buttons_of_a_row_do_what_they_say() {
+async fn the_buttons_of_a_row_change_its_circuit() {
     let mut scene = one_circuit().await;
     every_worker_passes(&scene.workers, "/").await;
     let row = scene.row("upstream").await;
@@ -175,7 +175,7 @@ async fn the_buttons_of_a_row_do_what_they_say() {
 }
 
 #[tokio::test]
-async fn markup_in_a_key_is_text_to_read() {
+async fn markup_in_a_key_is_escaped() {
     let mut scene = tenants().await;
     let keys = [
         r#"<img src=x onerror="window.ran = 1">"#,
@@ -197,7 +197,7 @@ async fn markup_in_a_key_is_text_to_read() {
 }
 
 #[tokio::test]
-async fn the_page_is_light_or_dark_as_preferred_and_fits_a_narrow_window() {
+async fn the_page_follows_the_color_scheme_and_fits_a_narrow_window() {
     let mut scene = tenants().await;
     let long = "0123456789abcdef".repeat(16);
     for key in ["acme", long.as_str()] {
@@ -260,7 +260,7 @@ async fn the_page_shows_the_last_transitions_and_the_retry_budget() {
 }
 
 #[tokio::test]
-async fn short_words_are_not_broken_however_narrow_the_column() {
+async fn short_words_never_wrap() {
     let mut scene = tenants().await;
     let long = "0123456789abcdef".repeat(16);
     for key in ["payments", long.as_str()] {
