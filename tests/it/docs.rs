@@ -1,11 +1,11 @@
-//! The documents against what they describe: commands run and print what is shown, examples are
-//! valid, links and names lead somewhere, and the reference agrees with the schema.
+//! Checks the documents against the project: commands run and print what is shown, examples are
+//! valid, links and names exist, and the reference agrees with the schema.
 //!
-//! The language of a code block says how it is checked. `sh` is run, and a `text` block after it is
-//! its output, in which a line `...` stands for any number of lines. `json` is a policy and `yaml` a
-//! scenario; a word after the language is the name of the file under which later commands find
-//! it. Other words are `json log` and `yaml envoy`, which are compared with a real Envoy in
-//! [`proxy`], and `yaml istio`, whose form alone is checked. Any other block is an error.
+//! The language of a code block decides how it is checked. `sh` is run. A `text` block after it is
+//! its expected output, in which a line `...` stands for any number of lines. `json` is a policy
+//! and `yaml` a scenario; a word after the language is the file name by which later commands find
+//! it. `json log` and `yaml envoy` are checked with a real Envoy in [`proxy`], and of `yaml istio`
+//! only the form is checked. Any other block is an error.
 
 mod commands;
 mod examples;
@@ -45,7 +45,7 @@ fn documents() -> impl Iterator<Item = Document> {
     DOCUMENTS.into_iter().map(Document::read)
 }
 
-/// Fails with all problems at once, so that a document is fixed in one go.
+/// Reports all problems at once, so that a document can be fixed in one pass.
 #[track_caller]
 fn none(problems: impl IntoIterator<Item = String>) {
     let problems: Vec<String> = problems.into_iter().collect();

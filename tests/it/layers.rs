@@ -1,5 +1,5 @@
-//! The structure that the architecture pages draw, held by a table: who may import whom, and how
-//! long a file, a function and a line may get.
+//! Enforces the structure in the architecture pages: permitted imports, and the length of files,
+//! functions and lines.
 
 mod source;
 mod tree;
@@ -10,9 +10,9 @@ use source::Source;
 use spillway_tests::places;
 use tree::{Tree, files};
 
-/// The layers of a crate, top to bottom. A module may import from its own line and from those
-/// below. It is in the line of the longest name that it is under, so the children of a module may
-/// have lines of their own.
+/// The layers of a crate, top to bottom. A module may import from its own line and from lines
+/// below. The longest matching name decides the line of a module, so child modules may have their
+/// own lines.
 struct Layers {
     root: &'static str,
     lines: &'static [&'static [&'static str]],
@@ -115,14 +115,14 @@ const SIMULATOR: Layers = Layers {
 
 const CRATES: [&Layers; 3] = [&CORE, &FILTER, &SIMULATOR];
 
-/// Names by which crates of this workspace are used.
+/// Names under which the crates of this workspace are used.
 const WORKSPACE: [&str; 4] = ["spillway_core", "spillway", "host_sim", "spillway_tests"];
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
 
-/// Whether a module is of a line of layers: the module named there, or one inside it.
+/// Whether a module belongs to a line of layers: it is listed there, or inside a listed module.
 fn is_in(module: &str, name: &str) -> bool {
     module == name || name.is_empty() || module.starts_with(&format!("{name}::"))
 }

@@ -1,6 +1,6 @@
-//! What Spillway promises, shown in a real Envoy.
+//! Tests of Spillway in a real Envoy.
 //!
-//! One binary with a module for each subject, so that the harness is linked once.
+//! They form a single binary with one module per subject, so that the harness is linked once.
 
 mod chain;
 mod config;

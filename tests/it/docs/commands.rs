@@ -1,4 +1,4 @@
-//! Commands that documents show.
+//! Commands in the documents.
 
 use regex::Regex;
 use spillway_tests::places;
@@ -9,13 +9,12 @@ use super::sandbox::Sandbox;
 
 /// Runs the commands of a block and returns what they print.
 ///
-/// Commands of the simulator are run. Targets of `make` only have to exist, since each of them is
-/// run by those who build the project, and so do tests that `cargo` is asked for. `envoy` and
-/// `curl` are for [`super::proxy`].
+/// Commands of the simulator are run. Targets of `make` and tests for `cargo` only have to exist,
+/// since other jobs run them. [`super::proxy`] covers `envoy` and `curl`.
 ///
 /// # Errors
 ///
-/// A command that fails, or that does not exist.
+/// Returns the command that fails or does not exist.
 pub fn run(block: &Block, sandbox: &Sandbox) -> Result<String, String> {
     let mut printed = String::new();
     for line in lines(block) {
@@ -55,12 +54,12 @@ fn expected_code(block: &Block) -> i32 {
     code.map_or(0, |code| code.parse().expect("an exit code"))
 }
 
-/// Checks that a command exists that a sentence or a block names. Text that is not a command of
-/// the project passes.
+/// Checks that a command in a sentence or a block exists. Accepts text that is not a command of
+/// the project.
 ///
 /// # Errors
 ///
-/// A target, subcommand, option, package or test that does not exist.
+/// Returns the target, subcommand, option, package or test that does not exist.
 pub fn exists(line: &str, sandbox: &Sandbox) -> Result<(), String> {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {

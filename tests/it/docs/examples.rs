@@ -1,11 +1,11 @@
-//! What a code block is, and whether it is valid.
+//! The kind of a code block, and whether it is valid.
 
 use serde_json::Value;
 
 use super::markdown::Block;
 use super::sandbox::Sandbox;
 
-/// The kinds of code blocks that documents may have.
+/// Kinds of code blocks.
 pub enum Example {
     Commands,
     /// What the commands before it print.
@@ -85,7 +85,7 @@ impl Example {
 ///
 /// # Errors
 ///
-/// Why it is not valid YAML.
+/// Returns the reason if it is not valid YAML.
 pub fn yaml(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str(text).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Metrics that documents name, against those that the filter defines.
+//! Compares metrics in the documents with those that the filter defines.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use spillway_tests::places;
 
 use super::markdown::Document;
 
-/// The names of all metrics, as Prometheus shows them.
+/// Names of all metrics, as Prometheus shows them.
 pub fn defined() -> BTreeSet<String> {
     let path = places::root().join("filter/src/metrics.rs");
     let source = fs::read_to_string(path).expect("a readable file");

@@ -1,4 +1,4 @@
-//! Files, types and tests that documents name.
+//! Files, types and tests that the documents mention.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use spillway_tests::places;
 use super::markdown::Document;
 use super::sandbox::files;
 
-/// Names in a document that exist nowhere.
+/// Returns the names in a document that do not exist.
 ///
-/// Files are looked for in all documents, from the root, from the document, and from the sources
-/// beside it. Types are looked for in descriptions of the code, and tests in that of the
-/// simulator's faithfulness, since other documents also name what belongs to Envoy.
+/// Files are checked in every document, relative to the root, to the document and to the sources
+/// beside it. Types are checked in descriptions of the code, and tests in `FIDELITY.md`, since
+/// other documents also mention names of Envoy.
 pub fn unknown(document: &Document) -> Vec<String> {
     let mut unknown = Vec::new();
     let sources: Vec<String> = ["filter", "host-sim", "tests"]
@@ -42,8 +42,8 @@ pub fn sources(folder: &str) -> Vec<String> {
     files.into_iter().map(read).collect()
 }
 
-/// Whether a span is a path: a folder with its slash, or a Rust file, or something under a folder
-/// of the project. `application/json` is none.
+/// Whether a span is a path: a folder with a slash, a Rust file, or a path under a folder of the
+/// project. `application/json` is not one.
 fn is_path(span: &str) -> bool {
     let of_path = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
     if !span.chars().all(of_path) || span.starts_with('/') || span.starts_with("target/") {
@@ -61,7 +61,7 @@ fn exists(document: &Document, span: &str) -> bool {
     places::root().join(span).exists() || places.any(|place| place.join(span).exists())
 }
 
-/// Whether a span that has the form of a type, with a variant or function or without, is defined.
+/// Whether a span in the form of a type, optionally with a variant or function, is defined.
 fn is_defined(span: &str, sources: &[String]) -> bool {
     let form = pattern(r"^[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*(::[A-Za-z_]+)*$");
     if !form.is_match(span) {
@@ -75,7 +75,7 @@ fn is_defined(span: &str, sources: &[String]) -> bool {
     defining && parts.all(|part| sources.iter().any(|text| of_enum(part).is_match(text)))
 }
 
-/// Whether a span that has the form of a test's path names a test, or a module of tests.
+/// Whether a span in the form of a test's path names a test or a test module.
 fn is_test(span: &str, sources: &[String]) -> bool {
     if !pattern("^[a-z_0-9]+(::[a-z_0-9]+)+$").is_match(span) {
         return true;

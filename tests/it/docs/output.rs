@@ -1,4 +1,4 @@
-//! Output as documents show it, against what a command printed.
+//! Compares output in the documents with the output of the command.
 
 /// The line that stands for any number of lines.
 const GAP: &str = "...";
@@ -7,7 +7,7 @@ const GAP: &str = "...";
 ///
 /// # Errors
 ///
-/// The first part that was not printed in its place, with all that was.
+/// Returns the first missing part, and the whole output.
 pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
     let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
     let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();

@@ -1,4 +1,4 @@
-//! What documents say about a real Envoy: configurations, commands for operators, log lines.
+//! Checks with a real Envoy: configurations, commands for operators, log lines.
 
 use std::collections::BTreeSet;
 
@@ -123,7 +123,7 @@ fn fields(event: &Value) -> BTreeSet<&String> {
     event.as_object().expect("an object").keys().collect()
 }
 
-/// Sends what `curl` would send, to the listener that has this port in the shipped bootstrap.
+/// Sends the request of a `curl` command to the listener with this port in the shipped bootstrap.
 async fn curl(envoy: &Envoy, arguments: &str) -> Answer {
     let mut method = "GET";
     let mut target = "";

@@ -1,4 +1,4 @@
-//! The reference of the policy against its schema.
+//! Compares the reference of the policy with its schema.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::markdown::Document;
 
-/// A field of the policy as the schema has it.
+/// A field of the policy, from the schema.
 #[derive(Clone, Copy)]
 struct Field<'a> {
     name: &'a str,
@@ -76,7 +76,7 @@ fn collect<'a>(schema: &'a Value, within: &str, fields: &mut BTreeMap<String, Fi
     }
 }
 
-/// The rows of the tables of fields: those with five cells, without the heads.
+/// Rows of the tables of fields, which have five cells, without the header rows.
 fn rows(reference: &Document) -> Vec<[String; 5]> {
     let prose = reference.prose().replace("\\|", "\u{0}");
     let lines = prose.lines().filter(|line| line.starts_with("| `"));
@@ -166,7 +166,7 @@ fn size(bytes: u64) -> String {
     })
 }
 
-/// A number with commas from five digits on.
+/// Formats a number with commas from five digits on.
 fn grouped(number: u64) -> String {
     match number {
         1_000_000.. => format!(

@@ -1,5 +1,5 @@
-//! A folder in which the commands of a document run: a copy of what they read, so that what they
-//! write changes nothing.
+//! A folder in which the commands of a document run. It has copies of the files that they read, so
+//! that they cannot change the project.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use spillway_tests::places;
 use tempfile::TempDir;
 
-/// Folders that commands of the documents read.
+/// Folders that the commands read.
 const COPIED: [&str; 4] = [
     "policies",
     "tests/scenarios",
@@ -76,7 +76,7 @@ impl Sandbox {
     }
 }
 
-/// The simulator that was built with these tests.
+/// Path of the simulator that was built with these tests.
 fn host_sim() -> PathBuf {
     let test = env::current_exe().expect("the path of this program");
     let folder = test.ancestors().nth(2).expect("a target folder");
@@ -89,8 +89,7 @@ fn host_sim() -> PathBuf {
     program
 }
 
-/// The paths of all files under a folder whose name is wanted, from that folder. Folders that git
-/// does not track are left out.
+/// Relative paths of all wanted files under a folder. Skips folders that git does not track.
 pub fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     let mut waiting = vec![String::new()];

@@ -1,14 +1,14 @@
-//! What one file says, read from its tokens: the paths that it names, the modules that it
-//! declares, the names that it re-exports, and the lengths of its functions.
+//! Parses one file into tokens: the paths that it uses, the modules that it declares, the names
+//! that it re-exports, and the lengths of its functions.
 //!
-//! Tokens, not lines: a path in a comment or in a string is none, and a `use` may spread over
-//! many lines. Items under `#[cfg(test)]` are left out, since tests may look at everything.
+//! Tokens rather than lines, since comments and strings may contain paths and a `use` may span
+//! many lines. Items under `#[cfg(test)]` are skipped, since tests may import anything.
 
 use std::collections::BTreeSet;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// One file, read.
+/// A parsed file.
 #[derive(Default)]
 pub struct Source {
     /// Paths that begin with `crate`, `self`, `super` or the name of a crate of this workspace.
@@ -131,7 +131,7 @@ impl Source {
     }
 }
 
-/// Adds the lines between square brackets, without those of the brackets themselves.
+/// Adds the lines between square brackets, without the lines of the brackets.
 fn table_lines(tokens: &[TokenTree], into: &mut BTreeSet<usize>) {
     for token in tokens {
         match token {
@@ -147,8 +147,7 @@ fn table_lines(tokens: &[TokenTree], into: &mut BTreeSet<usize>) {
     }
 }
 
-/// Adds the lines of string literals. A documentation comment is an attribute with one, and no
-/// such line.
+/// Adds the lines of string literals, except doc comments, which are attributes with a literal.
 fn text_lines(tokens: &[TokenTree], into: &mut BTreeSet<usize>) {
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
@@ -176,7 +175,7 @@ fn is_colon(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':')
 }
 
-/// Number of tokens up to the end of the item that begins here.
+/// Number of tokens up to the end of the item that starts here.
 fn item(tokens: &[TokenTree]) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
@@ -196,7 +195,7 @@ fn item(tokens: &[TokenTree]) -> usize {
     end.map_or(tokens.len(), |end| end + 1)
 }
 
-/// The path `a::b::c` that begins here.
+/// Parses the path `a::b::c` that starts here.
 fn straight(tokens: &[TokenTree]) -> Vec<String> {
     let mut path = Vec::new();
     let mut rest = tokens;
@@ -210,7 +209,7 @@ fn straight(tokens: &[TokenTree]) -> Vec<String> {
     path
 }
 
-/// All paths of the tree of a `use`.
+/// Returns all paths of a `use` tree.
 fn expand(tokens: &[TokenTree], prefix: &[String], into: &mut Vec<Vec<String>>) {
     let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(it) if it.as_char() == ',');
     for branch in tokens.split(is_comma) {
