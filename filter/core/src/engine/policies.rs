@@ -130,7 +130,7 @@ mod tests {
     use crate::testing::policy;
 
     #[test]
-    fn policies_come_in_the_order_of_their_names() {
+    fn policies_are_sorted_by_name() {
         for count in [0, 1, 2, 3, 10, 1_000] {
             for step in [1, 7, 389] {
                 let named = |n: usize| Policy {

@@ -241,7 +241,7 @@ fn ending(status: u16, flags: u64, details: &'static str) -> TestResponse {
 }
 
 #[test]
-fn responses_are_retried_as_by_envoys_router() {
+fn responses_are_retried_as_envoys_router_would() {
     let upstream = |status| ending(status, 0, "via_upstream");
     let refused = || {
         ending(
@@ -372,7 +372,7 @@ fn responses_are_retried_as_by_envoys_router() {
 }
 
 #[test]
-fn an_upstream_says_when_to_retry_and_whether_to() {
+fn an_upstream_may_delay_or_forbid_a_retry() {
     let after = |ms| Pushback::After(Span::from_ms(ms));
     let rows = [
         (503, "retry-after", "2", after(2_000)),

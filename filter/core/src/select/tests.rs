@@ -353,7 +353,7 @@ fn random_request(random: &mut Random) -> TestRequest {
 }
 
 #[test]
-fn the_index_never_changes_the_choice() {
+fn the_index_never_changes_the_selected_policy() {
     let mut random = Random::new(1);
     let mut found = 0;
     for round in 0..300 {

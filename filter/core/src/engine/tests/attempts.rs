@@ -261,7 +261,7 @@ fn a_request_without_a_permit_is_sent_again_without_counting() {
 }
 
 #[test]
-fn an_attempt_that_the_host_does_not_make_counts_for_nothing() {
+fn an_attempt_that_the_host_refuses_is_not_counted() {
     let mut bench = Bench::new(&[&format!(
         r#"{REPLAY}, "circuit_breaker": {{"failure_rate_threshold": 0, "consecutive_failures": 2}}"#
     )]);

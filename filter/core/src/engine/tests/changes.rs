@@ -7,7 +7,7 @@ use super::*;
 
 /// Each row: a request, and whether the stored response is still there after it.
 #[test]
-fn a_changed_resource_is_forgotten() {
+fn a_changed_resource_is_evicted() {
     let rows = [
         ("POST", "/a", 200, false),
         ("PUT", "/a", 204, false),
@@ -39,7 +39,7 @@ fn a_changed_resource_is_forgotten() {
 /// Each row: the key of the policy that stores, another policy before it, further headers of each
 /// request, and whether a PUT to the same URL removes the response.
 #[test]
-fn a_change_is_found_whatever_the_response_was_stored_under() {
+fn a_change_evicts_a_response_whatever_its_cache_key() {
     let other = r#""match": {"methods": ["PUT"]}"#;
     type Row = (
         &'static str,
@@ -113,7 +113,7 @@ fn a_change_is_found_whatever_the_response_was_stored_under() {
 
 /// Each row: the policy's outcomes, how the change ends, and whether it counts as a change.
 #[test]
-fn a_changed_resource_is_forgotten_whatever_the_outcome() {
+fn a_changed_resource_is_evicted_whatever_the_outcome() {
     let direct = TestResponse {
         details: Some("direct_response"),
         attempts: Some(0),

@@ -34,7 +34,7 @@ fn new_thresholds_apply_to_the_existing_state() {
 }
 
 #[test]
-fn an_older_configuration_counts_in_the_newer_ones_window() {
+fn an_older_configuration_counts_in_the_window_of_the_newer_one() {
     let time = json(r#"{"consecutive_failures": 3}"#, 10);
     let count = json(
         r#"{"consecutive_failures": 3, "window": {"type": "count", "size": 10}}"#,
@@ -93,7 +93,7 @@ fn a_removed_policy_leaves_its_slots_empty() {
 }
 
 #[test]
-fn an_old_configuration_that_is_loaded_again_takes_nothing_from_the_new_one() {
+fn reloading_an_old_configuration_keeps_the_circuits_of_the_new_one() {
     let old = json(FIVE_IN_A_ROW, 10);
     let new = old.replace("p0", "q0");
     let mut workers = Workers::new(1, &old);

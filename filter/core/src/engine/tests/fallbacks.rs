@@ -84,7 +84,7 @@ fn a_replaced_response_that_is_abandoned_is_still_a_failure() {
 }
 
 #[test]
-fn responses_that_are_not_failures_stand() {
+fn responses_that_are_not_failures_are_not_replaced() {
     let mut bench = Bench::new(&[&with(ON_FAILURE)]);
     let direct = TestResponse {
         details: Some("direct_response"),

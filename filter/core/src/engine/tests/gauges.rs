@@ -125,7 +125,7 @@ fn a_late_set_of_a_gauge_is_corrected_by_the_next_tick() {
 /// others continue: a moment after the last one the gauges are right, and stay so without
 /// traffic.
 #[test]
-fn gauges_are_true_a_second_after_any_history() {
+fn gauges_are_correct_a_second_after_any_history() {
     let mut overtaken = 0;
     for seed in 0..400 {
         let mut random = Random::new(seed);
@@ -183,7 +183,7 @@ fn gauges_are_true_a_second_after_any_history() {
 }
 
 #[test]
-fn a_worker_sets_the_gauge_when_a_circuit_that_a_gone_worker_opened_closes() {
+fn a_worker_corrects_the_gauge_when_the_circuit_of_an_ended_worker_closes() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     let mut host = Host::default();
     (0..5).for_each(|_| workers.serve(0, 503));
@@ -195,7 +195,7 @@ fn a_worker_sets_the_gauge_when_a_circuit_that_a_gone_worker_opened_closes() {
 }
 
 #[test]
-fn a_worker_that_begins_sets_the_gauges_of_circuits_that_outlived_another() {
+fn a_new_worker_sets_the_gauges_of_circuits_left_by_an_ended_one() {
     let mut workers = Workers::new(1, &json(FIVE_IN_A_ROW, 10));
     (0..5).for_each(|_| workers.serve(0, 503));
     // The worker that opened it crashed before it set the gauge.
@@ -209,7 +209,7 @@ fn a_worker_that_begins_sets_the_gauges_of_circuits_that_outlived_another() {
 }
 
 #[test]
-fn a_worker_of_a_new_proxy_looks_at_no_gauges() {
+fn a_worker_of_a_new_proxy_reads_no_records_for_gauges() {
     let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
     assert!(!workers.engines.iter().any(Engine::has_pending));
     workers.serve(0, 200);
@@ -253,7 +253,7 @@ fn a_budget_that_recovers_without_traffic_shows_in_the_gauge() {
 }
 
 #[test]
-fn a_tick_looks_at_a_part_of_many_policies() {
+fn a_tick_updates_the_gauges_of_some_of_many_policies() {
     let policy = |n| {
         format!(
             r#"{{"name": "p{n}", "match": {{"clusters": ["{n}"]}},

@@ -47,7 +47,7 @@ fn status(step: &Step) -> u16 {
 }
 
 #[test]
-fn an_entry_that_cannot_answer_is_counted_and_the_next_is_tried() {
+fn an_entry_without_a_response_is_counted_and_the_next_is_tried() {
     let mut bench = bench(&[STALE, CLUSTER, RESPOND]);
     let (mut ticket, step) = rejected(&mut bench, &get(), true);
     assert_eq!(step, Step::Call);
@@ -138,7 +138,7 @@ fn the_response_of_another_cluster_is_delivered_unless_it_failed_too() {
 /// Each row: the request, whether it is complete, whether its body comes while it is paused,
 /// and why another cluster is not asked.
 #[test]
-fn another_cluster_is_asked_only_with_the_whole_request() {
+fn another_cluster_is_called_only_with_the_complete_request() {
     let grpc = || get().with("content-type", "application/grpc");
     let rows = [
         (get(), true, false, None),
@@ -161,7 +161,7 @@ fn another_cluster_is_asked_only_with_the_whole_request() {
 }
 
 #[test]
-fn a_failed_request_that_is_incomplete_or_not_copied_asks_no_cluster() {
+fn a_failed_request_that_is_incomplete_or_not_copied_calls_no_cluster() {
     let spoil: [fn(&mut Ticket); 4] = [
         |_| {},
         |ticket| ticket.spoil(crate::retry::Denial::RequestBody),
@@ -193,7 +193,7 @@ fn a_failed_request_that_is_incomplete_or_not_copied_asks_no_cluster() {
 }
 
 #[test]
-fn a_copy_is_kept_only_if_another_cluster_may_be_asked_later() {
+fn a_request_is_copied_only_if_another_cluster_may_be_called_later() {
     let on_open = r#"{"type": "cluster", "cluster": "other"}"#;
     let grpc = get().with("content-type", "application/grpc");
     let rows = [
@@ -230,7 +230,7 @@ fn a_call_that_cannot_be_made_is_skipped() {
 }
 
 #[test]
-fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
+fn an_abort_during_a_call_to_another_cluster_hides_no_failure() {
     let gone = TestResponse {
         status: None,
         details: Some("downstream_remote_disconnect"),
@@ -256,7 +256,7 @@ fn a_client_that_leaves_while_another_cluster_is_asked_hides_no_failure() {
 }
 
 #[test]
-fn a_host_that_sends_no_requests_is_not_asked_to() {
+fn a_host_without_calls_is_never_told_to_make_one() {
     let mut bench = bench(&[CLUSTER, RESPOND]);
     bench.set_abilities(false, true);
     let (ticket, step) = rejected(&mut bench, &get(), true);

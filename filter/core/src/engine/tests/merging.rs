@@ -64,7 +64,7 @@ fn a_key_waits_no_longer_than_a_long_interval() {
 }
 
 #[test]
-fn a_worker_that_ends_shares_all_that_waits() {
+fn a_worker_that_ends_merges_all_its_outcomes() {
     let fields = by_tenant(2_000).replace(r#""limits""#, r#""sync": {"interval": "5s"}, "limits""#);
     let mut workers = Workers::new(1, &fields);
     for n in 0..1_200 {

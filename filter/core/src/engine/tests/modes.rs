@@ -82,7 +82,7 @@ fn disabled_falls_through_to_the_next_policy() {
 }
 
 #[test]
-fn forced_open_rejects_everything_without_asking_a_circuit() {
+fn forced_open_rejects_everything_whatever_the_circuits_state() {
     let mut bench = Bench::new(&[&with(r#""mode": "forced_open""#)]);
     for _ in 0..3 {
         let (answer, note) = bench.reject(&TestRequest::cluster("c"));
@@ -102,7 +102,7 @@ fn forced_open_rejects_everything_without_asking_a_circuit() {
 }
 
 #[test]
-fn forced_open_answers_with_the_policys_own_fallback() {
+fn forced_open_responds_with_the_policys_own_fallback() {
     let mut bench = Bench::new(&[&format!(r#""mode": "forced_open", {FALLBACK}"#)]);
     let (answer, _) = bench.reject(&TestRequest::cluster("c"));
     assert_eq!((answer.status, answer.kind), (200, Kind::Respond));

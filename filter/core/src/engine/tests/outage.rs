@@ -272,7 +272,7 @@ fn a_probe_whose_client_is_still_sending_at_the_end_of_its_lease_is_not_a_failur
 }
 
 #[test]
-fn a_probe_that_was_answered_in_time_may_keep_streaming() {
+fn a_probe_with_timely_headers_may_keep_streaming() {
     let mut bench = Bench::new(&[FRAGILE]);
     let request = TestRequest::cluster("c");
     bench.trip(&request);
@@ -314,7 +314,7 @@ fn slow_requests_are_counted_and_can_open() {
 }
 
 #[test]
-fn the_clock_of_slowness_starts_when_the_request_is_complete() {
+fn the_slow_threshold_starts_when_the_request_is_complete() {
     let fields = r#""circuit_breaker": {"slow_threshold": "1s"}"#;
     let mut bench = Bench::new(&[fields]);
     for (upload_ms, service_ms, slow) in [(60_000, 1_000, 0), (10, 1_001, 1)] {

@@ -15,7 +15,7 @@ fn half_open(outcome: &str) -> Bench {
 const IGNORES: &str = r#""ignore_status": ["404", "503"]"#;
 
 #[test]
-fn a_response_with_an_ignored_status_shows_that_the_upstream_is_there() {
+fn a_response_with_an_ignored_status_shows_that_the_upstream_responds() {
     for status in [404, 503] {
         let mut bench = half_open(IGNORES);
         let mut probe = bench.pass(&TestRequest::cluster("c"));
@@ -62,7 +62,7 @@ fn a_probe_without_a_response_returns_its_permit() {
 }
 
 #[test]
-fn a_client_that_aborts_a_response_with_an_ignored_status_takes_nothing_back() {
+fn an_abort_of_a_response_with_an_ignored_status_does_not_undo_its_probe() {
     let request = TestRequest::cluster("c");
     let mut bench = half_open(IGNORES);
     let mut probe = bench.pass(&request);

@@ -33,7 +33,7 @@ impl Bench {
 }
 
 #[test]
-fn the_router_is_told_how_often_and_on_what() {
+fn the_router_gets_the_number_of_retries_and_their_conditions() {
     let fields = r#""retry": {"max_retries": 3, "retry_on": ["reset", "5xx"],
         "grpc_retry_on": ["unavailable", "internal"], "per_try_timeout": "2s"}"#;
     let mut bench = Bench::new(&[fields, r#""match": {"clusters": ["plain"]}"#]);
@@ -64,7 +64,7 @@ fn the_router_is_told_how_often_and_on_what() {
 }
 
 #[test]
-fn the_router_is_told_by_headers_of_the_request() {
+fn the_router_gets_its_instructions_in_request_headers() {
     let fields = r#""retry": {"max_retries": 3, "retry_on": ["reset"], "per_try_timeout": "2s"}"#;
     let mut bench = Bench::new(&[fields]);
     let Admission::Pass(_, Some(instructions)) = bench.admit(&get()) else {
@@ -95,7 +95,7 @@ fn a_policy_without_retry_leaves_the_router_alone() {
 }
 
 #[test]
-fn a_grant_weighs_until_its_request_ends_and_then_as_it_was_used() {
+fn a_grant_counts_in_full_until_its_request_ends_and_then_as_used() {
     let mut bench = Bench::new(&[TWO]);
     let first = bench.pass(&get());
     assert_eq!(bench.ordered(&first), Some(2));

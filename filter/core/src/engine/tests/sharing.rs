@@ -62,7 +62,7 @@ fn a_get_with_a_body_shares_nothing() {
 }
 
 #[test]
-fn the_route_is_part_of_what_a_response_is_stored_under() {
+fn the_route_is_part_of_the_cache_key() {
     let v1 = || get().with_route("v1");
     for (other, given) in [
         (get().with_route("v2"), None),
@@ -111,7 +111,7 @@ impl Who {
 /// and occasional outages. The upstream declares that its responses vary by language; it does not
 /// declare credentials and tenants, as upstreams forget to.
 #[test]
-fn no_client_gets_a_response_that_was_made_for_another() {
+fn no_client_gets_the_response_of_another() {
     let json = format!(
         r#"{{"policies":[{{"name":"p0","key":["cluster",{{"header":"x-tenant"}}],{SHARED}}}],
             "limits":{{"stale_bytes":65536}}}}"#

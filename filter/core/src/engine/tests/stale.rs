@@ -76,7 +76,7 @@ impl Bench {
 }
 
 #[test]
-fn the_last_good_response_answers_a_failure_and_a_rejection() {
+fn the_last_good_response_replaces_a_failure_and_a_rejection() {
     let mut bench = bench(SHARED);
     bench.good(&get(), &[("etag", "\"1\"")], "good");
     assert!(bench.happened("p0 kept"));

@@ -50,7 +50,7 @@ fn left() -> TestResponse {
 }
 
 #[test]
-fn a_hang_opens_the_circuit_by_ticks_alone() {
+fn ticks_alone_open_the_circuit_of_a_service_that_hangs() {
     for count in [1, 4] {
         let mut workers = Workers::new(count, &slow(""));
         let hanging = hang(&mut workers, 30);
@@ -87,7 +87,7 @@ fn a_hang_opens_the_circuit_by_ticks_alone() {
 }
 
 #[test]
-fn traffic_notices_a_hang_without_ticks() {
+fn traffic_opens_the_circuit_of_a_service_that_hangs_without_ticks() {
     let mut workers = Workers::new(1, &slow(""));
     let _hanging = hang(&mut workers, 20);
     workers.wait(300);

@@ -82,7 +82,7 @@ fn a_header_cannot_lead_to_another_host() {
 }
 
 #[test]
-fn an_answer_does_not_grow_with_what_the_client_sent() {
+fn a_response_does_not_grow_with_what_the_client_sent() {
     let long = alloc::vec![b'a'; 60_000];
     let values = Values {
         policy: "p",

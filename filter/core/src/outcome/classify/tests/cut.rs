@@ -27,7 +27,7 @@ fn rotation_by_the_proxy_after_good_headers_is_a_success() {
 }
 
 #[test]
-fn an_upload_that_the_upstream_cuts_is_ignored_but_not_one_that_it_never_took() {
+fn an_upload_cut_by_the_upstream_is_ignored_but_a_refused_connection_is_not() {
     let rows = [
         (
             503,
@@ -87,7 +87,7 @@ fn either_side_may_close_an_upgraded_connection() {
 }
 
 #[test]
-fn a_clients_broken_protocol_is_never_a_failure_of_the_upstream() {
+fn a_protocol_error_of_the_client_is_never_a_failure_of_the_upstream() {
     let fields = r#""outcome": {"failure_status": ["400-599"]}"#;
     for status in [400, 501, 503] {
         check(

@@ -52,7 +52,7 @@ fn an_expired_deadline_of_the_caller_is_ignored_or_shows_a_slow_upstream() {
 }
 
 #[test]
-fn a_deadline_that_ends_a_good_response_is_the_callers_end_of_it() {
+fn a_deadline_that_ends_a_good_response_counts_as_an_abort_by_the_caller() {
     let timing = with([Some("300"), None, None]);
     check(
         "",
@@ -78,7 +78,7 @@ fn a_deadline_that_ends_a_good_response_is_the_callers_end_of_it() {
 }
 
 #[test]
-fn a_service_that_obeys_the_deadline_of_its_caller_has_not_failed() {
+fn a_service_that_gives_up_at_the_callers_deadline_has_not_failed() {
     let exceeded = TestResponse {
         grpc_status: Some(4),
         content_type: Some("application/grpc"),
@@ -102,7 +102,7 @@ fn a_service_that_obeys_the_deadline_of_its_caller_has_not_failed() {
 }
 
 #[test]
-fn what_is_no_deadline_is_none() {
+fn an_invalid_deadline_is_ignored() {
     for value in ["", "0", "-1", "1.5", "soon"] {
         let read = [Some(value.as_bytes()), Some(value.as_bytes()), None];
         assert_eq!(Deadlines::read(read), None, "{value}");

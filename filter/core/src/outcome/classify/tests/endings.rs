@@ -39,7 +39,7 @@ pub(super) fn ending(
 }
 
 #[test]
-fn every_ending_that_envoy_tells_has_its_verdict() {
+fn every_way_that_envoy_ends_a_request_has_a_verdict() {
     let rows: &[(&str, TestResponse, &str)] = &[
         ("a response", TestResponse::status(200), "success"),
         (
@@ -279,7 +279,7 @@ fn every_ending_that_envoy_tells_has_its_verdict() {
 }
 
 #[test]
-fn a_silent_client_is_no_failure_of_the_upstream() {
+fn a_silent_client_is_not_a_failure_of_the_upstream() {
     let sending = RequestTiming::default();
     for (details, flags) in [
         ("stream_idle_timeout", SI),
@@ -292,7 +292,7 @@ fn a_silent_client_is_no_failure_of_the_upstream() {
 }
 
 #[test]
-fn a_host_that_tells_nothing_but_the_status_is_judged_by_that() {
+fn without_details_and_flags_the_status_decides() {
     let rows = [
         (Some(200), "success"),
         (Some(503), "failure"),
@@ -308,7 +308,7 @@ fn a_host_that_tells_nothing_but_the_status_is_judged_by_that() {
 }
 
 #[test]
-fn details_that_are_not_known_are_judged_by_flags_and_status() {
+fn with_unknown_details_the_flags_and_the_status_decide() {
     let rows = [
         (Some(200), 0, None, "success"),
         (Some(503), 0, None, "failure"),
@@ -330,7 +330,7 @@ fn details_that_are_not_known_are_judged_by_flags_and_status() {
 }
 
 #[test]
-fn the_policy_says_which_statuses_are_failures_and_which_are_nothing() {
+fn the_policy_says_which_statuses_are_failures_and_which_are_ignored() {
     let fields = r#""outcome": {"failure_status": ["500-502", "429", "4xx"],
                                 "ignore_status": ["404", "501"]}"#;
     let rows = [
@@ -361,7 +361,7 @@ fn the_policy_says_which_statuses_are_failures_and_which_are_nothing() {
 }
 
 #[test]
-fn no_list_of_statuses_excuses_an_upstream_that_could_not_be_reached() {
+fn an_unreachable_upstream_is_a_failure_whatever_statuses_are_listed() {
     let none = r#""outcome": {"failure_status": [], "ignore_status": ["5xx"]}"#;
     let refused = ending(503, "upstream_reset_before_response_started{x}", UF, 1);
     check(none, &timing(), &refused, 5, "failure");
@@ -377,7 +377,7 @@ fn reads_of(fields: &str, timing: &RequestTiming, ending: &TestResponse) -> Vec<
 }
 
 #[test]
-fn an_ordinary_answer_costs_two_questions() {
+fn an_ordinary_response_costs_two_reads() {
     let rows: &[(&str, RequestTiming, TestResponse, &[&str])] = &[
         (
             "",

@@ -39,7 +39,7 @@ fn every_code_has_its_outcome() {
 }
 
 #[test]
-fn a_code_that_nobody_knows_is_unknown() {
+fn an_undefined_code_counts_as_unknown() {
     for code in [17, 31, 32, 33, 46, 64, u32::MAX] {
         check("", &grpc(), &answered(200, Some(code)), 5, "failure");
         let only_internal = r#""outcome": {"failure_grpc_status": ["INTERNAL"]}"#;
@@ -112,7 +112,7 @@ fn a_missing_code_follows_from_the_http_status() {
 }
 
 #[test]
-fn at_the_headers_a_code_that_is_still_to_come_is_no_failure() {
+fn at_the_headers_a_missing_code_is_not_yet_a_failure() {
     let policy = policy("");
     let rows = [
         (200, None, "success"),
@@ -130,7 +130,7 @@ fn at_the_headers_a_code_that_is_still_to_come_is_no_failure() {
 }
 
 #[test]
-fn an_upstream_that_could_not_be_reached_is_a_failure_whatever_the_codes() {
+fn an_unreachable_upstream_is_a_failure_whatever_codes_are_listed() {
     let fields = r#""outcome": {"failure_grpc_status": ["INTERNAL"]}"#;
     let refused = TestResponse {
         details: Some("upstream_reset_before_response_started{remote_connection_failure}"),
@@ -141,7 +141,7 @@ fn an_upstream_that_could_not_be_reached_is_a_failure_whatever_the_codes() {
 }
 
 #[test]
-fn a_call_that_its_client_ends_is_judged_by_its_headers() {
+fn a_call_that_its_client_aborts_is_judged_by_its_headers() {
     // The host derives a missing status from the HTTP status.
     let rows = [
         (200, None, Some(2), "success"),

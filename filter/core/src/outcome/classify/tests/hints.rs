@@ -26,7 +26,7 @@ fn hint_ms(
 }
 
 #[test]
-fn a_failing_503_may_say_when_to_come_back() {
+fn a_failing_503_may_say_when_to_retry() {
     let rows = [
         ("retry-after", "7", Some(7_000)),
         ("retry-after", " 7 ", Some(7_000)),
@@ -79,7 +79,7 @@ fn a_failing_grpc_call_may_push_back() {
 }
 
 #[test]
-fn a_hint_on_429_counts_where_429_is_a_failure() {
+fn a_hint_on_429_counts_if_429_is_a_failure() {
     let policy = policy(r#""outcome": {"failure_status": ["429"]}"#);
     let ending = TestResponse {
         hints: alloc::vec![("retry-after", "7")],

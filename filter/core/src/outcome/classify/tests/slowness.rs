@@ -59,7 +59,7 @@ fn slow_is_strictly_longer_than_the_threshold_until_the_headers() {
 }
 
 #[test]
-fn until_the_end_the_whole_response_counts() {
+fn with_slow_until_end_the_whole_response_counts() {
     let rows = [
         (answered_at(10), TestResponse::status(200), 1_000, "success"),
         (
@@ -112,7 +112,7 @@ fn without_a_threshold_nothing_is_slow() {
 }
 
 #[test]
-fn what_is_ignored_is_not_slow() {
+fn an_ignored_request_is_not_slow() {
     let fields = alloc::format!(r#"{SLOW}, "outcome": {{"ignore_status": ["404"]}}"#);
     check(
         &fields,
@@ -124,7 +124,7 @@ fn what_is_ignored_is_not_slow() {
 }
 
 #[test]
-fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
+fn an_abort_after_the_slow_threshold_is_a_slow_success() {
     let in_the_body = TestResponse {
         status: Some(200),
         ..left()
@@ -165,7 +165,7 @@ fn a_client_that_left_a_slow_upstream_had_a_slow_success() {
 }
 
 #[test]
-fn a_client_that_left_before_it_had_sent_all_waited_for_nobody() {
+fn an_abort_during_the_upload_is_not_slow() {
     check(SLOW, &unfinished(), &left(), 90_000, "ignored");
     let early_answer = TestResponse {
         status: Some(200),
@@ -175,7 +175,7 @@ fn a_client_that_left_before_it_had_sent_all_waited_for_nobody() {
 }
 
 #[test]
-fn a_request_whose_end_nobody_timed_is_not_slow() {
+fn a_request_whose_end_has_no_time_is_not_slow() {
     let untimed = RequestTiming {
         request_end: None,
         ..answered_at(90_000)
@@ -197,7 +197,7 @@ fn a_request_whose_end_nobody_timed_is_not_slow() {
 }
 
 #[test]
-fn no_header_of_the_upstream_says_how_slow_it_was() {
+fn headers_of_the_upstream_do_not_affect_slowness() {
     for (claimed, ms, expected) in [("3", 1_001, "success slow"), ("4000", 10, "success")] {
         let ending = TestResponse {
             hints: alloc::vec![("x-envoy-upstream-service-time", claimed)],
@@ -208,7 +208,7 @@ fn no_header_of_the_upstream_says_how_slow_it_was() {
 }
 
 #[test]
-fn at_the_headers_only_what_ends_there_is_slow() {
+fn at_the_headers_a_response_is_slow_only_if_the_time_ends_there() {
     let rows = [
         (SLOW, "success slow"),
         (UNTIL_END, "success"),
@@ -228,7 +228,7 @@ fn at_the_headers_only_what_ends_there_is_slow() {
 }
 
 #[test]
-fn a_clock_that_stands_makes_nothing_slow() {
+fn with_a_stopped_clock_nothing_is_slow() {
     let back = RequestTiming {
         request_end: Some(at_ms(50_000)),
         response_start: Some(at_ms(10)),
