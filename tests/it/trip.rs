@@ -62,7 +62,25 @@ async fn too_few_requests_do_not_open_the_circuit() {
 }
 
 #[tokio::test]
-async fn ignored_requests_do_not_add_volume() {
+async fn failures_in_the_window_open_the_circuit_at_any_share() {
+    let breaker = json!({"failure_rate_threshold": 0, "failure_count_threshold": 3});
+    let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
+    for status in [503, 200, 503, 200, 200, 200, 200, 503] {
+        upstream.reply(Reply::status(status));
+        all_get(&envoy, "/", 1, status).await;
+    }
+    rejected(&envoy.get("/").await, "open");
+    transitions_are(&envoy, &["closed>open"]).await;
+    let line = &envoy.transitions()[0];
+    assert_eq!(line["why"], "failure_count");
+    assert_eq!(
+        (&line["requests"], &line["failures"]),
+        (&json!(8), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn ignored_requests_bring_no_volume() {
     let outcome = json!({"ignore_status": ["404"]});
     let breaker = json!({"minimum_requests": 4});
     let fields = json!({"outcome": outcome, "circuit_breaker": breaker});

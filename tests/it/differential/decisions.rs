@@ -89,6 +89,20 @@ fn cases() -> Vec<Case> {
             ]),
         },
         Case {
+            name: "a number of failures at any share",
+            policy: json!({"circuit_breaker": {"failure_rate_threshold": 0,
+                "failure_count_threshold": 2, "open": open, "half_open": {"permits": 1}}}),
+            steps: plain(&[
+                (0, Fail),
+                (0, Good),
+                (0, Good),
+                (0, Fail),
+                (0, Good),
+                (220, Fail),
+                (0, Good),
+            ]),
+        },
+        Case {
             name: "slow answers",
             policy: json!({"circuit_breaker": {"minimum_requests": 2, "slow_threshold": "40ms",
                 "slow_rate_threshold": 50, "open": open, "half_open": {"permits": 1}}}),

@@ -8,7 +8,7 @@ pub(crate) const PERMITS_MAX: u32 = 100;
 /// Largest size of a count window: 2.5 KB for each key.
 pub(crate) const COUNT_SIZE_MAX: u32 = 10_000;
 
-/// Settings of a circuit breaker. With all three trip rules off it never opens by itself.
+/// Settings of a circuit breaker. With all trip rules off it never opens by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerConfig {
     /// Whether the policy has a breaker. Without one every request passes and nothing is
@@ -20,6 +20,8 @@ pub struct BreakerConfig {
     pub minimum_requests: u32,
     /// Share of failures that trips, in basis points; 0 is off.
     pub failure_rate_bp: u32,
+    /// Failures in the window that trip, whatever their share and the volume; 0 is off.
+    pub failure_count: u32,
     /// A response that takes longer than this is slow; `None` if none is.
     pub slow_threshold: Option<Span>,
     /// Where the measurement of slowness stops.
@@ -45,6 +47,12 @@ impl BreakerConfig {
             WindowShape::Time { .. } => self.minimum_requests,
             WindowShape::Count { size } => self.minimum_requests.min(size),
         }
+    }
+
+    /// Whether a number of failures trips, in the window or in a row.
+    #[inline]
+    pub fn counts_failures(&self) -> bool {
+        self.failure_count | self.consecutive_failures > 0
     }
 
     /// Returns the slow rate, or 0 if nothing can be slow.

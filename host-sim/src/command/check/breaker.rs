@@ -18,6 +18,7 @@ pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     findings.extend(minimum_over_window(view));
     findings.extend(minimum_out_of_reach(view));
     findings.extend(consecutive_out_of_reach(view));
+    findings.extend(count_over_window(view));
     findings.extend(one_failure_opens(view));
     findings.extend(slowness(view));
 }
@@ -28,8 +29,8 @@ fn never_opens(view: &PolicyView<'_>) -> Option<Finding> {
             "breaker-never-opens",
             view.path("circuit_breaker"),
             "all rules that could open the circuit are disabled".into(),
-            "set failure_rate_threshold, slow_threshold with slow_rate_threshold, or \
-             consecutive_failures; or remove circuit_breaker"
+            "set failure_rate_threshold, failure_count_threshold, consecutive_failures, or \
+             slow_threshold with slow_rate_threshold; or remove circuit_breaker"
                 .into(),
         )
     })
@@ -98,6 +99,23 @@ fn consecutive_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
     })
 }
 
+/// Finds a number of failures that a count window cannot hold.
+fn count_over_window(view: &PolicyView<'_>) -> Option<Finding> {
+    let breaker = &view.policy.breaker;
+    let WindowShape::Count { size } = breaker.window else {
+        return None;
+    };
+    let count = breaker.failure_count;
+    (count > size).then(|| {
+        Finding::warning(
+            "failure-count-over-window",
+            view.path("circuit_breaker.failure_count_threshold"),
+            format!("{count} failures never fit into a window of {size}, so this has no effect"),
+            format!("set it to {size} or less, or window.size to {count}"),
+        )
+    })
+}
+
 /// Finds rules by which a single failure opens the circuit.
 fn one_failure_opens(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
@@ -105,6 +123,11 @@ fn one_failure_opens(view: &PolicyView<'_>) -> Option<Finding> {
     let share = u64::from(breaker.volume()) * u64::from(rate_bp);
     let (field, fix) = if breaker.consecutive_failures == 1 {
         ("consecutive_failures", "raise it, unless this is intended")
+    } else if breaker.failure_count == 1 {
+        (
+            "failure_count_threshold",
+            "raise it, unless this is intended",
+        )
     } else if rate_bp > 0 && share <= u64::from(WHOLE_BP) {
         let fix = "raise failure_rate_threshold or minimum_requests, unless this is intended";
         ("failure_rate_threshold", fix)

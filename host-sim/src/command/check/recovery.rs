@@ -74,7 +74,7 @@ fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let permits = breaker.half_open.permits;
     let rates = [breaker.failure_rate_bp, breaker.effective_slow_rate_bp()];
-    let runs_decide = breaker.consecutive_failures > 0 && breaker.failure_rate_bp == 0;
+    let one_decides = breaker.counts_failures() && breaker.failure_rate_bp == 0;
     let lowest_bp = rates.into_iter().filter(|bp| *bp > 0).min()?;
     let share = u64::from(permits) * u64::from(lowest_bp);
     let needed = share.div_ceil(u64::from(WHOLE_BP)).max(1);
@@ -83,7 +83,7 @@ fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
     } else {
         Finding::note
     };
-    (permits > 1 && !runs_decide && needed == u64::from(permits)).then(|| {
+    (permits > 1 && !one_decides && needed == u64::from(permits)).then(|| {
         let spare = permits - 1;
         make(
             "spare-permits",

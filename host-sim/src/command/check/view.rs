@@ -76,7 +76,7 @@ impl PolicyView<'_> {
 
     /// Returns whether any rule can open the circuit.
     pub fn can_trip(&self) -> bool {
-        self.has_rates() || self.policy.breaker.consecutive_failures > 0
+        self.has_rates() || self.policy.breaker.counts_failures()
     }
 
     /// Returns whether the policy has a circuit that can open.

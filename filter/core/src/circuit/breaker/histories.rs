@@ -53,6 +53,7 @@ const TWO_IN_THE_WINDOW: Numbers = Numbers {
     rate_percent: 50,
     slow_percent: 100,
     run: 0,
+    count: 0,
     window_ms: 2 * TICK_MS,
     open_ms: TICK_MS,
     multiplier: 2,
@@ -71,6 +72,12 @@ const TWO_IN_A_ROW: Numbers = Numbers {
     ramp_ms: 2 * TICK_MS,
     ramp_start_percent: 40,
     ..TWO_IN_THE_WINDOW
+};
+
+const TWO_AT_ANY_SHARE: Numbers = Numbers {
+    rate_percent: 0,
+    count: 2,
+    ..TWO_OF_THREE_PROBES
 };
 
 const TWO_OF_THREE_PROBES: Numbers = Numbers {
@@ -99,6 +106,13 @@ fn every_history_from_closed_agrees_if_two_failures_in_the_window_trip() {
 #[test]
 fn every_history_from_closed_agrees_if_two_failures_in_a_row_trip() {
     let tally = explore(&TWO_IN_A_ROW, &[]);
+    assert!(tally.half_open > 500 && tally.stale > 1_000, "{tally:?}");
+    assert!(tally.failed_late > 10_000, "{tally:?}");
+}
+
+#[test]
+fn every_history_from_closed_agrees_if_two_failures_trip_at_any_share() {
+    let tally = explore(&TWO_AT_ANY_SHARE, &[]);
     assert!(tally.half_open > 500 && tally.stale > 1_000, "{tally:?}");
     assert!(tally.failed_late > 10_000, "{tally:?}");
 }

@@ -80,13 +80,15 @@ pub enum Why {
     Recovered,
     /// An operator reset the circuit.
     Reset,
+    /// The number of failures in the window reached its threshold.
+    FailureCount,
     /// A new configuration disabled the breaker.
     SwitchedOff,
 }
 
 impl Why {
     /// The reasons that the history can store, each at the index that records use for it.
-    pub(crate) const ALL: [Why; 9] = [
+    pub(crate) const ALL: [Why; 10] = [
         Why::FailureRate,
         Why::SlowRate,
         Why::ConsecutiveFailures,
@@ -96,6 +98,7 @@ impl Why {
         Why::ProbesSucceeded,
         Why::Recovered,
         Why::Reset,
+        Why::FailureCount,
     ];
 
     /// Returns its name in logs.
@@ -110,6 +113,7 @@ impl Why {
             Why::ProbesSucceeded => "probes_succeeded",
             Why::Recovered => "recovered",
             Why::Reset => "reset",
+            Why::FailureCount => "failure_count",
             Why::SwitchedOff => "switched_off",
         }
     }

@@ -316,11 +316,11 @@ impl Encode for Probe {
 }
 
 /// Number of failed probes that reopens the circuit. Without a failure rate one failure does,
-/// if consecutive failures trip the breaker or if it has no other rule. If only slowness trips
+/// if a number of failures trips the breaker or if it has no other rule. If only slowness trips
 /// it, failures do not count.
 fn failures_needed(config: &BreakerConfig) -> Option<u32> {
     match config.failure_rate_bp {
-        0 if config.consecutive_failures == 0 && config.effective_slow_rate_bp() > 0 => None,
+        0 if !config.counts_failures() && config.effective_slow_rate_bp() > 0 => None,
         0 => Some(1),
         share_bp => Some(share_of_permits(config, share_bp)),
     }

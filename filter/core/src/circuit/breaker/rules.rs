@@ -27,6 +27,9 @@ pub(super) fn tripped(window: &Window, consecutive: u32, config: &BreakerConfig)
             return Some(Why::SlowRate);
         }
     }
-    let run = config.consecutive_failures;
-    (run > 0 && consecutive >= run).then_some(Why::ConsecutiveFailures)
+    let counted = |count: u32, threshold: u32| threshold > 0 && count >= threshold;
+    if counted(ended.failures, config.failure_count) {
+        return Some(Why::FailureCount);
+    }
+    counted(consecutive, config.consecutive_failures).then_some(Why::ConsecutiveFailures)
 }

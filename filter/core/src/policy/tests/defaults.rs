@@ -28,6 +28,7 @@ pub(super) fn defaults() -> Policy {
             },
             minimum_requests: 20,
             failure_rate_bp: 5_000,
+            failure_count: 0,
             slow_threshold: None,
             slow_until: SlowUntil::Headers,
             slow_rate_bp: 10_000,

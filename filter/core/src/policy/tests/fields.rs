@@ -56,6 +56,9 @@ fn every_field_of_the_breaker_is_parsed() {
         (r#""failure_rate_threshold": 33.33"#, |p| {
             p.breaker.failure_rate_bp == 3_333
         }),
+        (r#""failure_count_threshold": 7"#, |p| {
+            p.breaker.failure_count == 7
+        }),
         (r#""slow_threshold": "1.5s""#, |p| {
             p.breaker.slow_threshold == Some(Span::from_ms(1_500))
         }),

@@ -79,6 +79,17 @@ fn a_run_of_failures_that_cannot_decide_is_found() {
 }
 
 #[test]
+fn a_number_of_failures_above_the_size_of_a_count_window_is_found() {
+    let window = r#""window": {"type": "count", "size": 10}, "failure_count_threshold""#;
+    expect_breaker(&format!("{window}: 10"), &[]);
+    expect_breaker(
+        &format!("{window}: 11"),
+        &["warning failure-count-over-window failure_count_threshold"],
+    );
+    expect_breaker(r#""failure_count_threshold": 11"#, &[]);
+}
+
+#[test]
 fn a_rule_by_which_one_failure_opens_gets_a_note() {
     expect_breaker(
         r#""minimum_requests": 1"#,
@@ -92,6 +103,14 @@ fn a_rule_by_which_one_failure_opens_gets_a_note() {
     expect_breaker(
         r#""failure_rate_threshold": 0, "consecutive_failures": 1"#,
         &["note one-failure-opens consecutive_failures"],
+    );
+    expect_breaker(
+        r#""failure_count_threshold": 1"#,
+        &["note one-failure-opens failure_count_threshold"],
+    );
+    expect_breaker(
+        r#""failure_rate_threshold": 0, "failure_count_threshold": 2"#,
+        &[],
     );
 }
 

@@ -33,6 +33,11 @@ pub const WORDS: &[(&str, &str)] = &[
         "Percentage of failures at which the circuit opens. 0 disables the rule.",
     ),
     (
+        "policies[].circuit_breaker.failure_count_threshold",
+        "Number of failures in the window at which the circuit opens, regardless of their share \
+         and of minimum_requests. 0 disables the rule.",
+    ),
+    (
         "policies[].circuit_breaker.slow_threshold",
         "A response that takes strictly longer, from the end of the request to the response \
          headers, is slow. A request that is still waiting counts as slow at that moment. If \

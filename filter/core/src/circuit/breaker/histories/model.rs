@@ -14,6 +14,7 @@ pub(super) struct Numbers {
     pub rate_percent: u32,
     pub slow_percent: u32,
     pub run: usize,
+    pub count: usize,
     pub window_ms: u64,
     pub open_ms: u64,
     pub multiplier: u64,
@@ -31,6 +32,7 @@ impl Numbers {
             rate_percent,
             slow_percent,
             run,
+            count,
             window_ms,
             open_ms,
             multiplier,
@@ -47,6 +49,7 @@ impl Numbers {
                "slow_threshold": "1ms",
                "slow_rate_threshold": {slow_percent},
                "consecutive_failures": {run},
+               "failure_count_threshold": {count},
                "open": {{"duration": "{open_ms}ms", "multiplier": {multiplier},
                          "max_duration": "{open_max_ms}ms", "jitter": 0}},
                "half_open": {{"permits": {permits}, "lease": "{lease_ms}ms"}},
@@ -342,6 +345,7 @@ impl Model {
             || reached(failures, all, n.rate_percent)
             || reached(slow, all, n.slow_percent)
             || (n.run > 0 && self.run >= n.run)
+            || (n.count > 0 && failures >= n.count)
         {
             self.open(n, now_ms);
         }

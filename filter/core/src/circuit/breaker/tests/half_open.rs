@@ -65,6 +65,8 @@ fn probes_are_judged_as_soon_as_the_result_is_certain() {
         r#""failure_rate_threshold": 0, "slow_threshold": "1s", "slow_rate_threshold": 60"#;
     const BOTH: &str =
         r#""failure_rate_threshold": 100, "slow_threshold": "1s", "slow_rate_threshold": 50"#;
+    const COUNT: &str = r#""failure_rate_threshold": 0, "failure_count_threshold": 9,
+        "slow_threshold": "1s", "slow_rate_threshold": 60"#;
     const NONE: &str = r#""failure_rate_threshold": 0, "consecutive_failures": 1"#;
     let rows = [
         // However small the share, it takes a failure.
@@ -112,6 +114,8 @@ fn probes_are_judged_as_soon_as_the_result_is_certain() {
         row(3, NONE, "ok 2", ""),
         row(3, NONE, "ok 3", "good 3/0/0"),
         row(3, NONE, "fail", "failed 1/1/0"),
+        row(3, COUNT, "ok 2", ""),
+        row(3, COUNT, "fail", "failed 1/1/0"),
         row(
             3,
             r#""failure_rate_threshold": 0, "consecutive_failures": 1,

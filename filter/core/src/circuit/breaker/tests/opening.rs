@@ -133,6 +133,62 @@ fn consecutive_failures_outlive_the_window() {
 }
 
 #[test]
+fn failures_in_the_window_open_at_any_share_and_volume() {
+    let fields = r#""minimum_requests": 1000, "failure_count_threshold": 3, "open": {"jitter": 0}"#;
+    check(
+        fields,
+        "admit 20, fail 2, ok 9, slow, ignored : pass x20
+         fail  : closed>open failure_count 13/3/1 #1 5000ms",
+    );
+    // A time window forgets failures by their age, a count window by later outcomes.
+    check(
+        &fields.replace("1000,", r#"1000, "window": {"duration": "1s"},"#),
+        "admit 9, fail 2, wait 1000, fail, wait 500, fail : pass x9
+         wait 400, fail : closed>open failure_count 3/3/0 #1 5000ms",
+    );
+    check(
+        &fields.replace(
+            "1000,",
+            r#"1000, "failure_rate_threshold": 0, "window": {"type": "count", "size": 4},"#,
+        ),
+        "admit 20, fail 2, ok 2, fail, ok, fail, ok, ok : pass x20
+         fail 2 :
+         fail   : closed>open failure_count 4/3/0 #1 5000ms",
+    );
+    check(
+        &fields.replace("1000,", r#"1000, "window": {"type": "count", "size": 2},"#),
+        "admit 20, fail 20 : pass x20, closed>open failure_rate 2/2/0 #1 5000ms",
+    );
+}
+
+#[test]
+fn the_first_of_rate_and_number_that_is_reached_opens() {
+    for (number, expected) in [
+        (1, "pass x9, closed>open failure_count 1/1/0 #1 5000ms"),
+        (5, "pass x9, closed>open failure_rate 4/4/0 #1 5000ms"),
+        (0, "pass x9, closed>open failure_rate 4/4/0 #1 5000ms"),
+    ] {
+        check(
+            &format!(
+                r#""minimum_requests": 4, "failure_count_threshold": {number},
+                   "open": {{"jitter": 0}}"#
+            ),
+            &format!("admit 9, fail 9 : {expected}"),
+        );
+    }
+}
+
+#[test]
+fn waiting_requests_are_no_failures_in_the_window() {
+    let fields = HANGS.replace("50,", r#"0, "failure_count_threshold": 2,"#);
+    check(
+        &fields,
+        "admit 9, last fail, overdue 2 : pass x9
+         last fail : closed>open failure_count 4/2/2 #1 1000ms",
+    );
+}
+
+#[test]
 fn without_any_rule_the_circuit_stays_closed() {
     check(
         r#""minimum_requests": 1, "failure_rate_threshold": 0, "slow_threshold": "1ms",

@@ -21,6 +21,7 @@ pub(super) fn switched_off(missing: &Place<'_>) -> BreakerConfig {
     BreakerConfig {
         enabled: false,
         failure_rate_bp: 0,
+        failure_count: 0,
         slow_rate_bp: 0,
         consecutive_failures: 0,
         ..missing.object(circuit_breaker)
@@ -42,6 +43,7 @@ pub(super) fn circuit_breaker(o: &mut Object<'_>) -> BreakerConfig {
         window: window_place.object(window),
         minimum_requests: o.at("minimum_requests").integer(1..=REQUESTS_MAX, 20),
         failure_rate_bp: o.at("failure_rate_threshold").percent(WHOLE_BP / 2),
+        failure_count: o.at("failure_count_threshold").integer(0..=REQUESTS_MAX, 0),
         slow_threshold: o
             .at("slow_threshold")
             .optional_duration(false, ms(1, HOUR_MS)),
