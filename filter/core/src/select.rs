@@ -2,7 +2,7 @@
 //!
 //! With ten thousand policies, trying one after the other would be too slow. So each policy is
 //! indexed by one condition that an exact lookup can test: its clusters, else its routes, else
-//! its exact authorities. The rest are always tried. The candidates are tried in full, in the
+//! its authorities, unless one of them has a wildcard. The rest are always tried. The candidates are tried in full, in the
 //! order of the file, so the index changes the cost but never the choice.
 
 use alloc::boxed::Box;
@@ -53,7 +53,7 @@ impl Selector {
             Authority::Suffix(_) => None,
         };
         let authorities: Option<Vec<Box<str>>> = matcher.authorities.iter().map(exact).collect();
-        if !matcher.clusters.is_empty() {
+        if matcher.names_clusters() {
             index_by(&mut self.clusters, &matcher.clusters, place);
         } else if !matcher.routes.is_empty() {
             index_by(&mut self.routes, &matcher.routes, place);
@@ -151,8 +151,10 @@ fn holds<'a>(matcher: &'a Match, request: &impl Request) -> Option<Option<&'a Pa
     let one_of = |names: &[Box<str>], value: Option<&[u8]>| {
         value.is_some_and(|value| names.iter().any(|name| name.as_bytes() == value))
     };
-    if !matcher.clusters.is_empty() && !one_of(&matcher.clusters, request.cluster()) {
-        return None;
+    if !matcher.clusters.is_empty() {
+        let cluster = request.cluster()?;
+        let clusters = &matcher.clusters;
+        clusters.iter().find(|it| cluster_holds(it, cluster))?;
     }
     if !matcher.routes.is_empty() && !one_of(&matcher.routes, request.route()) {
         return None;
@@ -177,6 +179,39 @@ fn holds<'a>(matcher: &'a Match, request: &impl Request) -> Option<Option<&'a Pa
     }
     let path = without_query(request.header(":path")?);
     matcher.paths.iter().find(|p| path_holds(p, path)).map(Some)
+}
+
+/// Whether a pattern matches the whole name of a cluster. A `*` stands for any run of characters
+/// other than `|`, which divides Istio's names into fields.
+///
+/// A mismatch lengthens the run of the last `*`. Earlier ones need no other length: the last
+/// one can stand for whatever a longer run would have skipped. So the time is at most the product
+/// of both lengths, whatever the name.
+pub fn cluster_holds(pattern: &str, cluster: &[u8]) -> bool {
+    let (mut pattern, mut name) = (pattern.as_bytes(), cluster);
+    // What follows the last `*` in the pattern, and behind its run in the name.
+    let mut retry = None;
+    loop {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => return true,
+            (Some((b'*', after)), _) => {
+                retry = Some((after, name));
+                pattern = after;
+            }
+            (Some((wanted, after)), Some((byte, rest))) if wanted == byte => {
+                (pattern, name) = (after, rest);
+            }
+            _ => {
+                let longer = retry.and_then(|(after, name)| Some((after, name.split_first()?)));
+                let Some((after, (_, rest))) = longer.filter(|(_, (byte, _))| **byte != b'|')
+                else {
+                    return false;
+                };
+                retry = Some((after, rest));
+                (pattern, name) = (after, rest);
+            }
+        }
+    }
 }
 
 fn authority_holds(pattern: &Authority, authority: &[u8]) -> bool {

@@ -89,6 +89,18 @@ fn cases() -> Vec<Case> {
             ]),
         },
         Case {
+            name: "a wildcard in the name of the cluster",
+            policy: json!({"match": {"clusters": ["none", "u*str*m"]},
+                "circuit_breaker": {"consecutive_failures": 1, "open": open}}),
+            steps: plain(&[(0, Fail), (0, Good)]),
+        },
+        Case {
+            name: "a wildcard for another cluster",
+            policy: json!({"match": {"clusters": ["u*|*", "*s"]},
+                "circuit_breaker": {"consecutive_failures": 1, "open": open}}),
+            steps: plain(&[(0, Fail), (0, Good)]),
+        },
+        Case {
             name: "a number of failures at any share",
             policy: json!({"circuit_breaker": {"failure_rate_threshold": 0,
                 "failure_count_threshold": 2, "open": open, "half_open": {"permits": 1}}}),

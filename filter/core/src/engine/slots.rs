@@ -51,7 +51,7 @@ fn has_open_keys(policy: &Policy) -> bool {
     let matcher = &policy.matcher;
     let exact = |authority: &Authority| matches!(authority, Authority::Exact(_));
     let is_open = |part: &KeyPart| match part {
-        KeyPart::Cluster => matcher.clusters.is_empty(),
+        KeyPart::Cluster => !matcher.names_clusters(),
         KeyPart::Route => matcher.routes.is_empty(),
         KeyPart::Authority => {
             matcher.authorities.is_empty() || !matcher.authorities.iter().all(exact)
@@ -78,6 +78,7 @@ mod tests {
         let rows = [
             ("", true),
             (r#""match": {"clusters": ["a"]}"#, false),
+            (r#""match": {"clusters": ["a", "b*"]}"#, true),
             (r#""match": {"routes": ["a"]}"#, true),
             (r#""match": {"routes": ["a"]}, "key": ["route"]"#, false),
             (

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 /// match within a list is enough.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Match {
-    /// Names of the host's clusters.
+    /// Names of the host's clusters, in which `*` is a wildcard.
     pub clusters: Vec<Box<str>>,
     /// Names of the host's routes.
     pub routes: Vec<Box<str>>,
@@ -19,6 +19,13 @@ pub struct Match {
     pub methods: Vec<Box<str>>,
     /// Headers. Unlike in the lists above, all of these must hold.
     pub headers: Vec<HeaderCondition>,
+}
+
+impl Match {
+    /// Whether it lists the clusters, all by their full names.
+    pub fn names_clusters(&self) -> bool {
+        !self.clusters.is_empty() && self.clusters.iter().all(|name| !name.contains('*'))
+    }
 }
 
 /// A host name in lower case. Without a port it matches every port.

@@ -7,6 +7,8 @@ use super::*;
 use crate::random::Random;
 use crate::testing::{TestRequest, config};
 
+mod clusters;
+
 /// The name of the selected policy, and the pattern that matched.
 fn selected<'a>(
     policies: &'a [Policy],

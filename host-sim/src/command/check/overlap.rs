@@ -5,6 +5,7 @@
 //! reachable, but it misses policies that only several earlier ones together shadow.
 
 use spillway_core::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern};
+use spillway_core::select::cluster_holds;
 
 use crate::command::check::finding::Finding;
 use crate::command::check::view::{FileView, PolicyView};
@@ -28,7 +29,7 @@ pub fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<F
 
 /// Returns whether `wide` matches every request that `narrow` matches.
 fn implies(narrow: &Match, wide: &Match) -> bool {
-    names_imply(&narrow.clusters, &wide.clusters)
+    clusters_imply(&narrow.clusters, &wide.clusters)
         && names_imply(&narrow.routes, &wide.routes)
         && names_imply(&narrow.methods, &wide.methods)
         && one_of_implies(&narrow.authorities, &wide.authorities, authority_implies)
@@ -37,6 +38,14 @@ fn implies(narrow: &Match, wide: &Match) -> bool {
             let follows = |given: &HeaderCondition| header_implies(given, wanted);
             narrow.headers.iter().any(follows)
         })
+}
+
+/// Only a `*` of the wide pattern can match a `*` of the narrow one, and then it also matches what
+/// that stands for.
+fn clusters_imply(narrow: &[Box<str>], wide: &[Box<str>]) -> bool {
+    one_of_implies(narrow, wide, |name, other| {
+        cluster_holds(other, name.as_bytes())
+    })
 }
 
 fn names_imply(narrow: &[Box<str>], wide: &[Box<str>]) -> bool {

@@ -44,10 +44,14 @@ impl Request for Sample {
     }
 }
 
-const MATCHES: [&str; 26] = [
+const MATCHES: [&str; 30] = [
     r#"{}"#,
     r#"{"clusters": ["a"]}"#,
     r#"{"clusters": ["b", "a"]}"#,
+    r#"{"clusters": ["a*"]}"#,
+    r#"{"clusters": ["*"]}"#,
+    r#"{"clusters": ["*|*"]}"#,
+    r#"{"clusters": ["b*", "*a*"]}"#,
     r#"{"routes": ["r"]}"#,
     r#"{"methods": ["GET"]}"#,
     r#"{"methods": ["GET", "POST"], "clusters": ["a"]}"#,

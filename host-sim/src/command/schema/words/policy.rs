@@ -34,7 +34,8 @@ pub const WORDS: &[(&str, &str)] = &[
     (
         "policies[].match.clusters",
         "Names of the proxy's clusters. In Istio, such as \
-         outbound|8080||checkout.shop.svc.cluster.local.",
+         outbound|8080||checkout.shop.svc.cluster.local. * stands for any run of characters other \
+         than |, as in outbound|*||checkout.*.",
     ),
     ("policies[].match.routes", "Names of the proxy's routes."),
     (
