@@ -30,7 +30,7 @@ async fn an_invalid_policy_is_rejected_with_every_error_and_its_path() {
         r#"policies[0].circuit_breaker.window.duration is "5ms", allowed 100ms to 1h"#,
         "policies[0].circuit_breaker.failure_rate_threshold is 33.333, allowed 0 to 100, with at most two decimals",
         "policies[0].circuit_breaker.half_open.permits is 0, allowed 1 to 100",
-        r#"policies[1].mode is "off", allowed enforce, shadow, disabled, forced_open"#,
+        r#"policies[1].mode is "off", allowed enforce, shadow, disabled, forced_open, forced_closed"#,
         "policies[1].retry.max_retries is 11, allowed 0 to 10",
         r#"policies[2] has the name "twin", which an earlier policy already has"#,
         r#"policies[2].key contains "path", which needs match.paths: the pattern is the key"#,

@@ -108,7 +108,20 @@ async fn the_next_matching_policy_replaces_a_disabled_one() {
 }
 
 #[tokio::test]
-async fn enforce_percent_applies_to_all_decisions_including_forced_ones() {
+async fn forced_closed_counts_outcomes_and_rejects_nothing() {
+    let fields = json!({"mode": "forced_closed", "circuit_breaker": lasting()});
+    let (upstream, envoy) = scene(fields).await;
+    upstream.reply(Reply::status(503));
+    for _ in 0..5 {
+        untouched(&envoy.get("/").await);
+    }
+    assert_eq!(upstream.hits(), 5);
+    outcomes_are(&envoy, "p", [0, 5, 0]).await;
+    assert_eq!(envoy.transitions(), [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn a_share_of_the_requests_has_decisions_applied_forced_ones_included() {
     let rows = [
         ("forced_open", json!({"mode": "forced_open"})),
         ("open", json!({"circuit_breaker": lasting()})),

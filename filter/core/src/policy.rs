@@ -87,15 +87,18 @@ pub enum Mode {
     Disabled,
     /// Every request is rejected.
     ForcedOpen,
+    /// Every request passes. The breaker is off, and the rest of the policy applies.
+    ForcedClosed,
 }
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Mode; 4] = [
+    pub const ALL: [Mode; 5] = [
         Mode::Enforce,
         Mode::Shadow,
         Mode::Disabled,
         Mode::ForcedOpen,
+        Mode::ForcedClosed,
     ];
 
     /// Returns its name in policies.
@@ -105,6 +108,7 @@ impl Mode {
             Mode::Shadow => "shadow",
             Mode::Disabled => "disabled",
             Mode::ForcedOpen => "forced_open",
+            Mode::ForcedClosed => "forced_closed",
         }
     }
 }

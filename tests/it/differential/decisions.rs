@@ -153,6 +153,12 @@ fn cases() -> Vec<Case> {
             steps: plain(&[(0, Good), (0, Good)]),
         },
         Case {
+            name: "forced closed",
+            policy: json!({"mode": "forced_closed", "circuit_breaker": {
+                "consecutive_failures": 1, "open": open}}),
+            steps: plain(&[(0, Fail), (0, Fail), (0, Good)]),
+        },
+        Case {
             name: "a ramp from nothing",
             policy: json!({"circuit_breaker": {"consecutive_failures": 1, "open": open,
                 "half_open": {"permits": 1}, "recovery": {"duration": "10s", "start_percent": 0}}}),

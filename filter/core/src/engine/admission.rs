@@ -133,6 +133,7 @@ impl PolicyState {
             response: enforced && needs.response || self.policy.judges_at_headers(),
         };
         let mut ticket = Box::new(Ticket::new(self.index, enforced, timing, watches));
+        ticket.circuit.state = self.idle_state();
         ticket.fallback.may_call = enforced && needs.copy && !grpc;
         ticket.client.echo = needs.echo.then(|| EchoedFields::of(request));
         if ticket.watches.response {

@@ -40,7 +40,7 @@ impl PolicyState {
         let breaker = &replica.view().breaker;
         let state = match config.enabled {
             true => breaker.state(),
-            false => StateName::Closed,
+            false => self.idle_state(),
         };
         let mut step = StepContext {
             config,

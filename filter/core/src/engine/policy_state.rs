@@ -60,6 +60,14 @@ impl PolicyState {
         }
     }
 
+    /// The state of a circuit whose breaker decides nothing.
+    pub(super) fn idle_state(&self) -> StateName {
+        match self.policy.mode {
+            Mode::ForcedClosed => StateName::ForcedClosed,
+            _ => StateName::Closed,
+        }
+    }
+
     /// The refusal of a policy that its mode forces open.
     pub(super) fn forced_open(&self) -> Option<Refusal> {
         (self.policy.mode == Mode::ForcedOpen).then_some(Refusal {

@@ -11,7 +11,7 @@ const RATE_MAX: u64 = 100_000;
 
 /// Runs the lints of the trip rules in `circuit_breaker`.
 pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
-    if !view.says("circuit_breaker") || view.rejects_all() {
+    if !view.says("circuit_breaker") || view.is_forced() {
         return;
     }
     findings.extend(never_opens(view));

@@ -112,7 +112,7 @@ fn idle_on(view: &PolicyView<'_>, index: usize, on: On) -> Option<String> {
     }
     let name = on.name();
     match on {
-        On::Open if !view.rejects_all() && !view.can_trip() => {
+        On::Open if !view.is_forced() && !view.can_trip() => {
             Some(format!("on {name}: this policy never rejects a request"))
         }
         On::Failure | On::Timeout if view.rejects_all() && view.policy.enforce_bp == WHOLE_BP => {

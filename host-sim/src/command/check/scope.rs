@@ -31,14 +31,20 @@ pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn mode(view: &PolicyView<'_>) -> Option<Finding> {
-    view.rejects_all().then(|| {
-        Finding::note(
+    let (name, effect) = match view.policy.mode {
+        Mode::ForcedOpen => (
             "forced-open",
-            view.path("mode"),
-            "every request to which decisions are applied is rejected".into(),
-            "set it back to enforce when this is no longer needed".into(),
-        )
-    })
+            "every request to which decisions are applied is rejected",
+        ),
+        Mode::ForcedClosed => ("forced-closed", "the circuit never opens by itself"),
+        Mode::Enforce | Mode::Shadow | Mode::Disabled => return None,
+    };
+    Some(Finding::note(
+        name,
+        view.path("mode"),
+        effect.into(),
+        "set it back to enforce when this is no longer needed".into(),
+    ))
 }
 
 fn nothing_enforced(view: &PolicyView<'_>) -> Option<Finding> {
@@ -50,7 +56,7 @@ fn nothing_enforced(view: &PolicyView<'_>) -> Option<Finding> {
             "mode shadow applies decisions to no request, so the share has no effect".into(),
             "remove it, or set mode to enforce".into(),
         )),
-        (Mode::Enforce | Mode::ForcedOpen, 0) => Some(Finding::warning(
+        (Mode::Enforce | Mode::ForcedOpen | Mode::ForcedClosed, 0) => Some(Finding::warning(
             "nothing-enforced",
             path,
             "decisions are applied to 0 % of the requests".into(),

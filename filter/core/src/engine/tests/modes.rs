@@ -112,6 +112,47 @@ fn forced_open_responds_with_the_policys_own_fallback() {
     );
 }
 
+#[test]
+fn forced_closed_counts_outcomes_and_never_opens() {
+    let forced = with(&format!(r#""mode": "forced_closed", {FALLBACK}"#));
+    let mut bench = Bench::new(&[&forced]);
+    for _ in 0..10 {
+        let mut ticket = bench.pass(&Asking::cluster("c"));
+        assert_eq!(ticket.note(), None);
+        let answer = bench.head(&mut ticket, &Ending::status(503));
+        let answer = answer.expect("a fallback");
+        let state = ("x-circuit-state".to_string(), b"forced_closed".to_vec());
+        assert!(answer.headers.contains(&state), "{answer:?}");
+        bench.settle(ticket, &Ending::status(503));
+    }
+    let events = bench.events();
+    let failures = events.iter().filter(|event| *event == "p0 failure");
+    assert_eq!(failures.count(), 10);
+    assert!(
+        !events.iter().any(|it| it.contains("closed>")),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn forced_closed_counts_slow_responses_and_none_early() {
+    let fields = r#""mode": "forced_closed", "circuit_breaker": {"minimum_requests": 1,
+        "slow_threshold": "1s", "slow_rate_threshold": 1}"#;
+    let mut bench = Bench::new(&[fields]);
+    let ticket = bench.pass(&Asking::cluster("c"));
+    bench.wait(2_000);
+    // A request that arrives counts those that are overdue.
+    bench.serve(&Asking::cluster("c"), 200);
+    assert_eq!(bench.count("p0 slow"), 0);
+    bench.settle(ticket, &Ending::status(200));
+    let events = bench.events();
+    assert!(events.iter().any(|event| event == "p0 slow"), "{events:?}");
+    assert!(
+        !events.iter().any(|event| event.contains("open")),
+        "{events:?}"
+    );
+}
+
 /// How many of 10,000 requests are rejected.
 fn rejected(fields: &str, seed: u64) -> usize {
     let mut bench = Bench::seeded(&[fields], 1_000, seed);

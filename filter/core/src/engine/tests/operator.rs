@@ -139,6 +139,9 @@ fn precedence_is_shadow_then_force_then_mode_then_circuit() {
         ("forced_open", None, true),
         ("forced_open", force(Forced::Closed), false),
         ("forced_open", force(Forced::Open), true),
+        ("forced_closed", None, false),
+        ("forced_closed", force(Forced::Closed), false),
+        ("forced_closed", force(Forced::Open), true),
         ("shadow", force(Forced::Open), false),
     ];
     for (mode, action, rejected) in rows {

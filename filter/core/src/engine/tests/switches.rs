@@ -19,11 +19,13 @@ const BEFORE: [&str; 4] = [
 ];
 
 /// Configurations in which nothing may be rejected.
-const WITHOUT: [&str; 5] = [
+const WITHOUT: [&str; 7] = [
     "",
     r#""retry": RETRY"#,
     r#""circuit_breaker": {"consecutive_failures": 1, "failure_rate_threshold": 0}, "mode": "shadow""#,
     r#""circuit_breaker": {"consecutive_failures": 1, "failure_rate_threshold": 0}, "mode": "disabled""#,
+    r#""circuit_breaker": {"consecutive_failures": 1, "failure_rate_threshold": 0}, "mode": "forced_closed""#,
+    r#""circuit_breaker": {"minimum_requests": 1}, "mode": "forced_closed", "retry": RETRY"#,
     r#""retry": RETRY, "fallback": [{"type": "respond", "on": ["open"]}]"#,
 ];
 

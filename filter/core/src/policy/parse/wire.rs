@@ -128,11 +128,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         matcher,
         key,
         outcome: o.at("outcome").object(outcome::outcome),
-        breaker: if breaker.is_missing() {
-            breaker::switched_off(&breaker)
-        } else {
-            breaker.object(breaker::circuit_breaker)
-        },
+        breaker: breaker::read(&breaker, mode),
         retry: (!retry.is_skipped()).then(|| retry::read(&retry)),
         fallback: o
             .at("fallback")

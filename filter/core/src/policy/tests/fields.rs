@@ -115,6 +115,9 @@ fn every_other_field_is_parsed() {
         (r#""mode": "shadow""#, |p| p.mode == Mode::Shadow),
         (r#""mode": "disabled""#, |p| p.mode == Mode::Disabled),
         (r#""mode": "forced_open""#, |p| p.mode == Mode::ForcedOpen),
+        (r#""mode": "forced_closed""#, |p| {
+            p.mode == Mode::ForcedClosed
+        }),
         (r#""enforce_percent": 0.07"#, |p| p.enforce_bp == 7),
         (r#""label": false"#, |p| !p.label),
         (r#""key": []"#, |p| p.key.is_empty()),

@@ -56,6 +56,10 @@ fn circuits_that_never_open_need_no_sync() {
         &file("forced_open", breaker),
         &["note forced-open policies[0].mode"],
     );
+    expect_file(
+        &file("forced_closed", breaker),
+        &["note forced-closed policies[0].mode"],
+    );
     expect_file(&file("enforce", ""), &["note only-counts policies[0]"]);
     expect_file(
         &file(

@@ -13,6 +13,18 @@ fn modes_and_shares_without_effect_are_found() {
     );
     expect(r#""circuit_breaker": {}, "mode": "shadow""#, &[]);
     expect(r#""match": {"methods": ["GET"]}"#, &["note only-counts "]);
+    expect(
+        r#""circuit_breaker": {"open": {"jitter": 0}}, "mode": "forced_closed",
+           "fallback": [{"type": "respond"}]"#,
+        &["note forced-closed mode"],
+    );
+    expect(
+        r#""circuit_breaker": {}, "mode": "forced_closed", "enforce_percent": 0"#,
+        &[
+            "note forced-closed mode",
+            "warning nothing-enforced enforce_percent",
+        ],
+    );
 }
 
 #[test]

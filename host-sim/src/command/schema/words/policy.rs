@@ -13,7 +13,8 @@ pub const WORDS: &[(&str, &str)] = &[
         "policies[].mode",
         "enforce applies decisions. shadow runs and reports the whole state machine, but affects \
          no request. disabled has the same effect as no policy. forced_open rejects every \
-         request.",
+         request. forced_closed lets every request pass and counts it in no window; retries and \
+         fallbacks stay.",
     ),
     (
         "policies[].enforce_percent",

@@ -6,7 +6,7 @@ use super::ranges::{DAY_MS, HOUR_MS, ms};
 
 use crate::policy::parse::read::{Object, Place};
 use crate::policy::{
-    BreakerConfig, COUNT_SIZE_MAX, HalfOpenConfig, OpenConfig, PERMITS_MAX, RecoveryConfig,
+    BreakerConfig, COUNT_SIZE_MAX, HalfOpenConfig, Mode, OpenConfig, PERMITS_MAX, RecoveryConfig,
     SlowUntil, WHOLE_BP, WindowShape,
 };
 use crate::time::Span;
@@ -16,19 +16,20 @@ const REQUESTS_MAX: u32 = 1_000_000;
 /// No service needs more than ten-fold growth from one opening to the next.
 const MULTIPLIER_MAX_BP: u32 = 10 * WHOLE_BP;
 
-/// Returns the breaker of a policy without one.
-pub(super) fn switched_off(missing: &Place<'_>) -> BreakerConfig {
-    BreakerConfig {
-        enabled: false,
-        failure_rate_bp: 0,
-        failure_count: 0,
-        slow_rate_bp: 0,
-        consecutive_failures: 0,
-        ..missing.object(circuit_breaker)
+/// Reads the breaker of a policy. It is off if it is missing or the mode forces it closed.
+pub(super) fn read(place: &Place<'_>, mode: Mode) -> BreakerConfig {
+    let mut breaker = place.object(circuit_breaker);
+    if place.is_missing() || mode == Mode::ForcedClosed {
+        breaker.enabled = false;
+        breaker.failure_rate_bp = 0;
+        breaker.failure_count = 0;
+        breaker.slow_rate_bp = 0;
+        breaker.consecutive_failures = 0;
     }
+    breaker
 }
 
-pub(super) fn circuit_breaker(o: &mut Object<'_>) -> BreakerConfig {
+fn circuit_breaker(o: &mut Object<'_>) -> BreakerConfig {
     let untils = [("headers", SlowUntil::Headers), ("end", SlowUntil::End)];
     let window_place = o.at("window");
     window_place.schema(|| {
