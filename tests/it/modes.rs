@@ -121,7 +121,7 @@ async fn forced_closed_counts_outcomes_and_rejects_nothing() {
 }
 
 #[tokio::test]
-async fn a_share_of_the_requests_has_decisions_applied_forced_ones_included() {
+async fn enforce_percent_applies_to_all_decisions_including_forced_ones() {
     let rows = [
         ("forced_open", json!({"mode": "forced_open"})),
         ("open", json!({"circuit_breaker": lasting()})),

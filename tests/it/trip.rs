@@ -80,7 +80,27 @@ async fn failures_in_the_window_open_the_circuit_at_any_share() {
 }
 
 #[tokio::test]
-async fn ignored_requests_bring_no_volume() {
+async fn an_open_time_of_a_millisecond_ends_at_the_next_request() {
+    let open = json!({"duration": "1ms", "max_duration": "1ms", "multiplier": 1, "jitter": 0});
+    let breaker = touchy(json!({"open": open, "half_open": {"permits": 1}}));
+    let (upstream, envoy) = scene(json!({"circuit_breaker": breaker})).await;
+    upstream.reply(Reply::status(503));
+    all_get(&envoy, "/", 1, 503).await;
+    upstream.reply(Reply::status(200));
+    sleep(Duration::from_millis(2)).await;
+    untouched(&envoy.get("/").await);
+    untouched(&envoy.get("/").await);
+    transitions_are(
+        &envoy,
+        &["closed>open", "open>half_open", "half_open>closed"],
+    )
+    .await;
+    assert_eq!(envoy.transitions()[0]["open_ms"], 1);
+    count_is(&envoy, "spillway_open_circuits", 0).await;
+}
+
+#[tokio::test]
+async fn ignored_requests_do_not_add_volume() {
     let outcome = json!({"ignore_status": ["404"]});
     let breaker = json!({"minimum_requests": 4});
     let fields = json!({"outcome": outcome, "circuit_breaker": breaker});

@@ -45,7 +45,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     (
         "policies[].circuit_breaker.open.max_duration",
         "policies[].circuit_breaker.open.duration",
-        "\"10ms\"",
+        "\"1ms\"",
     ),
     (
         "policies[].circuit_breaker.open.duration",

@@ -115,6 +115,13 @@ fn cases() -> Vec<Case> {
             ]),
         },
         Case {
+            name: "an open time of a millisecond",
+            policy: json!({"circuit_breaker": {"consecutive_failures": 1,
+                "open": {"duration": "1ms", "multiplier": 1, "jitter": 0},
+                "half_open": {"permits": 1}}}),
+            steps: plain(&[(0, Fail), (20, Fail), (20, Good), (0, Good)]),
+        },
+        Case {
             name: "slow answers",
             policy: json!({"circuit_breaker": {"minimum_requests": 2, "slow_threshold": "40ms",
                 "slow_rate_threshold": 50, "open": open, "half_open": {"permits": 1}}}),

@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::time::Span;
 
 /// Limit of growth steps to compute. The smallest multiplier that a policy can set, 1.01,
-/// grows 10 ms to a day within 1,700 steps.
+/// grows 1 ms to a day within 1,900 steps.
 const STEPS_MAX: u32 = 2_000;
 
 /// Returns the open time of the `opens`-th opening in a row.
@@ -86,6 +86,21 @@ mod tests {
         for (opens, seconds) in rows {
             let span = choose(&config(0), opens, None, &mut Random::new(1));
             assert_eq!(span, Span::from_secs(seconds), "{opens}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_growth_reaches_the_longest_open_time_within_the_limit_of_steps() {
+        let day = Span::from_secs(86_400);
+        let slowest = OpenConfig {
+            duration: Span::from_ms(1),
+            multiplier_bp: 10_100,
+            max_duration: day,
+            ..config(0)
+        };
+        for (opens, reached) in [(1_830, false), (1_840, true), (u32::MAX, true)] {
+            let span = choose(&slowest, opens, None, &mut Random::new(1));
+            assert_eq!(span == day, reached, "{opens} {span:?}");
         }
     }
 

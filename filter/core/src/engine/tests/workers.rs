@@ -30,6 +30,25 @@ pub(super) fn by_tenant(keys: u32) -> String {
 pub(super) const FIVE_IN_A_ROW: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
     "open": {"duration": "1s", "multiplier": 1, "jitter": 0}, "half_open": {"permits": 3, "lease": "10s"}}"#;
 
+#[test]
+fn an_open_time_shorter_than_any_timer_ends_at_the_next_request_of_any_worker() {
+    let fields = FIVE_IN_A_ROW.replace(r#""1s""#, r#""1ms""#);
+    for (wait_ms, rejected) in [(0, true), (1, false)] {
+        let mut workers = Workers::new(2, &json(&fields, 10));
+        (0..5).for_each(|_| workers.serve(0, 503));
+        workers.wait(wait_ms);
+        assert_eq!(workers.rejects(0), rejected, "{wait_ms}");
+    }
+    // The other worker learns of the opening by its interval, and of the end by the clock.
+    let mut workers = Workers::new(2, &json(&fields, 10));
+    workers.serve(1, 200);
+    (0..5).for_each(|_| workers.serve(0, 503));
+    workers.wait(100);
+    let probe = workers.pass(1);
+    assert_eq!(probe.note().map(|it| it.decision), Some(Decision::Probe));
+    workers.settle(1, probe, 200);
+}
+
 impl Workers {
     pub(super) fn new(count: u64, json: &str) -> Workers {
         let memory = Memory::default();

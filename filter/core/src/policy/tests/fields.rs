@@ -74,6 +74,13 @@ fn every_field_of_the_breaker_is_parsed() {
         (r#""open": {"duration": "250ms"}"#, |p| {
             p.breaker.open.duration == Span::from_ms(250)
         }),
+        (
+            r#""open": {"duration": "1ms", "max_duration": "1ms"}"#,
+            |p| {
+                p.breaker.open.duration == Span::from_ms(1)
+                    && p.breaker.open.max_duration == Span::from_ms(1)
+            },
+        ),
         (r#""open": {"multiplier": 1.25}"#, |p| {
             p.breaker.open.multiplier_bp == 12_500
         }),

@@ -231,6 +231,27 @@ fn each_opening_lasts_longer_up_to_the_cap() {
 }
 
 #[test]
+fn an_open_time_of_a_millisecond_is_exact() {
+    let fields = QUICK.replace("\"1s\"", "\"1ms\"");
+    check(
+        &fields,
+        "admit 2, fail, admit : pass x2, closed>open failure_rate 1/1/0 #1 1ms, no open 1
+         ok, wait 1           :
+         admit, fail, admit   : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>open probes_failed 1/1/0 #2 3ms, no open 3
+         wait 3, admit        : open>half_open open_elapsed 0/0/0 #2, probe
+         head ok              :
+         wait 1, admit        : half_open>closed probes_succeeded 1/0/0 #2, pass",
+    );
+    check(
+        &fields.replace("\"20s\"", "\"1ms\""),
+        "admit, fail          : pass, closed>open failure_rate 1/1/0 #1 1ms
+         wait 1, admit, fail  : open>half_open open_elapsed 0/0/0 #1, probe, \
+             half_open>open probes_failed 1/1/0 #2 1ms",
+    );
+}
+
+#[test]
 fn openings_restart_at_one_after_a_closed_time_as_long_as_the_last_open_time() {
     let outage = "
          admit, fail : pass, closed>open failure_rate 1/1/0 #1 1000ms

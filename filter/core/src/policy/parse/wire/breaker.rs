@@ -80,7 +80,7 @@ fn window(o: &mut Object<'_>) -> WindowShape {
 }
 
 fn open(o: &mut Object<'_>) -> OpenConfig {
-    let lengths = ms(10, DAY_MS);
+    let lengths = ms(1, DAY_MS);
     let duration = o
         .at("duration")
         .duration(false, lengths.clone(), Span::from_secs(5));
