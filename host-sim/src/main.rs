@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use host_sim::command::{Failure, bench, check, compare, run, schema, test};
+use host_sim::command::{Failure, bench, check, compare, import, run, schema, test};
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Check policies for errors, and for settings that have no effect
     Check(check::Arguments),
+    /// Turn the configuration of another circuit breaker into policies
+    Import(import::Arguments),
     /// Measure what the plugin costs per request
     Bench(bench::Arguments),
     /// Print a JSON Schema: of policies, of scenarios, or of the JSON output of `run` and
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::test(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),
+        Command::Import(arguments) => import::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Schema(arguments) => schema::run(&arguments, &mut io::stdout()),
     };

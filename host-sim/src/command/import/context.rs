@@ -1,0 +1,15 @@
+//! What one import has at hand: the sources on one side, and what it writes on the other.
+
+use super::draft::Draft;
+use super::problems::Problems;
+use super::report::Report;
+use super::source::Source;
+
+/// One import: what importers read, and what they write.
+pub struct Import<'a> {
+    pub sources: &'a [Source],
+    pub profiles: &'a [String],
+    pub draft: Draft,
+    pub report: Report,
+    pub problems: Problems,
+}

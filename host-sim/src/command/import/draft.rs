@@ -1,0 +1,168 @@
+//! The policy file that is being written.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+
+/// Policies in the order in which the filter tries them.
+#[derive(Default)]
+pub struct Draft {
+    policies: Vec<Policy>,
+}
+
+/// One policy. Fields keep the order in which they were set.
+pub struct Policy {
+    name: String,
+    fields: Tree,
+}
+
+#[derive(Clone)]
+enum Tree {
+    Leaf(Value),
+    Object(Vec<(String, Tree)>),
+}
+
+/// Longest name of a policy.
+const NAME_MAX: usize = 64;
+
+impl Policy {
+    /// Starts a policy. The draft makes the name valid and unique.
+    pub fn new(name: &str) -> Policy {
+        Policy {
+            name: name.to_owned(),
+            fields: Tree::Object(Vec::new()),
+        }
+    }
+
+    /// Sets a field by its path in the policy, such as `circuit_breaker.window.size`.
+    pub fn set(&mut self, path: &str, value: impl Into<Value>) {
+        let mut tree = &mut self.fields;
+        for key in path.split('.') {
+            tree = tree.below(key);
+        }
+        *tree = Tree::Leaf(value.into());
+    }
+
+    /// Returns a field that was set.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        let mut tree = &self.fields;
+        for key in path.split('.') {
+            let Tree::Object(fields) = tree else {
+                return None;
+            };
+            tree = fields
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, tree)| tree)?;
+        }
+        match tree {
+            Tree::Leaf(value) => Some(value),
+            Tree::Object(_) => None,
+        }
+    }
+
+    /// Returns whether nothing but `match` was set, so that the policy would do nothing.
+    pub fn is_idle(&self) -> bool {
+        match &self.fields {
+            Tree::Leaf(_) => true,
+            Tree::Object(fields) => fields.iter().all(|(name, _)| name == "match"),
+        }
+    }
+}
+
+impl Tree {
+    fn below(&mut self, key: &str) -> &mut Tree {
+        if let Tree::Leaf(_) = self {
+            *self = Tree::Object(Vec::new());
+        }
+        match self {
+            Tree::Object(fields) => {
+                let at = fields.iter().position(|(name, _)| name == key);
+                let at = at.unwrap_or_else(|| {
+                    fields.push((key.to_owned(), Tree::Object(Vec::new())));
+                    fields.len() - 1
+                });
+                &mut fields[at].1
+            }
+            Tree::Leaf(_) => unreachable!("was replaced above"),
+        }
+    }
+}
+
+impl Serialize for Tree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Tree::Leaf(value) => value.serialize(serializer),
+            Tree::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, tree)| (name, tree)))
+            }
+        }
+    }
+}
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        if let Tree::Object(fields) = &self.fields {
+            for (name, tree) in fields {
+                map.serialize_entry(name, tree)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Draft {
+    /// Adds a policy, and returns the name that it has in the file.
+    pub fn add(&mut self, mut policy: Policy) -> String {
+        policy.name = self.unique(&valid(&policy.name));
+        self.policies.push(policy);
+        self.policies
+            .last()
+            .map(|policy| policy.name.clone())
+            .unwrap_or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    fn unique(&self, name: &str) -> String {
+        let is_free = |name: &String| self.policies.iter().all(|policy| policy.name != *name);
+        let numbered = (2..).map(|number: usize| {
+            let end = format!("-{number}");
+            format!("{}{end}", &name[..name.len().min(NAME_MAX - end.len())])
+        });
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        names.find(is_free).unwrap_or_default()
+    }
+
+    /// Returns the policy file.
+    pub fn file(&self) -> String {
+        #[derive(serde::Serialize)]
+        struct File<'a> {
+            policies: &'a [Policy],
+        }
+        let file = File {
+            policies: &self.policies,
+        };
+        // Keys are strings and values are JSON already.
+        let text = serde_json::to_string_pretty(&file).unwrap_or_default();
+        format!("{text}\n")
+    }
+}
+
+/// Replaces what a name may not have.
+fn valid(name: &str) -> String {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    let letters = name
+        .chars()
+        .map(|letter| if allowed(letter) { letter } else { '-' });
+    let name: String = letters.collect();
+    let name = name.trim_matches('-');
+    match name {
+        "" => "imported".to_owned(),
+        // All of it is ASCII by now.
+        name => name[..name.len().min(NAME_MAX)].to_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Resilience4j: `resilience4j.MODULE.{configs,instances,backends}.NAME` in Spring's files.
+//!
+//! The instances of one name in all modules become one policy. An instance has its own settings,
+//! then those of its `baseConfig` or of `configs.default`, then the library's defaults.
+
+mod breaker;
+mod effective;
+mod exceptions;
+mod retry;
+
+use super::context::Import;
+use super::draft::Policy;
+use super::engine;
+use super::settings::{self, Setting, canonical};
+use effective::{Effective, MODULES, MS, effective, is_of, key, without};
+
+/// Modules without an equivalent, and what does it instead.
+const WITHOUT: [(&str, &str); 5] = [
+    ("bulkhead", MAX_REQUESTS),
+    ("threadpoolbulkhead", MAX_REQUESTS),
+    (
+        "ratelimiter",
+        "the proxy's local rate limit (envoy.filters.http.local_ratelimit) does it",
+    ),
+    (
+        "cache",
+        "a fallback of type stale, or the proxy's cache filter, does it",
+    ),
+    ("scheduled", "it is about threads of Java"),
+];
+
+const MAX_REQUESTS: &str = "max_requests in circuit_breakers of the cluster does it, \
+    in Istio http2MaxRequests of the connectionPool";
+
+/// Writes a policy for each instance, or one for `configs.default` if there is no instance.
+pub fn import(import: &mut Import) {
+    let all = settings::collect(import, &["resilience4j"], "Resilience4j");
+    for setting in &all {
+        outside(import, setting);
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for setting in all.iter().filter(|setting| is_of(setting, "instances")) {
+        let name = setting.path[3].as_str();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let has_default = all
+        .iter()
+        .any(|setting| is_of(setting, "configs") && setting.path[3] == "default");
+    if names.is_empty() && has_default {
+        instance(import, "default", &all, true);
+    }
+    for name in &names {
+        instance(import, name, &all, false);
+    }
+    for setting in all.iter().filter(|setting| is_of(setting, "configs")) {
+        for node in &setting.nodes {
+            if is_known(setting) && !import.report.knows(node) {
+                import.report.no_equivalent(node, "no instance uses it");
+            }
+        }
+    }
+}
+
+/// Reports modules without an equivalent, and settings beside instances and configs.
+fn outside(import: &mut Import, setting: &Setting) {
+    let module = canonical(&setting.path[1]);
+    let why = match WITHOUT.iter().find(|(name, _)| *name == module) {
+        Some((_, why)) => *why,
+        None if MODULES.contains(&module.as_str()) => {
+            let section = setting
+                .path
+                .get(2)
+                .map(|name| canonical(name))
+                .unwrap_or_default();
+            match section.as_str() {
+                "metrics" | "tags" => "the filter's metrics are always there",
+                name if name.ends_with("aspectorder") => {
+                    "the filter counts what its retries end with"
+                }
+                _ => return,
+            }
+        }
+        None => return,
+    };
+    for node in &setting.nodes {
+        import.report.no_equivalent(node, why);
+    }
+}
+
+fn is_known(setting: &Setting) -> bool {
+    let key = key(setting);
+    let keys = match canonical(&setting.path[1]).as_str() {
+        "circuitbreaker" => breaker::KEYS,
+        "retry" => retry::KEYS,
+        _ => TIMELIMITER,
+    };
+    key == "baseconfig" || keys.contains(&key.as_str())
+}
+
+const TIMELIMITER: &[&str] = &[
+    "timeoutduration",
+    "cancelrunningfuture",
+    "eventconsumerbuffersize",
+];
+
+fn instance(import: &mut Import, name: &str, all: &[Setting], is_config: bool) {
+    let mut policy = Policy::new(name);
+    if !is_config {
+        policy.set("match.clusters", vec![name]);
+    }
+    if let Some(settings) = effective(import, all, "circuitbreaker", name, is_config) {
+        breaker::import(import, &mut policy, &settings);
+    }
+    if let Some(settings) = effective(import, all, "retry", name, is_config) {
+        retry::import(import, &mut policy, &settings);
+    }
+    if let Some(settings) = effective(import, all, "timelimiter", name, is_config) {
+        timelimiter(import, &settings);
+    }
+    if policy.is_idle() {
+        return;
+    }
+    let name = import.draft.add(policy);
+    import.report.remark(if is_config {
+        format!(
+            "policy {name} is for every request, since configs.default has no instance: set match \
+             to the clusters that it is for"
+        )
+    } else {
+        format!(
+            "policy {name}: the proxy does not know instances, so match.clusters has the name: set \
+             it to the cluster that is called"
+        )
+    });
+}
+
+fn timelimiter(import: &mut Import, settings: &Effective) {
+    if let Some(node) = settings.get(&["timeoutduration"])
+        && import.duration(node, MS).is_some()
+    {
+        engine::timeout(import, node);
+    }
+    without(
+        import,
+        settings,
+        &[
+            (
+                "cancelrunningfuture",
+                "the proxy always resets a request that timed out",
+            ),
+            (
+                "eventconsumerbuffersize",
+                "the filter's metrics and log lines are always there",
+            ),
+        ],
+    );
+}

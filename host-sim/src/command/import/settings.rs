@@ -1,0 +1,180 @@
+//! Settings as Spring and Archaius see them: dotted names, whatever was nested how.
+//!
+//! Of several documents those whose profile is active count, and a later one overrides. What does
+//! not count is reported here.
+
+use super::context::Import;
+use super::node::{Kind, Node};
+
+/// A setting, and where it is. A list in a `.properties` file has a node for each item.
+pub struct Setting<'a> {
+    pub path: Vec<String>,
+    pub nodes: Vec<&'a Node>,
+    /// Number of the document that it is in.
+    document: usize,
+}
+
+/// Returns a name without what relaxed binding ignores: case, `-` and `_`.
+pub fn canonical(name: &str) -> String {
+    let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+impl<'a> Setting<'a> {
+    /// Returns the node, or the first item of a list that has several.
+    pub fn node(&self) -> &'a Node {
+        self.nodes[0]
+    }
+
+    /// Returns whether the path begins with these canonical names.
+    pub fn is_below(&self, prefix: &[&str]) -> bool {
+        let names = self.path.iter().map(|name| canonical(name));
+        self.path.len() > prefix.len() && names.zip(prefix).all(|(name, other)| name == **other)
+    }
+
+    fn is_same(&self, other: &Setting) -> bool {
+        let names = |setting: &Setting| -> Vec<String> {
+            setting.path.iter().map(|name| canonical(name)).collect()
+        };
+        names(self) == names(other)
+    }
+
+    /// Returns the texts of a list: of its items, or of a text with commas.
+    pub fn texts(&self) -> Vec<&'a str> {
+        let items = |node: &&'a Node| -> Vec<&'a str> {
+            match &node.kind {
+                Kind::Scalar(text) => text.split(',').map(str::trim).collect(),
+                _ => node.items().iter().filter_map(Node::text).collect(),
+            }
+        };
+        let texts = self.nodes.iter().flat_map(items);
+        texts.filter(|text| !text.is_empty()).collect()
+    }
+}
+
+/// Collects the settings below a prefix of canonical names, and reports everything else as being
+/// no settings of `system`.
+pub fn collect<'a>(import: &mut Import<'a>, prefix: &[&str], system: &str) -> Vec<Setting<'a>> {
+    let mut settings: Vec<Setting> = Vec::new();
+    let sources = import.sources;
+    let documents = sources.iter().flat_map(|source| &source.documents);
+    for (number, document) in documents.enumerate() {
+        let mut found = Vec::new();
+        flatten(document, &[], number, &mut found);
+        if !is_active(import, document, &found) {
+            continue;
+        }
+        unrelated(import, document, &[], prefix, system);
+        for setting in found.into_iter().filter(|setting| setting.is_below(prefix)) {
+            add(import, &mut settings, setting);
+        }
+    }
+    settings
+}
+
+fn add<'a>(import: &mut Import, settings: &mut Vec<Setting<'a>>, setting: Setting<'a>) {
+    let Some(old) = settings.iter_mut().find(|other| other.is_same(&setting)) else {
+        settings.push(setting);
+        return;
+    };
+    if old.document == setting.document {
+        old.nodes.extend(setting.nodes);
+        return;
+    }
+    let new = &setting.node().place;
+    let why = format!(
+        "overridden in {} line {}",
+        import.sources[new.file].name, new.first
+    );
+    for node in &old.nodes {
+        import.report.no_equivalent(node, &why);
+    }
+    *old = setting;
+}
+
+/// Adds all settings of a tree.
+fn flatten<'a>(node: &'a Node, path: &[String], document: usize, settings: &mut Vec<Setting<'a>>) {
+    match &node.kind {
+        Kind::Mapping(entries) if !entries.is_empty() => {
+            for (key, node) in entries {
+                let path: Vec<String> = path.iter().cloned().chain(split(key)).collect();
+                flatten(node, &path, document, settings);
+            }
+        }
+        _ if path.is_empty() => {}
+        _ => settings.push(Setting {
+            path: path.to_vec(),
+            nodes: vec![node],
+            document,
+        }),
+    }
+}
+
+/// Splits a key at its dots, but not within brackets. A number in brackets at its end is the
+/// position in a list, and is dropped.
+fn split(key: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0_usize;
+    for letter in key.chars() {
+        match letter {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(part) if letter != '.' || depth > 0 => part.push(letter),
+            _ => parts.push(String::new()),
+        }
+    }
+    let clean = |part: String| match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+        Some((name, index)) if index.bytes().all(|digit| digit.is_ascii_digit()) => name.to_owned(),
+        Some(("", name)) => name.to_owned(),
+        _ => part,
+    };
+    parts.into_iter().map(clean).collect()
+}
+
+/// Returns whether the document's profile is active. Reports its condition, or the whole document.
+fn is_active(import: &mut Import, document: &Node, settings: &[Setting]) -> bool {
+    let condition = settings.iter().find(|setting| {
+        let names: Vec<String> = setting.path.iter().map(|name| canonical(name)).collect();
+        let path = names.join(".");
+        path == "spring.config.activate.onprofile" || path == "spring.profiles"
+    });
+    let Some(condition) = condition else {
+        return true;
+    };
+    let wanted = condition.texts();
+    let matches = |profile: &&str| match profile.strip_prefix('!') {
+        Some(other) => !import.profiles.iter().any(|active| active == other),
+        None => import.profiles.iter().any(|active| active == profile),
+    };
+    if wanted.iter().any(matches) {
+        for node in &condition.nodes {
+            import.report.exact(node, "this profile is active");
+        }
+        return true;
+    }
+    let what = format!("of the profile {}, which is not active", wanted.join(", "));
+    import.report.unrelated(document, what);
+    false
+}
+
+/// Reports the largest parts of a tree in which there is no setting below the prefix.
+fn unrelated(import: &mut Import, node: &Node, path: &[String], prefix: &[&str], system: &str) {
+    for (key, node) in node.entries() {
+        let path: Vec<String> = path.iter().cloned().chain(split(key)).collect();
+        let mut names = path.iter().map(|name| canonical(name)).zip(prefix);
+        let fits = names.all(|(name, other)| name == **other);
+        if (fits && path.len() >= prefix.len()) || import.report.knows(node) {
+            continue;
+        }
+        if fits && !node.entries().is_empty() || import.report.knows_below(node) {
+            unrelated(import, node, &path, prefix, system);
+        } else {
+            import
+                .report
+                .unrelated(node, format!("no setting of {system}"));
+        }
+    }
+}
