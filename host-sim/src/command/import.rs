@@ -8,7 +8,12 @@
 mod context;
 mod draft;
 mod engine;
+mod envoy_gateway;
+mod gateway_api;
 mod hystrix;
+mod istio;
+mod kube;
+mod linkerd;
 mod node;
 mod problems;
 mod report;
@@ -56,6 +61,10 @@ enum System {
     Resilience4j,
     Hystrix,
     Sentinel,
+    Istio,
+    EnvoyGateway,
+    GatewayApi,
+    Linkerd,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -92,6 +101,10 @@ pub fn run(
         System::Resilience4j => resilience4j::import(&mut import),
         System::Hystrix => hystrix::import(&mut import),
         System::Sentinel => sentinel::import(&mut import),
+        System::Istio => istio::import(&mut import),
+        System::EnvoyGateway => envoy_gateway::import(&mut import),
+        System::GatewayApi => gateway_api::import(&mut import),
+        System::Linkerd => linkerd::import(&mut import),
     }
     if !import.problems.is_empty() {
         import.problems.print(&names, messages)?;
