@@ -14,6 +14,7 @@ use crate::command::import::problems::Problems;
 pub fn parse(text: &str, file: usize, problems: &mut Problems) -> Vec<Node> {
     let mut builder = Builder {
         events: Parser::new_from_str(text),
+        lines: text.lines().collect(),
         ids: Ids::new(file),
         anchors: HashMap::new(),
         problems,
@@ -39,6 +40,7 @@ enum Stop {
 
 struct Builder<'a> {
     events: Parser<'a, StrInput<'a>>,
+    lines: Vec<&'a str>,
     ids: Ids,
     anchors: HashMap<usize, Node>,
     problems: &'a mut Problems,
@@ -85,7 +87,7 @@ impl<'a> Builder<'a> {
                 let last = if text.is_empty() && plain {
                     first
                 } else {
-                    last_line(&span)
+                    self.last_line(&span)
                 };
                 let text = if null {
                     String::new()
@@ -116,6 +118,23 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(Some(node))
+    }
+
+    /// Returns the last line of a scalar that holds something. The span of a block scalar ends at
+    /// what comes after it.
+    fn last_line(&self, span: &Span) -> usize {
+        let (first, end) = (span.start.line(), &span.end);
+        let last = if end.col() == 0 {
+            end.line().saturating_sub(1)
+        } else {
+            end.line()
+        };
+        let is_blank = |line: &usize| {
+            let text = self.lines.get(line.saturating_sub(1));
+            text.is_none_or(|text| text.trim().is_empty())
+        };
+        let holds = (first..=last).rev().find(|line| !is_blank(line));
+        holds.unwrap_or(first)
     }
 
     fn items(&mut self, path: &str) -> Result<Vec<Node>, Stop> {
@@ -238,15 +257,5 @@ fn merge(entries: &mut Vec<(String, Node)>) {
     if !added.is_empty() {
         entries.remove(at);
         entries.extend(added);
-    }
-}
-
-/// Returns the last line of a scalar. The span of a block scalar ends at the start of the line
-/// after it.
-fn last_line(span: &Span) -> usize {
-    if span.end.col() == 0 && span.end.line() > span.start.line() {
-        span.end.line() - 1
-    } else {
-        span.end.line()
     }
 }
