@@ -11,6 +11,7 @@ mod grpc;
 mod hang;
 mod hostile;
 mod hostile_clients;
+mod import;
 mod library;
 mod loading;
 mod log_phase;

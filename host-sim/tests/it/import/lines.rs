@@ -1,0 +1,62 @@
+//! The report has every line of a source that holds something, and no other.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use super::{folder, import, inputs};
+
+/// Returns the lines that hold a key, a value or an item, without any parser.
+fn content(file: &str, text: &str) -> BTreeSet<u64> {
+    let is_properties = file.ends_with(".properties");
+    let mut lines = BTreeSet::new();
+    // The indentation of the key of a block scalar, in which no line is a comment.
+    let mut block: Option<usize> = None;
+    let mut continues = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let bare = line.trim();
+        let indent = line.len() - line.trim_start().len();
+        if !bare.is_empty() && block.is_some_and(|outer| indent <= outer) {
+            block = None;
+        }
+        let is_comment = bare.starts_with('#') || is_properties && bare.starts_with('!');
+        let holds = bare.chars().any(char::is_alphanumeric);
+        if holds && (!is_comment || block.is_some() || continues) {
+            lines.insert(number);
+        }
+        continues = is_properties && !is_comment && bare.ends_with('\\');
+        let opens = [": |", ": >", ": |-", ": >-"]
+            .iter()
+            .any(|end| bare.ends_with(end));
+        if !is_properties && opens && block.is_none() {
+            block = Some(indent);
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_line_that_holds_something_is_reported_and_no_other() {
+    for (system, file) in inputs() {
+        let text = fs::read_to_string(folder().join(&file)).unwrap();
+        let content = content(&file, &text);
+        let said = import(&system, &[&file, "--report", "json"]);
+        assert!(said.code < 2, "{file}: {}", said.messages);
+        // After the report of a file with nothing to import there is a message.
+        let mut reports = serde_json::Deserializer::from_str(&said.messages).into_iter::<Value>();
+        let report = reports.next().unwrap().unwrap();
+        let mut reported = BTreeSet::new();
+        for entry in report["files"][0]["entries"].as_array().unwrap() {
+            let lines = &entry["lines"];
+            let (first, last) = (lines[0].as_u64().unwrap(), lines[1].as_u64().unwrap());
+            assert!(
+                content.contains(&first),
+                "{file}: nothing begins at {entry}"
+            );
+            assert!(content.contains(&last), "{file}: nothing ends at {entry}");
+            reported.extend((first..=last).filter(|line| content.contains(line)));
+        }
+        assert_eq!(reported, content, "{file}");
+    }
+}
