@@ -11,12 +11,13 @@ use std::process::{Command, Output};
 use spillway_tests::places;
 use tempfile::TempDir;
 
-/// Folders that the commands read.
-const COPIED: [&str; 4] = [
+/// Folders that commands of the documents read.
+const COPIED: [&str; 5] = [
     "policies",
     "tests/scenarios",
     "tests/policies",
     "host-sim/tests/policies",
+    "host-sim/tests/it/import/inputs",
 ];
 
 pub struct Sandbox {
