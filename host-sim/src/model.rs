@@ -11,6 +11,7 @@ pub mod fault;
 pub mod keys;
 pub mod parts;
 pub mod rate;
+pub mod recorded;
 pub mod response;
 pub mod retry;
 pub mod route;

@@ -5,6 +5,7 @@
 //! is a ring buffer. Only the digest covers every event.
 
 mod circuits;
+mod effects;
 mod names;
 mod reasons;
 mod series;
@@ -12,6 +13,7 @@ mod tally;
 mod trace;
 
 pub use circuits::{Band, Circuit, Circuits, State, Transition};
+pub use effects::{Effects, Recorded};
 pub use names::Names;
 pub use reasons::{Reason, Reasons};
 pub use series::{Bucket, Series};
@@ -31,6 +33,8 @@ pub struct Record {
     pub windows: Vec<Window>,
     pub circuits: Circuits,
     pub reasons: Reasons,
+    /// What the policy did to the requests of a recording.
+    pub effects: Effects,
     /// New configurations, and whether the plugin accepted them.
     pub updates: Vec<(Time, bool)>,
     /// The first lines that the plugin logged as errors.
@@ -67,6 +71,7 @@ impl Record {
             windows: Vec::new(),
             circuits: Circuits::default(),
             reasons: Reasons::default(),
+            effects: Effects::default(),
             updates: Vec::new(),
             errors: Vec::new(),
             errors_total: 0,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::headers::HeaderMap;
 use crate::model::distribution::Distribution;
 use crate::model::rate::Pace;
+use crate::model::recorded::{RecordedRequest, Recording};
 use crate::model::route::Picked;
 use crate::model::spec::{Calls, ClientRetry, Request, Traffic};
 use crate::model::template::{BadPlaceholder, Template};
@@ -39,6 +40,12 @@ pub enum ArrivalMode {
     Closed { clients: u32, think: Distribution },
     /// Whenever a request of the service needs another service.
     Service,
+    /// As recorded.
+    Recorded {
+        recording: Box<dyn Recording>,
+        /// The request that arrives next.
+        next: Option<RecordedRequest>,
+    },
 }
 
 /// One kind of request that a group sends.
@@ -52,6 +59,9 @@ pub struct RequestKind {
     /// The sum of the weights up to this one.
     upto: u64,
 }
+
+/// The name of the source of recorded requests.
+pub const RECORDED: &str = "recorded";
 
 impl Source {
     /// Creates group `number` of a scenario of length `duration`.
@@ -127,10 +137,43 @@ impl Source {
         })
     }
 
+    /// Creates the source of the requests of a recording.
+    ///
+    /// # Errors
+    ///
+    /// Never, since its template has no placeholder.
+    pub fn recorded(recording: Box<dyn Recording>, seed: Seed) -> Result<Source, BadPlaceholder> {
+        let spec = Traffic {
+            name: RECORDED.into(),
+            rate: Some(0.0),
+            ..Traffic::default()
+        };
+        let mode = ArrivalMode::Recorded {
+            recording,
+            next: None,
+        };
+        Ok(Source {
+            mode,
+            ..Source::new(0, &spec, Span::ZERO, seed)?
+        })
+    }
+
+    /// Takes the recorded request that arrives now.
+    pub fn take_recorded(&mut self) -> Option<RecordedRequest> {
+        match &mut self.mode {
+            ArrivalMode::Recorded { next, .. } => next.take(),
+            _ => None,
+        }
+    }
+
     /// Returns when the next call of an open loop arrives. `None` if there is none left.
     pub fn next_arrival(&mut self) -> Option<Time> {
         match &mut self.mode {
             ArrivalMode::Open(pace) => pace.next(&mut self.arrivals).filter(|at| *at < self.to),
+            ArrivalMode::Recorded { recording, next } => {
+                *next = recording.next_request();
+                next.as_ref().map(|request| request.at)
+            }
             ArrivalMode::Closed { .. } | ArrivalMode::Service => None,
         }
     }
@@ -139,7 +182,7 @@ impl Source {
     pub fn think(&mut self) -> Span {
         match &self.mode {
             ArrivalMode::Closed { think, .. } => think.draw(&mut self.arrivals),
-            ArrivalMode::Open(_) | ArrivalMode::Service => Span::ZERO,
+            _ => Span::ZERO,
         }
     }
 

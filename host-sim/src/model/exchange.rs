@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::headers::HeaderMap;
 use crate::model::keys::CallKey;
+use crate::model::recorded::Fate;
 use crate::model::retry::Plan;
 use crate::model::route::Picked;
 use crate::model::timeouts::StreamLimits;
@@ -49,6 +50,8 @@ pub struct Exchange {
     /// The details that the router gave the response. If they differ at the end, the filter made
     /// the response.
     pub router_details: Option<Rc<str>>,
+    /// What the recording says, if the request is from one.
+    pub fate: Option<Fate>,
 }
 
 impl Exchange {
@@ -84,6 +87,7 @@ impl Exchange {
             seen: Seen::default(),
             chunks_left: 0,
             router_details: None,
+            fate: None,
         }
     }
 }

@@ -19,6 +19,32 @@ pub enum UpstreamEvent {
     Unreachable,
     /// The connection ended before the response headers.
     Reset,
+    /// The proxy ended the attempt by itself. Only recordings have it: in a scenario, the router
+    /// decides.
+    ByProxy(ProxyEnding),
+}
+
+/// Why a recorded proxy ended an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyEnding {
+    RouteTimeout,
+    PerTryTimeout,
+    /// `max_stream_duration` of the cluster.
+    MaxDuration,
+    /// `max_stream_duration` of the route, or `grpc-timeout`.
+    Duration,
+    /// The idle timeout of the stream.
+    Idle,
+    NoHealthyHost,
+    Unresolved,
+    /// A limit of the cluster.
+    Overflow,
+    ClientLeft,
+}
+
+impl UpstreamEvent {
+    /// The client did not wait for the response.
+    pub const CLIENT_LEFT: UpstreamEvent = UpstreamEvent::ByProxy(ProxyEnding::ClientLeft);
 }
 
 /// A response, or its headers.

@@ -69,6 +69,19 @@ impl Routes {
         })
     }
 
+    /// Returns the first route that leads to a cluster, given by its index.
+    pub fn to_cluster(&self, wanted: usize) -> Option<Picked> {
+        let mut routes = self.0.iter().enumerate();
+        routes.find_map(|(route, it)| match &it.target {
+            Target::Cluster(info, Some(cluster)) if *cluster == wanted => Some(Picked {
+                route,
+                info: info.clone(),
+                cluster: Some(wanted),
+            }),
+            _ => None,
+        })
+    }
+
     /// Returns the route at `index`.
     pub fn at(&self, index: usize) -> Option<&Route> {
         self.0.get(index)

@@ -22,6 +22,7 @@ use slotmap::SlotMap;
 use crate::headers::HeaderMap;
 use crate::model::distribution::Distribution;
 use crate::model::fault::Faults;
+use crate::model::recorded::Ending;
 use crate::model::response::{Response, SWITCHING_PROTOCOLS, UpstreamEvent};
 use crate::model::spec::{Calls, Cluster, Limits, UpstreamProtocol};
 use crate::sim::clock::Time;
@@ -47,6 +48,8 @@ pub struct Upstream<O> {
     serving: u32,
     queue: VecDeque<JobKey>,
     retries: u32,
+    /// How the latest request of a recording ended.
+    latest: Option<Ending>,
 }
 
 impl<O: Copy> Upstream<O> {
@@ -64,6 +67,7 @@ impl<O: Copy> Upstream<O> {
             serving: 0,
             queue: VecDeque::new(),
             retries: 0,
+            latest: None,
         }
     }
 
@@ -78,6 +82,11 @@ impl<O: Copy> Upstream<O> {
             self.serving,
             u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
         )
+    }
+
+    /// Sets the ending of attempts that have none of their own.
+    pub fn recall(&mut self, ending: Ending) {
+        self.latest = Some(ending);
     }
 
     /// Begins an attempt. Its events come from [`Upstream::wake`], called at the times that
@@ -114,6 +123,7 @@ impl<O: Copy> Upstream<O> {
             next: UpstreamEvent::Reset,
             grpc: attempt.grpc,
             whole: attempt.whole,
+            ending: attempt.ending,
             chunks: 0,
             headers: self.calls().map(|_| attempt.headers.unwrap_or_default()),
         };
@@ -322,6 +332,12 @@ impl<O: Copy> Upstream<O> {
             return;
         };
         self.serving += 1;
+        if let Some(Ending { took, event }) = job.ending.or(self.latest) {
+            job.next = event;
+            job.state = JobState::Served;
+            wakes.push((now + took, key));
+            return;
+        }
         let took = self.faults.latency(self.latency, &mut self.rng);
         match self
             .faults

@@ -14,6 +14,7 @@ mod deadlines;
 mod event;
 mod local_reply;
 mod plan;
+mod replay;
 mod router;
 mod service_calls;
 mod state;
@@ -94,7 +95,9 @@ impl World {
         };
         match event {
             Event::Arrival { source } => self.arrive(source),
-            Event::Thought { source, client } => self.begin_call(source as usize, Some(client)),
+            Event::Thought { source, client } => {
+                self.begin_call(source as usize, Some(client), None)
+            }
             Event::Resend(call) => self.send(call),
             Event::Job { cluster, job } => self.wake_job(cluster as usize, job),
             Event::Chunk(exchange) => self.send_chunk(exchange),

@@ -47,6 +47,12 @@ const FLAGS: [(u64, &str); 17] = [
 ];
 
 impl Reasons {
+    /// Returns the bits of flags in the notation of `%RESPONSE_FLAGS%`. Others have none.
+    pub fn flags(text: &str) -> u64 {
+        let bit = |name: &str| FLAGS.iter().find(|(_, it)| *it == name).map(|(bit, _)| bit);
+        text.split(',').filter_map(|it| bit(it.trim())).sum()
+    }
+
     /// Counts a request that ended in this way.
     pub fn count(&mut self, code: Option<u16>, flags: u64, details: &Rc<str>) {
         // Most requests share the router's texts, so comparing pointers is enough for them.

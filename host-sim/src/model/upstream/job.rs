@@ -3,6 +3,7 @@
 use slotmap::new_key_type;
 
 use crate::headers::HeaderMap;
+use crate::model::recorded::Ending;
 use crate::model::response::UpstreamEvent;
 use crate::sim::clock::Time;
 
@@ -25,6 +26,8 @@ pub struct Attempt<O> {
     /// Its headers, if the service needs them: see
     /// `Upstream::headers_to_forward`.
     pub headers: Option<HeaderMap>,
+    /// How it ended in a recording.
+    pub ending: Option<Ending>,
 }
 
 /// Why the proxy does not send an attempt.
@@ -46,6 +49,8 @@ pub struct Job<O> {
     pub next: UpstreamEvent,
     pub grpc: bool,
     pub whole: bool,
+    /// How it ended in a recording.
+    pub ending: Option<Ending>,
     /// Number of body chunks sent.
     pub chunks: u32,
     /// The request headers, until the service has called another one with them. `None` for a

@@ -25,6 +25,7 @@ impl Bench {
             grpc: false,
             whole: true,
             headers: None,
+            ending: None,
         };
         self.upstream.begin(attempt, at, &mut self.wakes)
     }
@@ -70,6 +71,7 @@ fn name(event: UpstreamEvent) -> &'static str {
         UpstreamEvent::Refused => "refused",
         UpstreamEvent::Unreachable => "unreachable",
         UpstreamEvent::Reset => "reset",
+        UpstreamEvent::ByProxy(_) => "by proxy",
     }
 }
 

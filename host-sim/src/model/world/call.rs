@@ -1,5 +1,6 @@
 //! Calls in flight, of clients and of plugins.
 
+use crate::model::recorded::RecordedRequest;
 use crate::model::response::Response;
 use crate::model::upstream::JobKey;
 use crate::proxy::{CallId, CallKind};
@@ -11,6 +12,8 @@ pub struct Call {
     /// The client, in a closed loop.
     pub client: Option<u32>,
     pub kind: usize,
+    /// The request, if it is from a recording.
+    pub recorded: Option<RecordedRequest>,
     pub began: Time,
     pub tries: u32,
     /// The worker that has the client's connection.

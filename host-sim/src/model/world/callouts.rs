@@ -57,6 +57,7 @@ impl World {
             grpc: kind != CallKind::Http,
             whole: true,
             headers: Some(headers),
+            ending: None,
         };
         let upstream = &mut self.clusters[place].upstream;
         let job = upstream.begin(attempt, self.now, &mut self.wakes);

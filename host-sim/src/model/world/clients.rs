@@ -4,6 +4,8 @@ use crate::headers::HeaderMap;
 use crate::model::client::ArrivalMode;
 use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
 use crate::model::keys::{CallKey, ExchangeKey};
+use crate::model::recorded::{Fate, RecordedRequest};
+use crate::model::route::Picked;
 use crate::model::template::Template;
 use crate::model::timeouts::StreamLimits;
 use crate::model::world::call::Call;
@@ -23,6 +25,8 @@ pub struct Sending {
     pub worker: usize,
     /// The client, in a closed loop: it keeps its connection.
     pub client: Option<u32>,
+    /// The request, if it is from a recording.
+    pub recorded: Option<RecordedRequest>,
 }
 
 /// How a request ended.
@@ -34,15 +38,27 @@ enum End {
 }
 
 impl World {
-    /// Begins a call of an open loop, and schedules the next one.
+    /// Begins a call of an open loop or of a recording, and schedules the next one.
     pub(super) fn arrive(&mut self, source: usize) {
+        let recorded = self.sources[source].take_recorded();
         if let Some(at) = self.sources[source].next_arrival() {
             self.queue.push(at, Event::Arrival { source });
         }
-        self.begin_call(source, None);
+        if let Some(request) = &recorded
+            && let Some(ending) = request.fate.ending()
+            && let Some(backend) = self.clusters.get_mut(request.cluster)
+        {
+            backend.upstream.recall(ending);
+        }
+        self.begin_call(source, None, recorded);
     }
 
-    pub(super) fn begin_call(&mut self, source: usize, client: Option<u32>) {
+    pub(super) fn begin_call(
+        &mut self,
+        source: usize,
+        client: Option<u32>,
+        recorded: Option<RecordedRequest>,
+    ) {
         // A client of a closed loop keeps its connection, and so its worker. The callers of an open
         // loop are many, and their connections are spread over all workers.
         let worker = match client {
@@ -54,6 +70,7 @@ impl World {
             source,
             client,
             kind: self.sources[source].draw_kind(),
+            recorded,
             began: self.now,
             tries: 0,
             worker: worker as usize,
@@ -75,6 +92,8 @@ impl World {
             kind: call.kind,
             worker: call.worker,
             client: call.client,
+            // Nobody sends a recorded call again.
+            recorded: call.recorded.take(),
         };
         let source = call.source;
         self.record
@@ -92,17 +111,11 @@ impl World {
             kind: sending.kind as u16,
         };
         self.record.note(self.now, sent);
-        let from = &mut self.sources[source];
-        let mut map = from.headers(sending.kind, request);
-        for (name, value) in headers {
-            map.replace(name.as_bytes(), value);
-        }
+        let map = self.headers_of(sending, headers);
+        let picked = self.route_of(sending, &map, headers.is_empty());
+        let from = &self.sources[source];
         let Some(kind) = from.kinds.get(sending.kind) else {
             return;
-        };
-        let picked = match &kind.picked {
-            Some(picked) if headers.is_empty() => picked.clone(),
-            _ => self.routes.pick(&map, &self.names),
         };
         let route = picked.as_ref().and_then(|it| self.routes.at(it.route));
         let limits = route.map(|route| StreamLimits::new(route.spec(), &map));
@@ -124,9 +137,11 @@ impl World {
             head,
             ..
         } = &kind.template;
+        let recorded = sending.recorded.as_ref();
         let exchange = self.exchanges.insert(Exchange {
-            grpc: *grpc,
-            head: *head,
+            grpc: recorded.map_or(*grpc, |it| it.grpc),
+            head: recorded.map_or(*head, |it| it.head),
+            fate: recorded.map(|it| it.fate),
             sent: body.is_empty() && upload.is_none() && trailers.is_none(),
             picked,
             chunks_left: upload.as_ref().map_or(0, |upload| upload.chunks),
@@ -152,6 +167,30 @@ impl World {
         }
         self.host.request(stream, Part::Headers { map, end });
         self.settle_and_arm(exchange);
+    }
+
+    /// Returns the headers of a request, with `headers` in place of those of its template.
+    fn headers_of(&mut self, sending: &Sending, headers: &[(String, Box<[u8]>)]) -> HeaderMap {
+        if let Some(recorded) = &sending.recorded {
+            return recorded.headers.clone();
+        }
+        let mut map = self.sources[sending.source].headers(sending.kind, self.requests);
+        for (name, value) in headers {
+            map.replace(name.as_bytes(), value);
+        }
+        map
+    }
+
+    /// Returns the route of a request. `usual` means that its headers are those of its template.
+    fn route_of(&self, sending: &Sending, map: &HeaderMap, usual: bool) -> Option<Picked> {
+        if let Some(recorded) = &sending.recorded {
+            return self.routes.to_cluster(recorded.cluster);
+        }
+        let kind = self.sources[sending.source].kinds.get(sending.kind)?;
+        match &kind.picked {
+            Some(picked) if usual => picked.clone(),
+            _ => self.routes.pick(map, &self.names),
+        }
     }
 
     /// Sends the next chunk of a body. The last chunk is followed by the end, if there is one.
@@ -258,6 +297,7 @@ impl World {
             seen,
             caller,
             source,
+            fate,
             ..
         } = exchange;
         let status = if end == End::GaveUp { 0 } else { seen.status };
@@ -281,6 +321,9 @@ impl World {
         self.record.count_of(self.now, source, |tally| {
             tally.outcomes[outcome as usize] += 1;
         });
+        if let Some(recorded) = fate.map(Fate::verdict) {
+            self.record.effects.count(recorded, outcome);
+        }
         self.after_request(call, request, outcome, seen.retry_after);
     }
 

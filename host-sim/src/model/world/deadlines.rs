@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    fn time_out(
+    pub(super) fn time_out(
         &mut self,
         key: ExchangeKey,
         cluster: Option<usize>,
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// The connection manager ends the stream, in whichever phase it is.
-    fn end_stream(&mut self, key: ExchangeKey, cause: LocalCause) {
+    pub(super) fn end_stream(&mut self, key: ExchangeKey, cause: LocalCause) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };

@@ -41,7 +41,10 @@ impl World {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
-        exchange.picked = self.routes.pick(map, &self.names);
+        // A recording has no route table: its requests stay in their cluster.
+        if exchange.fate.is_none() {
+            exchange.picked = self.routes.pick(map, &self.names);
+        }
         let picked = exchange.picked.as_ref();
         if let Some(info) = self.host.info_mut(exchange.stream) {
             info.route = picked.map(|picked| picked.info.clone());

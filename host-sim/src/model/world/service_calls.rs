@@ -28,6 +28,7 @@ impl World {
             kind: 0,
             worker: self.sources[source].draw_worker(self.workers),
             client: None,
+            recorded: None,
         };
         self.send_request(&sending, &headers);
     }

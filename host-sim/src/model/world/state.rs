@@ -199,13 +199,13 @@ impl World {
         }
     }
 
-    fn prepare_arrivals(&mut self, source: usize) {
+    pub(super) fn prepare_arrivals(&mut self, source: usize) {
         let number = source as u32;
         let Some(it) = self.sources.get_mut(source) else {
             return;
         };
         match it.mode {
-            ArrivalMode::Open(_) => {
+            ArrivalMode::Open(_) | ArrivalMode::Recorded { .. } => {
                 if let Some(at) = it.next_arrival() {
                     self.queue.push(at, Event::Arrival { source });
                 }

@@ -1,6 +1,7 @@
 mod chains;
 mod endings;
 mod load;
+mod replay;
 
 use super::*;
 use crate::model::spec::{

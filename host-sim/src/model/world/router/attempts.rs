@@ -2,6 +2,7 @@
 
 use crate::model::exchange::{NEVER, Phase};
 use crate::model::keys::ExchangeKey;
+use crate::model::recorded::Fate;
 use crate::model::retry::Reset;
 use crate::model::spec::ATTEMPT_COUNT;
 use crate::model::upstream::{Attempt, JobKey, Refusal};
@@ -42,6 +43,7 @@ impl World {
             grpc: exchange.grpc,
             whole: exchange.complete_at.is_some(),
             headers,
+            ending: exchange.fate.and_then(Fate::ending),
         };
         let begun = backend.upstream.begin(attempt, self.now, &mut self.wakes);
         if let Some(info) = self.host.info_mut(exchange.stream) {

@@ -32,6 +32,7 @@ impl World {
             UpstreamEvent::Unreachable => self.fail_attempt(key, cluster, Reset::ConnectionTimeout),
             UpstreamEvent::Refused => self.fail_attempt(key, cluster, Reset::ConnectionFailure),
             UpstreamEvent::Reset => self.fail_attempt(key, cluster, Reset::ConnectionTermination),
+            UpstreamEvent::ByProxy(ending) => self.end_by_proxy(key, cluster, ending),
         }
         self.settle_and_arm(key);
     }
