@@ -9,6 +9,7 @@ mod check;
 pub mod error;
 pub mod expect;
 pub mod file;
+pub mod log;
 pub mod play;
 mod stage;
 

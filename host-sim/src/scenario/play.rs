@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::recorded::Recording;
 use crate::model::spec::Fault;
 use crate::model::template::BadPlaceholder;
 use crate::model::world::{Stopped, World};
@@ -79,6 +80,36 @@ pub fn play(
     seed: u64,
     progress: &mut dyn FnMut(Time),
 ) -> Result<Run, PlayError> {
+    run(scenario, module, seed, None, progress)
+}
+
+/// Runs `scenario` with the requests of a recording.
+///
+/// # Errors
+///
+/// As [`play`].
+pub fn replay(
+    scenario: &Scenario,
+    module: Option<&Module>,
+    recording: Box<dyn Recording>,
+    progress: &mut dyn FnMut(Time),
+) -> Result<Run, PlayError> {
+    run(
+        scenario,
+        module,
+        scenario.plan.seed,
+        Some(recording),
+        progress,
+    )
+}
+
+fn run(
+    scenario: &Scenario,
+    module: Option<&Module>,
+    seed: u64,
+    recording: Option<Box<dyn Recording>>,
+    progress: &mut dyn FnMut(Time),
+) -> Result<Run, PlayError> {
     let mut plan = scenario.plan.clone();
     plan.seed = seed;
     let (workers, duration) = (plan.workers, plan.duration);
@@ -91,6 +122,9 @@ pub fn play(
     };
     let host = start(setup)?;
     let mut world = World::new(plan, host)?;
+    if let Some(recording) = recording {
+        world.replay(recording)?;
+    }
     let mut judge = Judge::new(&scenario.expectations, progress);
     judge.prepare(&mut world.record);
     let ran = world.run(&mut judge);
