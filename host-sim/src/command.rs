@@ -10,6 +10,7 @@ pub mod compare;
 pub mod import;
 mod module;
 mod progress;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod test;

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use host_sim::command::{Failure, bench, check, compare, import, run, schema, test};
+use host_sim::command::{Failure, bench, check, compare, import, replay, run, schema, test};
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
 #[derive(Parser)]
@@ -22,14 +22,16 @@ enum Command {
     Test(test::Arguments),
     /// Show several policies side by side, on the same traffic
     Compare(compare::Arguments),
+    /// Show what a policy would have done to recorded traffic, from an access log
+    Replay(replay::Arguments),
     /// Check policies for errors, and for settings that have no effect
     Check(check::Arguments),
     /// Turn the configuration of another circuit breaker into policies
     Import(import::Arguments),
     /// Measure what the plugin costs per request
     Bench(bench::Arguments),
-    /// Print a JSON Schema: of policies, of scenarios, or of the JSON output of `run` and
-    /// `compare`
+    /// Print a JSON Schema: of policies, of scenarios, or of the JSON output of `run`,
+    /// `compare` and `replay`
     Schema(schema::Arguments),
 }
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Import(arguments) => import::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Bench(arguments) => bench::bench(&arguments),

@@ -7,7 +7,9 @@
 pub mod comparison;
 pub mod html;
 pub mod json;
+pub mod replay;
 pub mod text;
+pub mod tuning;
 
 use crate::record::{Circuit, State};
 use crate::sim::clock::Time;

@@ -110,7 +110,10 @@ const SIMULATOR: Layers = Layers {
         &["sim", "headers", "grpc"],
     ],
     // The simulator runs the module's bytes. Only the tools that read policies may know its types.
-    foreign: &[("spillway_core", &["command::check", "command::schema"])],
+    foreign: &[(
+        "spillway_core",
+        &["command::check", "command::replay::grid", "command::schema"],
+    )],
 };
 
 const CRATES: [&Layers; 3] = [&CORE, &FILTER, &SIMULATOR];

@@ -19,6 +19,7 @@ mod layers;
 mod modes;
 mod module;
 mod prometheus;
+mod recording;
 mod replay;
 mod retry;
 mod scene;

@@ -32,6 +32,7 @@ pub enum Of {
     Scenario,
     Report,
     Comparison,
+    Replay,
 }
 
 /// The dialect, which editors need.
@@ -48,6 +49,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Of::Scenario => crate::scenario::file::schema(),
         Of::Report => crate::report::json::schema(),
         Of::Comparison => crate::report::json::comparison_schema(),
+        Of::Replay => crate::report::json::replay_schema(),
     };
     Ok(writeln!(out, "{schema:#}")?)
 }

@@ -7,6 +7,7 @@
 mod comparison;
 mod picture;
 mod plot;
+mod replay;
 mod sections;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -17,6 +18,7 @@ use crate::scenario::play::Run;
 
 pub use comparison::page as comparison;
 pub use picture::picture;
+pub use replay::page as replay;
 
 /// Colours, and rules for plots.
 const PLOT_STYLE: &str = include_str!("html/plot.css");

@@ -5,6 +5,7 @@
 //! document of a comparison has the same parts.
 
 mod comparison;
+mod replay;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::sim::span::Span;
 pub use comparison::{
     ComparisonDocument, Summary, report as comparison, schema as comparison_schema,
 };
+pub use replay::{ReplayDocument, report as replay, schema as replay_schema};
 
 /// One run.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -329,13 +331,16 @@ fn transitions(record: &Record) -> Vec<Change> {
 }
 
 fn reasons(record: &Record) -> Vec<Reason> {
-    let reason = |it: &crate::record::Reason| Reason {
+    record.reasons.all.iter().map(reason).collect()
+}
+
+fn reason(it: &crate::record::Reason) -> Reason {
+    Reason {
         requests: it.requests,
         code: it.code,
         flags: it.flags_text(),
         details: it.details.to_string(),
-    };
-    record.reasons.all.iter().map(reason).collect()
+    }
 }
 
 fn expectation(verdict: &crate::scenario::expect::Verdict) -> Expectation {

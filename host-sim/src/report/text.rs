@@ -3,6 +3,7 @@
 mod chart;
 mod comparison;
 mod paint;
+mod replay;
 
 use std::fmt::Write as _;
 
@@ -13,6 +14,7 @@ use crate::scenario::play::Run;
 
 pub use comparison::report as comparison;
 pub use paint::{Hue, Paint};
+pub use replay::report as replay;
 
 /// Number of transitions listed. The chart shows all of them.
 const TRANSITIONS_SHOWN: usize = 12;

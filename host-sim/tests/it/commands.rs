@@ -4,6 +4,7 @@ mod bench;
 mod browser;
 mod compare;
 mod page;
+mod replay;
 mod run;
 mod test;
 

@@ -11,10 +11,11 @@ use std::process::{Command, Output};
 use spillway_tests::places;
 use tempfile::TempDir;
 
-/// Folders that commands of the documents read.
+/// Folders that the commands read.
 const COPIED: [&str; 5] = [
     "policies",
     "tests/scenarios",
+    "tests/logs",
     "tests/policies",
     "host-sim/tests/policies",
     "host-sim/tests/it/import/inputs",

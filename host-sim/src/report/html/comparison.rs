@@ -23,17 +23,25 @@ struct Drawn<'a> {
 
 /// Returns the page of a comparison.
 pub fn page(comparison: &Comparison) -> String {
-    let all = drawn(comparison);
     let body = html! {
         (head(comparison))
-        (table(comparison))
-        @if let Some(first) = all.first() { (sections::axis(&first.frame)) }
-        @for (number, it) in (1..).zip(&all) { (policy(number, it)) }
+        (body(comparison))
     };
     document(&comparison.name, &body)
 }
 
-fn head(comparison: &Comparison) -> Markup {
+/// Returns the table and the plots.
+pub(super) fn body(comparison: &Comparison) -> Markup {
+    let all = drawn(comparison);
+    html! {
+        (table(comparison))
+        @if let Some(first) = all.first() { (sections::axis(&first.frame)) }
+        @for (number, it) in (1..).zip(&all) { (policy(number, it)) }
+    }
+}
+
+/// Returns the title and what was simulated.
+pub(super) fn head(comparison: &Comparison) -> Markup {
     let Comparison {
         duration,
         workers,

@@ -3,6 +3,7 @@
 mod data;
 mod figure;
 mod scale;
+mod scatter;
 mod sheet;
 
 use maud::{Markup, html};
@@ -14,6 +15,7 @@ use crate::sim::span::Span;
 
 pub use data::{Line, Plot, Reach, Ticks, Unit};
 pub use figure::{Figure, Key};
+pub use scatter::{Point, scatter};
 pub use sheet::WIDTH;
 
 use scale::Scale;

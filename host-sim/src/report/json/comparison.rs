@@ -65,7 +65,7 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(ComparisonDocument).to_value()
 }
 
-fn summary(compared: &Compared) -> Summary {
+pub(super) fn summary(compared: &Compared) -> Summary {
     let run = &compared.run;
     let record = &run.record;
     Summary {

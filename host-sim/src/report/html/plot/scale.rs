@@ -89,7 +89,7 @@ impl Scale {
 }
 
 /// Returns the lowest number not below `value` whose quarters have few digits.
-fn nice_above(value: f64) -> f64 {
+pub(super) fn nice_above(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
