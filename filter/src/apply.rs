@@ -4,8 +4,8 @@
 //! still served, so those refusals are ignored; that a response was refused is counted.
 
 use proxy_wasm::types::Action;
+use spillway_core::Pairs;
 use spillway_core::engine::{DecisionNote, HeaderEdit, Reply};
-use spillway_core::headers::Pairs;
 
 use crate::host::{self, Buffer, Map, Status};
 use crate::runtime::Runtime;

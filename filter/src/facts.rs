@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, OnceCell};
 
-use spillway_core::exchange::{Request, Response};
-use spillway_core::headers::Headers;
-use spillway_core::http_value::number;
+use spillway_core::Headers;
+use spillway_core::number;
+use spillway_core::{Request, Response};
 
 use crate::host::pairs::Pairs;
 use crate::host::{self, Map};

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use spillway_core::Denial;
 use spillway_core::engine::{
     Admission, Arrival, DecisionNote, Instructions, Paused, Reaction, Step, Ticket,
 };
-use spillway_core::retry::Denial;
 use spillway_core::time::Instant;
 
 use crate::apply;

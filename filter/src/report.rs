@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
+use spillway_core::Records;
+use spillway_core::Transition;
 use spillway_core::admin::Action;
-use spillway_core::circuit::breaker::Transition;
 use spillway_core::engine::Engine;
 use spillway_core::event::Event;
-use spillway_core::shared::records::Records;
 
 use crate::host::Status;
 use crate::metrics::{Metric, Metrics};

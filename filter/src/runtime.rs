@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 
+use spillway_core::TRIES;
 use spillway_core::engine::{self, Capabilities};
 use spillway_core::policy::Config;
-use spillway_core::shared::records::TRIES;
 use spillway_core::time::Instant;
 
 use crate::facts::Dialect;

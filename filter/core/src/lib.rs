@@ -44,23 +44,37 @@ extern crate alloc;
 extern crate std;
 
 pub mod admin;
-pub mod circuit;
-pub mod codec;
+mod circuit;
+mod codec;
 pub mod engine;
 pub mod event;
-pub mod exchange;
-pub mod fallback;
-pub mod headers;
-pub mod http_value;
-pub mod keys;
-pub mod outcome;
+mod exchange;
+mod fallback;
+mod headers;
+mod http_value;
+mod keys;
+mod outcome;
 pub mod policy;
-pub mod random;
-pub mod retry;
-pub mod select;
-pub mod shared;
-pub mod stale;
+mod random;
+mod retry;
+mod select;
+mod shared;
+mod stale;
 #[cfg(test)]
 mod testing;
 mod text;
 pub mod time;
+
+// What the adapter implements, and the values that it passes on.
+pub use circuit::breaker::Transition;
+pub use codec::VERSION;
+pub use exchange::{Request, Response};
+pub use fallback::FallbackResponse;
+pub use headers::{Headers, Hops, Map, Pairs, encode, is_hop};
+pub use http_value::{is_grpc, number};
+pub use retry::Denial;
+pub use shared::records::{Name, Records, TRIES, Version};
+
+// What `host-sim check` explains a policy with.
+pub use circuit::window::BUCKETS;
+pub use select::Selector;

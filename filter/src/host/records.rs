@@ -12,8 +12,7 @@
 use core::fmt::Write;
 
 use hashbrown::HashMap;
-use spillway_core::codec;
-use spillway_core::shared::records::{Name, Records, Version};
+use spillway_core::{Name, Records, Version};
 
 use crate::host;
 
@@ -59,7 +58,7 @@ impl SharedRecords {
 
     fn set_name(&mut self, name: Name<'_>) {
         self.name.clear();
-        let (layout, plugin) = (codec::VERSION, &self.plugin);
+        let (layout, plugin) = (spillway_core::VERSION, &self.plugin);
         // Writing to a string cannot fail.
         let _ = match name {
             Name::Directory => write!(self.name, "spillway/{layout}/{plugin}"),

@@ -1,8 +1,8 @@
 //! Requests of operators, on the path that the configuration gives them.
 
+use spillway_core::Request;
 use spillway_core::admin::{self, Clocks};
 use spillway_core::engine::Reply;
-use spillway_core::exchange::Request;
 use spillway_core::time::Instant;
 
 use crate::apply;

@@ -1,7 +1,6 @@
 //! A fallback that replaces a failed response whose headers have come.
 
-use spillway_core::fallback::FallbackResponse;
-use spillway_core::headers::Pairs;
+use spillway_core::{FallbackResponse, Pairs};
 
 use crate::apply;
 use crate::replay::copies::Limits;

@@ -1,7 +1,7 @@
 //! Saved parts of a request in progress, and their effect on its ticket.
 
+use spillway_core::Denial;
 use spillway_core::engine::{EchoedFields, Ticket};
-use spillway_core::retry::Denial;
 
 use crate::facts::LiveRequest;
 use crate::replay::copies::{self, Limits};

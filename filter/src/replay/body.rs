@@ -5,8 +5,8 @@
 //! here. It cannot be moved back: a host whose buffer overflows in that hostcall ends the
 //! stream inside of it, and the module traps.
 
+use spillway_core::Denial;
 use spillway_core::engine::Intake;
-use spillway_core::retry::Denial;
 
 use crate::host::{self, Buffer};
 use crate::replay::share::{Room, Share};

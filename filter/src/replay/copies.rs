@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use spillway_core::Denial;
 use spillway_core::engine::{EchoedFields, Intake};
-use spillway_core::retry::Denial;
 
 use crate::replay::request::SavedRequest;
 use crate::replay::share::{self, Room, Share};

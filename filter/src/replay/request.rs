@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
+use spillway_core::Denial;
+use spillway_core::Request;
 use spillway_core::engine::Call;
-use spillway_core::exchange::Request;
-use spillway_core::headers::{Hops, is_hop};
-use spillway_core::retry::Denial;
 use spillway_core::time::Span;
+use spillway_core::{Hops, is_hop};
 
 use crate::facts::LiveRequest;
 use crate::replay::body::Body;

@@ -1,6 +1,6 @@
 //! Lints of fallbacks that can never respond, wholly or in part.
 
-use spillway_core::http_value::is_grpc;
+use spillway_core::is_grpc;
 use spillway_core::policy::{FallbackType, HeaderTest, On, Policy, WHOLE_BP};
 
 use crate::command::check::finding::Finding;

@@ -3,7 +3,7 @@
 //! The whole file has one interval, so each lint checks the policy with the shortest time: an
 //! interval that suits this one suits all.
 
-use spillway_core::circuit::window::BUCKETS;
+use spillway_core::BUCKETS;
 use spillway_core::policy::WindowShape;
 use spillway_core::time::Span;
 

@@ -1,7 +1,7 @@
-use spillway_core::exchange::Request;
-use spillway_core::headers::Map;
+use spillway_core::Map;
+use spillway_core::Request;
+use spillway_core::Selector;
 use spillway_core::policy::Config;
-use spillway_core::select::Selector;
 
 use super::implies;
 
