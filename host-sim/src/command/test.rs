@@ -131,6 +131,7 @@ fn run_all(files: &[PathBuf], arguments: &Arguments) -> Vec<Tested> {
 }
 
 fn run_one(path: &Path, module: &ModuleArgument) -> Tested {
+    #[expect(clippy::disallowed_methods, reason = "the command reports how long it took")]
     let began = Instant::now();
     let result = verdicts(path, module);
     Tested {

@@ -163,7 +163,8 @@ mod tests {
         assert!((99_000..101_000).contains(&total), "{total}");
         let variance: f64 = seen
             .iter()
-            .map(|n| (*n as f64 - 100.0).powi(2))
+            .map(|n| *n as f64 - 100.0)
+            .map(|difference| difference * difference)
             .sum::<f64>()
             / 1e3;
         assert!((85.0..115.0).contains(&variance), "{variance}");

@@ -9,9 +9,8 @@ fn with(more: &str) -> String {
 }
 
 fn problems(text: &str) -> Vec<String> {
-    let problems = match Scenario::parse(text, Path::new(".")) {
-        Ok(_) => panic!("accepted: {text}"),
-        Err(problems) => problems,
+    let Err(problems) = Scenario::parse(text, Path::new(".")) else {
+        panic!("accepted: {text}")
     };
     let file = "s.yaml".into();
     let shown = ScenarioError { file, problems }.to_string();

@@ -94,9 +94,8 @@ fn options(subcommand: &str, arguments: &[&str], sandbox: &Sandbox) -> Result<()
 }
 
 fn cargo_test(arguments: &[&str]) -> Result<(), String> {
-    let (package, filters) = match arguments {
-        ["-p", package, filters @ ..] => (package, filters),
-        _ => return Err(format!("nothing checks cargo test {}", arguments.join(" "))),
+    let ["-p", package, filters @ ..] = arguments else {
+        return Err(format!("nothing checks cargo test {}", arguments.join(" ")));
     };
     let folder = match *package {
         "spillway" => "filter/src",

@@ -39,7 +39,8 @@ mod standing;
 mod state;
 
 pub(crate) use names::{Permit, Refusal, StepContext};
-pub use names::{StateName, Transition, Why};
+pub use names::Transition;
+pub(crate) use names::{StateName, Why};
 pub(crate) use pending::Pending;
 pub use standing::Standing;
 

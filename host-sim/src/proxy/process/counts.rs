@@ -64,7 +64,7 @@ macro_rules! functions {
     ($(#[$doc:meta])* $kind:ident: $($variant:ident $name:literal)+) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs, reason = "each name is that of its function in the ABI")]
         pub enum $kind {
             $($variant,)+
         }
