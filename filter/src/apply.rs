@@ -11,14 +11,14 @@ use crate::host::{self, Buffer, Map, Status};
 use crate::runtime::Runtime;
 
 /// Leaves a decision where access logs find it.
-pub fn publish(note: Option<&DecisionNote>) {
+pub(crate) fn publish(note: Option<&DecisionNote>) {
     if let Some(note) = note {
         let _ = host::set_property("spillway", note.to_string().as_bytes());
     }
 }
 
 /// Edits a header of the request.
-pub fn edit(header: &HeaderEdit) {
+pub(crate) fn edit(header: &HeaderEdit) {
     let (map, name) = (Map::RequestHeaders, &*header.name);
     let _ = if header.adds {
         host::add_header(map, name, &header.value)
@@ -28,29 +28,29 @@ pub fn edit(header: &HeaderEdit) {
 }
 
 /// Puts headers on the response, in place of any of their names.
-pub fn label(labels: &Pairs) {
+pub(crate) fn label(labels: &Pairs) {
     for (name, value) in labels {
         let _ = host::set_header(Map::ResponseHeaders, name, value);
     }
 }
 
 /// Replaces all headers of the response.
-pub fn replace(headers: &Pairs) -> Result<(), Status> {
+pub(crate) fn replace(headers: &Pairs) -> Result<(), Status> {
     host::set_headers(Map::ResponseHeaders, headers)
 }
 
 /// Replaces the response's body, of which `size` bytes are in the host's buffer.
-pub fn replace_body(runtime: &Runtime, size: usize, body: &[u8]) {
+pub(crate) fn replace_body(runtime: &Runtime, size: usize, body: &[u8]) {
     runtime.is_taken(host::set_front(Buffer::ResponseBody, size, body));
 }
 
 /// Removes the response's trailers.
-pub fn remove_trailers() {
+pub(crate) fn remove_trailers() {
     let _ = host::set_headers(Map::ResponseTrailers, &[]);
 }
 
 /// Sends a local reply, or returns false if the host refuses.
-pub fn reply(runtime: &Runtime, reply: &Reply) -> bool {
+pub(crate) fn reply(runtime: &Runtime, reply: &Reply) -> bool {
     runtime.is_taken(host::send_local_response(
         reply.status,
         reply.details,
@@ -61,19 +61,19 @@ pub fn reply(runtime: &Runtime, reply: &Reply) -> bool {
 }
 
 /// Sends a local reply that only has a status, or returns false if the host refuses.
-pub fn reply_status(runtime: &Runtime, status: u16, details: &str) -> bool {
+pub(crate) fn reply_status(runtime: &Runtime, status: u16, details: &str) -> bool {
     runtime.is_taken(host::send_local_response(status, details, &[], &[], None))
 }
 
 /// Ends a stream of which the host has lost a part of the request.
-pub fn fail(runtime: &Runtime) {
+pub(crate) fn fail(runtime: &Runtime) {
     let reporter = &runtime.reporter;
     reporter.internal_error("the body of a request is lost");
     let _ = host::send_local_response(503, "spillway_error", &[], &[], None);
 }
 
 /// What a callback returns, by whether its stream stays paused.
-pub fn action(paused: bool) -> Action {
+pub(crate) fn action(paused: bool) -> Action {
     if paused {
         Action::Pause
     } else {
@@ -82,7 +82,7 @@ pub fn action(paused: bool) -> Action {
 }
 
 /// Resumes the request of the current stream, or its response.
-pub fn resume(runtime: &Runtime, request: bool) {
+pub(crate) fn resume(runtime: &Runtime, request: bool) {
     let resumed = if request {
         host::continue_request()
     } else {

@@ -14,7 +14,7 @@ use crate::host::{self, Map};
 /// Envoy before 1.33 has no `xds.` prefix. The first property that the host returns decides
 /// which form is used, so later requests need one read instead of two.
 #[derive(Default)]
-pub struct Dialect {
+pub(crate) struct Dialect {
     cluster: Cell<Option<&'static str>>,
     route: Cell<Option<&'static str>>,
 }
@@ -35,7 +35,7 @@ fn routed(known: &Cell<Option<&'static str>>, names: [&'static str; 2]) -> Optio
 }
 
 /// A request in its header phase.
-pub struct LiveRequest<'a> {
+pub(crate) struct LiveRequest<'a> {
     dialect: &'a Dialect,
     cluster: OnceCell<Option<Vec<u8>>>,
     route: OnceCell<Option<Vec<u8>>>,
@@ -45,7 +45,7 @@ pub struct LiveRequest<'a> {
 
 impl<'a> LiveRequest<'a> {
     /// Returns a view of the current request. Nothing is read yet.
-    pub fn new(dialect: &'a Dialect) -> LiveRequest<'a> {
+    pub(crate) fn new(dialect: &'a Dialect) -> LiveRequest<'a> {
         LiveRequest {
             dialect,
             cluster: OnceCell::new(),
@@ -55,14 +55,14 @@ impl<'a> LiveRequest<'a> {
     }
 
     /// Returns all headers, in order.
-    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.all().iter()
     }
 
     /// Removes the headers in `names` from the request. `names` must be sorted.
     ///
     /// Removing a header can make the host select another route, so the result is a new view.
-    pub fn without(self, names: &[Box<str>]) -> LiveRequest<'a> {
+    pub(crate) fn without(self, names: &[Box<str>]) -> LiveRequest<'a> {
         let mut removed = false;
         // Iterates over the request's few headers, since thousands of policies may have
         // thousands of names.
@@ -128,7 +128,7 @@ impl Request for LiveRequest<'_> {
 
 /// The response to the current request, at one stage of the stream.
 #[derive(Clone, Copy)]
-pub enum LiveResponse {
+pub(crate) enum LiveResponse {
     /// The response headers have arrived.
     Begun,
     /// The stream has ended.

@@ -8,17 +8,17 @@ use core::ptr;
 
 use spillway_core::time::{Instant, Span};
 
-pub mod pairs;
-pub mod records;
+pub(crate) mod pairs;
+pub(crate) mod records;
 
 /// A status other than OK, as the host returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status(u32);
+pub(crate) struct Status(u32);
 
 /// A header map of the ABI.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-pub enum Map {
+pub(crate) enum Map {
     RequestHeaders = 0,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
@@ -28,7 +28,7 @@ pub enum Map {
 /// A buffer of the ABI.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-pub enum Buffer {
+pub(crate) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
     CallResponseBody = 4,
@@ -38,7 +38,7 @@ pub enum Buffer {
 /// A metric type of the ABI.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-pub enum MetricKind {
+pub(crate) enum MetricKind {
     Counter = 0,
     Gauge = 1,
 }
@@ -181,30 +181,30 @@ fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
 }
 
 /// Returns the first `len` bytes of the plugin's configuration, or all if it has fewer.
-pub fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
+pub(crate) fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
     buffer(Buffer::PluginConfiguration, len)
 }
 
 /// Returns the first `len` bytes of a buffer, or all if it has fewer.
-pub fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>, Status> {
+pub(crate) fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, size) })
 }
 
 /// Replaces the first `len` bytes of a paused body.
-pub fn set_front(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<(), Status> {
+pub(crate) fn set_front(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<(), Status> {
     // SAFETY: `bytes` outlives the call.
     check(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, len, bytes.as_ptr(), bytes.len()) })
 }
 
 /// Returns all headers of a map in the host's encoding, see [`pairs`].
-pub fn header_pairs(map: Map) -> Result<Vec<u8>, Status> {
+pub(crate) fn header_pairs(map: Map) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe { proxy_get_header_map_pairs(map as u32, data, len) })
 }
 
 /// Returns the first value of a header.
-pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
+pub(crate) fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
     // SAFETY: `name` outlives the call; `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe {
         proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len)
@@ -212,7 +212,7 @@ pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
 }
 
 /// Replaces all values of a header with one.
-pub fn set_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
+pub(crate) fn set_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
     let value = value.as_ref();
     // SAFETY: both texts outlive the call.
     check(unsafe {
@@ -227,7 +227,7 @@ pub fn set_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Result<(), S
 }
 
 /// Adds a value to a header.
-pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
+pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
     // SAFETY: both texts outlive the call.
     check(unsafe {
         proxy_add_header_map_value(
@@ -241,39 +241,39 @@ pub fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
 }
 
 /// Removes a header with all its values.
-pub fn remove_header(map: Map, name: &str) -> Result<(), Status> {
+pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), Status> {
     // SAFETY: `name` outlives the call.
     check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// Replaces all headers of a map.
-pub fn set_headers(map: Map, headers: &[(String, Vec<u8>)]) -> Result<(), Status> {
+pub(crate) fn set_headers(map: Map, headers: &[(String, Vec<u8>)]) -> Result<(), Status> {
     let pairs = pairs::encode(headers);
     // SAFETY: `pairs` outlives the call.
     check(unsafe { proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
 }
 
 /// Resumes a paused request.
-pub fn continue_request() -> Result<(), Status> {
+pub(crate) fn continue_request() -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_continue_stream(REQUEST) })
 }
 
 /// Resumes a paused response.
-pub fn continue_response() -> Result<(), Status> {
+pub(crate) fn continue_response() -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_continue_stream(RESPONSE) })
 }
 
 /// Selects the context that later hostcalls act on.
-pub fn set_effective_context(context: u32) -> Result<(), Status> {
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_set_effective_context(context) })
 }
 
 /// Returns whether the host supports HTTP calls. A host that does rejects a call to a cluster
 /// with an empty name as a bad argument.
-pub fn sends_requests() -> bool {
+pub(crate) fn sends_requests() -> bool {
     let none = ptr::null();
     let mut token = 0;
     // SAFETY: the host reads nothing through pointers of length zero, and `token` is a valid
@@ -283,26 +283,26 @@ pub fn sends_requests() -> bool {
 }
 
 /// Returns a property. The segments of `path` are separated by NUL.
-pub fn property(path: &str) -> Result<Vec<u8>, Status> {
+pub(crate) fn property(path: &str) -> Result<Vec<u8>, Status> {
     // SAFETY: `path` outlives the call; `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
 
 /// Returns a property of eight bytes, little-endian. `None` if it is missing or has another
 /// length.
-pub fn property_u64(path: &str) -> Option<u64> {
+pub(crate) fn property_u64(path: &str) -> Option<u64> {
     let bytes = property(path).ok()?;
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
 /// Sets a property of the stream, for access logs and later filters.
-pub fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
+pub(crate) fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
     // SAFETY: both slices outlive the call.
     check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
 /// Sends a local reply to the stream's request.
-pub fn send_local_response(
+pub(crate) fn send_local_response(
     status: u16,
     details: &str,
     headers: &[(String, Vec<u8>)],
@@ -327,7 +327,7 @@ pub fn send_local_response(
 
 /// Returns a shared value and the CAS number of its last write. `None` if it was never
 /// written.
-pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
+pub(crate) fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
     let mut cas = 0;
     // SAFETY: `key` outlives the call; `bytes` and `cas` give valid out-pointers.
     let value = bytes(|data, len| unsafe {
@@ -341,7 +341,7 @@ pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
 }
 
 /// Writes a shared value if `cas` is the number of its last write. Returns whether it did.
-pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, Status> {
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, Status> {
     // SAFETY: both slices outlive the call.
     let written = check(unsafe {
         proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
@@ -354,13 +354,13 @@ pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, Status
 }
 
 /// Sets the tick period of the root context, counted from now. Zero stops the ticks.
-pub fn set_tick_period(period_ms: u32) -> Result<(), Status> {
+pub(crate) fn set_tick_period(period_ms: u32) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_set_tick_period_milliseconds(period_ms) })
 }
 
 /// Returns the id of a metric. Creates the metric if it does not exist.
-pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
+pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
     let mut id = 0;
     // SAFETY: `name` outlives the call, and `id` is a valid out-pointer.
     check(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
@@ -368,19 +368,19 @@ pub fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
 }
 
 /// Adds `delta` to a metric. It must not be negative for a counter.
-pub fn increment_metric(id: u32, delta: i64) -> Result<(), Status> {
+pub(crate) fn increment_metric(id: u32, delta: i64) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_increment_metric(id, delta) })
 }
 
 /// Sets a gauge.
-pub fn record_metric(id: u32, value: u64) -> Result<(), Status> {
+pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), Status> {
     // SAFETY: the call takes no pointers.
     check(unsafe { proxy_record_metric(id, value) })
 }
 
 /// Returns the host's monotonic time. All workers of a process share this clock.
-pub fn monotonic_time() -> Result<Instant, Status> {
+pub(crate) fn monotonic_time() -> Result<Instant, Status> {
     let mut ns = 0;
     // SAFETY: `ns` is a valid out-pointer.
     check(unsafe { clock_time_get(CLOCK_MONOTONIC, 0, &raw mut ns) })?;
@@ -388,7 +388,7 @@ pub fn monotonic_time() -> Result<Instant, Status> {
 }
 
 /// Returns the time since 1970. It can jump in either direction.
-pub fn wall_time() -> Result<Span, Status> {
+pub(crate) fn wall_time() -> Result<Span, Status> {
     let mut ns = 0;
     // SAFETY: `ns` is a valid out-pointer.
     check(unsafe { proxy_get_current_time_nanoseconds(&raw mut ns) })?;
@@ -396,7 +396,7 @@ pub fn wall_time() -> Result<Span, Status> {
 }
 
 /// Returns a random word.
-pub fn random_word() -> Result<u64, Status> {
+pub(crate) fn random_word() -> Result<u64, Status> {
     let mut word = [0; 8];
     // SAFETY: `word` is valid for its length.
     check(unsafe { random_get(word.as_mut_ptr(), word.len()) })?;

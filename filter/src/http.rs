@@ -27,7 +27,7 @@ use replacement::Replacement;
 use saved::Saved;
 
 /// One request.
-pub struct Http {
+pub(crate) struct Http {
     id: u32,
     /// The configuration when the request began.
     runtime: Option<Rc<Runtime>>,
@@ -43,7 +43,7 @@ pub struct Http {
 
 impl Http {
     /// A request under the current configuration.
-    pub fn new(id: u32, runtime: Option<Rc<Runtime>>, paused: Rc<PausedStreams>) -> Http {
+    pub(crate) fn new(id: u32, runtime: Option<Rc<Runtime>>, paused: Rc<PausedStreams>) -> Http {
         Http {
             id,
             runtime,

@@ -11,13 +11,13 @@ use crate::host::{self, MetricKind, Status};
 
 /// Ids of the metrics defined so far.
 #[derive(Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     ids: HashMap<Metric, u32>,
 }
 
 /// A metric of a policy or of the plugin.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Metric {
+pub(crate) enum Metric {
     /// A counter of the policy with this index.
     Count(usize, Counter),
     /// A gauge of the policy with this index.
@@ -30,7 +30,7 @@ pub enum Metric {
 
 impl Metrics {
     /// Adds to a counter. `policy` returns the name of a policy by its index.
-    pub fn add<'p>(
+    pub(crate) fn add<'p>(
         &mut self,
         metric: Metric,
         more: u32,
@@ -40,7 +40,7 @@ impl Metrics {
     }
 
     /// Sets a gauge. `policy` returns the name of a policy by its index.
-    pub fn set<'p>(
+    pub(crate) fn set<'p>(
         &mut self,
         metric: Metric,
         value: u64,

@@ -1,8 +1,8 @@
 //! Requests that are sent again, or to another cluster, while their streams are paused.
 
-pub mod body;
-pub mod copies;
-pub mod paused;
-pub mod request;
-pub mod response;
-pub mod share;
+pub(crate) mod body;
+pub(crate) mod copies;
+pub(crate) mod paused;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod share;

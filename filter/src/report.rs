@@ -15,7 +15,7 @@ use crate::metrics::{Metric, Metrics};
 
 /// Reports events to the host. It is the only writer of metrics.
 #[derive(Default)]
-pub struct Reporter {
+pub(crate) struct Reporter {
     metrics: RefCell<Metrics>,
     error_was_logged: Cell<bool>,
 }
@@ -39,7 +39,7 @@ struct TransitionLine<'a> {
 
 impl Reporter {
     /// Reports all events since the last call.
-    pub fn report<R: Records>(&self, engine: &mut Engine<R>) {
+    pub(crate) fn report<R: Records>(&self, engine: &mut Engine<R>) {
         while let Some(event) = engine.next_event() {
             match event {
                 Event::Count {
@@ -83,7 +83,7 @@ impl Reporter {
 
     /// Counts an internal error that let a request pass. Logs only the first one, since the
     /// same error may occur on every request.
-    pub fn internal_error(&self, what: &str) {
+    pub(crate) fn internal_error(&self, what: &str) {
         if !self.error_was_logged.replace(true) {
             log::error!("spillway: {what}; the request passes");
         }

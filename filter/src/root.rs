@@ -13,7 +13,7 @@ use crate::runtime::{Host, Runtime};
 
 /// The root context.
 #[derive(Default)]
-pub struct Root {
+pub(crate) struct Root {
     runtime: Option<Rc<Runtime>>,
     /// Earlier configurations, as long as requests that began under them continue.
     earlier: Vec<Weak<Runtime>>,

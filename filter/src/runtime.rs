@@ -15,11 +15,11 @@ use crate::report::Reporter;
 use crate::ticker::Ticker;
 
 /// The engine over the host's records.
-pub type Engine = engine::Engine<SharedRecords>;
+pub(crate) type Engine = engine::Engine<SharedRecords>;
 
 /// One configuration. Requests that began under it end under it, even if another has replaced
 /// it by then.
-pub struct Runtime {
+pub(crate) struct Runtime {
     engine: RefCell<Engine>,
     clock: Clock,
     abilities: Rc<Abilities>,
@@ -31,7 +31,7 @@ pub struct Runtime {
 
 /// The host of a root context, under whichever configurations.
 #[derive(Default)]
-pub struct Host {
+pub(crate) struct Host {
     /// The timer.
     pub ticker: Ticker,
     /// Whether it sends requests for the filter, and ticks. `None` until it was asked.
@@ -69,7 +69,7 @@ impl Capabilities for Abilities {
 
 impl Runtime {
     /// Finds out what the host has, once, and logs it.
-    pub fn new(config: Config, root: Rc<Host>) -> Runtime {
+    pub(crate) fn new(config: Config, root: Rc<Host>) -> Runtime {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
         } else if host::wall_time().is_ok() {
@@ -109,7 +109,7 @@ impl Runtime {
     }
 
     /// Reports what a call has caused, and asks for a tick if some of it can wait.
-    pub fn follow_up(&self, engine: &mut Engine, now: Instant) {
+    pub(crate) fn follow_up(&self, engine: &mut Engine, now: Instant) {
         self.reporter.report(engine);
         if let Some(due) = engine.next_tick(now) {
             self.ask_tick(due, now);
@@ -117,12 +117,12 @@ impl Runtime {
     }
 
     /// Makes sure that a tick comes by `due`.
-    pub fn ask_tick(&self, due: Instant, now: Instant) {
+    pub(crate) fn ask_tick(&self, due: Instant, now: Instant) {
         self.abilities.host.ticker.ask(due, now);
     }
 
     /// Does what has waited for a tick, and returns when the next one is needed.
-    pub fn tick(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn tick(&self, now: Instant) -> Option<Instant> {
         let mut engine = self.engine()?;
         engine.tick(now);
         self.reporter.report(&mut engine);
@@ -130,7 +130,7 @@ impl Runtime {
     }
 
     /// Borrows the engine, or `None` if it is already borrowed (a bug).
-    pub fn engine(&self) -> Option<RefMut<'_, Engine>> {
+    pub(crate) fn engine(&self) -> Option<RefMut<'_, Engine>> {
         let engine = self.engine.try_borrow_mut().ok();
         if engine.is_none() {
             self.reporter.internal_error("the engine is in use");
@@ -139,7 +139,7 @@ impl Runtime {
     }
 
     /// The time, or `None` if the host has no clock.
-    pub fn now(&self) -> Option<Instant> {
+    pub(crate) fn now(&self) -> Option<Instant> {
         let now = self.clock.now();
         if now.is_none() {
             self.reporter.internal_error("the host has no clock");
@@ -148,12 +148,12 @@ impl Runtime {
     }
 
     /// Notes that the host reports how streams end.
-    pub fn note_end(&self) {
+    pub(crate) fn note_end(&self) {
         self.abilities.reports_ends.set(true);
     }
 
     /// Whether the host took a response. A refusal is counted.
-    pub fn is_taken(&self, sent: Result<(), Status>) -> bool {
+    pub(crate) fn is_taken(&self, sent: Result<(), Status>) -> bool {
         if sent.is_err() {
             self.reporter
                 .internal_error("the host refuses the local reply");

@@ -16,7 +16,7 @@ const PERIOD_MIN_MS: u64 = 5;
 
 /// The state of the host's timer.
 #[derive(Default)]
-pub struct Ticker {
+pub(crate) struct Ticker {
     /// The current period, or 0 if the timer is off.
     period_ms: Cell<u32>,
     /// When the next tick is expected. Valid only if the timer is on.
@@ -27,13 +27,13 @@ pub struct Ticker {
 
 impl Ticker {
     /// Returns whether the host has a timer.
-    pub fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         // No period has been set yet, so 0 stops nothing.
         self.works.get().unwrap_or_else(|| self.set(0))
     }
 
     /// Makes sure that a tick comes by `due`.
-    pub fn ask(&self, due: Instant, now: Instant) {
+    pub(crate) fn ask(&self, due: Instant, now: Instant) {
         // Every request comes here, and usually the next tick is early enough.
         if self.period_ms.get() > 0 && self.next.get() <= due {
             return;
@@ -47,7 +47,7 @@ impl Ticker {
     }
 
     /// Handles a tick. `due` is when the next one is needed, or `None` if none is.
-    pub fn ticked(&self, due: Option<Instant>, now: Instant) {
+    pub(crate) fn ticked(&self, due: Option<Instant>, now: Instant) {
         let wanted_ms = due.map_or(0, |due| period_ms(due, now));
         self.next.set(now.after(Span::from_ms(wanted_ms.into())));
         if wanted_ms != self.period_ms.get() {

@@ -6,11 +6,11 @@ use crate::headers::HeaderMap;
 const UNKNOWN: u32 = 2;
 
 /// UNAVAILABLE: the service cannot be reached, or cannot serve.
-pub const UNAVAILABLE: u32 = 14;
+pub(crate) const UNAVAILABLE: u32 = 14;
 
 /// Returns the gRPC status of a response without one, by its HTTP status: Envoy's
 /// `Grpc::Utility::httpToGrpcStatus`.
-pub fn status_of_http(code: u32) -> u32 {
+pub(crate) fn status_of_http(code: u32) -> u32 {
     match code {
         400 => 13,
         401 => 16,
@@ -22,7 +22,7 @@ pub fn status_of_http(code: u32) -> u32 {
 }
 
 /// Whether Envoy treats a request as a gRPC call.
-pub fn is_request(headers: &HeaderMap) -> bool {
+pub(crate) fn is_request(headers: &HeaderMap) -> bool {
     let rest = headers
         .value(b"content-type")
         .and_then(|ty| ty.strip_prefix(b"application/grpc"));

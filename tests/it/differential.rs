@@ -27,7 +27,7 @@ async fn the_simulator_suppresses_the_routers_headers_like_envoy() {
     let silent = json!({"suppress_envoy_headers": true});
     let change = |setting: Setting| setting.router(silent);
     agree(SUPPRESSED, change, |plan| {
-        plan.suppress_envoy_headers = true
+        plan.suppress_envoy_headers = true;
     })
     .await;
 }

@@ -355,7 +355,7 @@ async fn a_request_with_any_method_is_forwarded() {
     assert_eq!(upstream.requests()[0].method, "DELETE");
 }
 
-pub async fn plain() -> (Upstream, Envoy) {
+pub(crate) async fn plain() -> (Upstream, Envoy) {
     let upstream = Upstream::start().await;
     let envoy = Envoy::in_front_of(upstream.address()).start().await;
     (upstream, envoy)

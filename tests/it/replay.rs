@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use spillway_tests::envoy::Setting;
 use spillway_tests::{Answer, Envoy, Upstream};
 
-pub use crate::scene::nothing_is_left;
+pub(crate) use crate::scene::nothing_is_left;
 use crate::scene::{policy, with};
 
 /// A script that makes the first attempt fail.

@@ -7,11 +7,11 @@ use spillway_tests::{Answer, Envoy, Reply, Upstream, eventually};
 use tokio::time::sleep;
 
 /// First open time of a [`touchy`] circuit.
-pub const OPEN: Duration = Duration::from_millis(200);
+pub(crate) const OPEN: Duration = Duration::from_millis(200);
 
 /// Fields of the connection manager that make clients internal. Envoy trusts only internal clients'
 /// timeout headers.
-pub fn own_network() -> Value {
+pub(crate) fn own_network() -> Value {
     let cidr = json!({"address_prefix": "127.0.0.0", "prefix_len": 8});
     json!({
         "use_remote_address": true,
@@ -20,17 +20,17 @@ pub fn own_network() -> Value {
 }
 
 /// A policy file.
-pub fn file(policies: Value) -> Value {
+pub(crate) fn file(policies: Value) -> Value {
     json!({ "policies": policies })
 }
 
 /// A policy file with one policy with these fields.
-pub fn policy(fields: Value) -> Value {
+pub(crate) fn policy(fields: Value) -> Value {
     file(json!([with(json!({"name": "p"}), fields)]))
 }
 
 /// A breaker with these fields that one failure opens for exactly [`OPEN`].
-pub fn touchy(fields: Value) -> Value {
+pub(crate) fn touchy(fields: Value) -> Value {
     let breaker = json!({
         "failure_rate_threshold": 0,
         "consecutive_failures": 1,
@@ -40,7 +40,7 @@ pub fn touchy(fields: Value) -> Value {
 }
 
 /// An object with its fields overwritten by those of another.
-pub fn with(mut object: Value, fields: Value) -> Value {
+pub(crate) fn with(mut object: Value, fields: Value) -> Value {
     for (name, value) in fields.as_object().expect("fields") {
         object[name] = value.clone();
     }
@@ -48,19 +48,19 @@ pub fn with(mut object: Value, fields: Value) -> Value {
 }
 
 /// Starts a healthy upstream and an Envoy with one policy with these fields.
-pub async fn scene(fields: Value) -> (Upstream, Envoy) {
+pub(crate) async fn scene(fields: Value) -> (Upstream, Envoy) {
     let upstream = Upstream::start().await;
     let setting = Envoy::in_front_of(upstream.address()).policy(policy(fields));
     (upstream, setting.start().await)
 }
 
 /// Like [`scene`], with a [`touchy`] breaker with these fields.
-pub async fn touchy_scene(fields: Value) -> (Upstream, Envoy) {
+pub(crate) async fn touchy_scene(fields: Value) -> (Upstream, Envoy) {
     scene(json!({"circuit_breaker": touchy(fields)})).await
 }
 
 /// Makes one request fail; the upstream is healthy again afterwards.
-pub async fn trip(upstream: &Upstream, envoy: &Envoy) {
+pub(crate) async fn trip(upstream: &Upstream, envoy: &Envoy) {
     upstream.reply(Reply::status(503));
     assert_eq!(envoy.get("/trip").await.status, 503);
     upstream.reply(Reply::status(200));
@@ -68,12 +68,12 @@ pub async fn trip(upstream: &Upstream, envoy: &Envoy) {
 }
 
 /// Waits until an open circuit would admit a probe.
-pub async fn open_time_passes(open: Duration) {
+pub(crate) async fn open_time_passes(open: Duration) {
     sleep(open + Duration::from_millis(10)).await;
 }
 
 /// Sends requests one after another and asserts that all have this status.
-pub async fn all_get(envoy: &Envoy, path: &str, count: usize, status: u16) {
+pub(crate) async fn all_get(envoy: &Envoy, path: &str, count: usize, status: u16) {
     for number in 0..count {
         let answer = envoy.get(path).await;
         assert_eq!(answer.status, status, "request {number} to {path}");
@@ -82,7 +82,7 @@ pub async fn all_get(envoy: &Envoy, path: &str, count: usize, status: u16) {
 
 /// Waits until the policy has counted exactly these numbers of successes, failures and ignored
 /// requests.
-pub async fn outcomes_are(envoy: &Envoy, policy: &str, expected: [u64; 3]) {
+pub(crate) async fn outcomes_are(envoy: &Envoy, policy: &str, expected: [u64; 3]) {
     for (outcome, count) in ["success", "failure", "ignored"].into_iter().zip(expected) {
         let labels = [("policy", policy), ("outcome", outcome)];
         envoy
@@ -92,17 +92,17 @@ pub async fn outcomes_are(envoy: &Envoy, policy: &str, expected: [u64; 3]) {
 }
 
 /// One counter or gauge of the policy `p`, as it is now.
-pub async fn count(envoy: &Envoy, name: &str) -> u64 {
+pub(crate) async fn count(envoy: &Envoy, name: &str) -> u64 {
     envoy.metrics().await.value(name, &[("policy", "p")])
 }
 
 /// Waits until a counter or gauge of the policy `p` has this value.
-pub async fn count_is(envoy: &Envoy, name: &str, value: u64) {
+pub(crate) async fn count_is(envoy: &Envoy, name: &str, value: u64) {
     envoy.expect_metric(name, &[("policy", "p")], value).await;
 }
 
 /// Waits until the log has exactly these transitions, in order, as `from>to`.
-pub async fn transitions_are(envoy: &Envoy, expected: &[&str]) {
+pub(crate) async fn transitions_are(envoy: &Envoy, expected: &[&str]) {
     let steps = || -> Vec<String> { envoy.transitions().iter().map(step).collect() };
     eventually(&format!("{expected:?}"), async || {
         steps().len() >= expected.len()
@@ -117,7 +117,7 @@ fn step(transition: &Value) -> String {
 }
 
 /// Asserts that the filter rejected a request in this state.
-pub fn rejected(answer: &Answer, state: &str) {
+pub(crate) fn rejected(answer: &Answer, state: &str) {
     let labels = (
         answer.header("x-circuit-fallback"),
         answer.header("x-circuit-state"),
@@ -126,7 +126,7 @@ pub fn rejected(answer: &Answer, state: &str) {
 }
 
 /// Asserts that a response came from the upstream unchanged.
-pub fn untouched(answer: &Answer) {
+pub(crate) fn untouched(answer: &Answer) {
     let marks = [
         "x-circuit-fallback",
         "x-circuit-state",
@@ -138,7 +138,7 @@ pub fn untouched(answer: &Answer) {
 }
 
 /// A filter that adds this header to requests and responses.
-pub fn marking(name: &str) -> Value {
+pub(crate) fn marking(name: &str) -> Value {
     let code = format!(
         "function envoy_on_request(handle) handle:headers():add('{name}', 'request') end
          function envoy_on_response(handle) handle:headers():add('{name}', 'response') end"
@@ -153,7 +153,7 @@ pub fn marking(name: &str) -> Value {
 }
 
 /// Waits until no request is in flight and asserts that the filter counted no internal error.
-pub async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
+pub(crate) async fn nothing_is_left(upstream: &Upstream, envoy: &Envoy) {
     upstream.in_flight_reaches(0).await;
     let ingress = [("envoy_http_conn_manager_prefix", "ingress")];
     envoy

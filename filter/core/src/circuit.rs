@@ -1,9 +1,9 @@
 //! The shared state of one key: its breaker, its retry budget, and an operator's override.
 
 pub(crate) mod allowance;
-pub mod breaker;
+pub(crate) mod breaker;
 pub(crate) mod budget;
-pub mod window;
+pub(crate) mod window;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

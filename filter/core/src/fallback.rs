@@ -9,7 +9,7 @@ mod kind;
 mod occasion;
 mod response;
 
-pub use kind::{Kind, Skip};
+pub(crate) use kind::{Kind, Skip};
 pub(crate) use occasion::Occasion;
 pub use response::FallbackResponse;
 pub(crate) use response::{default, labels, respond};

@@ -111,7 +111,7 @@ impl Hops {
 }
 
 /// Returns the members of a list without quoted strings (RFC 9110, 5.6.1).
-pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let members = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     members.filter(|member| !member.is_empty())
 }

@@ -77,4 +77,4 @@ pub use shared::records::{Name, Records, TRIES, Version};
 
 // What `host-sim check` explains a policy with.
 pub use circuit::window::BUCKETS;
-pub use select::Selector;
+pub use select::{Selector, cluster_holds};

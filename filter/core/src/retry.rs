@@ -128,9 +128,9 @@ pub(crate) const DETAILS: &str = "spillway_retry";
 /// Envoy's response flags of attempts without a response.
 mod flag {
     /// UF: no connection.
-    pub const NO_CONNECTION: u64 = 0x20;
+    pub(super) const NO_CONNECTION: u64 = 0x20;
     /// LR, UR, UC: the connection or the stream was reset.
-    pub const RESET: u64 = 0x8 | 0x10 | 0x40;
+    pub(super) const RESET: u64 = 0x8 | 0x10 | 0x40;
 }
 
 /// Envoy's details of a stream that the upstream refused.

@@ -4,6 +4,6 @@ pub(crate) mod census;
 pub(crate) mod directory;
 pub(crate) mod history;
 pub(crate) mod key;
-pub mod records;
+pub(crate) mod records;
 pub(crate) mod replica;
 pub(crate) mod slots;

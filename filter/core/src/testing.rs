@@ -53,19 +53,19 @@ pub(crate) struct TestRequest {
 }
 
 impl TestRequest {
-    pub fn cluster(name: impl AsRef<[u8]>) -> TestRequest {
+    pub(crate) fn cluster(name: impl AsRef<[u8]>) -> TestRequest {
         TestRequest {
             cluster: Some(name.as_ref().into()),
             ..TestRequest::default()
         }
     }
 
-    pub fn with_route(mut self, name: impl AsRef<[u8]>) -> TestRequest {
+    pub(crate) fn with_route(mut self, name: impl AsRef<[u8]>) -> TestRequest {
         self.route = Some(name.as_ref().into());
         self
     }
 
-    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest {
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest {
         self.headers.push((name.into(), value.as_ref().into()));
         self
     }
@@ -131,7 +131,7 @@ pub(crate) struct TestResponse {
 
 impl TestResponse {
     /// Returns the upstream's own response with this status.
-    pub fn status(status: u16) -> TestResponse {
+    pub(crate) fn status(status: u16) -> TestResponse {
         TestResponse {
             status: Some(status),
             details: Some("via_upstream"),
@@ -214,33 +214,33 @@ pub(crate) trait BeforeWrite: core::fmt::Debug {
 
 impl Memory {
     /// Makes this many next writes lose, as if another worker had written first.
-    pub fn lose(&self, writes: usize) {
+    pub(crate) fn lose(&self, writes: usize) {
         self.0.borrow_mut().losses = writes;
     }
 
     /// Lets the next write succeed, and makes this many writes after it lose.
-    pub fn lose_later(&self, writes: usize) {
+    pub(crate) fn lose_later(&self, writes: usize) {
         self.0.borrow_mut().losses_later = writes;
     }
 
     /// Runs `act` just before the next write.
-    pub fn before_write(&self, act: Box<dyn BeforeWrite>) {
+    pub(crate) fn before_write(&self, act: Box<dyn BeforeWrite>) {
         self.0.borrow_mut().before_writes.push(act);
     }
 
     /// Returns the names of all records.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.borrow().records.keys().cloned().collect()
     }
 
     /// Returns the bytes of a record.
-    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let inside = self.0.borrow();
         inside.records.get(name).map(|(bytes, _)| bytes.clone())
     }
 
     /// Overwrites a record, or creates it.
-    pub fn overwrite(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn overwrite(&self, name: &str, bytes: &[u8]) {
         let mut inside = self.0.borrow_mut();
         inside.writes += 1;
         let version = inside.writes;
@@ -248,12 +248,12 @@ impl Memory {
     }
 
     /// Returns the number of bytes read and written so far.
-    pub fn bytes_moved(&self) -> usize {
+    pub(crate) fn bytes_moved(&self) -> usize {
         self.0.borrow().bytes
     }
 
     /// Returns the number of reads and of writes so far.
-    pub fn calls(&self) -> (usize, u32) {
+    pub(crate) fn calls(&self) -> (usize, u32) {
         let inside = self.0.borrow();
         (inside.reads, inside.writes)
     }

@@ -3,4 +3,4 @@
 //!
 //! [`host::Map`]: crate::host::Map
 
-pub use spillway_core::{Map as Pairs, encode};
+pub(crate) use spillway_core::{Map as Pairs, encode};

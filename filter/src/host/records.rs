@@ -24,7 +24,7 @@ type Own = HashMap<Box<str>, (Box<[u8]>, Version)>;
 
 /// Records shared by all workers, or by none if the host has no shared data.
 #[derive(Debug)]
-pub struct SharedRecords {
+pub(crate) struct SharedRecords {
     plugin: String,
     /// Buffer for names, reused by every call.
     name: String,
@@ -36,7 +36,7 @@ pub struct SharedRecords {
 impl SharedRecords {
     /// Opens the records of the plugin with this name. Checks once whether the host has shared
     /// data.
-    pub fn new(plugin: &str) -> SharedRecords {
+    pub(crate) fn new(plugin: &str) -> SharedRecords {
         let mut store = SharedRecords {
             // A slash would make one plugin's name look like another's policy.
             plugin: plugin.replace('%', "%25").replace('/', "%2F"),
@@ -52,7 +52,7 @@ impl SharedRecords {
     }
 
     /// Returns whether all workers see these records.
-    pub fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.own.is_none()
     }
 

@@ -12,7 +12,7 @@ use crate::runtime::{Engine, Runtime};
 
 /// Replies to an operator: false if the host refuses the reply, and `None` if the request is
 /// not for the admin endpoint.
-pub fn reply(
+pub(super) fn reply(
     runtime: &Runtime,
     engine: &mut Engine,
     request: &LiveRequest<'_>,

@@ -10,7 +10,7 @@ use crate::runtime::Runtime;
 /// What replaces the rest of a response. The body waits for the first chunk of the failed one,
 /// which an upstream may be slow to send, so it takes a share of the copies' total.
 #[derive(PartialEq, Eq)]
-pub struct Replacement {
+pub(super) struct Replacement {
     /// Empty once sent.
     body: Vec<u8>,
     share: Share,
@@ -23,7 +23,7 @@ impl Replacement {
     /// # Errors
     ///
     /// If a local reply was needed: whether the host took it.
-    pub fn begin(
+    pub(super) fn begin(
         runtime: &Runtime,
         reply: FallbackResponse,
         (headers, is_head): (Option<Pairs>, bool),
@@ -43,7 +43,7 @@ impl Replacement {
     }
 
     /// Replaces a chunk of `size` bytes: the first one by the whole body, and others by nothing.
-    pub fn replace_chunk(&mut self, runtime: &Runtime, size: usize) {
+    pub(super) fn replace_chunk(&mut self, runtime: &Runtime, size: usize) {
         let body = std::mem::take(&mut self.body);
         apply::replace_body(runtime, size, &body);
         self.share = Share::default();
@@ -51,7 +51,7 @@ impl Replacement {
 
     /// Replaces the trailers, which are those of the failed response. Returns whether a local
     /// reply pauses the response.
-    pub fn replace_trailers(&self, runtime: &Runtime) -> bool {
+    pub(super) fn replace_trailers(&self, runtime: &Runtime) -> bool {
         if self.body.is_empty() {
             apply::remove_trailers();
             return false;

@@ -9,7 +9,7 @@ use crate::replay::request::SavedRequest;
 use crate::runtime::{Engine, Runtime};
 
 /// The saved parts of one request, until its response arrives.
-pub struct Saved {
+pub(super) struct Saved {
     context: u32,
     copy: bool,
     fields: bool,
@@ -17,7 +17,7 @@ pub struct Saved {
 
 impl Saved {
     /// Nothing of the request of this HTTP context.
-    pub fn nothing(context: u32) -> Saved {
+    pub(super) fn nothing(context: u32) -> Saved {
         Saved {
             context,
             copy: false,
@@ -26,7 +26,7 @@ impl Saved {
     }
 
     /// Saves fields that a response may echo.
-    pub fn save_fields(
+    pub(super) fn save_fields(
         &mut self,
         echo: Box<EchoedFields>,
         ticket: &mut Ticket,
@@ -39,7 +39,7 @@ impl Saved {
     }
 
     /// Stores a copy of the request.
-    pub fn copy(&mut self, request: &LiveRequest<'_>, ticket: &mut Ticket, engine: &Engine) {
+    pub(super) fn copy(&mut self, request: &LiveRequest<'_>, ticket: &mut Ticket, engine: &Engine) {
         match SavedRequest::of(request, Limits::of(engine).room()) {
             Ok(copy) => {
                 copies::store(self.context, Box::new(copy));
@@ -50,7 +50,7 @@ impl Saved {
     }
 
     /// Adds a chunk of the request's body to the copy, as long as there is one.
-    pub fn copy_body(
+    pub(super) fn copy_body(
         &mut self,
         (size, ends): (usize, bool),
         ticket: Option<&mut Box<Ticket>>,
@@ -68,7 +68,7 @@ impl Saved {
     }
 
     /// Drops the copy, of which no more use can be made.
-    pub fn spoil(&mut self, ticket: Option<&mut Box<Ticket>>, denial: Denial) {
+    pub(super) fn spoil(&mut self, ticket: Option<&mut Box<Ticket>>, denial: Denial) {
         if core::mem::take(&mut self.copy) {
             copies::take(self.context);
             if let Some(ticket) = ticket {
@@ -78,7 +78,11 @@ impl Saved {
     }
 
     /// Takes all of it back, now that the response is here.
-    pub fn take(&mut self, ticket: &mut Ticket, engine: &mut Engine) -> Option<Box<SavedRequest>> {
+    pub(super) fn take(
+        &mut self,
+        ticket: &mut Ticket,
+        engine: &mut Engine,
+    ) -> Option<Box<SavedRequest>> {
         let mut copy = None;
         if core::mem::take(&mut self.copy) {
             copy = copies::take(self.context);
@@ -96,7 +100,7 @@ impl Saved {
     }
 
     /// Drops all of it.
-    pub fn drop(&mut self) {
+    pub(super) fn drop(&mut self) {
         if core::mem::take(&mut self.copy) {
             copies::take(self.context);
         }

@@ -13,7 +13,7 @@ use crate::replay::share::{Room, Share};
 
 /// A body, as far as it has come.
 #[derive(Default)]
-pub struct Body {
+pub(crate) struct Body {
     bytes: Vec<u8>,
     /// Number of bytes at the front that the host does not have any more.
     moved: usize,
@@ -22,12 +22,12 @@ pub struct Body {
 
 impl Body {
     /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Bytes of the total that it takes.
-    pub fn share_bytes(&self) -> usize {
+    pub(crate) fn share_bytes(&self) -> usize {
         self.share.bytes()
     }
 
@@ -39,7 +39,7 @@ impl Body {
     ///
     /// [`Denial::CopiesFull`] if all copies together take too much, [`Denial::RequestBody`] if
     /// this body takes more than `most`, or cannot be read.
-    pub fn add(&mut self, chunk: Intake, most: u32, room: Room) -> Result<(), Denial> {
+    pub(crate) fn add(&mut self, chunk: Intake, most: u32, room: Room) -> Result<(), Denial> {
         let size = chunk.size;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let needed = self.bytes.len().saturating_add(size);
@@ -73,7 +73,7 @@ impl Body {
     }
 
     /// Whether the host has lost a part of it.
-    pub fn is_moved(&self) -> bool {
+    pub(crate) fn is_moved(&self) -> bool {
         self.moved > 0
     }
 }

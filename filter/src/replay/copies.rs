@@ -36,7 +36,7 @@ struct Fields {
 
 /// What copies may take, in bytes.
 #[derive(Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// One body.
     pub body: u32,
     /// All of the VM.
@@ -45,7 +45,7 @@ pub struct Limits {
 
 impl Limits {
     /// The limits of a configuration.
-    pub fn of(engine: &Engine) -> Limits {
+    pub(crate) fn of(engine: &Engine) -> Limits {
         Limits {
             body: engine.replay_body_bytes(),
             total: engine.copies_bytes(),
@@ -53,7 +53,7 @@ impl Limits {
     }
 
     /// The total, in which room is made by dropping the oldest copy.
-    pub fn room(self) -> Room {
+    pub(crate) fn room(self) -> Room {
         Room {
             total: self.total,
             evict: || evict().is_some(),
@@ -63,7 +63,7 @@ impl Limits {
 
 /// Saves the fields of a request, or returns false if they have no room. The fields of other
 /// requests are evicted for them, the oldest first: requests that hang keep nobody's out.
-pub fn save_fields(context: u32, echo: Box<EchoedFields>, limits: Limits) -> bool {
+pub(crate) fn save_fields(context: u32, echo: Box<EchoedFields>, limits: Limits) -> bool {
     let bytes = echo.bytes().saturating_add(size_of::<(u32, Fields)>());
     let most = usize::try_from(limits.total / FIELDS_PART).unwrap_or(usize::MAX);
     if bytes > FIELDS_BYTES_MAX.min(most) {
@@ -92,7 +92,7 @@ pub fn save_fields(context: u32, echo: Box<EchoedFields>, limits: Limits) -> boo
 }
 
 /// Takes the fields of a request, or `None` if they were evicted.
-pub fn take_fields(context: u32) -> Option<Box<EchoedFields>> {
+pub(crate) fn take_fields(context: u32) -> Option<Box<EchoedFields>> {
     FIELDS.with(|fields| {
         let mut fields = fields.try_borrow_mut().ok()?;
         let (list, taken) = &mut *fields;
@@ -104,7 +104,7 @@ pub fn take_fields(context: u32) -> Option<Box<EchoedFields>> {
 }
 
 /// Stores the copy of a request.
-pub fn store(context: u32, copy: Box<SavedRequest>) {
+pub(crate) fn store(context: u32, copy: Box<SavedRequest>) {
     COPIES.with(|copies| {
         if let Ok(mut copies) = copies.try_borrow_mut() {
             // Contexts mostly come in the order of their numbers.
@@ -116,7 +116,7 @@ pub fn store(context: u32, copy: Box<SavedRequest>) {
 }
 
 /// Takes the copy of a request, or `None` if it was evicted.
-pub fn take(context: u32) -> Option<Box<SavedRequest>> {
+pub(crate) fn take(context: u32) -> Option<Box<SavedRequest>> {
     COPIES.with(|copies| {
         let mut copies = copies.try_borrow_mut().ok()?;
         let at = position(&copies, context)?;
@@ -125,7 +125,7 @@ pub fn take(context: u32) -> Option<Box<SavedRequest>> {
 }
 
 /// Whether the copy of a request is there.
-pub fn has(context: u32) -> bool {
+pub(crate) fn has(context: u32) -> bool {
     COPIES.with(|copies| {
         let copies = copies.try_borrow();
         copies.is_ok_and(|copies| position(&copies, context).is_some())
@@ -138,7 +138,7 @@ pub fn has(context: u32) -> bool {
 /// # Errors
 ///
 /// Why there is no copy any more.
-pub fn add_body(context: u32, chunk: Intake, limits: Limits) -> (Result<(), Denial>, bool) {
+pub(crate) fn add_body(context: u32, chunk: Intake, limits: Limits) -> (Result<(), Denial>, bool) {
     // Not in the store meanwhile: it must not be evicted to make room for itself.
     let Some(mut copy) = take(context) else {
         return (Err(Denial::CopiesFull), false);
@@ -156,7 +156,12 @@ pub fn add_body(context: u32, chunk: Intake, limits: Limits) -> (Result<(), Deni
 /// # Errors
 ///
 /// Why there is no copy any more.
-pub fn copy_body(context: u32, size: usize, ends: bool, limits: Limits) -> Result<(), Denial> {
+pub(crate) fn copy_body(
+    context: u32,
+    size: usize,
+    ends: bool,
+    limits: Limits,
+) -> Result<(), Denial> {
     let moves = false;
     add_body(context, Intake { size, ends, moves }, limits).0
 }

@@ -23,7 +23,7 @@ use crate::runtime::{Engine, Runtime};
 
 /// The paused streams of one root context, under whichever configurations.
 #[derive(Default)]
-pub struct PausedStreams(RefCell<engine::PausedStreams<Kept>>);
+pub(crate) struct PausedStreams(RefCell<engine::PausedStreams<Kept>>);
 
 /// What the adapter keeps for a paused stream.
 struct Kept {
@@ -52,7 +52,7 @@ impl Kept {
 }
 
 /// The sizes of a response to a call.
-pub struct CallSizes {
+pub(crate) struct CallSizes {
     /// Number of headers, 0 if there is no response.
     pub headers: usize,
     /// Bytes of the body.
@@ -63,12 +63,12 @@ pub struct CallSizes {
 
 impl PausedStreams {
     /// When the first wait ends, or `None` if nothing waits.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.0.try_borrow().ok()?.poll_timeout()
     }
 
     /// Pauses a stream in one of its own callbacks, by the step that was decided for it.
-    pub fn pause(
+    pub(crate) fn pause(
         &self,
         context: u32,
         (runtime, mut engine): (&Rc<Runtime>, RefMut<'_, Engine>),
@@ -88,29 +88,29 @@ impl PausedStreams {
     }
 
     /// A chunk of a stream's request has come; with it `size` bytes are in the host's buffer.
-    pub fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
+    pub(crate) fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
         self.handle(context, Event::RequestBody(size, ends))
     }
 
     /// A stream's request has trailers.
-    pub fn request_trailers(&self, context: u32) -> Action {
+    pub(crate) fn request_trailers(&self, context: u32) -> Action {
         self.handle(context, Event::RequestTrailers)
     }
 
     /// A chunk of a stream's response has come; with it `size` bytes are in the host's buffer.
-    pub fn response_body(&self, context: u32, size: usize, ends: bool) -> Action {
+    pub(crate) fn response_body(&self, context: u32, size: usize, ends: bool) -> Action {
         self.handle(context, Event::ResponseBody(size, ends))
     }
 
     /// The trailers of a stream's response have come.
-    pub fn response_trailers(&self, context: u32) -> Action {
+    pub(crate) fn response_trailers(&self, context: u32) -> Action {
         let streams = self.0.try_borrow();
         apply::action(streams.is_ok_and(|streams| streams.is_paused(context)))
     }
 
     /// Response headers pass by a stream: of the filter's local reply, or from the route to
     /// which the request was sent.
-    pub fn response_headers(&self, context: u32) {
+    pub(crate) fn response_headers(&self, context: u32) {
         let Some(mut stream) = self.take_stream(context) else {
             return;
         };
@@ -127,7 +127,7 @@ impl PausedStreams {
 
     /// Takes the ticket of a stream that is over. Its call cannot be cancelled, but the response
     /// will find no stream.
-    pub fn take(&self, context: u32) -> Option<Box<Ticket>> {
+    pub(crate) fn take(&self, context: u32) -> Option<Box<Ticket>> {
         let stream = self.take_stream(context)?;
         copies::take(context);
         copies::take_fields(context);
@@ -135,7 +135,7 @@ impl PausedStreams {
     }
 
     /// Ends the waits that are over.
-    pub fn tick(&self, now: Instant) {
+    pub(crate) fn tick(&self, now: Instant) {
         while let Some((context, mut stream)) = self.take_due(now) {
             let runtime = stream.host.runtime.clone();
             let decided = runtime.engine().map(|mut engine| {
@@ -153,7 +153,7 @@ impl PausedStreams {
     }
 
     /// A call has ended.
-    pub fn answered(&self, call: u32, sizes: &CallSizes) {
+    pub(crate) fn answered(&self, call: u32, sizes: &CallSizes) {
         let called = self.0.try_borrow_mut().ok();
         let Some((context, mut stream)) = called.and_then(|mut it| it.take_called(call)) else {
             return;

@@ -19,7 +19,7 @@ const ALLOCATION_BYTES: usize = 8;
 const HEADER_BYTES: usize = size_of::<(String, String)>() + 2 * ALLOCATION_BYTES;
 
 /// A copy of a request.
-pub struct SavedRequest {
+pub(crate) struct SavedRequest {
     /// The cluster of its route. Empty if the host does not say.
     cluster: String,
     headers: Vec<(String, String)>,
@@ -38,7 +38,7 @@ impl SavedRequest {
     ///
     /// [`Denial::RequestShape`] if something of it is not UTF-8, or if it asks for another
     /// protocol, which a call cannot; [`Denial::CopiesFull`] if there is no room.
-    pub fn of(request: &LiveRequest<'_>, room: Room) -> Result<SavedRequest, Denial> {
+    pub(crate) fn of(request: &LiveRequest<'_>, room: Room) -> Result<SavedRequest, Denial> {
         let cluster = request.cluster().unwrap_or_default();
         let text = |bytes: &[u8]| String::from_utf8(bytes.into()).map_err(|_| Denial::RequestShape);
         let mut bytes = size_of::<SavedRequest>().saturating_add(cluster.len());
@@ -74,18 +74,18 @@ impl SavedRequest {
     }
 
     /// Bytes of the total that it takes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.share.bytes().saturating_add(self.body.share_bytes())
     }
 
     /// Whether the method is HEAD, so that no response has a body.
-    pub fn is_head(&self) -> bool {
+    pub(crate) fn is_head(&self) -> bool {
         let mut headers = self.headers.iter();
         headers.any(|(name, value)| name == ":method" && value == "HEAD")
     }
 
     /// Sends it, and returns the host's number of the call, or `None` if the host refuses.
-    pub fn send(&mut self, call: &Call) -> Option<u32> {
+    pub(crate) fn send(&mut self, call: &Call) -> Option<u32> {
         match call {
             Call::Again { timeout } => {
                 self.attempts = self.attempts.saturating_add(1);

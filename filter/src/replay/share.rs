@@ -16,17 +16,17 @@ thread_local! {
 
 /// A share of the total, which is returned when dropped.
 #[derive(Default, PartialEq, Eq)]
-pub struct Share(usize);
+pub(crate) struct Share(usize);
 
 impl Share {
     /// Its size.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0
     }
 
     /// Grows it by so many bytes of the total, or returns false if there is no room. `evict`
     /// drops what is oldest, unless nothing is left.
-    pub fn grow(&mut self, more: usize, room: Room) -> bool {
+    pub(crate) fn grow(&mut self, more: usize, room: Room) -> bool {
         let total = usize::try_from(room.total).unwrap_or(usize::MAX);
         // Nothing is dropped for what has no room even then.
         let fixed = BYTES.get().saturating_sub(EVICTABLE.get());
@@ -52,7 +52,7 @@ impl Drop for Share {
 
 /// The total, and how to make room in it.
 #[derive(Clone, Copy)]
-pub struct Room {
+pub(crate) struct Room {
     /// Bytes of all shares at most.
     pub total: u32,
     /// Drops the oldest copy; false if there is none.
@@ -60,11 +60,11 @@ pub struct Room {
 }
 
 /// Notes that so many bytes can be evicted from now on.
-pub fn add_evictable(bytes: usize) {
+pub(crate) fn add_evictable(bytes: usize) {
     EVICTABLE.set(EVICTABLE.get().saturating_add(bytes));
 }
 
 /// Notes that so many bytes cannot be evicted any more.
-pub fn remove_evictable(bytes: usize) {
+pub(crate) fn remove_evictable(bytes: usize) {
     EVICTABLE.set(EVICTABLE.get().saturating_sub(bytes));
 }

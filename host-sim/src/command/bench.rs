@@ -138,7 +138,10 @@ impl Measured {
             Time::ZERO,
         )?;
         let mut world = World::new(steady(requests), host)?;
-        #[expect(clippy::disallowed_methods, reason = "the command reports how long it took")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the command reports how long it took"
+        )]
         let began = Instant::now();
         let stopped = |stopped: Stopped| PlayError::Stopped {
             at: stopped.at,

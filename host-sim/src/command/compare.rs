@@ -123,7 +123,7 @@ fn run_all(
     for ((policy, title), scenario) in arguments.policies.iter().zip(titles).zip(scenarios) {
         let mut progress = Progress::new(scenario.plan.duration);
         let run = play(scenario, module.as_ref(), seed, &mut |now| {
-            progress.set(now)
+            progress.set(now);
         });
         progress.end();
         runs.push(Compared {

@@ -9,7 +9,7 @@ use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
 /// A progress bar on stderr, if it is a terminal. Short runs show none.
-pub struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     next: Time,
     step: Span,
@@ -17,7 +17,7 @@ pub struct Progress {
 
 impl Progress {
     /// Creates the bar for a run of length `duration`.
-    pub fn new(duration: Span) -> Progress {
+    pub(super) fn new(duration: Span) -> Progress {
         let bar = match std::io::stderr().is_terminal() {
             true => ProgressBar::with_draw_target(
                 Some(duration.as_ms()),
@@ -36,7 +36,7 @@ impl Progress {
     }
 
     /// Sets the progress to `now`.
-    pub fn set(&mut self, now: Time) {
+    pub(super) fn set(&mut self, now: Time) {
         if now < self.next {
             return;
         }
@@ -48,7 +48,7 @@ impl Progress {
     }
 
     /// Removes the bar.
-    pub fn end(self) {
+    pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }
 }

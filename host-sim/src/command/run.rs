@@ -43,10 +43,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let module = arguments.module.for_scenario(&scenario)?;
     let seed = arguments.seed.unwrap_or(scenario.plan.seed);
     let mut progress = Progress::new(scenario.plan.duration);
-    #[expect(clippy::disallowed_methods, reason = "the command reports how long it took")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command reports how long it took"
+    )]
     let began = Instant::now();
     let run = play(&scenario, module.as_ref(), seed, &mut |now| {
-        progress.set(now)
+        progress.set(now);
     })?;
     progress.end();
     let took = began.elapsed();

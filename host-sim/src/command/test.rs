@@ -131,7 +131,10 @@ fn run_all(files: &[PathBuf], arguments: &Arguments) -> Vec<Tested> {
 }
 
 fn run_one(path: &Path, module: &ModuleArgument) -> Tested {
-    #[expect(clippy::disallowed_methods, reason = "the command reports how long it took")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command reports how long it took"
+    )]
     let began = Instant::now();
     let result = verdicts(path, module);
     Tested {

@@ -96,7 +96,7 @@ impl World {
         match event {
             Event::Arrival { source } => self.arrive(source),
             Event::Thought { source, client } => {
-                self.begin_call(source as usize, Some(client), None)
+                self.begin_call(source as usize, Some(client), None);
             }
             Event::Resend(call) => self.send(call),
             Event::Job { cluster, job } => self.wake_job(cluster as usize, job),

@@ -41,7 +41,7 @@ enum DataStatus {
 
 impl Flow<'_> {
     /// Handles a part that arrives from the client or from the router.
-    pub fn part(&mut self, id: StreamId, side: Side, part: Part) {
+    pub(super) fn part(&mut self, id: StreamId, side: Side, part: Part) {
         let Some(stream) = self.stream(id) else {
             return;
         };
@@ -66,7 +66,7 @@ impl Flow<'_> {
     }
 
     /// Whether the thread still runs this VM.
-    pub fn is_on(&self, id: VmId) -> bool {
+    pub(super) fn is_on(&self, id: VmId) -> bool {
         let vm = self.vm.as_ref();
         vm.is_some_and(|vm| vm.state().setup.id == id)
     }
@@ -310,7 +310,7 @@ impl Flow<'_> {
     }
 
     /// Ends a stream: the guest logs it, then deletes its context.
-    pub fn end(&mut self, id: StreamId) {
+    pub(super) fn end(&mut self, id: StreamId) {
         self.create_context(id);
         self.set_logging(id, true);
         self.enter_guest(id, |vm, process, owner, context| {
@@ -338,7 +338,7 @@ impl Flow<'_> {
     }
 
     /// Carries out what the guest deferred, now that its callback has returned.
-    pub fn run_deferred(&mut self) {
+    pub(super) fn run_deferred(&mut self) {
         while let Some(deferred) = self.vm.as_mut().and_then(|vm| vm.next_deferred()) {
             match deferred {
                 Deferred::ContinueRequest(id) => self.resume(id, Side::Request),

@@ -29,11 +29,11 @@ impl CallId {
 }
 
 /// A thread of the process: a worker by its number, or `None` for the main thread.
-pub type Thread = Option<usize>;
+pub(super) type Thread = Option<usize>;
 
 /// Id of a VM: its thread, and a number that no other VM of the thread has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VmId {
+pub(crate) struct VmId {
     pub thread: Thread,
     pub life: u32,
 }

@@ -30,7 +30,7 @@ use timers::Timers;
 
 /// Everything in the process except its VMs.
 #[derive(Debug, Default)]
-pub struct Process {
+pub(crate) struct Process {
     pub now: Time,
     pub wall_start_ns: u64,
     pub monotonic_start_ns: u64,
@@ -68,17 +68,17 @@ impl fmt::Display for Unmodelled {
 
 impl Process {
     /// Returns the wall clock, in nanoseconds since 1970.
-    pub fn wall_ns(&self) -> u64 {
+    pub(crate) fn wall_ns(&self) -> u64 {
         self.wall_start_ns.saturating_add(self.now.as_ns())
     }
 
     /// Returns the monotonic clock, in nanoseconds.
-    pub fn monotonic_ns(&self) -> u64 {
+    pub(crate) fn monotonic_ns(&self) -> u64 {
         self.monotonic_start_ns.saturating_add(self.now.as_ns())
     }
 
     /// Adds a line to the log, unless its level is filtered out.
-    pub fn log(&mut self, worker: Thread, level: LogLevel, text: impl Into<String>) {
+    pub(crate) fn log(&mut self, worker: Thread, level: LogLevel, text: impl Into<String>) {
         if level >= self.log_level {
             let line = LogLine {
                 at: self.now,
@@ -91,7 +91,7 @@ impl Process {
     }
 
     /// Records a hostcall that is not modelled. Only the first one is kept.
-    pub fn not_modelled(&mut self, hostcall: impl Into<String>) {
+    pub(crate) fn not_modelled(&mut self, hostcall: impl Into<String>) {
         self.unmodelled.get_or_insert_with(|| Unmodelled {
             hostcall: hostcall.into(),
         });

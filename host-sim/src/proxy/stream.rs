@@ -62,7 +62,7 @@ pub(crate) enum Filter {
 
 impl Stream {
     /// Returns one half.
-    pub fn half(&self, side: Side) -> &Half {
+    pub(crate) fn half(&self, side: Side) -> &Half {
         match side {
             Side::Request => &self.request,
             Side::Response => &self.response,
@@ -70,7 +70,7 @@ impl Stream {
     }
 
     /// The mutable counterpart of [`Stream::half`].
-    pub fn half_mut(&mut self, side: Side) -> &mut Half {
+    pub(crate) fn half_mut(&mut self, side: Side) -> &mut Half {
         match side {
             Side::Request => &mut self.request,
             Side::Response => &mut self.response,
@@ -79,7 +79,7 @@ impl Stream {
 
     /// Returns a map that the guest may read now. While it logs, it sees what is left of the
     /// stream, except the request trailers.
-    pub fn readable_map(&self, side: Side, kind: MapKind) -> Option<&HeaderMap> {
+    pub(crate) fn readable_map(&self, side: Side, kind: MapKind) -> Option<&HeaderMap> {
         let half = self.half(side);
         if !self.logging {
             return half.shown_map(kind);
@@ -92,7 +92,7 @@ impl Stream {
     }
 
     /// Sets the response code details.
-    pub fn set_details(&mut self, details: Rc<str>) {
+    pub(crate) fn set_details(&mut self, details: Rc<str>) {
         self.info.details = details;
     }
 }
@@ -113,7 +113,7 @@ struct Slot {
 
 impl Streams {
     /// Adds a stream and returns its id.
-    pub fn add(&mut self, stream: Stream) -> StreamId {
+    pub(crate) fn add(&mut self, stream: Stream) -> StreamId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -126,7 +126,7 @@ impl Streams {
     }
 
     /// Removes a stream.
-    pub fn remove(&mut self, id: StreamId) -> Option<Box<Stream>> {
+    pub(crate) fn remove(&mut self, id: StreamId) -> Option<Box<Stream>> {
         let entry = self
             .slots
             .get_mut(id.slot())
@@ -138,7 +138,7 @@ impl Streams {
     }
 
     /// Returns a stream, or `None` if it is closed.
-    pub fn get(&self, id: StreamId) -> Option<&Stream> {
+    pub(crate) fn get(&self, id: StreamId) -> Option<&Stream> {
         let entry = self
             .slots
             .get(id.slot())
@@ -147,7 +147,7 @@ impl Streams {
     }
 
     /// The mutable counterpart of [`Streams::get`].
-    pub fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+    pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
         let entry = self
             .slots
             .get_mut(id.slot())

@@ -37,29 +37,29 @@ pub(crate) struct Vm {
 
 impl Vm {
     /// Returns the state that the VM keeps between callbacks.
-    pub fn state(&self) -> &VmState {
+    pub(crate) fn state(&self) -> &VmState {
         self.store.data()
     }
 
     /// The mutable counterpart of [`Vm::state`].
-    pub fn state_mut(&mut self) -> &mut VmState {
+    pub(crate) fn state_mut(&mut self) -> &mut VmState {
         self.store.data_mut()
     }
 
     /// Returns the size of the linear memory, in bytes.
-    pub fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         let memory = self.store.data().memory;
         memory.map_or(0, |memory| memory.data_size(&self.store))
     }
 
     /// Whether a callback trapped. A VM that has failed is never called again.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.store.data().failed
     }
 
     /// Calls into the guest with `owner` as the current context, and lends it the process.
     /// `None` if the guest trapped, in this call or an earlier one.
-    pub fn call<P: WasmParams, R: WasmResults>(
+    pub(crate) fn call<P: WasmParams, R: WasmResults>(
         &mut self,
         process: &mut Box<Process>,
         callback: Callback,
@@ -89,12 +89,12 @@ impl Vm {
     }
 
     /// Takes the next action that the guest deferred during its last callback.
-    pub fn next_deferred(&mut self) -> Option<Deferred> {
+    pub(crate) fn next_deferred(&mut self) -> Option<Deferred> {
         self.store.data_mut().deferred.pop_front()
     }
 
     /// Cancels all timers and calls of the VM, before it is dropped.
-    pub fn retire(&mut self, process: &mut Process) {
+    pub(crate) fn retire(&mut self, process: &mut Process) {
         let roots: Vec<_> = self.state().roots.keys().copied().collect();
         for root in roots {
             self.forget_root(process, root);
@@ -102,7 +102,7 @@ impl Vm {
     }
 
     /// Removes a root context with its timer and its calls.
-    pub fn forget_root(&mut self, process: &mut Process, root: u32) {
+    pub(crate) fn forget_root(&mut self, process: &mut Process, root: u32) {
         let state = self.state_mut();
         state.disarm(process, root);
         state.roots.remove(&root);

@@ -48,7 +48,7 @@ impl Hosted {
     }
 
     /// Tries the configuration in a throwaway VM.
-    pub fn canary(&self, process: &mut Box<Process>) -> Result<(), StartError> {
+    pub(super) fn canary(&self, process: &mut Box<Process>) -> Result<(), StartError> {
         let id = VmId {
             thread: None,
             life: u32::MAX,
@@ -75,7 +75,7 @@ impl Hosted {
 
 impl Worker {
     /// Creates a thread without a VM.
-    pub fn new(thread: Thread, seed: u64) -> Worker {
+    pub(super) fn new(thread: Thread, seed: u64) -> Worker {
         let number = thread.map_or(0, |worker| worker as u64 + 1);
         Worker {
             thread,
@@ -89,12 +89,12 @@ impl Worker {
     }
 
     /// Returns the size of the VM's linear memory, in bytes.
-    pub fn vm_bytes(&self) -> usize {
+    pub(super) fn vm_bytes(&self) -> usize {
         self.vm.as_ref().map_or(0, Vm::memory_bytes)
     }
 
     /// Borrows what handling one event needs.
-    pub fn flow<'a>(
+    pub(super) fn flow<'a>(
         &'a mut self,
         hosted: Option<&Hosted>,
         process: &'a mut Box<Process>,
@@ -110,7 +110,7 @@ impl Worker {
 
     /// Starts the current configuration on this thread, in a new VM if there is none or it has
     /// failed. The previous configuration drains.
-    pub fn serve(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
+    pub(super) fn serve(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
         self.last_load = process.now;
         let old = self.root.take();
         if self.vm.as_ref().is_none_or(Vm::has_failed) {
@@ -151,7 +151,12 @@ impl Worker {
     }
 
     /// Returns the filter of a new stream.
-    pub fn filter(&mut self, hosted: &Hosted, process: &mut Box<Process>, id: StreamId) -> Filter {
+    pub(super) fn filter(
+        &mut self,
+        hosted: &Hosted,
+        process: &mut Box<Process>,
+        id: StreamId,
+    ) -> Filter {
         let policy = hosted.plugin.failure_policy;
         if policy == FailurePolicy::Reload {
             self.maybe_reload(hosted, process);
@@ -192,7 +197,7 @@ impl Worker {
     }
 
     /// Removes a stream's context. The last stream of a draining configuration ends it.
-    pub fn forget(&mut self, hosted: &Hosted, process: &mut Box<Process>, filter: Filter) {
+    pub(super) fn forget(&mut self, hosted: &Hosted, process: &mut Box<Process>, filter: Filter) {
         let (
             Filter::Live {
                 vm: id,

@@ -14,7 +14,7 @@ use values::{
 };
 
 /// Path and text of each problem.
-pub type Problems = Vec<(String, String)>;
+pub(super) type Problems = Vec<(String, String)>;
 
 /// Each worker is a VM, and a proxy has about as many workers as its host has threads.
 const WORKERS_MAX: u32 = 256;
@@ -23,7 +23,7 @@ const WORKERS_MAX: u32 = 256;
 const DURATION_MAX: Span = Span::from_ms(86_400_000);
 
 /// Returns all problems of a file except those that compiling its expectations finds.
-pub fn check(file: &File) -> Problems {
+pub(super) fn check(file: &File) -> Problems {
     let mut problems = Vec::new();
     let mut report = |path: &str, text: String| problems.push((path.to_owned(), text));
     if !(1..=WORKERS_MAX).contains(&file.workers) {

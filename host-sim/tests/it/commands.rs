@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Directory of the sample scenarios.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
 
 /// Directory that modules are built in.
-pub fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
@@ -25,14 +25,14 @@ pub fn target() -> PathBuf {
 }
 
 /// Output and exit code of a command.
-pub struct CommandOutput {
+pub(crate) struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 /// Runs `host-sim` in the directory of the sample scenarios.
-pub fn host_sim(arguments: &[&str]) -> CommandOutput {
+pub(crate) fn host_sim(arguments: &[&str]) -> CommandOutput {
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
         .args(arguments)
         .current_dir(folder())
@@ -47,7 +47,7 @@ pub fn host_sim(arguments: &[&str]) -> CommandOutput {
 
 impl CommandOutput {
     /// Returns the exit code and both streams, for a snapshot.
-    pub fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         format!(
             "exit code: {}\n----- stdout\n{}----- stderr\n{}",
             self.code, self.stdout, self.stderr
@@ -55,7 +55,7 @@ impl CommandOutput {
     }
 
     /// Parses stdout as JSON. Panics if the command failed.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{}", self.all());
         serde_json::from_str(&self.stdout).unwrap()
     }

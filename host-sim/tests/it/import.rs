@@ -20,21 +20,21 @@ fn folder() -> PathBuf {
 }
 
 /// What the command printed, and its exit code.
-pub struct Said {
+pub(crate) struct CommandOutput {
     pub code: i32,
     pub policies: String,
     pub messages: String,
 }
 
 /// Runs the command in the folder of inputs.
-pub fn import(system: &str, arguments: &[&str]) -> Said {
+pub(crate) fn import(system: &str, arguments: &[&str]) -> CommandOutput {
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
         .args(["import", "--from", system])
         .args(arguments)
         .current_dir(folder())
         .output()
         .unwrap();
-    Said {
+    CommandOutput {
         code: output.status.code().unwrap(),
         policies: String::from_utf8(output.stdout).unwrap(),
         messages: String::from_utf8(output.stderr).unwrap(),
@@ -52,7 +52,7 @@ const SYSTEMS: [&str; 7] = [
 ];
 
 /// Every input with its system: `("hystrix", "hystrix/timeout.yml")`.
-pub fn inputs() -> Vec<(String, String)> {
+pub(crate) fn inputs() -> Vec<(String, String)> {
     let names = |path: &Path| -> Vec<String> {
         let entries = fs::read_dir(path).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -100,7 +100,7 @@ fn every_imported_policy_passes_the_check_and_runs() {
         let mut proxy =
             Proxy::start(Plugin::new(built("spillway"), said.policies.as_str()), 1).unwrap();
         let stream = proxy.get();
-        proxy.answer(stream);
+        proxy.respond(stream);
         let seen = proxy.effects();
         assert!(seen.len() >= 2, "{file}: {seen:?}");
     }

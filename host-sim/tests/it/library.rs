@@ -58,7 +58,7 @@ fn every_shipped_policy_passes_the_check() {
         };
         for finding in findings {
             assert_eq!(finding.severity, Severity::Note, "{name}: {finding:?}");
-            let allowed: &[&str] = match &*finding.code {
+            let allowed: &[&str] = match finding.code {
                 "no-jitter" => &WITHOUT_JITTER,
                 "retry-off" => &WITHOUT_RETRIES,
                 _ => &[],

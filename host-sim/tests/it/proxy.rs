@@ -13,14 +13,14 @@ use host_sim::proxy::{
 use host_sim::sim::clock::Time;
 
 /// A proxy under test.
-pub struct Proxy {
+pub(crate) struct Proxy {
     pub host: Host,
     /// Calls without a response yet, oldest first.
     pub calls: Vec<CallId>,
 }
 
 /// Loads a module that was built for wasm.
-pub fn built(name: &str) -> Module {
+pub(crate) fn built(name: &str) -> Module {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let path = root
@@ -34,7 +34,7 @@ pub fn built(name: &str) -> Module {
 }
 
 /// Loads a guest of `tests/guests` that is written as text.
-pub fn text_guest(name: &str) -> Result<Module, LoadError> {
+pub(crate) fn text_guest(name: &str) -> Result<Module, LoadError> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
@@ -44,46 +44,46 @@ pub fn text_guest(name: &str) -> Result<Module, LoadError> {
 }
 
 /// Loads a guest from its text.
-pub fn text_module(text: &str) -> Result<Module, LoadError> {
+pub(crate) fn text_module(text: &str) -> Result<Module, LoadError> {
     Module::from_bytes(&wat::parse_str(text).unwrap())
 }
 
 /// Starts the probe with a script: see `tests/guests/probe/src/script.rs`.
-pub fn probe(script: &str) -> Proxy {
+pub(crate) fn probe(script: &str) -> Proxy {
     Proxy::start(Plugin::new(built("probe"), script), 1).unwrap()
 }
 
-pub fn headers(end: bool, pairs: &[(&str, &str)]) -> Part {
+pub(crate) fn headers(end: bool, pairs: &[(&str, &str)]) -> Part {
     Part::Headers {
         map: pairs.iter().copied().collect(),
         end,
     }
 }
 
-pub fn body(text: &'static str, end: bool) -> Part {
+pub(crate) fn body(text: &'static str, end: bool) -> Part {
     Part::Body {
         data: Bytes::from_static(text.as_bytes()),
         end,
     }
 }
 
-pub fn trailers(pairs: &[(&str, &str)]) -> Part {
+pub(crate) fn trailers(pairs: &[(&str, &str)]) -> Part {
     Part::Trailers {
         map: pairs.iter().copied().collect(),
     }
 }
 
-pub const GET: [(&str, &str); 4] = [
+pub(crate) const GET: [(&str, &str); 4] = [
     (":method", "GET"),
     (":path", "/x"),
     (":scheme", "http"),
     (":authority", "site"),
 ];
 
-pub const OK: [(&str, &str); 2] = [(":status", "200"), ("server", "up")];
+pub(crate) const OK: [(&str, &str); 2] = [(":status", "200"), ("server", "up")];
 
 impl Proxy {
-    pub fn start(plugin: Plugin, workers: usize) -> Result<Proxy, StartError> {
+    pub(crate) fn start(plugin: Plugin, workers: usize) -> Result<Proxy, StartError> {
         let setup = Setup {
             plugin: Some(plugin),
             workers,
@@ -100,7 +100,7 @@ impl Proxy {
     }
 
     /// Opens a stream on a worker.
-    pub fn open_on(&mut self, worker: usize) -> StreamId {
+    pub(crate) fn open_on(&mut self, worker: usize) -> StreamId {
         let route = RouteInfo {
             name: "r".into(),
             cluster: "up".into(),
@@ -117,14 +117,14 @@ impl Proxy {
     }
 
     /// Opens a stream whose request is `GET /x` without a body.
-    pub fn get(&mut self) -> StreamId {
+    pub(crate) fn get(&mut self) -> StreamId {
         let stream = self.open_on(0);
         self.host.request(stream, headers(true, &GET));
         stream
     }
 
     /// Does the same, with a script for this stream.
-    pub fn get_with(&mut self, script: &str) -> StreamId {
+    pub(crate) fn get_with(&mut self, script: &str) -> StreamId {
         let stream = self.open_on(0);
         let pairs = [&GET[..], &[("x-probe", script)]].concat();
         self.host.request(stream, headers(true, &pairs));
@@ -132,12 +132,12 @@ impl Proxy {
     }
 
     /// Sends an upstream's response without a body.
-    pub fn respond(&mut self, stream: StreamId) {
+    pub(crate) fn respond(&mut self, stream: StreamId) {
         self.host.response(stream, headers(true, &OK));
     }
 
     /// Advances to a time in milliseconds and runs all timers that are due on the way.
-    pub fn run_to(&mut self, ms: u64) {
+    pub(crate) fn run_to(&mut self, ms: u64) {
         let end = Time::from_ms(ms);
         while let Some(at) = self.host.next_timer().filter(|at| *at <= end) {
             self.host.advance_to(at);
@@ -147,13 +147,13 @@ impl Proxy {
     }
 
     /// Completes the oldest pending call.
-    pub fn answer_call(&mut self, outcome: CallOutcome) {
+    pub(crate) fn answer_call(&mut self, outcome: CallOutcome) {
         let call = self.calls.remove(0);
         self.host.answer_call(call, outcome);
     }
 
     /// Takes the effects of the host, one line each.
-    pub fn effects(&mut self) -> Vec<String> {
+    pub(crate) fn effects(&mut self) -> Vec<String> {
         let mut seen = Vec::new();
         while let Some(effect) = self.host.next_effect() {
             if let Effect::Call(call) = &effect {
@@ -165,7 +165,7 @@ impl Proxy {
     }
 
     /// Takes the lines that the probe has logged, without its name.
-    pub fn trace(&mut self) -> Vec<String> {
+    pub(crate) fn trace(&mut self) -> Vec<String> {
         let lines = self.host.take_log();
         let traced = |text: String| text.strip_prefix("probe: ").map(str::to_owned);
         lines
@@ -175,7 +175,7 @@ impl Proxy {
     }
 
     /// Takes the results of actions only, without their context.
-    pub fn results(&mut self) -> Vec<String> {
+    pub(crate) fn results(&mut self) -> Vec<String> {
         let trace = self.trace();
         let results = trace.iter().filter(|line| line.contains(" -> "));
         results
@@ -184,7 +184,7 @@ impl Proxy {
     }
 
     /// Takes all lines of the log.
-    pub fn log(&mut self) -> Vec<String> {
+    pub(crate) fn log(&mut self) -> Vec<String> {
         self.host
             .take_log()
             .into_iter()
@@ -193,7 +193,7 @@ impl Proxy {
     }
 }
 
-pub fn response(status: &str, text: &'static str) -> CallOutcome {
+pub(crate) fn response(status: &str, text: &'static str) -> CallOutcome {
     CallOutcome::Response {
         headers: HeaderMap::from([(":status", status)]),
         body: Bytes::from_static(text.as_bytes()),

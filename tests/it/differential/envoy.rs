@@ -22,7 +22,7 @@ const BODY: &str = "..";
 const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Sends the rows one after another to a changed setting and reads the log lines of each.
-pub async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -> Vec<View> {
+pub(super) async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -> Vec<View> {
     let upstream = Upstream::start().await;
     upstream.reply(Reply::status(200).body(BODY));
     upstream.reply_on("/hang", Reply::hang());

@@ -2,7 +2,7 @@
 //! in the client's response.
 
 /// One request and the witness's script for it.
-pub struct Row {
+pub(super) struct Row {
     /// Name of the row; also the request header `x-row`.
     pub name: &'static str,
     pub method: &'static str,
@@ -66,7 +66,7 @@ const GRPC: &[(&str, &str)] = &[
 ];
 
 /// Headers of a gRPC call without a deadline.
-pub const GRPC_STREAM: &[(&str, &str)] =
+pub(super) const GRPC_STREAM: &[(&str, &str)] =
     &[("content-type", "application/grpc"), ("te", "trailers")];
 
 /// A slow gRPC response.
@@ -194,7 +194,7 @@ macro_rules! properties {
 }
 
 /// All rows, in sending order.
-pub const ROWS: &[Row] = &[
+pub(super) const ROWS: &[Row] = &[
     // Plain requests.
     Row { name: "get", ..GET },
     Row {
@@ -906,7 +906,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The rows that differ if the router adds no headers of its own.
-pub const SUPPRESSED: &[Row] = &[
+pub(super) const SUPPRESSED: &[Row] = &[
     Row {
         name: "service-time-of-nobody",
         probe: "resh get 2 x-envoy-upstream-service-time",

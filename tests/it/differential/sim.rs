@@ -19,7 +19,7 @@ use super::rows::{GRPC_STREAM, Row};
 use super::view::{Got, View};
 
 /// Runs the rows one after another, each with a changed plan.
-pub fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
+pub(super) fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
     let bytes = fs::read(places::witness()).expect("the witness");
     let module = Module::from_bytes(&bytes).expect("a module");
     let plan = |row| {
@@ -61,7 +61,7 @@ fn play(row: &Row, plan: Plan, module: &Module) -> View {
 }
 
 /// An observer that ignores everything.
-pub struct Nobody;
+pub(super) struct Nobody;
 
 impl Observer for Nobody {
     fn mark(&mut self, _number: usize, _world: &World) {}
@@ -69,7 +69,7 @@ impl Observer for Nobody {
 }
 
 /// Assembles a response from its parts; `None` without headers.
-pub fn got(parts: &[Part], broken: bool) -> Option<Got> {
+pub(super) fn got(parts: &[Part], broken: bool) -> Option<Got> {
     let (mut head, mut body) = (None, Vec::new());
     for part in parts {
         match part {
@@ -171,7 +171,7 @@ fn clusters(answer: &Response, answers_early: bool) -> Vec<(String, Cluster)> {
 }
 
 /// A cluster that responds like this within a millisecond.
-pub fn cluster(answer: Response) -> Cluster {
+pub(super) fn cluster(answer: Response) -> Cluster {
     Cluster {
         latency: Latency(Shape::Constant(Span::from_ms(1))),
         answer,
@@ -191,7 +191,7 @@ fn ending(word: &str, early: bool) -> FaultKind {
 }
 
 /// The permanent faults of a cluster.
-pub fn fault(cluster: &str, fault: FaultKind) -> Fault {
+pub(super) fn fault(cluster: &str, fault: FaultKind) -> Fault {
     Fault {
         cluster: cluster.to_owned(),
         from: Span::ZERO,
@@ -319,7 +319,7 @@ fn routes() -> Vec<Route> {
 }
 
 /// The default route.
-pub fn to_upstream() -> Route {
+pub(super) fn to_upstream() -> Route {
     Route {
         cluster: Some("upstream".into()),
         ..Route::default()

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The witness's log and the client's response.
 #[derive(Clone, Debug, PartialEq)]
-pub struct View {
+pub(super) struct View {
     pub row: String,
     pub log: Vec<String>,
     pub client: Option<Got>,
@@ -13,7 +13,7 @@ pub struct View {
 
 /// A response, as the client saw it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Got {
+pub(super) struct Got {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: String,
@@ -33,7 +33,7 @@ const VOLATILE: [&str; 6] = [
 
 impl Got {
     /// The response without values that differ between runs.
-    pub fn new<'a>(
+    pub(super) fn new<'a>(
         status: u16,
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         body: &[u8],

@@ -15,7 +15,7 @@ use super::sandbox::Sandbox;
 /// # Errors
 ///
 /// Returns the command that fails or does not exist.
-pub fn run(block: &Block, sandbox: &Sandbox) -> Result<String, String> {
+pub(super) fn run(block: &Block, sandbox: &Sandbox) -> Result<String, String> {
     let mut printed = String::new();
     for line in lines(block) {
         match line.split(' ').next().unwrap_or_default() {
@@ -38,7 +38,7 @@ pub fn run(block: &Block, sandbox: &Sandbox) -> Result<String, String> {
 }
 
 /// The commands of a block, one per line, without comments.
-pub fn lines(block: &Block) -> Vec<String> {
+pub(super) fn lines(block: &Block) -> Vec<String> {
     let text = block.text.replace("\\\n", " ");
     let lines = text
         .lines()
@@ -60,7 +60,7 @@ fn expected_code(block: &Block) -> i32 {
 /// # Errors
 ///
 /// Returns the target, subcommand, option, package or test that does not exist.
-pub fn exists(line: &str, sandbox: &Sandbox) -> Result<(), String> {
+pub(super) fn exists(line: &str, sandbox: &Sandbox) -> Result<(), String> {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
         ["make", target, ..] => make_target(target),

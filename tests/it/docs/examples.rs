@@ -6,7 +6,7 @@ use super::markdown::Block;
 use super::sandbox::Sandbox;
 
 /// Kinds of code blocks.
-pub enum Example {
+pub(super) enum Example {
     Commands,
     /// What the commands before it print.
     Output,
@@ -26,7 +26,7 @@ impl Example {
     /// # Errors
     ///
     /// A block that nothing would check.
-    pub fn of(block: &Block) -> Result<Self, String> {
+    pub(super) fn of(block: &Block) -> Result<Self, String> {
         Ok(match (block.language.as_str(), block.argument.as_str()) {
             ("sh", _) => Self::Commands,
             ("text", "") => Self::Output,
@@ -48,7 +48,7 @@ impl Example {
     /// # Errors
     ///
     /// Why it is not valid.
-    pub fn check(&self, block: &Block, sandbox: &Sandbox) -> Result<(), String> {
+    pub(super) fn check(&self, block: &Block, sandbox: &Sandbox) -> Result<(), String> {
         match self {
             Self::Policy => {
                 let name = match block.argument.as_str() {
@@ -86,7 +86,7 @@ impl Example {
 /// # Errors
 ///
 /// Returns the reason if it is not valid YAML.
-pub fn yaml(text: &str) -> Result<Value, String> {
+pub(super) fn yaml(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str(text).map_err(|error| error.to_string())
 }
 

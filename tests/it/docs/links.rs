@@ -8,7 +8,7 @@ use super::markdown::Document;
 
 /// Links of a document to files or anchors that do not exist. Links to other sites are not
 /// followed.
-pub fn broken(document: &Document) -> Vec<String> {
+pub(super) fn broken(document: &Document) -> Vec<String> {
     let links = document.links().into_iter();
     let within = links.filter(|link| !link.starts_with("https://"));
     let broken = within.filter(|link| !exists(document, link));

@@ -7,14 +7,14 @@ use regex::Regex;
 use spillway_tests::places;
 
 /// A document of the project.
-pub struct Document {
+pub(super) struct Document {
     /// The path from the root of the workspace.
     pub path: String,
     text: String,
 }
 
 /// A fenced code block.
-pub struct Block {
+pub(super) struct Block {
     line: usize,
     /// The word after the fence.
     pub language: String,
@@ -25,7 +25,7 @@ pub struct Block {
 
 impl Block {
     /// Describes a problem of this block, with its place.
-    pub fn told(&self, document: &Document, why: &str) -> String {
+    pub(super) fn told(&self, document: &Document, why: &str) -> String {
         format!("{}:{}: {why}", document.path, self.line)
     }
 }
@@ -36,7 +36,7 @@ impl Document {
     /// # Panics
     ///
     /// Panics if it is missing.
-    pub fn read(path: &str) -> Self {
+    pub(super) fn read(path: &str) -> Self {
         let text = fs::read_to_string(places::root().join(path));
         Self {
             path: path.into(),
@@ -45,7 +45,7 @@ impl Document {
     }
 
     /// The code blocks, in order.
-    pub fn blocks(&self) -> Vec<Block> {
+    pub(super) fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
         let mut open: Option<Block> = None;
         for (index, line) in self.text.lines().enumerate() {
@@ -73,7 +73,7 @@ impl Document {
     }
 
     /// The text without its code blocks.
-    pub fn prose(&self) -> String {
+    pub(super) fn prose(&self) -> String {
         let mut within = false;
         let mut prose = String::new();
         for line in self.text.lines() {
@@ -88,7 +88,7 @@ impl Document {
     }
 
     /// The code spans of the prose.
-    pub fn spans(&self) -> Vec<String> {
+    pub(super) fn spans(&self) -> Vec<String> {
         let spans = regex("`([^`]+)`");
         let prose = self.prose();
         let found = spans.captures_iter(&prose);
@@ -96,7 +96,7 @@ impl Document {
     }
 
     /// The targets of all links and pictures.
-    pub fn links(&self) -> Vec<String> {
+    pub(super) fn links(&self) -> Vec<String> {
         let prose = self.prose();
         let prose = regex("`[^`]+`").replace_all(&prose, "code");
         let links = regex(r"\]\(([^)\s]+)\)");
@@ -105,7 +105,7 @@ impl Document {
 
     /// What a link to this document may name behind `#`: headings as GitHub writes them, and
     /// anchors.
-    pub fn anchors(&self) -> BTreeSet<String> {
+    pub(super) fn anchors(&self) -> BTreeSet<String> {
         let prose = self.prose();
         let headings = prose.lines().filter(|line| line.starts_with('#'));
         let slugs = headings.map(|line| slug(line.trim_start_matches('#').trim()));

@@ -9,7 +9,7 @@ use spillway_tests::places;
 use super::markdown::Document;
 
 /// Names of all metrics, as Prometheus shows them.
-pub fn defined() -> BTreeSet<String> {
+pub(super) fn defined() -> BTreeSet<String> {
     let path = places::root().join("filter/src/metrics.rs");
     let source = fs::read_to_string(path).expect("a readable file");
     let counters = pattern(r#"[".]([a-z_]+_total)""#);
@@ -21,7 +21,7 @@ pub fn defined() -> BTreeSet<String> {
 }
 
 /// The metrics that have a row in the tables of a document.
-pub fn described(document: &Document) -> BTreeSet<String> {
+pub(super) fn described(document: &Document) -> BTreeSet<String> {
     let prose = document.prose();
     let rows = pattern(r"(?m)^\| `(spillway_[a-z_]+)`");
     rows.captures_iter(&prose)
@@ -30,7 +30,7 @@ pub fn described(document: &Document) -> BTreeSet<String> {
 }
 
 /// The metrics that a document mentions anywhere.
-pub fn mentioned(document: &Document) -> BTreeSet<String> {
+pub(super) fn mentioned(document: &Document) -> BTreeSet<String> {
     let spans = document.spans().into_iter();
     spans
         .filter(|span| pattern("^spillway_[a-z_]+_total$").is_match(span))

@@ -14,7 +14,7 @@ use super::sandbox::files;
 /// Files are checked in every document, relative to the root, to the document and to the sources
 /// beside it. Types are checked in descriptions of the code, and tests in `FIDELITY.md`, since
 /// other documents also mention names of Envoy.
-pub fn unknown(document: &Document) -> Vec<String> {
+pub(super) fn unknown(document: &Document) -> Vec<String> {
     let mut unknown = Vec::new();
     let sources: Vec<String> = ["filter", "host-sim", "tests"]
         .into_iter()
@@ -35,7 +35,7 @@ pub fn unknown(document: &Document) -> Vec<String> {
 }
 
 /// The texts of all Rust files under a folder of the workspace.
-pub fn sources(folder: &str) -> Vec<String> {
+pub(super) fn sources(folder: &str) -> Vec<String> {
     let folder = places::root().join(folder);
     let files = files(&folder, &|name| name.ends_with(".rs"));
     let read = |path| fs::read_to_string(folder.join(path)).expect("a readable file");

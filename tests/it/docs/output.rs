@@ -8,7 +8,7 @@ const GAP: &str = "...";
 /// # Errors
 ///
 /// Returns the first missing part, and the whole output.
-pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
+pub(super) fn compare(shown: &str, printed: &str) -> Result<(), String> {
     let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
     let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
     let mut rest = printed.as_slice();

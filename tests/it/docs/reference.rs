@@ -15,7 +15,7 @@ struct Field<'a> {
 }
 
 /// Fields that are missing in the reference or unknown to the schema, and cells that differ.
-pub fn problems(reference: &Document, schema: &Value) -> Vec<String> {
+pub(super) fn problems(reference: &Document, schema: &Value) -> Vec<String> {
     let mut fields = BTreeMap::new();
     collect(schema, "", &mut fields);
     let mut missing: Vec<&String> = fields.keys().collect();

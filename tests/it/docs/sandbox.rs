@@ -12,7 +12,7 @@ use spillway_tests::places;
 use tempfile::TempDir;
 
 /// Folders that the commands read.
-const COPIED: [&str; 5] = [
+const COPIED: [&str; 6] = [
     "policies",
     "tests/scenarios",
     "tests/logs",
@@ -21,12 +21,12 @@ const COPIED: [&str; 5] = [
     "host-sim/tests/it/import/inputs",
 ];
 
-pub struct Sandbox {
+pub(super) struct Sandbox {
     folder: TempDir,
 }
 
 impl Sandbox {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = TempDir::with_prefix("spillway-docs-").expect("a temporary folder");
         for copied in COPIED {
             for path in files(&places::root().join(copied), &|_| true) {
@@ -43,12 +43,12 @@ impl Sandbox {
     }
 
     /// Saves an example as a file, for the commands after it.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.path().join(name), text).expect("a writable folder");
     }
 
     /// Runs a line of shell.
-    pub fn run(&self, line: &str) -> Output {
+    pub(super) fn run(&self, line: &str) -> Output {
         let mut path = OsString::from(self.folder.path().join("bin"));
         path.push(":");
         path.push(env::var_os("PATH").unwrap_or_default());
@@ -63,7 +63,7 @@ impl Sandbox {
 
     /// The copied files that commands wrote over with something else: the files of the project are
     /// then not what their commands make.
-    pub fn changed(&self) -> Vec<String> {
+    pub(super) fn changed(&self) -> Vec<String> {
         let copied = COPIED.iter().flat_map(|folder| {
             let files = files(&places::root().join(folder), &|_| true);
             files
@@ -92,7 +92,7 @@ fn host_sim() -> PathBuf {
 }
 
 /// Relative paths of all wanted files under a folder. Skips folders that git does not track.
-pub fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     let mut waiting = vec![String::new()];
     while let Some(within) = waiting.pop() {

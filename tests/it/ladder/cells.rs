@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::scene::with;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Type {
+pub(super) enum Type {
     Respond,
     Stale,
     Cluster,
@@ -16,14 +16,14 @@ pub enum Type {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum On {
+pub(super) enum On {
     Open,
     Failure,
     Timeout,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+pub(super) enum Shape {
     Get,
     Head,
     /// POST with a body.
@@ -54,7 +54,7 @@ const SHAPES: [Shape; 8] = [
 
 /// One cell of the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cell {
+pub(super) struct Cell {
     pub kind: Type,
     pub on: On,
     pub shape: Shape,
@@ -62,7 +62,7 @@ pub struct Cell {
 
 /// The client's response; `None` if it had left.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub(super) struct Seen {
     pub status: u16,
     /// `x-circuit-fallback` and `x-circuit-state`.
     pub labels: [String; 2],
@@ -77,16 +77,16 @@ pub struct Seen {
 }
 
 /// Bodies of good responses, of each type's response, and of the last entry's.
-pub const GOOD: &str = "good";
-pub const OTHER: &str = "other!";
-pub const FIXED: &str = "fixed";
-pub const LAST: &str = "last";
-pub const ETAG: &str = "\"v\"";
-pub const GOOD_TYPE: &str = "text/x-good";
-pub const OTHER_TYPE: &str = "text/x-other";
+pub(super) const GOOD: &str = "good";
+pub(super) const OTHER: &str = "other!";
+pub(super) const FIXED: &str = "fixed";
+pub(super) const LAST: &str = "last";
+pub(super) const ETAG: &str = "\"v\"";
+pub(super) const GOOD_TYPE: &str = "text/x-good";
+pub(super) const OTHER_TYPE: &str = "text/x-other";
 
 /// All cells. A route applies only to requests that were not sent yet.
-pub fn all() -> Vec<Cell> {
+pub(super) fn all() -> Vec<Cell> {
     let mut cells = Vec::new();
     for kind in TYPES {
         for on in OCCASIONS {
@@ -107,7 +107,7 @@ impl fmt::Display for Cell {
 }
 
 impl Type {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Type::Respond => "respond",
             Type::Stale => "stale",
@@ -118,7 +118,7 @@ impl Type {
 }
 
 impl On {
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             On::Open => "open",
             On::Failure => "failure",
@@ -128,7 +128,7 @@ impl On {
 }
 
 impl Shape {
-    pub fn method(self) -> &'static str {
+    pub(super) fn method(self) -> &'static str {
         match self {
             Shape::Head => "HEAD",
             Shape::Post | Shape::Grpc => "POST",
@@ -136,7 +136,7 @@ impl Shape {
         }
     }
 
-    pub fn body(self) -> &'static str {
+    pub(super) fn body(self) -> &'static str {
         match self {
             Shape::Post => "sent",
             // An empty gRPC message.
@@ -146,7 +146,7 @@ impl Shape {
     }
 
     /// Additional headers.
-    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+    pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Shape::Grpc => &[("content-type", "application/grpc"), ("te", "trailers")],
             Shape::NotModified => &[("if-none-match", "\"u\", W/\"v\"")],
@@ -156,7 +156,7 @@ impl Shape {
 }
 
 /// The policies of the table: one per type and occasion, selected by the request.
-pub fn policies() -> Value {
+pub(super) fn policies() -> Value {
     let mut policies: Vec<Value> = Vec::new();
     for cell in all() {
         if policies.iter().all(|it| it["name"] != *cell.policy()) {
@@ -168,12 +168,12 @@ pub fn policies() -> Value {
 
 impl Cell {
     /// The name of its policy, which is also the `x-case` of its requests.
-    pub fn policy(&self) -> String {
+    pub(super) fn policy(&self) -> String {
         format!("{}-{}", self.kind.name(), self.on.name())
     }
 
     /// A path with its own circuit and its own stale entry.
-    pub fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("/{}/{:?}", self.policy(), self.shape)
     }
 
@@ -219,12 +219,12 @@ impl Cell {
     }
 
     /// Whether the client waits for another upstream.
-    pub fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         self.on != On::Open || matches!(self.kind, Type::Cluster | Type::Route)
     }
 
     /// The expected response.
-    pub fn expected(&self) -> Seen {
+    pub(super) fn expected(&self) -> Seen {
         if self.shape == Shape::Leaves {
             return Seen::default();
         }
@@ -305,7 +305,7 @@ impl Cell {
     }
 
     /// Expected counters besides outcomes, as name and labels.
-    pub fn counts(&self) -> Vec<String> {
+    pub(super) fn counts(&self) -> Vec<String> {
         let (kind, on) = (self.kind.name(), self.on.name());
         let answered = |kind: &str| format!("on.{on}.type.{kind}.fallbacks_total");
         let skipped = |why: &str| format!("reason.{why}.type.{kind}.fallbacks_skipped_total");

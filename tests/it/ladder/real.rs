@@ -16,7 +16,7 @@ use crate::scene::nothing_is_left;
 const TIMEOUT: &str = "0.3s";
 
 /// Runs all cells one after another.
-pub async fn run(cells: &[Cell]) -> Vec<Seen> {
+pub(super) async fn run(cells: &[Cell]) -> Vec<Seen> {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let envoy = setting(&upstream, &other).policy(policies()).start().await;
     let mut all = Vec::new();
@@ -32,7 +32,7 @@ pub async fn run(cells: &[Cell]) -> Vec<Seen> {
 
 /// The main upstream, a second one reached by a cluster and a route, and a route with a short
 /// timeout.
-pub fn setting(upstream: &Upstream, other: &Upstream) -> Setting {
+pub(super) fn setting(upstream: &Upstream, other: &Upstream) -> Setting {
     let by = |name: &str| json!({"prefix": "/", "headers": [{"name": name, "string_match": {"exact": "yes"}}]});
     Envoy::in_front_of(upstream.address())
         .cluster("other", other.address())
@@ -161,7 +161,7 @@ async fn over_http2(cell: &Cell, envoy: &Envoy, headers: &[(&str, &str)]) -> See
 }
 
 /// The parts of a response that both hosts have in common.
-pub fn seen(status: u16, header: impl Fn(&str) -> String, body: &[u8]) -> Seen {
+pub(super) fn seen(status: u16, header: impl Fn(&str) -> String, body: &[u8]) -> Seen {
     // Over HTTP/1.1 the scripted upstream announces that its response has no body.
     let content_length = header("content-length");
     let is_grpc = !header("grpc-status").is_empty();

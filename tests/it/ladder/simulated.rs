@@ -17,7 +17,7 @@ use super::counted;
 use super::real::seen;
 
 /// Runs all cells one after another.
-pub fn run(cells: &[Cell]) -> Vec<Seen> {
+pub(super) fn run(cells: &[Cell]) -> Vec<Seen> {
     let mut stage = Stage::start(&policies().to_string(), false);
     let all = cells.iter().map(|cell| stage.play(cell)).collect();
     stage.nothing_is_left();
@@ -40,13 +40,13 @@ pub fn run(cells: &[Cell]) -> Vec<Seen> {
 }
 
 /// A host and a simulation of everything around it.
-pub struct Stage {
+pub(super) struct Stage {
     pub host: Host,
     pub now_ms: u64,
 }
 
 /// A request, as sent.
-pub struct Asking<'a> {
+pub(super) struct Asking<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub headers: Vec<(&'a str, &'a str)>,
@@ -54,7 +54,7 @@ pub struct Asking<'a> {
 }
 
 /// The destination of a request and its contents.
-pub enum Reached {
+pub(super) enum Reached {
     /// The main upstream.
     Upstream,
     /// Another upstream, by its route.
@@ -64,7 +64,7 @@ pub enum Reached {
 }
 
 /// The behaviour of the destination.
-pub enum Does {
+pub(super) enum Does {
     Answers(Vec<Part>),
     /// The router times out.
     TimesOut,
@@ -72,7 +72,7 @@ pub enum Does {
 }
 
 impl Stage {
-    pub fn start(policy: &str, stops_iteration: bool) -> Stage {
+    pub(super) fn start(policy: &str, stops_iteration: bool) -> Stage {
         let bytes = fs::read(places::module()).expect("the module");
         let module = Module::from_bytes(&bytes).expect("a module");
         let setup = Setup {
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     /// Advances to a time and fires all timers on the way.
-    pub fn run_to(&mut self, ms: u64) {
+    pub(super) fn run_to(&mut self, ms: u64) {
         self.now_ms = self.now_ms.max(ms);
         let end = Time::from_ms(self.now_ms);
         while let Some(at) = self.host.next_timer().filter(|at| *at <= end) {
@@ -101,7 +101,7 @@ impl Stage {
     }
 
     /// The upstream sends a good response to a stream.
-    pub fn succeeds(&mut self, stream: StreamId) {
+    pub(super) fn succeeds(&mut self, stream: StreamId) {
         if let Some(info) = self.host.info_mut(stream) {
             info.code = Some(200);
             info.details = "via_upstream".into();
@@ -109,7 +109,7 @@ impl Stage {
         }
     }
 
-    pub fn nothing_is_left(&mut self) {
+    pub(super) fn nothing_is_left(&mut self) {
         let errors = self.host.metrics().value("spillway.internal_errors_total");
         let log: Vec<String> = self
             .host
@@ -177,7 +177,7 @@ impl Stage {
     }
 
     /// Sends a request and returns the client's response. The stream has ended then.
-    pub fn ask(&mut self, asking: &Asking<'_>, does: impl Fn(&Reached) -> Does) -> Seen {
+    pub(super) fn ask(&mut self, asking: &Asking<'_>, does: impl Fn(&Reached) -> Does) -> Seen {
         let stream = self.open();
         let plain = [
             (":method", asking.method),
@@ -199,7 +199,7 @@ impl Stage {
     }
 
     /// Sends a GET whose stream stays open.
-    pub fn send(&mut self, path: &str) -> StreamId {
+    pub(super) fn send(&mut self, path: &str) -> StreamId {
         let stream = self.open();
         let map = HeaderMap::from([
             (":method", "GET"),
@@ -211,7 +211,7 @@ impl Stage {
         stream
     }
 
-    pub fn open(&mut self) -> StreamId {
+    pub(super) fn open(&mut self) -> StreamId {
         let route = RouteInfo {
             name: "default".into(),
             cluster: "upstream".into(),
@@ -224,7 +224,7 @@ impl Stage {
     }
 
     /// Simulates until nothing more happens.
-    pub fn run(&mut self, stream: StreamId, does: impl Fn(&Reached) -> Does) -> Seen {
+    pub(super) fn run(&mut self, stream: StreamId, does: impl Fn(&Reached) -> Does) -> Seen {
         let (mut head, mut body, mut whole_body) = (HeaderMap::default(), Vec::new(), false);
         let mut asked = None;
         while let Some(effect) = self.host.next_effect() {
@@ -300,7 +300,7 @@ impl Stage {
 }
 
 /// A good response, in one chunk with its length or in two without; without a body if `bare`.
-pub fn good(text: &'static str, kind: &str, chunked: bool, bare: bool) -> Vec<Part> {
+pub(super) fn good(text: &'static str, kind: &str, chunked: bool, bare: bool) -> Vec<Part> {
     let length = text.len().to_string();
     let mut map = HeaderMap::from([
         (":status", "200"),
@@ -324,7 +324,7 @@ pub fn good(text: &'static str, kind: &str, chunked: bool, bare: bool) -> Vec<Pa
 }
 
 /// A failed response, with a body unless `bare`.
-pub fn failed(bare: bool) -> Vec<Part> {
+pub(super) fn failed(bare: bool) -> Vec<Part> {
     let map = HeaderMap::from([(":status", "503"), ("content-length", "3")]);
     if bare {
         return vec![Part::Headers { map, end: true }];
@@ -337,7 +337,7 @@ pub fn failed(bare: bool) -> Vec<Part> {
 }
 
 /// A call's response as the filter sees it.
-pub fn outcome(parts: Vec<Part>) -> CallOutcome {
+pub(super) fn outcome(parts: Vec<Part>) -> CallOutcome {
     let (mut headers, mut body) = (HeaderMap::default(), Vec::new());
     for part in parts {
         match part {

@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// A parsed file.
 #[derive(Default)]
-pub struct Source {
+pub(super) struct Source {
     /// Paths that begin with `crate`, `self`, `super` or the name of a crate of this workspace.
     pub paths: Vec<Vec<String>>,
     /// Paths under `pub use`.
@@ -32,7 +32,7 @@ impl Source {
     /// # Panics
     ///
     /// Panics if the text is not Rust.
-    pub fn read(text: &str) -> Source {
+    pub(super) fn read(text: &str) -> Source {
         let tokens: TokenStream = text.parse().expect("a file that compiles");
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut source = Source::default();

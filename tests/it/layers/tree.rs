@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::source::Source;
 
 /// A module of a crate by its path, `circuit::breaker`; the crate itself is `""`.
-pub type Name = String;
+pub(super) type Name = String;
 
 /// The modules of a crate that are not tests.
-pub struct Tree {
+pub(super) struct Tree {
     modules: BTreeMap<Name, Source>,
     /// Each module's imports, with one path that names each.
     pub imports: BTreeMap<Name, BTreeMap<Name, String>>,
@@ -20,7 +20,7 @@ pub struct Tree {
 
 impl Tree {
     /// Reads a crate from its root file; `others` are the crates of the workspace.
-    pub fn read(root: &Path, others: &[&str]) -> Tree {
+    pub(super) fn read(root: &Path, others: &[&str]) -> Tree {
         let mut tree = Tree {
             modules: BTreeMap::new(),
             imports: BTreeMap::new(),
@@ -105,7 +105,7 @@ impl Tree {
     }
 
     /// Modules that import each other, by way of others or not.
-    pub fn cycles(&self) -> Vec<Vec<Name>> {
+    pub(super) fn cycles(&self) -> Vec<Vec<Name>> {
         let reached: BTreeMap<&Name, BTreeSet<&Name>> = self
             .imports
             .keys()
@@ -155,7 +155,7 @@ fn parent(name: &str) -> Option<Name> {
 }
 
 /// All Rust files under a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

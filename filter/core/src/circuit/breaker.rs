@@ -38,11 +38,11 @@ mod rules;
 mod standing;
 mod state;
 
-pub(crate) use names::{Permit, Refusal, StepContext};
 pub use names::Transition;
+pub(crate) use names::{Permit, Refusal, StepContext};
 pub(crate) use names::{StateName, Why};
 pub(crate) use pending::Pending;
-pub use standing::Standing;
+pub(crate) use standing::Standing;
 
 use probes::{Judgement, Probes};
 use state::State;

@@ -23,7 +23,7 @@ mod last;
 mod ring;
 mod waiting;
 
-pub use counts::Counts;
+pub(crate) use counts::Counts;
 pub use ring::BUCKETS;
 
 use last::Last;

@@ -152,7 +152,7 @@ fn invalid_fields_are_rejected_without_a_panic() {
             fields.truncate(random.between(0, 3 * fields.len() as u64) as usize);
             let mut bytes = Vec::new();
             seal(Kind::Circuit, &mut bytes, |out| {
-                out.extend_from_slice(&fields)
+                out.extend_from_slice(&fields);
             });
             match read(&bytes) {
                 Slot::Taken(taken) => {

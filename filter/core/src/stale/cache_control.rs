@@ -19,7 +19,7 @@ pub(super) struct CacheControl {
 
 impl CacheControl {
     /// Parses all values of the header.
-    pub fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> CacheControl {
+    pub(super) fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> CacheControl {
         let mut control = CacheControl::default();
         for value in values {
             let mut rest = value;
@@ -31,7 +31,7 @@ impl CacheControl {
     }
 
     /// Whether the response must not be stored, or not be used without revalidation.
-    pub fn forbids(&self) -> bool {
+    pub(super) fn forbids(&self) -> bool {
         self.is_no_store || self.is_guarded
     }
 

@@ -1,7 +1,7 @@
 //! What may be stored, who gets it, and for how long.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::recorder::{Facts, Recorder};

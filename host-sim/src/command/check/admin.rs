@@ -4,7 +4,7 @@ use crate::command::check::finding::Finding;
 use crate::command::check::view::FileView;
 
 /// Finds an admin endpoint next to policies: the clients of the listener can reach it.
-pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let Some(admin) = &file.config.admin else {
         return;
     };

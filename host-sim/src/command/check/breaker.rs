@@ -10,7 +10,7 @@ use crate::command::check::view::{PolicyView, show_percent, show_span};
 const RATE_MAX: u64 = 100_000;
 
 /// Runs the lints of the trip rules in `circuit_breaker`.
-pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     if !view.says("circuit_breaker") || view.is_forced() {
         return;
     }

@@ -9,7 +9,7 @@ use crate::command::check::view::FileView;
 const COPIES_MIN: u32 = 8;
 
 /// Runs the lints of `limits.copies_bytes`.
-pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let (path, limits) = (String::from("limits.copies_bytes"), &file.config.limits);
     let (each, all) = (limits.replay_body_bytes, limits.copies_bytes);
     if !file.policies().any(|view| saves_requests(view.policy)) {

@@ -9,7 +9,7 @@ use crate::command::check::view::{FileView, PolicyView};
 const OCCASIONS: [On; 3] = [On::Open, On::Failure, On::Timeout];
 
 /// Runs the lints of `fallback`.
-pub fn lint(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     let bodies_arrive = file.config.host.headers_stop_iteration;
     for (index, entry) in view.policy.fallback.iter().enumerate() {
         findings.extend(idle(view, index));
@@ -23,7 +23,7 @@ pub fn lint(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Findi
 }
 
 /// Runs the lints of `limits.stale_bytes` and `host`.
-pub fn unused(file: &FileView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn unused(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let any = |has: fn(&FallbackType) -> bool| {
         let mut entries = file.policies().flat_map(|view| &view.policy.fallback);
         entries.any(|entry| has(&entry.from))

@@ -4,14 +4,14 @@
 //! compares single conditions, with one earlier policy at a time. It never reports a policy that is
 //! reachable, but it misses policies that only several earlier ones together shadow.
 
+use spillway_core::cluster_holds;
 use spillway_core::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern};
-use spillway_core::select::cluster_holds;
 
 use crate::command::check::finding::Finding;
 use crate::command::check::view::{FileView, PolicyView};
 
 /// Finds an earlier policy that matches all requests of this one.
-pub fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     let mut earlier = file.policies().take(view.index);
     let shadows = |other: &PolicyView<'_>| {
         !other.is_disabled() && implies(&view.policy.matcher, &other.policy.matcher)

@@ -9,7 +9,7 @@ use crate::command::check::finding::{Finding, Severity};
 use crate::command::check::report::{Checked, Report};
 
 /// Writes one block per file: the findings with path, reason and fix.
-pub fn text(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn text(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
     for report in reports {
         match &report.result {
             Checked::Unreadable(_) | Checked::Schema => {}
@@ -34,7 +34,7 @@ pub fn text(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes which files were not checked, and why.
-pub fn skipped(reports: &[Report], messages: &mut dyn Write) -> io::Result<()> {
+pub(super) fn skipped(reports: &[Report], messages: &mut dyn Write) -> io::Result<()> {
     for report in reports {
         let file = &report.file;
         match &report.result {
@@ -51,7 +51,7 @@ pub fn skipped(reports: &[Report], messages: &mut dyn Write) -> io::Result<()> {
 
 /// Writes `{"files": [{"file", "unreadable"?, "schema"?, "errors": [{"path", "message", "found"?,
 /// "allowed"?}], "findings": [{"severity", "code", "path", "reason", "mend"}]}]}`
-pub fn json(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn json(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
     let files: Vec<Value> = reports.iter().map(file).collect();
     writeln!(out, "{:#}", json!({ "files": files }))
 }

@@ -7,7 +7,7 @@ use crate::command::check::finding::Finding;
 use crate::command::check::view::{PolicyView, show_percent, show_span};
 
 /// Runs the lints of `open`, `half_open` and `recovery`.
-pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     if !view.says("circuit_breaker") || view.is_forced() || !view.can_trip() {
         return;
     }

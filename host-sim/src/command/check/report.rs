@@ -5,7 +5,7 @@ use spillway_core::policy::parse::error::PolicyError;
 use crate::command::check::finding::Finding;
 
 /// One file and its result.
-pub struct Report {
+pub(super) struct Report {
     pub file: String,
     pub result: Checked,
 }

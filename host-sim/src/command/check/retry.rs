@@ -6,7 +6,7 @@ use crate::command::check::finding::Finding;
 use crate::command::check::view::{PolicyView, show_percent, show_span};
 
 /// Runs the lints of `retry`.
-pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     let Some(config) = &view.policy.retry else {
         return;
     };

@@ -9,7 +9,7 @@ use crate::command::check::view::{FileView, PolicyView};
 const KEYS_FEW: u32 = 100;
 
 /// Finds a disabled policy.
-pub fn disabled(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn disabled(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     if view.is_disabled() {
         findings.push(Finding::note(
             "disabled",
@@ -21,7 +21,7 @@ pub fn disabled(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Runs the lints of mode, share, key and outcome.
-pub fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
     findings.extend(mode(view));
     findings.extend(nothing_enforced(view));
     findings.extend(only_counts(view));
@@ -157,7 +157,7 @@ fn no_failure_status(view: &PolicyView<'_>) -> Option<Finding> {
 }
 
 /// Finds a limit that is too low for keys that callers choose.
-pub fn limits(file: &FileView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn limits(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     let keys = file.config.limits.keys;
     let chosen_by_callers = |view: &PolicyView<'_>| {
         let header = |part: &KeyPart| matches!(part, KeyPart::Header(_));

@@ -11,7 +11,7 @@ use crate::command::check::finding::Finding;
 use crate::command::check::view::{FileView, PolicyView, show_span};
 
 /// Runs the lints of `sync`.
-pub fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn lint(file: &FileView<'_>, findings: &mut Vec<Finding>) {
     findings.extend(behind_window(file));
     findings.extend(behind_open(file));
 }

@@ -8,13 +8,13 @@ use spillway_core::policy::{Config, Mode, Policy};
 use spillway_core::time::Span;
 
 /// A whole file.
-pub struct FileView<'a> {
+pub(super) struct FileView<'a> {
     pub config: &'a Config,
     written: Value,
 }
 
 /// One policy of it.
-pub struct PolicyView<'a> {
+pub(super) struct PolicyView<'a> {
     pub policy: &'a Policy,
     /// Index in the file.
     pub index: usize,
@@ -23,14 +23,14 @@ pub struct PolicyView<'a> {
 
 impl<'a> FileView<'a> {
     /// Creates the view of a file that the parser has accepted.
-    pub fn new(config: &'a Config, json: &[u8]) -> FileView<'a> {
+    pub(super) fn new(config: &'a Config, json: &[u8]) -> FileView<'a> {
         // Cannot fail: the parser accepts only JSON, and no duplicate names.
         let written = serde_json::from_slice(json).unwrap_or_default();
         FileView { config, written }
     }
 
     /// Returns the policies in order.
-    pub fn policies(&self) -> impl Iterator<Item = PolicyView<'_>> {
+    pub(super) fn policies(&self) -> impl Iterator<Item = PolicyView<'_>> {
         let policies = self.config.policies.iter().enumerate();
         policies.map(|(index, policy)| PolicyView {
             policy,
@@ -40,57 +40,57 @@ impl<'a> FileView<'a> {
     }
 
     /// Returns whether the file has a value at this JSON pointer.
-    pub fn says(&self, pointer: &str) -> bool {
+    pub(super) fn says(&self, pointer: &str) -> bool {
         self.written.pointer(pointer).is_some()
     }
 }
 
 impl PolicyView<'_> {
     /// Returns whether the policy has no effect at all.
-    pub fn is_disabled(&self) -> bool {
+    pub(super) fn is_disabled(&self) -> bool {
         self.policy.mode == Mode::Disabled
     }
 
     /// Returns whether every request is rejected, so that none reaches the breaker.
-    pub fn rejects_all(&self) -> bool {
+    pub(super) fn rejects_all(&self) -> bool {
         self.policy.mode == Mode::ForcedOpen
     }
 
     /// Returns whether the breaker is off although the policy has one.
-    pub fn is_forced_closed(&self) -> bool {
+    pub(super) fn is_forced_closed(&self) -> bool {
         self.policy.mode == Mode::ForcedClosed
     }
 
     /// Returns whether the mode decides in the breaker's place.
-    pub fn is_forced(&self) -> bool {
+    pub(super) fn is_forced(&self) -> bool {
         self.rejects_all() || self.is_forced_closed()
     }
 
     /// Returns whether the policy has a value at a path such as `a.b`.
-    pub fn says(&self, fields: &str) -> bool {
+    pub(super) fn says(&self, fields: &str) -> bool {
         let pointer = format!("/{}", fields.replace('.', "/"));
         self.written.pointer(&pointer).is_some()
     }
 
     /// Returns the path of a field of the policy, or of the policy itself if `fields` is empty.
-    pub fn path(&self, fields: &str) -> String {
+    pub(super) fn path(&self, fields: &str) -> String {
         let dot = if fields.is_empty() { "" } else { "." };
         format!("policies[{}]{dot}{fields}", self.index)
     }
 
     /// Returns whether any rate can open the circuit.
-    pub fn has_rates(&self) -> bool {
+    pub(super) fn has_rates(&self) -> bool {
         let breaker = &self.policy.breaker;
         breaker.failure_rate_bp > 0 || breaker.effective_slow_rate_bp() > 0
     }
 
     /// Returns whether any rule can open the circuit.
-    pub fn can_trip(&self) -> bool {
+    pub(super) fn can_trip(&self) -> bool {
         self.has_rates() || self.policy.breaker.counts_failures()
     }
 
     /// Returns whether the policy has a circuit that can open.
-    pub fn has_circuit(&self) -> bool {
+    pub(super) fn has_circuit(&self) -> bool {
         !self.is_disabled()
             && !self.rejects_all()
             && self.says("circuit_breaker")
@@ -99,7 +99,7 @@ impl PolicyView<'_> {
 }
 
 /// Formats a span as policies write it.
-pub fn show_span(span: Span) -> String {
+pub(super) fn show_span(span: Span) -> String {
     const UNITS: [(&str, u64); 5] = [
         ("h", 3_600_000_000_000),
         ("m", 60_000_000_000),
@@ -116,6 +116,6 @@ pub fn show_span(span: Span) -> String {
 }
 
 /// Formats basis points as percent, as policies write them.
-pub fn show_percent(bp: u32) -> String {
+pub(super) fn show_percent(bp: u32) -> String {
     format!("{}", f64::from(bp) / 100.0)
 }

@@ -6,7 +6,7 @@ use super::report::Report;
 use super::source::Source;
 
 /// One import: what importers read, and what they write.
-pub struct Import<'a> {
+pub(super) struct Import<'a> {
     pub sources: &'a [Source],
     pub profiles: &'a [String],
     pub draft: Draft,

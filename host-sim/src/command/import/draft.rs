@@ -5,12 +5,12 @@ use serde_json::Value;
 
 /// Policies in the order in which the filter tries them.
 #[derive(Default)]
-pub struct Draft {
+pub(super) struct Draft {
     policies: Vec<Policy>,
 }
 
 /// One policy. Fields keep the order in which they were set.
-pub struct Policy {
+pub(super) struct Policy {
     name: String,
     fields: Tree,
 }
@@ -26,7 +26,7 @@ const NAME_MAX: usize = 64;
 
 impl Policy {
     /// Starts a policy. The draft makes the name valid and unique.
-    pub fn new(name: &str) -> Policy {
+    pub(super) fn new(name: &str) -> Policy {
         Policy {
             name: name.to_owned(),
             fields: Tree::Object(Vec::new()),
@@ -34,7 +34,7 @@ impl Policy {
     }
 
     /// Sets a field by its path in the policy, such as `circuit_breaker.window.size`.
-    pub fn set(&mut self, path: &str, value: impl Into<Value>) {
+    pub(super) fn set(&mut self, path: &str, value: impl Into<Value>) {
         let mut tree = &mut self.fields;
         for key in path.split('.') {
             tree = tree.below(key);
@@ -43,7 +43,7 @@ impl Policy {
     }
 
     /// Returns a field that was set.
-    pub fn get(&self, path: &str) -> Option<&Value> {
+    pub(super) fn get(&self, path: &str) -> Option<&Value> {
         let mut tree = &self.fields;
         for key in path.split('.') {
             let Tree::Object(fields) = tree else {
@@ -61,7 +61,7 @@ impl Policy {
     }
 
     /// Returns whether nothing but `match` was set, so that the policy would do nothing.
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         match &self.fields {
             Tree::Leaf(_) => true,
             Tree::Object(fields) => fields.iter().all(|(name, _)| name == "match"),
@@ -114,7 +114,7 @@ impl Serialize for Policy {
 
 impl Draft {
     /// Adds a policy, and returns the name that it has in the file.
-    pub fn add(&mut self, mut policy: Policy) -> String {
+    pub(super) fn add(&mut self, mut policy: Policy) -> String {
         policy.name = self.unique(&valid(&policy.name));
         self.policies.push(policy);
         self.policies
@@ -123,7 +123,7 @@ impl Draft {
             .unwrap_or_default()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.policies.is_empty()
     }
 
@@ -138,7 +138,7 @@ impl Draft {
     }
 
     /// Returns the policy file.
-    pub fn file(&self) -> String {
+    pub(super) fn file(&self) -> String {
         #[derive(serde::Serialize)]
         struct File<'a> {
             policies: &'a [Policy],

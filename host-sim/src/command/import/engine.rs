@@ -16,20 +16,20 @@ const fn ms(low: u64, high: u64) -> RangeInclusive<Duration> {
 
 const HOUR_MS: u64 = 3_600_000;
 
-pub const WINDOW: RangeInclusive<Duration> = ms(100, HOUR_MS);
-pub const OPEN: RangeInclusive<Duration> = ms(10, 24 * HOUR_MS);
-pub const SLOW: RangeInclusive<Duration> = ms(1, HOUR_MS);
-pub const LEASE: RangeInclusive<Duration> = ms(10, HOUR_MS);
-pub const WINDOW_SIZE: RangeInclusive<u64> = 1..=10_000;
-pub const MINIMUM_REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
-pub const CONSECUTIVE_FAILURES: RangeInclusive<u64> = 1..=1_000_000;
-pub const PERMITS: RangeInclusive<u64> = 1..=100;
-pub const MAX_RETRIES: RangeInclusive<u64> = 0..=10;
+pub(super) const WINDOW: RangeInclusive<Duration> = ms(100, HOUR_MS);
+pub(super) const OPEN: RangeInclusive<Duration> = ms(10, 24 * HOUR_MS);
+pub(super) const SLOW: RangeInclusive<Duration> = ms(1, HOUR_MS);
+pub(super) const LEASE: RangeInclusive<Duration> = ms(10, HOUR_MS);
+pub(super) const WINDOW_SIZE: RangeInclusive<u64> = 1..=10_000;
+pub(super) const MINIMUM_REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const CONSECUTIVE_FAILURES: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const PERMITS: RangeInclusive<u64> = 1..=100;
+pub(super) const MAX_RETRIES: RangeInclusive<u64> = 0..=10;
 /// A rate of 0 switches the rule off, which no library means by it.
-pub const RATE: RangeInclusive<f64> = 0.01..=100.0;
+pub(super) const RATE: RangeInclusive<f64> = 0.01..=100.0;
 
 /// Reports a limit on the time of a request, which is not the filter's.
-pub fn timeout(import: &mut Import, node: &Node) {
+pub(super) fn timeout(import: &mut Import, node: &Node) {
     import.report.no_equivalent(
         node,
         "set it as the timeout of the route: the proxy then fails the request, which counts",
@@ -37,14 +37,19 @@ pub fn timeout(import: &mut Import, node: &Node) {
 }
 
 /// Keeps a circuit from rejecting, and reports it.
-pub fn forced_closed(import: &mut Import, policy: &mut Policy, node: &Node) {
+pub(super) fn forced_closed(import: &mut Import, policy: &mut Policy, node: &Node) {
     policy.set("mode", "shadow");
     let differs = "the circuit opens and is reported, but no request is rejected";
     import.report.approximate(node, "mode shadow", differs);
 }
 
 /// Opens a circuit at a number of failures, and reports it.
-pub fn failure_count(import: &mut Import, policy: &mut Policy, node: &Node, read: Read<u64>) {
+pub(super) fn failure_count(
+    import: &mut Import,
+    policy: &mut Policy,
+    node: &Node,
+    read: Read<u64>,
+) {
     let mut read = read;
     let differs = "the failures have to be in a row, and not in one interval";
     read.differs.push(differs.to_owned());
@@ -54,7 +59,7 @@ pub fn failure_count(import: &mut Import, policy: &mut Policy, node: &Node, read
 }
 
 /// Keeps the open time the same each time, as libraries do.
-pub fn fixed_open(policy: &mut Policy) {
+pub(super) fn fixed_open(policy: &mut Policy) {
     policy.set("circuit_breaker.open.multiplier", 1);
     policy.set("circuit_breaker.open.jitter", 0);
     policy.set("circuit_breaker.open.retry_after_max", "0s");

@@ -105,7 +105,7 @@ const LEFT: kube::Fields = &[
 ];
 
 /// Imports all files.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     let mut behind = Vec::new();
     for object in &kube::objects(import) {
         if object.group != "gateway.envoyproxy.io" || object.kind != "BackendTrafficPolicy" {
@@ -114,7 +114,7 @@ pub fn import(import: &mut Import) {
         }
         match read(import, object) {
             Some(policy) if policy.get("match.clusters").is_none() => {
-                behind.push((object.name, policy))
+                behind.push((object.name, policy));
             }
             Some(policy) => {
                 import.draft.add(policy);

@@ -12,7 +12,7 @@ use super::kube;
 use budget::Budget;
 
 /// Imports all files.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     let objects = kube::objects(import);
     let mut budgets: Vec<Budget> = Vec::new();
     for object in &objects {

@@ -50,7 +50,7 @@ const MAX_REQUESTS: &str = "max_requests in circuit_breakers of the cluster does
     in Istio http2MaxRequests of the connectionPool";
 
 /// Writes a policy for each command, or one for `default` if it is alone.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     let all = settings::collect(import, &["hystrix"], "Hystrix");
     let mut commands: Vec<&str> = Vec::new();
     for setting in &all {

@@ -13,7 +13,7 @@ use super::kube::{self, Object};
 use destination::Rule;
 
 /// Imports all files.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     let objects = kube::objects(import);
     let mut rules: Vec<Rule> = Vec::new();
     for object in &objects {

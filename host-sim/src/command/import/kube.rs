@@ -3,8 +3,8 @@
 //! Files of a mesh hold objects of many kinds. Those that an importer is for are taken apart
 //! field by field; each of the others is one entry of the report.
 
-pub mod outlier;
-pub mod retries;
+pub(super) mod outlier;
+pub(super) mod retries;
 
 use std::ops::RangeInclusive;
 
@@ -12,25 +12,25 @@ use super::context::Import;
 use super::node::{Kind, Node};
 
 /// Fields that policies have no part for, each with the reason.
-pub type Fields = &'static [(&'static str, &'static str)];
+pub(super) type Fields = &'static [(&'static str, &'static str)];
 
 /// Range of `circuit_breaker.consecutive_failures`, whose 0 switches the rule off.
-pub const CONSECUTIVE: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const CONSECUTIVE: RangeInclusive<u64> = 1..=1_000_000;
 /// Range of `retry.budget.percent`.
-pub const BUDGET_PERCENT: RangeInclusive<f64> = 0.0..=1000.0;
+pub(super) const BUDGET_PERCENT: RangeInclusive<f64> = 0.0..=1000.0;
 /// Range of `retry.budget.min_retry_rate.count`.
-pub const MIN_RETRIES: RangeInclusive<u64> = 0..=100_000;
+pub(super) const MIN_RETRIES: RangeInclusive<u64> = 0..=100_000;
 
 /// Why a limit on the time of requests stays where it is.
-pub const TIMEOUT: &str =
+pub(super) const TIMEOUT: &str =
     "keep it on the route of the mesh: a request that it ends is a failure for the circuit";
 
 /// Why a limit of a cluster stays where it is.
-pub const LIMIT: &str =
+pub(super) const LIMIT: &str =
     "a limit of the cluster; requests over it are ignored unless outcome.overflow says failure";
 
 /// One object of a file.
-pub struct Object<'a> {
+pub(super) struct Object<'a> {
     pub node: &'a Node,
     /// The part of `apiVersion` in front of the slash. The core group is empty.
     pub group: &'a str,
@@ -43,7 +43,7 @@ pub struct Object<'a> {
 const NAMESPACE: &str = "default";
 
 /// Returns the objects of all files, those in lists too.
-pub fn objects<'a>(import: &mut Import<'a>) -> Vec<Object<'a>> {
+pub(super) fn objects<'a>(import: &mut Import<'a>) -> Vec<Object<'a>> {
     let mut objects = Vec::new();
     for document in import.sources.iter().flat_map(|source| &source.documents) {
         collect(import, document, &mut objects);
@@ -82,7 +82,7 @@ fn collect<'a>(import: &mut Import<'a>, node: &'a Node, objects: &mut Vec<Object
 
 impl Object<'_> {
     /// Reports an object that says nothing about failures.
-    pub fn pass_over(&self, import: &mut Import) {
+    pub(super) fn pass_over(&self, import: &mut Import) {
         let what = format!(
             "{} {} sets no circuit breaker, retries or timeouts",
             self.kind, self.name
@@ -92,7 +92,7 @@ impl Object<'_> {
 
     /// Reports what only identifies the object, and returns its `spec`. `None` if it has no name
     /// or no `spec`, which is a problem.
-    pub fn open(&self, import: &mut Import) -> Option<&Node> {
+    pub(super) fn open(&self, import: &mut Import) -> Option<&Node> {
         self.identify(import)?;
         let spec = self.node.get("spec");
         match spec {
@@ -104,7 +104,7 @@ impl Object<'_> {
     }
 
     /// Reports what only identifies the object. `None` if it has no name, which is a problem.
-    pub fn identify(&self, import: &mut Import) -> Option<()> {
+    pub(super) fn identify(&self, import: &mut Import) -> Option<()> {
         for key in ["apiVersion", "kind", "status"] {
             if let Some(node) = self.node.get(key) {
                 import.report.unrelated(node, "identifies the object");
@@ -139,7 +139,7 @@ impl Object<'_> {
     }
 
     /// Reports annotations that no importer has a use for.
-    pub fn annotations(&self, import: &mut Import) {
+    pub(super) fn annotations(&self, import: &mut Import) {
         if let Some(node) = self.node.at(&["metadata", "annotations"]) {
             import.report.unrelated(node, "annotations for other tools");
         }
@@ -147,7 +147,7 @@ impl Object<'_> {
 }
 
 /// Reports those fields of a table that are there.
-pub fn leave(import: &mut Import, node: &Node, fields: Fields) {
+pub(super) fn leave(import: &mut Import, node: &Node, fields: Fields) {
     for (path, why) in fields {
         let keys: Vec<&str> = path.split('.').collect();
         if let Some(found) = node.at(&keys) {
@@ -157,7 +157,7 @@ pub fn leave(import: &mut Import, node: &Node, fields: Fields) {
 }
 
 /// Returns the items of a list. Anything else is a problem, except nothing at all.
-pub fn list<'a>(import: &mut Import, node: Option<&'a Node>) -> &'a [Node] {
+pub(super) fn list<'a>(import: &mut Import, node: Option<&'a Node>) -> &'a [Node] {
     match node.map(|node| (node, &node.kind)) {
         None => &[],
         Some((_, Kind::Sequence(items))) => items,
@@ -170,7 +170,7 @@ pub fn list<'a>(import: &mut Import, node: Option<&'a Node>) -> &'a [Node] {
 }
 
 /// Returns the full name of a service. A name without dots is one of the object's namespace.
-pub fn full_name(host: &str, namespace: &str) -> String {
+pub(super) fn full_name(host: &str, namespace: &str) -> String {
     if host.contains('.') || host.contains('*') {
         host.to_owned()
     } else {
@@ -179,13 +179,13 @@ pub fn full_name(host: &str, namespace: &str) -> String {
 }
 
 /// Returns the pattern for Istio's clusters of a host: one for each port, unless a port is given.
-pub fn cluster(host: &str, subset: &str, port: Option<u64>) -> String {
+pub(super) fn cluster(host: &str, subset: &str, port: Option<u64>) -> String {
     let port = port.map_or_else(|| "*".to_owned(), |port| port.to_string());
     format!("outbound|{port}|{subset}|{host}")
 }
 
 /// Returns the name of Envoy Gateway's cluster of one rule of a route.
-pub fn rule_cluster(
+pub(super) fn rule_cluster(
     kind: &str,
     namespace: &str,
     route: &str,

@@ -10,7 +10,7 @@ use super::context::Import;
 use super::kube;
 
 /// Imports all files.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     for object in &kube::objects(import) {
         match (object.group, object.kind) {
             ("", "Service")

@@ -2,7 +2,7 @@
 
 /// A value at a place in a file.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(super) struct Node {
     pub place: Place,
     /// Keys and positions from the top of the document, such as `spec.hosts[0]`.
     pub path: String,
@@ -11,7 +11,7 @@ pub struct Node {
 
 /// Where a node is. No two nodes of an import have the same place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(super) struct Place {
     pub file: usize,
     /// First line, which is that of the key if the node has one.
     pub first: usize,
@@ -23,7 +23,7 @@ pub struct Place {
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Text without its quotes. `null` and nothing at all are the empty text.
     Scalar(String),
     Sequence(Vec<Node>),
@@ -33,7 +33,7 @@ pub enum Kind {
 
 impl Node {
     /// Returns the text of a scalar, or `None` if the node is a list or a mapping.
-    pub fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar(text) => Some(text),
             _ => None,
@@ -41,7 +41,7 @@ impl Node {
     }
 
     /// Returns the items of a list. Other nodes have none.
-    pub fn items(&self) -> &[Node] {
+    pub(super) fn items(&self) -> &[Node] {
         match &self.kind {
             Kind::Sequence(items) => items,
             _ => &[],
@@ -49,7 +49,7 @@ impl Node {
     }
 
     /// Returns the entries of a mapping. Other nodes have none.
-    pub fn entries(&self) -> &[(String, Node)] {
+    pub(super) fn entries(&self) -> &[(String, Node)] {
         match &self.kind {
             Kind::Mapping(entries) => entries,
             _ => &[],
@@ -57,18 +57,18 @@ impl Node {
     }
 
     /// Returns the value of a key of a mapping, spelled exactly so.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
         let mut entries = self.entries().iter();
         entries.find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
     /// Returns the value at the end of several keys.
-    pub fn at(&self, keys: &[&str]) -> Option<&Node> {
+    pub(super) fn at(&self, keys: &[&str]) -> Option<&Node> {
         keys.iter().try_fold(self, |node, key| node.get(key))
     }
 
     /// Returns the nodes directly below.
-    pub fn children(&self) -> Box<dyn Iterator<Item = &Node> + '_> {
+    pub(super) fn children(&self) -> Box<dyn Iterator<Item = &Node> + '_> {
         match &self.kind {
             Kind::Scalar(_) => Box::new(std::iter::empty()),
             Kind::Sequence(items) => Box::new(items.iter()),
@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// Returns what the node is, for messages: its text in quotes, or its kind.
-    pub fn found(&self) -> String {
+    pub(super) fn found(&self) -> String {
         match &self.kind {
             Kind::Scalar(text) if text.is_empty() => "empty".to_owned(),
             Kind::Scalar(text) => format!("{text:?}"),
@@ -88,7 +88,7 @@ impl Node {
 }
 
 /// Hands out the numbers of nodes, and bounds how many there are.
-pub struct Ids {
+pub(super) struct Ids {
     pub file: usize,
     next: usize,
 }
@@ -97,11 +97,11 @@ pub struct Ids {
 const NODES_MAX: usize = 200_000;
 
 impl Ids {
-    pub fn new(file: usize) -> Ids {
+    pub(super) fn new(file: usize) -> Ids {
         Ids { file, next: 0 }
     }
 
-    pub fn place(&mut self, first: usize, last: usize) -> Place {
+    pub(super) fn place(&mut self, first: usize, last: usize) -> Place {
         self.next += 1;
         Place {
             file: self.file,
@@ -111,7 +111,7 @@ impl Ids {
         }
     }
 
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.next >= NODES_MAX
     }
 }

@@ -6,7 +6,7 @@ use super::node::Node;
 
 /// Problems in the order of files and lines.
 #[derive(Default)]
-pub struct Problems {
+pub(super) struct Problems {
     found: Vec<Problem>,
 }
 
@@ -19,18 +19,18 @@ struct Problem {
 
 impl Problems {
     /// Adds that a value is not one that its system allows.
-    pub fn add(&mut self, node: &Node, allowed: &str) {
+    pub(super) fn add(&mut self, node: &Node, allowed: &str) {
         let text = format!("{} is {}, allowed {allowed}", node.path, node.found());
         self.add_line(node.place.file, node.place.first, text);
     }
 
     /// Adds a problem of one line.
-    pub fn add_line(&mut self, file: usize, line: usize, text: String) {
+    pub(super) fn add_line(&mut self, file: usize, line: usize, text: String) {
         self.push(file, Some(line), text);
     }
 
     /// Adds a problem of a whole file.
-    pub fn add_file(&mut self, file: usize, text: String) {
+    pub(super) fn add_file(&mut self, file: usize, text: String) {
         self.push(file, None, text);
     }
 
@@ -42,7 +42,7 @@ impl Problems {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
@@ -51,7 +51,7 @@ impl Problems {
     /// # Errors
     ///
     /// If `out` fails.
-    pub fn print(&mut self, files: &[String], out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn print(&mut self, files: &[String], out: &mut dyn Write) -> io::Result<()> {
         self.found.sort();
         for problem in &self.found {
             write!(out, "{}:", files[problem.file])?;

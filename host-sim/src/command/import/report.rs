@@ -4,7 +4,7 @@
 //! walking the trees: what nobody reported is unknown, so nothing can get lost. A mapping or list
 //! whose parts are reported one by one is a section, and has an entry for its key's line.
 
-pub mod print;
+pub(super) mod print;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::source::Source;
 /// What became of a part of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// The policy does the same.
     Exact,
     /// The policy does nearly the same, and the note says what differs.
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 /// An entry of the report.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub(super) struct Entry {
     pub place: Place,
     pub path: String,
     pub verdict: Verdict,
@@ -41,7 +41,7 @@ pub struct Entry {
 
 /// All entries, and remarks about whole policies.
 #[derive(Default)]
-pub struct Report {
+pub(super) struct Report {
     entries: BTreeSet<Entry>,
     /// Nodes with an entry of their own, and whether it covers all below.
     claimed: BTreeMap<(usize, usize), bool>,
@@ -50,18 +50,18 @@ pub struct Report {
 
 impl Report {
     /// Reports that a field of the policy does the same. Covers the node and all below it.
-    pub fn exact(&mut self, node: &Node, to: impl Into<String>) {
+    pub(super) fn exact(&mut self, node: &Node, to: impl Into<String>) {
         self.add(node, Verdict::Exact, to.into());
     }
 
     /// Reports what a node became, and what differs. Covers the node and all below it.
-    pub fn approximate(&mut self, node: &Node, to: impl Into<String>, differs: &str) {
+    pub(super) fn approximate(&mut self, node: &Node, to: impl Into<String>, differs: &str) {
         let to = to.into();
         self.add(node, Verdict::Approximate, format!("{to}: {differs}"));
     }
 
     /// Reports `exact` if nothing differs, and `approximate` with all that does otherwise.
-    pub fn became(&mut self, node: &Node, to: impl Into<String>, differs: &[String]) {
+    pub(super) fn became(&mut self, node: &Node, to: impl Into<String>, differs: &[String]) {
         if differs.is_empty() {
             self.exact(node, to);
         } else {
@@ -71,17 +71,17 @@ impl Report {
 
     /// Reports why a node has no equivalent, and which part of the mesh does it. Covers the node
     /// and all below it.
-    pub fn no_equivalent(&mut self, node: &Node, why: impl Into<String>) {
+    pub(super) fn no_equivalent(&mut self, node: &Node, why: impl Into<String>) {
         self.add(node, Verdict::NoEquivalent, why.into());
     }
 
     /// Reports a setting of something else. Covers the node and all below it.
-    pub fn unrelated(&mut self, node: &Node, what: impl Into<String>) {
+    pub(super) fn unrelated(&mut self, node: &Node, what: impl Into<String>) {
         self.add(node, Verdict::Unrelated, what.into());
     }
 
     /// Reports what a mapping or list stands for. What is below it is reported on its own.
-    pub fn section(&mut self, node: &Node, what: impl Into<String>) {
+    pub(super) fn section(&mut self, node: &Node, what: impl Into<String>) {
         self.claimed
             .entry((node.place.file, node.place.id))
             .or_insert(false);
@@ -96,7 +96,7 @@ impl Report {
     }
 
     /// Adds a remark about a policy, or about all of them.
-    pub fn remark(&mut self, text: impl Into<String>) {
+    pub(super) fn remark(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !self.remarks.contains(&text) {
             self.remarks.push(text);
@@ -104,7 +104,7 @@ impl Report {
     }
 
     /// Returns whether a node itself was reported.
-    pub fn knows(&self, node: &Node) -> bool {
+    pub(super) fn knows(&self, node: &Node) -> bool {
         self.claimed.contains_key(&(node.place.file, node.place.id))
     }
 
@@ -119,7 +119,7 @@ impl Report {
     }
 
     /// Reports as unknown what no importer reported.
-    pub fn finish(&mut self, sources: &[Source]) {
+    pub(super) fn finish(&mut self, sources: &[Source]) {
         for document in sources.iter().flat_map(|source| &source.documents) {
             self.close(document);
         }
@@ -150,13 +150,13 @@ impl Report {
     }
 
     /// Returns whether something below a node was reported.
-    pub fn knows_below(&self, node: &Node) -> bool {
+    pub(super) fn knows_below(&self, node: &Node) -> bool {
         node.children()
             .any(|child| self.knows(child) || self.knows_below(child))
     }
 
     /// Returns the entries of a file by line.
-    pub fn entries(&self, file: usize) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self, file: usize) -> impl Iterator<Item = &Entry> {
         self.entries
             .iter()
             .filter(move |entry| entry.place.file == file)

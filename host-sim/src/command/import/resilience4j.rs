@@ -33,7 +33,7 @@ const MAX_REQUESTS: &str = "max_requests in circuit_breakers of the cluster does
     in Istio http2MaxRequests of the connectionPool";
 
 /// Writes a policy for each instance, or one for `configs.default` if there is no instance.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     let all = settings::collect(import, &["resilience4j"], "Resilience4j");
     for setting in &all {
         outside(import, setting);

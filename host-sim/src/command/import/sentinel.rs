@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
 /// Reads all lists of rules, wherever they are in the documents.
-pub fn import(import: &mut Import) {
+pub(super) fn import(import: &mut Import) {
     let sources = import.sources;
     let mut rules = Vec::new();
     for document in sources.iter().flat_map(|source| &source.documents) {

@@ -7,7 +7,7 @@ use super::context::Import;
 use super::node::{Kind, Node};
 
 /// A setting, and where it is. A list in a `.properties` file has a node for each item.
-pub struct Setting<'a> {
+pub(super) struct Setting<'a> {
     pub path: Vec<String>,
     pub nodes: Vec<&'a Node>,
     /// Number of the document that it is in.
@@ -15,19 +15,19 @@ pub struct Setting<'a> {
 }
 
 /// Returns a name without what relaxed binding ignores: case, `-` and `_`.
-pub fn canonical(name: &str) -> String {
+pub(super) fn canonical(name: &str) -> String {
     let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 impl<'a> Setting<'a> {
     /// Returns the node, or the first item of a list that has several.
-    pub fn node(&self) -> &'a Node {
+    pub(super) fn node(&self) -> &'a Node {
         self.nodes[0]
     }
 
     /// Returns whether the path begins with these canonical names.
-    pub fn is_below(&self, prefix: &[&str]) -> bool {
+    pub(super) fn is_below(&self, prefix: &[&str]) -> bool {
         let names = self.path.iter().map(|name| canonical(name));
         self.path.len() > prefix.len() && names.zip(prefix).all(|(name, other)| name == **other)
     }
@@ -40,7 +40,7 @@ impl<'a> Setting<'a> {
     }
 
     /// Returns the texts of a list: of its items, or of a text with commas.
-    pub fn texts(&self) -> Vec<&'a str> {
+    pub(super) fn texts(&self) -> Vec<&'a str> {
         let items = |node: &&'a Node| -> Vec<&'a str> {
             match &node.kind {
                 Kind::Scalar(text) => text.split(',').map(str::trim).collect(),
@@ -54,7 +54,11 @@ impl<'a> Setting<'a> {
 
 /// Collects the settings below a prefix of canonical names, and reports everything else as being
 /// no settings of `system`.
-pub fn collect<'a>(import: &mut Import<'a>, prefix: &[&str], system: &str) -> Vec<Setting<'a>> {
+pub(super) fn collect<'a>(
+    import: &mut Import<'a>,
+    prefix: &[&str],
+    system: &str,
+) -> Vec<Setting<'a>> {
     let mut settings: Vec<Setting> = Vec::new();
     let sources = import.sources;
     let documents = sources.iter().flat_map(|source| &source.documents);

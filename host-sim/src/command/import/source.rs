@@ -10,17 +10,17 @@ mod yaml;
 use std::fs;
 use std::path::Path;
 
-pub use super::node::Node;
+pub(super) use super::node::Node;
 use super::problems::Problems;
 
 /// One file with its documents.
-pub struct Source {
+pub(super) struct Source {
     pub name: String,
     pub documents: Vec<Node>,
 }
 
 /// Reads a file, and adds what is wrong with it to `problems`.
-pub fn read(path: &Path, file: usize, problems: &mut Problems) -> Source {
+pub(super) fn read(path: &Path, file: usize, problems: &mut Problems) -> Source {
     let name = path.display().to_string();
     let is_properties = path.extension().is_some_and(|end| end == "properties");
     let documents = match fs::read(path) {

@@ -14,13 +14,13 @@ use super::node::Node;
 
 /// A value with what keeps it from being exact.
 #[derive(Clone, Debug)]
-pub struct Read<T> {
+pub(super) struct Read<T> {
     pub value: T,
     pub differs: Vec<String>,
 }
 
 /// Replaces `${NAME:default}`, or returns `None` if one has no default.
-pub fn resolve(text: &str) -> Option<Read<String>> {
+pub(super) fn resolve(text: &str) -> Option<Read<String>> {
     let mut value = String::new();
     let mut differs = Vec::new();
     let mut rest = text;
@@ -37,7 +37,7 @@ pub fn resolve(text: &str) -> Option<Read<String>> {
 }
 
 /// Parses `5s`, `500ms`, `1m30s`, `1.5h`, `PT5S`, or a bare number of `bare` units.
-pub fn duration(text: &str, bare: Duration) -> Option<Duration> {
+pub(super) fn duration(text: &str, bare: Duration) -> Option<Duration> {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(number * bare.as_secs_f64()).ok();
@@ -79,7 +79,7 @@ fn parts(text: &str) -> Option<Duration> {
 }
 
 /// Writes a duration as policies do, in whole milliseconds.
-pub fn write(duration: Duration) -> String {
+pub(super) fn write(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {
         0 => "0s".to_owned(),
@@ -91,7 +91,7 @@ pub fn write(duration: Duration) -> String {
 }
 
 /// Writes a percentage with at most two decimals, and without those if it is whole.
-pub fn percent(value: f64) -> Value {
+pub(super) fn percent(value: f64) -> Value {
     let hundredths = (value * 100.0).round();
     if hundredths % 100.0 == 0.0 {
         Value::from((hundredths / 100.0) as u64)
@@ -101,7 +101,7 @@ pub fn percent(value: f64) -> Value {
 }
 
 /// Clamps a value, and notes both if it changed.
-pub fn clamp<T: PartialOrd + Copy>(
+pub(super) fn clamp<T: PartialOrd + Copy>(
     read: &mut Read<T>,
     range: &RangeInclusive<T>,
     write: impl Fn(T) -> String,
@@ -122,7 +122,7 @@ pub fn clamp<T: PartialOrd + Copy>(
 impl Import<'_> {
     /// Returns the text of a scalar with its placeholders replaced. `None` if a placeholder has no
     /// default, which is reported, or if the node is no scalar, which is a problem.
-    pub fn text(&mut self, node: &Node, allowed: &str) -> Option<Read<String>> {
+    pub(super) fn text(&mut self, node: &Node, allowed: &str) -> Option<Read<String>> {
         let Some(text) = node.text() else {
             self.problems.add(node, allowed);
             return None;
@@ -152,14 +152,14 @@ impl Import<'_> {
     }
 
     /// Reads a duration, whose bare numbers are of a unit.
-    pub fn duration(&mut self, node: &Node, bare: Duration) -> Option<Read<Duration>> {
+    pub(super) fn duration(&mut self, node: &Node, bare: Duration) -> Option<Read<Duration>> {
         self.read(node, "a duration such as 500ms or 5s", |text| {
             duration(text, bare)
         })
     }
 
     /// Reads an integer from 0 on. `20.0` is one.
-    pub fn integer(&mut self, node: &Node) -> Option<Read<u64>> {
+    pub(super) fn integer(&mut self, node: &Node) -> Option<Read<u64>> {
         self.read(node, "an integer from 0 on", |text| {
             text.parse().ok().or_else(|| {
                 let number: f64 = text.parse().ok()?;
@@ -170,7 +170,7 @@ impl Import<'_> {
     }
 
     /// Reads a number from 0 on, with or without a percent sign.
-    pub fn number(&mut self, node: &Node) -> Option<Read<f64>> {
+    pub(super) fn number(&mut self, node: &Node) -> Option<Read<f64>> {
         self.read(node, "a number from 0 on", |text| {
             let number = text.strip_suffix('%').unwrap_or(text);
             let number: f64 = number.trim().parse().ok()?;
@@ -179,7 +179,7 @@ impl Import<'_> {
     }
 
     /// Reads a boolean.
-    pub fn boolean(&mut self, node: &Node) -> Option<Read<bool>> {
+    pub(super) fn boolean(&mut self, node: &Node) -> Option<Read<bool>> {
         self.read(node, "true or false", |text| {
             match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" => Some(true),
@@ -190,7 +190,7 @@ impl Import<'_> {
     }
 
     /// Sets a duration, clamped to a range, and reports the node.
-    pub fn set_duration(
+    pub(super) fn set_duration(
         &mut self,
         policy: &mut Policy,
         path: &str,
@@ -211,7 +211,7 @@ impl Import<'_> {
     }
 
     /// Sets an integer, clamped to a range, and reports the node.
-    pub fn set_integer(
+    pub(super) fn set_integer(
         &mut self,
         policy: &mut Policy,
         path: &str,
@@ -226,7 +226,7 @@ impl Import<'_> {
     }
 
     /// Sets a percentage, clamped to a range, and reports the node.
-    pub fn set_percent(
+    pub(super) fn set_percent(
         &mut self,
         policy: &mut Policy,
         path: &str,

@@ -24,7 +24,7 @@ struct Scale {
 }
 
 /// The settings around a policy.
-pub struct Grid {
+pub(super) struct Grid {
     /// The name of the policy whose settings are shown.
     pub policy: String,
     /// The first is the given one.
@@ -37,7 +37,7 @@ impl Grid {
     /// # Errors
     ///
     /// If the file is not valid, or no policy in it has a threshold to scale.
-    pub fn new(bytes: &[u8]) -> Result<Grid, String> {
+    pub(super) fn new(bytes: &[u8]) -> Result<Grid, String> {
         let config = Config::parse(bytes).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             errors.join("\n  ")
@@ -73,12 +73,12 @@ impl Grid {
     }
 
     /// Returns the settings of the policy itself.
-    pub fn given(&self) -> &Settings {
+    pub(super) fn given(&self) -> &Settings {
         &self.cells[0].0
     }
 
     /// Returns the other settings, each with its policy file.
-    pub fn others(&self) -> impl Iterator<Item = (Settings, Vec<u8>)> {
+    pub(super) fn others(&self) -> impl Iterator<Item = (Settings, Vec<u8>)> {
         self.cells.iter().skip(1).cloned()
     }
 }

@@ -41,7 +41,7 @@ pub enum Refusal {
 }
 
 /// One attempt, as the upstream sees it.
-pub struct Job<O> {
+pub(super) struct Job<O> {
     /// `None` once nobody waits for it.
     pub owner: Option<O>,
     pub state: JobState,
@@ -60,7 +60,7 @@ pub struct Job<O> {
 
 /// Where a job is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum JobState {
+pub(super) enum JobState {
     /// Waits in the proxy for a connection.
     Pending,
     /// The request body is still arriving.

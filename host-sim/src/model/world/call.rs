@@ -7,7 +7,7 @@ use crate::proxy::{CallId, CallKind};
 use crate::sim::clock::Time;
 
 /// One call of a client, with all its retries.
-pub struct Call {
+pub(super) struct Call {
     pub source: usize,
     /// The client, in a closed loop.
     pub client: Option<u32>,
@@ -21,7 +21,7 @@ pub struct Call {
 }
 
 /// A plugin's call that has no response yet.
-pub struct Callout {
+pub(super) struct Callout {
     pub call: CallId,
     pub kind: CallKind,
     pub cluster: usize,

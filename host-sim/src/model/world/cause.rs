@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::proxy::stream::info::flag;
 
 /// The values of `%RESPONSE_CODE_DETAILS%`, shared by all requests.
-pub struct Details {
+pub(super) struct Details {
     pub client_left: Rc<str>,
     pub via_upstream: Rc<str>,
     pub no_route: Rc<str>,
@@ -62,7 +62,7 @@ const DEADLINE_EXCEEDED: u32 = 4;
 
 /// Why the proxy itself ends a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum LocalCause {
+pub(super) enum LocalCause {
     NoRoute,
     NoCluster,
     NoHealthyHost,
@@ -84,7 +84,7 @@ pub enum LocalCause {
 
 impl Details {
     /// Returns the response flags and details of a cause.
-    pub fn flags_and_details(&self, cause: LocalCause) -> (u64, Rc<str>) {
+    pub(super) fn flags_and_details(&self, cause: LocalCause) -> (u64, Rc<str>) {
         let (flags, details) = match cause {
             LocalCause::NoRoute => (flag::NO_ROUTE, &self.no_route),
             LocalCause::NoCluster => (flag::NO_CLUSTER, &self.no_cluster),
@@ -109,7 +109,7 @@ impl Details {
 
 impl LocalCause {
     /// Returns the status. `complete` means that the proxy has the whole request.
-    pub fn status(self, complete: bool) -> u16 {
+    pub(super) fn status(self, complete: bool) -> u16 {
         match self {
             LocalCause::NoRoute => 404,
             LocalCause::MaxDuration | LocalCause::Duration | LocalCause::Idle if !complete => 408,
@@ -123,12 +123,12 @@ impl LocalCause {
     }
 
     /// Returns the gRPC status if it differs from the one that stands for the HTTP status.
-    pub fn grpc_status(self) -> Option<u32> {
+    pub(super) fn grpc_status(self) -> Option<u32> {
         (self == LocalCause::Duration).then_some(DEADLINE_EXCEEDED)
     }
 
     /// Returns the body. `retried` means that this was not the first attempt.
-    pub fn body(self, retried: bool) -> String {
+    pub(super) fn body(self, retried: bool) -> String {
         let reason = match self {
             LocalCause::NoRoute | LocalCause::NoCluster => return String::new(),
             LocalCause::NoHealthyHost => return "no healthy upstream".into(),

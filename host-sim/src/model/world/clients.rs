@@ -17,7 +17,7 @@ use crate::record::{Outcome, What};
 use crate::sim::span::Span;
 
 /// A request to send.
-pub struct Sending {
+pub(super) struct Sending {
     pub caller: Caller,
     pub source: usize,
     pub kind: usize,

@@ -6,7 +6,7 @@ use crate::proxy::Part;
 
 /// An event at a point in time.
 #[derive(Clone, Copy)]
-pub enum Event {
+pub(super) enum Event {
     /// The next call of an open loop arrives.
     Arrival { source: usize },
     /// A client of a closed loop ends its think time.
@@ -31,13 +31,13 @@ pub enum Event {
 
 /// Who waits for an attempt.
 #[derive(Clone, Copy)]
-pub enum Owner {
+pub(super) enum Owner {
     Exchange(ExchangeKey),
     Callout(CalloutKey),
 }
 
 /// A part for the host, delivered after the effects of earlier ones have settled.
-pub struct Feed {
+pub(super) struct Feed {
     pub exchange: ExchangeKey,
     pub part: Part,
     /// True towards the upstream, false towards the client.

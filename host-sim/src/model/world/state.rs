@@ -68,7 +68,7 @@ pub struct World {
 }
 
 /// One cluster.
-pub struct Backend {
+pub(super) struct Backend {
     pub(super) upstream: Upstream<Owner>,
     pub(super) parts: ResponseParts,
     pub(super) address: Rc<str>,

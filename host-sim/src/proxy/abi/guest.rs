@@ -18,7 +18,10 @@ const RESTRICTED: &str = "restricted_callback";
 
 impl<'a> Guest<'a> {
     /// Counts the hostcall. Traps if the guest may not make it now.
-    pub fn enter(mut caller: Caller<'a, VmState>, which: Hostcall) -> Result<Guest<'a>, Error> {
+    pub(super) fn enter(
+        mut caller: Caller<'a, VmState>,
+        which: Hostcall,
+    ) -> Result<Guest<'a>, Error> {
         let state = caller.data_mut();
         state.process.counts.count_hostcall(which);
         if state.restriction != Restriction::None && !is_allowed(state.restriction, which) {
@@ -28,19 +31,19 @@ impl<'a> Guest<'a> {
     }
 
     /// Returns the VM's state.
-    pub fn state(&mut self) -> &mut VmState {
+    pub(super) fn state(&mut self) -> &mut VmState {
         self.caller.data_mut()
     }
 
     /// Returns the stream that the hostcall acts on.
-    pub fn stream(&mut self) -> Option<&mut Stream> {
+    pub(super) fn stream(&mut self) -> Option<&mut Stream> {
         let state = self.caller.data_mut();
         let stream = state.subject_stream()?;
         state.process.streams.get_mut(stream)
     }
 
     /// Borrows the guest's memory and the VM's state at the same time.
-    pub fn parts(&mut self) -> (&mut [u8], &mut VmState) {
+    pub(super) fn parts(&mut self) -> (&mut [u8], &mut VmState) {
         match self.caller.data().memory {
             Some(memory) => memory.data_and_store_mut(&mut self.caller),
             None => (&mut [], self.caller.data_mut()),
@@ -48,12 +51,12 @@ impl<'a> Guest<'a> {
     }
 
     /// Returns the `len` bytes at `at`.
-    pub fn bytes(&mut self, at: u32, len: u32) -> Result<&[u8], Status> {
+    pub(super) fn bytes(&mut self, at: u32, len: u32) -> Result<&[u8], Status> {
         slice(self.parts().0, at, len)
     }
 
     /// Returns several byte ranges, and the VM's state.
-    pub fn slices<const COUNT: usize>(
+    pub(super) fn slices<const COUNT: usize>(
         &mut self,
         places: [(u32, u32); COUNT],
     ) -> Result<([&[u8]; COUNT], &mut VmState), Status> {
@@ -67,7 +70,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Writes bytes to `at`.
-    pub fn write(&mut self, at: u32, bytes: &[u8]) -> HostcallResult {
+    pub(super) fn write(&mut self, at: u32, bytes: &[u8]) -> HostcallResult {
         let start = at as usize;
         let end = start
             .checked_add(bytes.len())
@@ -80,24 +83,24 @@ impl<'a> Guest<'a> {
     }
 
     /// Writes a 32-bit number.
-    pub fn write_u32(&mut self, at: u32, number: u32) -> HostcallResult {
+    pub(super) fn write_u32(&mut self, at: u32, number: u32) -> HostcallResult {
         self.write(at, &number.to_le_bytes())
     }
 
     /// Writes a 64-bit number.
-    pub fn write_u64(&mut self, at: u32, number: u64) -> HostcallResult {
+    pub(super) fn write_u64(&mut self, at: u32, number: u64) -> HostcallResult {
         self.write(at, &number.to_le_bytes())
     }
 
     /// Passes bytes to the guest, in memory that the guest allocates. Writes their address to
     /// `at_out` and their length to `len_out`. Empty bytes have a null pointer.
-    pub fn give(&mut self, bytes: &[u8], at_out: u32, len_out: u32) -> HostcallResult {
+    pub(super) fn give(&mut self, bytes: &[u8], at_out: u32, len_out: u32) -> HostcallResult {
         let fill = |target: &mut [u8]| target.copy_from_slice(bytes);
         self.give_with(bytes.len(), fill, at_out, len_out)
     }
 
     /// Like [`Guest::give`], for `len` bytes that `fill` writes.
-    pub fn give_with(
+    pub(super) fn give_with(
         &mut self,
         len: usize,
         fill: impl FnOnce(&mut [u8]),

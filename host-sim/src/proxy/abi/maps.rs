@@ -165,7 +165,7 @@ pub(crate) fn replace(
     let kind = kind(number)?;
     let ([name, value], state) = guest.slices([(name, name_len), (value, value_len)])?;
     write(state, kind, |map| {
-        map.replace(&stored_name(kind, name), value)
+        map.replace(&stored_name(kind, name), value);
     })
 }
 

@@ -14,7 +14,7 @@ use crate::proxy::vm::{Incoming, Root, Status, Vm};
 
 impl Flow<'_> {
     /// Handles what comes back on a call.
-    pub fn response(&mut self, call: CallId, open: OpenCall, outcome: CallOutcome) {
+    pub(crate) fn response(&mut self, call: CallId, open: OpenCall, outcome: CallOutcome) {
         if !self.knows_root(open.root) {
             return;
         }

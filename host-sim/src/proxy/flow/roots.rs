@@ -17,7 +17,7 @@ impl Flow<'_> {
     /// # Errors
     ///
     /// If the guest rejects the configuration or traps; the message is Envoy's.
-    pub fn start_root(&mut self, configuration: &Rc<[u8]>) -> Result<u32, &'static str> {
+    pub(crate) fn start_root(&mut self, configuration: &Rc<[u8]>) -> Result<u32, &'static str> {
         let vm = self.vm.as_deref_mut().ok_or(NOT_STARTED)?;
         let state = vm.state_mut();
         let root = state.new_context();
@@ -83,7 +83,7 @@ impl Flow<'_> {
     }
 
     /// Runs `proxy_on_tick` if the context still exists, then restarts its timer.
-    pub fn tick(&mut self, root: u32) {
+    pub(crate) fn tick(&mut self, root: u32) {
         if self.knows_root(root) {
             self.root(Callback::Tick, root, |x| &x.tick, root);
             if let Some(vm) = self.vm.as_deref_mut() {
@@ -93,7 +93,7 @@ impl Flow<'_> {
     }
 
     /// Runs `proxy_on_queue_ready` if the context still exists.
-    pub fn queue_ready(&mut self, root: u32, queue: u32) {
+    pub(crate) fn queue_ready(&mut self, root: u32, queue: u32) {
         if self.knows_root(root) {
             self.root(
                 Callback::QueueReady,
@@ -110,7 +110,7 @@ impl Flow<'_> {
     }
 
     /// Drains a configuration: it ends with its last stream.
-    pub fn drain_root(&mut self, root: u32) {
+    pub(crate) fn drain_root(&mut self, root: u32) {
         let Some(vm) = self.vm.as_deref_mut() else {
             return;
         };
@@ -125,7 +125,7 @@ impl Flow<'_> {
 
     /// Runs `proxy_on_done`, then `proxy_on_delete`: at once, or when the guest calls
     /// `proxy_done`.
-    pub fn finish_root(&mut self, root: u32) {
+    pub(crate) fn finish_root(&mut self, root: u32) {
         let done = self.root(Callback::Done, root, |x| &x.done, root);
         if is_yes(done) || self.has_failed() {
             self.delete_root(root);

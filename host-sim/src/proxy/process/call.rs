@@ -106,7 +106,7 @@ pub enum ClusterState {
 
 /// A call without a response so far.
 #[derive(Clone, Copy, Debug)]
-pub struct OpenCall {
+pub(crate) struct OpenCall {
     pub vm: VmId,
     /// The root context that made the call.
     pub root: u32,

@@ -6,7 +6,7 @@ use crate::proxy::ids::Thread;
 
 /// Queues by id. They are unbounded, as in Envoy.
 #[derive(Debug, Default)]
-pub struct Queues {
+pub(crate) struct Queues {
     /// Ids by VM id and name.
     names: BTreeMap<Name, u32>,
     queues: Vec<Queue>,
@@ -22,7 +22,7 @@ struct Queue {
 
 /// The root context that is notified of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub(crate) struct Owner {
     pub thread: Thread,
     pub root: u32,
 }
@@ -30,7 +30,7 @@ pub struct Owner {
 impl Queues {
     /// Returns the id of a queue, and creates it if necessary. The last to register a queue is
     /// notified of its messages. Registering keeps the messages in the queue.
-    pub fn register(&mut self, vm_id: &[u8], name: &[u8], owner: Owner) -> u32 {
+    pub(crate) fn register(&mut self, vm_id: &[u8], name: &[u8], owner: Owner) -> u32 {
         let new = u32::try_from(self.queues.len())
             .unwrap_or(u32::MAX)
             .saturating_add(1);
@@ -46,19 +46,19 @@ impl Queues {
     }
 
     /// Returns the id of a registered queue.
-    pub fn resolve(&self, vm_id: &[u8], name: &[u8]) -> Option<u32> {
+    pub(crate) fn resolve(&self, vm_id: &[u8], name: &[u8]) -> Option<u32> {
         self.names.get(&(vm_id.into(), name.into())).copied()
     }
 
     /// Adds a message. Returns the owner to notify, or `None` if there is no such queue.
-    pub fn enqueue(&mut self, id: u32, message: &[u8]) -> Option<Owner> {
+    pub(crate) fn enqueue(&mut self, id: u32, message: &[u8]) -> Option<Owner> {
         let queue = self.queue_mut(id)?;
         queue.messages.push_back(message.into());
         Some(queue.owner)
     }
 
     /// Takes the oldest message. The outer `None` means that there is no such queue.
-    pub fn dequeue(&mut self, id: u32) -> Option<Option<Vec<u8>>> {
+    pub(crate) fn dequeue(&mut self, id: u32) -> Option<Option<Vec<u8>>> {
         Some(self.queue_mut(id)?.messages.pop_front())
     }
 

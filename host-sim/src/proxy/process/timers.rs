@@ -11,17 +11,17 @@ use crate::sim::clock::Time;
 
 /// Scheduled work.
 #[derive(Debug, Default)]
-pub struct Timers {
+pub(crate) struct Timers {
     due: BTreeMap<Key, Task>,
     last: u64,
 }
 
 /// Identifies an entry.
-pub type Key = (Time, u64);
+pub(crate) type Key = (Time, u64);
 
 /// Work of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// `proxy_on_tick` of a root context.
     Tick { vm: VmId, root: u32 },
     /// `proxy_on_queue_ready`, on the last thread that registered the queue.
@@ -38,7 +38,7 @@ const POST_DELAY: Duration = Duration::from_micros(1);
 
 impl Timers {
     /// Schedules work.
-    pub fn add(&mut self, at: Time, task: Task) -> Key {
+    pub(crate) fn add(&mut self, at: Time, task: Task) -> Key {
         self.last += 1;
         let key = (at, self.last);
         self.due.insert(key, task);
@@ -46,22 +46,22 @@ impl Timers {
     }
 
     /// Schedules work for a thread's event loop, as soon as possible.
-    pub fn post(&mut self, now: Time, task: Task) {
+    pub(crate) fn post(&mut self, now: Time, task: Task) {
         self.add(now + POST_DELAY, task);
     }
 
     /// Removes an entry.
-    pub fn remove(&mut self, key: Key) {
+    pub(crate) fn remove(&mut self, key: Key) {
         self.due.remove(&key);
     }
 
     /// Returns the time of the next work.
-    pub fn next(&self) -> Option<Time> {
+    pub(crate) fn next(&self) -> Option<Time> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Takes the next work that is due by `now`.
-    pub fn take_due(&mut self, now: Time) -> Option<Task> {
+    pub(crate) fn take_due(&mut self, now: Time) -> Option<Task> {
         let entry = self.due.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }

@@ -23,7 +23,7 @@ impl From<Bytes> for Body {
 
 impl Body {
     /// Returns the bytes.
-    pub fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Body::Shared(bytes) => bytes,
             Body::Owned(bytes) => bytes,
@@ -31,12 +31,12 @@ impl Body {
     }
 
     /// Returns the number of bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.as_slice().len()
     }
 
     /// Returns a copy that later writes to this body do not change.
-    pub fn share(&self) -> Bytes {
+    pub(crate) fn share(&self) -> Bytes {
         match self {
             Body::Shared(bytes) => bytes.clone(),
             Body::Owned(bytes) => Bytes::copy_from_slice(bytes),
@@ -44,7 +44,7 @@ impl Body {
     }
 
     /// Takes the bytes and leaves the body empty.
-    pub fn take(&mut self) -> Bytes {
+    pub(crate) fn take(&mut self) -> Bytes {
         match std::mem::take(self) {
             Body::Shared(bytes) => bytes,
             Body::Owned(bytes) => bytes.into(),
@@ -52,7 +52,7 @@ impl Body {
     }
 
     /// Appends bytes.
-    pub fn append(&mut self, more: &[u8]) {
+    pub(crate) fn append(&mut self, more: &[u8]) {
         if !more.is_empty() {
             let mut bytes = self.take_owned();
             bytes.extend_from_slice(more);
@@ -61,7 +61,7 @@ impl Body {
     }
 
     /// Appends another body and leaves it empty.
-    pub fn append_body(&mut self, other: &mut Body) {
+    pub(crate) fn append_body(&mut self, other: &mut Body) {
         if self.len() == 0 {
             *self = std::mem::take(other);
         } else {
@@ -70,7 +70,7 @@ impl Body {
     }
 
     /// Replaces the first `len` bytes, or all bytes if there are fewer.
-    pub fn replace_front(&mut self, len: usize, new: &[u8]) {
+    pub(crate) fn replace_front(&mut self, len: usize, new: &[u8]) {
         if len >= self.len() {
             *self = Body::Owned(new.to_vec());
         } else {

@@ -62,13 +62,13 @@ pub(crate) struct Half {
 
 impl Half {
     /// Shows the headers to the guest. `end` marks them as the last part.
-    pub fn show_headers(&mut self, end: bool) {
+    pub(crate) fn show_headers(&mut self, end: bool) {
         self.shows_headers = true;
         self.at_end = end;
     }
 
     /// Shows the chunk to the guest, after the buffered bytes if it sees both together.
-    pub fn show_body(&mut self, end: bool) {
+    pub(crate) fn show_body(&mut self, end: bool) {
         if self.buffering {
             self.buffer_chunk();
         }
@@ -77,34 +77,34 @@ impl Half {
     }
 
     /// Shows the trailers to the guest.
-    pub fn show_trailers(&mut self) {
+    pub(crate) fn show_trailers(&mut self) {
         self.shows_trailers = true;
     }
 
     /// Hides the headers from the guest.
-    pub fn hide_headers(&mut self) {
+    pub(crate) fn hide_headers(&mut self) {
         self.shows_headers = false;
     }
 
     /// Hides the chunk from the guest. Bytes that it buffers itself stay visible.
-    pub fn hide_body(&mut self) {
+    pub(crate) fn hide_body(&mut self) {
         self.shows_chunk = false;
     }
 
     /// Hides the trailers from the guest.
-    pub fn hide_trailers(&mut self) {
+    pub(crate) fn hide_trailers(&mut self) {
         self.shows_trailers = false;
     }
 
     /// Hides all parts from the guest.
-    pub fn hide(&mut self) {
+    pub(crate) fn hide(&mut self) {
         self.hide_headers();
         self.hide_body();
         self.hide_trailers();
     }
 
     /// Returns a map, if the guest may see it.
-    pub fn shown_map(&self, kind: MapKind) -> Option<&HeaderMap> {
+    pub(crate) fn shown_map(&self, kind: MapKind) -> Option<&HeaderMap> {
         match kind {
             MapKind::Headers => self.headers.as_ref().filter(|_| self.shows_headers),
             MapKind::Trailers => self.trailers.as_ref().filter(|_| self.shows_trailers),
@@ -113,7 +113,7 @@ impl Half {
 
     /// The mutable counterpart of [`Half::shown_map`]. Writing trailers in the callback of the
     /// last body bytes creates them.
-    pub fn writable_map(&mut self, kind: MapKind) -> Option<&mut HeaderMap> {
+    pub(crate) fn writable_map(&mut self, kind: MapKind) -> Option<&mut HeaderMap> {
         match kind {
             MapKind::Headers => self.headers.as_mut().filter(|_| self.shows_headers),
             MapKind::Trailers => {
@@ -127,7 +127,7 @@ impl Half {
     }
 
     /// Returns the body bytes, if the guest may see them.
-    pub fn shown_body(&mut self) -> Option<&mut Body> {
+    pub(crate) fn shown_body(&mut self) -> Option<&mut Body> {
         if self.buffering {
             self.buffered.as_mut()
         } else if self.shows_chunk {
@@ -138,18 +138,18 @@ impl Half {
     }
 
     /// Appends the chunk to the buffered bytes.
-    pub fn buffer_chunk(&mut self) {
+    pub(crate) fn buffer_chunk(&mut self) {
         let buffered = self.buffered.get_or_insert_default();
         buffered.append_body(&mut self.chunk);
     }
 
     /// Whether a pause stops all parts.
-    pub fn is_stopped_all(&self) -> bool {
+    pub(crate) fn is_stopped_all(&self) -> bool {
         self.iteration == Iteration::StopAll
     }
 
     /// Whether the message consists of headers only, as far as it has arrived.
-    pub fn ends_with_headers(&self) -> bool {
+    pub(crate) fn ends_with_headers(&self) -> bool {
         self.complete && self.buffered.is_none() && self.trailers.is_none()
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct PreparedReply {
 
 impl LocalReply {
     /// Returns the reply to a stream whose VM has failed.
-    pub fn failed() -> LocalReply {
+    pub(crate) fn failed() -> LocalReply {
         LocalReply {
             code: 503,
             details: "wasm_fail_stream".into(),
@@ -38,7 +38,7 @@ impl LocalReply {
 
     /// Returns the reply that replaces a response whose status the filter removed or made
     /// invalid.
-    pub fn without_status() -> LocalReply {
+    pub(crate) fn without_status() -> LocalReply {
         LocalReply {
             code: 502,
             details: "filter_removed_required_response_headers\
@@ -51,7 +51,7 @@ impl LocalReply {
 
     /// Adapts the reply to the request. gRPC clients get trailers only. A reply without a body
     /// has neither a length nor a type.
-    pub fn prepare(&self, is_grpc: bool, is_head: bool) -> PreparedReply {
+    pub(crate) fn prepare(&self, is_grpc: bool, is_head: bool) -> PreparedReply {
         let mut headers = HeaderMap::from([(":status", self.code.to_string())]);
         for (name, value) in &self.headers {
             headers.add(name, value);

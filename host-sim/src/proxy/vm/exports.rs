@@ -45,7 +45,7 @@ impl Exports {
     /// # Errors
     ///
     /// If a function has the wrong signature; the message is Envoy's.
-    pub fn find(store: &mut Store<VmState>, instance: &Instance) -> Result<Exports, String> {
+    pub(crate) fn find(store: &mut Store<VmState>, instance: &Instance) -> Result<Exports, String> {
         let finder = &mut Finder { store, instance };
         Ok(Exports {
             initialize: finder.find(Callback::Initialize)?,

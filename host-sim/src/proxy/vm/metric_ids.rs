@@ -14,7 +14,7 @@ const KIND_MASK: u32 = 3;
 
 impl MetricIds {
     /// Returns a new id for the metric at `place`.
-    pub fn add(&mut self, kind: MetricKind, place: usize) -> u32 {
+    pub(crate) fn add(&mut self, kind: MetricKind, place: usize) -> u32 {
         let Some(places) = self.places.get_mut(kind as usize) else {
             return 0;
         };
@@ -24,7 +24,7 @@ impl MetricIds {
     }
 
     /// Returns the metric of an id. The inner `None` means that the id was never given out.
-    pub fn place(&self, id: u32) -> Option<(MetricKind, Option<usize>)> {
+    pub(crate) fn place(&self, id: u32) -> Option<(MetricKind, Option<usize>)> {
         let kinds = [
             MetricKind::Counter,
             MetricKind::Gauge,

@@ -15,7 +15,7 @@ const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 impl Random {
     /// Creates a generator. Each combination of a seed and two numbers has a sequence of its
     /// own.
-    pub fn new(seed: u64, stream: u64, part: u64) -> Random {
+    pub(crate) fn new(seed: u64, stream: u64, part: u64) -> Random {
         let mut random = Random { state: seed };
         for number in [stream, part] {
             random.state = random.next() ^ number;
@@ -24,7 +24,7 @@ impl Random {
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -32,7 +32,7 @@ impl Random {
     }
 
     /// Fills `out` with random bytes.
-    pub fn fill(&mut self, out: &mut [u8]) {
+    pub(crate) fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             let bytes = self.next().to_le_bytes();
             chunk

@@ -26,7 +26,7 @@ impl Vm {
     /// # Errors
     ///
     /// Envoy's message if the module does not start.
-    pub fn start(
+    pub(crate) fn start(
         pre: &InstancePre<VmState>,
         setup: VmSetup,
         process: &mut Box<Process>,

@@ -91,7 +91,7 @@ pub(crate) struct Incoming {
 
 impl VmState {
     /// Creates the state of a VM that has not started.
-    pub fn new(setup: VmSetup, limits: StoreLimits) -> VmState {
+    pub(crate) fn new(setup: VmSetup, limits: StoreLimits) -> VmState {
         let thread = setup.id.thread.map_or(0, |worker| worker as u64 + 1);
         VmState {
             random: Random::new(setup.seed, thread, u64::from(setup.id.life)),
@@ -120,7 +120,11 @@ impl VmState {
 
     /// Takes over the process for a callback of `owner`. Returns what [`VmState::leave`]
     /// restores.
-    pub fn enter(&mut self, process: &mut Box<Process>, owner: Owner) -> (Owner, Option<Owner>) {
+    pub(crate) fn enter(
+        &mut self,
+        process: &mut Box<Process>,
+        owner: Owner,
+    ) -> (Owner, Option<Owner>) {
         std::mem::swap(&mut self.process, process);
         let before = (self.current, self.effective);
         self.current = owner;
@@ -129,18 +133,18 @@ impl VmState {
     }
 
     /// Gives back the process.
-    pub fn leave(&mut self, process: &mut Box<Process>, before: (Owner, Option<Owner>)) {
+    pub(crate) fn leave(&mut self, process: &mut Box<Process>, before: (Owner, Option<Owner>)) {
         (self.current, self.effective) = before;
         std::mem::swap(&mut self.process, process);
     }
 
     /// Returns the context that hostcalls act on.
-    pub fn subject(&self) -> Owner {
+    pub(crate) fn subject(&self) -> Owner {
         self.effective.unwrap_or(self.current)
     }
 
     /// Returns the root context of [`VmState::subject`].
-    pub fn subject_root(&self) -> Option<u32> {
+    pub(crate) fn subject_root(&self) -> Option<u32> {
         match self.subject() {
             Owner::Vm => None,
             Owner::Root(root) | Owner::Stream { root, .. } => Some(root),
@@ -148,7 +152,7 @@ impl VmState {
     }
 
     /// Returns the stream of [`VmState::subject`].
-    pub fn subject_stream(&self) -> Option<StreamId> {
+    pub(crate) fn subject_stream(&self) -> Option<StreamId> {
         match self.subject() {
             Owner::Stream { stream, .. } => Some(stream),
             Owner::Vm | Owner::Root(_) => None,
@@ -156,7 +160,7 @@ impl VmState {
     }
 
     /// Makes hostcalls act on another context until the callback returns.
-    pub fn set_effective(&mut self, context: u32) -> Result<(), Status> {
+    pub(crate) fn set_effective(&mut self, context: u32) -> Result<(), Status> {
         let owner = match self.streams.get(&context) {
             Some((stream, root)) => Owner::Stream {
                 stream: *stream,
@@ -171,14 +175,14 @@ impl VmState {
     }
 
     /// Returns the id of a new context.
-    pub fn new_context(&mut self) -> u32 {
+    pub(crate) fn new_context(&mut self) -> u32 {
         let id = self.next_context;
         self.next_context = id.wrapping_add(1).max(1);
         id
     }
 
     /// Sets a root context's tick period and restarts its timer. A period of 0 stops it.
-    pub fn set_tick(&mut self, root: u32, period_ms: u32) {
+    pub(crate) fn set_tick(&mut self, root: u32, period_ms: u32) {
         if let Some(context) = self.roots.get_mut(&root) {
             context.tick_ms = period_ms;
         }
@@ -192,19 +196,19 @@ impl VmState {
     }
 
     /// Like [`VmState::arm`], outside a callback, when the host has the process.
-    pub fn arm_outside(&mut self, process: &mut Process, root: u32) {
+    pub(crate) fn arm_outside(&mut self, process: &mut Process, root: u32) {
         arm(self.roots.get_mut(&root), process, self.setup.id, root);
     }
 
     /// Stops a root context's timer.
-    pub fn disarm(&mut self, process: &mut Process, root: u32) {
+    pub(crate) fn disarm(&mut self, process: &mut Process, root: u32) {
         let key = self.roots.get_mut(&root).and_then(|root| root.timer.take());
         key.into_iter().for_each(|key| process.timers.remove(key));
     }
 
     /// Records a trap in the allocator, which a hostcall called. The VM has failed although the
     /// guest continues.
-    pub fn fail_inside(&mut self, function: &str, error: &wasmtime::Error) {
+    pub(crate) fn fail_inside(&mut self, function: &str, error: &wasmtime::Error) {
         let text = traps::text(function, error);
         self.process
             .log(self.setup.id.thread, LogLevel::Error, text.clone());
@@ -213,12 +217,12 @@ impl VmState {
     }
 
     /// Creates the state of a VM that never starts.
-    pub fn empty() -> VmState {
+    pub(crate) fn empty() -> VmState {
         VmState::new(VmSetup::default(), StoreLimits::default())
     }
 
     /// Returns the next token of a kind of call: 4, 8, .. or 5, 9, .. or 6, 10, ..
-    pub fn next_token(&mut self, kind: CallKind) -> u32 {
+    pub(crate) fn next_token(&mut self, kind: CallKind) -> u32 {
         let Some(last) = self.last_tokens.get_mut(kind as usize) else {
             return 0;
         };

@@ -13,10 +13,10 @@ use crate::scenario::play::Run;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
-pub use data::{Line, Plot, Reach, Ticks, Unit};
-pub use figure::{Figure, Key};
-pub use scatter::{Point, scatter};
-pub use sheet::WIDTH;
+pub(super) use data::{Line, Plot, Reach, Ticks, Unit};
+pub(super) use figure::{Figure, Key};
+pub(super) use scatter::{Point, scatter};
+pub(super) use sheet::WIDTH;
 
 use scale::Scale;
 use sheet::{ABOVE, BELOW, LEFT, RIGHT, short};
@@ -29,7 +29,7 @@ const BUCKETS_MIN: usize = 20;
 const CALLS_IN_BUCKET_MIN: usize = 15;
 
 /// The time axis that all plots share.
-pub struct Frame {
+pub(super) struct Frame {
     /// The buckets of the run until the end of the traffic.
     pub buckets: Vec<(Time, Tally)>,
     pub width: Span,
@@ -39,7 +39,7 @@ pub struct Frame {
 impl Frame {
     /// Creates the axis of a run, with a resolution that suits `calls`: those of the run, or the
     /// fewest of all runs that are compared.
-    pub fn new(run: &Run, calls: u64) -> Frame {
+    pub(super) fn new(run: &Run, calls: u64) -> Frame {
         let end = Time::ZERO + run.duration;
         let buckets_max = (calls as usize / CALLS_IN_BUCKET_MIN).clamp(BUCKETS_MIN, BUCKETS_MAX);
         let series = run.record.series.until(end).coarser(buckets_max);
@@ -54,13 +54,13 @@ impl Frame {
     }
 
     /// Returns a rate per second for each bucket.
-    pub fn rate(&self, count: impl Fn(&Tally) -> u64) -> Vec<Option<f64>> {
+    pub(super) fn rate(&self, count: impl Fn(&Tally) -> u64) -> Vec<Option<f64>> {
         let seconds = self.width.as_seconds();
         self.each(|tally| Some(count(tally) as f64 / seconds))
     }
 
     /// Returns a value for each bucket.
-    pub fn each(&self, value: impl Fn(&Tally) -> Option<f64>) -> Vec<Option<f64>> {
+    pub(super) fn each(&self, value: impl Fn(&Tally) -> Option<f64>) -> Vec<Option<f64>> {
         self.buckets.iter().map(|(_, tally)| value(tally)).collect()
     }
 
@@ -97,7 +97,7 @@ impl Frame {
 }
 
 /// Formats a time on the axis: `12s`, `1:30`, `1:00:00`.
-pub fn clock(at: Time) -> String {
+pub(super) fn clock(at: Time) -> String {
     let seconds = at.as_ns() / 1_000_000_000;
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds}s"),
@@ -107,7 +107,7 @@ pub fn clock(at: Time) -> String {
 }
 
 /// Draws lines.
-pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Figure {
+pub(super) fn lines(frame: &Frame, plot: &Plot<'_>) -> Figure {
     let scale = Scale::new(plot, plot.reach());
     let half = Span::from_ns(frame.width.as_ns() / 2);
     let points = |line: &Line| {
@@ -137,7 +137,7 @@ pub fn lines(frame: &Frame, plot: &Plot<'_>) -> Figure {
 }
 
 /// Draws stacked columns.
-pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Figure {
+pub(super) fn stacked(frame: &Frame, plot: &Plot<'_>) -> Figure {
     let scale = Scale::new(plot, plot.reach_stacked());
     let mut columns = Vec::new();
     for (index, (from, _)) in frame.buckets.iter().enumerate() {
@@ -168,7 +168,7 @@ pub fn stacked(frame: &Frame, plot: &Plot<'_>) -> Figure {
 }
 
 /// One row of a plot of bands.
-pub struct Row {
+pub(super) struct Row {
     pub name: String,
     /// Begin, end, class and text of each band.
     pub bands: Vec<(Time, Time, &'static str, String)>,
@@ -178,7 +178,13 @@ pub struct Row {
 const ROW: f64 = 26.0;
 
 /// Draws bands, such as the states of a circuit over time.
-pub fn bands(frame: &Frame, id: &str, title: &str, description: String, rows: &[Row]) -> Figure {
+pub(super) fn bands(
+    frame: &Frame,
+    id: &str,
+    title: &str,
+    description: String,
+    rows: &[Row],
+) -> Figure {
     const NAMES: f64 = 16.0;
     let height = ABOVE + rows.len() as f64 * (ROW + NAMES) + BELOW;
     let marks = html! {
@@ -233,7 +239,7 @@ fn data(line: &Line, unit: Unit) -> String {
 }
 
 /// Returns the CSS class of an outcome.
-pub fn outcome_class(outcome: Outcome) -> &'static str {
+pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Success => "success",
         Outcome::Fallback => "fallback",
@@ -245,7 +251,7 @@ pub fn outcome_class(outcome: Outcome) -> &'static str {
 }
 
 /// Returns the CSS class of a state.
-pub fn state_class(state: State) -> &'static str {
+pub(super) fn state_class(state: State) -> &'static str {
     match state {
         State::Closed => "closed",
         State::Recovering => "recovering",
@@ -255,7 +261,7 @@ pub fn state_class(state: State) -> &'static str {
 }
 
 /// Returns the axis as data for the script.
-pub fn axis_data(frame: &Frame) -> String {
+pub(super) fn axis_data(frame: &Frame) -> String {
     let ends = (
         frame.width.as_ns() as f64 / frame.end_ns,
         frame.buckets.len(),

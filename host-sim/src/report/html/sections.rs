@@ -23,7 +23,7 @@ const SERIES: [&str; 6] = [
 const TRANSITIONS_SHOWN: usize = 200;
 
 /// Shows the most important numbers.
-pub fn tiles(run: &Run) -> Markup {
+pub(super) fn tiles(run: &Run) -> Markup {
     let total = &run.record.total;
     let ended = total.outcomes.iter().sum();
     let tiles = [
@@ -49,7 +49,7 @@ pub fn tiles(run: &Run) -> Markup {
 }
 
 /// Shows the expectations and their results.
-pub fn expectations(run: &Run) -> Markup {
+pub(super) fn expectations(run: &Run) -> Markup {
     html! {
         @if !run.verdicts.is_empty() {
             section {
@@ -72,12 +72,12 @@ pub fn expectations(run: &Run) -> Markup {
 }
 
 /// Embeds the time axis for the script.
-pub fn axis(frame: &Frame) -> Markup {
+pub(super) fn axis(frame: &Frame) -> Markup {
     html! { span #axis data-axis=(axis_data(frame)) hidden {} }
 }
 
 /// Plots the faults and the states of circuits over time.
-pub fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Option<Figure> {
+pub(super) fn faults_and_circuits(run: &Run, frame: &Frame, id: &str) -> Option<Figure> {
     let end = Time::ZERO + run.duration;
     let mut rows = Vec::new();
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
@@ -142,7 +142,7 @@ fn summary(run: &Run) -> String {
 }
 
 /// Returns the requests by outcome, to be stacked.
-pub fn outcomes(run: &Run, frame: &Frame) -> Plot<'static> {
+pub(super) fn outcomes(run: &Run, frame: &Frame) -> Plot<'static> {
     let total = &run.record.total;
     let ended = total.outcomes.iter().sum();
     let present = Outcome::ALL
@@ -169,7 +169,7 @@ pub fn outcomes(run: &Run, frame: &Frame) -> Plot<'static> {
 }
 
 /// Returns the percentiles of the latency of calls.
-pub fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
+pub(super) fn latency(run: &Run, frame: &Frame) -> Plot<'static> {
     let percentiles = [
         ("p50", 50.0, "series-1"),
         ("p90", 90.0, "series-2"),
@@ -207,7 +207,7 @@ fn each_upstream(run: &Run, suffix: &str, values: &dyn Fn(usize) -> Vec<Option<f
 }
 
 /// Returns the rate of requests at each upstream.
-pub fn upstreams(run: &Run, frame: &Frame) -> Plot<'static> {
+pub(super) fn upstreams(run: &Run, frame: &Frame) -> Plot<'static> {
     let names = &run.record.names.clusters;
     let total = names.iter().zip(&run.record.total.clusters);
     let parts = total.map(|(name, it)| format!("{name} {} requests", grouped(it.attempts)));
@@ -226,7 +226,7 @@ pub fn upstreams(run: &Run, frame: &Frame) -> Plot<'static> {
 }
 
 /// Returns how many requests each upstream is serving, and how many wait there.
-pub fn load(run: &Run, frame: &Frame) -> Plot<'static> {
+pub(super) fn load(run: &Run, frame: &Frame) -> Plot<'static> {
     let busy = |index: usize| frame.each(|tally| Some(tally.clusters[index].serving_max.into()));
     let waiting = |index: usize| frame.each(|tally| Some(tally.clusters[index].line_max.into()));
     let most = |count: fn(&crate::record::ClusterTally) -> u32| {
@@ -265,7 +265,7 @@ pub fn load(run: &Run, frame: &Frame) -> Plot<'static> {
 }
 
 /// Plots the retries of clients and of the proxy, if there are any.
-pub fn retries(run: &Run, frame: &Frame) -> Markup {
+pub(super) fn retries(run: &Run, frame: &Frame) -> Markup {
     let total = &run.record.total;
     let by_clients = |tally: &Tally| tally.requests.saturating_sub(tally.calls);
     let (proxy, clients) = (total.retries(), by_clients(total));
@@ -305,7 +305,7 @@ pub fn retries(run: &Run, frame: &Frame) -> Markup {
 }
 
 /// Lists the transitions of circuits.
-pub fn transitions(run: &Run) -> Markup {
+pub(super) fn transitions(run: &Run) -> Markup {
     let circuits = &run.record.circuits;
     let name = |index: usize| {
         circuits
@@ -348,7 +348,7 @@ pub fn transitions(run: &Run) -> Markup {
 }
 
 /// Lists how requests ended.
-pub fn reasons(run: &Run) -> Markup {
+pub(super) fn reasons(run: &Run) -> Markup {
     let mut sorted: Vec<_> = run.record.reasons.all.iter().collect();
     sorted.sort_by_key(|reason| std::cmp::Reverse(reason.requests));
     html! {
@@ -372,7 +372,7 @@ pub fn reasons(run: &Run) -> Markup {
 }
 
 /// Shows the numbers behind the plots.
-pub fn numbers(run: &Run, frame: &Frame) -> Markup {
+pub(super) fn numbers(run: &Run, frame: &Frame) -> Markup {
     let clusters = &run.record.names.clusters;
     html! {
         details {

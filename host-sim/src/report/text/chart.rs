@@ -22,7 +22,7 @@ const CIRCUITS_SHOWN: usize = 12;
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Writes the chart.
-pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
+pub(super) fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     let series = series(run);
     writeln!(out, "\n{}", paint.bold(&axis(&series)))?;
     let outcomes = [
@@ -66,29 +66,29 @@ pub fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
 
 /// Returns the run in at most as many buckets as there are bars. Runs of the same duration have
 /// the same buckets.
-pub fn series(run: &Run) -> Series {
+pub(super) fn series(run: &Run) -> Series {
     let end = Time::ZERO + run.duration;
     run.record.series.until(end).coarser(BARS)
 }
 
 /// Returns the requests with this outcome, per second.
-pub fn ended(series: &Series, outcome: Outcome) -> Vec<f64> {
+pub(super) fn ended(series: &Series, outcome: Outcome) -> Vec<f64> {
     row(series, |it| per_second(it, it.tally.outcome(outcome)))
 }
 
 /// Returns the 99th percentile of the latency, in nanoseconds.
-pub fn p99(series: &Series) -> Vec<f64> {
+pub(super) fn p99(series: &Series) -> Vec<f64> {
     let p99 = |it: &Bucket<'_>| it.tally.percentile(99.0);
     row(series, |it| p99(it).map_or(0.0, |it| it.as_ns() as f64))
 }
 
 /// Formats nanoseconds.
-pub fn time(ns: f64) -> String {
+pub(super) fn time(ns: f64) -> String {
     Span::from_ns(ns as u64).rounded()
 }
 
 /// Formats a rate.
-pub fn rate(value: f64) -> String {
+pub(super) fn rate(value: f64) -> String {
     format!("{}/s", whole(value))
 }
 
@@ -120,12 +120,12 @@ fn bars(
 }
 
 /// Returns the highest value, or 0 if there is none.
-pub fn highest(values: &[f64]) -> f64 {
+pub(super) fn highest(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 
 /// Writes one row with the full height `top`, followed by its highest value.
-pub fn bars_below(
+pub(super) fn bars_below(
     top: f64,
     name: &str,
     values: &[f64],
@@ -152,7 +152,7 @@ pub fn bars_below(
 }
 
 /// Returns the time axis.
-pub fn axis(series: &Series) -> String {
+pub(super) fn axis(series: &Series) -> String {
     /// Width of a label and a gap.
     const STEP: usize = 12;
     let mut line = format!("{:<NAME$}", "time");
@@ -169,7 +169,12 @@ pub fn axis(series: &Series) -> String {
 }
 
 /// Writes a row for each fault that shows when it is active.
-pub fn faults(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::fmt::Result {
+pub(super) fn faults(
+    run: &Run,
+    series: &Series,
+    paint: Paint,
+    out: &mut String,
+) -> std::fmt::Result {
     for (name, (from, to)) in run.record.names.faults.iter().zip(&run.faults) {
         let cell = |bucket: Bucket<'_>| {
             let end = bucket.from + bucket.width;
@@ -207,7 +212,7 @@ fn circuits(run: &Run, series: &Series, paint: Paint, out: &mut String) -> std::
 }
 
 /// Writes one row with the worst state of all the circuits.
-pub fn states(
+pub(super) fn states(
     name: &str,
     circuits: &[&Circuit],
     series: &Series,
@@ -230,7 +235,7 @@ pub fn states(
 }
 
 /// Writes the key of the states' glyphs.
-pub fn key(paint: Paint, out: &mut String) -> std::fmt::Result {
+pub(super) fn key(paint: Paint, out: &mut String) -> std::fmt::Result {
     let key = [
         State::Closed,
         State::Recovering,

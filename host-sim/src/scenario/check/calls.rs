@@ -14,7 +14,7 @@ use crate::sim::rng::Seed;
 /// The cluster that each cluster calls.
 type Callees<'a> = BTreeMap<&'a str, &'a str>;
 
-pub fn check(file: &File, report: Report<'_>) {
+pub(super) fn check(file: &File, report: Report<'_>) {
     let names: Vec<String> = file.clusters.keys().cloned().collect();
     let routes = Routes::new(&file.routes(), &names);
     let mut callees = Callees::new();

@@ -5,15 +5,15 @@ use crate::model::template::{BadPlaceholder, Template};
 use crate::scenario::file::File;
 
 /// Reports a problem at a path.
-pub type Report<'a> = &'a mut dyn FnMut(&str, String);
+pub(super) type Report<'a> = &'a mut dyn FnMut(&str, String);
 
 /// Highest number of body chunks, far more than a body needs.
-pub const CHUNKS_MAX: u32 = 10_000;
+pub(super) const CHUNKS_MAX: u32 = 10_000;
 
 /// Highest rate in calls per second, which would already take very long to simulate.
 const RATE_MAX: f64 = 1e6;
 
-pub fn check_cluster(file: &File, name: &str, path: &str, report: Report<'_>) {
+pub(super) fn check_cluster(file: &File, name: &str, path: &str, report: Report<'_>) {
     if !file.clusters.contains_key(name) {
         report(
             path,
@@ -25,13 +25,13 @@ pub fn check_cluster(file: &File, name: &str, path: &str, report: Report<'_>) {
     }
 }
 
-pub fn known_clusters(file: &File) -> String {
+pub(super) fn known_clusters(file: &File) -> String {
     let known: Vec<_> = file.clusters.keys().map(String::as_str).collect();
     known.join(", ")
 }
 
 /// Returns the request's template, if the request is valid.
-pub fn check_request(request: &Request, path: &str, report: Report<'_>) -> Option<Template> {
+pub(super) fn check_request(request: &Request, path: &str, report: Report<'_>) -> Option<Template> {
     let is_path = request.path.starts_with('/');
     if !is_path {
         report(
@@ -58,7 +58,7 @@ pub fn check_request(request: &Request, path: &str, report: Report<'_>) -> Optio
     }
 }
 
-pub fn check_latency(latency: Latency, path: &str, report: Report<'_>) {
+pub(super) fn check_latency(latency: Latency, path: &str, report: Report<'_>) {
     match latency.0 {
         Shape::Uniform { min, max } if min > max => {
             report(path, format!("has min {min} above max {max}"));
@@ -70,13 +70,13 @@ pub fn check_latency(latency: Latency, path: &str, report: Report<'_>) {
     }
 }
 
-pub fn check_status(status: u16, path: &str, report: Report<'_>) {
+pub(super) fn check_status(status: u16, path: &str, report: Report<'_>) {
     if !(200..=599).contains(&status) {
         report(path, format!("is {status}, allowed 200 to 599"));
     }
 }
 
-pub fn check_rate(rate: f64, path: &str, report: Report<'_>) {
+pub(super) fn check_rate(rate: f64, path: &str, report: Report<'_>) {
     if !(0.0..=RATE_MAX).contains(&rate) {
         report(path, format!("is {rate}, allowed 0 to {RATE_MAX}"));
     }

@@ -13,7 +13,7 @@ const EVENTS_SHOWN: usize = 16;
 const ROWS_SHOWN: usize = 16;
 
 /// Returns the last transitions of circuits, then the last events.
-pub fn events(record: &Record) -> Vec<String> {
+pub(super) fn events(record: &Record) -> Vec<String> {
     let transitions = record.circuits.transitions.iter().rev().take(4).rev();
     let mut lines: Vec<_> = transitions.map(|it| transition(record, it)).collect();
     let last = record.trace.last().rev();
@@ -40,7 +40,7 @@ fn transition(record: &Record, it: &Transition) -> String {
 }
 
 /// Returns the period as a table.
-pub fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
+pub(super) fn rows(record: &Record, window: Option<(Time, Time)>) -> Vec<String> {
     let (from, to) = window.unwrap_or((Time::ZERO, record.end));
     let width = record.series.width().as_ns();
     let within = Span::between(from, to)

@@ -28,7 +28,7 @@ pub struct Entry {
 }
 
 /// The cluster of logs that do not name it.
-pub const UNNAMED_CLUSTER: &str = "upstream";
+pub(super) const UNNAMED_CLUSTER: &str = "upstream";
 
 /// The longest request, in milliseconds: a day.
 const DURATION_MS_MAX: f64 = 86_400_000.0;

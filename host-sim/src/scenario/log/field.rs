@@ -21,7 +21,7 @@ pub enum Field {
 }
 
 /// Number of fields.
-pub const FIELDS: usize = 12;
+pub(super) const FIELDS: usize = 12;
 
 /// A field, its name on the command line, and the names in JSON logs.
 type Names = (Field, &'static str, &'static [&'static str]);
@@ -102,7 +102,7 @@ impl FromStr for FieldMap {
 }
 
 /// Returns the field that a JSON log calls `name`.
-pub fn find(name: &str, maps: &[FieldMap]) -> Option<Field> {
+pub(super) fn find(name: &str, maps: &[FieldMap]) -> Option<Field> {
     if let Some(map) = maps.iter().find(|it| it.name == name) {
         return Some(map.field);
     }
@@ -126,4 +126,4 @@ pub enum Value<'a> {
 }
 
 /// The values of one line.
-pub type Values<'a> = [Value<'a>; FIELDS];
+pub(super) type Values<'a> = [Value<'a>; FIELDS];

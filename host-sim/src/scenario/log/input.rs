@@ -9,7 +9,7 @@ use ruzstd::decoding::StreamingDecoder;
 
 /// A log that can be read from its beginning more than once.
 #[derive(Debug)]
-pub enum Input {
+pub(super) enum Input {
     Path(PathBuf),
     /// The copy of a stream. It has no name and ends with this value.
     Copy(File),
@@ -29,7 +29,7 @@ impl Input {
     /// # Errors
     ///
     /// If it cannot be read or copied.
-    pub fn open(path: &Path) -> io::Result<Input> {
+    pub(super) fn open(path: &Path) -> io::Result<Input> {
         if path == Path::new("-") {
             return Input::copy(&mut io::stdin().lock());
         }
@@ -51,7 +51,7 @@ impl Input {
     /// # Errors
     ///
     /// If the log cannot be read.
-    pub fn reader(&self) -> io::Result<Box<dyn BufRead>> {
+    pub(super) fn reader(&self) -> io::Result<Box<dyn BufRead>> {
         let mut file = match self {
             Input::Path(path) => File::open(path)?,
             Input::Copy(file) => {

@@ -3,10 +3,10 @@
 use std::io::{self, BufRead};
 
 /// The longest line. Longer ones are skipped without being held in memory.
-pub const LINE_MAX: usize = 1024 * 1024;
+pub(super) const LINE_MAX: usize = 1024 * 1024;
 
 /// The lines of a log.
-pub struct Lines {
+pub(super) struct Lines {
     source: Box<dyn BufRead>,
     line: Vec<u8>,
     /// Number of lines read.
@@ -14,14 +14,14 @@ pub struct Lines {
 }
 
 /// A line, without its end.
-pub enum Line<'a> {
+pub(super) enum Line<'a> {
     Whole(&'a [u8]),
     TooLong,
 }
 
 impl Lines {
     /// Creates the lines of a stream.
-    pub fn new(source: Box<dyn BufRead>) -> Lines {
+    pub(super) fn new(source: Box<dyn BufRead>) -> Lines {
         Lines {
             source,
             line: Vec::new(),
@@ -34,7 +34,7 @@ impl Lines {
     /// # Errors
     ///
     /// If the stream cannot be read, for instance since it is cut off.
-    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let (mut too_long, mut any) = (false, false);
         loop {

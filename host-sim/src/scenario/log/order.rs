@@ -15,7 +15,7 @@ use crate::sim::span::Span;
 const WAITING_MAX: usize = 131_072;
 
 /// Requests on their way into the order of their start.
-pub struct Order {
+pub(super) struct Order {
     window: Span,
     waiting: Queue<Entry>,
     count: usize,
@@ -25,7 +25,7 @@ pub struct Order {
 
 impl Order {
     /// Creates an empty order.
-    pub fn new(window: Span) -> Order {
+    pub(super) fn new(window: Span) -> Order {
         Order {
             window,
             waiting: Queue::default(),
@@ -36,7 +36,7 @@ impl Order {
     }
 
     /// Adds a request. Returns false if it comes too late.
-    pub fn add(&mut self, entry: Entry) -> bool {
+    pub(super) fn add(&mut self, entry: Entry) -> bool {
         let start = Time::from_ns(entry.start_ns);
         if start < self.handed_on {
             return false;
@@ -49,7 +49,7 @@ impl Order {
 
     /// Takes the next request. `None` if an earlier one may still come. `ended` means that none
     /// comes.
-    pub fn take(&mut self, ended: bool) -> Option<Entry> {
+    pub(super) fn take(&mut self, ended: bool) -> Option<Entry> {
         let first = self.waiting.next_at()?;
         let ready = ended || self.count > WAITING_MAX || first + self.window <= self.newest_end;
         if !ready {

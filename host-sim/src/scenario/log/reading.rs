@@ -144,7 +144,7 @@ fn detect(input: &Input, fields: &[FieldMap]) -> Result<Format, (Option<u64>, St
     while seen < SAMPLE {
         let number = lines.number + 1;
         let line = match lines.next_line() {
-            Ok(Some(Line::Whole(line))) if line.is_empty() => continue,
+            Ok(Some(Line::Whole([]))) => continue,
             Ok(Some(Line::Whole(line))) => line,
             Ok(Some(Line::TooLong)) => b"",
             Ok(None) => break,

@@ -11,7 +11,7 @@ const LATEST_NS: u64 = 4_102_444_800_000_000_000;
 
 /// Parses a time, as nanoseconds since 1970. `None` if it is neither a timestamp nor a number, or
 /// not from 1970 to 2100.
-pub fn parse(text: &str) -> Option<u64> {
+pub(super) fn parse(text: &str) -> Option<u64> {
     let ns = match text.as_bytes().first()?.is_ascii_digit() && !text.contains('-') {
         true => parse_number(text)?,
         false => u64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()?,

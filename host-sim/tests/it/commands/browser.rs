@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Result of loading a page.
-pub struct LoadedPage {
+pub(super) struct LoadedPage {
     /// DOM after the page's scripts have run.
     pub dom: String,
     /// Messages written to the console.
@@ -12,7 +12,7 @@ pub struct LoadedPage {
 }
 
 /// Loads the page at `path`.
-pub fn load(path: &Path) -> LoadedPage {
+pub(super) fn load(path: &Path) -> LoadedPage {
     let output = chromium(path, "--dump-dom", "light");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let console = log
@@ -25,7 +25,7 @@ pub fn load(path: &Path) -> LoadedPage {
 }
 
 /// Takes a screenshot of the page, with the color scheme `light` or `dark`.
-pub fn picture(page: &Path, scheme: &str) -> Vec<u8> {
+pub(super) fn picture(page: &Path, scheme: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.png");
     chromium(page, &format!("--screenshot={}", file.display()), scheme);

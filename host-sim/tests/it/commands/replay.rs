@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::commands::{Said, host_sim};
+use crate::commands::{CommandOutput, host_sim};
 
 /// A log and a policy in a folder of their own.
 struct Case {
@@ -42,7 +42,7 @@ impl Case {
         self.folder.path().join(name)
     }
 
-    fn replay(&self, more: &[&str]) -> Said {
+    fn replay(&self, more: &[&str]) -> CommandOutput {
         let (log, policy) = (self.path("access.log"), self.path("policy.json"));
         let (log, policy) = (log.to_str().unwrap(), policy.to_str().unwrap());
         host_sim(&[&["replay", log, "--policy", policy], more].concat())

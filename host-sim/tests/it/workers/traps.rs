@@ -16,7 +16,7 @@ const TRIPPED: &str = "closed>open consecutive_failures";
 const FUEL: u64 = 700_000;
 
 /// Makes the policy search the request's headers more than once.
-pub fn with_repeated_header_search(file: &str) -> String {
+pub(super) fn with_repeated_header_search(file: &str) -> String {
     let absent = |name| format!(r#"{{"name": "{name}", "present": false}}"#);
     let conditions = [absent("x-a"), absent("x-b")].join(",");
     let wanted = format!(r#""name": "p", "match": {{"headers": [{conditions}]}}"#);
@@ -24,7 +24,7 @@ pub fn with_repeated_header_search(file: &str) -> String {
 }
 
 /// Workers whose VMs can trap and are restarted.
-pub fn reloading(workers: usize, file: &str) -> Workers {
+pub(super) fn reloading(workers: usize, file: &str) -> Workers {
     let plugin = Plugin {
         failure_policy: FailurePolicy::Reload,
         fuel_per_callback: Some(FUEL),
@@ -38,7 +38,7 @@ pub fn reloading(workers: usize, file: &str) -> Workers {
 
 impl Workers {
     /// Sends a request with so many headers that searching them exceeds the fuel limit.
-    pub fn trap(&mut self, worker: usize) {
+    pub(super) fn trap(&mut self, worker: usize) {
         let crowd = vec![("x-c", "c"); 20_000];
         let stream = self.proxy.open_on(worker);
         let pairs = [&GET[..], &crowd].concat();

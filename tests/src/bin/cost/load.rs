@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 use crate::Arguments;
 
 /// The clients of one listener, with one connection each.
-pub struct Load {
+pub(crate) struct Load {
     callers: Vec<Client>,
     /// Number of requests that each client sends per turn.
     requests: u32,
 }
 
 impl Load {
-    pub fn on(listener: SocketAddr, arguments: &Arguments) -> Self {
+    pub(crate) fn on(listener: SocketAddr, arguments: &Arguments) -> Self {
         let callers = 0..arguments.connections;
         Self {
             callers: callers.map(|_| Client::new(listener)).collect(),
@@ -25,7 +25,7 @@ impl Load {
     }
 
     /// Sends the requests of one turn. Returns their number.
-    pub async fn send(&self) -> u32 {
+    pub(crate) async fn send(&self) -> u32 {
         let mut turns = JoinSet::new();
         for caller in &self.callers {
             let (caller, requests) = (caller.clone(), self.requests);

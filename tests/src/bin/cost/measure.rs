@@ -6,7 +6,7 @@ use crate::Arguments;
 use crate::load::Load;
 
 /// Envoy's CPU time per request in microseconds, by variant and round.
-pub async fn costs(
+pub(crate) async fn costs(
     envoy: &Envoy,
     upstream: &Upstream,
     loads: &[Load],

@@ -6,7 +6,7 @@ use crate::variant::Variant;
 use crate::{Arguments, WORKERS};
 
 /// Formats one row per variant. The first variant is the baseline.
-pub fn text(arguments: &Arguments, variants: &[Variant], costs: &[Vec<f64>]) -> String {
+pub(crate) fn text(arguments: &Arguments, variants: &[Variant], costs: &[Vec<f64>]) -> String {
     let Arguments {
         rounds,
         requests,

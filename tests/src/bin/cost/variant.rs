@@ -9,7 +9,7 @@ use spillway_tests::{Envoy, Upstream, places};
 use crate::WORKERS;
 
 /// One filter chain, behind its own listener.
-pub struct Variant {
+pub(crate) struct Variant {
     pub name: String,
     pub listener: String,
     module: Option<PathBuf>,
@@ -17,7 +17,7 @@ pub struct Variant {
 
 impl Variant {
     /// Returns the variants: no filter, the empty filter, and each of these modules.
-    pub fn all(modules: &[PathBuf]) -> Vec<Variant> {
+    pub(crate) fn all(modules: &[PathBuf]) -> Vec<Variant> {
         let plain = Variant {
             name: "no filter".to_owned(),
             listener: INGRESS.to_owned(),
@@ -55,7 +55,7 @@ impl Variant {
 }
 
 /// Starts an Envoy with one listener per variant.
-pub async fn envoy(upstream: &Upstream, variants: &[Variant], policy: &str) -> Envoy {
+pub(crate) async fn envoy(upstream: &Upstream, variants: &[Variant], policy: &str) -> Envoy {
     let plain = Envoy::in_front_of(upstream.address())
         .concurrency(WORKERS)
         .balanced()

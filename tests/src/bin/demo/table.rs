@@ -2,10 +2,11 @@
 
 use crate::tally::Counts;
 
-pub const HEADINGS: &str = "second  upstream   sent |  200  fallback  errors | reached  circuit
+pub(crate) const HEADINGS: &str =
+    "second  upstream   sent |  200  fallback  errors | reached  circuit
                         |      callers got         | upstream";
 
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     pub second: u32,
     pub failing: bool,
     pub counts: Counts,
@@ -15,7 +16,7 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    pub fn text(&self, coloured: bool) -> String {
+    pub(crate) fn text(&self, coloured: bool) -> String {
         let Counts {
             sent,
             good,

@@ -6,7 +6,7 @@ use spillway_tests::Answer;
 
 /// The result of one request, as its client saw it.
 #[derive(Clone, Copy)]
-pub enum Kind {
+pub(crate) enum Kind {
     Good,
     Fallback,
     Error,
@@ -14,7 +14,7 @@ pub enum Kind {
 
 /// Totals since the start, or for one second.
 #[derive(Clone, Copy, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     pub sent: usize,
     pub good: usize,
     pub fallback: usize,
@@ -23,10 +23,10 @@ pub struct Counts {
 
 /// Totals shared by all requests.
 #[derive(Default)]
-pub struct Tally(Mutex<Counts>);
+pub(crate) struct Tally(Mutex<Counts>);
 
 impl Kind {
-    pub fn of(answer: Result<Answer, String>) -> Self {
+    pub(crate) fn of(answer: Result<Answer, String>) -> Self {
         match answer {
             Ok(answer) if answer.headers.contains_key("x-circuit-fallback") => Self::Fallback,
             Ok(answer) if answer.status == 200 => Self::Good,
@@ -36,11 +36,11 @@ impl Kind {
 }
 
 impl Tally {
-    pub fn sent(&self) {
+    pub(crate) fn sent(&self) {
         self.0.lock().expect("the counts").sent += 1;
     }
 
-    pub fn answered(&self, kind: Kind) {
+    pub(crate) fn answered(&self, kind: Kind) {
         let mut counts = self.0.lock().expect("the counts");
         match kind {
             Kind::Good => counts.good += 1,
@@ -49,13 +49,13 @@ impl Tally {
         }
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         *self.0.lock().expect("the counts")
     }
 }
 
 impl Counts {
-    pub fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self {
             sent: self.sent - before.sent,
             good: self.good - before.good,

@@ -263,9 +263,9 @@ impl Host {
         self.streams.insert(id, stream);
         if let Some(model) = &mut self.lanes[lane].model {
             if answered {
-                model.answered()
+                model.answered();
             } else {
-                model.failed()
+                model.failed();
             }
         }
     }
@@ -375,7 +375,7 @@ impl Host {
                 Phase::Backoff => assert_eq!(calls, 0, "{history:?} {model:?}"),
                 Phase::Body(_) => assert_eq!((calls, lane.stored_copy), (0, !model.evicted)),
                 Phase::Ended(_) => {
-                    assert!(calls <= 1 && !lane.stored_copy, "{history:?} {model:?}")
+                    assert!(calls <= 1 && !lane.stored_copy, "{history:?} {model:?}");
                 }
             }
         }

@@ -117,13 +117,13 @@ fn forced_closed_counts_outcomes_and_never_opens() {
     let forced = with(&format!(r#""mode": "forced_closed", {FALLBACK}"#));
     let mut bench = Bench::new(&[&forced]);
     for _ in 0..10 {
-        let mut ticket = bench.pass(&Asking::cluster("c"));
+        let mut ticket = bench.pass(&TestRequest::cluster("c"));
         assert_eq!(ticket.note(), None);
-        let answer = bench.head(&mut ticket, &Ending::status(503));
+        let answer = bench.head(&mut ticket, &TestResponse::status(503));
         let answer = answer.expect("a fallback");
         let state = ("x-circuit-state".to_string(), b"forced_closed".to_vec());
         assert!(answer.headers.contains(&state), "{answer:?}");
-        bench.settle(ticket, &Ending::status(503));
+        bench.settle(ticket, &TestResponse::status(503));
     }
     let events = bench.events();
     let failures = events.iter().filter(|event| *event == "p0 failure");
@@ -139,12 +139,12 @@ fn forced_closed_counts_slow_responses_and_none_early() {
     let fields = r#""mode": "forced_closed", "circuit_breaker": {"minimum_requests": 1,
         "slow_threshold": "1s", "slow_rate_threshold": 1}"#;
     let mut bench = Bench::new(&[fields]);
-    let ticket = bench.pass(&Asking::cluster("c"));
+    let ticket = bench.pass(&TestRequest::cluster("c"));
     bench.wait(2_000);
     // A request that arrives counts those that are overdue.
-    bench.serve(&Asking::cluster("c"), 200);
+    bench.serve(&TestRequest::cluster("c"), 200);
     assert_eq!(bench.count("p0 slow"), 0);
-    bench.settle(ticket, &Ending::status(200));
+    bench.settle(ticket, &TestResponse::status(200));
     let events = bench.events();
     assert!(events.iter().any(|event| event == "p0 slow"), "{events:?}");
     assert!(

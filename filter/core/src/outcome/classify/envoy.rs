@@ -5,19 +5,19 @@ use crate::exchange::Response;
 /// Envoy's response flags (`response.flags`, the legacy bit mask).
 pub(super) mod flag {
     /// DF: the upstream's name could not be resolved.
-    pub const DNS_FAILED: u64 = 0x400_0000;
+    pub(crate) const DNS_FAILED: u64 = 0x400_0000;
     /// LH, UH, UF, DF: the upstream was never reached.
-    pub const NOT_REACHED: u64 = 0x1 | 0x2 | 0x20 | DNS_FAILED;
+    pub(crate) const NOT_REACHED: u64 = 0x1 | 0x2 | 0x20 | DNS_FAILED;
     /// UT and UMSDR: a timeout of the upstream expired.
-    pub const TIMEOUT: u64 = 0x4 | 0x8_0000;
+    pub(crate) const TIMEOUT: u64 = 0x4 | 0x8_0000;
     /// Those and LR, UR, UC, UPE: the upstream was at fault.
-    pub const UPSTREAM_FAILED: u64 = NOT_REACHED | TIMEOUT | 0x8 | 0x10 | 0x40 | 0x80_0000;
+    pub(crate) const UPSTREAM_FAILED: u64 = NOT_REACHED | TIMEOUT | 0x8 | 0x10 | 0x40 | 0x80_0000;
     /// DPE: the client broke its protocol.
-    pub const CLIENT_PROTOCOL: u64 = 0x4_0000;
+    pub(crate) const CLIENT_PROTOCOL: u64 = 0x4_0000;
     /// DC, DPE and DR: the client disconnected, broke its protocol, or reset its stream.
-    pub const CLIENT_GONE: u64 = CLIENT_PROTOCOL | 0x4000 | 0x1000_0000;
+    pub(crate) const CLIENT_GONE: u64 = CLIENT_PROTOCOL | 0x4000 | 0x1000_0000;
     /// SI: a stream timed out because it was idle.
-    pub const STREAM_IDLE: u64 = 0x1_0000;
+    pub(crate) const STREAM_IDLE: u64 = 0x1_0000;
 }
 
 /// Details of the timeouts by which Envoy ends long streams, however healthy they are.

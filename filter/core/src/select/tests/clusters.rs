@@ -61,7 +61,7 @@ fn a_wildcard_in_a_cluster_stands_for_any_run_within_a_field() {
     ];
     for (pattern, cluster, expected) in rows {
         let fields = format!(r#""clusters": ["{pattern}"]"#);
-        let request = Asking::cluster(cluster);
+        let request = TestRequest::cluster(cluster);
         assert_eq!(
             holds_for(&fields, &request),
             *expected,
@@ -70,9 +70,9 @@ fn a_wildcard_in_a_cluster_stands_for_any_run_within_a_field() {
         // The same beside an exact name.
         let both = format!(r#""clusters": ["x-y", "{pattern}"]"#);
         assert_eq!(holds_for(&both, &request), *expected);
-        assert!(holds_for(&both, &Asking::cluster("x-y")));
+        assert!(holds_for(&both, &TestRequest::cluster("x-y")));
     }
-    assert!(!holds_for(r#""clusters": ["*"]"#, &Asking::default()));
+    assert!(!holds_for(r#""clusters": ["*"]"#, &TestRequest::default()));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn the_first_policy_wins_whether_it_has_a_wildcard_or_not() {
     let wild = r#""clusters": ["a-*"]"#;
     let name = |fields: [&str; 2], cluster| {
         let policies = policies(&fields);
-        let selected = selected(&policies, &Asking::cluster(cluster));
+        let selected = selected(&policies, &TestRequest::cluster(cluster));
         selected.map(|(name, _)| String::from(name))
     };
     assert_eq!(name([exact, wild], "a-1").as_deref(), Some("0"));

@@ -145,7 +145,7 @@ fn a_client_that_has_the_response_gets_a_304() {
             expected,
             "{request:?} {response:?}"
         );
-        let names: Vec<String> = reply.headers.iter().map(|it| it.0.to_string()).collect();
+        let names: Vec<String> = reply.headers.iter().map(|it| it.0.clone()).collect();
         let has = |name: &str| names.iter().any(|it| it == name);
         assert_eq!(has("content-type"), !unchanged, "{request:?}");
         assert!(

@@ -44,7 +44,7 @@ fn one_of<'a>(node: &'a Node, names: &[&str]) -> Option<&'a Node> {
 }
 
 /// Reads all settings into a policy.
-pub fn read(import: &mut Import, policy: &mut Policy, node: &Node) {
+pub(super) fn read(import: &mut Import, policy: &mut Policy, node: &Node) {
     if let Some(enabled) = node.get("enabled")
         && let Some(read) = import.boolean(enabled)
     {

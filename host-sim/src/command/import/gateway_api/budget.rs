@@ -19,25 +19,25 @@ const DEFAULTS: [(&str, &str); 4] = [
 ];
 
 /// The budget of some services.
-pub struct Budget {
+pub(super) struct Budget {
     pub name: String,
     services: Vec<String>,
     fields: Vec<(String, Value)>,
 }
 
 impl Budget {
-    pub fn is_for(&self, service: &str) -> bool {
+    pub(super) fn is_for(&self, service: &str) -> bool {
         self.services.iter().any(|name| name == service)
     }
 
-    pub fn clusters(&self) -> Vec<String> {
+    pub(super) fn clusters(&self) -> Vec<String> {
         let services = self.services.iter();
         services
             .map(|service| kube::cluster(service, "", None))
             .collect()
     }
 
-    pub fn apply(&self, policy: &mut Policy) {
+    pub(super) fn apply(&self, policy: &mut Policy) {
         for (path, value) in &self.fields {
             policy.set(path, value.clone());
         }
@@ -45,7 +45,7 @@ impl Budget {
 }
 
 /// Reads a policy. `None` if it has no retry constraint.
-pub fn read(import: &mut Import, object: &Object) -> Option<Budget> {
+pub(super) fn read(import: &mut Import, object: &Object) -> Option<Budget> {
     let spec = object.open(import)?;
     object.annotations(import);
     kube::leave(

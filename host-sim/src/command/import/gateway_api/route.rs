@@ -31,7 +31,7 @@ const LEFT: kube::Fields = &[
 ];
 
 /// Reads all rules of a route.
-pub fn read(import: &mut Import, object: &Object, budgets: &[Budget]) {
+pub(super) fn read(import: &mut Import, object: &Object, budgets: &[Budget]) {
     let Some(spec) = object.open(import) else {
         return;
     };

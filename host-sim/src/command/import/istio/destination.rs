@@ -7,7 +7,7 @@ use super::super::kube::{self, Object};
 use super::super::source::Node;
 
 /// A breaker, and what it is for.
-pub struct Rule {
+pub(super) struct Rule {
     pub host: String,
     pub breaker: Breaker,
     name: String,
@@ -18,7 +18,7 @@ pub struct Rule {
 
 impl Rule {
     /// Returns whether the rule is for a destination, whose port may be unknown.
-    pub fn holds(&self, host: &str, subset: &str, port: Option<u64>) -> bool {
+    pub(super) fn holds(&self, host: &str, subset: &str, port: Option<u64>) -> bool {
         let is_host = match self.host.strip_prefix('*') {
             Some(end) => host.ends_with(end),
             None => self.host == host,
@@ -30,7 +30,7 @@ impl Rule {
 }
 
 /// Says where the object applies. Policies apply where the plugin is loaded.
-pub const SCOPE: kube::Fields = &[
+pub(super) const SCOPE: kube::Fields = &[
     ("exportTo", "a policy holds in every proxy that loads it"),
     (
         "workloadSelector",
@@ -95,7 +95,7 @@ const LEFT: kube::Fields = &[
 ];
 
 /// Reads a rule with its subsets and ports.
-pub fn read(import: &mut Import, object: &Object) -> Vec<Rule> {
+pub(super) fn read(import: &mut Import, object: &Object) -> Vec<Rule> {
     let mut rules = Vec::new();
     let Some(spec) = object.open(import) else {
         return rules;
@@ -246,7 +246,7 @@ fn ports(import: &mut Import, traffic_policy: &Node, parts: &Parts) -> Vec<Rule>
 }
 
 /// Writes the policies. Those of a port come first, and those of a wildcard last.
-pub fn write(import: &mut Import, mut rules: Vec<Rule>) {
+pub(super) fn write(import: &mut Import, mut rules: Vec<Rule>) {
     rules.sort_by_key(|rule| (rule.port.is_none(), rule.host.starts_with('*')));
     for rule in rules {
         let mut policy = Policy::new(&rule.name);

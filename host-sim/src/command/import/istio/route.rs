@@ -44,7 +44,7 @@ const LEFT: kube::Fields = &[
 ];
 
 /// Reads all routes of an object.
-pub fn read(import: &mut Import, object: &Object, rules: &[Rule]) {
+pub(super) fn read(import: &mut Import, object: &Object, rules: &[Rule]) {
     let Some(spec) = object.open(import) else {
         return;
     };

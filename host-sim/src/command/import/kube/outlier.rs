@@ -15,20 +15,20 @@ use super::super::values::{Read, write};
 use super::{CONSECUTIVE, leave};
 
 /// How a mesh spells the settings, and its defaults.
-pub struct Spelling {
+pub(crate) struct Spelling {
     pub errors: &'static str,
     pub gateway_errors: &'static str,
     /// An older name of `gateway_errors`.
     pub old_errors: &'static str,
 }
 
-pub const ISTIO: Spelling = Spelling {
+pub(crate) const ISTIO: Spelling = Spelling {
     errors: "consecutive5xxErrors",
     gateway_errors: "consecutiveGatewayErrors",
     old_errors: "consecutiveErrors",
 };
 
-pub const ENVOY_GATEWAY: Spelling = Spelling {
+pub(crate) const ENVOY_GATEWAY: Spelling = Spelling {
     errors: "consecutive5XxErrors",
     gateway_errors: "consecutiveGatewayErrors",
     old_errors: "",
@@ -45,7 +45,7 @@ const HOSTS: &str =
 
 /// A breaker with the numbers of an outlier detection.
 #[derive(Clone, PartialEq)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     failures: Value,
     statuses: &'static str,
     open: Value,
@@ -53,7 +53,7 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    pub fn apply(&self, policy: &mut Policy) {
+    pub(crate) fn apply(&self, policy: &mut Policy) {
         policy.set("outcome.failure_status", vec![self.statuses]);
         policy.set("circuit_breaker.failure_rate_threshold", 0);
         policy.set(
@@ -74,7 +74,7 @@ impl Breaker {
 }
 
 /// Reads and reports an outlier detection. `None` if it ejects nothing by errors in a row.
-pub fn read(import: &mut Import, node: &Node, spelling: &Spelling) -> Option<Breaker> {
+pub(crate) fn read(import: &mut Import, node: &Node, spelling: &Spelling) -> Option<Breaker> {
     import.report.section(
         node,
         "the circuit is of the cluster; keep this for single hosts",

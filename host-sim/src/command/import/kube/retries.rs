@@ -32,7 +32,7 @@ const GRPC: [&str; 5] = [
 
 /// Conditions of one policy, gathered from all fields that name some.
 #[derive(Clone, Default, PartialEq)]
-pub struct Conditions {
+pub(crate) struct Conditions {
     http: Vec<&'static str>,
     grpc: Vec<&'static str>,
     differs: Vec<String>,
@@ -42,14 +42,14 @@ pub struct Conditions {
 
 impl Conditions {
     /// Returns the conditions by their names, all of which are Envoy's.
-    pub fn of(names: &[&str]) -> Conditions {
+    pub(crate) fn of(names: &[&str]) -> Conditions {
         let mut conditions = Conditions::default();
         names.iter().for_each(|name| conditions.add(name));
         conditions
     }
 
     /// Adds a condition or a status by its name. What differs is in the next report.
-    pub fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         if let Some(http) = HTTP.iter().find(|known| **known == name) {
             self.push_http(http);
         } else if let Some(grpc) = GRPC.iter().find(|known| **known == name) {
@@ -87,7 +87,7 @@ impl Conditions {
     }
 
     /// Reports a node that the conditions were added from.
-    pub fn report(&mut self, import: &mut Import, node: &Node) {
+    pub(crate) fn report(&mut self, import: &mut Import, node: &Node) {
         let all: Vec<&str> = self.http.iter().chain(&self.grpc).copied().collect();
         let differs = std::mem::take(&mut self.differs);
         if !std::mem::take(&mut self.is_new) {
@@ -98,11 +98,11 @@ impl Conditions {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.http.is_empty() && self.grpc.is_empty()
     }
 
-    pub fn set(&self, policy: &mut Policy) {
+    pub(crate) fn set(&self, policy: &mut Policy) {
         policy.set("retry.retry_on", self.http.clone());
         if !self.grpc.is_empty() {
             policy.set("retry.grpc_retry_on", self.grpc.clone());
@@ -117,7 +117,12 @@ fn push(list: &mut Vec<&'static str>, name: &'static str) {
 }
 
 /// Reads how many retries a request has. `0` switches all retries off, here as there.
-pub fn attempts(import: &mut Import, policy: &mut Policy, node: Option<&Node>, default: u64) {
+pub(crate) fn attempts(
+    import: &mut Import,
+    policy: &mut Policy,
+    node: Option<&Node>,
+    default: u64,
+) {
     const PATH: &str = "retry.max_retries";
     match node.map(|node| (node, import.integer(node))) {
         None => policy.set(PATH, default),
@@ -129,7 +134,7 @@ pub fn attempts(import: &mut Import, policy: &mut Policy, node: Option<&Node>, d
 }
 
 /// Reads the limit of one attempt.
-pub fn try_timeout(import: &mut Import, policy: &mut Policy, node: Option<&Node>) {
+pub(crate) fn try_timeout(import: &mut Import, policy: &mut Policy, node: Option<&Node>) {
     const PATH: &str = "retry.per_try_timeout";
     let Some(node) = node else { return };
     match import.duration(node, Duration::from_secs(1)) {
@@ -140,7 +145,7 @@ pub fn try_timeout(import: &mut Import, policy: &mut Policy, node: Option<&Node>
 }
 
 /// Notes what every imported retry has in common.
-pub fn remark(import: &mut Import, policy: &Policy, off: &str) {
+pub(crate) fn remark(import: &mut Import, policy: &Policy, off: &str) {
     if policy.get("retry.max_retries").and_then(Value::as_u64) == Some(0) {
         return;
     }

@@ -24,7 +24,7 @@ const OURS: [&str; 3] = [
 const LIMIT: u64 = 1;
 
 /// Reads an object. One without any of the annotations is passed over.
-pub fn read(import: &mut Import, object: &Object) {
+pub(super) fn read(import: &mut Import, object: &Object) {
     let annotations = object.node.at(&["metadata", "annotations"]);
     let is_ours = |key: &str| OURS.iter().any(|prefix| key.starts_with(prefix));
     let Some(annotations) =

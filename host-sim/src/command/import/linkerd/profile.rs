@@ -15,7 +15,7 @@ use super::super::source::Node;
 const RETRIES: u64 = 10;
 
 /// Reads a profile.
-pub fn read(import: &mut Import, object: &Object) {
+pub(super) fn read(import: &mut Import, object: &Object) {
     let Some(spec) = object.open(import) else {
         return;
     };

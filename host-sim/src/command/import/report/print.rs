@@ -22,7 +22,7 @@ impl Report {
     /// # Errors
     ///
     /// If `out` fails.
-    pub fn text(&self, files: &[String], out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn text(&self, files: &[String], out: &mut dyn Write) -> io::Result<()> {
         for (number, file) in files.iter().enumerate() {
             writeln!(out, "{file}: {}", self.summary(number))?;
             let width = self.entries(number).map(|entry| lines(entry).len()).max();
@@ -53,7 +53,7 @@ impl Report {
     /// # Errors
     ///
     /// If `out` fails.
-    pub fn json(&self, files: &[String], out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn json(&self, files: &[String], out: &mut dyn Write) -> io::Result<()> {
         let files = files.iter().enumerate().map(|(number, file)| {
             let entries: Vec<Value> = self.entries(number).map(entry_json).collect();
             json!({"file": file, "entries": entries})

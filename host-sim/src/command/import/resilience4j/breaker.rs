@@ -14,7 +14,7 @@ use crate::command::import::values::{self, Read};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Canonical names of everything that is read here.
-pub const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "allowhealthindicatortofail",
     "automatictransitionfromopentohalfopenenabled",
     "enableexponentialbackoff",
@@ -45,7 +45,7 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Sets the breaker of a policy, with the library's defaults for what is left out.
-pub fn import(import: &mut Import, policy: &mut Policy, settings: &Effective) {
+pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     outcomes(import, policy, settings);
     state(import, policy, settings);
     let size = window(import, policy, settings);

@@ -7,17 +7,17 @@ use crate::command::import::node::Node;
 use crate::command::import::settings::{Setting, canonical};
 
 /// The modules that become parts of a policy.
-pub const MODULES: [&str; 3] = ["circuitbreaker", "retry", "timelimiter"];
+pub(super) const MODULES: [&str; 3] = ["circuitbreaker", "retry", "timelimiter"];
 
 /// Deepest chain of `baseConfig`.
 const BASES_MAX: usize = 16;
 
 /// Bare numbers are milliseconds.
-pub const MS: Duration = Duration::from_millis(1);
+pub(super) const MS: Duration = Duration::from_millis(1);
 
 /// Returns whether a setting is of an instance (`backends` is the old word) or a config of a
 /// module that is imported.
-pub fn is_of(setting: &Setting, kind: &str) -> bool {
+pub(super) fn is_of(setting: &Setting, kind: &str) -> bool {
     let Some([_, module, section, _, _]) = setting.path.get(..5) else {
         return false;
     };
@@ -31,7 +31,7 @@ pub fn is_of(setting: &Setting, kind: &str) -> bool {
 }
 
 /// Returns the canonical name of a setting within its instance.
-pub fn key(setting: &Setting) -> String {
+pub(super) fn key(setting: &Setting) -> String {
     let names: Vec<String> = setting
         .path
         .iter()
@@ -42,13 +42,13 @@ pub fn key(setting: &Setting) -> String {
 }
 
 /// The settings of one instance in one module: its own first, then those of its bases.
-pub struct Effective<'s, 'a> {
+pub(super) struct Effective<'s, 'a> {
     layers: Vec<Vec<&'s Setting<'a>>>,
 }
 
 impl<'s, 'a> Effective<'s, 'a> {
     /// Returns a setting by one of its canonical names: the current one, and older ones.
-    pub fn setting(&self, names: &[&str]) -> Option<&'s Setting<'a>> {
+    pub(super) fn setting(&self, names: &[&str]) -> Option<&'s Setting<'a>> {
         self.layers.iter().find_map(|layer| {
             let mut settings = layer.iter().copied();
             settings.find(|setting| names.contains(&key(setting).as_str()))
@@ -56,13 +56,13 @@ impl<'s, 'a> Effective<'s, 'a> {
     }
 
     /// Returns the node of such a setting.
-    pub fn get(&self, names: &[&str]) -> Option<&'a Node> {
+    pub(super) fn get(&self, names: &[&str]) -> Option<&'a Node> {
         self.setting(names).map(Setting::node)
     }
 }
 
 /// Collects what applies to an instance. `None` if the module does not have it.
-pub fn effective<'s, 'a>(
+pub(super) fn effective<'s, 'a>(
     import: &mut Import,
     all: &'s [Setting<'a>],
     module: &str,
@@ -115,7 +115,7 @@ pub fn effective<'s, 'a>(
 }
 
 /// Reports settings without an equivalent.
-pub fn without(import: &mut Import, settings: &Effective, fields: &[(&str, &str)]) {
+pub(super) fn without(import: &mut Import, settings: &Effective, fields: &[(&str, &str)]) {
     for (name, why) in fields {
         if let Some(setting) = settings.setting(&[name]) {
             for node in &setting.nodes {

@@ -2,7 +2,7 @@
 
 /// What an exception stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+pub(super) enum Meaning {
     /// Statuses of responses, as policies write them.
     Status(&'static str),
     /// A connection that was refused or reset.
@@ -56,7 +56,7 @@ const CLASSES: [(&str, Meaning); 36] = [
 ];
 
 /// Returns what a class stands for, by its name with its package.
-pub fn meaning(class: &str) -> Meaning {
+pub(super) fn meaning(class: &str) -> Meaning {
     let is_ours = |part: &str| part.chars().next().is_some_and(char::is_lowercase);
     let simple = class.rsplit(['.', '$']).next().unwrap_or(class);
     // A class of the application may have the name of a known one.
@@ -80,7 +80,7 @@ pub fn meaning(class: &str) -> Meaning {
 }
 
 /// Returns the statuses among the classes, without duplicates.
-pub fn statuses(classes: &[&str]) -> Vec<&'static str> {
+pub(super) fn statuses(classes: &[&str]) -> Vec<&'static str> {
     let mut statuses = Vec::new();
     for class in classes {
         if let Meaning::Status(status) = meaning(class)
@@ -93,7 +93,7 @@ pub fn statuses(classes: &[&str]) -> Vec<&'static str> {
 }
 
 /// Returns the classes of the application, which have no outcome, for a message.
-pub fn others(classes: &[&str]) -> Option<String> {
+pub(super) fn others(classes: &[&str]) -> Option<String> {
     let others = classes
         .iter()
         .filter(|class| meaning(class) == Meaning::Other);

@@ -9,7 +9,7 @@ use crate::command::import::draft::Policy;
 use crate::command::import::engine;
 
 /// Canonical names of everything that is read here.
-pub const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "enableexponentialbackoff",
     "enablerandomizedwait",
     "eventconsumerbuffersize",
@@ -32,7 +32,7 @@ const BACKOFF: &str = "the proxy's router waits by its own back-off, which retry
     route sets; the filter's retry.backoff does it with retry.engine filter";
 
 /// Sets the retries of a policy. A retry is made by the router, out of a budget.
-pub fn import(import: &mut Import, policy: &mut Policy, settings: &Effective) {
+pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     let path = "retry.max_retries";
     policy.set(path, 2);
     if let Some(node) = settings.get(&["maxattempts", "maxretryattempts"])

@@ -6,7 +6,7 @@ use crate::command::import::draft::Policy;
 
 /// Sets `match` from a resource: `/path`, `GET:/path`, `GET:http://service/path`, or the name of
 /// something that the proxy does not know. Returns what it became, and what the user has to do.
-pub fn set_match(policy: &mut Policy, resource: &str) -> (String, &'static str) {
+pub(super) fn set_match(policy: &mut Policy, resource: &str) -> (String, &'static str) {
     let (method, target) = match resource.split_once(':') {
         Some((method, rest)) if is_method(method) => (Some(method), rest),
         _ => (None, resource),

@@ -8,7 +8,7 @@ use crate::command::import::problems::Problems;
 /// Parses a file, or returns `None` if it holds nothing. As in Java, a key that is given twice has
 /// its last value. The earlier one stays in the tree under the key `KEY (line N)`, which no
 /// importer knows, so that it is reported.
-pub fn parse(bytes: &[u8], file: usize, problems: &mut Problems) -> Option<Node> {
+pub(super) fn parse(bytes: &[u8], file: usize, problems: &mut Problems) -> Option<Node> {
     let mut ids = Ids::new(file);
     let mut entries: Vec<(String, Node)> = Vec::new();
     for line in PropertiesIter::new(bytes) {

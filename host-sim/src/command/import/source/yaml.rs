@@ -11,7 +11,7 @@ use crate::command::import::node::{Ids, Kind, Node};
 use crate::command::import::problems::Problems;
 
 /// Parses all documents. After an error there are none, since the rest would mislead.
-pub fn parse(text: &str, file: usize, problems: &mut Problems) -> Vec<Node> {
+pub(super) fn parse(text: &str, file: usize, problems: &mut Problems) -> Vec<Node> {
     let mut builder = Builder {
         events: Parser::new_from_str(text),
         lines: text.lines().collect(),

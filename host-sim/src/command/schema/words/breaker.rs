@@ -1,6 +1,6 @@
 //! Fields of `circuit_breaker`.
 
-pub const WORDS: &[(&str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "policies[].circuit_breaker",
         "When the circuit opens, and how it closes again. If missing, every request passes and \

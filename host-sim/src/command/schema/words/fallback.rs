@@ -1,6 +1,6 @@
 //! Fields of `fallback`.
 
-pub const WORDS: &[(&str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "policies[].fallback",
         "Responses in place of the upstream's. The entries for the occasion are tried in order \

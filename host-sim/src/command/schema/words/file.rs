@@ -1,6 +1,6 @@
 //! Fields of the file outside of policies.
 
-pub const WORDS: &[(&str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "",
         "Circuit breaking, retry budgets and fallback responses: the plugin configuration of the \

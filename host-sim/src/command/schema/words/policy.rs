@@ -1,6 +1,6 @@
 //! Name, mode, match, key and outcome of a policy.
 
-pub const WORDS: &[(&str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "policies[]",
         "One named policy: the requests that it matches, and what happens to them.",

@@ -1,6 +1,6 @@
 //! Fields of `retry`.
 
-pub const WORDS: &[(&str, &str)] = &[
+pub(super) const WORDS: &[(&str, &str)] = &[
     (
         "policies[].retry",
         "How failed requests are retried. If present, the budget also limits the proxy's own \

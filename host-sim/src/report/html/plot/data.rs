@@ -1,7 +1,7 @@
 //! The data of a plot.
 
 /// A series of values over time.
-pub struct Line {
+pub(crate) struct Line {
     pub name: String,
     /// The CSS class of its colour.
     pub class: &'static str,
@@ -10,14 +10,14 @@ pub struct Line {
 }
 
 /// Formats a value.
-pub type Unit = fn(f64) -> String;
+pub(crate) type Unit = fn(f64) -> String;
 
 /// The lowest and the highest value above zero.
-pub type Reach = (f64, f64);
+pub(crate) type Reach = (f64, f64);
 
 /// How an axis of values is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ticks {
+pub(crate) enum Ticks {
     /// From zero, evenly.
     Even,
     /// From zero, evenly, in whole numbers.
@@ -27,7 +27,7 @@ pub enum Ticks {
 }
 
 /// The data and the texts of a plot.
-pub struct Plot<'a> {
+pub(crate) struct Plot<'a> {
     pub id: String,
     pub title: &'a str,
     /// A sentence for readers who cannot see the plot.
@@ -43,13 +43,13 @@ pub struct Plot<'a> {
 
 impl Plot<'_> {
     /// Returns the range of its lines.
-    pub fn reach(&self) -> Option<Reach> {
+    pub(crate) fn reach(&self) -> Option<Reach> {
         let values = self.lines.iter().flat_map(|line| line.values.iter());
         reach(values.flatten().copied())
     }
 
     /// Returns the range of its stacked columns.
-    pub fn reach_stacked(&self) -> Option<Reach> {
+    pub(crate) fn reach_stacked(&self) -> Option<Reach> {
         let columns = self.lines.iter().map(|line| line.values.len()).max();
         reach((0..columns.unwrap_or(0)).map(|index| self.sum(index)))
     }
@@ -62,7 +62,7 @@ impl Plot<'_> {
 
 impl Line {
     /// Returns the value at an index, or zero if it is missing.
-    pub fn at(&self, index: usize) -> f64 {
+    pub(crate) fn at(&self, index: usize) -> f64 {
         self.values.get(index).copied().flatten().unwrap_or(0.0)
     }
 }

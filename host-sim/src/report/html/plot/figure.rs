@@ -5,7 +5,7 @@ use maud::{Markup, Render, html};
 use super::sheet::{ABOVE, BELOW, LEFT, WIDTH, short};
 
 /// A drawn plot with its texts and its legend.
-pub struct Figure {
+pub(crate) struct Figure {
     pub id: String,
     pub title: String,
     /// A sentence for readers who cannot see the plot.
@@ -19,7 +19,7 @@ pub struct Figure {
 }
 
 /// One entry of a legend.
-pub struct Key {
+pub(crate) struct Key {
     pub name: String,
     /// The CSS class of its colour.
     pub class: &'static str,
@@ -38,12 +38,12 @@ const CHARACTER: f64 = 7.0;
 
 impl Figure {
     /// Returns the height of the figure in a picture.
-    pub fn height_in_picture(&self) -> f64 {
+    pub(crate) fn height_in_picture(&self) -> f64 {
         HEADING + self.height + LEGEND
     }
 
     /// Returns the figure as a part of a picture, with its upper edge at `y`.
-    pub fn in_picture(&self, y: f64) -> Markup {
+    pub(crate) fn in_picture(&self, y: f64) -> Markup {
         let mut x = LEFT;
         let mut entries = Vec::new();
         for key in &self.legend {

@@ -6,7 +6,7 @@ use super::data::{Plot, Reach, Ticks, Unit};
 use super::sheet::{ABOVE, BELOW, LEFT, RIGHT, WIDTH};
 
 /// The axis of values of a plot.
-pub struct Scale {
+pub(super) struct Scale {
     low: f64,
     high: f64,
     height: f64,
@@ -15,7 +15,7 @@ pub struct Scale {
 
 impl Scale {
     /// Creates the axis of a plot. The plot's own `room` takes precedence over `reach`.
-    pub fn new(plot: &Plot<'_>, reach: Option<Reach>) -> Scale {
+    pub(super) fn new(plot: &Plot<'_>, reach: Option<Reach>) -> Scale {
         let reach = plot.room.or(reach);
         match plot.ticks {
             Ticks::Decades => Scale::logarithmic(reach.unwrap_or((1.0, 1.0)), plot.height),
@@ -55,7 +55,7 @@ impl Scale {
     }
 
     /// Returns the vertical position of a value.
-    pub fn y(&self, value: f64) -> f64 {
+    pub(super) fn y(&self, value: f64) -> f64 {
         let share = match self.logarithmic {
             true => (value.max(self.low) / self.low).log10() / (self.high / self.low).log10(),
             false => value / self.high,
@@ -77,7 +77,7 @@ impl Scale {
     }
 
     /// Draws the axis with its labels.
-    pub fn axis(&self, unit: Unit) -> Markup {
+    pub(super) fn axis(&self, unit: Unit) -> Markup {
         html! {
             @for tick in self.ticks() {
                 @let y = self.y(tick);

@@ -8,7 +8,7 @@ use super::sheet::{ABOVE, BELOW, LEFT, RIGHT, WIDTH, short};
 use crate::report::grouped;
 
 /// One setting.
-pub struct Point {
+pub(crate) struct Point {
     pub x: f64,
     pub y: f64,
     /// The CSS class of its colour.
@@ -20,7 +20,7 @@ pub struct Point {
 const HEIGHT: f64 = 300.0;
 
 /// Draws the points. Later ones are below earlier ones.
-pub fn scatter(points: &[Point]) -> Figure {
+pub(crate) fn scatter(points: &[Point]) -> Figure {
     let high = |of: fn(&Point) -> f64| nice_above(points.iter().map(of).fold(0.0, f64::max));
     let (x_high, y_high) = (high(|it| it.x), high(|it| it.y));
     let x = |value: f64| LEFT + value / x_high * (WIDTH - LEFT - RIGHT);

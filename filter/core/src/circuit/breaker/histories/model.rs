@@ -26,7 +26,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub fn config(&self) -> BreakerConfig {
+    pub(super) fn config(&self) -> BreakerConfig {
         let Numbers {
             minimum,
             rate_percent,
@@ -67,7 +67,7 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub fn is_probe(&self) -> bool {
+    pub(super) fn is_probe(&self) -> bool {
         self.is_probe
     }
 }
@@ -119,7 +119,7 @@ struct Probe {
 }
 
 impl Model {
-    pub fn new(now_ms: u64) -> Model {
+    pub(super) fn new(now_ms: u64) -> Model {
         Model {
             state: State::Closed,
             epoch: 0,
@@ -134,7 +134,7 @@ impl Model {
         }
     }
 
-    pub fn state_name(&self) -> &'static str {
+    pub(super) fn state_name(&self) -> &'static str {
         match self.state {
             State::Closed => "closed",
             State::Open { .. } => "open",
@@ -144,7 +144,7 @@ impl Model {
     }
 
     /// Requests, failures and slow ones of the window, or of the probes.
-    pub fn counts(&self, n: &Numbers) -> (usize, usize, usize) {
+    pub(super) fn counts(&self, n: &Numbers) -> (usize, usize, usize) {
         let of = |all: Vec<(bool, bool)>| {
             let failures = all.iter().filter(|(failed, _)| *failed).count();
             let slow = all.iter().filter(|(_, slow)| *slow).count();
@@ -163,13 +163,13 @@ impl Model {
     }
 
     /// Whether a probe is in flight and was not displaced.
-    pub fn has_probe(&self, ticket: &Ticket) -> bool {
+    pub(super) fn has_probe(&self, ticket: &Ticket) -> bool {
         let mut probes = self.probes.iter();
         probes.any(|p| p.id == ticket.id && p.failed.is_none())
     }
 
     /// Returns a ticket or the time to wait. `draw` is out of 10,000.
-    pub fn acquire(
+    pub(super) fn acquire(
         &mut self,
         sent: bool,
         n: &Numbers,
@@ -226,7 +226,7 @@ impl Model {
 
     /// Notes that a request is complete. A displaced probe takes permit and lease of the oldest
     /// incomplete one; returns the end of that lease.
-    pub fn sent(&mut self, ticket: &Ticket, now_ms: u64) -> Option<u64> {
+    pub(super) fn sent(&mut self, ticket: &Ticket, now_ms: u64) -> Option<u64> {
         for probe in &mut self.probes {
             probe.sent |= probe.id == ticket.id && now_ms < probe.lease_end_ms;
         }
@@ -242,7 +242,7 @@ impl Model {
     }
 
     /// Notes that a request has passed the slow threshold.
-    pub fn overdue(&mut self, ticket: &Ticket, n: &Numbers, now_ms: u64) {
+    pub(super) fn overdue(&mut self, ticket: &Ticket, n: &Numbers, now_ms: u64) {
         if ticket.is_probe {
             self.catch_up(n, now_ms);
         }
@@ -260,7 +260,7 @@ impl Model {
         }
     }
 
-    pub fn settle(
+    pub(super) fn settle(
         &mut self,
         ticket: Ticket,
         (outcome, slow): (Outcome, bool),

@@ -2,12 +2,12 @@
 
 use super::model::{End, Kind};
 
-pub const RETRY: &str = r#""retry": {"engine": "filter", "replay": "as_received", "timeout": "60s",
+pub(super) const RETRY: &str = r#""retry": {"engine": "filter", "replay": "as_received", "timeout": "60s",
     "max_retries": N, "backoff": {"base_interval": "100ms", "max_interval": "500ms"},
     "budget": {"percent": 0, "interval": "1s", "min_retry_rate": {"count": 100, "interval": "1s"}}}"#;
 
 /// Each policy never trips by itself.
-pub const KINDS: [Kind; 7] = [
+pub(super) const KINDS: [Kind; 7] = [
     Kind {
         name: "two retries",
         fields: r#"RETRY2"#,
@@ -67,7 +67,7 @@ pub const KINDS: [Kind; 7] = [
     },
 ];
 
-pub const RETRIES: Kind = Kind {
+pub(super) const RETRIES: Kind = Kind {
     name: "",
     fields: "",
     rejected: false,
@@ -78,7 +78,7 @@ pub const RETRIES: Kind = Kind {
     last: End::Resumed,
 };
 
-pub const REJECTED: Kind = Kind {
+pub(super) const REJECTED: Kind = Kind {
     rejected: true,
     retries: 0,
     last: End::Answered,
@@ -86,7 +86,7 @@ pub const REJECTED: Kind = Kind {
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     Tick,
     /// The oldest call under way brings a response.
     Answered,
@@ -104,7 +104,7 @@ pub enum Step {
     Reconfigured,
 }
 
-pub const STEPS: [Step; 9] = [
+pub(super) const STEPS: [Step; 9] = [
     Step::Tick,
     Step::Answered,
     Step::Failed,

@@ -2,7 +2,7 @@
 
 /// A kind of pause: what the policy may still do, and which side is paused.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub(super) struct Kind {
     pub name: &'static str,
     /// The fields of the policy.
     pub fields: &'static str,
@@ -20,7 +20,7 @@ pub struct Kind {
 
 /// How a pause ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     Resumed,
     /// Resumed to another route.
     Diverted,
@@ -33,7 +33,7 @@ pub enum End {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// Until the next tick.
     Backoff,
     /// For so many more ticks.
@@ -44,7 +44,7 @@ pub enum Phase {
 }
 
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(super) struct Model {
     pub phase: Phase,
     kind: Kind,
     retries: u32,
@@ -60,7 +60,7 @@ const OPEN_MAX: usize = super::BUFFER_BYTES - 16_384;
 const COPY_MAX: usize = super::COPY_BYTES;
 
 impl Model {
-    pub fn new(kind: Kind) -> Model {
+    pub(super) fn new(kind: Kind) -> Model {
         let mut model = Model {
             phase: Phase::Backoff,
             kind,
@@ -92,11 +92,11 @@ impl Model {
         self.phase = Phase::Ended(self.kind.last);
     }
 
-    pub fn body_bytes(&self) -> usize {
+    pub(super) fn body_bytes(&self) -> usize {
         self.body
     }
 
-    pub fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         match self.phase {
             Phase::Backoff => self.phase = Phase::Call(true),
             Phase::Body(1) => self.give_up(),
@@ -105,7 +105,7 @@ impl Model {
         }
     }
 
-    pub fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         if let Phase::Call(_) = self.phase {
             self.phase = Phase::Ended(if self.kind.bodiless {
                 End::Replaced
@@ -115,7 +115,7 @@ impl Model {
         }
     }
 
-    pub fn failed(&mut self) {
+    pub(super) fn failed(&mut self) {
         match self.phase {
             Phase::Call(true) if self.retries > 0 => {
                 self.retries -= 1;
@@ -127,7 +127,7 @@ impl Model {
     }
 
     /// A chunk of the paused side's body, the last one if it `ends`.
-    pub fn chunk(&mut self, size: usize, ends: bool) {
+    pub(super) fn chunk(&mut self, size: usize, ends: bool) {
         self.body += size;
         self.body_ended = ends;
         if let Phase::Ended(_) = self.phase {
@@ -153,7 +153,7 @@ impl Model {
         }
     }
 
-    pub fn trailers(&mut self) {
+    pub(super) fn trailers(&mut self) {
         self.body_ended = true;
         if let Phase::Body(_) = self.phase {
             self.give_up();
