@@ -2,8 +2,9 @@
 //!
 //! With ten thousand policies, trying one after the other would be too slow. So each policy is
 //! indexed by one condition that an exact lookup can test: its clusters, else its routes, else
-//! its authorities, unless one of them has a wildcard. The rest are always tried. The candidates are tried in full, in the
-//! order of the file, so the index changes the cost but never the choice.
+//! its authorities, unless one of them has a wildcard. The rest are always tried. The candidates
+//! are tried in full, in the order of the file, so the index changes the cost but never the
+//! choice.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -13,12 +13,14 @@
 
 mod command;
 mod delivery;
+mod parts;
 mod stream;
 mod streams;
 
 pub use command::{Call, Command, Ending, Intake, Reply};
 pub use delivery::CallResponse;
-pub use stream::{EngineParts, Paused};
+pub use parts::EngineParts;
+pub use stream::Paused;
 pub use streams::{PausedStreams, Stream};
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ pub(crate) const COUNT_SIZE_MAX: u32 = 10_000;
 /// Settings of a circuit breaker. With all trip rules off it never opens by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerConfig {
-    /// Whether the policy has a breaker that its mode does not force closed. Without one every request passes and nothing is
-    /// counted, whatever state an earlier configuration left behind.
+    /// Whether the policy has a breaker that its mode does not force closed. Without one every
+    /// request passes and nothing is counted, whatever state an earlier configuration left
+    /// behind.
     pub enabled: bool,
     /// The outcomes that rates are computed over.
     pub window: WindowShape,

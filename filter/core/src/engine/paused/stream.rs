@@ -11,19 +11,11 @@ use crate::shared::records::Records;
 use crate::time::Instant;
 
 use crate::engine::decision::{DecisionNote, Step};
-use crate::engine::policies::Policies;
-use crate::engine::policy_state::PolicyState;
 use crate::engine::ticket::{EchoedFields, Ticket};
-use crate::engine::workspace::Workspace;
 
 use super::command::{Call, Command, Ending, Intake};
 use super::delivery::{CallResponse, Side};
-
-/// What a paused stream needs of the engine that decides about it.
-pub struct EngineParts<'a, R> {
-    pub(in crate::engine) policies: &'a mut Policies,
-    pub(in crate::engine) ws: &'a mut Workspace<R>,
-}
+use super::parts::EngineParts;
 
 /// A stream that is paused, or was.
 #[derive(Debug)]
@@ -452,18 +444,5 @@ impl Paused {
             State::Ended => Command::Pass,
             _ => Command::Wait,
         }
-    }
-}
-
-impl<R> EngineParts<'_, R> {
-    /// Whether a response to a call can be delivered: only a body within the limit fits.
-    pub fn accepts(&self, body_bytes: usize, has_trailers: bool) -> bool {
-        let most = self.ws.limits.replay_answer_bytes;
-        !has_trailers && u32::try_from(body_bytes).is_ok_and(|len| len <= most)
-    }
-
-    fn of(&mut self, ticket: &Ticket) -> Option<(&mut PolicyState, &mut Workspace<R>)> {
-        let policy = self.policies.own.get_mut(ticket.policy)?;
-        Some((policy, self.ws))
     }
 }
