@@ -17,12 +17,12 @@ const fn ms(low: u64, high: u64) -> RangeInclusive<Duration> {
 const HOUR_MS: u64 = 3_600_000;
 
 pub(super) const WINDOW: RangeInclusive<Duration> = ms(100, HOUR_MS);
-pub(super) const OPEN: RangeInclusive<Duration> = ms(10, 24 * HOUR_MS);
+pub(super) const OPEN: RangeInclusive<Duration> = ms(1, 24 * HOUR_MS);
 pub(super) const SLOW: RangeInclusive<Duration> = ms(1, HOUR_MS);
 pub(super) const LEASE: RangeInclusive<Duration> = ms(10, HOUR_MS);
 pub(super) const WINDOW_SIZE: RangeInclusive<u64> = 1..=10_000;
 pub(super) const MINIMUM_REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const CONSECUTIVE_FAILURES: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const FAILURE_COUNT: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const PERMITS: RangeInclusive<u64> = 1..=100;
 pub(super) const MAX_RETRIES: RangeInclusive<u64> = 0..=10;
 /// A rate of 0 switches the rule off, which no library means by it.
@@ -38,9 +38,8 @@ pub(super) fn timeout(import: &mut Import, node: &Node) {
 
 /// Keeps a circuit from rejecting, and reports it.
 pub(super) fn forced_closed(import: &mut Import, policy: &mut Policy, node: &Node) {
-    policy.set("mode", "shadow");
-    let differs = "the circuit opens and is reported, but no request is rejected";
-    import.report.approximate(node, "mode shadow", differs);
+    policy.set("mode", "forced_closed");
+    import.report.exact(node, "mode forced_closed");
 }
 
 /// Opens a circuit at a number of failures, and reports it.
@@ -51,11 +50,11 @@ pub(super) fn failure_count(
     read: Read<u64>,
 ) {
     let mut read = read;
-    let differs = "the failures have to be in a row, and not in one interval";
+    let differs = "it ignores the minimum number of requests";
     read.differs.push(differs.to_owned());
     policy.set("circuit_breaker.failure_rate_threshold", 0);
-    let path = "circuit_breaker.consecutive_failures";
-    import.set_integer(policy, path, node, read, &CONSECUTIVE_FAILURES);
+    let path = "circuit_breaker.failure_count_threshold";
+    import.set_integer(policy, path, node, read, &FAILURE_COUNT);
 }
 
 /// Keeps the open time the same each time, as libraries do.

@@ -165,9 +165,9 @@ mod tests {
                 (50.0, 1, "5s", "10"),
             ),
             (
-                json!({"failure_rate_threshold": 100, "open": {"duration": "10ms"}}),
+                json!({"failure_rate_threshold": 100, "open": {"duration": "1ms"}}),
                 18,
-                (100.0, 20, "10ms", "10s"),
+                (100.0, 20, "1ms", "10s"),
             ),
         ];
         for (breaker, count, (threshold, minimum, open, window)) in rows {
