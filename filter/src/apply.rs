@@ -10,7 +10,7 @@ use spillway_core::engine::{DecisionNote, HeaderEdit, Reply};
 use crate::host::{self, Buffer, Map, Status};
 use crate::runtime::Runtime;
 
-/// Leaves a decision where access logs find it.
+/// Publishes a decision in the filter state, for access logs.
 pub(crate) fn publish(note: Option<&DecisionNote>) {
     if let Some(note) = note {
         let _ = host::set_property("spillway", note.to_string().as_bytes());
@@ -65,7 +65,7 @@ pub(crate) fn reply_status(runtime: &Runtime, status: u16, details: &str) -> boo
     runtime.is_taken(host::send_local_response(status, details, &[], &[], None))
 }
 
-/// Ends a stream of which the host has lost a part of the request.
+/// Ends a stream whose request the host has lost a part of.
 pub(crate) fn fail(runtime: &Runtime) {
     let reporter = &runtime.reporter;
     reporter.internal_error("the body of a request is lost");

@@ -32,17 +32,17 @@ pub(crate) struct Http {
     /// The configuration when the request began.
     runtime: Option<Rc<Runtime>>,
     paused: Rc<PausedStreams>,
-    /// From admission to the end, except while it is with `paused`.
+    /// The ticket, from admission to the end, except while `paused` owns it.
     ticket: Option<Box<Ticket>>,
     saved: Saved,
-    /// Whether the stream is with `paused`.
+    /// Whether `paused` owns the stream.
     is_paused: bool,
     /// What replaces the response's body and trailers, if a fallback replaces the response.
     replacement: Option<Replacement>,
 }
 
 impl Http {
-    /// A request under the current configuration.
+    /// Creates the context of a request under the current configuration.
     pub(crate) fn new(id: u32, runtime: Option<Rc<Runtime>>, paused: Rc<PausedStreams>) -> Http {
         Http {
             id,
@@ -55,7 +55,7 @@ impl Http {
         }
     }
 
-    /// Does what is to be done for a request that passes.
+    /// Carries out the instructions for an admitted request.
     fn instruct(
         &mut self,
         (runtime, mut engine): (&Runtime, RefMut<'_, Engine>),
@@ -76,7 +76,7 @@ impl Http {
         }
     }
 
-    /// Does what was decided about a request that does not reach its upstream.
+    /// Carries out the decision about a request that does not reach its upstream.
     #[cold]
     fn reject(
         &mut self,
@@ -123,7 +123,7 @@ impl Http {
         }
     }
 
-    /// Records a chunk of the response's body, if that is wanted.
+    /// Records a chunk of the response's body if the stale cache may store it.
     #[inline(never)]
     fn record_body(&mut self, size: usize, ends: bool) {
         let (Some(runtime), Some(ticket)) = (&self.runtime, &mut self.ticket) else {
@@ -240,7 +240,7 @@ impl HttpContext for Http {
             self.paused.response_headers(self.id);
             return Action::Continue;
         }
-        // The filter's own local reply passes here too, and needs no look.
+        // The filter's own local reply passes here too. It is not judged.
         let Some(ticket) = self.ticket.as_mut().filter(|it| it.watches_response()) else {
             return Action::Continue;
         };
@@ -316,8 +316,8 @@ impl HttpContext for Http {
     }
 }
 
-/// Some hosts never say that a stream is over, and Envoy does not once its VM has failed another
-/// stream: what the request was admitted with is returned all the same.
+/// Some hosts never report the end of a stream, and Envoy does not after its VM has failed another
+/// stream. The permit of the request is returned here all the same.
 impl Drop for Http {
     fn drop(&mut self) {
         self.settle(None);

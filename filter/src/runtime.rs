@@ -29,7 +29,7 @@ pub(crate) struct Runtime {
     pub reporter: Reporter,
 }
 
-/// The host of a root context, under whichever configurations.
+/// What is known of the host, shared by all configurations of a root context.
 #[derive(Default)]
 pub(crate) struct Host {
     /// The timer.
@@ -48,7 +48,7 @@ struct Abilities {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Clock {
     Monotonic,
-    /// It may step. After a step back the time stands still.
+    /// The wall clock, which may step. After a step back, time stands still.
     Wall,
     /// Nothing that depends on time can be decided.
     None,

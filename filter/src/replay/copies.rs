@@ -14,7 +14,7 @@ use crate::replay::request::SavedRequest;
 use crate::replay::share::{self, Room, Share};
 use crate::runtime::Engine;
 
-/// Maximum bytes that are saved of one request's fields. Ordinary ones are far smaller.
+/// Maximum bytes of one request's saved fields. Ordinary requests have far fewer.
 const FIELDS_BYTES_MAX: usize = 16_384;
 /// The fields of all requests take at most this part of the total.
 const FIELDS_PART: u32 = 4;
@@ -34,7 +34,7 @@ struct Fields {
     share: Share,
 }
 
-/// What copies may take, in bytes.
+/// Maximum bytes that copies may hold.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     /// One body.
@@ -52,7 +52,7 @@ impl Limits {
         }
     }
 
-    /// The total, in which room is made by dropping the oldest copy.
+    /// Returns the room in the total, where the oldest copy is evicted if needed.
     pub(crate) fn room(self) -> Room {
         Room {
             total: self.total,
@@ -61,8 +61,8 @@ impl Limits {
     }
 }
 
-/// Saves the fields of a request, or returns false if they have no room. The fields of other
-/// requests are evicted for them, the oldest first: requests that hang keep nobody's out.
+/// Saves the fields of a request, or returns false if they have no room. To make room, the fields
+/// of other requests are evicted, the oldest first, so requests that hang cannot hold all of it.
 pub(crate) fn save_fields(context: u32, echo: Box<EchoedFields>, limits: Limits) -> bool {
     let bytes = echo.bytes().saturating_add(size_of::<(u32, Fields)>());
     let most = usize::try_from(limits.total / FIELDS_PART).unwrap_or(usize::MAX);
@@ -139,7 +139,7 @@ pub(crate) fn has(context: u32) -> bool {
 ///
 /// Why there is no copy any more.
 pub(crate) fn add_body(context: u32, chunk: Intake, limits: Limits) -> (Result<(), Denial>, bool) {
-    // Not in the store meanwhile: it must not be evicted to make room for itself.
+    // Taken out of the store first, so that it is not evicted to make room for itself.
     let Some(mut copy) = take(context) else {
         return (Err(Denial::CopiesFull), false);
     };

@@ -3,7 +3,7 @@
 //! The core decides (see [`engine::Paused`]); here its commands become hostcalls. A stream is
 //! found by its HTTP context. Its wait ends with a tick, which is a callback of the root
 //! context, and the response to its call comes to the context that made the call, so the stream
-//! may be gone by then: then it is not here either, and nothing is done.
+//! may be gone by then. A stream that is gone is not found here, and its event does nothing.
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::replay::response;
 use crate::replay::share::Share;
 use crate::runtime::{Engine, Runtime};
 
-/// The paused streams of one root context, under whichever configurations.
+/// The paused streams of one root context, of all configurations.
 #[derive(Default)]
 pub(crate) struct PausedStreams(RefCell<engine::PausedStreams<Kept>>);
 
@@ -67,7 +67,7 @@ impl PausedStreams {
         self.0.try_borrow().ok()?.poll_timeout()
     }
 
-    /// Pauses a stream in one of its own callbacks, by the step that was decided for it.
+    /// Pauses a stream in one of its own callbacks, and carries out its first step.
     pub(crate) fn pause(
         &self,
         context: u32,
@@ -87,29 +87,29 @@ impl PausedStreams {
         apply::action(!resumes)
     }
 
-    /// A chunk of a stream's request has come; with it `size` bytes are in the host's buffer.
+    /// Handles a chunk of the request's body, with which the host buffers `size` bytes.
     pub(crate) fn request_body(&self, context: u32, size: usize, ends: bool) -> Action {
         self.handle(context, Event::RequestBody(size, ends))
     }
 
-    /// A stream's request has trailers.
+    /// Handles the request's trailers.
     pub(crate) fn request_trailers(&self, context: u32) -> Action {
         self.handle(context, Event::RequestTrailers)
     }
 
-    /// A chunk of a stream's response has come; with it `size` bytes are in the host's buffer.
+    /// Handles a chunk of the response's body, with which the host buffers `size` bytes.
     pub(crate) fn response_body(&self, context: u32, size: usize, ends: bool) -> Action {
         self.handle(context, Event::ResponseBody(size, ends))
     }
 
-    /// The trailers of a stream's response have come.
+    /// Handles the response's trailers.
     pub(crate) fn response_trailers(&self, context: u32) -> Action {
         let streams = self.0.try_borrow();
         apply::action(streams.is_ok_and(|streams| streams.is_paused(context)))
     }
 
-    /// Response headers pass by a stream: of the filter's local reply, or from the route to
-    /// which the request was sent.
+    /// Handles response headers of a paused or resumed stream: those of the filter's local reply,
+    /// or those from the route that the request was sent to.
     pub(crate) fn response_headers(&self, context: u32) {
         let Some(mut stream) = self.take_stream(context) else {
             return;
@@ -125,7 +125,7 @@ impl PausedStreams {
         self.insert(context, stream);
     }
 
-    /// Takes the ticket of a stream that is over. Its call cannot be cancelled, but the response
+    /// Takes the ticket of a stream that has ended. Its call cannot be cancelled, but the response
     /// will find no stream.
     pub(crate) fn take(&self, context: u32) -> Option<Box<Ticket>> {
         let stream = self.take_stream(context)?;
@@ -152,7 +152,7 @@ impl PausedStreams {
         }
     }
 
-    /// A call has ended.
+    /// Handles the end of a call.
     pub(crate) fn answered(&self, call: u32, sizes: &CallSizes) {
         let called = self.0.try_borrow_mut().ok();
         let Some((context, mut stream)) = called.and_then(|mut it| it.take_called(call)) else {

@@ -24,11 +24,11 @@ impl Share {
         self.0
     }
 
-    /// Grows it by so many bytes of the total, or returns false if there is no room. `evict`
-    /// drops what is oldest, unless nothing is left.
+    /// Grows the share by `more` bytes of the total, or returns false if there is no room. `evict`
+    /// drops the oldest entry, and returns false if none is left.
     pub(crate) fn grow(&mut self, more: usize, room: Room) -> bool {
         let total = usize::try_from(room.total).unwrap_or(usize::MAX);
-        // Nothing is dropped for what has no room even then.
+        // Evicting everything would not make enough room, so nothing is evicted.
         let fixed = BYTES.get().saturating_sub(EVICTABLE.get());
         if fixed.saturating_add(more) > total {
             return false;

@@ -1,9 +1,9 @@
-//! Finds a response for a request that its upstream will not, or did not, answer: down the
-//! entries of its policy's `fallback`, until one has a response.
+//! Finds a response for a request that its upstream did not, or will not, answer. The entries of
+//! the policy's `fallback` are tried in order, until one has a response.
 //!
-//! The way down is the same before and after the upstream was asked. A call to another cluster
-//! takes time and interrupts it; the ticket knows where to resume. Whatever the result,
-//! nothing that was counted changes, and nothing is tried twice.
+//! The order is the same before and after the upstream was called. A call to another cluster
+//! takes time and interrupts the search; the ticket records where to resume. The result changes
+//! no count, and no entry is tried twice.
 
 use alloc::boxed::Box;
 use alloc::string::String;

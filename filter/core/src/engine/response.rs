@@ -71,8 +71,8 @@ impl PolicyState {
         }
     }
 
-    /// Decides about a response whose headers have come: the complete answer, of which the host
-    /// can do everything.
+    /// Judges a response at its headers, and returns everything that the host has to do. Each step
+    /// is one that the host can perform.
     pub(super) fn react<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
