@@ -33,9 +33,14 @@ pub(crate) struct CommandOutput {
 
 /// Runs `host-sim` in the directory of the sample scenarios.
 pub(crate) fn host_sim(arguments: &[&str]) -> CommandOutput {
+    host_sim_in(&folder(), arguments)
+}
+
+/// Runs `host-sim` in a directory.
+pub(crate) fn host_sim_in(folder: &Path, arguments: &[&str]) -> CommandOutput {
     let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
         .args(arguments)
-        .current_dir(folder())
+        .current_dir(folder)
         .output()
         .unwrap();
     CommandOutput {

@@ -8,37 +8,21 @@ mod meshes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use host_sim::command::check::{Checked, Severity, check};
 use host_sim::proxy::Plugin;
 
+use crate::commands::{CommandOutput, host_sim_in};
 use crate::proxy::{Proxy, built};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import/inputs")
 }
 
-/// What the command printed, and its exit code.
-pub(crate) struct CommandOutput {
-    pub code: i32,
-    pub policies: String,
-    pub messages: String,
-}
-
-/// Runs the command in the folder of inputs.
+/// Runs the command in the folder of inputs. Policies come by stdout, the report by stderr.
 pub(crate) fn import(system: &str, arguments: &[&str]) -> CommandOutput {
-    let output = Command::new(env!("CARGO_BIN_EXE_host-sim"))
-        .args(["import", "--from", system])
-        .args(arguments)
-        .current_dir(folder())
-        .output()
-        .unwrap();
-    CommandOutput {
-        code: output.status.code().unwrap(),
-        policies: String::from_utf8(output.stdout).unwrap(),
-        messages: String::from_utf8(output.stderr).unwrap(),
-    }
+    let arguments = [&["import", "--from", system], arguments].concat();
+    host_sim_in(&folder(), &arguments)
 }
 
 const SYSTEMS: [&str; 7] = [
@@ -73,32 +57,28 @@ pub(crate) fn inputs() -> Vec<(String, String)> {
 #[test]
 fn every_input_becomes_its_policies_and_report() {
     for (system, file) in inputs() {
-        let said = import(&system, &[&file]);
-        let all = format!(
-            "exit code: {}\n----- stdout\n{}----- stderr\n{}",
-            said.code, said.policies, said.messages
-        );
+        let output = import(&system, &[&file]);
         let name = file.replace(['/', '.'], "-");
-        insta::assert_snapshot!(name, all);
+        insta::assert_snapshot!(name, output.all());
     }
 }
 
 #[test]
 fn every_imported_policy_passes_the_check_and_runs() {
     for (system, file) in inputs() {
-        let said = import(&system, &[&file]);
-        if said.code == 1 {
+        let output = import(&system, &[&file]);
+        if output.code == 1 {
             continue;
         }
-        assert_eq!(said.code, 0, "{file}: {}", said.messages);
-        let Checked::Findings(findings) = check(said.policies.as_bytes()) else {
+        assert_eq!(output.code, 0, "{file}: {}", output.stderr);
+        let Checked::Findings(findings) = check(output.stdout.as_bytes()) else {
             panic!("{file} is not accepted");
         };
         for finding in findings {
             assert_eq!(finding.severity, Severity::Note, "{file}: {finding:?}");
         }
         let mut proxy =
-            Proxy::start(Plugin::new(built("spillway"), said.policies.as_str()), 1).unwrap();
+            Proxy::start(Plugin::new(built("spillway"), output.stdout.as_str()), 1).unwrap();
         let stream = proxy.get();
         proxy.respond(stream);
         let seen = proxy.effects();
@@ -108,18 +88,18 @@ fn every_imported_policy_passes_the_check_and_runs() {
 
 #[test]
 fn a_profile_that_is_active_overrides() {
-    let said = import(
+    let output = import(
         "resilience4j",
         &["resilience4j/profiles.yml", "--profile", "production"],
     );
-    assert_eq!(said.code, 0, "{}", said.messages);
+    assert_eq!(output.code, 0, "{}", output.stderr);
     assert!(
-        said.policies.contains(r#""size": 500"#),
+        output.stdout.contains(r#""size": 500"#),
         "{}",
-        said.policies
+        output.stdout
     );
     let overridden = "overridden in resilience4j/profiles.yml line 8";
-    assert!(said.messages.contains(overridden), "{}", said.messages);
+    assert!(output.stderr.contains(overridden), "{}", output.stderr);
 }
 
 #[test]
@@ -127,12 +107,12 @@ fn the_policies_go_to_a_file_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policies.json");
     let path = path.to_str().unwrap();
-    let said = import("sentinel", &["sentinel/old.json", "-o", path]);
+    let output = import("sentinel", &["sentinel/old.json", "-o", path]);
     assert_eq!(
-        (said.code, said.policies.as_str()),
+        (output.code, output.stdout.as_str()),
         (0, ""),
         "{}",
-        said.messages
+        output.stderr
     );
     let Checked::Findings(_) = check(&fs::read(path).unwrap()) else {
         panic!("not accepted");

@@ -5,13 +5,13 @@ use std::fs;
 use super::import;
 
 /// Exit code and messages of an import of one file.
-fn said(system: &str, name: &str, text: &[u8]) -> (i32, String) {
+fn output(system: &str, name: &str, text: &[u8]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();
-    let said = import(system, &[path.to_str().unwrap()]);
+    let output = import(system, &[path.to_str().unwrap()]);
     let prefix = format!("{}/", folder.path().display());
-    (said.code, said.messages.replace(&prefix, ""))
+    (output.code, output.stderr.replace(&prefix, ""))
 }
 
 const CIRCUIT: &str = "resilience4j.circuitbreaker.instances.a";
@@ -69,7 +69,7 @@ fn each_wrong_value_is_named_with_its_line() {
         let text = format!("# first\n{CIRCUIT}:\n  {line}\n");
         let expected = format!("a.yml:3: {CIRCUIT}.{expected}\n");
         assert_eq!(
-            said(system, "a.yml", text.as_bytes()),
+            output(system, "a.yml", text.as_bytes()),
             (2, expected),
             "{line}"
         );
@@ -91,7 +91,10 @@ a.json:4: [2] has no count, required
 a.json:4: [2].timeWindow is \"soon\", allowed a duration such as 500ms or 5s
 a.json:5: [3].resource is empty, allowed the name of a resource
 ";
-    assert_eq!(said("sentinel", "a.json", rules), (2, expected.to_owned()));
+    assert_eq!(
+        output("sentinel", "a.json", rules),
+        (2, expected.to_owned())
+    );
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn what_is_no_yaml_at_all_names_the_line() {
         ),
     ];
     for (name, text, expected) in rows {
-        let (code, messages) = said("hystrix", name, text);
+        let (code, messages) = output("hystrix", name, text);
         assert_eq!(code, 2, "{messages}");
         assert!(messages.starts_with(expected), "{expected}\n{messages}");
     }
@@ -130,7 +133,7 @@ fn aliases_cannot_blow_a_file_up() {
         let items = vec![format!("*a{}", level - 1); 10].join(", ");
         text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
     }
-    let (code, messages) = said("hystrix", "a.yml", text.as_bytes());
+    let (code, messages) = output("hystrix", "a.yml", text.as_bytes());
     assert_eq!(code, 2);
     assert!(
         messages.contains("has too many values, by its aliases"),
@@ -140,7 +143,7 @@ fn aliases_cannot_blow_a_file_up() {
 
 #[test]
 fn a_file_without_anything_to_import_says_so() {
-    let (code, messages) = said("hystrix", "a.yml", b"server:\n  port: 80\n");
+    let (code, messages) = output("hystrix", "a.yml", b"server:\n  port: 80\n");
     assert_eq!(code, 1);
     let expected = "\
 a.yml: 1 unrelated
@@ -152,12 +155,12 @@ host-sim: nothing to import in a.yml
 
 #[test]
 fn a_file_that_is_not_there_is_bad_input() {
-    let said = import("hystrix", &["nowhere.yml", "hystrix/timeout.yml"]);
-    assert_eq!((said.code, said.policies.as_str()), (2, ""));
+    let output = import("hystrix", &["nowhere.yml", "hystrix/timeout.yml"]);
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""));
     assert!(
-        said.messages.starts_with("nowhere.yml: cannot be read: "),
+        output.stderr.starts_with("nowhere.yml: cannot be read: "),
         "{}",
-        said.messages
+        output.stderr
     );
 }
 
@@ -165,7 +168,7 @@ fn a_file_that_is_not_there_is_bad_input() {
 fn values_out_of_range_are_clamped_and_both_are_shown() {
     let text =
         format!("{CIRCUIT}:\n  slidingWindowSize: 20000\n  minimumNumberOfCalls: ${{CALLS}}\n");
-    let (code, messages) = said("resilience4j", "a.yml", text.as_bytes());
+    let (code, messages) = output("resilience4j", "a.yml", text.as_bytes());
     assert_eq!(code, 0);
     assert!(messages.contains("20000 is clamped to 10000"), "{messages}");
     assert!(

@@ -236,9 +236,9 @@ fn policy(row: &Row) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("source.yml");
     fs::write(&path, row.source).unwrap();
-    let said = import(row.system, &[path.to_str().unwrap()]);
-    assert_eq!(said.code, 0, "{}: {}", row.name, said.messages);
-    said.policies
+    let output = import(row.system, &[path.to_str().unwrap()]);
+    assert_eq!(output.code, 0, "{}: {}", row.name, output.stderr);
+    output.stdout
 }
 
 #[test]

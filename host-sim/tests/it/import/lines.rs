@@ -41,10 +41,10 @@ fn every_line_that_holds_something_is_reported_and_no_other() {
     for (system, file) in inputs() {
         let text = fs::read_to_string(folder().join(&file)).unwrap();
         let content = content(&file, &text);
-        let said = import(&system, &[&file, "--report", "json"]);
-        assert!(said.code < 2, "{file}: {}", said.messages);
+        let output = import(&system, &[&file, "--report", "json"]);
+        assert!(output.code < 2, "{file}: {}", output.stderr);
         // After the report of a file with nothing to import there is a message.
-        let mut reports = serde_json::Deserializer::from_str(&said.messages).into_iter::<Value>();
+        let mut reports = serde_json::Deserializer::from_str(&output.stderr).into_iter::<Value>();
         let report = reports.next().unwrap().unwrap();
         let mut reported = BTreeSet::new();
         for entry in report["files"][0]["entries"].as_array().unwrap() {

@@ -15,7 +15,7 @@ const HTTP: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
 const SERVICE: &str = "apiVersion: v1\nkind: Service\n";
 const PROFILE: &str = "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\n";
 
-/// A system, the head of an object, the rest from line 3 on, and what is said.
+/// A system, the head of an object, the rest from line 3 on, and what is output.
 const BAD: [(&str, &str, &str, &str); 17] = [
     (
         "istio",
@@ -128,9 +128,9 @@ fn wrong_values_are_named_with_their_line_and_what_is_allowed() {
     let path = path.to_str().unwrap();
     for (system, head, rest, expected) in BAD {
         fs::write(path, format!("{head}{rest}\n")).unwrap();
-        let said = import(system, &[path]);
+        let output = import(system, &[path]);
         let expected = format!("{path}:{expected}\n");
-        let found = (said.code, said.messages, said.policies.as_str());
+        let found = (output.code, output.stderr, output.stdout.as_str());
         assert_eq!(found, (2, expected, ""));
     }
 }
@@ -142,11 +142,11 @@ fn a_file_without_anything_to_import_fails() {
     let path = path.to_str().unwrap();
     fs::write(path, format!("{SERVICE}metadata: {{name: a}}\n")).unwrap();
     for system in ["istio", "envoy-gateway", "gateway-api", "linkerd"] {
-        let said = import(system, &[path]);
-        let found = (said.code, said.policies.as_str());
-        assert_eq!(found, (1, ""), "{system}: {}", said.messages);
+        let output = import(system, &[path]);
+        let found = (output.code, output.stdout.as_str());
+        assert_eq!(found, (1, ""), "{system}: {}", output.stderr);
         let nothing = format!("nothing to import in {path}");
-        assert!(said.messages.contains(&nothing), "{}", said.messages);
+        assert!(output.stderr.contains(&nothing), "{}", output.stderr);
     }
 }
 
@@ -162,8 +162,8 @@ fn rules_and_routes_of_several_files_are_one_configuration() {
         fs::write(&path, format!("{head}{rest}")).unwrap();
         path.to_str().unwrap().to_owned()
     });
-    let said = import("istio", &[&paths[0], &paths[1]]);
-    let file: Value = serde_json::from_str(&said.policies).unwrap();
+    let output = import("istio", &[&paths[0], &paths[1]]);
+    let file: Value = serde_json::from_str(&output.stdout).unwrap();
     let policies = &file["policies"];
     assert_eq!([&policies[0]["name"], &policies[1]["name"]], ["b-0", "a"]);
     // The route's policy is the first to match, so it needs the breaker too.
