@@ -17,6 +17,7 @@ pub mod test;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::scenario::ScenarioError;
@@ -44,6 +45,23 @@ impl Failure {
             Failure::Simulator(_) => 3,
         })
     }
+}
+
+impl Failure {
+    /// Adds the name of the policy to a failure that the policy caused.
+    fn of_policy(self, policy: &dyn fmt::Display) -> Failure {
+        match self {
+            Failure::Policy(text) => Failure::Policy(format!("{policy}: {text}")),
+            Failure::Simulator(text) => Failure::Simulator(format!("{policy}: {text}")),
+            other => other,
+        }
+    }
+}
+
+/// Reads a file that the command was given.
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::Usage(format!("{}: cannot be read: {error}", path.display())))
 }
 
 impl fmt::Display for Failure {

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::command::Failure;
 use crate::command::module::ModuleArgument;
 use crate::command::run::print;
+use crate::command::{Failure, read_file};
 use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
 use crate::model::world::{Observer, Plan, Stopped, World};
 use crate::proxy::{FailurePolicy, Host, Module, Plugin, Setup};
@@ -65,9 +65,7 @@ const WARM_UP: u64 = 1_000;
 pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
     let policy = match &arguments.policy {
         None => DEFAULT_POLICY.as_bytes().to_vec(),
-        Some(path) => std::fs::read(path).map_err(|error| {
-            Failure::Usage(format!("{}: cannot be read: {error}", path.display()))
-        })?,
+        Some(path) => read_file(path)?,
     };
     let mut rows = vec![("no filter", measure(None, &[], arguments.requests)?)];
     if let Some(path) = &arguments.empty {

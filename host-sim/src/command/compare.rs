@@ -9,14 +9,14 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::command::Failure;
 use crate::command::module::ModuleArgument;
 use crate::command::progress::Progress;
 use crate::command::run::{coloured, print, write};
+use crate::command::{Failure, read_file};
 use crate::report::comparison::{Compared, Comparison};
 use crate::report::text::Paint;
 use crate::report::{html, json, text};
-use crate::scenario::play::{PlayError, play};
+use crate::scenario::play::play;
 use crate::scenario::{Scenario, Stage};
 
 /// What to compare, and what to show.
@@ -103,9 +103,7 @@ pub fn compare(arguments: &Arguments) -> Result<(), Failure> {
 fn staged(stage: &Stage, policy: &Policy) -> Result<Scenario, Failure> {
     match policy {
         Policy::None => Ok(stage.bare()),
-        Policy::File(path) => std::fs::read(path)
-            .map(|bytes| stage.with(bytes))
-            .map_err(|error| Failure::Usage(format!("{policy}: cannot be read: {error}"))),
+        Policy::File(path) => Ok(stage.with(read_file(path)?)),
     }
 }
 
@@ -129,19 +127,10 @@ fn run_all(
         runs.push(Compared {
             title,
             policy: policy.to_string(),
-            run: run.map_err(|error| named(policy, error))?,
+            run: run.map_err(|error| Failure::from(error).of_policy(policy))?,
         });
     }
     Ok(runs)
-}
-
-/// Adds the policy to a failure that it caused.
-fn named(policy: &Policy, error: PlayError) -> Failure {
-    match Failure::from(error) {
-        Failure::Policy(text) => Failure::Policy(format!("{policy}: {text}")),
-        Failure::Simulator(text) => Failure::Simulator(format!("{policy}: {text}")),
-        other => other,
-    }
 }
 
 /// Returns the names of the policies in reports: the stems of their files, the whole paths if stems

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::command::Failure;
+use crate::command::{Failure, read_file};
 use crate::proxy::Module;
 use crate::scenario::Scenario;
 
@@ -46,7 +46,7 @@ const MAGIC: &[u8] = b"\0asm";
 
 fn load(path: &Path) -> Result<Module, Failure> {
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| usage(&format!("cannot be read: {error}")))?;
+    let bytes = read_file(path)?;
     if !bytes.starts_with(MAGIC) {
         return Err(usage(&"is not a WebAssembly module"));
     }

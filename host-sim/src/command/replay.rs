@@ -7,10 +7,10 @@ mod grid;
 
 use std::path::{Path, PathBuf};
 
-use crate::command::Failure;
 use crate::command::module::ModuleArgument;
 use crate::command::progress::Progress;
 use crate::command::run::{coloured, print, write};
+use crate::command::{Failure, read_file};
 use crate::proxy::Module;
 use crate::report::comparison::{Compared, Comparison};
 use crate::report::replay::Replay;
@@ -68,9 +68,10 @@ pub struct Arguments {
 /// If a file cannot be read or written, the log has nothing to replay, the policy is rejected, or
 /// the plugin makes a call that is not modelled.
 pub fn replay(arguments: &Arguments) -> Result<(), Failure> {
-    let policy = read_policy(&arguments.policy)?;
+    let policy = read_file(&arguments.policy)?;
+    let in_policy = |failure: Failure| failure.of_policy(&arguments.policy.display());
     let grid = match arguments.tune {
-        true => Some(Grid::new(&policy).map_err(|why| in_policy(arguments, &why))?),
+        true => Some(Grid::new(&policy).map_err(|why| in_policy(Failure::Policy(why)))?),
         false => None,
     };
     let module = arguments.module.load(None)?;
@@ -116,14 +117,16 @@ impl Stage {
         grid: Option<Grid>,
     ) -> Result<Replay, Failure> {
         let before = recorded(&self.log, &self.survey, self.workers, self.seed)?;
-        let after = self.play(policy).map_err(|why| named(arguments, why))?;
+        let name = arguments.policy.display();
+        let after = self
+            .play(policy)
+            .map_err(|failure| failure.of_policy(&name))?;
         let tuning = grid.map(|grid| self.tune(&grid, &after)).transpose()?;
         let column = |title: &str, policy: String, run: Run| Compared {
             title: title.into(),
             policy,
             run,
         };
-        let policy = arguments.policy.display().to_string();
         Ok(Replay {
             format: self.log.format.name(),
             window: self.log.window(),
@@ -135,7 +138,7 @@ impl Stage {
                 duration: self.survey.duration,
                 runs: vec![
                     column("recorded", "recorded".into(), before),
-                    column("replayed", policy, after),
+                    column("replayed", name.to_string(), after),
                 ],
             },
             survey: self.survey,
@@ -171,23 +174,6 @@ impl Stage {
             policy: grid.policy.clone(),
             cells,
         })
-    }
-}
-
-fn read_policy(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::Usage(format!("{}: cannot be read: {error}", path.display())))
-}
-
-fn in_policy(arguments: &Arguments, why: &str) -> Failure {
-    Failure::Policy(format!("{}: {why}", arguments.policy.display()))
-}
-
-/// Adds the policy to a failure that it caused.
-fn named(arguments: &Arguments, failure: Failure) -> Failure {
-    match failure {
-        Failure::Policy(why) => in_policy(arguments, &why),
-        other => other,
     }
 }
 

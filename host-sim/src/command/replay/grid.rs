@@ -65,9 +65,9 @@ impl Grid {
                 cells.push((settings, bytes));
             }
         }
-        let policy = document["policies"][*first]["name"].as_str();
+        let policy = &config.policies[*first].name;
         Ok(Grid {
-            policy: policy.unwrap_or_default().into(),
+            policy: policy.to_string(),
             cells,
         })
     }
