@@ -50,6 +50,17 @@ pub(crate) fn host_sim_in(folder: &Path, arguments: &[&str]) -> CommandOutput {
     }
 }
 
+/// Asserts that a document is valid by a schema of `host-sim schema`.
+pub(crate) fn assert_valid(document: &serde_json::Value, schema: &str) {
+    let schema = host_sim(&["schema", schema]).json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(document)
+        .map(|it| it.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
 impl CommandOutput {
     /// Returns the exit code and both streams, for a snapshot.
     pub(crate) fn all(&self) -> String {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::commands::{CommandOutput, browser, host_sim};
+use crate::commands::{CommandOutput, assert_valid, browser, host_sim};
 
 const DEMO: &str = "../../../policies/demo.json";
 const CLEAN: &str = "../policies/clean.json";
@@ -54,13 +54,7 @@ fn the_same_policy_twice_gives_equal_columns() {
 fn json_output_matches_its_schema() {
     let arguments = ["--json", "--seed", "7"];
     let document = compare(&["none", DEMO], "tripped.scenario.yaml", &arguments).json();
-    let schema = host_sim(&["schema", "comparison"]).json();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator
-        .iter_errors(&document)
-        .map(|it| it.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{errors:?}");
+    assert_valid(&document, "comparison");
     assert_eq!(document["version"], 1);
     assert_eq!(document["scenario"], "tripped");
     assert_eq!(document["seed"], 7);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::commands::{CommandOutput, host_sim};
+use crate::commands::{CommandOutput, assert_valid, host_sim};
 
 /// A log and a policy in a folder of their own.
 struct Case {
@@ -69,13 +69,7 @@ fn recorded_and_replayed_stand_side_by_side() {
 fn programs_get_the_replay_in_the_form_of_its_schema() {
     let case = Case::new(outage(), BREAKER);
     let document = case.replay(&["--json"]).json();
-    let schema = host_sim(&["schema", "replay"]).json();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator
-        .iter_errors(&document)
-        .map(|it| it.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{errors:?}");
+    assert_valid(&document, "replay");
     let (recorded, replayed) = (&document["runs"][0]["total"], &document["runs"][1]["total"]);
     assert_eq!(recorded["outcomes"]["error"], 500);
     assert_eq!(recorded["calls"], replayed["calls"]);

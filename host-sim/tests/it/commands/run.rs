@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::thread;
 
-use crate::commands::host_sim;
+use crate::commands::{assert_valid, host_sim};
 
 #[test]
 fn a_run_is_printed_as_tables_and_a_timeline() {
@@ -16,13 +16,7 @@ fn a_failed_expectation_is_printed_with_the_events_around_it() {
 #[test]
 fn json_output_matches_its_schema() {
     let document = host_sim(&["run", "--json", "tripped.scenario.yaml"]).json();
-    let schema = host_sim(&["schema", "report"]).json();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator
-        .iter_errors(&document)
-        .map(|it| it.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{errors:?}");
+    assert_valid(&document, "report");
     assert_eq!(document["version"], 1);
     assert_eq!(document["circuits"][0]["policy"], "demo");
     let opened = &document["transitions"][0];
