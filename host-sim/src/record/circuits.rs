@@ -163,6 +163,18 @@ impl Circuits {
         self.transitions.iter().filter(counts).count() as u64
     }
 
+    /// Returns the transitions, each with its circuit.
+    pub fn changes(&self) -> impl Iterator<Item = (&Transition, &Circuit)> {
+        self.transitions
+            .iter()
+            .map(|it| (it, &self.all[it.circuit]))
+    }
+
+    /// Returns the number of transitions after the first `shown`, dropped ones included.
+    pub fn further(&self, shown: usize) -> u64 {
+        self.transitions.len().saturating_sub(shown) as u64 + self.dropped
+    }
+
     /// Counts how often circuits opened, as far as transitions were kept.
     pub fn opened(&self) -> u64 {
         let opens = |it: &&Transition| it.to == State::Open;

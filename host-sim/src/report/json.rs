@@ -310,24 +310,16 @@ fn circuits(record: &Record) -> Vec<CircuitStates> {
 }
 
 fn transitions(record: &Record) -> Vec<Change> {
-    let change = |it: &crate::record::Transition| {
-        let circuit = record.circuits.all.get(it.circuit)?;
-        Some(Change {
-            at_s: seconds(it.at),
-            worker: it.worker,
-            policy: circuit.policy.clone(),
-            key: circuit.key.clone(),
-            from: it.from,
-            to: it.to,
-            why: it.why.clone(),
-        })
-    };
-    record
-        .circuits
-        .transitions
-        .iter()
-        .filter_map(change)
-        .collect()
+    let changes = record.circuits.changes().map(|(it, circuit)| Change {
+        at_s: seconds(it.at),
+        worker: it.worker,
+        policy: circuit.policy.clone(),
+        key: circuit.key.clone(),
+        from: it.from,
+        to: it.to,
+        why: it.why.clone(),
+    });
+    changes.collect()
 }
 
 fn reasons(record: &Record) -> Vec<Reason> {

@@ -7,10 +7,11 @@ mod replay;
 
 use std::fmt::Write as _;
 
-use crate::record::{Outcome, Record, Tally};
+use crate::record::{Circuits, Outcome, Record, Tally};
 use crate::report::{grouped, latency, percent, shortened, simulated};
 use crate::scenario::expect::Verdict;
 use crate::scenario::play::Run;
+use crate::sim::clock::Time;
 
 pub use comparison::report as comparison;
 pub use paint::{Hue, Paint};
@@ -35,7 +36,10 @@ fn write(run: &Run, paint: Paint, out: &mut String) -> std::fmt::Result {
     clients(&run.record.total, paint, out)?;
     upstreams(&run.record, paint, out)?;
     chart::write(run, paint, out)?;
-    transitions(&run.record, paint, out)?;
+    if !run.record.circuits.transitions.is_empty() {
+        let time = |at: Time| format!("{:>10}", at.to_string());
+        transitions(&run.record.circuits, TRANSITIONS_SHOWN, time, paint, out)?;
+    }
     reasons(&run.record, paint, out)?;
     notes(run, paint, out)?;
     if !run.verdicts.is_empty() {
@@ -116,33 +120,27 @@ fn upstreams(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Resul
     Ok(())
 }
 
-fn transitions(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {
-    let all = &record.circuits.transitions;
-    if all.is_empty() {
-        return Ok(());
-    }
+/// Lists the first transitions of circuits.
+fn transitions(
+    circuits: &Circuits,
+    shown: usize,
+    time: impl Fn(Time) -> String,
+    paint: Paint,
+    out: &mut String,
+) -> std::fmt::Result {
     writeln!(out, "\n{}", paint.bold("circuits"))?;
-    for it in all.iter().take(TRANSITIONS_SHOWN) {
-        let name = record
-            .circuits
-            .all
-            .get(it.circuit)
-            .map(|it| it.name())
-            .unwrap_or_default();
+    for (it, circuit) in circuits.changes().take(shown) {
+        let (at, name, from, why) = (time(it.at), circuit.name(), it.from.name(), &it.why);
         let to = paint.state(it.to, it.to.name());
-        writeln!(
-            out,
-            "{:>10}  {name}: {} -> {to} ({})",
-            it.at.to_string(),
-            it.from.name(),
-            it.why
-        )?;
+        writeln!(out, "{at}  {name}: {from} -> {to} ({why})")?;
     }
-    let more = all.len().saturating_sub(TRANSITIONS_SHOWN) as u64 + record.circuits.dropped;
-    if more > 0 {
-        writeln!(out, "{:>10}  and {} more transitions", "", grouped(more))?;
+    match circuits.further(shown) {
+        0 => Ok(()),
+        more => {
+            let width = time(Time::ZERO).len();
+            writeln!(out, "{:width$}  and {} more transitions", "", grouped(more))
+        }
     }
-    Ok(())
 }
 
 fn reasons(record: &Record, paint: Paint, out: &mut String) -> std::fmt::Result {

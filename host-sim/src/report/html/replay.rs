@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{comparison, document, plot};
+use super::{comparison, document, plot, sections};
 use crate::report::grouped;
 use crate::report::replay::Replay;
 use crate::report::tuning::{RULE, Tuning};
@@ -50,31 +50,15 @@ fn effects(replay: &Replay) -> Markup {
 }
 
 fn transitions(replay: &Replay) -> Markup {
-    let circuits = replay.run().map(|run| &run.record.circuits);
     html! {
-        @if let Some(circuits) = circuits {
+        @if let Some(run) = replay.run() {
             details open {
                 summary { "Transitions by the log's clock" }
-                table {
-                    tbody {
-                        @for it in circuits.transitions.iter().take(TRANSITIONS_SHOWN) {
-                            tr {
-                                td.number { (replay.clock(it.at)) }
-                                td { (circuits.all.get(it.circuit).map(|it| it.name())
-                                    .unwrap_or_default()) }
-                                td { (it.from.name()) " → " (it.to.name()) }
-                                td { (it.why) }
-                            }
-                        }
-                    }
-                }
+                (sections::transition_table(&run.record.circuits, |at| replay.clock(at)))
             }
         }
     }
 }
-
-/// Number of transitions listed.
-const TRANSITIONS_SHOWN: usize = 200;
 
 fn settings(tuning: &Tuning) -> Markup {
     let points = tuning.cells.iter().enumerate().map(|(at, cell)| {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::plot::{
     self, Figure, Frame, Key, Line, Plot, Row, Ticks, axis_data, clock, outcome_class, state_class,
 };
-use crate::record::{Outcome, State, Tally};
+use crate::record::{Circuits, Outcome, State, Tally};
 use crate::report::{grouped, latency as show_latency, percent};
 use crate::scenario::play::Run;
 use crate::sim::clock::Time;
@@ -307,43 +307,42 @@ pub(super) fn retries(run: &Run, frame: &Frame) -> Markup {
 /// Lists the transitions of circuits.
 pub(super) fn transitions(run: &Run) -> Markup {
     let circuits = &run.record.circuits;
-    let name = |index: usize| {
-        circuits
-            .all
-            .get(index)
-            .map(|it| it.name())
-            .unwrap_or_default()
-    };
-    let more =
-        circuits.transitions.len().saturating_sub(TRANSITIONS_SHOWN) as u64 + circuits.dropped;
     html! {
         @if !circuits.transitions.is_empty() {
             details {
                 summary { "Transitions of circuits (" (grouped(circuits.transitions.len() as u64)) ")" }
-                table {
-                    thead {
-                        tr {
-                            @for name in ["time", "circuit", "from", "to", "why", "worker"] {
-                                th { (name) }
-                            }
-                        }
-                    }
-                    tbody {
-                        @for it in circuits.transitions.iter().take(TRANSITIONS_SHOWN) {
-                            tr {
-                                td.number { (it.at.to_string()) }
-                                td { (name(it.circuit)) }
-                                td { (it.from.name()) }
-                                td { (it.to.name()) }
-                                td { (it.why) }
-                                td.number { (it.worker.map_or("-".into(), |it| it.to_string())) }
-                            }
-                        }
-                    }
-                }
-                @if more > 0 { p.meta { "and " (grouped(more)) " more" } }
+                (transition_table(circuits, |at| at.to_string()))
             }
         }
+    }
+}
+
+/// Lists the first transitions, with their times by a clock.
+pub(super) fn transition_table(circuits: &Circuits, clock: impl Fn(Time) -> String) -> Markup {
+    let more = circuits.further(TRANSITIONS_SHOWN);
+    html! {
+        table {
+            thead {
+                tr {
+                    @for name in ["time", "circuit", "from", "to", "why", "worker"] {
+                        th { (name) }
+                    }
+                }
+            }
+            tbody {
+                @for (it, circuit) in circuits.changes().take(TRANSITIONS_SHOWN) {
+                    tr {
+                        td.number { (clock(it.at)) }
+                        td { (circuit.name()) }
+                        td { (it.from.name()) }
+                        td { (it.to.name()) }
+                        td { (it.why) }
+                        td.number { (it.worker.map_or("-".into(), |it| it.to_string())) }
+                    }
+                }
+            }
+        }
+        @if more > 0 { p.meta { "and " (grouped(more)) " more" } }
     }
 }
 

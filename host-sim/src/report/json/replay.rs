@@ -22,7 +22,7 @@ pub struct ReplayDocument {
     pub assumptions: Vec<String>,
     /// The recorded run, then the replayed one.
     pub runs: Vec<Summary>,
-    /// What the policy did to the requests, by what the recording says of their upstream.
+    /// Outcomes in the replay, by the recorded result of the upstream.
     pub effects: Vec<EffectRow>,
     /// Changes of circuits in the replay.
     pub transitions: Vec<WallChange>,
@@ -30,7 +30,7 @@ pub struct ReplayDocument {
     pub tuning: Option<TuningTable>,
 }
 
-/// What was read.
+/// The log, and counts of its lines and requests.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ReadLog {
     pub name: String,
@@ -45,9 +45,9 @@ pub struct ReadLog {
     pub late: u64,
     /// Requests that are replayed.
     pub requests: u64,
-    /// Those of them that Spillway kept from their upstream in the recording.
+    /// Replayed requests that Spillway rejected or answered itself in the recording.
     pub kept_away: u64,
-    /// Those of them whose failure Spillway wrote over.
+    /// Replayed requests whose failed response Spillway replaced in the recording.
     pub replaced: u64,
     /// Requests that neither reached Spillway nor an upstream.
     pub left_out: u64,
@@ -65,7 +65,7 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// What became of requests of which the recording says the same.
+/// Outcomes of the requests with one recorded result.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EffectRow {
     /// `good`, `failed` or `not known`.
@@ -172,20 +172,16 @@ fn read_log(replay: &Replay) -> ReadLog {
 }
 
 fn transitions(replay: &Replay) -> Vec<WallChange> {
-    let circuits = replay.run().map(|run| &run.record.circuits);
-    let changes = circuits.into_iter().flat_map(|circuits| {
-        circuits.transitions.iter().filter_map(|it| {
-            let circuit = circuits.all.get(it.circuit)?;
-            Some(WallChange {
-                at: replay.clock(it.at),
-                at_s: seconds(it.at),
-                policy: circuit.policy.clone(),
-                key: circuit.key.clone(),
-                from: it.from,
-                to: it.to,
-                why: it.why.clone(),
-            })
-        })
+    let run = replay.run().into_iter();
+    let changes = run.flat_map(|run| run.record.circuits.changes());
+    let changes = changes.map(|(it, circuit)| WallChange {
+        at: replay.clock(it.at),
+        at_s: seconds(it.at),
+        policy: circuit.policy.clone(),
+        key: circuit.key.clone(),
+        from: it.from,
+        to: it.to,
+        why: it.why.clone(),
     });
     changes.collect()
 }

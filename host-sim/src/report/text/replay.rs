@@ -62,19 +62,8 @@ fn transitions(replay: &Replay, paint: Paint, out: &mut String) -> std::fmt::Res
     if circuits.transitions.is_empty() {
         return writeln!(out, "\nno circuit changed its state");
     }
-    writeln!(out, "\n{}", paint.bold("circuits"))?;
-    for it in circuits.transitions.iter().take(TRANSITIONS_SHOWN) {
-        let circuit = circuits.all.get(it.circuit);
-        let name = circuit.map(|it| it.name()).unwrap_or_default();
-        let to = paint.state(it.to, it.to.name());
-        let (at, from, why) = (replay.clock(it.at), it.from.name(), &it.why);
-        writeln!(out, "  {at}  {name}: {from} -> {to} ({why})")?;
-    }
-    let more = circuits.transitions.len().saturating_sub(TRANSITIONS_SHOWN) as u64;
-    match more + circuits.dropped {
-        0 => Ok(()),
-        more => writeln!(out, "  and {} more transitions", grouped(more)),
-    }
+    let time = |at| format!("  {}", replay.clock(at));
+    super::transitions(circuits, TRANSITIONS_SHOWN, time, paint, out)
 }
 
 fn table(tuning: &Tuning, paint: Paint, out: &mut String) -> std::fmt::Result {
