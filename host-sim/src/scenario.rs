@@ -119,6 +119,22 @@ impl Scenario {
     }
 }
 
+impl PluginSpec {
+    /// Returns the plugin of a file with a configuration. Its module is relative to `folder`.
+    fn new(file: PluginFile, configuration: Vec<u8>, folder: &Path) -> PluginSpec {
+        PluginSpec {
+            module: file.module.map(|module| folder.join(module)),
+            name: file.name,
+            root_id: file.root_id,
+            vm_id: file.vm_id,
+            vm_configuration: file.vm_configuration.into_bytes(),
+            configuration,
+            failure_policy: file.failure_policy.into(),
+            allow_on_headers_stop_iteration: file.allow_on_headers_stop_iteration,
+        }
+    }
+}
+
 /// Reports a problem at a path.
 type Report<'a> = &'a mut dyn FnMut(String, String);
 
@@ -139,33 +155,15 @@ fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation])
 }
 
 fn plugin(file: &File, folder: &Path, report: Report<'_>) -> Option<PluginSpec> {
-    let PluginFile {
-        module,
-        name,
-        root_id,
-        vm_id,
-        vm_configuration,
-        configuration,
-        failure_policy,
-        allow_on_headers_stop_iteration,
-    } = file.plugin.clone().unwrap_or_default();
-    if file.policy.is_none() && module.is_none() {
+    let mut plugin = file.plugin.clone().unwrap_or_default();
+    if file.policy.is_none() && plugin.module.is_none() {
         return None;
     }
     let configuration = match &file.policy {
         Some(policy) => policy_bytes(policy, folder, "policy", report),
-        None => configuration.unwrap_or_default().into_bytes(),
+        None => plugin.configuration.take().unwrap_or_default().into_bytes(),
     };
-    Some(PluginSpec {
-        module: module.map(|module| folder.join(module)),
-        name,
-        root_id,
-        vm_id,
-        vm_configuration: vm_configuration.into_bytes(),
-        configuration,
-        failure_policy: failure_policy.into(),
-        allow_on_headers_stop_iteration,
-    })
+    Some(PluginSpec::new(plugin, configuration, folder))
 }
 
 fn updates(file: &File, folder: &Path, report: Report<'_>) -> Vec<(Time, Vec<u8>)> {

@@ -29,6 +29,11 @@ impl<E> Queue<E> {
         self.heap.push(Entry { at, turn, event });
     }
 
+    /// Returns the number of events.
+    pub fn count(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Returns the time of the next event.
     pub fn next_at(&self) -> Option<Time> {
         self.heap.peek().map(|entry| entry.at)

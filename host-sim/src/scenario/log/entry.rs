@@ -59,6 +59,11 @@ impl Entry {
         })
     }
 
+    /// Returns whether the client got a successful response.
+    pub fn is_good(&self) -> bool {
+        (1..500).contains(&self.status) && self.grpc_status.is_none_or(|status| status == 0)
+    }
+
     /// Returns when it ended, in nanoseconds since 1970.
     pub fn end_ns(&self) -> u64 {
         self.start_ns.saturating_add(self.duration.as_ns())

@@ -103,8 +103,7 @@ impl Meaning {
 
     /// Returns how the request ended for its client.
     pub fn outcome(self, entry: &Entry) -> Outcome {
-        let failed = entry.grpc_status.is_some_and(|status| status != 0);
-        let good = (1..500).contains(&entry.status) && !failed;
+        let good = entry.is_good();
         match self {
             Meaning::KeptAway | Meaning::Replaced(_) if good => Outcome::Fallback,
             Meaning::KeptAway | Meaning::Replaced(_) => Outcome::Rejected,
@@ -135,16 +134,13 @@ fn of_spillway(entry: &Entry) -> Option<Meaning> {
 }
 
 fn response(entry: &Entry) -> UpstreamEvent {
-    let Entry {
-        status,
-        grpc_status,
-        ..
-    } = *entry;
     UpstreamEvent::Response(Response {
-        status,
-        grpc: grpc_status.map(|status| (status, GrpcPlace::Trailers)),
+        status: entry.status,
+        grpc: entry
+            .grpc_status
+            .map(|status| (status, GrpcPlace::Trailers)),
         complete: true,
-        healthy: status < 500 && grpc_status.is_none_or(|status| status == 0),
+        healthy: entry.is_good(),
     })
 }
 

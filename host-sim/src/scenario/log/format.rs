@@ -35,7 +35,7 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// What is wrong with the line.
+    /// Why the line cannot be read.
     pub fn read<'a>(self, line: &'a [u8], maps: &[FieldMap]) -> Result<Values<'a>, String> {
         match self {
             Format::Json => json(line, maps),

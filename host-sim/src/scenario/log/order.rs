@@ -18,7 +18,6 @@ const WAITING_MAX: usize = 131_072;
 pub(super) struct Order {
     window: Span,
     waiting: Queue<Entry>,
-    count: usize,
     newest_end: Time,
     handed_on: Time,
 }
@@ -29,7 +28,6 @@ impl Order {
         Order {
             window,
             waiting: Queue::default(),
-            count: 0,
             newest_end: Time::ZERO,
             handed_on: Time::ZERO,
         }
@@ -43,7 +41,6 @@ impl Order {
         }
         self.newest_end = self.newest_end.max(Time::from_ns(entry.end_ns()));
         self.waiting.push(start, entry);
-        self.count += 1;
         true
     }
 
@@ -51,11 +48,11 @@ impl Order {
     /// comes.
     pub(super) fn take(&mut self, ended: bool) -> Option<Entry> {
         let first = self.waiting.next_at()?;
-        let ready = ended || self.count > WAITING_MAX || first + self.window <= self.newest_end;
+        let ready =
+            ended || self.waiting.count() > WAITING_MAX || first + self.window <= self.newest_end;
         if !ready {
             return None;
         }
-        self.count -= 1;
         self.handed_on = first;
         self.waiting.pop().map(|(_, entry)| entry)
     }

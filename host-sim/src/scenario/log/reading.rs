@@ -51,6 +51,20 @@ impl fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
+impl LogError {
+    fn new(path: &Path, line: Option<u64>, what: String) -> LogError {
+        LogError {
+            path: path.to_owned(),
+            line,
+            what,
+        }
+    }
+
+    fn unreadable(path: &Path, error: &io::Error) -> LogError {
+        LogError::new(path, None, format!("cannot be read: {error}"))
+    }
+}
+
 /// Counts of one pass over a log.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -78,19 +92,10 @@ impl Log {
     ///
     /// If it cannot be read, or its first lines are in no known format.
     pub fn open(path: &Path, options: Options) -> Result<Log, LogError> {
-        let failed = |what: String| LogError {
-            path: path.to_owned(),
-            line: None,
-            what,
-        };
-        let unreadable = |error: io::Error| failed(format!("cannot be read: {error}"));
-        let input = Input::open(path).map_err(unreadable)?;
+        let input = Input::open(path).map_err(|error| LogError::unreadable(path, &error))?;
         let format = match options.format {
             Some(format) => format,
-            None => detect(&input, &options.fields).map_err(|(line, what)| LogError {
-                line,
-                ..failed(what)
-            })?,
+            None => detect(path, &input, &options.fields)?,
         };
         Ok(Log {
             path: path.to_owned(),
@@ -102,11 +107,7 @@ impl Log {
 
     /// Returns an error about a line of this log.
     pub fn error(&self, line: Option<u64>, what: String) -> LogError {
-        LogError {
-            path: self.path.clone(),
-            line,
-            what,
-        }
+        LogError::new(&self.path, line, what)
     }
 
     /// Returns how much earlier than the newest line a request may have begun.
@@ -121,8 +122,7 @@ impl Log {
     /// If it cannot be opened.
     pub fn requests(&self, lines: u64) -> Result<Requests, LogError> {
         let reader = self.input.reader();
-        let reader =
-            reader.map_err(|error| self.error(None, format!("cannot be read: {error}")))?;
+        let reader = reader.map_err(|error| LogError::unreadable(&self.path, &error))?;
         Ok(Requests {
             lines: Lines::new(reader),
             lines_max: lines,
@@ -136,8 +136,8 @@ impl Log {
 }
 
 /// Returns the format that fits most of the first lines.
-fn detect(input: &Input, fields: &[FieldMap]) -> Result<Format, (Option<u64>, String)> {
-    let unreadable = |error: io::Error| (None, format!("cannot be read: {error}"));
+fn detect(path: &Path, input: &Input, fields: &[FieldMap]) -> Result<Format, LogError> {
+    let unreadable = |error: io::Error| LogError::unreadable(path, &error);
     let mut lines = Lines::new(input.reader().map_err(unreadable)?);
     let mut fitting = [0_u32; Format::ALL.len()];
     let (mut seen, mut first) = (0, None);
@@ -155,7 +155,7 @@ fn detect(input: &Input, fields: &[FieldMap]) -> Result<Format, (Option<u64>, St
         for (count, format) in fitting.iter_mut().zip(Format::ALL) {
             match format.read(line, fields).and_then(Entry::new) {
                 Ok(_) => *count += 1,
-                // JSON objects are JSON, whatever they lack.
+                // A JSON object with missing fields is still JSON, so its error is the useful one.
                 Err(why) if format == Format::Json && first.is_none() => {
                     first = Some((number, why));
                 }
@@ -169,8 +169,8 @@ fn detect(input: &Input, fields: &[FieldMap]) -> Result<Format, (Option<u64>, St
         let names: Vec<_> = Format::ALL.iter().map(|it| it.name()).collect();
         let allowed = format!("allowed lines of the formats {}", names.join(", "));
         match first {
-            Some((line, why)) => (Some(line), format!("{why}; {allowed}")),
-            None => (None, format!("is empty, {allowed}")),
+            Some((line, why)) => LogError::new(path, Some(line), format!("{why}; {allowed}")),
+            None => LogError::new(path, None, format!("is empty, {allowed}")),
         }
     })
 }

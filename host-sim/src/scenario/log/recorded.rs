@@ -29,7 +29,7 @@ pub fn recorded(log: &Log, survey: &Survey, workers: usize, seed: u64) -> Result
     let mut record = Record::new(scenario.plan.names(), survey.duration);
     let mut ends: Queue<Begun> = Queue::default();
     for (entry, meaning) in log.requests(survey.lines)? {
-        let Some(cluster) = survey.cluster(&entry.cluster) else {
+        let Some(cluster) = survey.clusters.index(&entry.cluster) else {
             continue;
         };
         if meaning != Meaning::Elsewhere {

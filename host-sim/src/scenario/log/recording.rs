@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::reading::{Log, LogError, Requests};
-use super::survey::Survey;
+use super::survey::{Clusters, Survey};
 use crate::headers::HeaderMap;
 use crate::model::recorded::{Fate, RecordedRequest, Recording};
 use crate::sim::clock::Time;
@@ -11,7 +11,7 @@ use crate::sim::clock::Time;
 pub struct LogRecording {
     requests: Requests,
     origin_ns: u64,
-    clusters: Vec<String>,
+    clusters: Clusters,
 }
 
 impl LogRecording {
@@ -32,7 +32,7 @@ impl LogRecording {
 impl Recording for LogRecording {
     fn next_request(&mut self) -> Option<RecordedRequest> {
         for (entry, meaning) in self.requests.by_ref() {
-            let cluster = self.clusters.iter().position(|it| *it == entry.cluster);
+            let cluster = self.clusters.index(&entry.cluster);
             if let (Some(fate), Some(cluster)) = (meaning.fate(&entry), cluster) {
                 let at = Time::from_ns(entry.start_ns.saturating_sub(self.origin_ns));
                 return Some(request(&entry, at, cluster, fate));

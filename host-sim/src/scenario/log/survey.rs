@@ -1,5 +1,8 @@
 //! The first pass over a log: what it contains.
 
+use hashbrown::HashMap;
+use std::path::Path;
+
 use super::entry::Entry;
 use super::fate::Meaning;
 use super::reading::{Log, LogError, Reading};
@@ -23,13 +26,12 @@ pub struct Survey {
     /// From the first start to the last end.
     pub duration: Span,
     pub longest: Span,
-    /// Names of the clusters, in the order of their first request.
-    pub clusters: Vec<String>,
+    pub clusters: Clusters,
     /// Requests that are replayed.
     pub requests: u64,
-    /// Those of them that Spillway kept from the upstream in the recording.
+    /// Replayed requests that Spillway rejected or answered itself in the recording.
     pub kept_away: u64,
-    /// Those of them whose failure Spillway wrote over.
+    /// Replayed requests whose failed response Spillway replaced in the recording.
     pub replaced: u64,
     /// Requests that neither reached Spillway nor an upstream.
     pub left_out: Reasons,
@@ -44,6 +46,34 @@ const CLUSTERS_MAX: usize = 256;
 /// The longest time that a log may cover. A longer one is a wrong time, for which the simulation
 /// would take days.
 const DURATION_MAX: Span = Span::from_ms(31 * 86_400_000);
+
+/// The clusters of a log. Every pass looks one up for each request.
+#[derive(Clone, Debug, Default)]
+pub struct Clusters {
+    /// In the order of their first request.
+    names: Vec<String>,
+    indices: HashMap<String, usize>,
+}
+
+impl Clusters {
+    /// Returns the index of a cluster, or `None` if it is not replayed.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.indices.get(name).copied()
+    }
+
+    /// Adds a cluster unless it is known. Returns false if there is no room for it.
+    fn add(&mut self, name: &str) -> bool {
+        if self.indices.contains_key(name) {
+            return true;
+        }
+        let index = self.names.len();
+        if index < CLUSTERS_MAX {
+            self.names.push(name.to_owned());
+            self.indices.insert(name.to_owned(), index);
+        }
+        index < CLUSTERS_MAX
+    }
+}
 
 impl Survey {
     /// Reads a log once.
@@ -88,7 +118,7 @@ impl Survey {
             origin_ns: 0,
             duration: Span::ZERO,
             longest: Span::ZERO,
-            clusters: Vec::new(),
+            clusters: Clusters::default(),
             requests: 0,
             kept_away: 0,
             replaced: 0,
@@ -107,12 +137,9 @@ impl Survey {
                 .left_out
                 .count(code, flags, &entry.details.as_str().into());
         }
-        if self.cluster(&entry.cluster).is_none() {
-            if self.clusters.len() >= CLUSTERS_MAX {
-                self.further_clusters += 1;
-                return;
-            }
-            self.clusters.push(entry.cluster.clone());
+        if !self.clusters.add(&entry.cluster) {
+            self.further_clusters += 1;
+            return;
         }
         self.requests += 1;
         self.kept_away += u64::from(meaning == Meaning::KeptAway);
@@ -120,15 +147,10 @@ impl Survey {
         self.longest = self.longest.max(entry.duration);
     }
 
-    /// Returns the index of a cluster.
-    pub fn cluster(&self, name: &str) -> Option<usize> {
-        self.clusters.iter().position(|it| it == name)
-    }
-
     /// Returns the scenario of a replay: the clusters of the log without limits of their own, and
     /// no traffic but the recorded one.
     pub fn scenario(&self, policy: Option<Vec<u8>>, workers: usize, seed: u64) -> Scenario {
-        let clusters = self.clusters.iter();
+        let clusters = self.clusters.names.iter();
         let route = |name: &String| spec::Route {
             name: "recorded".into(),
             cluster: Some(name.clone()),
@@ -145,10 +167,11 @@ impl Survey {
                 workers,
                 duration: self.duration,
                 clusters: clusters.map(|name| (name.clone(), unlimited())).collect(),
-                routes: self.clusters.iter().map(route).collect(),
+                routes: self.clusters.names.iter().map(route).collect(),
                 ..Plan::default()
             },
-            plugin: policy.map(PluginFile::default_with),
+            plugin: policy
+                .map(|policy| PluginSpec::new(PluginFile::default(), policy, Path::new(""))),
             expectations: Vec::new(),
         }
     }
@@ -164,22 +187,5 @@ fn unlimited() -> spec::Cluster {
             ..spec::Limits::default()
         },
         ..spec::Cluster::default()
-    }
-}
-
-impl PluginFile {
-    /// Returns the shipped plugin with a policy.
-    fn default_with(policy: Vec<u8>) -> PluginSpec {
-        let file = PluginFile::default();
-        PluginSpec {
-            module: None,
-            name: file.name,
-            root_id: file.root_id,
-            vm_id: file.vm_id,
-            vm_configuration: file.vm_configuration.into_bytes(),
-            configuration: policy,
-            failure_policy: file.failure_policy.into(),
-            allow_on_headers_stop_iteration: file.allow_on_headers_stop_iteration,
-        }
     }
 }
