@@ -56,14 +56,9 @@ impl PolicyView<'_> {
         self.policy.mode == Mode::ForcedOpen
     }
 
-    /// Returns whether the breaker is off although the policy has one.
-    pub(super) fn is_forced_closed(&self) -> bool {
-        self.policy.mode == Mode::ForcedClosed
-    }
-
     /// Returns whether the mode decides in the breaker's place.
     pub(super) fn is_forced(&self) -> bool {
-        self.rejects_all() || self.is_forced_closed()
+        matches!(self.policy.mode, Mode::ForcedOpen | Mode::ForcedClosed)
     }
 
     /// Returns whether the policy has a value at a path such as `a.b`.

@@ -10,12 +10,13 @@ pub(super) struct Draft {
 }
 
 /// One policy. Fields keep the order in which they were set.
+#[derive(PartialEq)]
 pub(super) struct Policy {
     name: String,
     fields: Tree,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Tree {
     Leaf(Value),
     Object(Vec<(String, Tree)>),
@@ -31,6 +32,16 @@ impl Policy {
             name: name.to_owned(),
             fields: Tree::Object(Vec::new()),
         }
+    }
+
+    /// Starts settings that several policies take over by [`Policy::extend`].
+    pub(super) fn settings() -> Policy {
+        Policy::new("")
+    }
+
+    /// Sets every field that `other` has.
+    pub(super) fn extend(&mut self, other: &Policy) {
+        self.fields.extend(&other.fields);
     }
 
     /// Sets a field by its path in the policy, such as `circuit_breaker.window.size`.
@@ -70,6 +81,17 @@ impl Policy {
 }
 
 impl Tree {
+    fn extend(&mut self, other: &Tree) {
+        match other {
+            Tree::Leaf(_) => self.clone_from(other),
+            Tree::Object(fields) => {
+                for (key, tree) in fields {
+                    self.below(key).extend(tree);
+                }
+            }
+        }
+    }
+
     fn below(&mut self, key: &str) -> &mut Tree {
         if let Tree::Leaf(_) = self {
             *self = Tree::Object(Vec::new());
@@ -115,12 +137,10 @@ impl Serialize for Policy {
 impl Draft {
     /// Adds a policy, and returns the name that it has in the file.
     pub(super) fn add(&mut self, mut policy: Policy) -> String {
-        policy.name = self.unique(&valid(&policy.name));
+        let name = self.unique(&valid(&policy.name));
+        policy.name.clone_from(&name);
         self.policies.push(policy);
-        self.policies
-            .last()
-            .map(|policy| policy.name.clone())
-            .unwrap_or_default()
+        name
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -23,10 +23,17 @@ pub(super) const LEASE: RangeInclusive<Duration> = ms(10, HOUR_MS);
 pub(super) const WINDOW_SIZE: RangeInclusive<u64> = 1..=10_000;
 pub(super) const MINIMUM_REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const FAILURE_COUNT: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const CONSECUTIVE_FAILURES: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const PERMITS: RangeInclusive<u64> = 1..=100;
 pub(super) const MAX_RETRIES: RangeInclusive<u64> = 0..=10;
+pub(super) const BUDGET_PERCENT: RangeInclusive<f64> = 0.0..=1000.0;
+pub(super) const MIN_RETRIES: RangeInclusive<u64> = 0..=100_000;
 /// A rate of 0 switches the rule off, which no library means by it.
 pub(super) const RATE: RangeInclusive<f64> = 0.01..=100.0;
+
+/// How the policy's slow requests differ from a library's slow calls.
+pub(super) const SLOW_DIFFERS: &str =
+    "it is until the response's headers, and slow requests count while they wait";
 
 /// Reports a limit on the time of a request, which is not the filter's.
 pub(super) fn timeout(import: &mut Import, node: &Node) {

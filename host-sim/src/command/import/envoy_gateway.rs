@@ -12,10 +12,10 @@ use super::draft::Policy;
 use super::engine;
 use super::kube::outlier;
 use super::kube::retries::{self, Conditions};
-use super::kube::{self, BUDGET_PERCENT, Object};
+use super::kube::{self, Object};
 use super::source::Node;
 
-/// What is retried unless a policy says otherwise, and how often.
+/// Envoy Gateway's default conditions for a retry, and its default number of retries.
 const RETRY_ON: [&str; 5] = [
     "connect-failure",
     "refused-stream",
@@ -154,7 +154,7 @@ fn read(import: &mut Import, object: &Object) -> Option<Policy> {
             node,
             "the circuit has the settings of healthCheck.passive; the mesh keeps this beside it",
         ),
-        (Some(breaker), None) => breaker.apply(&mut policy),
+        (Some(breaker), None) => policy.extend(breaker),
         (None, Some(node)) => admission::read(import, &mut policy, node),
         (None, None) => {}
     }
@@ -282,7 +282,7 @@ fn read_budget(import: &mut Import, policy: &mut Policy, node: &Node) {
             "retry.budget.percent",
             numerator,
             read,
-            &BUDGET_PERCENT,
+            &engine::BUDGET_PERCENT,
         );
     }
     if let Some(node) = node.get("minRetryConcurrency") {

@@ -27,7 +27,7 @@ const WITHOUT: [(&str, &str); 10] = [
     ),
     (
         "execution.timeout.enabled",
-        "set it as the timeout of the route, where 0s is none",
+        "the timeout of the route does it; 0s disables that",
     ),
     (
         "fallback",

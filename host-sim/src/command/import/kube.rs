@@ -6,20 +6,11 @@
 pub(super) mod outlier;
 pub(super) mod retries;
 
-use std::ops::RangeInclusive;
-
 use super::context::Import;
 use super::node::{Kind, Node};
 
 /// Fields that policies have no part for, each with the reason.
 pub(super) type Fields = &'static [(&'static str, &'static str)];
-
-/// Range of `circuit_breaker.consecutive_failures`, whose 0 switches the rule off.
-pub(super) const CONSECUTIVE: RangeInclusive<u64> = 1..=1_000_000;
-/// Range of `retry.budget.percent`.
-pub(super) const BUDGET_PERCENT: RangeInclusive<f64> = 0.0..=1000.0;
-/// Range of `retry.budget.min_retry_rate.count`.
-pub(super) const MIN_RETRIES: RangeInclusive<u64> = 0..=100_000;
 
 /// Why a limit on the time of requests stays where it is.
 pub(super) const TIMEOUT: &str =

@@ -1,6 +1,6 @@
 //! Linkerd: annotations of services and routes, and the older `ServiceProfile`.
 //!
-//! Linkerd is no Envoy, so the names of its clusters mean nothing to the filter. Policies match the
+//! Linkerd does not use Envoy, so the names of its clusters mean nothing to the filter. Policies match the
 //! clusters that Istio makes of the same services.
 
 mod annotations;

@@ -1,4 +1,4 @@
-//! What is wrong with the sources: all of it, not only the first.
+//! All errors of the sources, so that the user can fix them in one go.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! What became of every line of the sources.
+//! The report: how each line of the sources was imported.
 //!
 //! An importer reports each node that it has an answer for. The rest is found at the end, by
 //! walking the trees: what nobody reported is unknown, so nothing can get lost. A mapping or list
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::node::{Node, Place};
 use super::source::Source;
 
-/// What became of a part of a source.
+/// How a part of a source was imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Verdict {

@@ -187,9 +187,7 @@ fn threshold(import: &mut Import, policy: &mut Policy, rule: &Node, grade: u64) 
     match grade {
         0 => {
             if let Some(mut read) = import.duration(node, MS) {
-                let how =
-                    "it is until the response's headers, and slow requests count while they wait";
-                read.differs.push(how.to_owned());
+                read.differs.push(engine::SLOW_DIFFERS.to_owned());
                 let path = "circuit_breaker.slow_threshold";
                 import.set_duration(policy, path, node, read, &engine::SLOW);
             }

@@ -1,4 +1,4 @@
-//! Settings as Spring and Archaius see them: dotted names, whatever was nested how.
+//! Settings as Spring and Archaius see them: dotted names, however the source nests them.
 //!
 //! Of several documents those whose profile is active count, and a later one overrides. What does
 //! not count is reported here.

@@ -1,7 +1,7 @@
 //! Values as the sources write them, and how they fit into a policy.
 //!
-//! A value that is none of its kind is a problem of the source. One that is outside of the
-//! policy's range is clamped, and the report has both.
+//! A value of the wrong kind is an error of the source. A value outside the policy's range is
+//! clamped, and the report shows both values.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -121,7 +121,7 @@ pub(super) fn clamp<T: PartialOrd + Copy>(
 
 impl Import<'_> {
     /// Returns the text of a scalar with its placeholders replaced. `None` if a placeholder has no
-    /// default, which is reported, or if the node is no scalar, which is a problem.
+    /// default, which is reported, or if the node is not a scalar, which is an error.
     pub(super) fn text(&mut self, node: &Node, allowed: &str) -> Option<Read<String>> {
         let Some(text) = node.text() else {
             self.problems.add(node, allowed);

@@ -2,27 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
-use super::super::kube::{self, BUDGET_PERCENT, MIN_RETRIES, Object};
+use super::super::kube::{self, Object};
 use super::super::source::Node;
-
-/// Fields of a budget, and what they are if they are left out.
-const DEFAULTS: [(&str, &str); 4] = [
-    ("percent", "20"),
-    ("interval", "\"10s\""),
-    ("min_retry_rate.count", "10"),
-    ("min_retry_rate.interval", "\"1s\""),
-];
 
 /// The budget of some services.
 pub(super) struct Budget {
     pub name: String,
     services: Vec<String>,
-    fields: Vec<(String, Value)>,
+    settings: Policy,
 }
 
 impl Budget {
@@ -38,9 +28,7 @@ impl Budget {
     }
 
     pub(super) fn apply(&self, policy: &mut Policy) {
-        for (path, value) in &self.fields {
-            policy.set(path, value.clone());
-        }
+        policy.extend(&self.settings);
     }
 }
 
@@ -63,33 +51,27 @@ pub(super) fn read(import: &mut Import, object: &Object) -> Option<Budget> {
         import.report.no_equivalent(constraint, why);
         return None;
     }
-    let mut policy = Policy::new("");
-    percent(import, &mut policy, constraint.at(&["budget", "percent"]));
+    let mut settings = Policy::settings();
+    settings.set("retry.budget.percent", 20);
+    settings.set("retry.budget.interval", "10s");
+    settings.set("retry.budget.min_retry_rate.count", 10);
+    settings.set("retry.budget.min_retry_rate.interval", "1s");
+    percent(import, &mut settings, constraint.at(&["budget", "percent"]));
     let interval = constraint.at(&["budget", "interval"]);
-    duration(import, &mut policy, "retry.budget.interval", interval);
+    duration(import, &mut settings, "retry.budget.interval", interval);
     if let Some(count) = constraint.at(&["minRetryRate", "count"])
         && let Some(read) = import.integer(count)
     {
         let path = "retry.budget.min_retry_rate.count";
-        import.set_integer(&mut policy, path, count, read, &MIN_RETRIES);
+        import.set_integer(&mut settings, path, count, read, &engine::MIN_RETRIES);
     }
     let interval = constraint.at(&["minRetryRate", "interval"]);
-    duration(
-        import,
-        &mut policy,
-        "retry.budget.min_retry_rate.interval",
-        interval,
-    );
-    let fields = DEFAULTS.iter().map(|(field, default)| {
-        let path = format!("retry.budget.{field}");
-        let default = || serde_json::from_str(default).unwrap_or_default();
-        let value = policy.get(&path).cloned().unwrap_or_else(default);
-        (path, value)
-    });
+    let path = "retry.budget.min_retry_rate.interval";
+    duration(import, &mut settings, path, interval);
     Some(Budget {
         name: object.name.to_owned(),
         services,
-        fields: fields.collect(),
+        settings,
     })
 }
 
@@ -99,7 +81,13 @@ fn percent(import: &mut Import, policy: &mut Policy, node: Option<&Node>) {
     {
         read.differs
             .push("only requests that ended well earn retries, not all".to_owned());
-        import.set_percent(policy, "retry.budget.percent", node, read, &BUDGET_PERCENT);
+        import.set_percent(
+            policy,
+            "retry.budget.percent",
+            node,
+            read,
+            &engine::BUDGET_PERCENT,
+        );
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::super::context::Import;
 use super::super::draft::Policy;
-use super::super::kube::outlier::{self, Breaker};
+use super::super::kube::outlier;
 use super::super::kube::{self, Object};
 use super::super::source::Node;
 
 /// A breaker, and what it is for.
 pub(super) struct Rule {
     pub host: String,
-    pub breaker: Breaker,
+    pub breaker: Policy,
     name: String,
     /// Subsets with this breaker. The empty name stands for the host without a subset.
     subsets: Vec<String>,
@@ -189,7 +189,7 @@ fn subset_name(import: &mut Import, subset: &Node) -> Option<String> {
 }
 
 /// Reports a traffic policy, and returns its breaker.
-fn traffic(import: &mut Import, node: &Node) -> Option<Breaker> {
+fn traffic(import: &mut Import, node: &Node) -> Option<Policy> {
     kube::leave(import, node, LEFT);
     let detection = node.get("outlierDetection")?;
     outlier::read(import, detection, &outlier::ISTIO)
@@ -203,7 +203,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn rule(&self, breaker: Breaker, port: Option<u64>) -> Rule {
+    fn rule(&self, breaker: Policy, port: Option<u64>) -> Rule {
         let port_text = port.map(|port| port.to_string()).unwrap_or_default();
         let names = [self.object.name, self.subset, &port_text];
         let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
@@ -253,7 +253,7 @@ pub(super) fn write(import: &mut Import, mut rules: Vec<Rule>) {
         let clusters = rule.subsets.iter();
         let clusters = clusters.map(|subset| kube::cluster(&rule.host, subset, rule.port));
         policy.set("match.clusters", clusters.collect::<Vec<String>>());
-        rule.breaker.apply(&mut policy);
+        policy.extend(&rule.breaker);
         import.draft.add(policy);
     }
 }

@@ -98,7 +98,7 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, number: usize,
         |rule: &Option<&Rule>| rule.map(|rule| &rule.breaker) == first.map(|rule| &rule.breaker);
     let is_same = breakers.iter().all(same);
     if let Some(rule) = first.filter(|_| is_same) {
-        rule.breaker.apply(&mut policy);
+        policy.extend(&rule.breaker);
     }
     let name = import.draft.add(policy);
     if !is_same {

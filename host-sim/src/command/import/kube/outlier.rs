@@ -12,7 +12,7 @@ use super::super::draft::Policy;
 use super::super::engine;
 use super::super::source::Node;
 use super::super::values::{Read, write};
-use super::{CONSECUTIVE, leave};
+use super::leave;
 
 /// How a mesh spells the settings, and its defaults.
 pub(crate) struct Spelling {
@@ -43,59 +43,29 @@ const EJECTION_MAX: Duration = Duration::from_secs(300);
 const HOSTS: &str =
     "counted over all hosts of the cluster, where outlier detection counts each host for itself";
 
-/// A breaker with the numbers of an outlier detection.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Breaker {
-    failures: Value,
-    statuses: &'static str,
-    open: Value,
-    open_max: Value,
-}
-
-impl Breaker {
-    pub(crate) fn apply(&self, policy: &mut Policy) {
-        policy.set("outcome.failure_status", vec![self.statuses]);
-        policy.set("circuit_breaker.failure_rate_threshold", 0);
-        policy.set(
-            "circuit_breaker.consecutive_failures",
-            self.failures.clone(),
-        );
-        policy.set("circuit_breaker.open.duration", self.open.clone());
-        if self.open == self.open_max {
-            policy.set("circuit_breaker.open.multiplier", 1);
-        } else {
-            policy.set("circuit_breaker.open.multiplier", 2);
-            policy.set("circuit_breaker.open.max_duration", self.open_max.clone());
-        }
-        policy.set("circuit_breaker.open.jitter", 0);
-        policy.set("circuit_breaker.open.retry_after_max", "0s");
-        policy.set("circuit_breaker.half_open.permits", 1);
-    }
-}
-
-/// Reads and reports an outlier detection. `None` if it ejects nothing by errors in a row.
-pub(crate) fn read(import: &mut Import, node: &Node, spelling: &Spelling) -> Option<Breaker> {
+/// Reads and reports an outlier detection. Returns the settings of its breaker, or `None` if it
+/// ejects nothing by errors in a row.
+pub(crate) fn read(import: &mut Import, node: &Node, spelling: &Spelling) -> Option<Policy> {
     import.report.section(
         node,
         "the circuit is of the cluster; keep this for single hosts",
     );
     leave(import, node, LEFT);
     let base = node.get("baseEjectionTime");
-    let Some((failures, statuses)) = trigger(import, node, spelling) else {
+    let mut breaker = Policy::settings();
+    if trigger(import, &mut breaker, node, spelling).is_none() {
         if let Some(base) = base {
             import
                 .report
                 .no_equivalent(base, "nothing ejects a host by errors in a row");
         }
         return None;
-    };
-    let (open, open_max) = ejection(import, base);
-    Some(Breaker {
-        failures,
-        statuses,
-        open,
-        open_max,
-    })
+    }
+    ejection(import, &mut breaker, base);
+    breaker.set("circuit_breaker.open.jitter", 0);
+    breaker.set("circuit_breaker.open.retry_after_max", "0s");
+    breaker.set("circuit_breaker.half_open.permits", 1);
+    Some(breaker)
 }
 
 const LEFT: super::Fields = &[
@@ -133,73 +103,80 @@ const LEFT: super::Fields = &[
     ),
 ];
 
-/// Finds how many failures in a row open the circuit, and which statuses are failures.
-fn trigger(import: &mut Import, node: &Node, spelling: &Spelling) -> Option<(Value, &'static str)> {
-    let gateway = node.get(spelling.gateway_errors);
-    let old = node.get(spelling.old_errors);
+/// Sets how many failures in a row open the circuit, and which statuses are failures. `None` if no
+/// number of them does.
+fn trigger(
+    import: &mut Import,
+    breaker: &mut Policy,
+    node: &Node,
+    spelling: &Spelling,
+) -> Option<()> {
     let errors = node.get(spelling.errors);
+    let old = node.get(spelling.old_errors);
     // What the old name counted is what the newer one of gateway errors counts.
-    let gateway = gateway.or(old);
-    if let (Some(old), Some(gateway)) = (old, gateway)
-        && old.place != gateway.place
-    {
-        import
-            .report
-            .no_equivalent(old, format!("{} replaces it", spelling.gateway_errors));
+    let gateway = node.get(spelling.gateway_errors);
+    if let (Some(old), Some(_)) = (old, gateway) {
+        let why = format!("{} replaces it", spelling.gateway_errors);
+        import.report.no_equivalent(old, why);
     }
-    let count = match errors {
-        None => Some(Read {
+    let is_old = gateway.is_none();
+    // A value that is not a number has been reported as an error.
+    let mut count = match errors {
+        None => Read {
             value: ERRORS,
             differs: Vec::new(),
-        }),
-        Some(errors) => import.integer(errors),
+        },
+        Some(errors) => import.integer(errors)?,
     };
-    // Something that is no number is a problem already.
-    let count = count?;
-    let by_gateway = match gateway {
+    let by_gateway = match gateway.or(old) {
         None => None,
         Some(gateway) => Some((gateway, import.integer(gateway)?)),
     };
-    let mut scratch = Policy::new("");
-    const PATH: &str = "circuit_breaker.consecutive_failures";
+    count.differs.push(HOSTS.to_owned());
     match (count.value, by_gateway) {
         (0, Some((gateway, mut read))) if read.value > 0 => {
             if let Some(errors) = errors {
-                import
-                    .report
-                    .exact(errors, "outcome.failure_status has no other 5xx");
+                let what = "outcome.failure_status has no other 5xx";
+                import.report.exact(errors, what);
             }
             read.differs.push(HOSTS.to_owned());
-            if old.is_some_and(|old| old.place == gateway.place) {
-                read.differs
-                    .push("an old name, read as 502, 503 and 504 in a row".to_owned());
+            if is_old {
+                let how = "an old name, read as 502, 503 and 504 in a row";
+                read.differs.push(how.to_owned());
             }
-            import.set_integer(&mut scratch, PATH, gateway, read, &CONSECUTIVE);
-            Some((scratch.get(PATH)?.clone(), "502-504"))
+            failures(import, breaker, "502-504", Some(gateway), read);
         }
         (0, by_gateway) => {
-            for node in errors
-                .into_iter()
-                .chain(by_gateway.map(|(gateway, _)| gateway))
-            {
+            let gateway = by_gateway.map(|(gateway, _)| gateway);
+            for node in errors.into_iter().chain(gateway) {
                 import.report.exact(node, "no circuit_breaker");
             }
-            None
+            return None;
         }
         (_, by_gateway) => {
             if let Some((gateway, read)) = by_gateway {
                 report_second(import, gateway, read.value, count.value);
             }
-            match errors {
-                Some(errors) => {
-                    let mut read = count;
-                    read.differs.push(HOSTS.to_owned());
-                    import.set_integer(&mut scratch, PATH, errors, read, &CONSECUTIVE);
-                    Some((scratch.get(PATH)?.clone(), "5xx"))
-                }
-                None => Some((Value::from(ERRORS), "5xx")),
-            }
+            failures(import, breaker, "5xx", errors, count);
         }
+    }
+    Some(())
+}
+
+/// Sets the number of failures in a row, which may have no line in the source.
+fn failures(
+    import: &mut Import,
+    breaker: &mut Policy,
+    statuses: &str,
+    node: Option<&Node>,
+    count: Read<u64>,
+) {
+    const PATH: &str = "circuit_breaker.consecutive_failures";
+    breaker.set("outcome.failure_status", vec![statuses]);
+    breaker.set("circuit_breaker.failure_rate_threshold", 0);
+    match node {
+        Some(node) => import.set_integer(breaker, PATH, node, count, &engine::CONSECUTIVE_FAILURES),
+        None => breaker.set(PATH, count.value),
     }
 }
 
@@ -217,25 +194,30 @@ fn report_second(import: &mut Import, gateway: &Node, count: u64, errors: u64) {
     }
 }
 
-/// Returns how long the circuit is open for the first time, and at most.
-fn ejection(import: &mut Import, base: Option<&Node>) -> (Value, Value) {
+/// Sets how long the circuit is open for the first time, and at most.
+fn ejection(import: &mut Import, breaker: &mut Policy, base: Option<&Node>) {
     const PATH: &str = "circuit_breaker.open.duration";
+    let mut longest = EJECTION_MAX;
     let read = base.and_then(|base| Some((base, import.duration(base, Duration::from_secs(1))?)));
-    let Some((base, mut read)) = read else {
-        return (
-            Value::from(write(EJECTION)),
-            Value::from(write(EJECTION_MAX)),
-        );
-    };
-    let longest = read.value.max(EJECTION_MAX).min(*engine::OPEN.end());
-    if read.value < longest {
-        read.differs.push(format!(
-            "it doubles with each opening up to {}, where an ejection grows by the same time each",
-            write(longest)
-        ));
+    match read {
+        None => breaker.set(PATH, write(EJECTION)),
+        Some((base, mut read)) => {
+            longest = read.value.max(EJECTION_MAX).min(*engine::OPEN.end());
+            if read.value < longest {
+                read.differs.push(format!(
+                    "it doubles with each opening up to {}, where an ejection grows by the same \
+                     time each",
+                    write(longest)
+                ));
+            }
+            import.set_duration(breaker, PATH, base, read, &engine::OPEN);
+        }
     }
-    let mut scratch = Policy::new("");
-    import.set_duration(&mut scratch, PATH, base, read, &engine::OPEN);
-    let open = scratch.get(PATH).cloned().unwrap_or_default();
-    (open, Value::from(write(longest)))
+    let longest = Value::from(write(longest));
+    if breaker.get(PATH) == Some(&longest) {
+        breaker.set("circuit_breaker.open.multiplier", 1);
+    } else {
+        breaker.set("circuit_breaker.open.multiplier", 2);
+        breaker.set("circuit_breaker.open.max_duration", longest);
+    }
 }

@@ -1,4 +1,4 @@
-//! What is retried, and how often, in the words of a policy.
+//! Retry conditions and attempts of a mesh, as fields of a policy.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Returns the conditions by their names, all of which are Envoy's.
+    /// Returns the conditions by their names in Envoy.
     pub(crate) fn of(names: &[&str]) -> Conditions {
         let mut conditions = Conditions::default();
         names.iter().for_each(|name| conditions.add(name));

@@ -6,7 +6,7 @@ use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
 use super::super::kube::retries::{self, Conditions};
-use super::super::kube::{self, CONSECUTIVE, Object};
+use super::super::kube::{self, Object};
 use super::super::source::Node;
 
 const ACCRUAL: &str = "balancer.linkerd.io/failure-accrual";
@@ -146,7 +146,7 @@ fn accrual(import: &mut Import, policy: &mut Policy, annotations: &Node) {
         read.differs
             .push("counted over all hosts of the cluster".to_owned());
         let path = "circuit_breaker.consecutive_failures";
-        import.set_integer(policy, path, node, read, &CONSECUTIVE);
+        import.set_integer(policy, path, node, read, &engine::CONSECUTIVE_FAILURES);
     }
     penalties(import, policy, annotations);
     if let Some(node) = annotations.get(JITTER)
@@ -165,7 +165,7 @@ fn accrual(import: &mut Import, policy: &mut Policy, annotations: &Node) {
     }
 }
 
-/// Reads the shortest and the longest open time, of which the first may not be the longer.
+/// Reads the shortest and the longest open time. The shortest must not exceed the longest.
 fn penalties(import: &mut Import, policy: &mut Policy, annotations: &Node) {
     let second = Duration::from_secs(1);
     let shortest = annotations.get(PENALTY_MIN);

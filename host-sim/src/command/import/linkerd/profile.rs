@@ -8,7 +8,7 @@ use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
 use super::super::kube::retries::Conditions;
-use super::super::kube::{self, BUDGET_PERCENT, MIN_RETRIES, Object};
+use super::super::kube::{self, Object};
 use super::super::source::Node;
 
 /// Only the budget bounds how often Linkerd retries one request; policies allow at most this.
@@ -28,21 +28,21 @@ pub(super) fn read(import: &mut Import, object: &Object) {
             ("opaquePorts", "not HTTP"),
         ],
     );
-    let fields = budget(import, spec.get("retryBudget"));
+    let budget = budget(import, spec.get("retryBudget"));
     for route in kube::list(import, spec.get("routes")) {
-        read_route(import, object, route, &fields);
+        read_route(import, object, route, &budget);
     }
 }
 
 /// Reads the budget, whose parts have defaults.
-fn budget(import: &mut Import, node: Option<&Node>) -> Vec<(&'static str, Value)> {
+fn budget(import: &mut Import, node: Option<&Node>) -> Policy {
     const PERCENT: &str = "retry.budget.percent";
     const INTERVAL: &str = "retry.budget.interval";
     const COUNT: &str = "retry.budget.min_retry_rate.count";
-    let mut policy = Policy::new("");
-    policy.set(PERCENT, 20);
-    policy.set(INTERVAL, "10s");
-    policy.set(COUNT, 10);
+    let mut settings = Policy::settings();
+    settings.set(PERCENT, 20);
+    settings.set(INTERVAL, "10s");
+    settings.set(COUNT, 10);
     let part = |key| node.and_then(|node| node.get(key));
     if let Some(node) = part("retryRatio")
         && let Some(mut read) = import.number(node)
@@ -50,26 +50,22 @@ fn budget(import: &mut Import, node: Option<&Node>) -> Vec<(&'static str, Value)
         read.value *= 100.0;
         read.differs
             .push("only requests that ended well earn retries".to_owned());
-        import.set_percent(&mut policy, PERCENT, node, read, &BUDGET_PERCENT);
+        import.set_percent(&mut settings, PERCENT, node, read, &engine::BUDGET_PERCENT);
     }
     if let Some(node) = part("minRetriesPerSecond")
         && let Some(read) = import.integer(node)
     {
-        import.set_integer(&mut policy, COUNT, node, read, &MIN_RETRIES);
+        import.set_integer(&mut settings, COUNT, node, read, &engine::MIN_RETRIES);
     }
     if let Some(node) = part("ttl")
         && let Some(read) = import.duration(node, Duration::from_secs(1))
     {
-        import.set_duration(&mut policy, INTERVAL, node, read, &engine::WINDOW);
+        import.set_duration(&mut settings, INTERVAL, node, read, &engine::WINDOW);
     }
-    let paths = [PERCENT, INTERVAL, COUNT];
-    paths
-        .into_iter()
-        .filter_map(|path| Some((path, policy.get(path)?.clone())))
-        .collect()
+    settings
 }
 
-fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &[(&str, Value)]) {
+fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Policy) {
     let name = route.get("name").and_then(Node::text).unwrap_or_default();
     kube::leave(import, route, &[("timeout", kube::TIMEOUT)]);
     let flag = route.get("isRetryable");
@@ -109,9 +105,7 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &[(&st
     }
     Conditions::of(&["5xx"]).set(&mut policy);
     policy.set("retry.max_retries", RETRIES);
-    for (path, value) in budget {
-        policy.set(path, value.clone());
-    }
+    policy.extend(budget);
     import.draft.add(policy);
 }
 
@@ -170,7 +164,7 @@ fn pattern(regex: &str) -> Option<Value> {
     }
     let mut segments = Vec::new();
     let mut has_names = false;
-    // The slash within a class is none between segments.
+    // A slash inside a character class does not separate segments.
     let regex = regex.replace("[^/]*", "\u{0}").replace("[^/]+", "\u{0}");
     for (number, segment) in regex.split('/').enumerate() {
         if segment == "\u{0}" {

@@ -254,8 +254,7 @@ fn rates(import: &mut Import, policy: &mut Policy, settings: &Effective, size: O
     if let Some(node) = settings.get(&["slowcalldurationthreshold"])
         && let Some(mut read) = import.duration(node, MS)
     {
-        let differs = "it is until the response's headers, and slow requests count while they wait";
-        read.differs.push(differs.to_owned());
+        read.differs.push(engine::SLOW_DIFFERS.to_owned());
         import.set_duration(policy, path, node, read, &engine::SLOW);
     }
     minimum
