@@ -13,7 +13,7 @@ pub enum Recorded {
     Unknown,
 }
 
-/// Requests by what the recording says and by their outcome.
+/// Numbers of requests, by recorded result and by outcome in the replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effects([[u64; Outcome::ALL.len()]; 3]);
 
@@ -23,7 +23,7 @@ impl Effects {
         self.0[recorded as usize][outcome as usize] += 1;
     }
 
-    /// Returns the number of requests of which the recording says this.
+    /// Returns the number of requests with a recorded result.
     pub fn all(&self, recorded: Recorded) -> u64 {
         self.0[recorded as usize].iter().sum()
     }

@@ -20,7 +20,7 @@ pub struct Replay {
     pub tuning: Option<Tuning>,
 }
 
-/// What became of requests of which the recording says the same.
+/// Outcomes of the requests with one recorded result.
 pub struct Row {
     pub name: &'static str,
     pub total: u64,

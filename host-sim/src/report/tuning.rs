@@ -23,7 +23,7 @@ pub struct Cell {
     pub opened: u64,
 }
 
-/// What was varied.
+/// The settings that `--tune` varies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub failure_rate_threshold: f64,

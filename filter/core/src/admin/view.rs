@@ -53,7 +53,7 @@ pub struct CircuitView {
     pub mode: Mode,
     /// The breaker's own state, without the force.
     pub automatic: Standing,
-    /// The forced state, or `None` if it has ended or there is none.
+    /// The forced state, or `None` if none is in effect.
     pub force: Option<Force>,
     /// Number of retries that the budget can grant, or `None` without a budget.
     pub retry_budget: Option<u32>,
