@@ -5,8 +5,6 @@
 
 mod admission;
 
-use std::time::Duration;
-
 use super::context::Import;
 use super::draft::Policy;
 use super::engine;
@@ -14,6 +12,7 @@ use super::kube::outlier;
 use super::kube::retries::{self, Conditions};
 use super::kube::{self, Object};
 use super::source::Node;
+use super::values::SECOND;
 
 /// Envoy Gateway's default conditions for a retry, and its default number of retries.
 const RETRY_ON: [&str; 5] = [
@@ -290,7 +289,7 @@ fn read_budget(import: &mut Import, policy: &mut Policy, node: &Node) {
         import.report.no_equivalent(node, why);
     }
     if let Some(node) = node.get("interval")
-        && let Some(read) = import.duration(node, Duration::from_secs(1))
+        && let Some(read) = import.duration(node, SECOND)
     {
         import.set_duration(policy, "retry.budget.interval", node, read, &engine::WINDOW);
     }

@@ -3,16 +3,12 @@
 //! A command's own settings override those of `default`. The breaker of Hystrix judges the share
 //! of failures in a window of time, sleeps for a fixed time, and lets one request out as a probe.
 
-use std::time::Duration;
-
 use super::context::Import;
 use super::draft::Policy;
 use super::engine;
 use super::node::Node;
 use super::settings::{self, Setting, canonical};
-use super::values::Read;
-
-const MS: Duration = Duration::from_millis(1);
+use super::values::{MS, Read};
 
 /// Settings that have no equivalent, by the beginning of their canonical names, and why.
 const WITHOUT: [(&str, &str); 10] = [
@@ -129,13 +125,7 @@ const BREAKER: [&str; 9] = [
 
 /// Returns the canonical name of a command's setting.
 fn key(setting: &Setting) -> String {
-    let names: Vec<String> = setting
-        .path
-        .iter()
-        .skip(3)
-        .map(|name| canonical(name))
-        .collect();
-    names.join(".")
+    setting.key(3)
 }
 
 /// The settings of one command.

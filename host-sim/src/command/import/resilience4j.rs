@@ -12,7 +12,8 @@ use super::context::Import;
 use super::draft::Policy;
 use super::engine;
 use super::settings::{self, Setting, canonical};
-use effective::{Effective, MODULES, MS, effective, is_of, key, without};
+use super::values::MS;
+use effective::{Effective, MODULES, effective, is_of, key, without};
 
 /// Modules without an equivalent, and what does it instead.
 const WITHOUT: [(&str, &str); 5] = [

@@ -3,18 +3,13 @@
 //! Each rule of a resource has a breaker of its own there. Here the rules of a resource share one
 //! policy, with one rule for slow requests and one for failures.
 
-use std::time::Duration;
-
 use super::context::Import;
 use super::draft::Policy;
 use super::engine;
 use super::node::{Kind, Node};
-use super::values;
+use super::values::{self, MS, SECOND};
 
 mod resource;
-
-const SECOND: Duration = Duration::from_secs(1);
-const MS: Duration = Duration::from_millis(1);
 
 /// Reads all lists of rules, wherever they are in the documents.
 pub(super) fn import(import: &mut Import) {

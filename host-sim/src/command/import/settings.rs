@@ -28,15 +28,21 @@ impl<'a> Setting<'a> {
 
     /// Returns whether the path begins with these canonical names.
     pub(super) fn is_below(&self, prefix: &[&str]) -> bool {
-        let names = self.path.iter().map(|name| canonical(name));
-        self.path.len() > prefix.len() && names.zip(prefix).all(|(name, other)| name == **other)
+        self.path.len() > prefix.len()
+            && self
+                .names()
+                .zip(prefix)
+                .all(|(name, other)| name == **other)
     }
 
-    fn is_same(&self, other: &Setting) -> bool {
-        let names = |setting: &Setting| -> Vec<String> {
-            setting.path.iter().map(|name| canonical(name)).collect()
-        };
-        names(self) == names(other)
+    fn names(&self) -> impl Iterator<Item = String> {
+        self.path.iter().map(|name| canonical(name))
+    }
+
+    /// Returns the canonical name after the first `skipped` parts of the path.
+    pub(super) fn key(&self, skipped: usize) -> String {
+        let names: Vec<String> = self.names().skip(skipped).collect();
+        names.join(".")
     }
 
     /// Returns the texts of a list: of its items, or of a text with commas.
@@ -77,7 +83,10 @@ pub(super) fn collect<'a>(
 }
 
 fn add<'a>(import: &mut Import, settings: &mut Vec<Setting<'a>>, setting: Setting<'a>) {
-    let Some(old) = settings.iter_mut().find(|other| other.is_same(&setting)) else {
+    let Some(old) = settings
+        .iter_mut()
+        .find(|other| other.names().eq(setting.names()))
+    else {
         settings.push(setting);
         return;
     };
@@ -141,8 +150,7 @@ fn split(key: &str) -> Vec<String> {
 /// Returns whether the document's profile is active. Reports its condition, or the whole document.
 fn is_active(import: &mut Import, document: &Node, settings: &[Setting]) -> bool {
     let condition = settings.iter().find(|setting| {
-        let names: Vec<String> = setting.path.iter().map(|name| canonical(name)).collect();
-        let path = names.join(".");
+        let path = setting.key(0);
         path == "spring.config.activate.onprofile" || path == "spring.profiles"
     });
     let Some(condition) = condition else {

@@ -12,6 +12,10 @@ use super::context::Import;
 use super::draft::Policy;
 use super::node::Node;
 
+/// The units of bare numbers.
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
 /// A value with what keeps it from being exact.
 #[derive(Clone, Debug)]
 pub(super) struct Read<T> {

@@ -10,7 +10,7 @@ use super::super::draft::Policy;
 use super::super::engine;
 use super::super::kube;
 use super::super::source::Node;
-use super::super::values::Read;
+use super::super::values::{Read, SECOND};
 
 /// Envoy's settings unless others are given: percent, time and requests in each second.
 const SUCCESS_RATE: f64 = 95.0;
@@ -81,7 +81,7 @@ const AGGRESSION: &str = "an open circuit rejects everything, and its ramp is ev
 fn window(import: &mut Import, policy: &mut Policy, node: &Node) -> Duration {
     const PATH: &str = "circuit_breaker.window.duration";
     let given = node.get("samplingWindow");
-    let given = given.and_then(|node| Some((node, import.duration(node, Duration::from_secs(1))?)));
+    let given = given.and_then(|node| Some((node, import.duration(node, SECOND)?)));
     let Some((node, mut read)) = given else {
         policy.set(PATH, super::super::values::write(WINDOW));
         return WINDOW;

@@ -1,12 +1,11 @@
 //! `retryConstraint` of an `XBackendTrafficPolicy`, which is Spillway's retry budget.
 
-use std::time::Duration;
-
 use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
 use super::super::kube::{self, Object};
 use super::super::source::Node;
+use super::super::values::SECOND;
 
 /// The budget of some services.
 pub(super) struct Budget {
@@ -93,7 +92,7 @@ fn percent(import: &mut Import, policy: &mut Policy, node: Option<&Node>) {
 
 fn duration(import: &mut Import, policy: &mut Policy, path: &str, node: Option<&Node>) {
     if let Some(node) = node
-        && let Some(read) = import.duration(node, Duration::from_secs(1))
+        && let Some(read) = import.duration(node, SECOND)
     {
         import.set_duration(policy, path, node, read, &engine::WINDOW);
     }

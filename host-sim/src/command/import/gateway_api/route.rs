@@ -1,7 +1,5 @@
 //! `HTTPRoute` and `GRPCRoute`: a policy for each rule with retries.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::super::context::Import;
@@ -9,6 +7,7 @@ use super::super::draft::Policy;
 use super::super::kube::retries::{self, Conditions};
 use super::super::kube::{self, Object};
 use super::super::source::Node;
+use super::super::values::SECOND;
 use super::budget::Budget;
 
 /// Statuses that are retried if a rule names none. Implementations may choose others.
@@ -208,7 +207,7 @@ fn read_retry(import: &mut Import, policy: &mut Policy, retry: &Node) {
     }
     conditions.set(policy);
     if let Some(backoff) = retry.get("backoff")
-        && import.duration(backoff, Duration::from_secs(1)).is_some()
+        && import.duration(backoff, SECOND).is_some()
     {
         let why = "the router waits 25ms, and longer with each retry, unless its route says more";
         import.report.no_equivalent(backoff, why);

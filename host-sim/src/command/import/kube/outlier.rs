@@ -11,7 +11,7 @@ use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
 use super::super::source::Node;
-use super::super::values::{Read, write};
+use super::super::values::{Read, SECOND, write};
 use super::leave;
 
 /// How a mesh spells the settings, and its defaults.
@@ -198,7 +198,7 @@ fn report_second(import: &mut Import, gateway: &Node, count: u64, errors: u64) {
 fn ejection(import: &mut Import, breaker: &mut Policy, base: Option<&Node>) {
     const PATH: &str = "circuit_breaker.open.duration";
     let mut longest = EJECTION_MAX;
-    let read = base.and_then(|base| Some((base, import.duration(base, Duration::from_secs(1))?)));
+    let read = base.and_then(|base| Some((base, import.duration(base, SECOND)?)));
     match read {
         None => breaker.set(PATH, write(EJECTION)),
         Some((base, mut read)) => {

@@ -1,13 +1,12 @@
 //! Retry conditions and attempts of a mesh, as fields of a policy.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
 use super::super::source::Node;
+use super::super::values::SECOND;
 
 /// Conditions of Envoy's `retry_on` that policies have too.
 const HTTP: [&str; 8] = [
@@ -137,7 +136,7 @@ pub(crate) fn attempts(
 pub(crate) fn try_timeout(import: &mut Import, policy: &mut Policy, node: Option<&Node>) {
     const PATH: &str = "retry.per_try_timeout";
     let Some(node) = node else { return };
-    match import.duration(node, Duration::from_secs(1)) {
+    match import.duration(node, SECOND) {
         Some(read) if read.value.is_zero() => import.report.exact(node, "no retry.per_try_timeout"),
         Some(read) => import.set_duration(policy, PATH, node, read, &engine::SLOW),
         None => {}

@@ -1,13 +1,12 @@
 //! Failure accrual, retries and timeouts in annotations.
 
-use std::time::Duration;
-
 use super::super::context::Import;
 use super::super::draft::Policy;
 use super::super::engine;
 use super::super::kube::retries::{self, Conditions};
 use super::super::kube::{self, Object};
 use super::super::source::Node;
+use super::super::values::SECOND;
 
 const ACCRUAL: &str = "balancer.linkerd.io/failure-accrual";
 const FAILURES: &str = "balancer.linkerd.io/failure-accrual-consecutive-max-failures";
@@ -53,7 +52,7 @@ pub(super) fn read(import: &mut Import, object: &Object) {
         "timeout.linkerd.io/idle",
     ] {
         if let Some(node) = annotations.get(key)
-            && import.duration(node, Duration::from_secs(1)).is_some()
+            && import.duration(node, SECOND).is_some()
         {
             import.report.no_equivalent(node, kube::TIMEOUT);
         }
@@ -65,20 +64,16 @@ pub(super) fn read(import: &mut Import, object: &Object) {
 
 /// Returns the clusters of a service, or of those that a route goes to.
 fn clusters(import: &mut Import, object: &Object) -> Vec<String> {
+    let own = || {
+        let host = kube::full_name(object.name, object.namespace);
+        vec![kube::cluster(&host, "", None)]
+    };
     let Some(spec) = object.node.get("spec") else {
-        return vec![kube::cluster(
-            &kube::full_name(object.name, object.namespace),
-            "",
-            None,
-        )];
+        return own();
     };
     if object.kind == "Service" {
         import.report.unrelated(spec, "the mesh selects hosts");
-        return vec![kube::cluster(
-            &kube::full_name(object.name, object.namespace),
-            "",
-            None,
-        )];
+        return own();
     }
     let mut clusters = Vec::new();
     for (key, node) in spec.entries() {
@@ -167,13 +162,12 @@ fn accrual(import: &mut Import, policy: &mut Policy, annotations: &Node) {
 
 /// Reads the shortest and the longest open time. The shortest must not exceed the longest.
 fn penalties(import: &mut Import, policy: &mut Policy, annotations: &Node) {
-    let second = Duration::from_secs(1);
     let shortest = annotations.get(PENALTY_MIN);
-    let shortest = shortest.and_then(|node| Some((node, import.duration(node, second)?)));
+    let shortest = shortest.and_then(|node| Some((node, import.duration(node, SECOND)?)));
     let longest = annotations.get(PENALTY_MAX);
-    let longest = longest.and_then(|node| Some((node, import.duration(node, second)?)));
-    let low = shortest.as_ref().map_or(second, |(_, read)| read.value);
-    let high = longest.as_ref().map_or(60 * second, |(_, read)| read.value);
+    let longest = longest.and_then(|node| Some((node, import.duration(node, SECOND)?)));
+    let low = shortest.as_ref().map_or(SECOND, |(_, read)| read.value);
+    let high = longest.as_ref().map_or(60 * SECOND, |(_, read)| read.value);
     if low > high {
         let node = longest
             .as_ref()

@@ -1,7 +1,5 @@
 //! `ServiceProfile`: a retry budget for a service, and routes that may be retried.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::super::context::Import;
@@ -10,6 +8,7 @@ use super::super::engine;
 use super::super::kube::retries::Conditions;
 use super::super::kube::{self, Object};
 use super::super::source::Node;
+use super::super::values::SECOND;
 
 /// Only the budget bounds how often Linkerd retries one request; policies allow at most this.
 const RETRIES: u64 = 10;
@@ -58,7 +57,7 @@ fn budget(import: &mut Import, node: Option<&Node>) -> Policy {
         import.set_integer(&mut settings, COUNT, node, read, &engine::MIN_RETRIES);
     }
     if let Some(node) = part("ttl")
-        && let Some(read) = import.duration(node, Duration::from_secs(1))
+        && let Some(read) = import.duration(node, SECOND)
     {
         import.set_duration(&mut settings, INTERVAL, node, read, &engine::WINDOW);
     }

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::effective::{Effective, MS, without};
+use super::effective::{Effective, without};
 use super::exceptions;
 use crate::command::import::context::Import;
 use crate::command::import::draft::Policy;
 use crate::command::import::engine;
-use crate::command::import::values::{self, Read};
-
-const SECOND: Duration = Duration::from_secs(1);
+use crate::command::import::values::{self, MS, Read, SECOND};
 
 /// Canonical names of everything that is read here.
 pub(super) const KEYS: &[&str] = &[

@@ -1,7 +1,5 @@
 //! The settings that apply to one instance: its own, those of its config, those of the default.
 
-use std::time::Duration;
-
 use crate::command::import::context::Import;
 use crate::command::import::node::Node;
 use crate::command::import::settings::{Setting, canonical};
@@ -11,9 +9,6 @@ pub(super) const MODULES: [&str; 3] = ["circuitbreaker", "retry", "timelimiter"]
 
 /// Deepest chain of `baseConfig`.
 const BASES_MAX: usize = 16;
-
-/// Bare numbers are milliseconds.
-pub(super) const MS: Duration = Duration::from_millis(1);
 
 /// Returns whether a setting is of an instance (`backends` is the old word) or a config of a
 /// module that is imported.
@@ -32,13 +27,7 @@ pub(super) fn is_of(setting: &Setting, kind: &str) -> bool {
 
 /// Returns the canonical name of a setting within its instance.
 pub(super) fn key(setting: &Setting) -> String {
-    let names: Vec<String> = setting
-        .path
-        .iter()
-        .skip(4)
-        .map(|name| canonical(name))
-        .collect();
-    names.join(".")
+    setting.key(4)
 }
 
 /// The settings of one instance in one module: its own first, then those of its bases.
