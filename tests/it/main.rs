@@ -24,6 +24,7 @@ mod replay;
 mod retry;
 mod scene;
 mod shipped;
+mod timeout;
 mod trip;
 mod worker_facts;
 mod workers;

@@ -54,6 +54,7 @@ mod stale;
 mod sync;
 mod tick;
 mod ticket;
+mod timeout;
 mod waiting;
 mod watched;
 mod workspace;

@@ -7,6 +7,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::time::Span;
+
 mod breaker;
 mod fallback;
 mod limits;
@@ -70,6 +72,8 @@ pub struct Policy {
     pub outcome: OutcomeRules,
     /// When a circuit opens, and how it closes again.
     pub breaker: BreakerConfig,
+    /// How long the upstream may take, retries included; `None` if only the route limits it.
+    pub timeout: Option<Span>,
     /// How failed requests are retried; `None` if this policy retries nothing.
     pub retry: Option<RetryConfig>,
     /// The fallbacks to try, in order.

@@ -249,7 +249,7 @@ fn durations_are_accepted_up_to_the_limits_of_their_range() {
         };
         zero(&path, json!("0s"));
     }
-    assert_eq!(ranges, 16);
+    assert_eq!(ranges, 17);
 }
 
 #[test]

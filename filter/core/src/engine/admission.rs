@@ -90,15 +90,17 @@ impl PolicyState {
         // Without an end, the verdict is that of the response's headers.
         ticket.watches.response |= !ws.capabilities.reports_ends();
         let instructs = self.needs.instructions || ticket.decision.is_some();
-        let instructions = instructs.then(|| self.instructions(&mut ticket));
+        let instructions = instructs.then(|| self.instructions(&mut ticket, request));
         Admission::Pass(ticket, instructions)
     }
 
     #[inline(never)]
-    fn instructions(&self, ticket: &mut Ticket) -> Box<Instructions> {
+    fn instructions(&self, ticket: &mut Ticket, request: &impl Request) -> Box<Instructions> {
+        let mut headers = self.router_headers(ticket);
+        self.limit_time(ticket, request, &mut headers);
         Box::new(Instructions {
             note: self.note(ticket),
-            headers: self.router_headers(ticket),
+            headers,
             saves: ticket.client.echo.take(),
             copies: ticket.wants_copy(),
         })

@@ -40,7 +40,7 @@ impl Needs {
             response: policy.wants_response(),
             echo,
             copy,
-            instructions: echo || copy || policy.retry.is_some(),
+            instructions: echo || copy || policy.retry.is_some() || policy.timeout.is_some(),
             stale: policy.keeps_answers().then(|| StaleNeeds {
                 policy: key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),
                 gives_later: policy.gives_stale_later(),

@@ -13,6 +13,11 @@ use super::policy_state::PolicyState;
 use super::ticket::{Plan, Ticket};
 use super::workspace::Workspace;
 
+/// HTTP status of the host's response to a call that took too long.
+const HOST_TIMEOUT_STATUS: u16 = 504;
+/// Maximum difference between the clocks of the host's timers and of the filter.
+const CLOCK_SLACK: Span = Span::from_ms(5);
+
 impl PolicyState {
     /// The wait of a [`Step::Retry`] is over: how long the next attempt may take.
     ///
@@ -31,11 +36,15 @@ impl PolicyState {
         let left = series.until.since(now);
         let timeout = config.per_try_timeout.map_or(left, |each| each.min(left));
         // The host counts in milliseconds, and 0 means no timeout at all.
-        if timeout < Span::from_ms(1) {
+        let timeout = Span::from_ms(timeout.as_ms());
+        if timeout == Span::ZERO {
             return Err(self.give_up(ws, ticket, Denial::Deadline, now));
         }
         if series.counts && !self.readmit(ws, ticket, now) {
             return Err(self.give_up(ws, ticket, Denial::Circuit, now));
+        }
+        if let Plan::Filter(series) = &mut ticket.retry {
+            series.attempt_until = now.after(timeout);
         }
         Ok(timeout)
     }
@@ -71,7 +80,9 @@ impl PolicyState {
     ) -> Step {
         ticket.timing.response_start = Some(now);
         self.end_wait(ws, ticket, now);
-        let verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
+        let mut verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
+        verdict.timeout =
+            verdict.outcome == Outcome::Failure && has_timed_out(ticket, response, now);
         ws.forget(ticket, response);
         if let Some(wait) = self.next_attempt(ws, ticket, response, verdict, now) {
             return Step::Retry(wait);
@@ -110,4 +121,13 @@ impl PolicyState {
         }
         self.conclude(ws, ticket, now)
     }
+}
+
+/// Whether the host gave up the last attempt, for which it makes a response with this status.
+/// It reports nothing else, so the time tells its response from the upstream's own.
+fn has_timed_out(ticket: &Ticket, response: &impl Response, now: Instant) -> bool {
+    let Plan::Filter(series) = &ticket.retry else {
+        return false;
+    };
+    now.after(CLOCK_SLACK) >= series.attempt_until && response.status() == Some(HOST_TIMEOUT_STATUS)
 }

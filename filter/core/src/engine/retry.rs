@@ -82,7 +82,8 @@ impl PolicyState {
         };
         let by_filter =
             config.engine == RetryEngine::Filter && ticket.enforced && !ticket.timing.grpc;
-        let timeout = config.timeout;
+        let whole = self.policy.timeout.unwrap_or(config.timeout);
+        let timeout = config.timeout.min(whole);
         let (most, left, denial) = match eligibility {
             RetryEligibility::Again(most, left) if by_filter => (most, left, None),
             RetryEligibility::Denied(denial) if by_filter => (1, None, Some(denial)),
@@ -99,6 +100,7 @@ impl PolicyState {
             denial,
             most,
             made: 0,
+            attempt_until: now,
             until: now.after(left.map_or(timeout, |left| left.min(timeout))),
             grant: None,
         }));

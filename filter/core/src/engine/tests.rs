@@ -32,6 +32,7 @@ mod stale;
 mod steps;
 mod streams;
 mod switches;
+mod timeouts;
 mod waiting;
 mod workers;
 

@@ -115,6 +115,8 @@ pub(super) struct Series {
     pub(super) made: u32,
     /// Deadline of all attempts.
     pub(super) until: Instant,
+    /// When the host gives up the last retry that was made.
+    pub(super) attempt_until: Instant,
     /// The grant for the next attempt.
     pub(super) grant: Option<Grant>,
 }

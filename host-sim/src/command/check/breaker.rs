@@ -173,6 +173,19 @@ fn slowness(view: &PolicyView<'_>) -> Vec<Finding> {
             "remove this, or set outcome.judge_at to end".into(),
         ));
     }
+    if let (Some(slow), Some(timeout)) = (breaker.slow_threshold, view.policy.timeout)
+        && slow >= timeout
+    {
+        findings.push(Finding::note(
+            "slow-beyond-timeout",
+            view.path(threshold),
+            format!(
+                "a request ends as a failure after timeout ({}), before it can be slow",
+                show_span(timeout)
+            ),
+            "lower it, or raise timeout, unless the failures are enough".into(),
+        ));
+    }
     if breaker.slow_threshold.is_some() && breaker.slow_rate_bp == 0 {
         findings.push(Finding::note(
             "slow-without-rate",

@@ -61,13 +61,16 @@ fn no_limit(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Finding> {
 
 fn try_beyond_timeout(view: &PolicyView<'_>, config: &RetryConfig) -> Option<Finding> {
     let each = config.per_try_timeout?;
-    (config.engine == RetryEngine::Filter && each >= config.timeout).then(|| {
+    // The router ignores retry.timeout.
+    let own = (config.engine == RetryEngine::Filter).then_some(config.timeout);
+    let whole = own.into_iter().chain(view.policy.timeout).min()?;
+    (each >= whole).then(|| {
         Finding::warning(
             "retry-try-beyond-timeout",
             view.path("retry.per_try_timeout"),
             format!(
                 "a request with all its retries ends after timeout ({}), before this one can",
-                show_span(config.timeout)
+                show_span(whole)
             ),
             "lower it, or raise timeout".into(),
         )

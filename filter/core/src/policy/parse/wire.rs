@@ -14,6 +14,7 @@ use super::error::PolicyError;
 use super::json::Node;
 use super::read::{Errors, Object, Place};
 use crate::policy::{Config, KeyPart, Mode, Policy, WHOLE_BP};
+use crate::time::Span;
 
 mod breaker;
 mod conditions;
@@ -25,6 +26,8 @@ mod ranges;
 mod respond;
 mod retry;
 mod settings;
+
+use ranges::{HOUR_MS, ms};
 
 /// Parses a whole file.
 pub(super) fn config(node: &Node) -> Result<Config, Vec<PolicyError>> {
@@ -119,6 +122,9 @@ fn policy(o: &mut Object<'_>) -> Policy {
         key_place.conflict("contains \"path\", which needs match.paths: the pattern is the key");
     }
     let breaker = o.at("circuit_breaker");
+    let timeout = o.at("timeout");
+    timeout.schema(|| json!({"default": "0s"}));
+    let timeout = timeout.optional_duration(true, ms(1, HOUR_MS));
     let retry = o.at("retry");
     Policy {
         name,
@@ -129,6 +135,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         key,
         outcome: o.at("outcome").object(outcome::outcome),
         breaker: breaker::read(&breaker, mode),
+        timeout: timeout.filter(|span| *span > Span::ZERO),
         retry: (!retry.is_skipped()).then(|| retry::read(&retry)),
         fallback: o
             .at("fallback")

@@ -49,6 +49,7 @@ pub(super) fn defaults() -> Policy {
                 start_bp: 1_000,
             },
         },
+        timeout: None,
         retry: None,
         fallback: Vec::new(),
     }

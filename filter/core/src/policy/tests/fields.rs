@@ -127,6 +127,13 @@ fn every_other_field_is_parsed() {
         }),
         (r#""enforce_percent": 0.07"#, |p| p.enforce_bp == 7),
         (r#""label": false"#, |p| !p.label),
+        (r#""timeout": "0s""#, |p| p.timeout.is_none()),
+        (r#""timeout": "1ms""#, |p| {
+            p.timeout == Some(Span::from_ms(1))
+        }),
+        (r#""timeout": "1h""#, |p| {
+            p.timeout == Some(Span::from_secs(3_600))
+        }),
         (r#""key": []"#, |p| p.key.is_empty()),
         (
             r#""key": ["route", "authority", "method", {"header": "X-A"}]"#,

@@ -135,6 +135,30 @@ fn retries_that_are_never_made_and_budgets_without_effect_are_found() {
 }
 
 #[test]
+fn times_that_the_timeout_of_the_policy_cuts_short_are_found() {
+    let timeout = r#""timeout": "1s""#;
+    let rows: [(&str, &[&str]); 5] = [
+        (r#""retry": {"per_try_timeout": "999ms"}"#, &[]),
+        (
+            r#""retry": {"per_try_timeout": "1s"}"#,
+            &["warning retry-try-beyond-timeout retry.per_try_timeout"],
+        ),
+        (
+            r#""circuit_breaker": {"slow_threshold": "999ms", "slow_rate_threshold": 50}"#,
+            &[],
+        ),
+        (
+            r#""circuit_breaker": {"slow_threshold": "1s", "slow_rate_threshold": 50}"#,
+            &["note slow-beyond-timeout circuit_breaker.slow_threshold"],
+        ),
+        (r#""circuit_breaker": {}"#, &[]),
+    ];
+    for (fields, expected) in rows {
+        expect(&format!("{timeout}, {fields}"), expected);
+    }
+}
+
+#[test]
 fn a_limit_too_low_for_saved_requests_is_found() {
     let saves = r#""retry": {"engine": "filter", "replay": "as_received"}"#;
     let calls = r#""circuit_breaker": {},

@@ -27,6 +27,12 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "Whether responses made by the filter carry x-circuit-fallback and x-circuit-state.",
     ),
     (
+        "policies[].timeout",
+        "How long the upstream may take, retries included: from the end of the request to the end \
+         of the response. Replaces the timeout of the route, also if it is longer. 0s leaves the \
+         route's.",
+    ),
+    (
         "policies[].match",
         "The requests that the policy matches. All conditions must hold. Within one list of \
          clusters, routes, authorities, paths or methods, one match is enough. A missing \
