@@ -19,6 +19,7 @@ const HOUR_MS: u64 = 3_600_000;
 pub(super) const WINDOW: RangeInclusive<Duration> = ms(100, HOUR_MS);
 pub(super) const OPEN: RangeInclusive<Duration> = ms(1, 24 * HOUR_MS);
 pub(super) const SLOW: RangeInclusive<Duration> = ms(1, HOUR_MS);
+pub(super) const TIMEOUT: RangeInclusive<Duration> = ms(1, HOUR_MS);
 pub(super) const LEASE: RangeInclusive<Duration> = ms(10, HOUR_MS);
 pub(super) const WINDOW_SIZE: RangeInclusive<u64> = 1..=10_000;
 pub(super) const MINIMUM_REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
@@ -35,12 +36,21 @@ pub(super) const RATE: RangeInclusive<f64> = 0.01..=100.0;
 pub(super) const SLOW_DIFFERS: &str =
     "it is until the response's headers, and slow requests count while they wait";
 
-/// Reports a limit on the time of a request, which is not the filter's.
-pub(super) fn timeout(import: &mut Import, node: &Node) {
-    import.report.no_equivalent(
-        node,
-        "set it as the timeout of the route: the proxy then fails the request, which counts",
-    );
+/// Limits the time of a request, as a library limits that of a call, and reports it.
+pub(super) fn timeout(
+    import: &mut Import,
+    policy: &mut Policy,
+    node: &Node,
+    mut read: Read<Duration>,
+) {
+    if read.value.is_zero() {
+        let why = "it ends every call at once; set timeout to what the service may take";
+        import.report.no_equivalent(node, why);
+        return;
+    }
+    let differs = "it runs until the response has ended, and replaces the timeout of the route";
+    read.differs.push(differs.to_owned());
+    import.set_duration(policy, "timeout", node, read, &TIMEOUT);
 }
 
 /// Keeps a circuit from rejecting, and reports it.

@@ -11,7 +11,7 @@ use super::settings::{self, Setting, canonical};
 use super::values::{MS, Read};
 
 /// Settings that have no equivalent, by the beginning of their canonical names, and why.
-const WITHOUT: [(&str, &str); 10] = [
+const WITHOUT: [(&str, &str); 9] = [
     ("execution.isolation.semaphore", MAX_REQUESTS),
     (
         "execution.isolation.strategy",
@@ -20,10 +20,6 @@ const WITHOUT: [(&str, &str); 10] = [
     (
         "execution.isolation.thread.interrupt",
         "the proxy resets the stream of a request that timed out",
-    ),
-    (
-        "execution.timeout.enabled",
-        "the timeout of the route does it; 0s disables that",
     ),
     (
         "fallback",
@@ -111,7 +107,7 @@ fn overridden(import: &mut Import, all: &[Setting]) {
 }
 
 /// Names that `command` reads.
-const BREAKER: [&str; 9] = [
+const BREAKER: [&str; 10] = [
     "circuitbreaker.enabled",
     "circuitbreaker.errorthresholdpercentage",
     "circuitbreaker.forceclosed",
@@ -119,6 +115,7 @@ const BREAKER: [&str; 9] = [
     "circuitbreaker.requestvolumethreshold",
     "circuitbreaker.sleepwindowinmilliseconds",
     "execution.isolation.thread.timeoutinmilliseconds",
+    "execution.timeout.enabled",
     "metrics.rollingstats.numbuckets",
     "metrics.rollingstats.timeinmilliseconds",
 ];
@@ -158,11 +155,7 @@ fn command(import: &mut Import, name: &str, all: &[Setting]) {
     modes(import, &mut policy, &command);
     window(import, &mut policy, &command);
     recovery(import, &mut policy, &command);
-    if let Some(node) = command.get("execution.isolation.thread.timeoutinmilliseconds")
-        && import.duration(node, MS).is_some()
-    {
-        engine::timeout(import, node);
-    }
+    timeout(import, &mut policy, &command);
     for setting in all {
         let key = key(setting);
         let of_command = setting
@@ -255,6 +248,33 @@ fn window(import: &mut Import, policy: &mut Policy, command: &Command) {
     {
         let path = "circuit_breaker.failure_rate_threshold";
         import.set_percent(policy, path, node, read, &engine::RATE);
+    }
+}
+
+/// Sets the limit on the time of a call, which is on unless it is switched off.
+fn timeout(import: &mut Import, policy: &mut Policy, command: &Command) {
+    let switch = command.get("execution.timeout.enabled");
+    let switch = switch.and_then(|node| Some((node, import.boolean(node)?)));
+    let node = command.get("execution.isolation.thread.timeoutinmilliseconds");
+    if let Some((switch, read)) = switch {
+        let to = if read.value { "timeout" } else { "no timeout" };
+        import.report.became(switch, to, &read.differs);
+        if !read.value {
+            if let Some(node) = node {
+                import
+                    .report
+                    .exact(node, "no timeout, since it is not enabled");
+            }
+            return;
+        }
+    }
+    match node {
+        Some(node) => {
+            if let Some(read) = import.duration(node, MS) {
+                engine::timeout(import, policy, node, read);
+            }
+        }
+        None => policy.set("timeout", "1s"),
     }
 }
 

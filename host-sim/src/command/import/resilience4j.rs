@@ -8,11 +8,15 @@ mod effective;
 mod exceptions;
 mod retry;
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 use super::context::Import;
 use super::draft::Policy;
 use super::engine;
 use super::settings::{self, Setting, canonical};
-use super::values::MS;
+use super::values::{self, MS};
 use effective::{Effective, MODULES, effective, is_of, key, without};
 
 /// Modules without an equivalent, and what does it instead.
@@ -100,6 +104,9 @@ fn is_known(setting: &Setting) -> bool {
     key == "baseconfig" || keys.contains(&key.as_str())
 }
 
+/// The default of `timeoutDuration`.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
 const TIMELIMITER: &[&str] = &[
     "timeoutduration",
     "cancelrunningfuture",
@@ -118,7 +125,7 @@ fn instance(import: &mut Import, name: &str, all: &[Setting], is_config: bool) {
         retry::import(import, &mut policy, &settings);
     }
     if let Some(settings) = effective(import, all, "timelimiter", name, is_config) {
-        timelimiter(import, &settings);
+        timelimiter(import, &mut policy, &settings);
     }
     if policy.is_idle() {
         return;
@@ -137,11 +144,32 @@ fn instance(import: &mut Import, name: &str, all: &[Setting], is_config: bool) {
     });
 }
 
-fn timelimiter(import: &mut Import, settings: &Effective) {
-    if let Some(node) = settings.get(&["timeoutduration"])
-        && import.duration(node, MS).is_some()
-    {
-        engine::timeout(import, node);
+/// Sets the limit on the time of a call. Resilience4j limits each attempt if it retries, so a
+/// request that is retried has a limit for each attempt, and one that allows for all of them.
+fn timelimiter(import: &mut Import, policy: &mut Policy, settings: &Effective) {
+    const EACH: &str = "retry.per_try_timeout";
+    let retries = policy.get("retry.max_retries").and_then(Value::as_u64);
+    let attempts = u32::try_from(retries.unwrap_or(0)).map_or(1, |retries| retries + 1);
+    let node = settings.get(&["timeoutduration"]);
+    let read = node.map(|node| (node, import.duration(node, MS)));
+    match read {
+        None => {
+            policy.set("timeout", values::write(TIMEOUT * attempts));
+            if attempts > 1 {
+                policy.set(EACH, values::write(TIMEOUT));
+            }
+        }
+        Some((_, None)) => {}
+        Some((node, Some(mut read))) if attempts > 1 && !read.value.is_zero() => {
+            let whole = values::write((read.value * attempts).min(*engine::TIMEOUT.end()));
+            read.differs.push(format!(
+                "it is for attempts of requests that may be sent twice, until the headers of the \
+                 response; timeout {whole} limits every request"
+            ));
+            import.set_duration(policy, EACH, node, read, &engine::TIMEOUT);
+            policy.set("timeout", whole);
+        }
+        Some((node, Some(read))) => engine::timeout(import, policy, node, read),
     }
     without(
         import,

@@ -1,8 +1,9 @@
 //! Sequences of calls, with the state that the original library is in after each, played through
 //! the imported policy and the shipped module.
 //!
-//! A step is a call that succeeds (`S`), fails (`F`), succeeds after some milliseconds (`L150`), is
-//! rejected (`X`), begins (`B`) or ends what began well (`E`); or time that passes (`+5000`). After
+//! A step is a call that succeeds (`S`), fails (`F`), succeeds after some milliseconds (`L150`), hangs
+//! until its timeout (`H1000`), is rejected (`X`), begins (`B`) or ends what began well (`E`); or time
+//! that passes (`+5000`). After
 //! `=` stands the state of the library by its documentation. Where the policy's differs, it stands
 //! after a slash, and `differs` says why.
 
@@ -29,6 +30,10 @@ const R4J_TIME: &str = "resilience4j.circuitbreaker.instances.up: {slidingWindow
 const R4J_SLOW: &str = "resilience4j.circuitbreaker.instances.up: {slidingWindowSize: 4, \
     slowCallDurationThreshold: 100ms, slowCallRateThreshold: 50}";
 const HYSTRIX: &str = "hystrix.command.up.circuitBreaker.requestVolumeThreshold: 4";
+const R4J_TIMED: &str = "resilience4j:\n  circuitbreaker.instances.up: {slidingWindowSize: 4, \
+    minimumNumberOfCalls: 4}\n  timelimiter.instances.up.timeoutDuration: 2s";
+const HYSTRIX_TIMED: &str = "hystrix.command:\n  default.circuitBreaker.requestVolumeThreshold: 4\n  \
+    up.execution.isolation.thread.timeoutInMilliseconds: 300";
 const RATIO: &str =
     r#"[{"resource": "up", "grade": 1, "count": 0.5, "timeWindow": 10, "minRequestAmount": 4}]"#;
 const SLOW: &str =
@@ -120,6 +125,27 @@ const ROWS: &[Row] = &[
         differs: "",
     },
     Row {
+        name: "a call that exceeds the time limit has failed",
+        system: "resilience4j",
+        source: R4J_TIMED,
+        steps: "S S H2000=closed H2000=open X",
+        differs: "",
+    },
+    Row {
+        name: "a command times out after its own time, and has failed",
+        system: "hystrix",
+        source: HYSTRIX_TIMED,
+        steps: "S S H300=closed H300=open X",
+        differs: "",
+    },
+    Row {
+        name: "a command without a timeout of its own has one of a second",
+        system: "hystrix",
+        source: HYSTRIX,
+        steps: "S S H1000=closed H1000=open X",
+        differs: "",
+    },
+    Row {
         name: "the ratio has to be exceeded",
         system: "sentinel",
         source: RATIO,
@@ -154,7 +180,13 @@ struct Play {
     now_ms: u64,
     state: &'static str,
     begun: Vec<StreamId>,
+    /// The limit on the time of the last call, in milliseconds, if the router was told one.
+    limit: Option<u64>,
 }
+
+/// The flag UT.
+const UPSTREAM_TIMEOUT: u64 = 4;
+const LIMIT: &str = "x-envoy-upstream-rq-timeout-ms";
 
 impl Play {
     fn pass(&mut self, ms: u64) {
@@ -177,18 +209,26 @@ impl Play {
     fn begin(&mut self) -> (StreamId, bool) {
         let stream = self.proxy.open_on(0);
         self.proxy.host.request(stream, headers(true, &GET));
-        let passed = self
-            .proxy
-            .effects()
-            .iter()
-            .any(|effect| effect.starts_with("up:"));
-        (stream, passed)
+        let effects = self.proxy.effects();
+        let sent = effects.iter().find(|effect| effect.starts_with("up:"));
+        self.limit = sent.and_then(|sent| {
+            let (_, rest) = sent.split_once(LIMIT)?;
+            let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).count();
+            let rest = rest.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+            rest[..digits(rest)].parse().ok()
+        });
+        (stream, sent.is_some())
     }
 
     fn end(&mut self, stream: StreamId, status: &'static str) {
+        self.end_by(stream, status, "via_upstream", 0);
+    }
+
+    fn end_by(&mut self, stream: StreamId, status: &'static str, details: &str, flags: u64) {
         let info = self.proxy.host.info_mut(stream).unwrap();
         info.code = status.parse().ok();
-        info.details = "via_upstream".into();
+        info.details = details.into();
+        info.flags = flags;
         info.attempts = Some(1);
         self.proxy
             .host
@@ -220,6 +260,8 @@ impl Play {
                 }
                 self.pass(number);
                 match kind {
+                    "H" if self.limit != Some(number) => return Err("has another limit"),
+                    "H" => self.end_by(stream, "504", "response_timeout", UPSTREAM_TIMEOUT),
                     "B" => self.begun.push(stream),
                     "F" => self.end(stream, "503"),
                     _ => self.end(stream, "200"),
@@ -250,6 +292,7 @@ fn imported_policies_follow_their_libraries_call_by_call() {
             now_ms: 0,
             state: "closed",
             begun: Vec::new(),
+            limit: None,
         };
         let mut differences = 0;
         for (number, step) in row.steps.split_whitespace().enumerate() {

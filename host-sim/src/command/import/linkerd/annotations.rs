@@ -46,19 +46,26 @@ pub(super) fn read(import: &mut Import, object: &Object) {
     policy.set("match.clusters", clusters(import, object));
     accrual(import, &mut policy, annotations);
     retry(import, &mut policy, annotations);
-    for key in [
-        "timeout.linkerd.io/request",
-        "timeout.linkerd.io/response",
-        "timeout.linkerd.io/idle",
-    ] {
+    timeouts(import, &mut policy, annotations);
+    if !policy.is_idle() {
+        import.draft.add(policy);
+    }
+}
+
+/// Reads the limits on the time of a request. Linkerd's `response` is for one attempt, as
+/// `retry.linkerd.io/timeout` is, so it is left to the route.
+fn timeouts(import: &mut Import, policy: &mut Policy, annotations: &Node) {
+    if let Some(node) = annotations.get("timeout.linkerd.io/request")
+        && let Some(read) = import.duration(node, SECOND)
+    {
+        engine::timeout(import, policy, node, read);
+    }
+    for key in ["timeout.linkerd.io/response", "timeout.linkerd.io/idle"] {
         if let Some(node) = annotations.get(key)
             && import.duration(node, SECOND).is_some()
         {
             import.report.no_equivalent(node, kube::TIMEOUT);
         }
-    }
-    if !policy.is_idle() {
-        import.draft.add(policy);
     }
 }
 

@@ -66,7 +66,7 @@ fn budget(import: &mut Import, node: Option<&Node>) -> Policy {
 
 fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Policy) {
     let name = route.get("name").and_then(Node::text).unwrap_or_default();
-    kube::leave(import, route, &[("timeout", kube::TIMEOUT)]);
+    let timeout = route.get("timeout");
     let flag = route.get("isRetryable");
     let is_retryable = match flag {
         Some(node) => import.boolean(node).is_some_and(|read| read.value),
@@ -74,9 +74,10 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Polic
     };
     let rest = ["name", "condition", "responseClasses"];
     let rest = rest.into_iter().filter_map(|key| route.get(key));
-    if !is_retryable {
+    if !is_retryable && timeout.is_none() {
+        let why = "neither a timeout nor retries, so no policy";
         rest.chain(flag)
-            .for_each(|node| import.report.unrelated(node, "not retried, so no policy"));
+            .for_each(|node| import.report.unrelated(node, why));
         return;
     }
     if let Some(node) = route.get("responseClasses") {
@@ -89,22 +90,30 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Polic
     if let Some(node) = route.get("name") {
         import.report.exact(node, "in the name of the policy");
     }
-    if !condition(import, &mut policy, route) {
-        if let Some(flag) = flag {
-            import
-                .report
-                .no_equivalent(flag, "no policy can have this condition");
-        }
+    if !condition(import, &mut policy, route, is_retryable) {
+        let why = "no policy can have this condition";
+        let left = flag.into_iter().chain(timeout);
+        left.for_each(|node| import.report.no_equivalent(node, why));
         return;
     }
-    if let Some(flag) = flag {
-        let differs =
-            format!("at most {RETRIES} retries of a request, where only the budget bounds them");
-        import.report.approximate(flag, "retry", &differs);
+    if let Some(node) = timeout
+        && let Some(read) = import.duration(node, SECOND)
+    {
+        engine::timeout(import, &mut policy, node, read);
     }
-    Conditions::of(&["5xx"]).set(&mut policy);
-    policy.set("retry.max_retries", RETRIES);
-    policy.extend(budget);
+    match flag {
+        Some(flag) if is_retryable => {
+            let differs = format!(
+                "at most {RETRIES} retries of a request, where only the budget bounds them"
+            );
+            import.report.approximate(flag, "retry", &differs);
+            Conditions::of(&["5xx"]).set(&mut policy);
+            policy.set("retry.max_retries", RETRIES);
+            policy.extend(budget);
+        }
+        Some(flag) => import.report.exact(flag, "no retry"),
+        None => {}
+    }
     import.draft.add(policy);
 }
 
@@ -114,7 +123,7 @@ fn short(name: &str) -> &str {
 }
 
 /// Reads which requests take a route. `false` if policies have no such condition.
-fn condition(import: &mut Import, policy: &mut Policy, route: &Node) -> bool {
+fn condition(import: &mut Import, policy: &mut Policy, route: &Node, retried: bool) -> bool {
     let Some(condition) = route.get("condition") else {
         return true;
     };
@@ -146,9 +155,13 @@ fn condition(import: &mut Import, policy: &mut Policy, route: &Node) -> bool {
     if let Some(node) = condition.get("method")
         && let Some(method) = node.text()
     {
-        import.report.exact(node, "match.methods, retry.methods");
         policy.set("match.methods", vec![method]);
-        policy.set("retry.methods", vec![method]);
+        if retried {
+            import.report.exact(node, "match.methods, retry.methods");
+            policy.set("retry.methods", vec![method]);
+        } else {
+            import.report.exact(node, "match.methods");
+        }
     }
     true
 }
