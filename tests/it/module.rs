@@ -28,13 +28,12 @@ const HOST_CALLS: &str = "
 const WASI_CALLS: &str =
     "clock_time_get random_get environ_get environ_sizes_get fd_write proc_exit";
 
-/// Callbacks of the proxy-wasm ABI, without the prefix `proxy_on_`. The SDK exports them all.
+/// Callbacks of the proxy-wasm ABI, without the prefix `proxy_on_`: those that `filter/build.rs`
+/// keeps.
 const CALLBACKS: &str = "
-    configure context_create delete done downstream_connection_close downstream_data
-    foreign_function grpc_close grpc_receive grpc_receive_initial_metadata
-    grpc_receive_trailing_metadata http_call_response log memory_allocate new_connection
-    queue_ready request_body request_headers request_trailers response_body response_headers
-    response_trailers tick upstream_connection_close upstream_data vm_start";
+    configure context_create delete http_call_response log memory_allocate request_body
+    request_headers request_trailers response_body response_headers response_trailers tick
+    vm_start";
 
 const OTHER_EXPORTS: &str = "_initialize memory proxy_abi_version_0_2_1";
 
