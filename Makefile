@@ -29,9 +29,11 @@ help: ## list the targets
 
 setup: rust-target $(ENVOY_SETUP) ## fetch the wasm target of Rust and the real Envoy (ENVOY_BIN overrides it)
 
-wasm: rust-target ## build target/wasm32-wasip1/release/spillway.wasm
-	cargo build --profile module --target $(WASM_TARGET) -p spillway
+wasm: rust-target ## build spillway.wasm and spillway-lite.wasm in target/wasm32-wasip1/release
 	@mkdir -p $(TARGET)/$(WASM_TARGET)/release
+	cargo build --profile module --target $(WASM_TARGET) -p spillway --features lite
+	@cp $(TARGET)/$(WASM_TARGET)/module/spillway.wasm $(TARGET)/$(WASM_TARGET)/release/spillway-lite.wasm
+	cargo build --profile module --target $(WASM_TARGET) -p spillway
 	@cp $(TARGET)/$(WASM_TARGET)/module/spillway.wasm $(TARGET)/$(WASM_TARGET)/release/
 
 # The whole workspace chooses the features of its dependencies, so that all targets share them.

@@ -85,7 +85,9 @@ impl Http {
         (mut ticket, mut step, mut note): (Box<Ticket>, Step, Option<DecisionNote>),
         now: Instant,
     ) -> Action {
-        if let Step::Call = step {
+        if let Step::Call = step
+            && !cfg!(feature = "lite")
+        {
             match SavedRequest::of(request, Limits::of(&engine).room()) {
                 Ok(copy) => {
                     apply::publish(note.as_ref());
@@ -143,7 +145,7 @@ impl Http {
         let Some(runtime) = &self.runtime else {
             return;
         };
-        if self.is_paused {
+        if self.is_paused && !cfg!(feature = "lite") {
             self.ticket = self.paused.take(self.id);
         }
         self.saved.drop();
@@ -162,6 +164,7 @@ impl Http {
 }
 
 impl Context for Http {
+    #[cfg(not(feature = "lite"))]
     fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
         let sizes = CallSizes {
             headers,
@@ -206,6 +209,7 @@ impl HttpContext for Http {
         }
     }
 
+    #[cfg(not(feature = "lite"))]
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if self.is_paused {
             return self.paused.request_body(self.id, size, end_of_stream);
@@ -223,6 +227,7 @@ impl HttpContext for Http {
         Action::Continue
     }
 
+    #[cfg(not(feature = "lite"))]
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         if self.is_paused {
             return self.paused.request_trailers(self.id);
@@ -235,6 +240,7 @@ impl HttpContext for Http {
         Action::Continue
     }
 
+    #[cfg(not(feature = "lite"))]
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         if self.is_paused {
             self.paused.response_headers(self.id);
@@ -284,6 +290,7 @@ impl HttpContext for Http {
         apply::action(paused)
     }
 
+    #[cfg(not(feature = "lite"))]
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if self.is_paused {
             return self.paused.response_body(self.id, size, end_of_stream);
@@ -296,6 +303,7 @@ impl HttpContext for Http {
         Action::Continue
     }
 
+    #[cfg(not(feature = "lite"))]
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         if self.is_paused {
             return self.paused.response_trailers(self.id);

@@ -5,6 +5,14 @@
 //! host. If something goes wrong between the host and the core, the request passes and
 //! `spillway.internal_errors_total` counts it.
 
+#![cfg_attr(
+    feature = "lite",
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the linker leaves out what only the full module uses"
+    )
+)]
 #![deny(
     clippy::panic,
     clippy::unwrap_used,

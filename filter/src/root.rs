@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use spillway_core::policy::Config;
+use spillway_core::policy::parse::error::PolicyError;
 
 use crate::host;
 use crate::http::Http;
@@ -21,7 +22,20 @@ pub(crate) struct Root {
     paused: Rc<PausedStreams>,
 }
 
+/// Parses a configuration that this module can carry out.
+fn configuration(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
+    let config = Config::parse(json)?;
+    if cfg!(feature = "lite") {
+        let errors = config.beyond_lite();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+    }
+    Ok(config)
+}
+
 impl Context for Root {
+    #[cfg(not(feature = "lite"))]
     fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
         let sizes = CallSizes {
             headers,
@@ -41,7 +55,7 @@ impl RootContext for Root {
                 return false;
             }
         };
-        match Config::parse(&json) {
+        match configuration(&json) {
             Ok(config) => {
                 let runtime = Rc::new(Runtime::new(config, self.host.clone()));
                 // Circuits that another VM or configuration left open may need ticks.
@@ -68,7 +82,9 @@ impl RootContext for Root {
         let Some(now) = runtime.now() else {
             return;
         };
-        self.paused.tick(now);
+        if !cfg!(feature = "lite") {
+            self.paused.tick(now);
+        }
         self.earlier.retain(|earlier| earlier.strong_count() > 0);
         let earlier = self.earlier.iter().filter_map(Weak::upgrade);
         let wanted = earlier.chain([runtime]).filter_map(|it| it.tick(now));

@@ -251,6 +251,7 @@ async fn a_response_without_a_grpc_status_is_judged_by_how_it_ended() {
     });
     let envoy = Envoy::in_front_of(upstream.address())
         .http2_upstream()
+        .full_module()
         .route_timeout(Duration::from_millis(500))
         .policy(file(json!(cases)))
         .start()

@@ -217,7 +217,12 @@ const LEASE: Duration = Duration::from_millis(150);
 /// An open circuit with one probe permit of [`LEASE`], at the end of its open time.
 async fn before_a_leased_probe() -> (Upstream, Envoy) {
     let breaker = json!({"half_open": {"permits": 1, "lease": "150ms"}});
-    let (upstream, envoy) = touchy_scene(breaker).await;
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .full_module()
+        .policy(policy(json!({"circuit_breaker": touchy(breaker)})))
+        .start()
+        .await;
     trip(&upstream, &envoy).await;
     open_time_passes(OPEN).await;
     (upstream, envoy)

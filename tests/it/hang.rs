@@ -242,6 +242,7 @@ async fn long_responses_are_judged_by_their_headers_within_the_open_time() {
         "half_open": {"permits": 1, "lease": "30s"},
     }));
     let envoy = Envoy::in_front_of(upstream.address())
+        .full_module()
         .policy(policy(json!({"circuit_breaker": breaker})))
         .start()
         .await;

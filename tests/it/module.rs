@@ -1,16 +1,18 @@
-//! The module itself: its imports, its exports and its size.
+//! The modules themselves: their imports, exports and sizes.
 //!
 //! A host rejects a module with an unknown import and calls every callback that a module exports,
 //! so both lists may only change on purpose.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use spillway_tests::places;
 use wasmparser::{Export, Import, Parser, Payload};
 
 /// Every worker of every proxy compiles the module.
 const SIZE_MAX: usize = 460 * 1024;
+const LITE_SIZE_MAX: usize = 400 * 1024;
 
 /// Hostcalls of the proxy-wasm ABI, without the prefix `proxy_`. The SDK's dispatcher imports most
 /// of those that the filter does not use itself.
@@ -37,12 +39,17 @@ const CALLBACKS: &str = "
 
 const OTHER_EXPORTS: &str = "_initialize memory proxy_abi_version_0_2_1";
 
+/// Callbacks that only the full module has.
+const FULL_CALLBACKS: &str = "
+    http_call_response request_body request_trailers response_body response_headers
+    response_trailers";
+
 #[test]
 fn the_module_has_exactly_the_listed_imports() {
     let listed =
         names("env.proxy_", HOST_CALLS).chain(names("wasi_snapshot_preview1.", WASI_CALLS));
     let name = |import: Import<'_>| format!("{}.{}", import.module, import.name);
-    let module = module();
+    let module = module(&places::module());
     let imports = payloads(&module).flat_map(|payload| match payload {
         Payload::ImportSection(section) => section
             .into_imports()
@@ -54,28 +61,38 @@ fn the_module_has_exactly_the_listed_imports() {
 }
 
 #[test]
-fn the_module_has_exactly_the_listed_exports() {
-    let listed = names("proxy_on_", CALLBACKS).chain(names("", OTHER_EXPORTS));
-    let name = |export: Export<'_>| export.name.to_owned();
-    let module = module();
-    let exports = payloads(&module).flat_map(|payload| match payload {
-        Payload::ExportSection(section) => section
-            .into_iter()
-            .map(|export| name(export.expect("an export")))
-            .collect(),
-        _ => Vec::new(),
-    });
-    same(listed, exports);
+fn each_module_has_exactly_the_listed_exports() {
+    let full = |name: &String| names("proxy_on_", FULL_CALLBACKS).any(|full| full == *name);
+    for (path, is_lite) in [(places::module(), false), (places::lite_module(), true)] {
+        let listed = names("proxy_on_", CALLBACKS).filter(|name| !(is_lite && full(name)));
+        let listed = listed.chain(names("", OTHER_EXPORTS));
+        let name = |export: Export<'_>| export.name.to_owned();
+        let module = module(&path);
+        let exports = payloads(&module).flat_map(|payload| match payload {
+            Payload::ExportSection(section) => section
+                .into_iter()
+                .map(|export| name(export.expect("an export")))
+                .collect(),
+            _ => Vec::new(),
+        });
+        same(listed, exports);
+    }
 }
 
 #[test]
-fn the_module_is_small() {
-    let size = module().len();
-    assert!(size <= SIZE_MAX, "{size} bytes, allowed {SIZE_MAX}");
+fn the_modules_are_small() {
+    let rows = [
+        (places::module(), SIZE_MAX),
+        (places::lite_module(), LITE_SIZE_MAX),
+    ];
+    for (path, allowed) in rows {
+        let size = module(&path).len();
+        assert!(size <= allowed, "{size} bytes, allowed {allowed}");
+    }
 }
 
-fn module() -> Vec<u8> {
-    fs::read(places::module()).expect("a readable module")
+fn module(path: &Path) -> Vec<u8> {
+    fs::read(path).expect("a readable module")
 }
 
 fn payloads(module: &[u8]) -> impl Iterator<Item = Payload<'_>> {

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use spillway_core::policy::Config;
 
 /// The workspace folder.
 pub fn root() -> &'static Path {
@@ -46,6 +47,31 @@ fn built(path: &str, by: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The smaller module, as shipped.
+///
+/// # Panics
+///
+/// Panics if it is not built, with the command that builds it.
+pub fn lite_module() -> PathBuf {
+    built("wasm32-wasip1/release/spillway-lite.wasm", "make wasm")
+}
+
+/// The module for a test with this policy: the one that is shipped, or, with `SPILLWAY_LITE=1` in
+/// the environment, the lite one if it takes the policy.
+///
+/// # Panics
+///
+/// Panics if it is not built, with the command that builds it.
+pub fn module_for(policy: &str) -> PathBuf {
+    let fits = |config: Config| config.beyond_lite().is_empty();
+    let is_lite = env::var_os("SPILLWAY_LITE").is_some_and(|value| value == "1");
+    if is_lite && Config::parse(policy.as_bytes()).is_ok_and(fits) {
+        lite_module()
+    } else {
+        module()
+    }
 }
 
 /// The plugin that does nothing, `tests/guests/empty`.

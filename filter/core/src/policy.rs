@@ -12,6 +12,7 @@ use crate::time::Span;
 mod breaker;
 mod fallback;
 mod limits;
+mod lite;
 mod matching;
 mod media;
 mod needs;

@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Policy files
     #[arg(required = true, value_name = "POLICY")]
     policies: Vec<PathBuf>,
+    /// Check for spillway-lite.wasm, which refuses what needs bodies or responses
+    #[arg(long)]
+    lite: bool,
     /// Print one JSON document in place of text
     #[arg(long)]
     json: bool,
@@ -60,6 +63,7 @@ pub fn run(
     let check_file = |path: &PathBuf| Report {
         file: path.display().to_string(),
         result: match fs::read(path) {
+            Ok(bytes) if arguments.lite => check_lite(&bytes),
             Ok(bytes) => check(&bytes),
             Err(error) => Checked::Unreadable(format!("cannot be read: {error}")),
         },
@@ -103,6 +107,14 @@ pub fn check(json: &[u8]) -> Checked {
             _ if is_schema(json) => Checked::Schema,
             _ => Checked::Errors(errors),
         },
+    }
+}
+
+/// Checks one policy file that is for the lite module.
+fn check_lite(json: &[u8]) -> Checked {
+    match Config::parse(json).map(|config| config.beyond_lite()) {
+        Ok(errors) if !errors.is_empty() => Checked::Errors(errors),
+        _ => check(json),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Requests that hang, to the millisecond.
 
-use host_sim::proxy::{Plugin, StreamId};
+use host_sim::proxy::StreamId;
 
-use crate::proxy::{GET, Proxy, built, headers};
+use crate::proxy::{GET, Proxy, headers, spillway};
 
 const POLICY: &str = r#"{"policies": [{
     "name": "p",
@@ -47,7 +47,7 @@ fn a_hang_opens_the_circuit_within_a_tick_after_the_slow_threshold() {
     for workers in [1, 4] {
         for (leaves, traffic) in [(false, false), (false, true), (true, false), (true, true)] {
             let case = format!("{workers} workers, clients leave: {leaves}, traffic: {traffic}");
-            let mut proxy = Proxy::start(Plugin::new(built("spillway"), POLICY), workers).unwrap();
+            let mut proxy = Proxy::start(spillway(POLICY), workers).unwrap();
             proxy.run_to(1_000);
             let streams = hang(&mut proxy, workers, 30);
             proxy.run_to(1_300);

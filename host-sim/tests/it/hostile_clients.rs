@@ -13,7 +13,7 @@ use host_sim::scenario::Scenario;
 use host_sim::scenario::play::{Run, play};
 use host_sim::sim::span::Span;
 
-use crate::proxy::built;
+use crate::proxy::{built, spillway_module};
 
 /// A label, and the request of the hostile client in the syntax of a scenario's traffic.
 type Row = (&'static str, &'static str);
@@ -259,7 +259,8 @@ expect:
     );
     let scenario = Scenario::parse(&text, Path::new("."));
     let scenario = scenario.unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
-    play(&scenario, Some(&built("spillway")), 1, &mut |_| ()).unwrap()
+    let module = spillway_module(&scenario.plugin.as_ref().unwrap().configuration);
+    play(&scenario, Some(&module), 1, &mut |_| ()).unwrap()
 }
 
 /// Returns the tallies of an honest client: before, in and after the outage.
@@ -393,7 +394,9 @@ expect:
     );
     let scenario = Scenario::parse(&text, Path::new("."));
     let scenario = scenario.unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
-    play(&scenario, Some(&built("spillway")), 1, &mut |_| ()).unwrap()
+    // The lite module does not promise this for streams.
+    let module = built("spillway");
+    play(&scenario, Some(&module), 1, &mut |_| ()).unwrap()
 }
 
 #[test]

@@ -10,10 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use host_sim::command::check::{Checked, Severity, check};
-use host_sim::proxy::Plugin;
 
 use crate::commands::{CommandOutput, host_sim_in};
-use crate::proxy::{Proxy, built};
+use crate::proxy::{Proxy, spillway};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import/inputs")
@@ -77,8 +76,7 @@ fn every_imported_policy_passes_the_check_and_runs() {
         for finding in findings {
             assert_eq!(finding.severity, Severity::Note, "{file}: {finding:?}");
         }
-        let mut proxy =
-            Proxy::start(Plugin::new(built("spillway"), output.stdout.as_str()), 1).unwrap();
+        let mut proxy = Proxy::start(spillway(&output.stdout), 1).unwrap();
         let stream = proxy.get();
         proxy.respond(stream);
         let seen = proxy.effects();

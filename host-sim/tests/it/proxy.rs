@@ -11,6 +11,7 @@ use host_sim::proxy::{
     CallId, CallOutcome, ClusterState, Effect, Host, Part, Plugin, Setup, StartError, StreamId,
 };
 use host_sim::sim::clock::Time;
+use spillway_core::policy::Config;
 
 /// A proxy under test.
 pub(crate) struct Proxy {
@@ -31,6 +32,21 @@ pub(crate) fn built(name: &str) -> Module {
         panic!("{}: {error}: run `make wasm guests`", path.display());
     });
     Module::from_bytes(&bytes).unwrap()
+}
+
+/// Returns Spillway with this policy: the full module, or, with `SPILLWAY_LITE=1` in the
+/// environment, the lite one if it takes the policy.
+pub(crate) fn spillway(policy: impl AsRef<str>) -> Plugin {
+    let policy = policy.as_ref();
+    Plugin::new(spillway_module(policy.as_bytes()), policy)
+}
+
+/// Returns the module that [`spillway`] takes for this policy.
+pub(crate) fn spillway_module(policy: &[u8]) -> Module {
+    let fits = |config: Config| config.beyond_lite().is_empty();
+    let is_lite = env::var_os("SPILLWAY_LITE").is_some_and(|value| value == "1");
+    let suits = is_lite && Config::parse(policy).is_ok_and(fits);
+    built(if suits { "spillway-lite" } else { "spillway" })
 }
 
 /// Loads a guest of `tests/guests` that is written as text.

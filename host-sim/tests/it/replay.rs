@@ -1,9 +1,9 @@
 //! Requests that the shipped module sends again: timing, and events while they wait.
 
 use host_sim::proxy::stream::info::{RouteInfo, StreamInfo};
-use host_sim::proxy::{Call, CallOutcome, Callback, ClusterState, Effect, Part, Plugin, StreamId};
+use host_sim::proxy::{Call, CallOutcome, Callback, ClusterState, Effect, Part, StreamId};
 
-use crate::proxy::{GET, Proxy, body, built, headers, response, trailers};
+use crate::proxy::{self, GET, Proxy, body, headers, response, trailers};
 
 /// Returns a policy with these additional fields of `retry`.
 fn policy(fields: &str) -> String {
@@ -16,7 +16,7 @@ fn policy(fields: &str) -> String {
 }
 
 fn spillway(fields: &str) -> Proxy {
-    Proxy::start(Plugin::new(built("spillway"), policy(fields)), 1).unwrap()
+    Proxy::start(proxy::spillway(policy(fields)), 1).unwrap()
 }
 
 impl Proxy {

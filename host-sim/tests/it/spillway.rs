@@ -1,8 +1,8 @@
 //! The shipped module with a policy.
 
-use host_sim::proxy::{MetricKind, Part, Plugin, StreamId};
+use host_sim::proxy::{MetricKind, Part, StreamId};
 
-use crate::proxy::{GET, OK, Proxy, body, built, headers};
+use crate::proxy::{self, GET, OK, Proxy, body, headers};
 
 const POLICY: &str = r#"{"policies": [{
     "name": "p",
@@ -14,7 +14,7 @@ const POLICY: &str = r#"{"policies": [{
 }]}"#;
 
 fn spillway(workers: usize) -> Proxy {
-    Proxy::start(Plugin::new(built("spillway"), POLICY), workers).unwrap()
+    Proxy::start(proxy::spillway(POLICY), workers).unwrap()
 }
 
 fn exchange(proxy: &mut Proxy, worker: usize, status: &'static str) -> Vec<String> {
@@ -102,7 +102,7 @@ fn a_failing_upstream_opens_the_circuit_and_a_good_probe_closes_it() {
 
 #[test]
 fn an_invalid_policy_gives_envoys_error_and_a_line_for_each_reason() {
-    let plugin = Plugin::new(built("spillway"), r#"{"policies": [{"nme": "p"}]}"#);
+    let plugin = proxy::spillway(r#"{"policies": [{"nme": "p"}]}"#);
     let error = Proxy::start(plugin, 1).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "Failed to configure base Wasm plugin");
 }

@@ -22,7 +22,7 @@ use host_sim::proxy::{Effect, Plugin, StreamId};
 use host_sim::record::{Circuits, Transition};
 use host_sim::sim::clock::Time;
 
-use crate::proxy::{GET, Proxy, built, headers};
+use crate::proxy::{self, GET, Proxy, headers};
 
 /// The longest time until a worker learns of another's outcomes.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ fn policy(breaker: &str) -> String {
 
 /// Returns the shipped module with this policy file.
 fn spillway(file: &str) -> Plugin {
-    Plugin::new(built("spillway"), file)
+    proxy::spillway(file)
 }
 
 impl Workers {

@@ -363,7 +363,7 @@ async fn a_client_cannot_select_the_fallback_route() {
         let fields = json!({"mode": mode, "match": {"clusters": ["upstream"]},
             "circuit_breaker": touchy(json!({})), "fallback": route});
         let (upstream, other) = (Upstream::start().await, Upstream::start().await);
-        let mut setting = setting(&upstream, &other);
+        let mut setting = setting(&upstream, &other).full_module();
         if internal {
             setting = setting.internal_header("x-fallback");
         }

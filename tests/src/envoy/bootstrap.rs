@@ -115,7 +115,7 @@ fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
     let mut chain = setting.before.clone();
     if let Some(policy) = &setting.policy {
         let config = &mut spillway["typed_config"]["config"];
-        config["vm_config"]["code"]["local"]["filename"] = json!(module(setting, folder));
+        config["vm_config"]["code"]["local"]["filename"] = json!(module(setting, policy, folder));
         config["configuration"]["value"] = json!(policy);
         overwrite(config, &setting.plugin);
         chain.push(spillway);
@@ -126,9 +126,10 @@ fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
     json!(chain)
 }
 
-fn module(setting: &Setting, folder: &Path) -> PathBuf {
+fn module(setting: &Setting, policy: &str, folder: &Path) -> PathBuf {
     match setting.trap_in {
         Some(_) => folder.join(TRAPPING),
+        None if setting.suits_lite => places::module_for(policy),
         None => places::module(),
     }
 }

@@ -43,6 +43,8 @@ pub struct Setting {
     pub(super) listener_on_disk: bool,
     /// Callback in which the filter traps.
     pub(super) trap_in: Option<String>,
+    /// Whether the lite module may take the place of the full one.
+    pub(super) suits_lite: bool,
     /// Further listeners, each with its setting.
     pub(super) listeners: Vec<(String, Setting)>,
     refused: Vec<Arc<TcpSocket>>,
@@ -68,6 +70,7 @@ impl Setting {
             buffer_limit: None,
             listener_on_disk: false,
             trap_in: None,
+            suits_lite: true,
             listeners: Vec::new(),
             refused: Vec::new(),
             silent: Vec::new(),
@@ -94,6 +97,13 @@ impl Setting {
     /// Makes Spillway trap in one of its callbacks, such as `proxy_on_response_trailers`.
     pub fn trap_in(mut self, callback: &str) -> Self {
         self.trap_in = Some(callback.to_owned());
+        self
+    }
+
+    /// Uses the full module even where tests run with the lite one, for a promise that the lite one
+    /// does not make.
+    pub fn full_module(mut self) -> Self {
+        self.suits_lite = false;
         self
     }
 

@@ -193,6 +193,12 @@ impl PolicyState {
         response: &impl Response,
         now: Instant,
     ) {
+        let in_doubt = !ticket.timing.request_complete || ticket.probe().is_some();
+        if in_doubt && ticket.timing.response_start.is_none() && classify::is_answered(response) {
+            // The lite module hears of a request only now that its response has ended.
+            ticket.circuit.answered = true;
+            self.request_complete(ws, ticket, Some(now));
+        }
         let verdict = match ticket.judged.seen {
             Some(seen) if ticket.fallback.replaced || self.policy.judges_at_headers() => seen,
             _ => classify::at_end(&self.rules(), &ticket.timing, response, now),

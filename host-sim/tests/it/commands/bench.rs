@@ -138,13 +138,44 @@ fn an_empty_sdk_filter_is_measured_for_comparison() {
 }
 
 fn empty_filter() -> String {
-    let module = crate::commands::target().join("wasm32-wasip1/release/empty.wasm");
+    module("empty")
+}
+
+fn module(name: &str) -> String {
+    let module = crate::commands::target().join(format!("wasm32-wasip1/release/{name}.wasm"));
     assert!(
         module.is_file(),
-        "no {}: run `make guests`",
+        "no {}: run `make wasm guests`",
         module.display()
     );
     module.display().to_string()
+}
+
+/// Wasm instructions per request with the lite module. About 7,560 are needed.
+const LITE_FUEL_MAX: f64 = 7_700.0;
+
+/// Callbacks of a request, however large its bodies are.
+const LITE_CALLBACKS: [&str; 4] = [
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_log",
+    "proxy_on_request_headers",
+];
+
+#[test]
+fn the_lite_module_has_four_callbacks_and_the_same_hostcalls() {
+    let costs = |module: &str| {
+        let output = host_sim(&["bench", "--requests", "500", "--json", "--module", module]);
+        output.json()["spillway"].clone()
+    };
+    let (full, lite) = (costs(&module("spillway")), costs(&module("spillway-lite")));
+    let mut callbacks = lite["callbacks"].clone();
+    callbacks.as_object_mut().unwrap().remove("proxy_on_tick");
+    let expected: Value = LITE_CALLBACKS.iter().map(|name| (*name, 1.0)).collect();
+    assert_eq!(callbacks, expected);
+    assert_eq!(lite["hostcalls"], full["hostcalls"]);
+    let fuel = lite["fuel"].as_f64().unwrap();
+    assert!((100.0..LITE_FUEL_MAX).contains(&fuel), "{lite}");
 }
 
 #[test]

@@ -9,10 +9,10 @@
 
 use std::fs;
 
-use host_sim::proxy::{Plugin, StreamId};
+use host_sim::proxy::StreamId;
 
 use super::import;
-use crate::proxy::{GET, Proxy, built, headers};
+use crate::proxy::{GET, Proxy, headers, spillway};
 
 struct Row {
     name: &'static str,
@@ -286,7 +286,7 @@ fn policy(row: &Row) -> String {
 #[test]
 fn imported_policies_follow_their_libraries_call_by_call() {
     for row in ROWS {
-        let plugin = Plugin::new(built("spillway"), policy(row));
+        let plugin = spillway(policy(row));
         let mut play = Play {
             proxy: Proxy::start(plugin, 1).unwrap(),
             now_ms: 0,

@@ -1,12 +1,11 @@
 //! Thousands of policies: the cost of loading them, the cost of a request, and the memory that a
 //! client can use by inventing keys under all of them.
 
-use host_sim::proxy::Module;
-use host_sim::proxy::{Callback, Plugin, StreamId};
+use host_sim::proxy::{Callback, StreamId};
 use host_sim::sim::clock::Time;
 
 use super::Workers;
-use crate::proxy::built;
+use crate::proxy;
 
 const POLICIES: usize = 10_000;
 
@@ -51,11 +50,10 @@ fn fuel_per_request(proxy: &mut Workers) -> u64 {
 
 #[test]
 fn ten_thousand_policies_load_in_linear_time_and_cost_requests_almost_nothing() {
-    let module: Module = built("spillway");
     let mut loads = Vec::new();
     let mut requests = Vec::new();
     for policies in [2, POLICIES / 10, POLICIES] {
-        let plugin = Plugin::new(module.clone(), by_cluster(policies).as_str());
+        let plugin = proxy::spillway(by_cluster(policies));
         let mut proxy = Workers::start(1, plugin);
         // Each VM parses the configuration: that of the main thread and that of the worker.
         let vms = proxy.proxy.host.counts().callback(Callback::Configure);
@@ -212,7 +210,7 @@ fn searching_headers_of_thousands_of_policies_costs_little() {
     };
     let mut fuels = Vec::new();
     for policies in [2, 2_000] {
-        let plugin = Plugin::new(built("spillway"), file(policies).as_str());
+        let plugin = proxy::spillway(file(policies));
         fuels.push(fuel_per_request(&mut Workers::start(1, plugin)));
     }
     let (few, many) = (fuels[0], fuels[1]);

@@ -33,6 +33,31 @@ fn a_response_with_an_ignored_status_shows_that_the_upstream_responds() {
     }
 }
 
+/// The lite module sees a request at its headers and at its end.
+#[test]
+fn a_request_that_is_seen_only_twice_is_judged_as_a_probe() {
+    let request = TestRequest::cluster("c");
+    let rows = [
+        (IGNORES, 404, "p0 half_open>closed"),
+        ("", 200, "p0 half_open>closed"),
+        ("", 500, "p0 half_open>open"),
+    ];
+    for (outcome, status, expected) in rows {
+        let mut bench = half_open(outcome);
+        let probes: Vec<_> = (0..8)
+            .map(|_| {
+                // After this time incomplete requests displace each other.
+                bench.wait(50);
+                passed(bench.engine.admit(&request, false, bench.now))
+            })
+            .collect();
+        for probe in probes {
+            bench.settle(probe, &TestResponse::status(status));
+        }
+        assert!(bench.happened(expected), "{outcome} {status}");
+    }
+}
+
 #[test]
 fn a_probe_without_a_response_returns_its_permit() {
     let request = TestRequest::cluster("c");
