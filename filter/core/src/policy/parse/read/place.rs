@@ -116,13 +116,20 @@ impl<'a> Place<'a> {
     /// returns `None` are left out.
     pub(crate) fn list<T>(&self, read: impl FnMut(Place<'a>) -> Option<T>) -> Option<Vec<T>> {
         self.schema(|| json!({"minItems": 1}));
-        if let Some(Node::List(items)) = self.node
-            && items.is_empty()
-        {
-            self.reject("a list with at least one item");
+        if self.lacks_items() {
             return None;
         }
         self.any_list(read)
+    }
+
+    /// Whether the value is an empty list, which is an error.
+    #[inline(never)]
+    fn lacks_items(&self) -> bool {
+        let empty = matches!(self.node, Some(Node::List(items)) if items.is_empty());
+        if empty {
+            self.reject("a list with at least one item");
+        }
+        empty
     }
 
     /// Returns a list that may be empty.
@@ -134,20 +141,32 @@ impl<'a> Place<'a> {
         if self.is_recording() {
             read(self.any_below("[]"));
         }
+        let (items, above) = self.items()?;
+        let mut list = Vec::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            list.extend(read(self.item(&above, index, node)));
+        }
+        Some(list)
+    }
+
+    /// Returns the items of a list, and the way to it. Not in [`Place::any_list`], of which the
+    /// module has a copy for each kind of item.
+    #[inline(never)]
+    fn items(&self) -> Option<(&'a [Node], Rc<Way<'a>>)> {
         let Node::List(items) = self.node? else {
             self.reject("a list");
             return None;
         };
-        let above = Rc::new(self.way.clone());
-        let mut list = Vec::with_capacity(items.len());
-        for (index, node) in items.iter().enumerate() {
-            list.extend(read(Place {
-                node: Some(node),
-                way: Way::below(&above, Step::Item(index)),
-                errors: self.errors,
-            }));
+        Some((items, Rc::new(self.way.clone())))
+    }
+
+    #[inline(never)]
+    fn item(&self, above: &Rc<Way<'a>>, index: usize, node: &'a Node) -> Place<'a> {
+        Place {
+            node: Some(node),
+            way: Way::below(above, Step::Item(index)),
+            errors: self.errors,
         }
-        Some(list)
     }
 
     /// Returns an object that `read` reads. A missing object is read as an empty one, so that
