@@ -112,6 +112,7 @@ impl<R: Records> Engine<R> {
             stale_bytes: config.limits.stale_bytes,
             recording_bytes: config.limits.recording_bytes,
             interval: config.sync.interval,
+            ignores_query: own.iter().any(|it| !it.policy.ignored_query().is_empty()),
         };
         let stores = own.iter().any(|policy| policy.needs.stale.is_some());
         let parts = Parts {

@@ -14,6 +14,7 @@ mod cache_control;
 mod conditional;
 mod index;
 mod pending;
+mod query;
 mod recent;
 mod recorder;
 mod recording;
@@ -25,9 +26,12 @@ mod vary;
 
 pub(crate) use pending::Handle;
 pub(crate) use recording::NotStored;
-pub(crate) use request::{CacheScope, Outline, Purpose};
+pub(crate) use request::{CacheScope, Purpose};
 pub(crate) use shards::clear;
 pub(crate) use store::{Bounds, StaleStore, Terms};
+
+#[cfg(test)]
+use request::Outline;
 
 #[cfg(test)]
 mod tests;

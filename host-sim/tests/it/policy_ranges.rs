@@ -68,6 +68,11 @@ const NEEDED: &[(&str, &str, &str)] = &[
         "\"stale\"",
     ),
     (
+        "policies[].fallback[].ignore_query",
+        "policies[].fallback[].type",
+        "\"stale\"",
+    ),
+    (
         "policies[].fallback[].timeout",
         "policies[].fallback[].type",
         "\"cluster\"",
@@ -283,7 +288,20 @@ fn lists_may_be_empty_where_the_schema_allows_it() {
             empty(&path, json!([]));
         }
     }
-    assert_eq!(lists, 15);
+    assert_eq!(lists, 16);
+}
+
+#[test]
+fn lists_are_accepted_up_to_their_largest_number_of_items() {
+    let mut lists = 0;
+    for (path, schema) in all_leaves() {
+        if let Some(items) = schema["maxItems"].as_u64() {
+            lists += 1;
+            taken(&path, json!(vec!["a"; items as usize]));
+            refused(&path, json!(vec!["a"; items as usize + 1]));
+        }
+    }
+    assert_eq!(lists, 1);
 }
 
 #[test]

@@ -135,7 +135,8 @@ fn everything() -> Value {
                 {"type": "respond", "on": ["open", "failure", "timeout"], "status": 200,
                  "headers": {"x-a": "b"}, "json": {"a": [1]}},
                 {"type": "respond", "body": "text", "grpc_status": "ABORTED",
-                 "grpc_message": "m"}
+                 "grpc_message": "m"},
+                {"type": "stale", "ignore_query": ["gclid", "utm_*"]}
             ]
         }, {
             "name": "count",
@@ -261,6 +262,9 @@ fn schema_and_parser_agree_when_any_value_is_replaced() {
         json!({"Connection": "x"}),
         json!({"exact": "/a", "prefix": "/b"}),
         json!("y".repeat(65)),
+        json!("y*"),
+        json!("y;"),
+        json!(vec!["y"; 33]),
     ];
     let mut places = Vec::new();
     pointers(&policy, String::new(), &mut places);

@@ -16,8 +16,9 @@ use tokio::time::sleep;
 
 use super::sim::{Nobody, cluster, fault, got, to_upstream};
 
-/// One request: its delay after the previous one, the upstream's behaviour, and the tenant.
-struct Step(u64, Does, &'static str);
+/// One request: its delay after the previous one, the upstream's behaviour, the tenant, and the
+/// query.
+struct Step(u64, Does, &'static str, &'static str);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Does {
@@ -48,7 +49,7 @@ struct Seen {
 fn cases() -> Vec<Case> {
     let open = json!({"duration": "150ms", "jitter": 0, "multiplier": 2});
     let few = json!({"percent": 0, "min_retry_rate": {"count": 3, "interval": "10s"}});
-    let plain = |steps: &[(u64, Does)]| steps.iter().map(|s| Step(s.0, s.1, "")).collect();
+    let plain = |steps: &[(u64, Does)]| steps.iter().map(|s| Step(s.0, s.1, "", "")).collect();
     vec![
         Case {
             name: "failures in a row, a failed probe, a good one",
@@ -146,12 +147,28 @@ fn cases() -> Vec<Case> {
             policy: json!({"key": [{"header": "x-tenant"}],
                 "circuit_breaker": {"consecutive_failures": 1, "open": open}}),
             steps: vec![
-                Step(0, Fail, "a"),
-                Step(0, Good, "a"),
-                Step(0, Good, "b"),
-                Step(0, Good, ""),
-                Step(0, Fail, "b"),
-                Step(0, Good, "b"),
+                Step(0, Fail, "a", ""),
+                Step(0, Good, "a", ""),
+                Step(0, Good, "b", ""),
+                Step(0, Good, "", ""),
+                Step(0, Fail, "b", ""),
+                Step(0, Good, "b", ""),
+            ],
+        },
+        Case {
+            name: "a stored response for other values of ignored parameters",
+            policy: json!({
+                "circuit_breaker": {"consecutive_failures": 9, "open": open},
+                "fallback": [{"type": "stale", "on": ["failure"], "shared": true,
+                    "ignore_query": ["utm_*"]}],
+            }),
+            steps: vec![
+                Step(0, Good, "", "?id=1&utm_source=a"),
+                Step(0, Fail, "", "?utm_source=b&id=1"),
+                Step(0, Fail, "", "?id=1"),
+                Step(0, Fail, "", "?id=2&utm_source=a"),
+                Step(0, Fail, "", "?id=1&utm%5Fsource=a"),
+                Step(0, Fail, "", ""),
             ],
         },
         Case {
@@ -222,7 +239,7 @@ async fn in_envoy(policy: &Value, steps: &[Step]) -> Seen {
     let setting = Envoy::in_front_of(upstream.address()).policy(policy.clone());
     let envoy = setting.start().await;
     let mut answers = Vec::new();
-    for Step(wait, does, tenant) in steps {
+    for Step(wait, does, tenant, query) in steps {
         sleep(Duration::from_millis(*wait)).await;
         upstream.reply(match does {
             Good => Reply::status(200).body(".."),
@@ -233,7 +250,7 @@ async fn in_envoy(policy: &Value, steps: &[Step]) -> Seen {
         });
         let headers = [("x-tenant", *tenant)];
         let headers = if tenant.is_empty() { &[][..] } else { &headers };
-        let answer = envoy.get_with("/path", headers).await;
+        let answer = envoy.get_with(&format!("/path{query}"), headers).await;
         let header = |name: &str| answer.header(name).to_owned();
         answers.push(shown(answer.status, header, &answer.text()));
     }
@@ -294,11 +311,11 @@ const NEXT: u64 = 6;
 fn plan(steps: &[Step]) -> Plan {
     let (mut at, mut faults, mut traffic) = (1_000, Vec::new(), Vec::new());
     let waits = steps.iter().skip(1).map(|Step(wait, ..)| *wait);
-    for (Step(wait, does, tenant), next) in steps.iter().zip(waits.chain([NEXT])) {
+    for (Step(wait, does, tenant, query), next) in steps.iter().zip(waits.chain([NEXT])) {
         // In Envoy a step immediately follows the previous response; the simulator needs explicit
         // times.
         at += wait.max(&NEXT);
-        traffic.push(once(at, tenant));
+        traffic.push(once(at, tenant, query));
         let slow = Latency(Shape::Constant(Span::from_ms(SLOW)));
         let kind = match does {
             Good => None,
@@ -331,9 +348,9 @@ fn plan(steps: &[Step]) -> Plan {
 }
 
 /// Sends one request at this millisecond.
-fn once(at: u64, tenant: &str) -> Traffic {
+fn once(at: u64, tenant: &str, query: &str) -> Traffic {
     let mut request = Request {
-        path: "/path".to_owned(),
+        path: format!("/path{query}"),
         ..Request::default()
     };
     if !tenant.is_empty() {

@@ -72,6 +72,45 @@ async fn a_stored_response_is_shared_only_between_equivalent_requests() {
     nothing_is_left(&upstream, &envoy).await;
 }
 
+/// Each row: a query, and whether it gets the response made for `?id=1&utm_source=a`. The upstream
+/// gets every query as sent.
+#[tokio::test]
+async fn callers_share_an_answer_if_only_ignored_parameters_differ() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let ladder = json!([{"type": "stale", "on": ["failure"], "shared": true,
+        "ignore_query": ["utm_*", "gclid"]}]);
+    let envoy = setting(&upstream, &other)
+        .policy(policy(json!({"fallback": ladder})))
+        .start()
+        .await;
+    upstream.reply(Reply::status(200).body("good"));
+    assert_eq!(envoy.get("/?id=1&utm_source=a").await.text(), "good");
+    upstream.reply(Reply::status(503).body("bad"));
+    for (query, shared) in [
+        ("?id=1&utm_source=a", true),
+        ("?utm_campaign=b&id=1&gclid=c", true),
+        ("?id=1", true),
+        ("?id=2&utm_source=a", false),
+        ("?id=1&x=1", false),
+        ("?id=1&utm_source=a;id=2", false),
+        ("?id=1&%75tm_source=a", false),
+        ("", false),
+    ] {
+        let path = format!("/{query}");
+        let answer = envoy.get(&path).await;
+        let expected = if shared { (200, "good") } else { (503, "bad") };
+        assert_eq!((answer.status, &*answer.text()), expected, "{query}");
+        let asked = upstream.requests().pop().expect("a request");
+        assert_eq!(asked.uri.to_string(), path);
+    }
+    upstream.reply(Reply::status(200));
+    let changed = envoy.client().post("/?id=7", &[], "").await;
+    assert_eq!(changed.status, 200);
+    upstream.reply(Reply::status(503).body("bad"));
+    assert_eq!(envoy.get("/?id=1").await.text(), "bad");
+    nothing_is_left(&upstream, &envoy).await;
+}
+
 #[tokio::test]
 async fn a_stored_response_expires() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);

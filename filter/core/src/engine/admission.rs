@@ -69,7 +69,8 @@ impl PolicyState {
             if let Some(needs) = &mut needs {
                 needs.gives_later = ticket.enforced && (needs.gives_later || refusal.is_some());
             }
-            ws.ask_stale(&mut ticket, needs, request, now);
+            let ignored = self.policy.ignored_query();
+            ws.ask_stale(&mut ticket, needs, ignored, request, now);
         }
         if let Some(refusal) = refusal {
             ticket.circuit.state = refusal.state;

@@ -25,7 +25,7 @@ pub(super) struct Needs {
 /// What a policy does with stored responses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StaleNeeds {
-    /// Hash of its name and of what its keys are made of.
+    /// Hash of its name, of what its keys are made of, and of the parameters that it ignores.
     pub(super) policy: u64,
     /// Whether it may answer with one after the request passed, or after a rejection that
     /// comes later.
@@ -42,7 +42,10 @@ impl Needs {
             copy,
             instructions: echo || copy || policy.retry.is_some() || policy.timeout.is_some(),
             stale: policy.keeps_answers().then(|| StaleNeeds {
-                policy: key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),
+                policy: policy.ignored_query().iter().fold(
+                    key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),
+                    |hash, name| key::hash(hash, name.as_bytes()),
+                ),
                 gives_later: policy.gives_stale_later(),
             }),
             // Only a rule for slow requests makes them count early.

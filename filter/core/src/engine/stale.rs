@@ -1,5 +1,6 @@
 //! Stores good responses, and answers with them.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::event::Counter;
@@ -10,7 +11,7 @@ use crate::http_value::is_grpc;
 use crate::outcome::classify;
 use crate::policy::{Outcome, StaleConfig};
 use crate::shared::records::Records;
-use crate::stale::{CacheScope, NotStored, Outline, Purpose, Terms};
+use crate::stale::{CacheScope, NotStored, Purpose, Terms};
 use crate::time::Instant;
 
 use super::needs::StaleNeeds;
@@ -57,7 +58,7 @@ impl PolicyState {
 
 impl<R: Records> Workspace<R> {
     /// Notes what a request has to do with stored responses. Its key is in `self.key`; `needs`
-    /// says what its policy does with them.
+    /// says what its policy does with them, and `ignored` which query parameters it ignores.
     ///
     /// A request that changes a resource does so whatever its own policy is, or that policy's
     /// mode: the responses may be stored under another policy. A request that neither stores nor
@@ -67,6 +68,7 @@ impl<R: Records> Workspace<R> {
         &mut self,
         ticket: &mut Ticket,
         needs: Option<StaleNeeds>,
+        ignored: &[Box<str>],
         request: &impl Request,
         now: Instant,
     ) {
@@ -76,7 +78,7 @@ impl<R: Records> Workspace<R> {
         if ticket.timing.grpc {
             return;
         }
-        let outline = Outline::of(request);
+        let outline = stale.outline(request, ignored);
         let Some(purpose) = outline.purpose() else {
             return;
         };
@@ -115,8 +117,7 @@ impl<R: Records> Workspace<R> {
     /// The URI that a request without a policy changes, if it changes one.
     #[cold]
     pub(super) fn changed_uri(&self, request: &impl Request) -> Option<u64> {
-        self.stale.as_ref()?;
-        let outline = Outline::of(request);
+        let outline = self.stale.as_ref()?.outline(request, &[]);
         let changes = outline.purpose() == Some(Purpose::Change);
         if !changes || is_grpc(request.header("content-type")) {
             return None;

@@ -59,12 +59,15 @@ impl Respond {
 }
 
 /// An earlier response of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleConfig {
     /// How old it may be.
     pub max_age: Span,
     /// Whether responses that do not say so may be given to any client.
     pub shared: bool,
+    /// Names of query parameters that do not select a response. A name that ends with `*` stands
+    /// for all names with that beginning.
+    pub ignore_query: Vec<Box<str>>,
 }
 
 /// Another cluster's response to the same request.

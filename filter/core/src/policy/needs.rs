@@ -1,5 +1,7 @@
 //! What a policy needs from the request, the response and the host.
 
+use alloc::boxed::Box;
+
 use super::fallback::{FallbackType, OnSet, Respond, RouteConfig, StaleConfig};
 use super::outcome::JudgeAt;
 use super::retry::BudgetConfig;
@@ -42,6 +44,18 @@ impl Policy {
             FallbackType::Stale(stale) => Some(stale),
             _ => None,
         })
+    }
+
+    /// Returns the query parameters that do not select a stored response. All entries use the
+    /// same responses, so none is ignored unless they agree.
+    pub fn ignored_query(&self) -> &[Box<str>] {
+        let mut entries = self.stale().map(|it| &*it.ignore_query);
+        let first = entries.next().unwrap_or_default();
+        if entries.all(|it| it == first) {
+            first
+        } else {
+            &[]
+        }
     }
 
     /// Whether successful responses are stored. Not in shadow mode, where none would be used.

@@ -7,6 +7,7 @@
 //! policies, keys and routes, because a request that changes something may belong to another
 //! policy than the one that stored it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::exchange::Request;
@@ -14,6 +15,8 @@ use crate::headers::Map;
 use crate::http_value::without_port;
 use crate::shared::key;
 use crate::time::Instant;
+
+use super::query;
 
 /// Role of a request in the stale cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub(crate) struct Outline<'r> {
     authority: Option<&'r [u8]>,
     path: Option<&'r [u8]>,
     targets: [Option<&'r [u8]>; TARGETS],
+    /// The path without ignored parameters, if `path` is without its query.
+    selecting: Option<Vec<u8>>,
     /// Whether it cannot share a response: it has credentials, a body, a method override or a
     /// condition that only the upstream can check.
     is_private: bool,
@@ -80,6 +85,15 @@ impl<'r> Outline<'r> {
         let mut outline = Outline::default();
         request.each_header(|name, value| outline.add(name, value));
         outline
+    }
+
+    /// Ignores query parameters with these names. The URI is then without any query: a request
+    /// that changes something may be under a policy that ignores others.
+    pub(crate) fn ignore_query(&mut self, names: &[Box<str>]) {
+        if let Some(path) = self.path {
+            self.selecting = Some(query::without(path, names));
+            self.path = Some(query::split(path).0);
+        }
     }
 
     /// Adds one header. The length of the name alone rules out most headers.
@@ -201,13 +215,12 @@ impl Resource {
     ) -> bool {
         let bytes = &mut self.bytes;
         bytes.clear();
-        // Few requests override their target. Their resources begin with another number.
+        // Few requests override their target. Their resources begin with another number, and so
+        // do those with a part for the parameters that select.
         let has_targets = outline.targets.iter().any(Option::is_some);
-        let policy = if has_targets {
-            !scope.policy
-        } else {
-            scope.policy
-        };
+        let selecting = outline.selecting.as_deref();
+        let policy = scope.policy.wrapping_add(u64::from(selecting.is_some()))
+            ^ if has_targets { u64::MAX } else { 0 };
         bytes.extend_from_slice(&policy.to_le_bytes());
         let parts = [
             Some(scope.key),
@@ -218,6 +231,9 @@ impl Resource {
         let mut whole = write_parts(parts, bytes);
         if has_targets {
             whole &= write_parts(outline.targets, bytes);
+        }
+        if selecting.is_some() {
+            whole &= write_parts([selecting], bytes);
         }
         self.uri_at = bytes.len();
         whole &= outline.write_uri(request.cluster(), bytes);

@@ -1,5 +1,6 @@
 //! The stale cache as one worker uses it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::pending::{Handle, Pending};
@@ -27,6 +28,7 @@ pub(crate) struct StaleStore {
     recent: Recent,
     /// Resource of the request that was set last.
     resource: Resource,
+    ignores_query: bool,
 }
 
 /// Limits of a store.
@@ -38,6 +40,8 @@ pub(crate) struct Bounds {
     pub(crate) recording_bytes: u32,
     /// Time after which the same response is stored again.
     pub(crate) interval: Span,
+    /// Whether some policy ignores parameters of the query.
+    pub(crate) ignores_query: bool,
 }
 
 /// What a policy and the host add to a response that may be stored.
@@ -60,7 +64,22 @@ impl StaleStore {
             pending: Pending::new(recording_bytes),
             recent: Recent::new(bounds.interval),
             resource: Resource::default(),
+            ignores_query: bounds.ignores_query,
         }
+    }
+
+    /// Collects the headers of a request. Query parameters with the names in `ignored` do not
+    /// select its response.
+    pub(crate) fn outline<'r>(
+        &self,
+        request: &'r impl Request,
+        ignored: &[Box<str>],
+    ) -> Outline<'r> {
+        let mut outline = Outline::of(request);
+        if self.ignores_query {
+            outline.ignore_query(ignored);
+        }
+        outline
     }
 
     /// Sets the seed by which all workers hash.

@@ -18,6 +18,7 @@ use crate::testing::{TestRequest, at_ms};
 use crate::time::{Instant, Span};
 
 mod freshness;
+mod query;
 mod record;
 mod refresh;
 mod request;
@@ -99,5 +100,6 @@ fn config(max_age_ms: u64, shared: bool) -> StaleConfig {
     StaleConfig {
         max_age: Span::from_ms(max_age_ms),
         shared,
+        ignore_query: Vec::new(),
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn lint(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Ve
         findings.extend(idle(view, index));
         findings.extend(match &entry.from {
             FallbackType::Respond(_) => never_sent(view, index),
-            FallbackType::Stale(_) => never_stored(view, index),
+            FallbackType::Stale(_) => {
+                never_stored(view, index).or_else(|| ignores_nothing(view, index))
+            }
             FallbackType::Cluster(_) => never_called(view, index, bodies_arrive),
             FallbackType::Route(_) => None,
         });
@@ -178,6 +180,21 @@ fn never_stored(view: &PolicyView<'_>, index: usize) -> Option<Finding> {
         reason.into(),
         "remove the entry, or widen match".into(),
     ))
+}
+
+/// Finds a list of ignored parameters that differs from that of another entry.
+fn ignores_nothing(view: &PolicyView<'_>, index: usize) -> Option<Finding> {
+    let says = view.says(&format!("fallback.{index}.ignore_query"));
+    (says && view.policy.ignored_query().is_empty()).then(|| {
+        Finding::warning(
+            "ignore-query-differs",
+            view.path(&format!("fallback[{index}].ignore_query")),
+            "another stale entry has another list, but all use the same stored responses, so no \
+             parameter is ignored"
+                .into(),
+            "give all stale entries of the policy the same list".into(),
+        )
+    })
 }
 
 /// Finds an entry of type cluster that skips some or all requests.

@@ -127,6 +127,11 @@ fn a_scenario_fails_without_what_its_policy_is_for() {
             Remove("/policies/0/circuit_breaker/slow_threshold"),
             "circuit: streaming",
         ),
+        (
+            "serve-stale",
+            Remove("/policies/0/fallback/0/ignore_query"),
+            "client: success_rate",
+        ),
         ("streaming", Remove(RETRY), "metric: upstream_retries"),
     ];
     for (number, (name, change, expected)) in rows.into_iter().enumerate() {

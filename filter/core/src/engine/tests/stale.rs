@@ -334,3 +334,34 @@ fn a_configuration_without_stale_responses_empties_the_store() {
     let _other = engine_of(with(""), 1, memory.clone(), at_ms(2));
     assert_eq!(lies(), 0);
 }
+
+/// The store ignores a parameter for the first policy only. Each row: a request that reads after
+/// the first has stored, and whether it gets that response.
+#[test]
+fn requests_that_differ_in_ignored_parameters_share_a_response() {
+    let ignoring = SHARED.replace("\"shared\"", "\"ignore_query\": [\"utm_*\"], \"shared\"");
+    let other = r#""match": {"methods": ["PUT"]}"#;
+    for (path, change, expected) in [
+        ("/a?id=1&utm_b=2", None, Some("good")),
+        ("/a?id=1", None, Some("good")),
+        ("/a?utm_a=9&id=1", None, Some("good")),
+        ("/a?id=2&utm_a=1", None, None),
+        ("/a?id=1&x=1", None, None),
+        ("/b?id=1", None, None),
+        // A change of any query removes it: its own policy may ignore nothing.
+        ("/a?id=1", Some("/a?id=1&utm_a=1"), None),
+        ("/a?id=1", Some("/a?id=7"), None),
+        ("/a?id=1", Some("/b?id=1"), Some("good")),
+    ] {
+        let mut bench = Bench::new(&[
+            other,
+            &format!(r#""match": {{"methods": ["GET"]}}, {BREAKER}, {ignoring}"#),
+        ]);
+        bench.good(&request("GET", "/a?id=1&utm_a=1"), &[], "good");
+        if let Some(changed) = change {
+            bench.good(&request("PUT", changed), &[], "");
+        }
+        let seen = bench.bad(&request("GET", path));
+        assert_eq!(seen.as_deref(), expected, "{path} {change:?}");
+    }
+}

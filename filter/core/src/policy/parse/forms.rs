@@ -12,6 +12,8 @@ pub(super) const STATUS_PATTERN: &str = "^([1-5]xx|[1-5][0-9]{2}(-[1-5][0-9]{2})
 pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 /// [`is_request_path`] as a regular expression.
 pub(super) const REQUEST_PATH_PATTERN: &str = "^/[!\"$-~]*$";
+/// The name of a query parameter, or the beginning of a name and `*`, as a regular expression.
+pub(super) const PARAMETER_PATTERN: &str = "^[!\"$%'()+-:<>@-~]+\\*?$";
 /// [`is_visible`] as a regular expression.
 pub(super) const VISIBLE_PATTERN: &str = "^[!-~]+$";
 /// A path whose segments are plain text or one `{name}`, as a regular expression.

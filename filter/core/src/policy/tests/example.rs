@@ -52,6 +52,7 @@ fn the_full_example_is_parsed_field_by_field() {
             FallbackType::Stale(StaleConfig {
                 max_age: Span::from_secs(600),
                 shared: true,
+                ignore_query: Vec::new(),
             }),
         ),
         entry(

@@ -189,6 +189,7 @@ fn every_other_field_is_parsed() {
             let stale = StaleConfig {
                 max_age,
                 shared: false,
+                ignore_query: Vec::new(),
             };
             p.fallback[0].from == FallbackType::Stale(stale)
         }),
@@ -199,9 +200,18 @@ fn every_other_field_is_parsed() {
                 let stale = StaleConfig {
                     max_age,
                     shared: true,
+                    ignore_query: Vec::new(),
                 };
                 p.fallback[0].from == FallbackType::Stale(stale)
             },
+        ),
+        (
+            r#""fallback": [{"type": "stale", "ignore_query": ["gclid", "utm_*"]}]"#,
+            |p| p.ignored_query() == ["gclid".into(), "utm_*".into()],
+        ),
+        (
+            r#""fallback": [{"type": "stale", "ignore_query": ["a"]}, {"type": "stale"}]"#,
+            |p| p.ignored_query().is_empty(),
         ),
         (
             r#""fallback": [{"type": "cluster", "cluster": "b"}]"#,

@@ -23,6 +23,7 @@ fn store(stale_bytes: u32) -> StaleStore {
         stale_bytes,
         recording_bytes: RECORDING_BYTES,
         interval: INTERVAL,
+        ignores_query: false,
     });
     store.set_seed(SEED);
     store

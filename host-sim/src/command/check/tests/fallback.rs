@@ -173,3 +173,23 @@ fn an_assumed_or_unused_buffer_limit_is_found() {
         expect_file(&file, expected);
     }
 }
+
+#[test]
+fn ignored_parameters_that_differ_between_stale_entries_are_found() {
+    let entries = |first: &str, second: &str| {
+        let entry = |on: &str, list: &str| format!(r#"{{"type": "stale", "on": ["{on}"] {list}}}"#);
+        let (first, second) = (entry("open", first), entry("failure", second));
+        format!(r#""circuit_breaker": {{}}, "fallback": [{first}, {second}]"#)
+    };
+    let (none, one, other) = (
+        "",
+        r#", "ignore_query": ["utm_*"]"#,
+        r#", "ignore_query": ["gclid"]"#,
+    );
+    let found = |index| format!("warning ignore-query-differs fallback[{index}].ignore_query");
+    expect(&entries(none, none), &[]);
+    expect(&entries(one, one), &[]);
+    expect(&entries(one, none), &[&*found(0)]);
+    expect(&entries(none, one), &[&*found(1)]);
+    expect(&entries(one, other), &[&*found(0), &*found(1)]);
+}

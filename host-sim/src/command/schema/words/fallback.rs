@@ -82,6 +82,17 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          or range.",
     ),
     (
+        "policies[].fallback[].ignore_query",
+        "stale: query parameters that make no difference to the response. A name that ends with * \
+         stands for all names with that beginning. Names are compared as sent. All stale entries \
+         of a policy use the same stored responses, so they need the same list; otherwise no \
+         parameter is ignored.",
+    ),
+    (
+        "policies[].fallback[].ignore_query[]",
+        "The name of a parameter, such as gclid or utm_*.",
+    ),
+    (
         "policies[].fallback[].cluster",
         "cluster: the cluster to call. If it responds with 5xx, does not respond in time, or its \
          response cannot be delivered, the next entry is tried.",

@@ -17,6 +17,12 @@ use crate::time::Span;
 const MAX_AGES: RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(86_400);
 const MAX_AGE: Span = Span::from_secs(600);
 
+/// Longest name of a query parameter, and how many there may be.
+const PARAMETER_BYTES_MAX: usize = 64;
+const PARAMETERS_MAX: usize = 32;
+const PARAMETER: &str = "the name of a query parameter such as gclid or utm_*, of at most 64 \
+     visible ASCII characters without #, &, ;, = and ?";
+
 /// The client has already waited for the first upstream.
 const TIMEOUTS: RangeInclusive<Span> = Span::from_ms(1)..=Span::from_secs(3_600);
 const TIMEOUT: Span = Span::from_ms(1_000);
@@ -52,7 +58,7 @@ const FIELDS: [(&str, &[&str], &[&str]); 4] = [
         ],
         &[],
     ),
-    ("stale", &["max_age", "shared"], &[]),
+    ("stale", &["max_age", "shared", "ignore_query"], &[]),
     ("cluster", &["cluster", "path", "timeout"], &["cluster"]),
     ("route", &["header"], &["header"]),
 ];
@@ -132,7 +138,27 @@ fn stale(o: &mut Object<'_>) -> StaleConfig {
     StaleConfig {
         max_age: o.at("max_age").duration(false, MAX_AGES, MAX_AGE),
         shared: shared.boolean(false),
+        ignore_query: parameters(&o.at("ignore_query")),
     }
+}
+
+fn parameters(place: &Place<'_>) -> Vec<Box<str>> {
+    place.schema(|| json!({"maxItems": PARAMETERS_MAX}));
+    let names = place.list(parameter).unwrap_or_default();
+    if names.len() > PARAMETERS_MAX {
+        place.conflict("has more than 32 names");
+    }
+    names
+}
+
+/// Reads the name of a query parameter. Each is compared with each parameter of a request.
+fn parameter(item: Place<'_>) -> Option<Box<str>> {
+    item.schema(|| json!({"pattern": forms::PARAMETER_PATTERN, "maxLength": PARAMETER_BYTES_MAX}));
+    item.text(PARAMETER, |text| {
+        let name = text.strip_suffix('*').unwrap_or(text);
+        let plain = forms::is_visible(name) && !name.contains(['#', '&', '*', ';', '=', '?']);
+        (plain && text.len() <= PARAMETER_BYTES_MAX).then(|| text.into())
+    })
 }
 
 fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
