@@ -90,16 +90,14 @@ impl SavedRequest {
             Call::Again { timeout } => {
                 self.attempts = self.attempts.saturating_add(1);
                 let number = self.attempts.to_string();
-                let attempt = ("x-envoy-attempt-count", &*number);
-                self.dispatch(&self.cluster, None, Some(attempt), *timeout)
+                let mut headers = self.headers(None, None);
+                headers.push(("x-envoy-attempt-count", &number));
+                self.dispatch(&self.cluster, headers, *timeout)
             }
-            Call::Other {
-                cluster,
-                path,
-                timeout,
-            } => {
-                let path = path.as_deref().map(|path| self.with_query(path));
-                self.dispatch(cluster, path.as_deref(), None, *timeout)
+            Call::Other(to) => {
+                let path = to.path.as_deref().map(|path| self.with_query(path));
+                let headers = self.headers(path.as_deref(), to.authority.as_deref());
+                self.dispatch(&to.cluster, headers, to.timeout)
             }
         }
     }
@@ -114,19 +112,24 @@ impl SavedRequest {
         }
     }
 
-    fn dispatch(
-        &self,
-        cluster: &str,
-        path: Option<&str>,
-        more: Option<(&str, &str)>,
-        timeout: Span,
-    ) -> Option<u32> {
-        let mut headers: Vec<(&str, &str)> = Vec::with_capacity(self.headers.len());
-        for (name, value) in &self.headers {
-            let value = path.filter(|_| name == ":path").unwrap_or(value);
-            headers.push((name, value));
-        }
-        headers.extend(more);
+    /// Returns the headers, with this path and this authority in place of their own.
+    fn headers<'h>(
+        &'h self,
+        path: Option<&'h str>,
+        authority: Option<&'h str>,
+    ) -> Vec<(&'h str, &'h str)> {
+        let replaced = |(name, value): &'h (String, String)| {
+            let other = match &**name {
+                ":path" => path,
+                ":authority" => authority,
+                _ => None,
+            };
+            (&**name, other.unwrap_or(value))
+        };
+        self.headers.iter().map(replaced).collect()
+    }
+
+    fn dispatch(&self, cluster: &str, headers: Vec<(&str, &str)>, timeout: Span) -> Option<u32> {
         let timeout = Duration::from_millis(timeout.as_ms());
         let body = Some(self.body.bytes()).filter(|body| !body.is_empty());
         // The SDK only delivers responses to calls that were made through it.

@@ -73,6 +73,16 @@ const NEEDED: &[(&str, &str, &str)] = &[
         "\"stale\"",
     ),
     (
+        "policies[].fallback[].authority",
+        "policies[].fallback[].type",
+        "\"cluster\"",
+    ),
+    (
+        "policies[].fallback[].authority",
+        "policies[].fallback[].cluster",
+        "\"b\"",
+    ),
+    (
         "policies[].fallback[].timeout",
         "policies[].fallback[].type",
         "\"cluster\"",
@@ -306,17 +316,22 @@ fn lists_are_accepted_up_to_their_largest_number_of_items() {
 
 #[test]
 fn strings_are_accepted_up_to_their_longest_length() {
-    let text = |length: &Value, more: i64| {
-        let length = length.as_i64().unwrap() + more;
-        json!(format!("/{}", "a".repeat(length as usize - 1)))
-    };
-    let path = "admin.path_prefix";
-    let mut found = all_leaves().into_iter().filter(|(at, _)| at == path);
-    let (_, schema) = found.next().unwrap();
-    taken(path, text(&schema["minLength"], 0));
-    refused(path, text(&schema["minLength"], -1));
-    taken(path, text(&schema["maxLength"], 0));
-    refused(path, text(&schema["maxLength"], 1));
+    for (path, first) in [
+        ("admin.path_prefix", '/'),
+        ("policies[].fallback[].authority", 'a'),
+        ("policies[].fallback[].ignore_query[]", 'a'),
+    ] {
+        let text = |length: u64| json!(format!("{first}{}", "a".repeat(length as usize - 1)));
+        let mut found = all_leaves().into_iter().filter(|(at, _)| at == path);
+        let (_, schema) = found.next().unwrap();
+        if let Some(least) = schema["minLength"].as_u64() {
+            taken(path, text(least));
+            refused(path, text(least - 1));
+        }
+        let most = schema["maxLength"].as_u64().unwrap();
+        taken(path, text(most));
+        refused(path, text(most + 1));
+    }
 }
 
 #[test]

@@ -136,7 +136,8 @@ fn everything() -> Value {
                  "headers": {"x-a": "b"}, "json": {"a": [1]}},
                 {"type": "respond", "body": "text", "grpc_status": "ABORTED",
                  "grpc_message": "m"},
-                {"type": "stale", "ignore_query": ["gclid", "utm_*"]}
+                {"type": "stale", "ignore_query": ["gclid", "utm_*"]},
+                {"type": "cluster", "cluster": "b", "path": "/lite", "authority": "b.c:80"}
             ]
         }, {
             "name": "count",
@@ -263,6 +264,8 @@ fn schema_and_parser_agree_when_any_value_is_replaced() {
         json!({"exact": "/a", "prefix": "/b"}),
         json!("y".repeat(65)),
         json!("y*"),
+        json!("[::1]:80"),
+        json!("a@b"),
         json!("y;"),
         json!(vec!["y"; 33]),
     ];

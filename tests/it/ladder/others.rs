@@ -271,7 +271,8 @@ async fn a_failing_fallback_cluster_is_skipped_for_the_next_entry() {
 
 #[tokio::test]
 async fn another_cluster_gets_the_request_unchanged_except_for_host_headers() {
-    let ladder = json!([with(to_other(), json!({"path": "/lite"}))]);
+    let target = json!({"path": "/lite", "authority": "lite.example.com:81"});
+    let ladder = json!([with(to_other(), target)]);
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     upstream.reply(Reply::status(503));
     other.reply(
@@ -314,6 +315,7 @@ async fn another_cluster_gets_the_request_unchanged_except_for_host_headers() {
         (value("x-own"), value("authorization"), value("keep-alive")),
         ("1", "Bearer a", "")
     );
+    assert_eq!(value("host"), "lite.example.com:81");
     for name in ["x-envoy-attempt-count", "x-envoy-max-retries"] {
         assert_eq!(value(name), "", "{name}");
     }

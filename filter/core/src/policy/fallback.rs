@@ -77,6 +77,8 @@ pub struct ClusterConfig {
     pub cluster: Box<str>,
     /// A path that replaces the request's. The request's query is kept unless this has one.
     pub path: Option<Box<str>>,
+    /// An authority that replaces the request's.
+    pub authority: Option<Box<str>>,
     /// Timeout of the call.
     pub timeout: Span,
 }

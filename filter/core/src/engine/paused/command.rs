@@ -8,6 +8,7 @@ use crate::engine::decision::{DecisionNote, HeaderEdit};
 use crate::engine::ticket::EchoedFields;
 use crate::fallback::FallbackResponse;
 use crate::headers::Pairs;
+use crate::policy::ClusterConfig;
 use crate::time::Span;
 
 /// What the adapter does next for a stream.
@@ -64,14 +65,7 @@ pub enum Call {
         timeout: Span,
     },
     /// To another cluster.
-    Other {
-        /// Its name.
-        cluster: Box<str>,
-        /// The path in place of the request's own.
-        path: Option<Box<str>>,
-        /// How long it may take.
-        timeout: Span,
-    },
+    Other(ClusterConfig),
 }
 
 /// How a pause ends.

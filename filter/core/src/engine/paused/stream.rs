@@ -379,11 +379,7 @@ impl Paused {
                     return self.store(now.after(config.timeout));
                 }
                 self.state = State::SendingOther;
-                return Command::Send(Call::Other {
-                    cluster: config.cluster.clone(),
-                    path: config.path.clone(),
-                    timeout: config.timeout,
-                });
+                return Command::Send(Call::Other(config.clone()));
             }
             step = policy.skip(ws, &mut self.ticket, Skip::Host, now);
         }

@@ -3,6 +3,8 @@
 use alloc::format;
 use core::ops::RangeInclusive;
 
+use crate::http_value::without_port;
+
 /// [`duration`](crate::text::duration) as a regular expression, without its range.
 pub(super) const DURATION_PATTERN: &str =
     "^([0-9]+(\\.[0-9]{1,9})?(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+$";
@@ -14,6 +16,11 @@ pub(super) const TOKEN_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
 pub(super) const REQUEST_PATH_PATTERN: &str = "^/[!\"$-~]*$";
 /// The name of a query parameter, or the beginning of a name and `*`, as a regular expression.
 pub(super) const PARAMETER_PATTERN: &str = "^[!\"$%'()+-:<>@-~]+\\*?$";
+/// [`is_authority`] as a regular expression, without its length and the highest port.
+pub(super) const AUTHORITY_PATTERN: &str =
+    r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?$";
+/// Longest authority: no name in the DNS is longer (RFC 3986, 3.2.2).
+pub(super) const AUTHORITY_BYTES_MAX: usize = 255;
 /// [`is_visible`] as a regular expression.
 pub(super) const VISIBLE_PATTERN: &str = "^[!-~]+$";
 /// A path whose segments are plain text or one `{name}`, as a regular expression.
@@ -56,6 +63,24 @@ pub(super) fn is_request_path(text: &str) -> bool {
     text.starts_with('/') && is_visible(text) && !text.contains('#')
 }
 
+/// Whether a string is a host, by name or address, with or without a port.
+pub(super) fn is_authority(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let host = without_port(bytes);
+    let port = text.get(host.len()..).and_then(|it| it.strip_prefix(':'));
+    let is_port = |digits: &str| !digits.starts_with('0') && digits.parse::<u16>().is_ok();
+    let is_host = match host {
+        [b'[', address @ .., b']'] if !address.is_empty() => address
+            .iter()
+            .all(|b| b.is_ascii_hexdigit() || b":.".contains(b)),
+        _ => host
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b)),
+    };
+    let fits = !host.is_empty() && bytes.len() <= AUTHORITY_BYTES_MAX;
+    fits && is_host && port.is_none_or(is_port)
+}
+
 /// Whether a string is one or more visible ASCII characters.
 pub(super) fn is_visible(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -94,6 +119,48 @@ mod tests {
         ];
         for (text, range) in rows {
             assert_eq!(status_range(text), *range, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_a_host_with_or_without_a_port() {
+        let longest = "a".repeat(255);
+        let too_long = "a".repeat(256);
+        let rows = [
+            ("a", true),
+            ("lite.example.com", true),
+            ("Lite_1.shop-a.svc:8080", true),
+            ("10.0.0.1:1", true),
+            ("[::1]", true),
+            ("[::ffff:10.0.0.1]:65535", true),
+            (&longest, true),
+            (&too_long, false),
+            ("", false),
+            (":80", false),
+            ("a:", false),
+            ("a:b", false),
+            ("a:0", false),
+            ("a:080", false),
+            ("a:+80", false),
+            ("a:65536", false),
+            ("a:99999999999999999999", false),
+            ("a:80:80", false),
+            ("::1", false),
+            ("[]", false),
+            ("[", false),
+            ("[::1", false),
+            ("[::1]a", false),
+            ("[g::1]", false),
+            ("user@a", false),
+            ("a/b", false),
+            ("a b", false),
+            ("a\r\nx: y", false),
+            ("*.a", false),
+            ("a%41", false),
+            ("\u{e4}", false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(is_authority(text), expected, "{text:?}");
         }
     }
 

@@ -60,6 +60,7 @@ fn the_full_example_is_parsed_field_by_field() {
             FallbackType::Cluster(ClusterConfig {
                 cluster: "checkout-lite".into(),
                 path: Some("/lite".into()),
+                authority: None,
                 timeout: Span::from_ms(500),
             }),
         ),

@@ -206,6 +206,15 @@ fn every_other_field_is_parsed() {
             },
         ),
         (
+            r#""fallback": [{"type": "cluster", "cluster": "b", "authority": "B.c:1"}]"#,
+            |p| {
+                let FallbackType::Cluster(config) = &p.fallback[0].from else {
+                    return false;
+                };
+                config.authority.as_deref() == Some("B.c:1")
+            },
+        ),
+        (
             r#""fallback": [{"type": "stale", "ignore_query": ["gclid", "utm_*"]}]"#,
             |p| p.ignored_query() == ["gclid".into(), "utm_*".into()],
         ),
@@ -220,6 +229,7 @@ fn every_other_field_is_parsed() {
                     == FallbackType::Cluster(ClusterConfig {
                         cluster: "b".into(),
                         path: None,
+                        authority: None,
                         timeout: Span::from_ms(1_000),
                     })
             },

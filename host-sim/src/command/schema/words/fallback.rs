@@ -103,6 +103,11 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          this path has one.",
     ),
     (
+        "policies[].fallback[].authority",
+        "cluster: a host that replaces the request's :authority, which is the host header in \
+         HTTP/1.1.",
+    ),
+    (
         "policies[].fallback[].timeout",
         "cluster: how long the call may take.",
     ),

@@ -59,7 +59,11 @@ const FIELDS: [(&str, &[&str], &[&str]); 4] = [
         &[],
     ),
     ("stale", &["max_age", "shared", "ignore_query"], &[]),
-    ("cluster", &["cluster", "path", "timeout"], &["cluster"]),
+    (
+        "cluster",
+        &["cluster", "path", "authority", "timeout"],
+        &["cluster"],
+    ),
     ("route", &["header"], &["header"]),
 ];
 
@@ -170,9 +174,21 @@ fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
     let path = path.text(allowed, |text| {
         forms::is_request_path(text).then(|| Box::from(text))
     });
+    let authority = o.at("authority");
+    authority.schema(|| {
+        json!({
+            "pattern": forms::AUTHORITY_PATTERN,
+            "maxLength": forms::AUTHORITY_BYTES_MAX,
+        })
+    });
+    let allowed = "a host with or without a port, such as lite.example.com or [::1]:8080";
+    let authority = authority.text(allowed, |text| {
+        forms::is_authority(text).then(|| Box::from(text))
+    });
     Some(ClusterConfig {
         cluster: read::name(&cluster)?,
         path,
+        authority,
         timeout,
     })
 }
