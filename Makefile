@@ -25,7 +25,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 .PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench cost clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: rust-target $(ENVOY_SETUP) ## fetch the wasm target of Rust and the real Envoy (ENVOY_BIN overrides it)
 
@@ -72,9 +72,12 @@ bench: wasm sim guests ## what a request costs, and an hour of traffic in the si
 	@awk 'BEGIN { $(RECORDED) }' > $(TARGET)/recorded.jsonl
 	@/usr/bin/time -f "a million recorded requests: %e s, %M KiB at most" $(TARGET)/debug/host-sim replay $(TARGET)/recorded.jsonl --policy policies/demo.json
 
-cost: setup wasm guests ## what a request costs in a real Envoy, beside no filter and an empty one
+# `make cost COST_ARGS=--help` lists the options.
+COST_ARGS := --write filter/PERFORMANCE.md
+
+cost: setup wasm guests ## what filters cost in a real Envoy, into filter/PERFORMANCE.md (COST_ARGS: other options)
 	@cargo build --quiet --workspace --bin cost
-	@$(TARGET)/debug/cost
+	@$(TARGET)/debug/cost $(COST_ARGS)
 
 clean: ## remove all that was built or fetched
 	rm -rf target .venv

@@ -28,11 +28,12 @@ use markdown::Document;
 use sandbox::Sandbox;
 
 /// Every document of the project.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     ".github/CONTRIBUTING.md",
     "README.md",
     "filter/ARCHITECTURE.md",
     "filter/CHANGELOG.md",
+    "filter/PERFORMANCE.md",
     "host-sim/ARCHITECTURE.md",
     "host-sim/FIDELITY.md",
     "host-sim/README.md",

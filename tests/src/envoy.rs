@@ -14,7 +14,6 @@ mod workers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -137,9 +136,9 @@ impl Envoy {
         self.process.resident_kib()
     }
 
-    /// CPU time that the process has used since its start, over all threads.
-    pub fn cpu_time(&self) -> Duration {
-        self.process.cpu_time()
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Envoy's complete log.

@@ -29,6 +29,8 @@ pub struct Said {
 #[derive(Clone, Debug)]
 pub struct GrpcReply {
     messages: usize,
+    /// Whether each message is sent before the next is made.
+    apart: bool,
     code: Code,
     place: Place,
     metadata: MetadataMap,
@@ -46,6 +48,7 @@ impl GrpcReply {
     pub fn ok(messages: usize) -> Self {
         Self {
             messages,
+            apart: false,
             code: Code::Ok,
             place: Place::Trailers,
             metadata: MetadataMap::new(),
@@ -68,6 +71,12 @@ impl GrpcReply {
             code,
             ..Self::ok(messages)
         }
+    }
+
+    /// Sends each message in a data frame of its own, as a service does that makes them one by one.
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
+        self
     }
 
     /// Adds metadata to a failure, such as `grpc-retry-pushback-ms`.

@@ -1,12 +1,10 @@
 //! An Envoy process and its folder.
 
-use std::fs::{self, DirEntry, File};
-use std::io;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -83,30 +81,16 @@ impl Process {
     }
 
     pub(super) fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(self.of_kernel("status")).expect("a live process");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a live process");
         let mut lines = status.lines();
         let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
         number.and_then(|n| n.parse().ok()).expect("a size in kB")
     }
 
-    /// The sum over all threads; Envoy never ends one. `/proc/ID/stat` has the sum itself, but only
-    /// in steps of ten milliseconds.
-    pub(super) fn cpu_time(&self) -> Duration {
-        let threads = fs::read_dir(self.of_kernel("task")).expect("a live process");
-        let of_thread = |thread: io::Result<DirEntry>| -> u64 {
-            let file = thread.expect("a thread").path().join("schedstat");
-            let times = fs::read_to_string(file).expect("a kernel that tells it");
-            let on_cpu_ns = times.split_whitespace().next();
-            on_cpu_ns.and_then(|n| n.parse().ok()).expect("nanoseconds")
-        };
-        Duration::from_nanos(threads.map(of_thread).sum())
-    }
-
-    /// The kernel's status of the process.
-    fn of_kernel(&self, name: &str) -> PathBuf {
-        let id = self.child.lock().expect("the child").id();
-        PathBuf::from(format!("/proc/{id}/{name}"))
+    pub(super) fn id(&self) -> u32 {
+        self.child.lock().expect("the child").id()
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::sleep;
-use tokio_stream::{Iter, iter};
+use tokio_stream::Stream;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
@@ -80,7 +82,28 @@ impl AsyncAnswer<Body> for Calls {
 
 struct Say(GrpcReply);
 
-type Messages = Iter<std::vec::IntoIter<Result<Said, Status>>>;
+/// The messages of a reply, all at once or one by one.
+struct Messages {
+    left: std::vec::IntoIter<Result<Said, Status>>,
+    apart: bool,
+    /// Whether the last poll returned a message.
+    sent: bool,
+}
+
+impl Stream for Messages {
+    type Item = Result<Said, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // The server sends what it has when there is nothing more for the moment.
+        if self.apart && self.sent {
+            self.sent = false;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.sent = true;
+        Poll::Ready(self.left.next())
+    }
+}
 
 impl ServerStreamingService<Said> for Say {
     type Response = Said;
@@ -101,5 +124,53 @@ async fn say(reply: GrpcReply, said: Said) -> Result<tonic::Response<Messages>, 
     if reply.code != tonic::Code::Ok {
         messages.push(Err(reply.status()));
     }
-    Ok(tonic::Response::new(iter(messages)))
+    Ok(tonic::Response::new(Messages {
+        left: messages.into_iter(),
+        apart: reply.apart,
+        sent: false,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+    use prost::Message;
+
+    use super::GrpcUpstream;
+    use crate::grpc::{GrpcReply, PATH, Said};
+
+    /// The number of data frames of a call.
+    async fn data_frames(upstream: &GrpcUpstream) -> usize {
+        let message = Said {
+            text: "hello".to_owned(),
+        }
+        .encode_to_vec();
+        let prefix = [0, 0, 0, 0, message.len() as u8];
+        let request = Request::post(format!("http://{}{PATH}", upstream.address()))
+            .header("content-type", "application/grpc")
+            .body(Full::new(Bytes::from([&prefix[..], &message].concat())));
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        let response = client.request(request.expect("a request")).await;
+        let mut body = response.expect("a response").into_body();
+        let mut count = 0;
+        while let Some(frame) = body.frame().await {
+            count += usize::from(frame.expect("a frame").is_data());
+        }
+        count
+    }
+
+    #[tokio::test]
+    async fn only_messages_apart_have_data_frames_of_their_own() {
+        let upstream = GrpcUpstream::start().await;
+        for (reply, expected) in [(GrpcReply::ok(100), 1), (GrpcReply::ok(100).apart(), 100)] {
+            upstream.reply(reply);
+            assert_eq!(data_frames(&upstream).await, expected);
+        }
+    }
 }

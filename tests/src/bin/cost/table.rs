@@ -1,64 +1,83 @@
-//! The result table: medians and quartiles over the rounds.
+//! The results as Markdown.
 
-use std::fmt::Write;
+use crate::Arguments;
+use crate::load::Load;
+use crate::machine;
+use crate::measure::{RESOLVED, Results};
+use crate::statistics::{Estimate, PLAIN};
+use crate::variant::{EMPTY, Variant};
 
-use crate::variant::Variant;
-use crate::{Arguments, WORKERS};
+/// Cost of a plain request to which others are scaled, in microseconds.
+const PLAIN_US: f64 = 60.0;
 
-/// Formats one row per variant. The first variant is the baseline.
-pub(crate) fn text(arguments: &Arguments, variants: &[Variant], costs: &[Vec<f64>]) -> String {
-    let Arguments {
-        rounds,
-        requests,
-        connections,
-        ..
-    } = arguments;
-    let mut text = format!(
-        "CPU time of Envoy per request, {WORKERS} workers: medians of {rounds} rounds of {requests} \
-         requests over {connections} connections\n\n"
+/// Formats the results of all loads.
+pub(crate) fn text(arguments: &Arguments, variants: &[Variant], results: &[Results]) -> String {
+    let head = format!(
+        "{}. Turns of {} requests, seed {}.\n",
+        machine::describe(),
+        arguments.requests,
+        arguments.seed
     );
-    let longest = variants.iter().map(|variant| variant.name.len()).max();
-    let width = longest.unwrap_or_default();
-    let headings = ["us", "more us", "ratio", "middle half"];
-    let [us, more, ratio, half] = headings;
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "{:width$} {us:>8} {more:>8} {ratio:>7}  {half:>14}",
-        ""
+    let tables = results.iter().map(|results| table(variants, results));
+    head + &tables.collect::<String>()
+}
+
+fn table(variants: &[Variant], results: &Results) -> String {
+    let (unit, scale) = match results.load {
+        Load::Unary => ("us", PLAIN_US),
+        Load::Large | Load::Stream => ("%", 100.0),
+    };
+    let title = results.load.title();
+    let mut text = summary(variants, results);
+    text += &format!(
+        "\n| {title} | {unit} over no filter | 90 % interval | multiple of the empty filter |\n\
+         | --- | --- | --- | --- |\n"
     );
-    let plain = &costs[0];
-    for (variant, costs) in variants.iter().zip(costs) {
-        let each = |of: fn((&f64, &f64)) -> f64| costs.iter().zip(plain).map(of).collect();
-        let us = quartiles(costs.clone())[1];
-        let more = quartiles(each(|(cost, plain)| cost - plain))[1];
-        let [low, ratio, high] = quartiles(each(|(cost, plain)| cost / plain));
-        let _ = writeln!(
-            text,
-            "{:width$} {us:>8.2} {more:>8.2} {ratio:>7.3}  {low:.3} to {high:.3}",
-            variant.name,
-        );
+    for row in PLAIN + 1..results.variants.len() {
+        let name = &variants[results.variants[row]].name;
+        let cost = interval(results.samples.over_plain(row).scaled(scale));
+        let multiple = match row > EMPTY {
+            true => ratio(results.samples.multiple(row, EMPTY)),
+            false => "—".to_owned(),
+        };
+        text += &format!("| {name} | {cost} | {multiple} |\n");
     }
     text
 }
 
-/// The quartiles of the numbers.
-fn quartiles(mut numbers: Vec<f64>) -> [f64; 3] {
-    numbers.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| {
-        let at = (numbers.len() - 1) as f64 * f64::from(quarter) / 4.0;
-        let (below, above) = (numbers[at.floor() as usize], numbers[at.ceil() as usize]);
-        below + (above - below) * at.fract()
-    })
+/// How much was measured, and whether that was enough.
+fn summary(variants: &[Variant], results: &Results) -> String {
+    let Results { load, samples, .. } = results;
+    let counted = samples.count();
+    let rounds = counted + samples.dropped;
+    let plain_us = samples.plain_ns() / 1e3;
+    let scaled = match load {
+        Load::Unary => format!(", scaled to {PLAIN_US:.0} us"),
+        Load::Large | Load::Stream => String::new(),
+    };
+    let (widest, width) = results.widest;
+    let resolved = match results.are_resolved() {
+        true => String::new(),
+        false => format!(
+            " **Not resolved**: the interval of \"{}\" is {:.1} % of that wide, wanted are {:.1} %.",
+            variants[widest].name,
+            width * 100.0,
+            RESOLVED * 100.0
+        ),
+    };
+    let title = load.title();
+    format!(
+        "\nWithout a filter {title} takes {plain_us:.1} us of the worker{scaled}. Of {rounds} rounds \
+         {counted} count.{resolved}\n"
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::quartiles;
+fn interval(cost: Estimate) -> String {
+    let Estimate { median, low, high } = cost;
+    format!("{median:.1} | {low:.1} to {high:.1}")
+}
 
-    #[test]
-    fn quartiles_lie_between_neighbours_where_no_number_is_in_the_middle() {
-        assert_eq!(quartiles(vec![4.0, 1.0, 3.0, 2.0]), [1.75, 2.5, 3.25]);
-        assert_eq!(quartiles(vec![7.0]), [7.0; 3]);
-    }
+fn ratio(multiple: Estimate) -> String {
+    let Estimate { median, low, high } = multiple;
+    format!("{median:.2} ({low:.2} to {high:.2})")
 }
