@@ -22,7 +22,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench cost clean
+.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench bench-core cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -71,6 +71,9 @@ bench: wasm sim guests ## what a request costs, and an hour of traffic in the si
 	@for scenario in minutes hour keys urls variants; do /usr/bin/time -f "$$scenario: %e s, %M KiB at most" $(TARGET)/debug/host-sim run tests/scenarios/$$scenario.yaml || exit 1; done
 	@awk 'BEGIN { $(RECORDED) }' > $(TARGET)/recorded.jsonl
 	@/usr/bin/time -f "a million recorded requests: %e s, %M KiB at most" $(TARGET)/debug/host-sim replay $(TARGET)/recorded.jsonl --policy policies/demo.json
+
+bench-core: ## the core's decisions beside those of other crates (BENCH_ARGS has options of criterion)
+	CARGO_TARGET_DIR=$(abspath $(TARGET)) cargo bench --manifest-path tests/bench-core/Cargo.toml -- $(BENCH_ARGS)
 
 # `make cost COST_ARGS=--help` lists the options.
 COST_ARGS := --write filter/PERFORMANCE.md
