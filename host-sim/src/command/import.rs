@@ -110,6 +110,18 @@ pub fn run(
         import.problems.print(&names, messages)?;
         return Err(Failure::Usage(String::new()));
     }
+    for (name, earlier) in import.draft.remove_unreachable() {
+        import.report.remark(format!(
+            "{name} is left out: every request that it matches has the policy {earlier}"
+        ));
+    }
+    if let Some(interval) = import.draft.sync() {
+        import.report.remark(format!(
+            "sync.interval is {}, since a circuit of these is open for less than workers \
+             need by default to tell each other",
+            values::write(interval)
+        ));
+    }
     import.report.finish(&sources);
     match arguments.report {
         Format::Text => import.report.text(&names, messages)?,

@@ -1,7 +1,12 @@
 //! The policy file that is being written.
 
+use std::time::Duration;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
+
+use super::values::{MS, duration, write};
+use crate::command::check::{self, Checked};
 
 /// Policies in the order in which the filter tries them.
 #[derive(Default)]
@@ -10,7 +15,7 @@ pub(super) struct Draft {
 }
 
 /// One policy. Fields keep the order in which they were set.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Policy {
     name: String,
     fields: Tree,
@@ -21,6 +26,10 @@ enum Tree {
     Leaf(Value),
     Object(Vec<(String, Tree)>),
 }
+
+/// How often workers sync by default, and how often at most.
+const SYNC: Duration = Duration::from_millis(100);
+const SYNC_MIN: Duration = Duration::from_millis(10);
 
 /// Longest name of a policy.
 const NAME_MAX: usize = 64;
@@ -34,9 +43,24 @@ impl Policy {
         }
     }
 
+    /// Starts a policy of the same name.
+    pub(super) fn named_like(&self) -> Policy {
+        Policy::new(&self.name)
+    }
+
     /// Starts settings that several policies take over by [`Policy::extend`].
     pub(super) fn settings() -> Policy {
         Policy::new("")
+    }
+
+    /// Returns the settings of one field.
+    pub(super) fn part(&self, field: &str) -> Policy {
+        let mut part = Policy::settings();
+        if let (Tree::Object(all), Tree::Object(fields)) = (&self.fields, &mut part.fields) {
+            let found = all.iter().filter(|(name, _)| name == field);
+            fields.extend(found.cloned());
+        }
+        part
     }
 
     /// Sets every field that `other` has.
@@ -143,8 +167,36 @@ impl Draft {
         name
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.policies.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.policies.is_empty()
+    }
+
+    /// Removes the policies that an earlier one leaves no request for. Returns their names, each
+    /// with that of the earlier one.
+    pub(super) fn remove_unreachable(&mut self) -> Vec<(String, String)> {
+        let Checked::Findings(findings) = check::check(self.file().as_bytes()) else {
+            return Vec::new();
+        };
+        let unreachable = findings
+            .iter()
+            .filter(|finding| finding.code == "policy-never-reached");
+        let found = unreachable.filter_map(|finding| {
+            let (number, _) = finding.path.strip_prefix("policies[")?.split_once(']')?;
+            let (_, earlier) = finding.reason.split_once('(')?;
+            let (earlier, _) = earlier.split_once(')')?;
+            Some((number.parse().ok()?, earlier.to_owned()))
+        });
+        let found: Vec<(usize, String)> = found.collect();
+        let mut removed = Vec::new();
+        for (number, earlier) in found.into_iter().rev() {
+            removed.push((self.policies.remove(number).name, earlier));
+        }
+        removed.reverse();
+        removed
     }
 
     fn unique(&self, name: &str) -> String {
@@ -157,14 +209,38 @@ impl Draft {
         names.find(is_free).unwrap_or_default()
     }
 
+    /// Returns how often workers have to sync, if that is more often than they do by default: a few
+    /// times within the shortest open time and the shortest window.
+    pub(super) fn sync(&self) -> Option<Duration> {
+        let shortest = |path: &str| {
+            let values = self.policies.iter().filter_map(|policy| policy.get(path));
+            values
+                .filter_map(|value| duration(value.as_str()?, MS))
+                .min()
+        };
+        let open = shortest("circuit_breaker.open.duration");
+        let window = shortest("circuit_breaker.window.duration");
+        let shortest = open.into_iter().chain(window).min()?;
+        (shortest <= SYNC).then(|| (shortest / 4).max(SYNC_MIN))
+    }
+
     /// Returns the policy file.
     pub(super) fn file(&self) -> String {
         #[derive(serde::Serialize)]
+        struct Sync {
+            interval: String,
+        }
+        #[derive(serde::Serialize)]
         struct File<'a> {
             policies: &'a [Policy],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sync: Option<Sync>,
         }
         let file = File {
             policies: &self.policies,
+            sync: self.sync().map(|interval| Sync {
+                interval: write(interval),
+            }),
         };
         // Keys are strings and values are JSON already.
         let text = serde_json::to_string_pretty(&file).unwrap_or_default();

@@ -7,12 +7,9 @@ mod admission;
 
 use super::context::Import;
 use super::draft::Policy;
-use super::engine;
-use super::kube::outlier;
 use super::kube::retries::{self, Conditions};
-use super::kube::{self, Object};
+use super::kube::{self, Object, budget, outlier};
 use super::source::Node;
-use super::values::SECOND;
 
 /// Envoy Gateway's default conditions for a retry, and its default number of retries.
 const RETRY_ON: [&str; 5] = [
@@ -101,6 +98,8 @@ const LEFT: kube::Fields = &[
     ("httpUpgrade", "the mesh upgrades connections"),
     ("requestBuffer", "the mesh buffers"),
     ("telemetry", "the mesh reports"),
+    ("routingType", "the mesh selects hosts"),
+    ("decompressor", "the mesh compresses"),
 ];
 
 /// Imports all files.
@@ -161,9 +160,17 @@ fn read(import: &mut Import, object: &Object) -> Option<Policy> {
         read_retry(import, &mut policy, retry);
     }
     if let Some(budget) = spec.at(&["circuitBreaker", "retryBudget"]) {
-        read_budget(import, &mut policy, budget);
+        let budget = budget::of_envoy_gateway(import, budget);
+        if policy.get("retry.max_retries").is_none() {
+            policy.set("retry.retry_on", Vec::<String>::new());
+        }
+        policy.extend(&budget);
     }
-    (!policy.is_idle()).then_some(policy)
+    if policy.is_idle() {
+        import.report.unused(object.node);
+        return None;
+    }
+    Some(policy)
 }
 
 /// Returns the clusters of all targets, or nothing for all requests. `None` if no target is HTTP.
@@ -252,45 +259,4 @@ fn read_retry(import: &mut Import, policy: &mut Policy, retry: &Node) {
         policy,
         "remove `retry` from the BackendTrafficPolicy",
     );
-}
-
-/// Reads Envoy's own budget, which is of the requests of one moment.
-fn read_budget(import: &mut Import, policy: &mut Policy, node: &Node) {
-    if policy.get("retry.max_retries").is_none() {
-        policy.set("retry.retry_on", Vec::<String>::new());
-    }
-    let differs = "of what ended well in 10s, where Envoy counts requests of one moment";
-    policy.set("retry.budget.percent", 20);
-    if let Some(numerator) = node.at(&["percent", "numerator"])
-        && let Some(mut read) = import.number(numerator)
-    {
-        let denominator = node.at(&["percent", "denominator"]);
-        let denominator =
-            denominator.and_then(|node| import.integer(node).map(|read| (node, read)));
-        if let Some((node, denominator)) = denominator {
-            if denominator.value == 0 {
-                import.problems.add(node, "an integer from 1 on");
-                return;
-            }
-            read.value = read.value * 100.0 / denominator.value as f64;
-            import.report.exact(node, "in retry.budget.percent");
-        }
-        read.differs.push(differs.to_owned());
-        import.set_percent(
-            policy,
-            "retry.budget.percent",
-            numerator,
-            read,
-            &engine::BUDGET_PERCENT,
-        );
-    }
-    if let Some(node) = node.get("minRetryConcurrency") {
-        let why = "a number of retries at one time; see retry.budget.min_retry_rate";
-        import.report.no_equivalent(node, why);
-    }
-    if let Some(node) = node.get("interval")
-        && let Some(read) = import.duration(node, SECOND)
-    {
-        import.set_duration(policy, "retry.budget.interval", node, read, &engine::WINDOW);
-    }
 }

@@ -1,12 +1,13 @@
 //! Istio's `DestinationRule` and `VirtualService`.
 //!
-//! Rules are read first: they say which hosts have an outlier detection. A route of a
-//! `VirtualService` then gets a policy if it sets retries, and with it the breaker of the host that
-//! it goes to, since the filter uses the first policy that matches. Policies of routes are written
-//! in front of those of hosts.
+//! Rules are read first: they say which hosts have an outlier detection or a retry budget. A route
+//! of a `VirtualService` then gets a policy if it sets retries, and with it the settings of the host
+//! that it goes to, since the filter uses the first policy that matches. Destinations with different
+//! settings have a policy each. Policies of routes are written in front of those of hosts.
 
 mod destination;
 mod route;
+mod traffic;
 
 use super::context::Import;
 use super::kube::{self, Object};

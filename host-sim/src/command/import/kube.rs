@@ -3,6 +3,7 @@
 //! Files of a mesh hold objects of many kinds. Those that an importer is for are taken apart
 //! field by field; each of the others is one entry of the report.
 
+pub(super) mod budget;
 pub(super) mod outlier;
 pub(super) mod retries;
 
@@ -158,6 +159,22 @@ pub(super) fn list<'a>(import: &mut Import, node: Option<&'a Node>) -> &'a [Node
             &[]
         }
     }
+}
+
+/// Returns the text of a method. Anything else is a problem.
+pub(super) fn method<'a>(import: &mut Import, node: &'a Node) -> Option<&'a str> {
+    let method = node.text().filter(|text| is_token(text));
+    if method.is_none() {
+        import.problems.add(node, "a method such as GET");
+    }
+    method
+}
+
+/// Returns whether a text may be a method or the name of a header.
+pub(super) fn is_token(text: &str) -> bool {
+    let signs = b"!#$%&'*+-.^_`|~";
+    let allowed = |letter: u8| letter.is_ascii_alphanumeric() || signs.contains(&letter);
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 /// Returns the full name of a service. A name without dots is one of the object's namespace.

@@ -8,7 +8,7 @@ pub(super) mod print;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::node::{Node, Place};
+use super::node::{Kind, Node, Place};
 use super::source::Source;
 
 /// How a part of a source was imported.
@@ -80,6 +80,31 @@ impl Report {
         self.add(node, Verdict::Unrelated, what.into());
     }
 
+    /// Changes what was reported of names and conditions below a node, since no policy has them.
+    pub(super) fn unused(&mut self, node: &Node) {
+        let mut ids = BTreeSet::new();
+        collect(node, &mut ids);
+        let is_unused = |entry: &Entry| {
+            let is_about_policy = ["match", "in the name"];
+            let mut starts = is_about_policy.iter();
+            ids.contains(&(entry.place.file, entry.place.id))
+                && matches!(entry.verdict, Verdict::Exact | Verdict::Approximate)
+                && starts.any(|start| entry.note.starts_with(start))
+        };
+        let changed: Vec<Entry> = self
+            .entries
+            .iter()
+            .filter(|it| is_unused(it))
+            .cloned()
+            .collect();
+        for mut entry in changed {
+            self.entries.remove(&entry);
+            entry.verdict = Verdict::Unrelated;
+            entry.note = "no policy comes of it".to_owned();
+            self.entries.insert(entry);
+        }
+    }
+
     /// Reports what a mapping or list stands for. What is below it is reported on its own.
     pub(super) fn section(&mut self, node: &Node, what: impl Into<String>) {
         self.claimed
@@ -121,11 +146,11 @@ impl Report {
     /// Reports as unknown what no importer reported.
     pub(super) fn finish(&mut self, sources: &[Source]) {
         for document in sources.iter().flat_map(|source| &source.documents) {
-            self.close(document);
+            self.close(document, false);
         }
     }
 
-    fn close(&mut self, node: &Node) {
+    fn close(&mut self, node: &Node, has_key: bool) {
         let covered = self.claimed.get(&(node.place.file, node.place.id)) == Some(&true);
         if covered {
             return;
@@ -141,11 +166,12 @@ impl Report {
             return;
         }
         // The top of a document and the items of a list have no key of their own.
-        if !self.knows(node) && !node.path.is_empty() && !node.path.ends_with(']') {
+        if !self.knows(node) && has_key {
             self.section(node, "");
         }
+        let has_key = matches!(node.kind, Kind::Mapping(_));
         for child in node.children() {
-            self.close(child);
+            self.close(child, has_key);
         }
     }
 
@@ -161,4 +187,10 @@ impl Report {
             .iter()
             .filter(move |entry| entry.place.file == file)
     }
+}
+
+/// Collects the numbers of a node and of all below it.
+fn collect(node: &Node, ids: &mut BTreeSet<(usize, usize)>) {
+    ids.insert((node.place.file, node.place.id));
+    node.children().for_each(|child| collect(child, ids));
 }

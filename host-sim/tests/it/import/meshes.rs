@@ -154,8 +154,8 @@ fn a_file_without_anything_to_import_fails() {
 fn rules_and_routes_of_several_files_are_one_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let rule = "metadata: {name: a}\nspec: {host: a, trafficPolicy: {outlierDetection: {}}}\n";
-    let route = "metadata: {name: b}\nspec:\n  http:\n  - {route: [{destination: {host: a}}], \
-                 retries: {attempts: 1}}\n";
+    let route = "metadata: {name: b}\nspec:\n  http:\n  - {route: [{destination: {host: a, port: \
+                 {number: 80}}}], retries: {attempts: 1}}\n";
     let files = [("route.yaml", ROUTE, route), ("rule.yaml", RULE, rule)];
     let paths = files.map(|(name, head, rest)| {
         let path = folder.path().join(name);
@@ -172,4 +172,21 @@ fn rules_and_routes_of_several_files_are_one_configuration() {
         policies[0]["circuit_breaker"],
         policies[1]["circuit_breaker"]
     );
+}
+
+#[test]
+fn a_policy_that_no_request_reaches_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.yaml");
+    let path = path.to_str().unwrap();
+    let rule = "metadata: {name: a}\nspec: {host: a, trafficPolicy: {outlierDetection: {}}}\n";
+    let route = "metadata: {name: b}\nspec:\n  http:\n  - {route: [{destination: {host: a}}], \
+                 retries: {attempts: 1}}\n";
+    fs::write(path, format!("{RULE}{rule}---\n{ROUTE}{route}")).unwrap();
+    let output = import("istio", &[path]);
+    let file: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(file["policies"].as_array().unwrap().len(), 1);
+    assert!(file["policies"][0]["circuit_breaker"].is_object());
+    let left_out = "note: a is left out: every request that it matches has the policy b-0\n";
+    assert!(output.stderr.contains(left_out), "{}", output.stderr);
 }

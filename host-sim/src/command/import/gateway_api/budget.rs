@@ -44,12 +44,19 @@ pub(super) fn read(import: &mut Import, object: &Object) -> Option<Budget> {
         )],
     );
     let services = services(import, object, spec);
-    let constraint = spec.get("retryConstraint")?;
+    let Some(constraint) = spec.get("retryConstraint") else {
+        import.report.unused(object.node);
+        return None;
+    };
     if services.is_empty() {
         let why = "none of targetRefs is a Service, whose clusters would have known names";
         import.report.no_equivalent(constraint, why);
         return None;
     }
+    import.report.section(
+        constraint,
+        "retry.budget, with the defaults of the Gateway API for what is left out",
+    );
     let mut settings = Policy::settings();
     settings.set("retry.budget.percent", 20);
     settings.set("retry.budget.interval", "10s");
@@ -107,9 +114,13 @@ fn services(import: &mut Import, object: &Object, spec: &Node) -> Vec<String> {
             ("" | "core", "Service", name) if !name.is_empty() => {
                 let service = kube::full_name(name, object.namespace);
                 let cluster = kube::cluster(&service, "", None);
-                import
-                    .report
-                    .exact(target, format!("match.clusters {cluster}"));
+                let to = format!("match.clusters {cluster}");
+                if target.get("sectionName").is_some() {
+                    let differs = "ports have no names here, so it is for all of the service";
+                    import.report.approximate(target, to, differs);
+                } else {
+                    import.report.exact(target, to);
+                }
                 services.push(service);
             }
             _ => import

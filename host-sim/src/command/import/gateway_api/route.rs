@@ -42,8 +42,12 @@ pub(super) fn read(import: &mut Import, object: &Object, budgets: &[Budget]) {
                 .unrelated(node, "policies match the clusters that the rules go to");
         }
     }
+    let before = import.draft.len();
     for (number, rule) in kube::list(import, spec.get("rules")).iter().enumerate() {
         read_rule(import, object, rule, number, budgets);
+    }
+    if import.draft.len() == before {
+        import.report.unused(object.node);
     }
 }
 
@@ -62,6 +66,7 @@ fn read_rule(import: &mut Import, object: &Object, rule: &Node, number: usize, b
                 .report
                 .no_equivalent(timeout, "a limit of single attempts, and none is retried");
         }
+        import.report.unused(rule);
         return;
     };
     let mut policy = Policy::new(&format!("{}-{number}", object.name));
@@ -132,39 +137,32 @@ fn backends(import: &mut Import, object: &Object, rule: &Node) -> Vec<Backend> {
 /// Reads which requests take the rule. Paths of several matches are alternatives here too.
 fn matches(import: &mut Import, policy: &mut Policy, rule: &Node) {
     let matches = kube::list(import, rule.get("matches"));
-    let mut paths: Vec<Value> = Vec::new();
-    let mut is_whole = true;
+    let paths = matches.iter().map(|entry| path_pattern(entry.get("path")?));
+    let paths: Option<Vec<Value>> = paths.collect();
+    let paths = paths.filter(|paths| !paths.is_empty());
     for entry in matches {
         for (key, node) in entry.entries() {
-            if key == "path" || (key == "method" && matches.len() == 1 && node.text().is_some()) {
+            if key == "method" && matches.len() == 1 && node.text().is_some() {
                 continue;
             }
-            import
-                .report
-                .no_equivalent(node, "the policy holds for more requests");
-        }
-        let path = entry.get("path");
-        let written = path.and_then(path_pattern);
-        match (path, written) {
-            (Some(path), Some(pattern)) => {
-                import.report.exact(path, "match.paths");
-                paths.push(pattern);
-            }
-            (Some(path), None) => {
-                import
+            match &paths {
+                Some(_) if key == "path" => import.report.exact(node, "match.paths"),
+                None if key == "path" => import
                     .report
-                    .no_equivalent(path, "the policy holds for every path");
-                is_whole = false;
+                    .no_equivalent(node, "the policy holds for every path"),
+                _ => import
+                    .report
+                    .no_equivalent(node, "the policy holds for more requests"),
             }
-            (None, _) => is_whole = false,
         }
     }
-    if is_whole && !paths.is_empty() {
+    if let Some(paths) = paths {
         policy.set("match.paths", paths);
     }
     if let [only] = matches
         && let Some(node) = only.get("method")
-        && let Some(method) = node.text()
+        && node.text().is_some()
+        && let Some(method) = kube::method(import, node)
     {
         import.report.exact(node, "match.methods");
         policy.set("match.methods", vec![method]);
@@ -175,7 +173,7 @@ fn matches(import: &mut Import, policy: &mut Policy, rule: &Node) {
 fn path_pattern(path: &Node) -> Option<Value> {
     let text = |key| path.get(key).and_then(Node::text);
     let value = text("value").unwrap_or("/");
-    if !value.starts_with('/') || value.contains('?') {
+    if !value.starts_with('/') || value.contains(['?', '#']) {
         return None;
     }
     match text("type").unwrap_or("PathPrefix") {

@@ -1,19 +1,19 @@
-//! `DestinationRule`: a breaker for each part of a host that has an outlier detection.
+//! `DestinationRule`: a policy for each part of a host that has settings of its own.
 
 use super::super::context::Import;
 use super::super::draft::Policy;
-use super::super::kube::outlier;
 use super::super::kube::{self, Object};
 use super::super::source::Node;
+use super::traffic::{self, Traffic};
 
-/// A breaker, and what it is for.
+/// Settings, and what they are for.
 pub(super) struct Rule {
     pub host: String,
-    pub breaker: Policy,
+    pub traffic: Traffic,
+    pub port: Option<u64>,
     name: String,
-    /// Subsets with this breaker. The empty name stands for the host without a subset.
+    /// Subsets with these settings. The empty name stands for the host without a subset.
     subsets: Vec<String>,
-    port: Option<u64>,
 }
 
 impl Rule {
@@ -26,6 +26,11 @@ impl Rule {
         is_host
             && self.subsets.iter().any(|name| name == subset)
             && (self.port.is_none() || self.port == port)
+    }
+
+    /// Orders rules by how much they are for: those of a port first, those of a wildcard last.
+    pub(super) fn width(&self) -> (bool, bool) {
+        (self.host.starts_with('*'), self.port.is_none())
     }
 }
 
@@ -42,109 +47,108 @@ pub(super) const SCOPE: kube::Fields = &[
     ),
 ];
 
-/// Settings of a traffic policy that stay in the mesh.
-const LEFT: kube::Fields = &[
-    ("loadBalancer", "the mesh selects hosts"),
-    ("tls", "the mesh makes connections"),
-    ("tunnel", "the mesh makes connections"),
-    ("proxyProtocol", "the mesh makes connections"),
-    ("connectionPool.tcp.maxConnections", kube::LIMIT),
-    (
-        "connectionPool.tcp.connectTimeout",
-        "the mesh connects; one that fails is a failure",
-    ),
-    (
-        "connectionPool.tcp.tcpKeepalive",
-        "the mesh makes connections",
-    ),
-    (
-        "connectionPool.tcp.maxConnectionDuration",
-        "the mesh makes connections",
-    ),
-    (
-        "connectionPool.tcp.idleTimeout",
-        "the mesh makes connections",
-    ),
-    ("connectionPool.http.http1MaxPendingRequests", kube::LIMIT),
-    ("connectionPool.http.http2MaxRequests", kube::LIMIT),
-    ("connectionPool.http.maxConcurrentStreams", kube::LIMIT),
-    (
-        "connectionPool.http.maxRequestsPerConnection",
-        "the mesh makes connections",
-    ),
-    (
-        "connectionPool.http.maxRetries",
-        "a limit on retries at one time, which stays beside a budget over time",
-    ),
-    (
-        "connectionPool.http.idleTimeout",
-        "the mesh makes connections",
-    ),
-    (
-        "connectionPool.http.h2UpgradePolicy",
-        "the mesh makes connections",
-    ),
-    (
-        "connectionPool.http.useClientProtocol",
-        "the mesh makes connections",
-    ),
-    (
-        "retryBudget",
-        "a limit on retries at one time, which stays beside a budget over time: see retry.budget",
-    ),
-];
-
 /// Reads a rule with its subsets and ports.
 pub(super) fn read(import: &mut Import, object: &Object) -> Vec<Rule> {
-    let mut rules = Vec::new();
     let Some(spec) = object.open(import) else {
-        return rules;
+        return Vec::new();
     };
     object.annotations(import);
     kube::leave(import, spec, SCOPE);
     let Some(host) = host(import, object, spec) else {
-        return rules;
+        return Vec::new();
     };
-    let whole = spec.get("trafficPolicy");
-    let common = whole.and_then(|node| traffic(import, node));
-    let mut plain = vec![String::new()];
-    for subset in kube::list(import, spec.get("subsets")) {
-        let Some(name) = subset_name(import, subset) else {
-            continue;
-        };
-        let own = subset.get("trafficPolicy");
-        let parts = Parts {
-            object,
-            host: &host,
-            subset: &name,
-        };
-        if let Some(own) = own {
-            rules.extend(ports(import, own, &parts));
-        }
-        match own.filter(|own| own.get("outlierDetection").is_some()) {
-            Some(own) => {
-                let breaker = traffic(import, own);
-                rules.extend(breaker.map(|breaker| parts.rule(breaker, None)));
-            }
-            None => {
-                own.map(|own| traffic(import, own));
-                plain.push(name);
-            }
-        }
-    }
-    let parts = Parts {
+    let whole = part(import, object, "", spec);
+    let mut rules = Rules {
         object,
-        host: &host,
-        subset: "",
+        host,
+        rules: Vec::new(),
     };
-    if let Some(whole) = whole {
-        rules.extend(ports(import, whole, &parts));
+    rules.add("", "", None, whole.traffic.clone());
+    for (port, traffic) in &whole.ports {
+        rules.add("", "", Some(*port), traffic.clone());
     }
-    rules.extend(common.map(|breaker| Rule {
-        subsets: plain,
-        ..parts.rule(breaker, None)
-    }));
+    for subset in kube::list(import, spec.get("subsets")) {
+        if let Some(name) = subset_name(import, subset) {
+            let own = part(import, object, &name, subset);
+            rules.add_subset(&name, &whole, &own);
+        }
+    }
+    let rules: Vec<Rule> = rules.rules;
+    if rules.is_empty() {
+        import.report.unused(object.node);
+    }
     rules
+}
+
+/// A host or a subset with the settings of its ports.
+struct Part {
+    traffic: Traffic,
+    ports: Vec<(u64, Traffic)>,
+}
+
+fn part(import: &mut Import, object: &Object, subset: &str, node: &Node) -> Part {
+    let names = [object.name, subset];
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    match node.get("trafficPolicy") {
+        None => Part {
+            traffic: Traffic::default(),
+            ports: Vec::new(),
+        },
+        Some(node) => Part {
+            traffic: Traffic::read(import, node),
+            ports: traffic::ports(import, node, &names.join(" ")),
+        },
+    }
+}
+
+/// The rules of one object.
+struct Rules<'a> {
+    object: &'a Object<'a>,
+    host: String,
+    rules: Vec<Rule>,
+}
+
+impl Rules<'_> {
+    /// Adds the settings of a subset. A port has those that the subset gives it, or else those that
+    /// the host gives it, with the subset's own over them.
+    fn add_subset(&mut self, name: &str, whole: &Part, own: &Part) {
+        let is_own = own.traffic != Traffic::default();
+        let origin = if is_own { name } else { "" };
+        let plain = whole.traffic.with(&own.traffic);
+        for (port, traffic) in &own.ports {
+            self.add(name, name, Some(*port), traffic.clone());
+        }
+        for (port, traffic) in &whole.ports {
+            let traffic = traffic.with(&own.traffic);
+            let is_given = own.ports.iter().any(|(other, _)| other == port);
+            if !is_given && traffic != plain {
+                self.add(origin, name, Some(*port), traffic);
+            }
+        }
+        self.add(origin, name, None, plain);
+    }
+
+    /// Adds a rule, or a subset to the rule of the same settings.
+    fn add(&mut self, origin: &str, subset: &str, port: Option<u64>, traffic: Traffic) {
+        if traffic.is_empty() {
+            return;
+        }
+        let port_text = port.map(|port| port.to_string()).unwrap_or_default();
+        let names = [self.object.name, origin, &port_text];
+        let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        let name = names.join("-");
+        let is_same = |rule: &&mut Rule| rule.name == name && rule.traffic == traffic;
+        match self.rules.iter_mut().find(is_same) {
+            Some(rule) => rule.subsets.push(subset.to_owned()),
+            None => self.rules.push(Rule {
+                host: self.host.clone(),
+                traffic,
+                port,
+                name,
+                subsets: vec![subset.to_owned()],
+            }),
+        }
+    }
 }
 
 fn host(import: &mut Import, object: &Object, spec: &Node) -> Option<String> {
@@ -188,72 +192,21 @@ fn subset_name(import: &mut Import, subset: &Node) -> Option<String> {
     }
 }
 
-/// Reports a traffic policy, and returns its breaker.
-fn traffic(import: &mut Import, node: &Node) -> Option<Policy> {
-    kube::leave(import, node, LEFT);
-    let detection = node.get("outlierDetection")?;
-    outlier::read(import, detection, &outlier::ISTIO)
-}
-
-/// What a rule is for.
-struct Parts<'a> {
-    object: &'a Object<'a>,
-    host: &'a str,
-    subset: &'a str,
-}
-
-impl Parts<'_> {
-    fn rule(&self, breaker: Policy, port: Option<u64>) -> Rule {
-        let port_text = port.map(|port| port.to_string()).unwrap_or_default();
-        let names = [self.object.name, self.subset, &port_text];
-        let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
-        Rule {
-            host: self.host.to_owned(),
-            breaker,
-            name: names.join("-"),
-            subsets: vec![self.subset.to_owned()],
-            port,
-        }
-    }
-}
-
-/// Reads the settings of single ports, which replace all those of the host for that port.
-fn ports(import: &mut Import, traffic_policy: &Node, parts: &Parts) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for settings in kube::list(import, traffic_policy.get("portLevelSettings")) {
-        let Some(number) = settings.at(&["port", "number"]) else {
-            import.problems.add(settings, "a mapping with port.number");
-            continue;
-        };
-        let Some(port) = import.integer(number) else {
-            continue;
-        };
-        import.report.became(
-            number,
-            format!("match.clusters, port {}", port.value),
-            &port.differs,
-        );
-        match traffic(import, settings) {
-            Some(breaker) => rules.push(parts.rule(breaker, Some(port.value))),
-            None => import.report.remark(format!(
-                "{}: port {} has settings without outlierDetection, so the mesh ejects no host \
-                 there; the policy of the host still holds for it",
-                parts.object.name, port.value
-            )),
-        }
-    }
-    rules
-}
-
 /// Writes the policies. Those of a port come first, and those of a wildcard last.
 pub(super) fn write(import: &mut Import, mut rules: Vec<Rule>) {
-    rules.sort_by_key(|rule| (rule.port.is_none(), rule.host.starts_with('*')));
+    rules.sort_by_key(Rule::width);
     for rule in rules {
         let mut policy = Policy::new(&rule.name);
         let clusters = rule.subsets.iter();
         let clusters = clusters.map(|subset| kube::cluster(&rule.host, subset, rule.port));
         policy.set("match.clusters", clusters.collect::<Vec<String>>());
-        policy.extend(&rule.breaker);
-        import.draft.add(policy);
+        rule.traffic.apply(&mut policy);
+        let name = import.draft.add(policy);
+        if rule.traffic.budget.is_some() {
+            import.report.remark(format!(
+                "{name} limits the retries that routes of the mesh ask for, and asks for none \
+                 itself"
+            ));
+        }
     }
 }

@@ -56,8 +56,12 @@ pub(super) fn read(import: &mut Import, object: &Object, rules: &[Rule]) {
             .report
             .unrelated(hosts, "policies match the clusters that the routes go to");
     }
+    let before = import.draft.len();
     for (number, route) in kube::list(import, spec.get("http")).iter().enumerate() {
         read_route(import, object, route, number, rules);
+    }
+    if import.draft.len() == before {
+        import.report.unused(object.node);
     }
 }
 
@@ -68,49 +72,85 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, number: usize,
         .and_then(Node::text)
         .filter(|name| !name.is_empty());
     let label = name.map_or_else(|| number.to_string(), str::to_owned);
-    let mut policy = Policy::new(&format!("{}-{label}", object.name));
     let targets = targets(import, object, route);
-    if !targets.is_empty() {
-        let clusters = targets.iter();
-        let clusters = clusters.map(|(host, subset, port)| kube::cluster(host, subset, *port));
-        policy.set("match.clusters", clusters.collect::<Vec<String>>());
-    }
+    let mut policy = Policy::new(&format!("{}-{label}", object.name));
     if let (Some(name), Some(node)) = (name, route.get("name")) {
         import.report.exact(node, format!("match.routes {name}"));
     }
     conditions(import, &mut policy, route, name);
     let Some(retries) = route.get("retries") else {
+        import.report.unused(route);
         return;
     };
     if targets.is_empty() && name.is_none() {
         import
             .report
             .no_equivalent(retries, "the route has neither a name nor a destination");
+        import.report.unused(route);
         return;
     }
     read_retries(import, &mut policy, retries);
-    let breakers: Vec<Option<&Rule>> = targets
-        .iter()
-        .map(|(host, subset, port)| rules.iter().find(|rule| rule.holds(host, subset, *port)))
-        .collect();
-    let first = breakers.first().copied().flatten();
-    let same =
-        |rule: &Option<&Rule>| rule.map(|rule| &rule.breaker) == first.map(|rule| &rule.breaker);
-    let is_same = breakers.iter().all(same);
-    if let Some(rule) = first.filter(|_| is_same) {
-        policy.extend(&rule.breaker);
+    if targets.is_empty() {
+        import.draft.add(policy);
+        return;
     }
+    for (rule, clusters) in groups(&targets, rules) {
+        write(import, &policy, rule, clusters);
+    }
+}
+
+/// Writes the policy of a route for the destinations that have the settings of one rule, or none.
+fn write(import: &mut Import, route: &Policy, rule: Option<&Rule>, clusters: Vec<String>) {
+    let mut policy = route.named_like();
+    policy.set("match.clusters", clusters);
+    policy.extend(route);
+    let Some(rule) = rule else {
+        import.draft.add(policy);
+        return;
+    };
+    rule.traffic.apply(&mut policy);
     let name = import.draft.add(policy);
-    if !is_same {
+    let host = &rule.host;
+    if rule.traffic.breaker.is_some() {
         import.report.remark(format!(
-            "{name} has no circuit_breaker, since its destinations have different ones"
-        ));
-    } else if let Some(rule) = first {
-        import.report.remark(format!(
-            "{name} has a circuit of its own, with the settings of {}: a request has one policy",
-            rule.host
+            "{name} has a circuit of its own, with the settings of {host}: a request has one policy"
         ));
     }
+    if rule.traffic.budget.is_some() {
+        import.report.remark(format!(
+            "{name} has a budget of its own with the numbers of {host}: a request has one policy"
+        ));
+    }
+}
+
+/// Returns the clusters of destinations by the rule that holds for them. A destination without a
+/// port goes to the port of the request, so the rules of single ports come first.
+fn groups<'r>(targets: &[Target], rules: &'r [Rule]) -> Vec<(Option<&'r Rule>, Vec<String>)> {
+    let mut groups: Vec<(Option<&Rule>, Vec<String>)> = Vec::new();
+    let mut add = |rule: Option<&'r Rule>, cluster: String| {
+        let settings = rule.map(|rule| &rule.traffic);
+        let is_same = |group: &&mut (Option<&Rule>, Vec<String>)| {
+            group.0.map(|rule| &rule.traffic) == settings
+        };
+        match groups.iter_mut().find(is_same) {
+            Some((_, clusters)) => clusters.push(cluster),
+            None => groups.push((rule, vec![cluster])),
+        }
+    };
+    for (host, subset, port) in targets {
+        if port.is_none() {
+            let ports = rules.iter().filter_map(|rule| Some((rule, rule.port?)));
+            for (rule, port) in ports.filter(|(rule, port)| rule.holds(host, subset, Some(*port))) {
+                add(Some(rule), kube::cluster(host, subset, Some(port)));
+            }
+        }
+    }
+    for (host, subset, port) in targets {
+        let holding = rules.iter().filter(|rule| rule.holds(host, subset, *port));
+        let rule = holding.min_by_key(|rule| rule.width());
+        add(rule, kube::cluster(host, subset, *port));
+    }
+    groups
 }
 
 type Target = (String, String, Option<u64>);
@@ -176,6 +216,13 @@ fn conditions(import: &mut Import, policy: &mut Policy, route: &Node, name: Opti
             .entries()
             .iter()
             .for_each(|(key, node)| condition(import, policy, key, node)),
+        several if several.iter().all(|entry| only_path(entry).is_some()) => {
+            let paths: Vec<Value> = several.iter().filter_map(only_path).collect();
+            policy.set("match.paths", paths);
+            for entry in several {
+                import.report.exact(entry, "match.paths");
+            }
+        }
         several => several.iter().for_each(|entry| {
             import.report.no_equivalent(
                 entry,
@@ -192,23 +239,46 @@ fn route_name(name: &str, entry: &Node) -> String {
     }
 }
 
+/// Returns the pattern of a match that looks at nothing but the path.
+fn only_path(entry: &Node) -> Option<Value> {
+    let is_about_path = |(key, _): &(String, Node)| key == "uri" || key == "name";
+    let uri = entry.get("uri")?;
+    entry
+        .entries()
+        .iter()
+        .all(is_about_path)
+        .then(|| path_pattern(uri))?
+}
+
+/// Returns a pattern for paths, or `None` if policies have no such kind.
+fn path_pattern(uri: &Node) -> Option<Value> {
+    let [(kind, value)] = uri.entries() else {
+        return None;
+    };
+    let path = value.text()?;
+    let is_known = matches!(kind.as_str(), "exact" | "prefix");
+    (is_known && path.starts_with('/') && !path.contains(['?', '#'])).then(|| json!({kind: path}))
+}
+
 /// Reads one condition of the only match of a route.
 fn condition(import: &mut Import, policy: &mut Policy, key: &str, node: &Node) {
     let exact = node.get("exact").and_then(Node::text);
-    let prefix = node.get("prefix").and_then(Node::text);
-    let is_path = |path: &&str| path.starts_with('/') && !path.contains('?');
-    match (key, exact, prefix) {
-        ("uri", Some(path), _) if is_path(&path) => {
-            policy.set("match.paths", json!([{"exact": path}]));
+    match (key, exact, path_pattern(node)) {
+        ("uri", _, Some(pattern)) => {
+            policy.set("match.paths", json!([pattern]));
             import.report.exact(node, "match.paths");
         }
-        ("uri", _, Some(path)) if is_path(&path) => {
-            policy.set("match.paths", json!([{"prefix": path}]));
-            import.report.exact(node, "match.paths");
+        ("ignoreUriCase", ..) => {
+            let why = "paths are compared with their case, so the policy holds for fewer requests";
+            import.report.no_equivalent(node, why);
         }
-        ("method", Some(method), _) => {
-            policy.set("match.methods", vec![method]);
-            import.report.exact(node, "match.methods");
+        ("method", Some(_), _) => {
+            if let Some(exact) = node.get("exact")
+                && let Some(method) = kube::method(import, exact)
+            {
+                policy.set("match.methods", vec![method]);
+                import.report.exact(node, "match.methods");
+            }
         }
         ("headers", ..) => headers(import, policy, node),
         ("name", ..) => import.report.unrelated(node, "a name for people"),
@@ -222,6 +292,11 @@ fn condition(import: &mut Import, policy: &mut Policy, key: &str, node: &Node) {
 fn headers(import: &mut Import, policy: &mut Policy, node: &Node) {
     let mut conditions: Vec<Value> = Vec::new();
     for (name, value) in node.entries() {
+        if !kube::is_token(name) {
+            let why = "policies match headers by their names alone";
+            import.report.no_equivalent(value, why);
+            continue;
+        }
         match value.get("exact").and_then(Node::text) {
             Some(exact) => {
                 conditions.push(json!({"name": name, "exact": exact}));

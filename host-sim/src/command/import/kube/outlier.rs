@@ -121,16 +121,18 @@ fn trigger(
     }
     let is_old = gateway.is_none();
     // A value that is not a number has been reported as an error.
-    let mut count = match errors {
-        None => Read {
-            value: ERRORS,
-            differs: Vec::new(),
-        },
-        Some(errors) => import.integer(errors)?,
-    };
     let by_gateway = match gateway.or(old) {
         None => None,
         Some(gateway) => Some((gateway, import.integer(gateway)?)),
+    };
+    let by_old = old.is_some() && by_gateway.as_ref().is_some_and(|(_, read)| read.value > 0);
+    let mut count = match errors {
+        // The old name switched the count of all 5xx off.
+        None => Read {
+            value: if by_old { 0 } else { ERRORS },
+            differs: Vec::new(),
+        },
+        Some(errors) => import.integer(errors)?,
     };
     count.differs.push(HOSTS.to_owned());
     match (count.value, by_gateway) {
@@ -141,7 +143,8 @@ fn trigger(
             }
             read.differs.push(HOSTS.to_owned());
             if is_old {
-                let how = "an old name, read as 502, 503 and 504 in a row";
+                let how = "an old name for 502, 503 and 504 in a row, which a new Istio ignores \
+                           for five 5xx in a row";
                 read.differs.push(how.to_owned());
             }
             failures(import, breaker, "502-504", Some(gateway), read);

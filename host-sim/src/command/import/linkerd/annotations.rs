@@ -22,19 +22,24 @@ const OURS: [&str; 3] = [
 /// Retries of a request if `retry.linkerd.io/limit` is left out.
 const LIMIT: u64 = 1;
 
+/// An object with settings in its annotations.
+pub(super) struct Annotated {
+    /// Full names of services with their clusters.
+    pub clusters: Vec<(String, String)>,
+    pub policy: Policy,
+}
+
 /// Reads an object. One without any of the annotations is passed over.
-pub(super) fn read(import: &mut Import, object: &Object) {
+pub(super) fn read(import: &mut Import, object: &Object) -> Option<Annotated> {
     let annotations = object.node.at(&["metadata", "annotations"]);
     let is_ours = |key: &str| OURS.iter().any(|prefix| key.starts_with(prefix));
     let Some(annotations) =
         annotations.filter(|node| node.entries().iter().any(|(key, _)| is_ours(key)))
     else {
         object.pass_over(import);
-        return;
+        return None;
     };
-    if object.identify(import).is_none() {
-        return;
-    }
+    object.identify(import)?;
     for (key, node) in annotations.entries() {
         if !is_ours(key) {
             import
@@ -43,13 +48,17 @@ pub(super) fn read(import: &mut Import, object: &Object) {
         }
     }
     let mut policy = Policy::new(object.name);
-    policy.set("match.clusters", clusters(import, object));
+    let clusters = clusters(import, object);
+    let names = clusters.iter().map(|(_, cluster)| cluster.clone());
+    policy.set("match.clusters", names.collect::<Vec<String>>());
     accrual(import, &mut policy, annotations);
     retry(import, &mut policy, annotations);
     timeouts(import, &mut policy, annotations);
-    if !policy.is_idle() {
-        import.draft.add(policy);
+    if policy.is_idle() {
+        import.report.unused(object.node);
+        return None;
     }
+    Some(Annotated { clusters, policy })
 }
 
 /// Reads the limits on the time of a request. Linkerd's `response` is for one attempt, as
@@ -70,10 +79,11 @@ fn timeouts(import: &mut Import, policy: &mut Policy, annotations: &Node) {
 }
 
 /// Returns the clusters of a service, or of those that a route goes to.
-fn clusters(import: &mut Import, object: &Object) -> Vec<String> {
+fn clusters(import: &mut Import, object: &Object) -> Vec<(String, String)> {
     let own = || {
         let host = kube::full_name(object.name, object.namespace);
-        vec![kube::cluster(&host, "", None)]
+        let cluster = kube::cluster(&host, "", None);
+        vec![(host, cluster)]
     };
     let Some(spec) = object.node.get("spec") else {
         return own();
@@ -103,7 +113,7 @@ fn clusters(import: &mut Import, object: &Object) -> Vec<String> {
             import
                 .report
                 .exact(parent, format!("match.clusters {cluster}"));
-            clusters.push(cluster);
+            clusters.push((host, cluster));
         }
     }
     if clusters.is_empty() {

@@ -9,12 +9,13 @@ use super::super::kube::retries::Conditions;
 use super::super::kube::{self, Object};
 use super::super::source::Node;
 use super::super::values::SECOND;
+use super::annotations::Annotated;
 
 /// Only the budget bounds how often Linkerd retries one request; policies allow at most this.
 const RETRIES: u64 = 10;
 
 /// Reads a profile.
-pub(super) fn read(import: &mut Import, object: &Object) {
+pub(super) fn read(import: &mut Import, object: &Object, services: &[Annotated]) {
     let Some(spec) = object.open(import) else {
         return;
     };
@@ -28,8 +29,17 @@ pub(super) fn read(import: &mut Import, object: &Object) {
         ],
     );
     let budget = budget(import, spec.get("retryBudget"));
+    let host = kube::full_name(object.name, object.namespace);
+    let before = import.draft.len();
     for route in kube::list(import, spec.get("routes")) {
-        read_route(import, object, route, &budget);
+        if let Some(policy) = read_route(import, object, route, &budget) {
+            super::add(import, policy, super::breaker(&host, services));
+        } else {
+            import.report.unused(route);
+        }
+    }
+    if import.draft.len() == before {
+        import.report.unused(object.node);
     }
 }
 
@@ -64,7 +74,12 @@ fn budget(import: &mut Import, node: Option<&Node>) -> Policy {
     settings
 }
 
-fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Policy) {
+fn read_route(
+    import: &mut Import,
+    object: &Object,
+    route: &Node,
+    budget: &Policy,
+) -> Option<Policy> {
     let name = route.get("name").and_then(Node::text).unwrap_or_default();
     let timeout = route.get("timeout");
     let flag = route.get("isRetryable");
@@ -78,7 +93,7 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Polic
         let why = "neither a timeout nor retries, so no policy";
         rest.chain(flag)
             .for_each(|node| import.report.unrelated(node, why));
-        return;
+        return None;
     }
     if let Some(node) = route.get("responseClasses") {
         let why = "list the statuses that are failures in outcome.failure_status yourself";
@@ -94,7 +109,7 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Polic
         let why = "no policy can have this condition";
         let left = flag.into_iter().chain(timeout);
         left.for_each(|node| import.report.no_equivalent(node, why));
-        return;
+        return None;
     }
     if let Some(node) = timeout
         && let Some(read) = import.duration(node, SECOND)
@@ -114,7 +129,7 @@ fn read_route(import: &mut Import, object: &Object, route: &Node, budget: &Polic
         Some(flag) => import.report.exact(flag, "no retry"),
         None => {}
     }
-    import.draft.add(policy);
+    Some(policy)
 }
 
 /// Returns the first part of a full name.
@@ -153,7 +168,7 @@ fn condition(import: &mut Import, policy: &mut Policy, route: &Node, retried: bo
         policy.set("match.paths", json!([pattern]));
     }
     if let Some(node) = condition.get("method")
-        && let Some(method) = node.text()
+        && let Some(method) = kube::method(import, node)
     {
         policy.set("match.methods", vec![method]);
         if retried {
