@@ -3,8 +3,11 @@
 //! Of several documents those whose profile is active count, and a later one overrides. What does
 //! not count is reported here.
 
+mod profiles;
+
 use super::context::Import;
 use super::node::{Kind, Node};
+use super::source::Source;
 
 /// A setting, and where it is. A list in a `.properties` file has a node for each item.
 pub(super) struct Setting<'a> {
@@ -67,11 +70,16 @@ pub(super) fn collect<'a>(
 ) -> Vec<Setting<'a>> {
     let mut settings: Vec<Setting> = Vec::new();
     let sources = import.sources;
-    let documents = sources.iter().flat_map(|source| &source.documents);
-    for (number, document) in documents.enumerate() {
+    let documents: Vec<&Node> = sources.iter().flat_map(Source::roots).collect();
+    let found = documents.iter().enumerate().map(|(number, document)| {
         let mut found = Vec::new();
-        flatten(document, &[], number, &mut found);
-        if !is_active(import, document, &found) {
+        flatten(document, &[], prefix, number, &mut found);
+        found
+    });
+    let found: Vec<Vec<Setting>> = found.collect();
+    let active = profiles::active(import.profiles, &found);
+    for (document, found) in documents.into_iter().zip(found) {
+        if !is_active(import, document, &found, &active) {
             continue;
         }
         unrelated(import, document, &[], prefix, system);
@@ -106,12 +114,18 @@ fn add<'a>(import: &mut Import, settings: &mut Vec<Setting<'a>>, setting: Settin
 }
 
 /// Adds all settings of a tree.
-fn flatten<'a>(node: &'a Node, path: &[String], document: usize, settings: &mut Vec<Setting<'a>>) {
+fn flatten<'a>(
+    node: &'a Node,
+    path: &[String],
+    prefix: &[&str],
+    document: usize,
+    settings: &mut Vec<Setting<'a>>,
+) {
     match &node.kind {
         Kind::Mapping(entries) if !entries.is_empty() => {
             for (key, node) in entries {
-                let path: Vec<String> = path.iter().cloned().chain(split(key)).collect();
-                flatten(node, &path, document, settings);
+                let path = extended(path, key, prefix);
+                flatten(node, &path, prefix, document, settings);
             }
         }
         _ if path.is_empty() => {}
@@ -123,8 +137,34 @@ fn flatten<'a>(node: &'a Node, path: &[String], document: usize, settings: &mut 
     }
 }
 
-/// Splits a key at its dots, but not within brackets. A number in brackets at its end is the
-/// position in a list, and is dropped.
+/// Returns a path with the parts of one more key.
+fn extended(path: &[String], key: &str, prefix: &[&str]) -> Vec<String> {
+    let parts = match variable(key, prefix) {
+        Some(parts) if path.is_empty() => parts,
+        _ => split(key),
+    };
+    path.iter().cloned().chain(parts).collect()
+}
+
+/// Splits the name of an environment variable such as `RESILIENCE4J_RETRY_CONFIGS_0_`, which has
+/// `_` for every dot and bracket. `None` if the key is no variable below the prefix.
+fn variable(key: &str, prefix: &[&str]) -> Option<Vec<String>> {
+    let is_name = |letter: u8| matches!(letter, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+    let lower = key.to_ascii_lowercase();
+    let is_ours = lower.starts_with(&format!("{}_", prefix.first()?));
+    if !is_ours || !key.bytes().all(is_name) {
+        return None;
+    }
+    let is_position = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit());
+    let mut parts: Vec<String> = lower.split('_').map(str::to_owned).collect();
+    while parts.last().is_some_and(|part| is_position(part)) {
+        parts.pop();
+    }
+    Some(parts)
+}
+
+/// Splits a key at its dots, but not within brackets. A number in brackets is the position in a
+/// list, and is dropped. Other brackets hold a name with dots.
 fn split(key: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_usize;
@@ -139,35 +179,43 @@ fn split(key: &str) -> Vec<String> {
             _ => parts.push(String::new()),
         }
     }
-    let clean = |part: String| match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
-        Some((name, index)) if index.bytes().all(|digit| digit.is_ascii_digit()) => name.to_owned(),
-        Some(("", name)) => name.to_owned(),
-        _ => part,
-    };
-    parts.into_iter().map(clean).collect()
+    parts.into_iter().flat_map(unbracketed).collect()
+}
+
+fn unbracketed(part: String) -> Vec<String> {
+    match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+        Some((name, index)) if index.bytes().all(|digit| digit.is_ascii_digit()) => {
+            vec![name.to_owned()]
+        }
+        Some(("", name)) => vec![name.to_owned()],
+        Some((outer, name)) if !outer.contains('(') => vec![outer.to_owned(), name.to_owned()],
+        _ => vec![part],
+    }
 }
 
 /// Returns whether the document's profile is active. Reports its condition, or the whole document.
-fn is_active(import: &mut Import, document: &Node, settings: &[Setting]) -> bool {
-    let condition = settings.iter().find(|setting| {
-        let path = setting.key(0);
-        path == "spring.config.activate.onprofile" || path == "spring.profiles"
-    });
-    let Some(condition) = condition else {
+fn is_active(
+    import: &mut Import,
+    document: &Node,
+    settings: &[Setting],
+    active: &[String],
+) -> bool {
+    let Some(condition) = profiles::condition(settings) else {
         return true;
     };
     let wanted = condition.texts();
-    let matches = |profile: &&str| match profile.strip_prefix('!') {
-        Some(other) => !import.profiles.iter().any(|active| active == other),
-        None => import.profiles.iter().any(|active| active == profile),
-    };
+    let matches = |text: &&str| profiles::holds(text, active).unwrap_or(false);
     if wanted.iter().any(matches) {
         for node in &condition.nodes {
             import.report.exact(node, "this profile is active");
         }
         return true;
     }
-    let what = format!("of the profile {}, which is not active", wanted.join(", "));
+    let wrong = |text: &&&str| profiles::holds(text, active).is_none();
+    let what = match wanted.iter().find(wrong) {
+        Some(text) => format!("of {text:?}, which is no expression of profiles"),
+        None => format!("of the profile {}, which is not active", wanted.join(", ")),
+    };
     import.report.unrelated(document, what);
     false
 }
@@ -175,13 +223,14 @@ fn is_active(import: &mut Import, document: &Node, settings: &[Setting]) -> bool
 /// Reports the largest parts of a tree in which there is no setting below the prefix.
 fn unrelated(import: &mut Import, node: &Node, path: &[String], prefix: &[&str], system: &str) {
     for (key, node) in node.entries() {
-        let path: Vec<String> = path.iter().cloned().chain(split(key)).collect();
+        let path = extended(path, key, prefix);
         let mut names = path.iter().map(|name| canonical(name)).zip(prefix);
         let fits = names.all(|(name, other)| name == **other);
         if (fits && path.len() >= prefix.len()) || import.report.knows(node) {
             continue;
         }
-        if fits && !node.entries().is_empty() || import.report.knows_below(node) {
+        let has_parts = import.report.knows_below(node) || holds_documents(node);
+        if fits && !node.entries().is_empty() || has_parts {
             unrelated(import, node, &path, prefix, system);
         } else {
             import
@@ -189,4 +238,10 @@ fn unrelated(import: &mut Import, node: &Node, path: &[String], prefix: &[&str],
                 .unrelated(node, format!("no setting of {system}"));
         }
     }
+}
+
+/// Returns whether a text below the node holds documents, which are reported on their own.
+fn holds_documents(node: &Node) -> bool {
+    let mut children = node.children();
+    children.any(|child| child.path.is_empty() || holds_documents(child))
 }

@@ -1,9 +1,11 @@
 //! Source files as trees whose nodes know their lines.
 //!
-//! YAML, JSON and `.properties` all become one kind of [`Node`], so that importers and the report
-//! need not know which of them a setting came from. JSON is read as the YAML that it is. A key of
-//! a `.properties` file stays in one piece, as dotted keys of YAML do: `settings` splits both.
+//! YAML, JSON, `.properties` and `.env` all become one kind of [`Node`], so that importers and the
+//! report need not know which of them a setting came from. JSON is read as the YAML that it is. A
+//! key of a `.properties` file stays in one piece, as dotted keys of YAML do: `settings` splits
+//! both.
 
+mod embedded;
 mod properties;
 mod yaml;
 
@@ -19,28 +21,45 @@ pub(super) struct Source {
     pub documents: Vec<Node>,
 }
 
+impl Source {
+    /// Returns all documents. Those inside of a text come in front of the one that has the text.
+    pub(super) fn roots(&self) -> Vec<&Node> {
+        let mut roots = Vec::new();
+        for document in &self.documents {
+            embedded::roots(document, &mut roots);
+            roots.push(document);
+        }
+        roots
+    }
+}
+
 /// Reads a file, and adds what is wrong with it to `problems`.
 pub(super) fn read(path: &Path, file: usize, problems: &mut Problems) -> Source {
     let name = path.display().to_string();
-    let is_properties = path.extension().is_some_and(|end| end == "properties");
-    let documents = match fs::read(path) {
+    let is_properties = [".properties", ".env"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    let mut documents = match fs::read(path) {
         Err(error) => {
             problems.add_file(file, format!("cannot be read: {error}"));
             Vec::new()
         }
         Ok(bytes) => parse(&bytes, is_properties, file, problems),
     };
+    embedded::open(&mut documents);
     Source { name, documents }
 }
 
+/// The byte order mark, which editors of Windows write.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn parse(bytes: &[u8], is_properties: bool, file: usize, problems: &mut Problems) -> Vec<Node> {
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     if is_properties {
-        return properties::parse(bytes, file, problems)
-            .into_iter()
-            .collect();
+        return properties::parse(bytes, file, problems);
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => yaml::parse(text.trim_start_matches('\u{feff}'), file, problems),
+        Ok(text) => yaml::parse(text, file, problems),
         Err(error) => {
             let good = &bytes[..error.valid_up_to()];
             let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();

@@ -9,18 +9,21 @@ use super::{folder, import, inputs};
 
 /// Returns the lines that hold a key, a value or an item, without any parser.
 fn content(file: &str, text: &str) -> BTreeSet<u64> {
-    let is_properties = file.ends_with(".properties");
+    let is_properties = file.ends_with(".properties") || file.ends_with(".env");
     let mut lines = BTreeSet::new();
     // The indentation of the key of a block scalar, in which no line is a comment.
     let mut block: Option<usize> = None;
     let mut continues = false;
+    let text = text.trim_start_matches('\u{feff}');
     for (number, line) in (1..).zip(text.lines()) {
         let bare = line.trim();
         let indent = line.len() - line.trim_start().len();
         if !bare.is_empty() && block.is_some_and(|outer| indent <= outer) {
             block = None;
         }
-        let is_comment = bare.starts_with('#') || is_properties && bare.starts_with('!');
+        // A line of YAML with `%` at its beginning is for the parser.
+        let other = if is_properties { '!' } else { '%' };
+        let is_comment = bare.starts_with('#') || bare.starts_with(other);
         let holds = bare.chars().any(char::is_alphanumeric);
         if holds && (!is_comment || block.is_some() || continues) {
             lines.insert(number);
@@ -29,7 +32,11 @@ fn content(file: &str, text: &str) -> BTreeSet<u64> {
         let opens = [": |", ": >", ": |-", ": >-"]
             .iter()
             .any(|end| bare.ends_with(end));
-        if !is_properties && opens && block.is_none() {
+        // A file inside of a file has comments of its own.
+        let is_file = [".yml: |", ".properties: |"]
+            .iter()
+            .any(|end| bare.ends_with(end));
+        if !is_properties && opens && !is_file && block.is_none() {
             block = Some(indent);
         }
     }

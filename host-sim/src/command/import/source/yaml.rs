@@ -124,7 +124,9 @@ impl<'a> Builder<'a> {
     /// what comes after it.
     fn last_line(&self, span: &Span) -> usize {
         let (first, end) = (span.start.line(), &span.end);
-        let last = if end.col() == 0 {
+        let line = self.lines.get(end.line().saturating_sub(1));
+        let is_before = |line: &&str| line.chars().take(end.col()).all(char::is_whitespace);
+        let last = if line.is_none_or(is_before) {
             end.line().saturating_sub(1)
         } else {
             end.line()
@@ -250,7 +252,7 @@ fn merge(entries: &mut Vec<(String, Node)>) {
             .is_none()
         {
             let mut node = node.clone();
-            node.path = node.path.replacen("<<.", "", 1);
+            node.path = without_merge(&node.path);
             added.push((key.clone(), node));
         }
     }
@@ -258,4 +260,16 @@ fn merge(entries: &mut Vec<(String, Node)>) {
         entries.remove(at);
         entries.extend(added);
     }
+}
+
+/// Returns a path without its merge key, `<<` or `<<[0]`.
+fn without_merge(path: &str) -> String {
+    let Some((outer, rest)) = path.split_once("<<") else {
+        return path.to_owned();
+    };
+    let rest = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => rest,
+        None => rest,
+    };
+    format!("{outer}{}", rest.trim_start_matches('.'))
 }
