@@ -1,11 +1,13 @@
 //! Resilience4j: `resilience4j.MODULE.{configs,instances,backends}.NAME` in Spring's files.
 //!
 //! The instances of one name in all modules become one policy. An instance has its own settings,
-//! then those of its `baseConfig` or of `configs.default`, then the library's defaults.
+//! then those of the configs that it inherits from, then the library's defaults. One without any
+//! setting has a policy too, as the library makes a breaker of it.
 
 mod breaker;
 mod effective;
 mod exceptions;
+mod open;
 mod retry;
 
 use std::time::Duration;
@@ -17,16 +19,17 @@ use super::draft::Policy;
 use super::engine;
 use super::settings::{self, Setting, canonical};
 use super::values::{self, MS};
-use effective::{Effective, MODULES, effective, is_of, key, without};
+use effective::{Effective, MODULES, effective, is_bare, is_of, key, without};
 
 /// Modules without an equivalent, and what does it instead.
-const WITHOUT: [(&str, &str); 5] = [
+const WITHOUT: [(&str, &str); 6] = [
     ("bulkhead", MAX_REQUESTS),
     ("threadpoolbulkhead", MAX_REQUESTS),
     (
         "ratelimiter",
         "the proxy's local rate limit (envoy.filters.http.local_ratelimit) does it",
     ),
+    ("micrometer", "the filter's metrics are always there"),
     (
         "cache",
         "a fallback of type stale, or the proxy's cache filter, does it",
@@ -44,7 +47,8 @@ pub(super) fn import(import: &mut Import) {
         outside(import, setting);
     }
     let mut names: Vec<&str> = Vec::new();
-    for setting in all.iter().filter(|setting| is_of(setting, "instances")) {
+    let is_instance = |it: &&Setting| is_of(it, "instances") || is_bare(it, "instances");
+    for setting in all.iter().filter(is_instance) {
         let name = setting.path[3].as_str();
         if !names.contains(&name) {
             names.push(name);
@@ -59,6 +63,7 @@ pub(super) fn import(import: &mut Import) {
     for name in &names {
         instance(import, name, &all, false);
     }
+    all.iter().for_each(|setting| bare(import, setting));
     for setting in all.iter().filter(|setting| is_of(setting, "configs")) {
         for node in &setting.nodes {
             if is_known(setting) && !import.report.knows(node) {
@@ -91,6 +96,28 @@ fn outside(import: &mut Import, setting: &Setting) {
     };
     for node in &setting.nodes {
         import.report.no_equivalent(node, why);
+    }
+}
+
+/// Reports an instance or a config that sets nothing itself.
+fn bare(import: &mut Import, setting: &Setting) {
+    let is_config = is_bare(setting, "configs");
+    if !is_config && !is_bare(setting, "instances") {
+        return;
+    }
+    let to = "what it inherits, and the defaults of Resilience4j";
+    for node in &setting.nodes {
+        match canonical(&setting.path[1]).as_str() {
+            "circuitbreaker" => import.report.exact(node, to),
+            "retry" => {
+                let differs =
+                    "waits between attempts are the proxy's own, and a budget limits them";
+                import.report.approximate(node, to, differs);
+            }
+            _ => import
+                .report
+                .no_equivalent(node, "its default of 1s is the timeout of the route"),
+        }
     }
 }
 

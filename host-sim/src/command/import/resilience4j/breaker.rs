@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::effective::{Effective, without};
-use super::exceptions;
+use super::{exceptions, open};
 use crate::command::import::context::Import;
 use crate::command::import::draft::Policy;
 use crate::command::import::engine;
@@ -21,8 +21,10 @@ pub(super) const KEYS: &[&str] = &[
     "exponentialbackoffmultiplier",
     "exponentialmaxwaitdurationinopenstate",
     "failureratethreshold",
+    "ignoreclassbindingexceptions",
     "ignoreexceptionpredicate",
     "ignoreexceptions",
+    "ignoreunknownexceptions",
     "initialstate",
     "maxwaitdurationinhalfopenstate",
     "minimumnumberofcalls",
@@ -38,6 +40,7 @@ pub(super) const KEYS: &[&str] = &[
     "slidingwindowtype",
     "slowcalldurationthreshold",
     "slowcallratethreshold",
+    "transitiontostateafterwaitduration",
     "waitdurationinopenstate",
     "writablestacktraceenabled",
 ];
@@ -48,7 +51,7 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
     state(import, policy, settings);
     let size = window(import, policy, settings);
     let minimum = rates(import, policy, settings, size);
-    open(import, policy, settings);
+    open::import(import, policy, settings);
     half_open(import, policy, settings, minimum);
     without(
         import,
@@ -70,6 +73,8 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
                 "writablestacktraceenabled",
                 "a rejection is a response, without a stack trace",
             ),
+            ("ignoreclassbindingexceptions", "no class is loaded"),
+            ("ignoreunknownexceptions", "no class is loaded"),
         ],
     );
 }
@@ -258,101 +263,6 @@ fn rates(import: &mut Import, policy: &mut Policy, settings: &Effective, size: O
     minimum
 }
 
-/// Sets how long the circuit stays open.
-fn open(import: &mut Import, policy: &mut Policy, settings: &Effective) {
-    let path = "circuit_breaker.open.duration";
-    policy.set(path, "1m");
-    let mut open = Duration::from_secs(60);
-    if let Some(node) = settings.get(&["waitdurationinopenstate"])
-        && let Some(read) = import.duration(node, MS)
-    {
-        open = read.value;
-        import.set_duration(policy, path, node, read, &engine::OPEN);
-    }
-    engine::fixed_open(policy);
-    if is_on(
-        import,
-        settings,
-        "enableexponentialbackoff",
-        "circuit_breaker.open.multiplier",
-    ) {
-        backoff(import, policy, settings, open);
-    }
-    if is_on(
-        import,
-        settings,
-        "enablerandomizedwait",
-        "circuit_breaker.open.jitter",
-    ) {
-        let path = "circuit_breaker.open.jitter";
-        policy.set(path, 50);
-        if let Some(node) = settings.get(&["randomizedwaitfactor"])
-            && let Some(mut read) = import.number(node)
-        {
-            read.value *= 100.0;
-            import.set_percent(policy, path, node, read, &(0.0..=100.0));
-        }
-    }
-    let unused = "the setting that switches it on is not true";
-    for name in [
-        "exponentialbackoffmultiplier",
-        "exponentialmaxwaitdurationinopenstate",
-        "randomizedwaitfactor",
-    ] {
-        if let Some(node) = settings.get(&[name])
-            && !import.report.knows(node)
-        {
-            import.report.no_equivalent(node, unused);
-        }
-    }
-    if let Some(node) = settings.get(&["automatictransitionfromopentohalfopenenabled"])
-        && let Some(mut read) = import.boolean(node)
-    {
-        if read.value {
-            let differs = "the first request after the open time moves it, and no timer";
-            read.differs.push(differs.to_owned());
-        }
-        import
-            .report
-            .became(node, "the circuit becomes half-open", &read.differs);
-    }
-}
-
-/// Sets the growth of the open time.
-fn backoff(import: &mut Import, policy: &mut Policy, settings: &Effective, open: Duration) {
-    let path = "circuit_breaker.open.multiplier";
-    policy.set(path, 1.5);
-    if let Some(node) = settings.get(&["exponentialbackoffmultiplier"])
-        && let Some(mut read) = import.number(node)
-    {
-        values::clamp(&mut read, &(1.0..=10.0), |value| value.to_string());
-        import
-            .report
-            .became(node, format!("{path} {}", read.value), &read.differs);
-        policy.set(path, values::percent(read.value));
-    }
-    let path = "circuit_breaker.open.max_duration";
-    policy.set(path, "24h");
-    if let Some(node) = settings.get(&["exponentialmaxwaitdurationinopenstate"])
-        && let Some(read) = import.duration(node, MS)
-    {
-        let range = open.clamp(*engine::OPEN.start(), *engine::OPEN.end())..=*engine::OPEN.end();
-        import.set_duration(policy, path, node, read, &range);
-    }
-}
-
-/// Reads a switch, and reports it.
-fn is_on(import: &mut Import, settings: &Effective, name: &str, to: &str) -> bool {
-    let Some(node) = settings.get(&[name]) else {
-        return false;
-    };
-    let Some(read) = import.boolean(node) else {
-        return false;
-    };
-    import.report.became(node, to, &read.differs);
-    read.value
-}
-
 /// Sets the probes.
 fn half_open(import: &mut Import, policy: &mut Policy, settings: &Effective, minimum: u64) {
     let path = "circuit_breaker.half_open.permits";
@@ -382,8 +292,8 @@ fn lease(import: &mut Import, policy: &mut Policy, settings: &Effective) {
         .get("circuit_breaker.slow_threshold")
         .and_then(|it| it.as_str());
     let slow = slow.and_then(|text| values::duration(text, MS));
-    let longest = slow.unwrap_or_default().max(Duration::from_secs(20)) * 3 / 2;
-    let forever = longest.min(*engine::LEASE.end());
+    let slow = slow.unwrap_or_default();
+    let forever = (slow.max(Duration::from_secs(20)) * 3 / 2).min(*engine::LEASE.end());
     policy.set(path, values::write(forever));
     let Some(node) = settings.get(&["maxwaitdurationinhalfopenstate"]) else {
         return;
@@ -393,6 +303,12 @@ fn lease(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     };
     let value = if value.is_zero() {
         differs.push("0 is without end there, and a lease has to end".to_owned());
+        forever
+    } else if value <= slow {
+        differs.push(format!(
+            "{} there, but a probe has to outlast circuit_breaker.slow_threshold to be slow",
+            values::write(value)
+        ));
         forever
     } else {
         differs.push("it is for each probe, and not for the whole state".to_owned());

@@ -10,10 +10,23 @@ pub(super) const MODULES: [&str; 3] = ["circuitbreaker", "retry", "timelimiter"]
 /// Deepest chain of `baseConfig`.
 const BASES_MAX: usize = 16;
 
+/// The config that others inherit from.
+const DEFAULT: &str = "default";
+
 /// Returns whether a setting is of an instance (`backends` is the old word) or a config of a
 /// module that is imported.
 pub(super) fn is_of(setting: &Setting, kind: &str) -> bool {
-    let Some([_, module, section, _, _]) = setting.path.get(..5) else {
+    setting.path.len() > 4 && is_in(setting, kind)
+}
+
+/// Returns whether a setting is the name of an instance or config, with nothing below it.
+pub(super) fn is_bare(setting: &Setting, kind: &str) -> bool {
+    let is_empty = |node: &&Node| node.text().is_none_or(str::is_empty) && node.items().is_empty();
+    setting.path.len() == 4 && is_in(setting, kind) && setting.nodes.iter().all(is_empty)
+}
+
+fn is_in(setting: &Setting, kind: &str) -> bool {
+    let Some([_, module, section]) = setting.path.get(..3) else {
         return false;
     };
     let section = canonical(section);
@@ -27,7 +40,8 @@ pub(super) fn is_of(setting: &Setting, kind: &str) -> bool {
 
 /// Returns the canonical name of a setting within its instance.
 pub(super) fn key(setting: &Setting) -> String {
-    setting.key(4)
+    // Environment variables have a word in several parts.
+    setting.key(4).replace('.', "")
 }
 
 /// The settings of one instance in one module: its own first, then those of its bases.
@@ -42,6 +56,19 @@ impl<'s, 'a> Effective<'s, 'a> {
             let mut settings = layer.iter().copied();
             settings.find(|setting| names.contains(&key(setting).as_str()))
         })
+    }
+
+    /// Returns the settings of the layer that has one of these, and with `is_merged` those of the
+    /// layers below too. Nothing is in it if no layer has one.
+    pub(super) fn beside(&self, names: &[&str], is_merged: bool) -> Effective<'s, 'a> {
+        let has = |layer: &Vec<&Setting>| {
+            let mut keys = layer.iter().map(|setting| key(setting));
+            keys.any(|key| names.contains(&key.as_str()))
+        };
+        let layers = self.layers.iter().skip_while(|layer| !has(layer)).cloned();
+        Effective {
+            layers: layers.take(if is_merged { BASES_MAX } else { 1 }).collect(),
+        }
     }
 
     /// Returns the node of such a setting.
@@ -64,36 +91,39 @@ pub(super) fn effective<'s, 'a>(
         });
         settings.collect()
     };
-    let mut layer = of(if is_config { "configs" } else { "instances" }, name);
-    if layer.is_empty() {
+    let kind = if is_config { "configs" } else { "instances" };
+    let is_named = |setting: &Setting| {
+        is_bare(setting, kind) && canonical(&setting.path[1]) == module && setting.path[3] == name
+    };
+    let mut layer = of(kind, name);
+    if layer.is_empty() && !all.iter().any(is_named) {
         return None;
     }
     let mut layers = Vec::new();
-    let mut is_default = is_config;
+    let mut name = name.to_owned();
+    let mut is_config = is_config;
     for _ in 0..BASES_MAX {
         let base = layer
             .iter()
             .find(|setting| key(setting) == "baseconfig")
             .map(|it| it.node());
         layers.push(layer);
-        layer = match base {
-            Some(node) => {
-                let base = of("configs", node.text().unwrap_or_default());
-                if base.is_empty() && node.text() != Some("default") {
-                    import
-                        .problems
-                        .add(node, "the name of one of the configs of this module");
+        let next = match base.and_then(|node| Some((node, node.text()?))) {
+            Some((node, text)) if !text.is_empty() => {
+                if of("configs", text).is_empty() && text != DEFAULT {
+                    let names = "the name of one of the configs of this module";
+                    import.problems.add(node, names);
                 }
                 import.report.exact(node, "the settings of that config");
-                is_default = true;
-                base
+                Some(text.to_owned())
             }
-            None if !is_default => {
-                is_default = true;
-                of("configs", "default")
-            }
-            None => return Some(Effective { layers }),
+            _ => inherited(module, &name, is_config, !of("configs", &name).is_empty()),
         };
+        let Some(next) = next else {
+            return Some(Effective { layers });
+        };
+        layer = of("configs", &next);
+        (name, is_config) = (next, true);
     }
     if let Some(setting) = layer.first() {
         import
@@ -101,6 +131,18 @@ pub(super) fn effective<'s, 'a>(
             .add(setting.node(), "a chain of baseConfig that ends");
     }
     Some(Effective { layers })
+}
+
+/// Returns the config that is inherited from without a `baseConfig`. Circuit breakers take the
+/// config of their own name, or else the default one, and their configs inherit nothing. In the
+/// other modules everything inherits from the default one.
+fn inherited(module: &str, name: &str, is_config: bool, is_also_config: bool) -> Option<String> {
+    match (module, is_config) {
+        ("circuitbreaker", true) => None,
+        ("circuitbreaker", false) if is_also_config => Some(name.to_owned()),
+        _ if name == DEFAULT && is_config => None,
+        _ => Some(DEFAULT.to_owned()),
+    }
 }
 
 /// Reports settings without an equivalent.

@@ -10,13 +10,16 @@ use crate::command::import::engine;
 
 /// Canonical names of everything that is read here.
 pub(super) const KEYS: &[&str] = &[
+    "consumeresultbeforeretryattempt",
     "enableexponentialbackoff",
     "enablerandomizedwait",
     "eventconsumerbuffersize",
     "exponentialbackoffmultiplier",
     "exponentialmaxwaitduration",
     "failaftermaxattempts",
+    "ignoreclassbindingexceptions",
     "ignoreexceptions",
+    "ignoreunknownexceptions",
     "intervalbifunction",
     "maxattempts",
     "maxretryattempts",
