@@ -11,7 +11,11 @@ use super::settings::{self, Setting, canonical};
 use super::values::{MS, Read};
 
 /// Settings that have no equivalent, by the beginning of their canonical names, and why.
-const WITHOUT: [(&str, &str); 9] = [
+const WITHOUT: [(&str, &str); 10] = [
+    (
+        "threadpoolkeyoverride",
+        "a proxy has neither threads nor semaphores for a call",
+    ),
     ("execution.isolation.semaphore", MAX_REQUESTS),
     (
         "execution.isolation.strategy",
@@ -44,20 +48,17 @@ const MAX_REQUESTS: &str = "max_requests in circuit_breakers of the cluster does
 /// Writes a policy for each command, or one for `default` if it is alone.
 pub(super) fn import(import: &mut Import) {
     let all = settings::collect(import, &["hystrix"], "Hystrix");
-    let mut commands: Vec<&str> = Vec::new();
+    let mut commands: Vec<String> = Vec::new();
     for setting in &all {
-        if setting.is_below(&["hystrix", "command"]) && setting.path.len() > 3 {
-            let name = setting.path[2].as_str();
-            if !commands.contains(&name) {
-                commands.push(name);
-            }
-        } else {
-            outside(import, setting);
+        match name(setting) {
+            Some(name) if !commands.contains(&name) => commands.push(name),
+            Some(_) => {}
+            None => outside(import, setting),
         }
     }
     let named: Vec<&str> = commands
         .iter()
-        .copied()
+        .map(String::as_str)
         .filter(|name| *name != "default")
         .collect();
     if named.is_empty() && !commands.is_empty() {
@@ -72,6 +73,11 @@ pub(super) fn import(import: &mut Import) {
              set it to the cluster that is called"
         ));
         command(import, name, &all);
+    }
+    if named.len() < commands.len() && !named.is_empty() {
+        let remark = "hystrix.command.default is for commands without settings of their own too: \
+            copy a policy for the cluster of each";
+        import.report.remark(remark);
     }
     overridden(import, &all);
 }
@@ -120,9 +126,36 @@ const BREAKER: [&str; 10] = [
     "metrics.rollingstats.timeinmilliseconds",
 ];
 
+/// Groups of a command's settings. The name of a command may have dots, and ends in front of one.
+const GROUPS: [&str; 7] = [
+    "circuitbreaker",
+    "execution",
+    "fallback",
+    "metrics",
+    "requestcache",
+    "requestlog",
+    "threadpoolkeyoverride",
+];
+
+/// Returns how many parts of the path come before the setting itself. `None` if it is not of a
+/// command.
+fn depth(setting: &Setting) -> Option<usize> {
+    if !setting.is_below(&["hystrix", "command"]) || setting.path.len() < 4 {
+        return None;
+    }
+    let is_group = |part: &String| GROUPS.contains(&canonical(part).as_str());
+    let group = setting.path.iter().skip(3).position(is_group);
+    Some(group.map_or(3, |group| group + 3))
+}
+
+/// Returns the command that a setting is of.
+fn name(setting: &Setting) -> Option<String> {
+    Some(setting.path.get(2..depth(setting)?)?.join("."))
+}
+
 /// Returns the canonical name of a command's setting.
 fn key(setting: &Setting) -> String {
-    setting.key(3)
+    depth(setting).map_or_else(String::new, |depth| setting.key(depth))
 }
 
 /// The settings of one command.
@@ -136,11 +169,7 @@ impl<'a> Command<'_, 'a> {
     fn get(&self, wanted: &str) -> Option<&'a Node> {
         let of = |name: &str| {
             let mut settings = self.all.iter();
-            settings.find(|setting| {
-                setting.is_below(&["hystrix", "command"])
-                    && setting.path[2] == name
-                    && key(setting) == wanted
-            })
+            settings.find(|it| self::name(it).is_some_and(|of| of == name) && key(it) == wanted)
         };
         of(self.name).or_else(|| of("default")).map(Setting::node)
     }
@@ -158,10 +187,7 @@ fn command(import: &mut Import, name: &str, all: &[Setting]) {
     timeout(import, &mut policy, &command);
     for setting in all {
         let key = key(setting);
-        let of_command = setting
-            .path
-            .get(2)
-            .is_some_and(|of| of == name || of == "default");
+        let of_command = self::name(setting).is_some_and(|of| of == name || of == "default");
         let why = WITHOUT
             .iter()
             .find(|(name, _)| of_command && key.starts_with(name));
@@ -195,22 +221,22 @@ fn modes(import: &mut Import, policy: &mut Policy, command: &Command) {
         engine::forced_closed(import, policy, node);
     }
     if let Some((node, read)) = open {
-        let mode = if read.value { "forced_open" } else { "enforce" };
-        if read.value {
-            policy.set("mode", mode);
-        }
-        import
-            .report
-            .became(node, format!("mode {mode}"), &read.differs);
+        let to = if read.value {
+            policy.set("mode", "forced_open");
+            "mode forced_open"
+        } else {
+            "no mode forced_open"
+        };
+        import.report.became(node, to, &read.differs);
     }
     if let Some((node, read)) = enabled {
-        let mode = if read.value { "enforce" } else { "disabled" };
-        if !read.value {
-            policy.set("mode", mode);
-        }
-        import
-            .report
-            .became(node, format!("mode {mode}"), &read.differs);
+        let to = if read.value {
+            "circuit_breaker"
+        } else {
+            policy.set("mode", "disabled");
+            "mode disabled"
+        };
+        import.report.became(node, to, &read.differs);
     }
 }
 

@@ -29,8 +29,14 @@ pub(super) fn import(import: &mut Import) {
             None => resources.push((resource, vec![rule])),
         }
     }
+    let mut policies = Vec::new();
     for (resource, rules) in resources {
-        policy(import, resource, &rules);
+        policies.extend(policy(import, resource, &rules));
+    }
+    // A request has one policy: that of a method is narrower than that of a path alone.
+    policies.sort_by_key(|policy| policy.get("match.methods").is_none());
+    for policy in policies {
+        import.draft.add(policy);
     }
 }
 
@@ -108,8 +114,8 @@ fn holds_rules(node: &Node) -> bool {
         .any(|child| holds_rule(child) || holds_rules(child))
 }
 
-/// Writes the policy of a resource.
-fn policy(import: &mut Import, resource: &str, rules: &[&Node]) {
+/// Returns the policy of a resource, or `None` if no rule of it is one.
+fn policy(import: &mut Import, resource: &str, rules: &[&Node]) -> Option<Policy> {
     let mut policy = Policy::new(resource);
     let matched = resource::set_match(&mut policy, resource);
     policy.set("circuit_breaker.window.type", "time");
@@ -133,11 +139,11 @@ fn policy(import: &mut Import, resource: &str, rules: &[&Node]) {
         ignored(import, rule);
     }
     if grades.is_empty() {
-        return;
+        return None;
     }
     engine::fixed_open(&mut policy);
     policy.set("circuit_breaker.half_open.permits", 1);
-    import.draft.add(policy);
+    Some(policy)
 }
 
 /// Returns the grade of a rule, or `None` if it is wrong or the policy has a rule of that kind.
