@@ -16,6 +16,7 @@ struct Active {
     number: usize,
     share_bp: u32,
     effect: Effect,
+    has_headers: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,7 @@ impl Faults {
                 number,
                 share_bp,
                 effect,
+                has_headers: !fault.headers.is_empty(),
             },
         );
     }
@@ -132,7 +134,8 @@ impl Faults {
             if let Effect::Fail(failure) = active.effect
                 && active.applies(rng)
             {
-                return failure.event(usual, grpc);
+                let headers = active.has_headers.then_some(active.number);
+                return failure.event(usual, grpc, headers);
             }
         }
         Some(UpstreamEvent::Response(Response {
@@ -140,6 +143,7 @@ impl Faults {
             grpc: grpc.then_some((usual.grpc_status, GrpcPlace::Trailers)),
             complete: usual.body_time == Span::ZERO,
             healthy: true,
+            fault: None,
         }))
     }
 }
@@ -151,13 +155,19 @@ impl Active {
 }
 
 impl Failure {
-    fn event(self, usual: &spec::Response, grpc: bool) -> Option<UpstreamEvent> {
+    fn event(
+        self,
+        usual: &spec::Response,
+        grpc: bool,
+        fault: Option<usize>,
+    ) -> Option<UpstreamEvent> {
         let response = |status, grpc, complete| {
             UpstreamEvent::Response(Response {
                 status,
                 grpc,
                 complete,
                 healthy: false,
+                fault,
             })
         };
         Some(match self {

@@ -58,6 +58,8 @@ pub struct Response {
     pub complete: bool,
     /// Whether a working service sent it.
     pub healthy: bool,
+    /// Number of the scenario's fault that it is of, if that has headers.
+    pub fault: Option<usize>,
 }
 
 impl Response {
@@ -68,6 +70,7 @@ impl Response {
             grpc: grpc.then_some((UNAVAILABLE, GrpcPlace::Headers)),
             complete: true,
             healthy: false,
+            fault: None,
         }
     }
 }

@@ -5,7 +5,7 @@ mod values;
 
 use crate::model::response::SWITCHING_PROTOCOLS;
 use crate::model::retry::Conditions;
-use crate::model::spec::{FaultKind, Response, Route, Traffic};
+use crate::model::spec::{Fault, FaultKind, Response, Route, Traffic};
 use crate::scenario::file::File;
 use crate::sim::span::Span;
 
@@ -187,6 +187,7 @@ fn check_faults(file: &File, report: Report<'_>) {
                 format!("is {to}, not after {}", fault.from),
             );
         }
+        check_headers(fault, &format!("{path}.headers"), report);
         let path = format!("{path}.fault");
         match &fault.fault {
             FaultKind::Status(status) => check_status(*status, &path, report),
@@ -195,6 +196,21 @@ fn check_faults(file: &File, report: Report<'_>) {
                 report(&path, format!("is {times}, allowed 0 and above"));
             }
             _ => {}
+        }
+    }
+}
+
+fn check_headers(fault: &Fault, path: &str, report: Report<'_>) {
+    if !fault.headers.is_empty() && !fault.fault.responds() {
+        let allowed = "only with status, grpc_status and grpc_status_in_trailers";
+        report(
+            path,
+            format!("has headers of no response, allowed {allowed}"),
+        );
+    }
+    for name in fault.headers.keys() {
+        if name.is_empty() || name.starts_with(':') {
+            report(path, format!("has {name:?}, which is no header name"));
         }
     }
 }

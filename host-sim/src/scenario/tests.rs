@@ -38,6 +38,8 @@ fn problems_have_their_path_line_and_column() {
         "faults:\n- {cluster: up, from: 5s, to: 2s, fault: {status: 503}}\n",
         "faults:\n- {cluster: up, share: 101, fault: {latency: {uniform: {min: 1s}}}}\n",
         "faults:\n- {cluster: up, fault: {latency: {uniform: {min: 1s}}}}\n",
+        "faults:\n- {cluster: up, fault: reset, headers: {retry-after: \"5\"}}\n",
+        "faults:\n- {cluster: up, fault: {status: 503}, headers: {\":status\": \"5\"}}\n",
         "routes:\n- {cluster: up, retry: {retry_on: \"5xx,often\"}}\n",
         "routes:\n- {}\n",
         "expect:\n- {at: 5s, client: p99, max: 1s}\n",

@@ -198,6 +198,7 @@ pub(super) fn fault(cluster: &str, fault: FaultKind) -> Fault {
         to: None,
         share: Percent::ALL,
         fault,
+        headers: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Faults of clusters, and when they are in effect.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,10 @@ pub struct Fault {
     pub share: Percent,
     /// What goes wrong.
     pub fault: FaultKind,
+    /// Headers of the response, such as `retry-after`. Only for `status`, `grpc_status` and
+    /// `grpc_status_in_trailers`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Fault {
@@ -43,6 +49,14 @@ impl Fault {
 }
 
 impl FaultKind {
+    /// Returns whether the upstream responds, so that the response may have headers.
+    pub fn responds(&self) -> bool {
+        matches!(
+            self,
+            FaultKind::Status(_) | FaultKind::GrpcStatus(_) | FaultKind::GrpcStatusInTrailers(_)
+        )
+    }
+
     fn name(&self) -> String {
         match self {
             FaultKind::Status(status) => format!("answer {status}"),

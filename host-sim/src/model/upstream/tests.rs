@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::model::spec::{Fault, FaultKind, Latency, Percent, RetryBudget, Shape};
 use crate::sim::rng::Seed;
@@ -37,6 +39,7 @@ impl Bench {
             to: None,
             share: Percent::ALL,
             fault,
+            headers: BTreeMap::new(),
         };
         self.upstream.faults.begin(0, &fault);
     }

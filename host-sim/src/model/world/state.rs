@@ -79,9 +79,9 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    fn new(name: &str, spec: &spec::Cluster, seed: Seed) -> Backend {
+    fn new(name: &str, spec: &spec::Cluster, faults: &[spec::Fault], seed: Seed) -> Backend {
         Backend {
-            parts: ResponseParts::new(&spec.answer),
+            parts: ResponseParts::new(name, &spec.answer, faults),
             address: spec.address.as_str().into(),
             upstream: Upstream::new(spec.clone(), seed.split(&format!("cluster/{name}"))),
             source: None,
@@ -105,7 +105,7 @@ impl World {
         }
         let mut clusters = Vec::new();
         for (number, (name, spec)) in plan.clusters.iter().enumerate() {
-            let mut backend = Backend::new(name, spec, seed);
+            let mut backend = Backend::new(name, spec, &plan.faults, seed);
             if let Some(calls) = &spec.calls {
                 backend.source = Some(sources.len());
                 sources.push(Source::service(number, name, calls, seed)?);

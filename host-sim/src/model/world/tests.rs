@@ -3,6 +3,8 @@ mod endings;
 mod load;
 mod replay;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::model::spec::{
     Arrivals, ClientRetry, Cluster, Direct, Fault, FaultKind, Latency, MaxStreamDuration, Percent,
@@ -51,6 +53,7 @@ fn faulty(fault: FaultKind) -> Plan {
         to: None,
         share: Percent::ALL,
         fault,
+        headers: BTreeMap::new(),
     };
     Plan {
         faults: vec![fault],

@@ -141,6 +141,7 @@ fn response(entry: &Entry) -> UpstreamEvent {
             .map(|status| (status, GrpcPlace::Trailers)),
         complete: true,
         healthy: entry.is_good(),
+        fault: None,
     })
 }
 
@@ -151,5 +152,6 @@ fn broken(status: u16) -> UpstreamEvent {
         grpc: None,
         complete: false,
         healthy: false,
+        fault: None,
     })
 }

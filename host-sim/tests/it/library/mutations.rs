@@ -79,6 +79,14 @@ fn a_scenario_fails_without_what_its_policy_is_for() {
             Set("/policies/0/outcome/failure_status", json!(["5xx"])),
             "metric: upstream_requests",
         ),
+        (
+            "ai-provider",
+            Set(
+                "/policies/0/circuit_breaker/open/retry_after_max",
+                json!("0s"),
+            ),
+            "between: [35s, 1m]",
+        ),
         ("ai-provider", Remove(FALLBACK), "client: rejected"),
         (
             "ai-provider",

@@ -59,7 +59,7 @@ impl World {
         exchange.deadlines.per_try = NEVER;
         exchange.deadlines.known = NEVER;
         let parts = &mut self.clusters[cluster].parts;
-        let rate_limited = response.healthy && parts.rate_limited;
+        let rate_limited = parts.is_rate_limited(&response);
         let in_headers = match grpc {
             Some((status, GrpcPlace::Headers)) => Some(status),
             _ => None,

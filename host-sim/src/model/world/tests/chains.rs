@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::model::spec::{Calls, HeaderMatch, Match};
 use crate::record::ClusterTally;
@@ -47,6 +49,7 @@ fn fault(plan: &mut Plan, cluster: &str, fault: FaultKind) {
         to: None,
         share: Percent::ALL,
         fault,
+        headers: BTreeMap::new(),
     });
 }
 

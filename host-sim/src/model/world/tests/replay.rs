@@ -37,6 +37,7 @@ fn status(status: u16) -> UpstreamEvent {
         grpc: None,
         complete: true,
         healthy: status < 500,
+        fault: None,
     })
 }
 
@@ -45,7 +46,7 @@ fn replayed(requests: Vec<RecordedRequest>) -> World {
     plan.traffic.clear();
     plan.routes[0].timeout = Span::ZERO;
     let mut world = World::new(plan, Host::start(Setup::default(), Time::ZERO).unwrap()).unwrap();
-    world.replay(Box::new(List(requests.into_iter()))).unwrap();
+    world.replay(Box::new(List(requests.into_iter())));
     world.run(&mut Ignore).unwrap();
     assert_eq!(world.unfinished(), 0);
     world
@@ -59,6 +60,7 @@ fn a_recorded_request_ends_as_it_did_and_when_it_did() {
         grpc: None,
         complete: false,
         healthy: false,
+        fault: None,
     });
     let before = "upstream_reset_before_response_started";
     let rows = [
@@ -157,6 +159,7 @@ fn grpc_responses_carry_their_status() {
         grpc: Some((14, GrpcPlace::Trailers)),
         complete: true,
         healthy: false,
+        fault: None,
     });
     let call = RecordedRequest {
         grpc: true,
