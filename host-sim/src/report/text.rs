@@ -4,6 +4,7 @@ mod chart;
 mod comparison;
 mod paint;
 mod replay;
+mod scatter;
 
 use std::fmt::Write as _;
 

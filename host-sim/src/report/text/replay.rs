@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::report::grouped;
 use crate::report::replay::Replay;
-use crate::report::text::comparison;
 use crate::report::text::paint::Paint;
+use crate::report::text::{comparison, scatter};
 use crate::report::tuning::{RULE, Tuning};
 
 /// Number of transitions listed.
@@ -88,5 +88,6 @@ fn table(tuning: &Tuning, paint: Paint, out: &mut String) -> std::fmt::Result {
         );
         writeln!(out, "{}", line.trim_end())?;
     }
-    writeln!(out, "best: {RULE}")
+    writeln!(out, "best: {RULE}")?;
+    scatter::write(tuning, paint, out)
 }
