@@ -64,6 +64,22 @@ impl Entry {
         (1..500).contains(&self.status) && self.grpc_status.is_none_or(|status| status == 0)
     }
 
+    /// Returns how much memory it takes.
+    pub(super) fn byte_size(&self) -> usize {
+        let texts = [
+            &self.flags,
+            &self.details,
+            &self.method,
+            &self.path,
+            &self.authority,
+            &self.cluster,
+            &self.request_id,
+            &self.decision,
+        ];
+        let texts: usize = texts.iter().map(|text| text.capacity()).sum();
+        size_of::<Entry>() + texts
+    }
+
     /// Returns when it ended, in nanoseconds since 1970.
     pub fn end_ns(&self) -> u64 {
         self.start_ns.saturating_add(self.duration.as_ns())
