@@ -138,24 +138,31 @@ impl Source {
     }
 
     /// Creates the source of the requests of a recording.
-    ///
-    /// # Errors
-    ///
-    /// Never, since its template has no placeholder.
-    pub fn recorded(recording: Box<dyn Recording>, seed: Seed) -> Result<Source, BadPlaceholder> {
-        let spec = Traffic {
+    pub fn recorded(recording: Box<dyn Recording>, seed: Seed) -> Source {
+        let split = |what| seed.split(&format!("traffic/{RECORDED}/{what}"));
+        let kind = RequestKind {
+            template: Template::recorded(),
+            picked: None,
+            timeout: None,
+            upto: 1,
+        };
+        Source {
             name: RECORDED.into(),
-            rate: Some(0.0),
-            ..Traffic::default()
-        };
-        let mode = ArrivalMode::Recorded {
-            recording,
-            next: None,
-        };
-        Ok(Source {
-            mode,
-            ..Source::new(0, &spec, Span::ZERO, seed)?
-        })
+            mode: ArrivalMode::Recorded {
+                recording,
+                next: None,
+            },
+            kinds: vec![kind],
+            weights: 1,
+            from: Time::ZERO,
+            to: Time::ZERO,
+            timeout: None,
+            retry: None,
+            address: "10.1.0.1:40000".into(),
+            arrivals: split("arrivals"),
+            contents: split("contents"),
+            backoffs: split("backoffs"),
+        }
     }
 
     /// Takes the recorded request that arrives now.

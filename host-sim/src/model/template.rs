@@ -91,6 +91,27 @@ impl Template {
         })
     }
 
+    /// Creates the template of recorded requests, which bring headers of their own.
+    pub fn recorded() -> Template {
+        let pairs = [
+            (":authority", ""),
+            (":path", "/"),
+            (":method", "GET"),
+            (":scheme", "http"),
+            ("x-forwarded-proto", "http"),
+            ("x-request-id", REQUEST_ID),
+        ];
+        Template {
+            constant: pairs.into_iter().collect(),
+            drawn: Vec::new(),
+            body: Bytes::new(),
+            upload: None,
+            trailers: None,
+            grpc: false,
+            head: false,
+        }
+    }
+
     /// Returns the headers of request `number`.
     pub fn headers(&self, number: u64, rng: &mut Rng) -> HeaderMap {
         let mut map = self.constant.clone();

@@ -123,7 +123,7 @@ fn run(
     let host = start(setup)?;
     let mut world = World::new(plan, host)?;
     if let Some(recording) = recording {
-        world.replay(recording)?;
+        world.replay(recording);
     }
     let mut judge = Judge::new(&scenario.expectations, progress);
     judge.prepare(&mut world.record);

@@ -5,7 +5,6 @@ use crate::model::keys::ExchangeKey;
 use crate::model::recorded::Recording;
 use crate::model::response::ProxyEnding;
 use crate::model::retry::Reset;
-use crate::model::template::BadPlaceholder;
 use crate::model::world::cause::LocalCause;
 use crate::model::world::state::World;
 use crate::record::Failure;
@@ -13,18 +12,13 @@ use crate::sim::rng::Seed;
 
 impl World {
     /// Adds the requests of a recording.
-    ///
-    /// # Errors
-    ///
-    /// Never, since recorded requests have no placeholder.
-    pub fn replay(&mut self, recording: Box<dyn Recording>) -> Result<(), BadPlaceholder> {
+    pub fn replay(&mut self, recording: Box<dyn Recording>) {
         let source = self.sources.len();
-        self.sources.push(Source::recorded(recording, Seed(0))?);
+        self.sources.push(Source::recorded(recording, Seed(0)));
         let names = &mut self.record.names;
         names.sources.push(RECORDED.into());
         names.kinds.push(vec!["request".into()]);
         self.prepare_arrivals(source);
-        Ok(())
     }
 
     /// Ends an attempt as the recorded proxy did.
