@@ -50,6 +50,10 @@ pub struct Arguments {
     /// How to print what became of every line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     report: Format,
+    /// Who makes the imported retries. The filter can wait as the source says, but sends requests
+    /// again as it received them
+    #[arg(long, value_enum, default_value_t = Retries::Router)]
+    retries_by: Retries,
     /// A Spring profile that is active, for systems that are configured by Spring
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
@@ -65,6 +69,12 @@ enum System {
     EnvoyGateway,
     GatewayApi,
     Linkerd,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Retries {
+    Router,
+    Filter,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -93,6 +103,7 @@ pub fn run(
     let mut import = Import {
         sources: &sources,
         profiles: &arguments.profiles,
+        by_filter: arguments.retries_by == Retries::Filter,
         draft: Draft::default(),
         report: Report::default(),
         problems,
@@ -109,6 +120,13 @@ pub fn run(
     if !import.problems.is_empty() {
         import.problems.print(&names, messages)?;
         return Err(Failure::Usage(String::new()));
+    }
+    if import.by_filter {
+        import.draft.retry_by_filter();
+        import.report.remark(
+            "the filter makes the retries and sends requests again as it received them: check that \
+             no route rewrites them, since retry.replay confirms it for you",
+        );
     }
     for (name, earlier) in import.draft.remove_unreachable() {
         import.report.remark(format!(

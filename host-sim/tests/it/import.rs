@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use host_sim::command::check::{Checked, Severity, check};
+use serde_json::Value;
 
 use crate::commands::{CommandOutput, host_sim_in};
 use crate::proxy::{Proxy, spillway};
@@ -70,18 +71,23 @@ fn every_imported_policy_passes_the_check_and_runs() {
             continue;
         }
         assert_eq!(output.code, 0, "{file}: {}", output.stderr);
-        let Checked::Findings(findings) = check(output.stdout.as_bytes()) else {
-            panic!("{file} is not accepted");
-        };
-        for finding in findings {
-            assert_eq!(finding.severity, Severity::Note, "{file}: {finding:?}");
-        }
-        let mut proxy = Proxy::start(spillway(&output.stdout), 1).unwrap();
-        let stream = proxy.get();
-        proxy.respond(stream);
-        let seen = proxy.effects();
-        assert!(seen.len() >= 2, "{file}: {seen:?}");
+        assert_runs(&file, &output.stdout);
     }
+}
+
+/// Checks that a policy file has no findings but notes, and that the filter runs it.
+fn assert_runs(file: &str, policies: &str) {
+    let Checked::Findings(findings) = check(policies.as_bytes()) else {
+        panic!("{file} is not accepted");
+    };
+    for finding in findings {
+        assert_eq!(finding.severity, Severity::Note, "{file}: {finding:?}");
+    }
+    let mut proxy = Proxy::start(spillway(policies), 1).unwrap();
+    let stream = proxy.get();
+    proxy.respond(stream);
+    let seen = proxy.effects();
+    assert!(seen.len() >= 2, "{file}: {seen:?}");
 }
 
 #[test]
@@ -98,6 +104,33 @@ fn a_profile_that_is_active_overrides() {
     );
     let overridden = "overridden in resilience4j/profiles.yml line 8";
     assert!(output.stderr.contains(overridden), "{}", output.stderr);
+}
+
+#[test]
+fn the_filter_waits_as_the_source_says_if_it_makes_the_retries() {
+    let rows = [
+        ("resilience4j/intervals.yml", "growing", "100ms", "5s"),
+        ("resilience4j/intervals.yml", "none", "1ms", "1ms"),
+        ("resilience4j/bases.yml", "ledger", "10ms", "10ms"),
+        ("resilience4j/bases.yml", "mail", "2s", "2s"),
+        ("resilience4j/observed.yml", "pricing-v2", "500ms", "500ms"),
+        ("istio/budgets.yaml", "cart-v2", "50ms", "null"),
+        ("envoy-gateway/every.yaml", "every-field", "100ms", "10s"),
+        ("gateway-api/services.yaml", "foo-route-0", "500ms", "null"),
+    ];
+    for (file, name, base, longest) in rows {
+        let (system, _) = file.split_once('/').unwrap();
+        let output = import(system, &[file, "--retries-by", "filter"]);
+        assert_eq!(output.code, 0, "{file}: {}", output.stderr);
+        let document: Value = serde_json::from_str(&output.stdout).unwrap();
+        let mut policies = document["policies"].as_array().unwrap().iter();
+        let retry = &policies.find(|policy| policy["name"] == name).unwrap()["retry"];
+        assert_eq!(retry["engine"], "filter", "{file}");
+        let backoff = ["base_interval", "max_interval"];
+        let found = backoff.map(|key| retry["backoff"][key].to_string().replace('"', ""));
+        assert_eq!(found, [base, longest], "{file} {name}");
+        assert_runs(file, &output.stdout);
+    }
 }
 
 #[test]

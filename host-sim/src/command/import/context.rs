@@ -9,6 +9,8 @@ use super::source::Source;
 pub(super) struct Import<'a> {
     pub sources: &'a [Source],
     pub profiles: &'a [String],
+    /// Whether the filter makes the imported retries, and not the router.
+    pub by_filter: bool,
     pub draft: Draft,
     pub report: Report,
     pub problems: Problems,

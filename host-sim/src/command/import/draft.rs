@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::engine::BACKOFF_BASE;
 use super::values::{MS, duration, write};
 use crate::command::check::{self, Checked};
 
@@ -173,6 +174,18 @@ impl Draft {
 
     pub(super) fn is_empty(&self) -> bool {
         self.policies.is_empty()
+    }
+
+    /// Lets the filter make the retries of all policies that have some.
+    pub(super) fn retry_by_filter(&mut self) {
+        let has_retries = |policy: &&mut Policy| {
+            let retries = policy.get("retry.max_retries").and_then(Value::as_u64);
+            retries.is_some_and(|retries| retries > 0) || policy.get(BACKOFF_BASE).is_some()
+        };
+        for policy in self.policies.iter_mut().filter(has_retries) {
+            policy.set("retry.engine", "filter");
+            policy.set("retry.replay", "as_received");
+        }
     }
 
     /// Removes the policies that an earlier one leaves no request for. Returns their names, each

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::context::Import;
 use super::draft::Policy;
 use super::node::Node;
-use super::values::Read;
+use super::values::{Read, SECOND};
 
 const fn ms(low: u64, high: u64) -> RangeInclusive<Duration> {
     Duration::from_millis(low)..=Duration::from_millis(high)
@@ -29,12 +29,47 @@ pub(super) const PERMITS: RangeInclusive<u64> = 1..=100;
 pub(super) const MAX_RETRIES: RangeInclusive<u64> = 0..=10;
 pub(super) const BUDGET_PERCENT: RangeInclusive<f64> = 0.0..=1000.0;
 pub(super) const MIN_RETRIES: RangeInclusive<u64> = 0..=100_000;
+/// Waits before retries that the filter makes itself.
+pub(super) const BACKOFF: RangeInclusive<Duration> = ms(1, 60_000);
+pub(super) const BACKOFF_BASE: &str = "retry.backoff.base_interval";
+pub(super) const BACKOFF_MAX: &str = "retry.backoff.max_interval";
 /// A rate of 0 switches the rule off, which no library means by it.
 pub(super) const RATE: RangeInclusive<f64> = 0.01..=100.0;
 
 /// How the policy's slow requests differ from a library's slow calls.
 pub(super) const SLOW_DIFFERS: &str =
     "it is until the response's headers, and slow requests count while they wait";
+
+/// Why the waits before the router's retries are not in a policy.
+pub(super) const ROUTER_WAITS: &str = "the router waits by retry_back_off of its route, or 25ms and \
+    longer; with --retries-by filter it is retry.backoff";
+
+/// Sets how long the filter waits before a retry, if it makes the retries, and reports it with
+/// what differs.
+pub(super) fn backoff(
+    import: &mut Import,
+    policy: &mut Policy,
+    base: Option<&Node>,
+    longest: Option<&Node>,
+    differs: &[&str],
+) {
+    let mut least = *BACKOFF.start();
+    for (node, path) in [(base, BACKOFF_BASE), (longest, BACKOFF_MAX)] {
+        let Some(node) = node else { continue };
+        let Some(mut read) = import.duration(node, SECOND) else {
+            continue;
+        };
+        if !import.by_filter {
+            import.report.no_equivalent(node, ROUTER_WAITS);
+            continue;
+        }
+        let differs = differs.iter().map(|text| (*text).to_owned());
+        read.differs.extend(differs);
+        let range = least..=*BACKOFF.end();
+        least = read.value.clamp(*range.start(), *range.end());
+        import.set_duration(policy, path, node, read, &range);
+    }
+}
 
 /// Limits the time of a request, as a library limits that of a call, and reports it.
 pub(super) fn timeout(

@@ -7,6 +7,7 @@ mod admission;
 
 use super::context::Import;
 use super::draft::Policy;
+use super::engine;
 use super::kube::retries::{self, Conditions};
 use super::kube::{self, Object, budget, outlier};
 use super::source::Node;
@@ -56,10 +57,6 @@ const LEFT: kube::Fields = &[
     (
         "retry.numAttemptsPerPriority",
         "the mesh selects the host of a retry",
-    ),
-    (
-        "retry.perRetry.backOff",
-        "the router waits as its route tells it",
     ),
     (
         "healthCheck.active",
@@ -254,6 +251,9 @@ fn read_retry(import: &mut Import, policy: &mut Policy, retry: &Node) {
     }
     conditions.set(policy);
     retries::try_timeout(import, policy, retry.at(&["perRetry", "timeout"]));
+    let interval = |key| retry.at(&["perRetry", "backOff", key]);
+    let (base, longest) = (interval("baseInterval"), interval("maxInterval"));
+    engine::backoff(import, policy, base, longest, &[]);
     retries::remark(
         import,
         policy,

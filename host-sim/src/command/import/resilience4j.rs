@@ -9,6 +9,7 @@ mod effective;
 mod exceptions;
 mod open;
 mod retry;
+mod wait;
 
 use std::time::Duration;
 

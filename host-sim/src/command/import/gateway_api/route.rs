@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::super::context::Import;
 use super::super::draft::Policy;
+use super::super::engine;
 use super::super::kube::retries::{self, Conditions};
 use super::super::kube::{self, Object};
 use super::super::source::Node;
-use super::super::values::SECOND;
 use super::budget::Budget;
 
 /// Statuses that are retried if a rule names none. Implementations may choose others.
@@ -204,10 +204,6 @@ fn read_retry(import: &mut Import, policy: &mut Policy, retry: &Node) {
         }
     }
     conditions.set(policy);
-    if let Some(backoff) = retry.get("backoff")
-        && import.duration(backoff, SECOND).is_some()
-    {
-        let why = "the router waits 25ms, and longer with each retry, unless its route says more";
-        import.report.no_equivalent(backoff, why);
-    }
+    let differs = ["the most of the first wait, where the Gateway API means the least of each"];
+    engine::backoff(import, policy, retry.get("backoff"), None, &differs);
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::context::Import;
 use super::super::draft::Policy;
+use super::super::engine;
 use super::super::kube::retries::{self, Conditions};
 use super::super::kube::{self, Object};
 use super::super::source::Node;
@@ -334,7 +335,6 @@ fn read_retries(import: &mut Import, policy: &mut Policy, node: &Node) {
                 "retryIgnorePreviousHosts",
                 "the mesh selects the host of a retry",
             ),
-            ("backoff", "the router waits as the mesh tells it"),
         ],
     );
     retries::attempts(import, policy, node.get("attempts"), ATTEMPTS);
@@ -351,6 +351,7 @@ fn read_retries(import: &mut Import, policy: &mut Policy, node: &Node) {
     }
     conditions.set(policy);
     retries::try_timeout(import, policy, node.get("perTryTimeout"));
+    engine::backoff(import, policy, node.get("backoff"), None, &[]);
     let off = "set `retries: {attempts: 0}` in the VirtualService";
     retries::remark(import, policy, off);
 }

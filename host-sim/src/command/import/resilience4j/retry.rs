@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::effective::{Effective, without};
 use super::exceptions::{self, Meaning};
+use super::wait;
 use crate::command::import::context::Import;
 use crate::command::import::draft::Policy;
 use crate::command::import::engine;
@@ -31,10 +32,7 @@ pub(super) const KEYS: &[&str] = &[
     "waitduration",
 ];
 
-const BACKOFF: &str = "the proxy's router waits by its own back-off, which retry_back_off of the \
-    route sets; the filter's retry.backoff does it with retry.engine filter";
-
-/// Sets the retries of a policy. A retry is made by the router, out of a budget.
+/// Sets the retries of a policy, which are made out of a budget.
 pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     let path = "retry.max_retries";
     policy.set(path, 2);
@@ -51,19 +49,13 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
         import.set_integer(policy, path, node, read, &engine::MAX_RETRIES);
     }
     conditions(import, policy, settings);
+    wait::import(import, policy, settings);
     let code = "it is code: say by retry.retry_on what it does";
     let events = "the filter's metrics and log lines are always there";
     without(
         import,
         settings,
         &[
-            ("waitduration", BACKOFF),
-            ("enableexponentialbackoff", BACKOFF),
-            ("exponentialbackoffmultiplier", BACKOFF),
-            ("exponentialmaxwaitduration", BACKOFF),
-            ("enablerandomizedwait", BACKOFF),
-            ("randomizedwaitfactor", BACKOFF),
-            ("intervalbifunction", BACKOFF),
             ("resultpredicate", code),
             ("retryonresult", code),
             ("retryexceptionpredicate", code),
@@ -72,6 +64,12 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
                 "the client gets the response of the last attempt",
             ),
             ("eventconsumerbuffersize", events),
+            (
+                "consumeresultbeforeretryattempt",
+                "it is code that runs between attempts",
+            ),
+            ("ignoreclassbindingexceptions", "no class is loaded"),
+            ("ignoreunknownexceptions", "no class is loaded"),
         ],
     );
 }
