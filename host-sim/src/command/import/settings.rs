@@ -8,6 +8,7 @@ mod profiles;
 use super::context::Import;
 use super::node::{Kind, Node};
 use super::source::Source;
+use super::values::resolve;
 
 /// A setting, and where it is. A list in a `.properties` file has a node for each item.
 pub(super) struct Setting<'a> {
@@ -48,16 +49,29 @@ impl<'a> Setting<'a> {
         names.join(".")
     }
 
-    /// Returns the texts of a list: of its items, or of a text with commas.
-    pub(super) fn texts(&self) -> Vec<&'a str> {
-        let items = |node: &&'a Node| -> Vec<&'a str> {
-            match &node.kind {
-                Kind::Scalar(text) => text.split(',').map(str::trim).collect(),
-                _ => node.items().iter().filter_map(Node::text).collect(),
+    /// Returns the texts of a list: of its items, or of a text with commas. A placeholder gives its
+    /// default, or stays if it has none.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let resolved = |text: &str| match resolve(text) {
+            Some(read) => read.value,
+            None => text.to_owned(),
+        };
+        let items = |node: &&'a Node| -> Vec<String> {
+            match node.text() {
+                Some(text) => resolved(text).split(',').map(str::to_owned).collect(),
+                None => node
+                    .items()
+                    .iter()
+                    .filter_map(Node::text)
+                    .map(resolved)
+                    .collect(),
             }
         };
         let texts = self.nodes.iter().flat_map(items);
-        texts.filter(|text| !text.is_empty()).collect()
+        texts
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+            .collect()
     }
 }
 
@@ -204,14 +218,14 @@ fn is_active(
         return true;
     };
     let wanted = condition.texts();
-    let matches = |text: &&str| profiles::holds(text, active).unwrap_or(false);
+    let matches = |text: &String| profiles::holds(text, active).unwrap_or(false);
     if wanted.iter().any(matches) {
         for node in &condition.nodes {
             import.report.exact(node, "this profile is active");
         }
         return true;
     }
-    let wrong = |text: &&&str| profiles::holds(text, active).is_none();
+    let wrong = |text: &&String| profiles::holds(text, active).is_none();
     let what = match wanted.iter().find(wrong) {
         Some(text) => format!("of {text:?}, which is no expression of profiles"),
         None => format!("of the profile {}, which is not active", wanted.join(", ")),

@@ -7,6 +7,7 @@
 
 mod embedded;
 mod properties;
+mod text;
 mod yaml;
 
 use std::fs;
@@ -36,15 +37,13 @@ impl Source {
 /// Reads a file, and adds what is wrong with it to `problems`.
 pub(super) fn read(path: &Path, file: usize, problems: &mut Problems) -> Source {
     let name = path.display().to_string();
-    let is_properties = [".properties", ".env"]
-        .iter()
-        .any(|end| name.ends_with(end));
+    let syntax = Syntax::of(&name);
     let mut documents = match fs::read(path) {
         Err(error) => {
             problems.add_file(file, format!("cannot be read: {error}"));
             Vec::new()
         }
-        Ok(bytes) => parse(&bytes, is_properties, file, problems),
+        Ok(bytes) => parse(&bytes, syntax, file, problems),
     };
     embedded::open(&mut documents);
     Source { name, documents }
@@ -53,13 +52,37 @@ pub(super) fn read(path: &Path, file: usize, problems: &mut Problems) -> Source 
 /// The byte order mark, which editors of Windows write.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-fn parse(bytes: &[u8], is_properties: bool, file: usize, problems: &mut Problems) -> Vec<Node> {
+/// How a file is written, by its name.
+#[derive(Clone, Copy, PartialEq)]
+enum Syntax {
+    Properties,
+    Json,
+    Yaml,
+}
+
+impl Syntax {
+    fn of(name: &str) -> Syntax {
+        match name.rsplit_once('.') {
+            Some((_, "properties" | "env")) => Syntax::Properties,
+            Some((_, "json")) => Syntax::Json,
+            _ => Syntax::Yaml,
+        }
+    }
+}
+
+fn parse(bytes: &[u8], syntax: Syntax, file: usize, problems: &mut Problems) -> Vec<Node> {
     let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
-    if is_properties {
+    if syntax == Syntax::Properties {
         return properties::parse(bytes, file, problems);
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => yaml::parse(text, file, problems),
+        Ok(text) => {
+            let text = match syntax {
+                Syntax::Json => text::without_comments(text),
+                _ => text::with_quoted_placeholders(text),
+            };
+            yaml::parse(&text, file, problems)
+        }
         Err(error) => {
             let good = &bytes[..error.valid_up_to()];
             let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();

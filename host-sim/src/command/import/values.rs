@@ -23,21 +23,46 @@ pub(super) struct Read<T> {
     pub differs: Vec<String>,
 }
 
-/// Replaces `${NAME:default}`, or returns `None` if one has no default.
+/// Replaces `${NAME:default}`, or returns `None` if one has no default. A default may have
+/// placeholders, too.
 pub(super) fn resolve(text: &str) -> Option<Read<String>> {
+    resolve_below(text, 0)
+}
+
+/// Deepest nesting of placeholders.
+const PLACEHOLDERS_MAX: usize = 16;
+
+fn resolve_below(text: &str, depth: usize) -> Option<Read<String>> {
     let mut value = String::new();
     let mut differs = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
-        let end = start + rest[start..].find('}')?;
-        let (name, default) = rest[start + 2..end].split_once(':')?;
+        let inner = &rest[start + 2..];
+        let end = closing(inner).filter(|_| depth < PLACEHOLDERS_MAX)?;
+        let (name, default) = inner[..end].split_once(':')?;
+        let default = resolve_below(default, depth + 1)?;
         value.push_str(&rest[..start]);
-        value.push_str(default);
+        value.push_str(&default.value);
         differs.push(format!("the default of {name} is used"));
-        rest = &rest[end + 1..];
+        differs.extend(default.differs);
+        rest = &inner[end + 1..];
     }
     value.push_str(rest);
     Some(Read { value, differs })
+}
+
+/// Returns where the placeholder ends whose name a text begins with.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    text.char_indices().find_map(|(at, letter)| {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => return Some(at),
+            '}' => depth -= 1,
+            _ => {}
+        }
+        None
+    })
 }
 
 /// Parses `5s`, `500ms`, `1m30s`, `1.5h`, `PT5S`, or a bare number of `bare` units.
@@ -248,5 +273,30 @@ impl Import<'_> {
         self.report
             .became(node, format!("{path} {value}"), &read.differs);
         policy.set(path, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn placeholders_give_their_defaults_however_deep() {
+        let rows = [
+            ("5", Some("5")),
+            ("${A:5}s", Some("5s")),
+            ("${A:}", Some("")),
+            ("${A:${B:7}}", Some("7")),
+            ("${A:1}-${B:${C:2}${D:3}}", Some("1-23")),
+            ("${A:http://h:80}", Some("http://h:80")),
+            ("${A}", None),
+            ("${A:${B}}", None),
+            ("${A:5", None),
+        ];
+        for (text, expected) in rows {
+            let value = resolve(text).map(|read| read.value);
+            assert_eq!(value.as_deref(), expected, "{text}");
+        }
+        assert!(resolve(&"${A:".repeat(100_000)).is_none());
     }
 }

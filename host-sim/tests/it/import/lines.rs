@@ -22,8 +22,12 @@ fn content(file: &str, text: &str) -> BTreeSet<u64> {
             block = None;
         }
         // A line of YAML with `%` at its beginning is for the parser.
-        let other = if is_properties { '!' } else { '%' };
-        let is_comment = bare.starts_with('#') || bare.starts_with(other);
+        let others: &[&str] = match is_properties {
+            true => &["#", "!"],
+            false if file.ends_with(".json") => &["//", "/*"],
+            false => &["#", "%"],
+        };
+        let is_comment = others.iter().any(|sign| bare.starts_with(sign));
         let holds = bare.chars().any(char::is_alphanumeric);
         if holds && (!is_comment || block.is_some() || continues) {
             lines.insert(number);

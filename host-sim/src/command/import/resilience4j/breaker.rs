@@ -42,6 +42,7 @@ pub(super) const KEYS: &[&str] = &[
     "slowcallratethreshold",
     "transitiontostateafterwaitduration",
     "waitdurationinopenstate",
+    "waitinterval",
     "writablestacktraceenabled",
 ];
 
@@ -83,6 +84,7 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
 fn outcomes(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     if let Some(setting) = settings.setting(&["recordexceptions"]) {
         let classes = setting.texts();
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
         let statuses = exceptions::statuses(&classes);
         let others = exceptions::others(&classes);
         let mut differs =
@@ -102,6 +104,7 @@ fn outcomes(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     }
     if let Some(setting) = settings.setting(&["ignoreexceptions"]) {
         let classes = setting.texts();
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
         let statuses = exceptions::statuses(&classes);
         if !statuses.is_empty() {
             policy.set("outcome.ignore_status", json!(statuses));

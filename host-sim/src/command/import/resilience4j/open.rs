@@ -8,7 +8,8 @@ use crate::command::import::draft::Policy;
 use crate::command::import::engine;
 use crate::command::import::values::{self, MS};
 
-const WAIT: &str = "waitdurationinopenstate";
+/// The wait, and its name in versions before 1.0.
+const WAIT: [&str; 2] = ["waitdurationinopenstate", "waitinterval"];
 const GROWS: &str = "enableexponentialbackoff";
 const SPREADS: &str = "enablerandomizedwait";
 
@@ -17,9 +18,9 @@ const SPREADS: &str = "enablerandomizedwait";
 pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     let path = "circuit_breaker.open.duration";
     policy.set(path, "1m");
-    let beside = settings.beside(&[WAIT], false);
+    let beside = settings.beside(&WAIT, false);
     let mut open = Duration::from_secs(60);
-    if let Some(node) = beside.get(&[WAIT])
+    if let Some(node) = beside.get(&WAIT)
         && let Some(read) = import.duration(node, MS)
     {
         open = read.value;

@@ -78,6 +78,7 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
 fn conditions(import: &mut Import, policy: &mut Policy, settings: &Effective) {
     if let Some(setting) = settings.setting(&["retryexceptions"]) {
         let classes = setting.texts();
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
         let mut conditions = Vec::new();
         for class in &classes {
             for condition in words(exceptions::meaning(class)) {

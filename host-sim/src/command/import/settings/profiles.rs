@@ -1,7 +1,6 @@
 //! Spring's profiles: which are active, and which documents they switch on.
 
 use super::Setting;
-use crate::command::import::values::resolve;
 
 /// The profile that is active if no other is.
 const DEFAULT: &str = "default";
@@ -47,16 +46,11 @@ pub(super) fn condition<'s, 'a>(settings: &'s [Setting<'a>]) -> Option<&'s Setti
     })
 }
 
+/// Returns the names of profiles. A placeholder without a default names none.
 fn names(setting: &Setting) -> Vec<String> {
-    let texts = setting.texts().into_iter();
-    let texts = texts.filter_map(|text| Some(resolve(text)?.value));
-    let texts: Vec<String> = texts.collect();
-    let names = texts.iter().flat_map(|text| text.split(','));
+    let mut names = setting.texts();
+    names.retain(|name| !name.contains("${"));
     names
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Returns whether an expression such as `prod & !(eu | us)` holds, or `None` if it is none.
