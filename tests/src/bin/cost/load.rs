@@ -13,8 +13,8 @@ use crate::variant::Variant;
 /// Number of connections of a listener, each with one request in flight.
 const CONNECTIONS: usize = 32;
 
-/// Fewer for large responses, so that their buffers stay in the caches. With one, the worker waits for
-/// the upstream more often, and costs vary twice as much.
+/// Fewer for large responses, so that their buffers stay in the caches. With one, the worker waits
+/// for the upstream more often, and costs vary twice as much.
 const CONNECTIONS_LARGE: usize = 4;
 
 /// Number of messages of a stream.

@@ -42,7 +42,7 @@ struct Arguments {
     /// Fewest rounds that must count; every variant has one turn in each
     #[arg(long, value_name = "NUMBER", default_value = "450", value_parser = positive)]
     rounds: usize,
-    /// Most rounds, if an interval is still too wide [default: four times the fewest]
+    /// Most rounds, if an interval is still too wide [default: twice the fewest]
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     limit: Option<usize>,
     /// Number of requests per turn
@@ -58,7 +58,7 @@ struct Arguments {
 
 impl Arguments {
     fn limit(&self) -> usize {
-        self.limit.unwrap_or(4 * self.rounds)
+        self.limit.unwrap_or(2 * self.rounds)
     }
 }
 
