@@ -1,6 +1,7 @@
 //! The policies that modules are measured with, as data.
 
 use serde_json::{Value, json};
+use spillway_core::policy::Config;
 
 /// A policy to measure modules with.
 pub(crate) struct Case {
@@ -8,8 +9,6 @@ pub(crate) struct Case {
     pub policy: Value,
     pub paths: usize,
     pub opened: bool,
-    /// Whether it needs callbacks for bodies, which a lite module does not have.
-    pub full_only: bool,
 }
 
 impl Case {
@@ -19,8 +18,13 @@ impl Case {
             policy: json!({"policies": policies}),
             paths: 1,
             opened: false,
-            full_only: false,
         }
+    }
+
+    /// Whether the lite module takes the policy.
+    pub(crate) fn fits_lite(&self) -> bool {
+        let config = Config::parse(self.policy.to_string().as_bytes());
+        config.is_ok_and(|config| config.beyond_lite().is_empty())
     }
 }
 
@@ -48,12 +52,8 @@ pub(crate) fn all() -> Vec<Case> {
             one(json!({"circuit_breaker": {"slow_threshold": "1s"}})),
         ),
         Case::new("`retry` and `respond`", retry),
+        Case::new("`stale`, one URL", stale.clone()),
         Case {
-            full_only: true,
-            ..Case::new("`stale`, one URL", stale.clone())
-        },
-        Case {
-            full_only: true,
             paths: 5_000,
             ..Case::new("`stale`, 5,000 URLs", stale)
         },

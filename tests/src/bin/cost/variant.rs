@@ -103,7 +103,7 @@ impl Variant {
         }
         for module in modules {
             let cases = cases::all().into_iter();
-            let cases = cases.filter(|case| !(module.lite && case.full_only));
+            let cases = cases.filter(|case| !module.lite || case.fits_lite());
             variants.extend(cases.map(|case| Variant::of(module, case)));
         }
         let native = native::filters().into_iter();
