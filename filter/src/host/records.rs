@@ -11,7 +11,6 @@
 
 use core::fmt::Write;
 
-use hashbrown::HashMap;
 use spillway_core::{Name, Records, Version};
 
 use crate::host;
@@ -19,8 +18,53 @@ use crate::host;
 /// The CAS number with which a host always writes.
 const ANY: Version = 0;
 
-/// Records in the VM's own memory, with the numbers of their last writes.
-type Own = HashMap<Box<str>, (Box<[u8]>, Version)>;
+/// Buckets of the VM's own records. Names are made of numbers that rise, so they fill all.
+const BUCKETS: usize = 4_096;
+
+/// Records in the VM's own memory. A name selects a bucket. Few hosts need them, so they are as
+/// simple as possible.
+#[derive(Debug)]
+struct Own(Vec<Vec<OwnRecord>>);
+
+#[derive(Debug)]
+struct OwnRecord {
+    name: Box<str>,
+    bytes: Box<[u8]>,
+    /// Number of its last write.
+    version: Version,
+}
+
+impl Own {
+    fn new() -> Own {
+        Own((0..BUCKETS).map(|_| Vec::new()).collect())
+    }
+
+    /// Returns the bucket of a name, by the hash FNV-1a.
+    fn bucket(name: &str) -> usize {
+        let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        usize::try_from(hash).unwrap_or(0) % BUCKETS
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut OwnRecord> {
+        let bucket = self.0.get_mut(Own::bucket(name))?;
+        bucket.iter_mut().find(|record| *record.name == *name)
+    }
+
+    fn set(&mut self, name: &str, bytes: &[u8], version: Version) {
+        if let Some(record) = self.find(name) {
+            (record.bytes, record.version) = (bytes.into(), version);
+        } else if let Some(bucket) = self.0.get_mut(Own::bucket(name)) {
+            let (name, bytes) = (name.into(), bytes.into());
+            bucket.push(OwnRecord {
+                name,
+                bytes,
+                version,
+            });
+        }
+    }
+}
 
 /// Records shared by all workers, or by none if the host has no shared data.
 #[derive(Debug)]
@@ -46,7 +90,7 @@ impl SharedRecords {
         };
         store.set_name(Name::Directory);
         if host::shared_data(&store.name).is_err() {
-            store.own = Some(HashMap::new());
+            store.own = Some(Own::new());
         }
         store
     }
@@ -60,21 +104,15 @@ impl SharedRecords {
         self.name.clear();
         let (layout, plugin) = (spillway_core::VERSION, &self.plugin);
         // Writing to a string cannot fail.
+        let _ = write!(self.name, "spillway/{layout}/{plugin}");
         let _ = match name {
-            Name::Directory => write!(self.name, "spillway/{layout}/{plugin}"),
-            Name::Census(policy) => write!(self.name, "spillway/{layout}/{plugin}/{policy}"),
-            Name::Slot(policy, place) => {
-                write!(self.name, "spillway/{layout}/{plugin}/{policy}/{place}")
-            }
+            Name::Directory => Ok(()),
+            Name::Census(policy) => write!(self.name, "/{policy}"),
+            Name::Slot(policy, place) => write!(self.name, "/{policy}/{place}"),
             // A dot cannot occur in the name of a policy.
-            Name::History => write!(self.name, "spillway/{layout}/{plugin}/.history"),
-            Name::Shard(shard) => write!(self.name, "spillway/{layout}/{plugin}/.stale/{shard}"),
-            Name::StoredResponse(shard, slot) => {
-                write!(
-                    self.name,
-                    "spillway/{layout}/{plugin}/.stale/{shard}/{slot}"
-                )
-            }
+            Name::History => write!(self.name, "/.history"),
+            Name::Shard(set) => write!(self.name, "/.stale/{set}"),
+            Name::StoredResponse(set, slot) => write!(self.name, "/.stale/{set}/{slot}"),
         };
     }
 }
@@ -82,11 +120,11 @@ impl SharedRecords {
 impl Records for SharedRecords {
     fn read(&mut self, name: Name<'_>) -> Option<(Vec<u8>, Version)> {
         self.set_name(name);
-        match &self.own {
+        match &mut self.own {
             None => host::shared_data(&self.name).ok().flatten(),
             Some(own) => {
-                let (record, version) = own.get(&*self.name)?;
-                Some((record.to_vec(), *version))
+                let record = own.find(&self.name)?;
+                Some((record.bytes.to_vec(), record.version))
             }
         }
     }
@@ -101,15 +139,15 @@ impl Records for SharedRecords {
             match host::set_shared_data(&self.name, record, expected) {
                 Ok(written) => return written,
                 // This host can read shared data but not write it.
-                Err(_) => self.own = Some(HashMap::new()),
+                Err(_) => self.own = Some(Own::new()),
             }
         }
-        let own = self.own.get_or_insert_default();
-        if own.get(&*self.name).map(|(_, last)| *last) != version {
+        let own = self.own.get_or_insert_with(Own::new);
+        if own.find(&self.name).map(|record| record.version) != version {
             return false;
         }
         self.writes = self.writes.wrapping_add(1);
-        own.insert(self.name.as_str().into(), (record.into(), self.writes));
+        own.set(&self.name, record, self.writes);
         true
     }
 
@@ -120,7 +158,7 @@ impl Records for SharedRecords {
             None => drop(host::set_shared_data(&self.name, record, ANY)),
             Some(own) => {
                 self.writes = self.writes.wrapping_add(1);
-                own.insert(self.name.as_str().into(), (record.into(), self.writes));
+                own.set(&self.name, record, self.writes);
             }
         }
     }
