@@ -12,6 +12,7 @@ mod real;
 mod security;
 mod sharing;
 mod simulated;
+mod storing;
 mod ticks;
 mod transcoder;
 mod waits;

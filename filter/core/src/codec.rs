@@ -11,7 +11,6 @@
 //! records here, and each merge would pay for every field.
 
 use alloc::vec::Vec;
-use core::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
@@ -36,12 +35,12 @@ pub(crate) enum Kind {
     Census = 2,
     /// One circuit in its slot.
     Circuit = 3,
-    /// The index of one shard of the stale cache.
-    Shard = 4,
     /// One stored response.
     StoredResponse = 5,
     /// The last transitions of all circuits.
     History = 6,
+    /// The index of one set of the stale cache.
+    StaleSet = 7,
 }
 
 /// A value with a fixed binary layout.
@@ -147,9 +146,13 @@ pub(crate) fn open(kind: Kind, record: &[u8]) -> Option<Reader<'_>> {
 
 /// Detects damage, not forgery: whoever can write records is in the same process.
 fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(bytes);
-    hasher.finish()
+    hash((0, 0), bytes)
+}
+
+/// Returns the hash of bytes. The module has one copy of the hash function.
+#[inline(never)]
+pub(crate) fn hash((first, second): (u64, u64), bytes: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(first, second).hash(bytes)
 }
 
 macro_rules! number {

@@ -265,8 +265,8 @@ fn text(name: Name<'_>) -> String {
         Name::Census(policy) => format!("{policy}/census"),
         Name::Slot(policy, place) => format!("{policy}/{place}"),
         Name::History => "history".into(),
-        Name::Shard(shard) => format!("stale/{shard}"),
-        Name::StoredResponse(shard, slot) => format!("stale/{shard}/{slot}"),
+        Name::StaleSet(set) => format!("stale/{set}"),
+        Name::StoredResponse(set, slot) => format!("stale/{set}/{slot}"),
     }
 }
 

@@ -111,7 +111,7 @@ impl SharedRecords {
             Name::Slot(policy, place) => write!(self.name, "/{policy}/{place}"),
             // A dot cannot occur in the name of a policy.
             Name::History => write!(self.name, "/.history"),
-            Name::Shard(set) => write!(self.name, "/.stale/{set}"),
+            Name::StaleSet(set) => write!(self.name, "/.stale/{set}"),
             Name::StoredResponse(set, slot) => write!(self.name, "/.stale/{set}/{slot}"),
         };
     }

@@ -254,7 +254,7 @@ faults: [{{cluster: items, from: 20s, to: 40s, fault: {{status: 503}}}}]
 expect:
 {expect}- {{metric: machine_bytes, max: 67108864}}
 - {{metric: shared_data_bytes, max: 16777216}}
-- {{metric: shared_data_names, max: 4096}}
+- {{metric: shared_data_names, max: 20000}}
 "
     );
     let scenario = Scenario::parse(&text, Path::new("."));

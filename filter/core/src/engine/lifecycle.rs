@@ -39,8 +39,8 @@ impl Policies {
             if self.own.is_empty() {
                 return;
             }
-            let shards = ws.stale.as_ref().map_or(0, StaleStore::shards);
-            stale::clear(&mut ws.records, shards, &mut ws.buffer);
+            let sets = ws.stale.as_ref().map_or(0, StaleStore::sets);
+            stale::clear(&mut ws.records, sets, &mut ws.buffer);
             let new = self.directory_after(&old);
             if new == old || new.write(&mut ws.records, version, &mut ws.buffer) {
                 for entry in &old.policies {

@@ -12,12 +12,20 @@ use crate::outcome::classify;
 use crate::policy::{Outcome, StaleConfig};
 use crate::shared::records::Records;
 use crate::stale::{CacheScope, NotStored, Purpose, Terms};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 use super::needs::StaleNeeds;
 use super::policy_state::PolicyState;
 use super::ticket::{Storing, Ticket};
 use super::workspace::Workspace;
+
+/// How often an unchanged response is stored again within its `max_age`. More often would write
+/// without need. Less often would shorten the time in which it can be used.
+const RENEWALS: u64 = 16;
+
+/// Longest time until an unchanged response is stored again: not every change shows in a
+/// validator.
+const RENEWAL_MAX: Span = Span::from_secs(30);
 
 impl PolicyState {
     /// Looks at the headers of a good response, `complete` if they are all of it. If the
@@ -34,16 +42,23 @@ impl PolicyState {
         let (Some(stale), Some(handle)) = (&mut ws.stale, ticket.stale.handle()) else {
             return;
         };
+        let ages = self.policy.stale().map(|entry| entry.max_age);
         let terms = Terms {
             vouched: self.policy.stale().any(|entry| entry.shared),
             unix_secs,
+            lifetime: ages.clone().max().unwrap_or_default(),
+            renewal: ages
+                .min()
+                .unwrap_or_default()
+                .scale(1, RENEWALS)
+                .min(RENEWAL_MAX),
             now,
         };
         if headers.first(":status") == Some(b"304") {
             let stored = stale.refresh(&mut ws.records, handle, headers, terms, &mut ws.buffer);
             ws.count_stored(self.index, stored);
         } else {
-            match stale.begin(handle, headers, terms) {
+            match stale.begin(&mut ws.records, handle, headers, terms) {
                 Ok(true) => ticket.stale = Storing::Recording(handle),
                 Ok(false) => {}
                 Err(not_stored) => ws.count_stored(self.index, Err(not_stored)),
@@ -102,10 +117,12 @@ impl<R: Records> Workspace<R> {
         if !stale.set_request(request, &outline, scope) {
             return;
         }
-        let stores = purpose == Purpose::Get && stale.may_be_due(request, now);
+        let stores = purpose == Purpose::Get && stale.may_be_due(now);
         if !(stores || gives_later) {
             return;
         }
+        // Like a HEAD, it may get a response only.
+        let purpose = if stores { purpose } else { Purpose::Head };
         let handle = stale.insert(ticket.policy, purpose, request.copy_headers(), now);
         if let Some(handle) = handle {
             ticket.stale = Storing::CacheRequest(handle, purpose);

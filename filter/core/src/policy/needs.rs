@@ -39,7 +39,7 @@ impl Policy {
     }
 
     /// Returns the entries that use the stale cache.
-    pub fn stale(&self) -> impl Iterator<Item = &StaleConfig> {
+    pub fn stale(&self) -> impl Iterator<Item = &StaleConfig> + Clone {
         self.fallback.iter().filter_map(|entry| match &entry.from {
             FallbackType::Stale(stale) => Some(stale),
             _ => None,

@@ -6,8 +6,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use siphasher::sip::SipHasher13;
-
+use crate::codec;
 use crate::exchange::Request;
 use crate::http_value::without_port;
 use crate::policy::KeyPart;
@@ -88,7 +87,7 @@ pub(crate) fn decode(mut key: &[u8]) -> Vec<Option<Box<[u8]>>> {
 
 /// Returns the hash of a key. All workers of a proxy use the same seed.
 pub(crate) fn hash(seed: u64, key: &[u8]) -> u64 {
-    SipHasher13::new_with_keys(seed, !seed).hash(key)
+    codec::hash((seed, !seed), key)
 }
 
 /// Returns the hash of a key definition: which parts a policy's keys consist of.

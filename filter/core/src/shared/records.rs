@@ -25,9 +25,9 @@ pub enum Name<'a> {
     Slot(&'a str, u32),
     /// The last transitions.
     History,
-    /// The index of a shard of the stale cache.
-    Shard(u32),
-    /// A slot of a shard, by number.
+    /// The index of a set of the stale cache.
+    StaleSet(u32),
+    /// A slot of a set, by number.
     StoredResponse(u32, u32),
 }
 

@@ -1,234 +1,314 @@
-//! The index of one shard: the content of its slots.
+//! The index of one set: the content of its slots.
 
-use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use crate::codec::{self, Encode, Reader, write_text};
+use super::request::{Hashes, Key, upper_half};
+use super::sketch::Sketch;
+use crate::codec::{self, Encode, HEAD_BYTES, Reader, write_text};
 use crate::shared::records::{Name, Records, Version};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
-/// Slots of a shard. Usual responses have some kilobytes and use up its bytes first.
-pub(super) const SLOTS: usize = 256;
+/// Slots of a set. If all its responses are small, their bytes run out first: 500 bytes take 700
+/// with their headers.
+pub(super) const SLOTS: usize = 64;
 
-/// Most different `vary` lists of a shard.
-const VARY_MAX: usize = 16;
+/// Length of a URI in the record.
+const URI_BYTES: usize = size_of::<u32>();
 
-/// Length of an item in the record.
-const ITEM_BYTES: usize = 41;
+const WORD_BYTES: usize = size_of::<u64>();
 
-/// The content of the slots of one shard.
+/// Length of the numbers of an item.
+const ITEM_BYTES: usize = 6 * WORD_BYTES;
+
+/// The content of the slots of one set. A vacant slot has no bytes.
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    /// The `vary` lists. With them a request finds its variant before it reads a response.
-    vary: Vec<Box<[u8]>>,
-    pub(super) items: Vec<Item>,
-}
+pub(super) struct Index(Vec<Item>);
 
-/// The content of one slot, which is vacant if it has no bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The content of one slot: a response, or a part of a large one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Item {
-    pub(super) resource: u64,
-    pub(super) variant: u64,
-    /// Upper half of the hash of the URI. The lower half selects the shard.
+    /// Hash of the resource and the variant.
+    pub(super) response: u64,
+    /// Upper half of the hash of the URI.
     pub(super) uri: u32,
     pub(super) bytes: u32,
-    /// Number of the `vary` list.
-    pub(super) vary: u8,
+    /// Number of this part. The next ones are in the next sets.
+    pub(super) part: u8,
+    /// Number of the last part.
+    pub(super) parts: u8,
+    pub(super) validator: u32,
     pub(super) stored_at: Instant,
     pub(super) used_at: Instant,
+    /// Age from which on it is too old for its policy.
+    lifetime: Span,
+    /// The names that it varies by. With them a request finds its variant before it reads a
+    /// response.
+    pub(super) vary: Rc<[u8]>,
+}
+
+/// Where a response goes in its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) slot: usize,
+    /// The slots to empty first, a bit for each.
+    emptied: u64,
 }
 
 impl Index {
-    /// Reads the index of a shard. If it is damaged the content of the slots is unknown, so they
+    /// Reads the index of a set. If it is damaged the content of the slots is unknown, so they
     /// are emptied.
-    pub(super) fn read(records: &mut impl Records, shard: u32) -> (Index, Option<Version>) {
-        let Some((record, version)) = records.read(Name::Shard(shard)) else {
+    pub(super) fn read(records: &mut impl Records, set: u32) -> (Index, Option<Version>) {
+        let Some((record, version)) = records.read(Name::StaleSet(set)) else {
             return (Index::default(), None);
         };
         let index = Index::parse(&record).unwrap_or_else(|| {
             for slot in 0..SLOTS {
-                if records.read(slot_name(shard, slot)).is_some() {
-                    records.put(slot_name(shard, slot), &[]);
-                }
+                records.put(slot_name(set, slot), &[]);
             }
             Index::default()
         });
         (index, Some(version))
     }
 
-    /// Whether a shard may hold a response of a URI. Most changes affect URIs that are not
-    /// stored, and computing the checksum alone would cost ten times this search.
-    pub(super) fn mentions(records: &mut impl Records, shard: u32, uri: u32) -> bool {
-        let Some((record, _)) = records.read(Name::Shard(shard)) else {
+    /// Whether a set may hold a response of a URI. Most changes affect URIs that are not stored,
+    /// and computing the checksum alone would cost ten times this search.
+    pub(super) fn mentions(records: &mut impl Records, set: u32, uri: u32) -> bool {
+        let Some((record, _)) = records.read(Name::StaleSet(set)) else {
             return false;
         };
-        let skip = || {
-            let mut from = Reader::new(record.get(codec::HEAD_BYTES..)?);
-            for _ in 0..u8::read(&mut from)? {
-                from.text()?;
-            }
-            Some(from.rest())
-        };
-        let mut items = skip().unwrap_or_default().chunks_exact(ITEM_BYTES);
-        items.any(|item| item.starts_with(&uri.to_le_bytes()))
+        let mut from = Reader::new(record.get(HEAD_BYTES..).unwrap_or_default());
+        let count = u8::read(&mut from).map_or(0, usize::from);
+        let mut uris = from.rest().chunks_exact(URI_BYTES).take(count);
+        uris.any(|it| it == uri.to_le_bytes())
     }
 
     fn parse(record: &[u8]) -> Option<Index> {
-        let mut from = codec::open(codec::Kind::Shard, record)?;
-        let mut index = Index::default();
-        for _ in 0..u8::read(&mut from)? {
-            index.vary.push(from.text()?.into());
+        let mut from = codec::open(codec::Kind::StaleSet, record)?;
+        let count = usize::from(u8::read(&mut from)?).min(SLOTS);
+        let (uris, _) = from.bytes(count.saturating_mul(URI_BYTES))?.as_chunks();
+        let mut items = Vec::with_capacity(count);
+        let mut last = Rc::default();
+        for uri in uris {
+            let item = Item::read(&mut from, u32::from_le_bytes(*uri), &last)?;
+            last.clone_from(&item.vary);
+            items.push(item);
         }
-        while !from.is_empty() && index.items.len() < SLOTS {
-            index.items.push(Item::read(&mut from)?);
-        }
-        from.end(index)
+        from.end(Index(items))
     }
 
     pub(super) fn write(
         &self,
         records: &mut impl Records,
-        shard: u32,
+        set: u32,
         version: Option<Version>,
         buffer: &mut Vec<u8>,
     ) -> bool {
-        codec::seal(codec::Kind::Shard, buffer, |out| {
-            u8::try_from(self.vary.len()).unwrap_or(0).write(out);
-            self.vary.iter().for_each(|names| write_text(names, out));
-            self.items.iter().for_each(|item| item.write(out));
+        codec::seal(codec::Kind::StaleSet, buffer, |out| {
+            u8::try_from(self.0.len()).unwrap_or(0).write(out);
+            self.0.iter().for_each(|item| item.uri.write(out));
+            self.0.iter().for_each(|item| item.write(out));
         });
-        records.write(Name::Shard(shard), buffer, version)
+        records.write(Name::StaleSet(set), buffer, version)
     }
 
-    /// Returns the slot of the newest response to a request. `variant` computes the hash of its
-    /// variant under a `vary` list; it is called once per list.
-    pub(super) fn newest(&self, resource: u64, variant: impl Fn(&[u8]) -> u64) -> Option<usize> {
-        let mut variants = [None; VARY_MAX];
-        let mut best: Option<(usize, &Item)> = None;
-        for (slot, item) in self.items.iter().enumerate() {
-            if item.bytes == 0 || item.resource != resource {
-                continue;
+    /// Returns the taken slots.
+    fn taken(&self) -> impl Iterator<Item = (usize, &Item)> + Clone {
+        let items = self.0.iter().enumerate();
+        items.filter(|(_, item)| item.bytes > 0)
+    }
+
+    /// Returns the slot of a part of a response.
+    pub(super) fn find(&self, response: u64, part: u8) -> Option<(usize, &Item)> {
+        let mut taken = self.taken();
+        taken.find(|(_, it)| (it.response, it.part) == (response, part))
+    }
+
+    /// Returns the newest response to a request. `key` computes the key of its response under
+    /// a `vary` list.
+    pub(super) fn newest(&self, key: impl Fn(&[u8]) -> Key) -> Option<(usize, &Item)> {
+        // Neighbours mostly vary by the same names.
+        let mut last: Option<(&[u8], Key)> = None;
+        let own = self.taken().filter(|(_, item)| {
+            let known = last.filter(|(names, _)| **names == *item.vary);
+            let (_, key) = *last.insert(known.unwrap_or_else(|| (&item.vary, key(&item.vary))));
+            item.part == 0 && item.response == key.response && item.uri == upper_half(key.uri)
+        });
+        own.max_by_key(|(_, item)| item.stored_at)
+    }
+
+    /// Finds room for an item in a set that may hold `share` bytes: in the place of the response
+    /// that it replaces, in a vacant slot, or in that of another response. Those that have
+    /// expired are emptied first, then those that are asked for the least, and among these
+    /// those that were not used for longest. `None` if one of them is asked for as often as the
+    /// new one.
+    pub(super) fn room(&self, new: &Item, share: usize, sketch: &Sketch) -> Option<Room> {
+        let same = self.find(new.response, new.part).map(|(slot, _)| slot);
+        let vacant = || self.0.iter().position(|item| item.bytes == 0);
+        let next = || (self.0.len() < SLOTS).then_some(self.0.len());
+        let mut room = Room {
+            slot: same.or_else(vacant).or_else(next).unwrap_or(SLOTS),
+            emptied: 0,
+        };
+        loop {
+            let others = self
+                .taken()
+                .filter(|(slot, _)| Some(*slot) != same && !room.has(*slot));
+            let bytes = others
+                .clone()
+                .fold(new.len(), |sum, (_, item)| sum.saturating_add(item.len()));
+            if room.slot < SLOTS && bytes <= share {
+                return Some(room);
             }
-            let list = usize::from(item.vary);
-            let (Some(names), Some(known)) = (self.vary.get(list), variants.get_mut(list)) else {
-                continue;
+            let asked = |item: &Item| match new.stored_at.since(item.stored_at) < item.lifetime {
+                true => sketch.estimate(item.response).saturating_add(1),
+                false => 0,
             };
-            if item.variant == *known.get_or_insert_with(|| variant(names))
-                && best.is_none_or(|(_, best)| best.stored_at < item.stored_at)
-            {
-                best = Some((slot, item));
+            let (victim, item) = others.min_by_key(|(_, item)| (asked(item), item.used_at))?;
+            if asked(item) >= asked(new) {
+                return None;
+            }
+            room.emptied |= 1 << victim;
+            if room.slot >= SLOTS {
+                room.slot = victim;
             }
         }
-        best.map(|(slot, _)| slot)
     }
 
-    /// Returns the number of a `vary` list and adds it if necessary, preferably in place of an
-    /// unused one. `None` if there is no room.
-    pub(super) fn vary(&mut self, names: &[u8]) -> Option<u8> {
-        let known = self.vary.iter().position(|it| **it == *names);
-        let list = known.or_else(|| {
-            let unused = |list: usize| {
-                let mut taken = self.items.iter().filter(|it| it.bytes > 0);
-                taken.all(|it| usize::from(it.vary) != list)
-            };
-            let len = self.vary.len();
-            let at = (0..len).find(|list| unused(*list)).unwrap_or(len);
-            match self.vary.get_mut(at) {
-                Some(there) => *there = names.into(),
-                None if len < VARY_MAX => self.vary.push(names.into()),
-                None => return None,
+    /// Empties slots, and subtracts them from the index.
+    pub(super) fn vacate(
+        &mut self,
+        records: &mut impl Records,
+        set: u32,
+        is_emptied: impl Fn(usize, &Item) -> bool,
+    ) -> u32 {
+        let mut emptied: u32 = 0;
+        for (slot, item) in self.0.iter_mut().enumerate() {
+            if item.bytes > 0 && is_emptied(slot, item) {
+                records.put(slot_name(set, slot), &[]);
+                *item = Item::default();
+                emptied = emptied.saturating_add(1);
             }
-            Some(at)
-        });
-        list.and_then(|list| u8::try_from(list).ok())
-    }
-
-    /// Returns the slot for a response: that of the response it replaces, else a vacant one, a
-    /// new one, or that of the least recently used response.
-    pub(super) fn slot_for(&self, item: &Item) -> usize {
-        let same = |it: &Item| it.bytes > 0 && it.replaces(item);
-        let vacant = |it: &Item| it.bytes == 0;
-        let items = &self.items;
-        items
-            .iter()
-            .position(same)
-            .or_else(|| items.iter().position(vacant))
-            .or_else(|| (items.len() < SLOTS).then_some(items.len()))
-            .or_else(|| self.oldest_except(usize::MAX))
-            .unwrap_or(0)
-    }
-
-    /// Whether a slot holds another response than the one that `item` replaces.
-    pub(super) fn replaces_another(&self, slot: usize, item: &Item) -> bool {
-        let there = self.items.get(slot);
-        there.is_some_and(|it| it.bytes > 0 && !it.replaces(item))
-    }
-
-    /// Returns the least recently used slot, except for `slot`.
-    pub(super) fn oldest_except(&self, slot: usize) -> Option<usize> {
-        let taken = self.items.iter().enumerate();
-        let taken = taken.filter(|(at, item)| *at != slot && item.bytes > 0);
-        taken.min_by_key(|(_, item)| item.used_at).map(|(at, _)| at)
-    }
-
-    /// Total of the bytes, except for those of `slot`.
-    pub(super) fn bytes_without(&self, slot: usize) -> usize {
-        let others = self.items.iter().enumerate().filter(|(at, _)| *at != slot);
-        others.fold(0, |sum, (_, item)| {
-            sum.saturating_add(usize::try_from(item.bytes).unwrap_or(usize::MAX))
-        })
-    }
-
-    /// Empties a slot, then subtracts it from the index.
-    pub(super) fn vacate(&mut self, records: &mut impl Records, shard: u32, slot: usize) {
-        if let Some(item) = self.items.get_mut(slot)
-            && item.bytes > 0
-        {
-            records.put(slot_name(shard, slot), &[]);
-            *item = Item::default();
         }
+        emptied
     }
 
     pub(super) fn set(&mut self, slot: usize, item: Item) {
-        if slot >= self.items.len() {
-            self.items.push(item);
-        } else if let Some(there) = self.items.get_mut(slot) {
+        if slot >= self.0.len() {
+            self.0.push(item);
+        } else if let Some(there) = self.0.get_mut(slot) {
             *there = item;
         }
+    }
+
+    /// Notes a use of a slot, if the last one was noted more than `interval` ago.
+    pub(super) fn note_use(&mut self, slot: usize, interval: Span, now: Instant) -> bool {
+        let item = self.0.get_mut(slot);
+        let item = item.filter(|item| now.since(item.used_at) >= interval);
+        item.map(|item| item.used_at = now).is_some()
+    }
+
+    /// Whether a slot has this item.
+    pub(super) fn has(&self, slot: usize, item: &Item) -> bool {
+        self.0.get(slot) == Some(item)
+    }
+
+    /// Total of the bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(Item::len).sum()
+    }
+}
+
+impl Room {
+    /// Whether no slot is to be emptied.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.emptied == 0
+    }
+
+    /// Whether a slot is to be emptied.
+    pub(super) fn has(&self, slot: usize) -> bool {
+        (self.emptied >> slot) & 1 == 1
     }
 }
 
 impl Item {
-    fn replaces(&self, other: &Item) -> bool {
-        (self.resource, self.variant, self.vary) == (other.resource, other.variant, other.vary)
+    /// Describes a response that may be used for `lifetime`.
+    pub(super) fn new(hashes: Hashes, vary: &[u8], validator: u32, lifetime: Span) -> Item {
+        Item {
+            response: hashes.key().response,
+            uri: upper_half(hashes.uri),
+            vary: vary.into(),
+            validator,
+            lifetime,
+            ..Item::default()
+        }
     }
-}
 
-impl Encode for Item {
+    /// Returns the item of a part that is stored now.
+    pub(super) fn part(&self, (part, parts): (u8, u8), len: usize, now: Instant) -> Item {
+        Item {
+            part,
+            parts,
+            bytes: u32::try_from(len).unwrap_or(u32::MAX),
+            stored_at: now,
+            used_at: now,
+            ..self.clone()
+        }
+    }
+
+    fn len(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Appends everything but the URI. All numbers are in words, which are read at once.
     fn write(&self, out: &mut Vec<u8>) {
-        self.uri.write(out);
-        self.resource.write(out);
-        self.variant.write(out);
-        self.bytes.write(out);
-        self.vary.write(out);
-        self.stored_at.write(out);
-        self.used_at.write(out);
+        let sizes = u64::from(self.bytes) | u64::from(self.validator) << u32::BITS;
+        let parts = u64::from(self.part) | u64::from(self.parts) << u8::BITS;
+        let words = [
+            self.response,
+            self.stored_at.as_ns(),
+            self.used_at.as_ns(),
+            self.lifetime.as_ns(),
+            sizes,
+            parts,
+        ];
+        words.iter().for_each(|word| word.write(out));
+        write_text(&self.vary, out);
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Item> {
+    /// Reads everything but the URI. Neighbours that vary by the same names share them.
+    fn read(from: &mut Reader<'_>, uri: u32, last: &Rc<[u8]>) -> Option<Item> {
+        let (words, _) = from.bytes(ITEM_BYTES)?.as_chunks::<WORD_BYTES>();
+        let [response, stored_at, used_at, lifetime, sizes, parts] = words else {
+            return None;
+        };
+        let word = |bytes: &[u8; WORD_BYTES]| u64::from_le_bytes(*bytes);
+        let ([part, parts, ..], vary) = (*parts, from.text()?);
+        let vary = match *vary == **last {
+            true => last.clone(),
+            false => vary.into(),
+        };
         Some(Item {
-            uri: u32::read(from)?,
-            resource: u64::read(from)?,
-            variant: u64::read(from)?,
-            bytes: u32::read(from)?,
-            vary: u8::read(from)?,
-            stored_at: Instant::read(from)?,
-            used_at: Instant::read(from)?,
+            response: word(response),
+            uri,
+            bytes: lower_half(word(sizes)),
+            part,
+            parts,
+            validator: upper_half(word(sizes)),
+            stored_at: Instant::from_ns(word(stored_at)),
+            used_at: Instant::from_ns(word(used_at)),
+            lifetime: Span::from_ns(word(lifetime)),
+            vary,
         })
     }
 }
 
+fn lower_half(word: u64) -> u32 {
+    upper_half(word << u32::BITS)
+}
+
 /// Returns the name of a slot's record.
-pub(super) fn slot_name(shard: u32, slot: usize) -> Name<'static> {
-    Name::StoredResponse(shard, u32::try_from(slot).unwrap_or(u32::MAX))
+pub(super) fn slot_name(set: u32, slot: usize) -> Name<'static> {
+    Name::StoredResponse(set, u32::try_from(slot).unwrap_or(u32::MAX))
 }

@@ -190,7 +190,10 @@ impl Pending {
             .iter_mut()
             .filter_map(|it| it.exchange.as_mut())
         {
-            let matches = exchange.recording.as_ref().is_some_and(|it| it.uri == uri);
+            let matches = exchange
+                .recording
+                .as_ref()
+                .is_some_and(|it| it.hashes.uri == uri);
             if matches && let Some(recording) = exchange.recording.take() {
                 self.bytes = self.bytes.saturating_sub(recording.capacity());
             }

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use super::cache_control::CacheControl;
 use super::conditional::{confirms, describes_body};
-use super::request::{CacheRequest, Purpose};
+use super::request::{CacheRequest, Hashes, Purpose, upper_half};
 use super::stored::StoredResponse;
 use super::vary;
 use crate::headers::{Headers, Hops, is_hop};
 use crate::http_value::{date, number};
+use crate::shared::key;
 use crate::time::Span;
 
 /// A response to store, without its body.
@@ -17,8 +18,9 @@ pub(super) struct Recorder {
     pub(super) stored: StoredResponse,
     /// Names that it varies by, separated by commas.
     pub(super) vary: Vec<u8>,
-    /// Hash of the variant.
-    pub(super) variant: u64,
+    pub(super) hashes: Hashes,
+    /// Tells whether another response is the same, see [`validator`].
+    pub(super) validator: u32,
     /// Length of the body, if the headers have it.
     pub(super) length: Option<usize>,
 }
@@ -90,7 +92,11 @@ impl Recorder {
         let length = headers.first("content-length").and_then(number);
         Some(Recorder {
             vary,
-            variant: vary::hash(facts.seed, &variant),
+            hashes: Hashes {
+                variant: vary::hash(facts.seed, &variant),
+                ..request.usual
+            },
+            validator: validator(headers, facts.seed),
             length: length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)),
             stored: StoredResponse {
                 resource: request.resource.clone(),
@@ -105,6 +111,16 @@ impl Recorder {
             },
         })
     }
+}
+
+/// Returns a hash by which to tell whether two responses of a resource are the same, before their
+/// bodies are there: that of the tag, else of the date (RFC 9110, 8.8), else of the length.
+pub(super) fn validator(headers: &Headers, seed: u64) -> u32 {
+    let tag = headers
+        .first("etag")
+        .or_else(|| headers.first("last-modified"));
+    let value = tag.or_else(|| headers.first("content-length"));
+    upper_half(key::hash(seed, value.unwrap_or_default()))
 }
 
 /// Returns the age of a response at the time of its request (RFC 9111, 4.2.3). The time that

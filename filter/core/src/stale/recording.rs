@@ -2,14 +2,16 @@
 
 use alloc::vec::Vec;
 
+use super::index::Item;
 use super::recorder::Recorder;
 use super::request::Hashes;
 use crate::codec::{self, CHECKSUM_BYTES, Encode};
+use crate::time::Span;
 
 /// Reason why a response is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotStored {
-    /// No record or shard has room for its size.
+    /// It is larger than the store allows.
     TooLarge,
     /// Too much is being recorded.
     Full,
@@ -28,47 +30,38 @@ pub(super) struct Recording {
     length: Option<usize>,
     /// Limit of the record's length.
     bytes_max: usize,
-    /// Names that the response varies by.
-    pub(super) vary: Vec<u8>,
-    /// Hash of the variant.
-    variant: u64,
-    /// Hash of the URI.
-    pub(super) uri: u64,
+    pub(super) hashes: Hashes,
+    /// What the index will have on it.
+    pub(super) item: Item,
 }
 
 const LENGTH_BYTES: usize = size_of::<u32>();
 
 impl Recording {
-    /// Begins to record.
-    ///
-    /// # Errors
-    ///
-    /// If the response does not fit into a record of `bytes_max` bytes.
-    pub(super) fn new(
-        recorder: Recorder,
-        uri: u64,
-        bytes_max: usize,
-    ) -> Result<Recording, NotStored> {
+    /// Begins to record. The record may have `bytes_max` bytes.
+    pub(super) fn new(recorder: Recorder, lifetime: Span, bytes_max: usize) -> Recording {
         let mut record = Vec::new();
         recorder.stored.write_frame(&mut record);
         let length_at = record.len();
         0_u32.write(&mut record);
+        let (hashes, validator) = (recorder.hashes, recorder.validator);
         let mut recording = Recording {
             record,
             length_at,
             length: recorder.length,
             bytes_max,
-            vary: recorder.vary,
-            variant: recorder.variant,
-            uri,
+            hashes,
+            item: Item::new(hashes, &recorder.vary, validator, lifetime),
         };
-        if !recording.fits(recording.length.unwrap_or(0)) {
-            return Err(NotStored::TooLarge);
+        if recording.length.is_some() {
+            recording.bytes_max = recording.expected().min(bytes_max);
         }
-        if let Some(length) = recording.length {
-            recording.bytes_max = recording.len_with(length);
-        }
-        Ok(recording)
+        recording
+    }
+
+    /// Whether the whole record fits, as far as its headers tell.
+    pub(super) fn fits_all(&self) -> bool {
+        self.expected() <= self.bytes_max
     }
 
     /// Whether the record has room for `len` more bytes of the body.
@@ -82,18 +75,14 @@ impl Recording {
         len.saturating_add(CHECKSUM_BYTES)
     }
 
-    /// Hashes of the response, under the resource of its request.
-    pub(super) fn hashes(&self, resource: u64) -> Hashes {
-        Hashes {
-            resource,
-            variant: self.variant,
-            uri: self.uri,
-        }
+    /// Length of the whole record, at least.
+    pub(super) fn expected(&self) -> usize {
+        self.len_with(self.length.unwrap_or(0))
     }
 
     /// Size in memory.
     pub(super) fn capacity(&self) -> usize {
-        self.record.capacity().saturating_add(self.vary.capacity())
+        self.record.capacity().saturating_add(self.item.vary.len())
     }
 
     /// Returns the capacity to grow to before appending `len` bytes; `None` if they fit already.

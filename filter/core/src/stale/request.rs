@@ -34,10 +34,10 @@ pub(crate) enum Purpose {
 pub(crate) struct CacheRequest {
     pub(super) purpose: Purpose,
     /// Everything that a stored response must have in common with it, except for the headers in
-    /// `vary`. The URI is at its end.
+    /// `vary`.
     pub(super) resource: Vec<u8>,
-    uri_at: usize,
-    pub(super) hash: u64,
+    /// Hashes of its response, if that varies as the last one did.
+    pub(super) usual: Hashes,
     /// All headers: only the response says which of them matter.
     pub(super) headers: Map,
     pub(super) at: Instant,
@@ -52,12 +52,52 @@ pub(crate) struct CacheScope<'a> {
     pub(crate) key: &'a [u8],
 }
 
-/// Hashes that identify a stored response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Hashes of a stored response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hashes {
     pub(super) resource: u64,
+    /// 0 if the response does not vary.
     pub(super) variant: u64,
     pub(super) uri: u64,
+}
+
+/// What identifies a response in tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Hash of the resource and the variant.
+    pub(super) response: u64,
+    pub(super) uri: u64,
+}
+
+/// Over how many places the responses of a URI are spread, so that a set does not have to hold
+/// all its variants and the responses under all keys. A change looks at all of these places.
+pub(super) const SPREAD: u64 = 8;
+
+impl Hashes {
+    /// Returns the hashes of the resource without a variant.
+    pub(super) fn plain(self) -> Hashes {
+        Hashes { variant: 0, ..self }
+    }
+
+    pub(super) fn key(self) -> Key {
+        Key {
+            response: self.resource ^ self.variant.rotate_left(1),
+            uri: self.uri,
+        }
+    }
+}
+
+impl Key {
+    /// Returns the number of the place of a response in a table. Tables of different sizes take
+    /// the remainder.
+    pub(super) fn place(self) -> u64 {
+        (self.uri & u64::from(u32::MAX)).wrapping_add(self.response % SPREAD)
+    }
+}
+
+/// Returns the half of a hash that tells apart what is in the same place.
+pub(super) fn upper_half(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).unwrap_or(0)
 }
 
 /// Number of headers by which some frameworks override the target.
@@ -145,7 +185,7 @@ impl<'r> Outline<'r> {
 
     /// Appends the URI, with the authority normalised as in `match`. Returns false if a part is
     /// too long.
-    #[inline]
+    #[inline(never)]
     fn write_uri(&self, cluster: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
         // Most authorities are in lower case and have no port, so one pass is enough.
         let is_plain = |authority: &[u8]| {
@@ -153,10 +193,10 @@ impl<'r> Outline<'r> {
             bytes.all(|byte| *byte != b':' && !byte.is_ascii_uppercase())
         };
         if self.authority.is_none_or(is_plain) {
-            return write_parts([cluster, self.authority, self.path], out);
+            return write_parts(&[cluster, self.authority, self.path], out);
         }
         let authority = self.authority.map(without_port);
-        let whole = write_parts([cluster, authority, self.path], out);
+        let whole = write_parts(&[cluster, authority, self.path], out);
         // The cluster comes before the authority, and the path after it.
         let path_len = self.path.map_or(0, <[u8]>::len);
         let end = out.len().saturating_sub(path_len);
@@ -177,20 +217,21 @@ impl<'r> Outline<'r> {
 /// Length that marks a missing part, which differs from an empty one.
 const MISSING: u16 = u16::MAX;
 
-/// Appends the lengths of all parts, then the parts. Returns false if one is too long.
-#[inline]
-fn write_parts<const N: usize>(parts: [Option<&[u8]>; N], out: &mut Vec<u8>) -> bool {
-    let mut lengths = [MISSING.to_le_bytes(); N];
+/// Appends the lengths of up to four parts, then the parts. Returns false if one is too long.
+#[inline(never)]
+fn write_parts(parts: &[Option<&[u8]>], out: &mut Vec<u8>) -> bool {
+    let mut lengths: u64 = u64::MAX;
     let mut whole = true;
-    for (length, part) in lengths.iter_mut().zip(parts) {
-        if let Some(part) = part {
+    for part in parts.iter().rev() {
+        let length = part.map_or(MISSING, |part| {
             let len = u16::try_from(part.len()).unwrap_or(MISSING);
             whole &= len != MISSING;
-            *length = len.to_le_bytes();
-        }
+            len
+        });
+        lengths = (lengths << u16::BITS) | u64::from(length);
     }
-    out.extend_from_slice(lengths.as_flattened());
-    for part in parts.into_iter().flatten() {
+    out.extend_from_slice(&lengths.to_le_bytes());
+    for part in parts.iter().flatten() {
         out.extend_from_slice(part);
     }
     whole
@@ -200,12 +241,12 @@ fn write_parts<const N: usize>(parts: [Option<&[u8]>; N], out: &mut Vec<u8>) -> 
 #[derive(Debug, Default)]
 pub(super) struct Resource {
     bytes: Vec<u8>,
-    uri_at: usize,
-    pub(super) hash: u64,
+    /// Hashes of its response, if that varies as the last one did.
+    pub(super) usual: Hashes,
 }
 
 impl Resource {
-    /// Writes the resource of a request. Returns false if it is too long.
+    /// Writes the resource of a request, without a variant. Returns false if it is too long.
     pub(super) fn set(
         &mut self,
         request: &impl Request,
@@ -228,16 +269,22 @@ impl Resource {
             outline.scheme,
             outline.authority,
         ];
-        let mut whole = write_parts(parts, bytes);
+        let mut whole = write_parts(&parts, bytes);
         if has_targets {
-            whole &= write_parts(outline.targets, bytes);
+            whole &= write_parts(&outline.targets, bytes);
         }
         if selecting.is_some() {
-            whole &= write_parts([selecting], bytes);
+            whole &= write_parts(&[selecting], bytes);
         }
-        self.uri_at = bytes.len();
+        let uri_at = bytes.len();
         whole &= outline.write_uri(request.cluster(), bytes);
-        self.hash = key::hash(seed, bytes);
+        let (scope, uri) = bytes.split_at_checked(uri_at).unwrap_or_default();
+        let uri = key::hash(seed, uri);
+        self.usual = Hashes {
+            resource: key::hash(seed ^ uri, scope),
+            variant: 0,
+            uri,
+        };
         whole
     }
 }
@@ -252,17 +299,11 @@ impl CacheRequest {
     ) -> CacheRequest {
         CacheRequest {
             purpose,
-            hash: resource.hash,
-            uri_at: resource.uri_at,
+            usual: resource.usual,
             resource: resource.bytes.clone(),
             headers,
             at: now,
         }
-    }
-
-    /// Returns the hash of its URI.
-    pub(super) fn uri(&self, seed: u64) -> u64 {
-        key::hash(seed, self.resource.get(self.uri_at..).unwrap_or_default())
     }
 
     /// Size in memory.

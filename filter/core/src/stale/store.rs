@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use super::pending::{Handle, Pending};
 use super::recent::Recent;
-use super::recorder::{Facts, Recorder};
+use super::recorder::{Facts, Recorder, validator};
 use super::recording::{NotStored, Recording};
-use super::request::{CacheRequest, CacheScope, Hashes, Outline, Purpose, Resource};
-use super::shards::Shards;
+use super::request::{CacheRequest, CacheScope, Outline, Purpose, Resource};
+use super::sets::{Found, Sets};
+use super::sketch::Sketch;
 use super::stored::StoredResponse;
 use super::vary;
 use crate::exchange::Request;
@@ -18,14 +19,17 @@ use crate::time::{Instant, Span};
 
 /// Bounded store of stale responses, shared by all workers of the proxy.
 ///
-/// The responses are in the shared records of [`Shards`]. What a worker keeps for itself are the
-/// requests in flight, and what it has stored recently.
+/// The responses are in the shared records of [`Sets`]. What a worker keeps for itself are the
+/// requests in flight, what it knows of the shared store, and how often responses were asked for.
 #[derive(Debug)]
 pub(crate) struct StaleStore {
-    shards: Shards,
+    sets: Sets,
     seed: u64,
     pending: Pending,
     recent: Recent,
+    sketch: Sketch,
+    /// Whether the last response that was not stored yet found no vacant room.
+    is_full: bool,
     /// Resource of the request that was set last.
     resource: Resource,
     ignores_query: bool,
@@ -38,7 +42,7 @@ pub(crate) struct Bounds {
     pub(crate) stale_bytes: u32,
     /// Bytes of recordings and their requests in this VM.
     pub(crate) recording_bytes: u32,
-    /// Time after which the same response is stored again.
+    /// Time after which a response is looked at again.
     pub(crate) interval: Span,
     /// Whether some policy ignores parameters of the query.
     pub(crate) ignores_query: bool,
@@ -51,6 +55,10 @@ pub(crate) struct Terms {
     pub(crate) vouched: bool,
     /// Seconds since 1970.
     pub(crate) unix_secs: u64,
+    /// How long a response may be used.
+    pub(crate) lifetime: Span,
+    /// Age from which on a response is stored again although it is unchanged.
+    pub(crate) renewal: Span,
     pub(crate) now: Instant,
 }
 
@@ -58,11 +66,15 @@ impl StaleStore {
     /// Creates a store. [`StaleStore::set_seed`] must follow once the seed is known.
     pub(crate) fn new(bounds: Bounds) -> StaleStore {
         let recording_bytes = usize::try_from(bounds.recording_bytes).unwrap_or(usize::MAX);
+        let sets = Sets::new(bounds.stale_bytes);
+        let slots = sets.slots().next_power_of_two();
         StaleStore {
-            shards: Shards::new(bounds.stale_bytes),
+            sets,
             seed: 0,
             pending: Pending::new(recording_bytes),
-            recent: Recent::new(bounds.interval),
+            recent: Recent::new(slots, bounds.interval),
+            sketch: Sketch::new(slots),
+            is_full: false,
             resource: Resource::default(),
             ignores_query: bounds.ignores_query,
         }
@@ -87,9 +99,9 @@ impl StaleStore {
         self.seed = seed;
     }
 
-    /// Number of shards.
-    pub(crate) fn shards(&self) -> u32 {
-        self.shards.count
+    /// Number of sets.
+    pub(crate) fn sets(&self) -> u32 {
+        self.sets.count
     }
 
     /// Sets the request that [`StaleStore::may_be_due`] and [`StaleStore::insert`] are about.
@@ -100,18 +112,23 @@ impl StaleStore {
         outline: &Outline<'_>,
         scope: CacheScope<'_>,
     ) -> bool {
-        self.resource.set(request, outline, scope, self.seed)
+        let whole = self.resource.set(request, outline, scope, self.seed);
+        let vary = self.recent.vary(self.resource.usual.key());
+        if !vary.is_empty() {
+            let variant = vary::variant(vary, &request.copy_headers());
+            self.resource.usual.variant = vary::hash(self.seed, &variant);
+        }
+        whole
     }
 
-    /// Whether the response to the request may be stored, as far as the request can tell.
-    pub(crate) fn may_be_due(&self, request: &impl Request, now: Instant) -> bool {
-        let hash = self.resource.hash;
-        let vary = self.recent.vary(hash);
-        let variant = match vary.is_empty() {
-            true => 0,
-            false => self.variant(&request.copy_headers(), vary),
-        };
-        self.recent.is_due(hash, variant, now)
+    /// Counts the request. Returns whether its response may be stored, as far as the request can
+    /// tell: `false` if that was stored recently, or if there was no room for the last one and
+    /// this one is asked for the first time.
+    pub(crate) fn may_be_due(&mut self, now: Instant) -> bool {
+        let key = self.resource.usual.key();
+        self.sketch.add(key.response);
+        let is_scan = self.is_full && self.sketch.estimate(key.response) < 2;
+        !is_scan && self.recent.is_due(key, now)
     }
 
     /// Inserts the request with its headers; `None` if there is no room for it.
@@ -140,19 +157,7 @@ impl StaleStore {
     /// is known before the response headers are read.
     pub(crate) fn is_due(&self, handle: Handle, now: Instant) -> bool {
         let exchange = self.pending.get(handle);
-        exchange.is_some_and(|it| {
-            let variant = self.usual_variant(&it.request);
-            self.recent.is_due(it.request.hash, variant, now)
-        })
-    }
-
-    /// Returns the variant of a request under the names that the last response varied by.
-    fn usual_variant(&self, request: &CacheRequest) -> u64 {
-        self.variant(&request.headers, self.recent.vary(request.hash))
-    }
-
-    fn variant(&self, headers: &Map, names: &[u8]) -> u64 {
-        vary::hash(self.seed, &vary::variant(names, headers))
+        exchange.is_some_and(|it| self.recent.is_due(it.request.usual.key(), now))
     }
 
     fn facts(&self, terms: Terms) -> Facts {
@@ -164,13 +169,14 @@ impl StaleStore {
     }
 
     /// Begins to record a response with its headers. Returns false if the response must not be
-    /// stored, or was stored recently.
+    /// stored, is stored already, or is asked for less than those that it would replace.
     ///
     /// # Errors
     ///
     /// If there is no room.
     pub(crate) fn begin(
         &mut self,
+        records: &mut impl Records,
         handle: Handle,
         headers: &Headers,
         terms: Terms,
@@ -178,24 +184,51 @@ impl StaleStore {
         let Some(exchange) = self.pending.get(handle) else {
             return Ok(false);
         };
-        let (request, Terms { now, .. }) = (&exchange.request, terms);
-        match Recorder::new(request, headers, self.facts(terms)) {
-            Some(recorder) if self.recent.is_due(request.hash, recorder.variant, now) => {
-                let hashes = Hashes {
-                    resource: request.hash,
-                    variant: recorder.variant,
-                    uri: request.uri(self.seed),
-                };
-                let recording = Recording::new(recorder, hashes.uri, self.shards.shard_bytes);
-                if let Err(NotStored::TooLarge) = recording {
-                    // The next response will not fit either.
-                    self.recent.add(hashes, &[], now);
-                }
-                self.pending.record(handle, recording?)?;
-                Ok(true)
-            }
-            _ => Ok(false),
+        let (request, now) = (&exchange.request, terms.now);
+        let (usual, validator) = (request.usual, validator(headers, self.seed));
+        let state = (validator, terms.renewal);
+        if self.recent.is_fresh(usual.key(), state, now) {
+            return Ok(false);
         }
+        let Some(recorder) = Recorder::new(request, headers, self.facts(terms)) else {
+            return Ok(false);
+        };
+        let key = recorder.hashes.key();
+        if recorder.hashes != usual {
+            self.sketch.add(key.response);
+        }
+        if !self.recent.is_due(key, now) || self.recent.is_fresh(key, state, now) {
+            return Ok(false);
+        }
+        let recording = self.recording(recorder, terms);
+        let (hashes, item, len) = (recording.hashes, &recording.item, recording.expected());
+        if !recording.fits_all() {
+            // The next response will not fit either.
+            self.recent.pass(hashes, &item.vary, now);
+            return Err(NotStored::TooLarge);
+        }
+        let entry = (key, item);
+        match self.sets.find(records, entry, len, &self.sketch, now) {
+            Found::Stored(known, at) => {
+                let age = now.since(at);
+                if age < self.recent.interval || known == validator && age < terms.renewal {
+                    self.recent.add(hashes, &item.vary, (known, at), now);
+                    return Ok(false);
+                }
+            }
+            Found::Room { vacant } => self.is_full = !vacant,
+            Found::NoRoom => {
+                self.recent.pass(hashes, &item.vary, now);
+                self.is_full = true;
+                return Ok(false);
+            }
+        }
+        self.pending.record(handle, recording)?;
+        Ok(true)
+    }
+
+    fn recording(&self, recorder: Recorder, terms: Terms) -> Recording {
+        Recording::new(recorder, terms.lifetime, self.sets.bytes_max())
     }
 
     /// Records a chunk of a response's body.
@@ -221,9 +254,9 @@ impl StaleStore {
     /// recorded at once.
     pub(crate) fn discard_too_large(&mut self, handle: Handle, now: Instant) {
         let recording = self.pending.take_recording(handle);
-        if let (Some(recording), Some(exchange)) = (recording, self.pending.get(handle)) {
-            let hashes = recording.hashes(exchange.request.hash);
-            self.recent.add(hashes, &recording.vary, now);
+        if let Some(recording) = recording {
+            self.recent
+                .pass(recording.hashes, &recording.item.vary, now);
         }
     }
 
@@ -233,7 +266,8 @@ impl StaleStore {
     }
 
     /// Stores a response that has ended, and returns how many others were evicted for it. `None`
-    /// if it is incomplete, or the same response was stored in between.
+    /// if it is incomplete, the same response was stored in between, or those that it would
+    /// replace are asked for as often.
     ///
     /// # Errors
     ///
@@ -245,23 +279,27 @@ impl StaleStore {
         now: Instant,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<u32>, NotStored> {
-        let recording = self.pending.take_recording(handle);
-        let (Some(recording), Some(exchange)) = (recording, self.pending.get(handle)) else {
+        let Some(recording) = self.pending.take_recording(handle) else {
             return Ok(None);
         };
-        let hashes = recording.hashes(exchange.request.hash);
-        let vary = recording.vary.clone();
-        if !self.recent.is_due(hashes.resource, hashes.variant, now) {
+        let (hashes, item) = (recording.hashes, recording.item.clone());
+        if !self.recent.is_due(hashes.key(), now) {
             return Ok(None);
         }
         let Some(record) = recording.end() else {
             return Ok(None);
         };
-        self.recent.add(hashes, &vary, now);
+        let entry = (hashes.key(), &item);
         let stored = self
-            .shards
-            .put(records, &record, hashes, &vary, now, buffer);
-        stored.map(Some)
+            .sets
+            .put(records, &record, entry, &self.sketch, now, buffer);
+        match stored {
+            Ok(Some(_)) => self
+                .recent
+                .add(hashes, &item.vary, (item.validator, now), now),
+            _ => self.recent.pass(hashes, &item.vary, now),
+        }
+        stored
     }
 
     /// Returns the newest response to a request.
@@ -273,9 +311,7 @@ impl StaleStore {
         buffer: &mut Vec<u8>,
     ) -> Option<(StoredResponse, &CacheRequest)> {
         let request = &self.pending.get(handle)?.request;
-        let stored = self
-            .shards
-            .lookup(records, request, self.seed, now, buffer)?;
+        let stored = self.sets.lookup(records, request, self.seed, now, buffer)?;
         Some((stored, request))
     }
 
@@ -296,20 +332,19 @@ impl StaleStore {
         let Some(exchange) = self.pending.get(handle) else {
             return Ok(None);
         };
-        let request = &exchange.request;
-        let (resource, variant) = (request.hash, self.usual_variant(request));
-        if !self.recent.begin_refresh(resource, variant, terms.now) {
+        let key = exchange.request.usual.key();
+        if !self.recent.begin_refresh(key, terms.renewal, terms.now) {
             return Ok(None);
         }
         let Some((stored, request)) = self.lookup(records, handle, terms.now, buffer) else {
             return Ok(None);
         };
         let recorder = Recorder::refreshed(request, &stored, headers, self.facts(terms));
-        let Some(recorder) = recorder else {
+        let Some(recorder) = recorder.filter(|_| terms.now.since(stored.at) >= terms.renewal)
+        else {
             return Ok(None);
         };
-        let uri = request.uri(self.seed);
-        let recording = Recording::new(recorder, uri, self.shards.shard_bytes)?;
+        let recording = self.recording(recorder, terms);
         self.pending.record(handle, recording)?;
         self.push(handle, &stored.body)?;
         self.finish(records, handle, terms.now, buffer)
@@ -324,7 +359,7 @@ impl StaleStore {
     ) {
         self.recent.invalidate(uri);
         self.pending.invalidate(uri);
-        self.shards.invalidate(records, uri, buffer);
+        self.sets.invalidate(records, uri, buffer);
     }
 }
 

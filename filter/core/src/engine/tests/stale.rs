@@ -110,6 +110,27 @@ fn the_last_good_response_replaces_a_failure_and_a_rejection() {
     }
 }
 
+/// Each row: how long after the last response this one comes, its tag, and whether it is stored.
+#[test]
+fn an_unchanged_response_is_not_stored_again() {
+    let mut bench = bench(SHARED);
+    let rows = [
+        (0, "\"1\"", 1),
+        (200, "\"1\"", 0),
+        (200, "\"1\"", 0),
+        (200, "\"2\"", 1),
+        (50, "\"3\"", 0),
+        // A sixteenth of ten seconds.
+        (574, "\"2\"", 0),
+        (101, "\"2\"", 1),
+    ];
+    for (waits, tag, stored) in rows {
+        bench.wait(waits);
+        bench.good(&get(), &[("etag", tag)], "good");
+        assert_eq!(bench.count("p0 kept"), stored, "{waits} {tag}");
+    }
+}
+
 #[test]
 fn a_stored_response_is_never_used_beyond_its_age() {
     let mut bench = bench(SHARED);

@@ -12,8 +12,11 @@ fn a_record_reads_back_as_written_and_damaged_ones_are_rejected() {
     let stored = stored_for(&["a: 1"], &response, false).expect("stored");
     let request = cache_request(&["a: 1"]).expect("a GET");
     let recorder = Recorder::new(&request, &headers(&response), facts(false));
-    let mut recording =
-        Recording::new(recorder.expect("a response to store"), 0, 4_096).expect("room");
+    let mut recording = Recording::new(
+        recorder.expect("a response to store"),
+        Span::from_secs(60),
+        4_096,
+    );
     recording.push(b"bo");
     recording.push(b"dy");
     let record = recording.end().expect("a complete response");
@@ -43,8 +46,11 @@ fn a_response_of_another_length_than_declared_is_not_stored() {
     for (response, complete) in rows {
         let request = cache_request(&[]).expect("a GET");
         let recorder = Recorder::new(&request, &headers(response), facts(true));
-        let recording = Recording::new(recorder.expect("a response to store"), 0, 4_096);
-        let mut recording = recording.expect("room");
+        let mut recording = Recording::new(
+            recorder.expect("a response to store"),
+            Span::from_secs(60),
+            4_096,
+        );
         recording.push(&[0; 4]);
         assert_eq!(recording.end().is_some(), complete, "{response:?}");
     }

@@ -34,7 +34,7 @@ fn a_body_or_an_override_excludes_a_request_from_sharing() {
         assert!(its.matches(&request), "{line}");
     }
     assert_eq!(
-        cache_request(&["x-forwarded-host: a", "x-forwarded-host: b"]).map(|it| it.hash),
+        cache_request(&["x-forwarded-host: a", "x-forwarded-host: b"]).map(|it| it.usual.resource),
         None
     );
 }
@@ -77,6 +77,6 @@ fn a_uri_is_independent_of_policy_key_and_route() {
         },
     ] {
         let request = scoped_request(&routed, scope, at_ms(0)).expect("a GET");
-        assert_eq!(request.uri(7), uri(&plain()));
+        assert_eq!(request.usual.uri, uri(&plain()));
     }
 }

@@ -47,9 +47,9 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ),
     (
         "limits.stale_bytes",
-        "Total bytes of stored stale responses, for the whole proxy. The least recently used \
-         responses are evicted first. From 2 MiB on, the store is divided into up to 16 shards of \
-         equal size. A response must fit into one shard.",
+        "Total bytes of stored stale responses, for the whole proxy. The responses that are asked \
+         for the least are evicted first. The largest response is an eighth of it, or 32 KiB if \
+         that is more.",
     ),
     (
         "limits.recording_bytes",
