@@ -69,7 +69,7 @@ fn cap_out_of_reach(view: &PolicyView<'_>) -> Option<Finding> {
     })
 }
 
-/// Finds probes without effect: if all must fail to reach a threshold, one success decides.
+/// Finds a threshold that all probes must fail to reach, so that one success decides.
 fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
     let breaker = &view.policy.breaker;
     let permits = breaker.half_open.permits;
@@ -78,22 +78,18 @@ fn spare_permits(view: &PolicyView<'_>) -> Option<Finding> {
     let lowest_bp = rates.into_iter().filter(|bp| *bp > 0).min()?;
     let share = u64::from(permits) * u64::from(lowest_bp);
     let needed = share.div_ceil(u64::from(WHOLE_BP)).max(1);
-    let make = if view.says("circuit_breaker.half_open.permits") {
-        Finding::warning
-    } else {
-        Finding::note
-    };
     (permits > 1 && !one_decides && needed == u64::from(permits)).then(|| {
-        let spare = permits - 1;
-        make(
+        Finding::note(
             "spare-permits",
             view.path("circuit_breaker.half_open.permits"),
             format!(
-                "at a threshold of {} %, one successful probe closes the circuit, so up to {spare} of \
-                 the {permits} probes have no effect",
+                "at a threshold of {} %, one successful probe closes the circuit, and only \
+                 {permits} failed ones open it again",
                 show_percent(lowest_bp)
             ),
-            "set it to 1, or lower the threshold so that more probes have to succeed".into(),
+            "set it to 1 if one failed probe has to open the circuit, or lower the threshold so \
+             that more probes have to succeed"
+                .into(),
         )
     })
 }

@@ -154,7 +154,7 @@ fn open_times_without_jitter_growth_or_reachable_maximum_are_found() {
 
 #[test]
 fn probes_without_effect_are_found() {
-    let spare = ["warning spare-permits half_open.permits"];
+    let spare = ["note spare-permits half_open.permits"];
     expect_breaker(
         r#""failure_rate_threshold": 100, "half_open": {"permits": 10}"#,
         &spare,
