@@ -9,6 +9,7 @@ mod context;
 mod draft;
 mod engine;
 mod envoy_gateway;
+mod finish;
 mod gateway_api;
 mod hystrix;
 mod istio;
@@ -121,25 +122,7 @@ pub fn run(
         import.problems.print(&names, messages)?;
         return Err(Failure::Usage(String::new()));
     }
-    if import.by_filter {
-        import.draft.retry_by_filter();
-        import.report.remark(
-            "the filter makes the retries and sends requests again as it received them: check that \
-             no route rewrites them, since retry.replay confirms it for you",
-        );
-    }
-    for (name, earlier) in import.draft.remove_unreachable() {
-        import.report.remark(format!(
-            "{name} is left out: every request that it matches has the policy {earlier}"
-        ));
-    }
-    if let Some(interval) = import.draft.sync() {
-        import.report.remark(format!(
-            "sync.interval is {}, since a circuit of these is open for less than workers \
-             need by default to tell each other",
-            values::write(interval)
-        ));
-    }
+    finish::finish(&mut import);
     import.report.finish(&sources);
     match arguments.report {
         Format::Text => import.report.text(&names, messages)?,

@@ -1,24 +1,19 @@
 //! The policy file that is being written.
 
-use std::time::Duration;
-
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
-
-use super::engine::BACKOFF_BASE;
-use super::values::{MS, duration, write};
-use crate::command::check::{self, Checked};
 
 /// Policies in the order in which the filter tries them.
 #[derive(Default)]
 pub(super) struct Draft {
-    policies: Vec<Policy>,
+    pub policies: Vec<Policy>,
+    sync: Option<String>,
 }
 
 /// One policy. Fields keep the order in which they were set.
 #[derive(Clone, PartialEq)]
 pub(super) struct Policy {
-    name: String,
+    pub name: String,
     fields: Tree,
 }
 
@@ -27,10 +22,6 @@ enum Tree {
     Leaf(Value),
     Object(Vec<(String, Tree)>),
 }
-
-/// How often workers sync by default, and how often at most.
-const SYNC: Duration = Duration::from_millis(100);
-const SYNC_MIN: Duration = Duration::from_millis(10);
 
 /// Longest name of a policy.
 const NAME_MAX: usize = 64;
@@ -176,40 +167,9 @@ impl Draft {
         self.policies.is_empty()
     }
 
-    /// Lets the filter make the retries of all policies that have some.
-    pub(super) fn retry_by_filter(&mut self) {
-        let has_retries = |policy: &&mut Policy| {
-            let retries = policy.get("retry.max_retries").and_then(Value::as_u64);
-            retries.is_some_and(|retries| retries > 0) || policy.get(BACKOFF_BASE).is_some()
-        };
-        for policy in self.policies.iter_mut().filter(has_retries) {
-            policy.set("retry.engine", "filter");
-            policy.set("retry.replay", "as_received");
-        }
-    }
-
-    /// Removes the policies that an earlier one leaves no request for. Returns their names, each
-    /// with that of the earlier one.
-    pub(super) fn remove_unreachable(&mut self) -> Vec<(String, String)> {
-        let Checked::Findings(findings) = check::check(self.file().as_bytes()) else {
-            return Vec::new();
-        };
-        let unreachable = findings
-            .iter()
-            .filter(|finding| finding.code == "policy-never-reached");
-        let found = unreachable.filter_map(|finding| {
-            let (number, _) = finding.path.strip_prefix("policies[")?.split_once(']')?;
-            let (_, earlier) = finding.reason.split_once('(')?;
-            let (earlier, _) = earlier.split_once(')')?;
-            Some((number.parse().ok()?, earlier.to_owned()))
-        });
-        let found: Vec<(usize, String)> = found.collect();
-        let mut removed = Vec::new();
-        for (number, earlier) in found.into_iter().rev() {
-            removed.push((self.policies.remove(number).name, earlier));
-        }
-        removed.reverse();
-        removed
+    /// Sets how often workers sync.
+    pub(super) fn set_sync(&mut self, interval: String) {
+        self.sync = Some(interval);
     }
 
     fn unique(&self, name: &str) -> String {
@@ -222,38 +182,21 @@ impl Draft {
         names.find(is_free).unwrap_or_default()
     }
 
-    /// Returns how often workers have to sync, if that is more often than they do by default: a few
-    /// times within the shortest open time and the shortest window.
-    pub(super) fn sync(&self) -> Option<Duration> {
-        let shortest = |path: &str| {
-            let values = self.policies.iter().filter_map(|policy| policy.get(path));
-            values
-                .filter_map(|value| duration(value.as_str()?, MS))
-                .min()
-        };
-        let open = shortest("circuit_breaker.open.duration");
-        let window = shortest("circuit_breaker.window.duration");
-        let shortest = open.into_iter().chain(window).min()?;
-        (shortest <= SYNC).then(|| (shortest / 4).max(SYNC_MIN))
-    }
-
     /// Returns the policy file.
     pub(super) fn file(&self) -> String {
         #[derive(serde::Serialize)]
-        struct Sync {
-            interval: String,
+        struct Sync<'a> {
+            interval: &'a str,
         }
         #[derive(serde::Serialize)]
         struct File<'a> {
             policies: &'a [Policy],
             #[serde(skip_serializing_if = "Option::is_none")]
-            sync: Option<Sync>,
+            sync: Option<Sync<'a>>,
         }
         let file = File {
             policies: &self.policies,
-            sync: self.sync().map(|interval| Sync {
-                interval: write(interval),
-            }),
+            sync: self.sync.as_deref().map(|interval| Sync { interval }),
         };
         // Keys are strings and values are JSON already.
         let text = serde_json::to_string_pretty(&file).unwrap_or_default();

@@ -4,76 +4,12 @@
 //! not count is reported here.
 
 mod profiles;
+mod setting;
 
 use super::context::Import;
 use super::node::{Kind, Node};
 use super::source::Source;
-use super::values::resolve;
-
-/// A setting, and where it is. A list in a `.properties` file has a node for each item.
-pub(super) struct Setting<'a> {
-    pub path: Vec<String>,
-    pub nodes: Vec<&'a Node>,
-    /// Number of the document that it is in.
-    document: usize,
-}
-
-/// Returns a name without what relaxed binding ignores: case, `-` and `_`.
-pub(super) fn canonical(name: &str) -> String {
-    let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_'));
-    letters.map(|letter| letter.to_ascii_lowercase()).collect()
-}
-
-impl<'a> Setting<'a> {
-    /// Returns the node, or the first item of a list that has several.
-    pub(super) fn node(&self) -> &'a Node {
-        self.nodes[0]
-    }
-
-    /// Returns whether the path begins with these canonical names.
-    pub(super) fn is_below(&self, prefix: &[&str]) -> bool {
-        self.path.len() > prefix.len()
-            && self
-                .names()
-                .zip(prefix)
-                .all(|(name, other)| name == **other)
-    }
-
-    fn names(&self) -> impl Iterator<Item = String> {
-        self.path.iter().map(|name| canonical(name))
-    }
-
-    /// Returns the canonical name after the first `skipped` parts of the path.
-    pub(super) fn key(&self, skipped: usize) -> String {
-        let names: Vec<String> = self.names().skip(skipped).collect();
-        names.join(".")
-    }
-
-    /// Returns the texts of a list: of its items, or of a text with commas. A placeholder gives its
-    /// default, or stays if it has none.
-    pub(super) fn texts(&self) -> Vec<String> {
-        let resolved = |text: &str| match resolve(text) {
-            Some(read) => read.value,
-            None => text.to_owned(),
-        };
-        let items = |node: &&'a Node| -> Vec<String> {
-            match node.text() {
-                Some(text) => resolved(text).split(',').map(str::to_owned).collect(),
-                None => node
-                    .items()
-                    .iter()
-                    .filter_map(Node::text)
-                    .map(resolved)
-                    .collect(),
-            }
-        };
-        let texts = self.nodes.iter().flat_map(items);
-        texts
-            .map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty())
-            .collect()
-    }
-}
+pub(super) use setting::{Setting, canonical};
 
 /// Collects the settings below a prefix of canonical names, and reports everything else as being
 /// no settings of `system`.

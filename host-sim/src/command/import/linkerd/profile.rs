@@ -9,6 +9,7 @@ use super::super::kube::retries::Conditions;
 use super::super::kube::{self, Object};
 use super::super::source::Node;
 use super::super::values::SECOND;
+use super::accrual;
 use super::annotations::Annotated;
 
 /// Only the budget bounds how often Linkerd retries one request; policies allow at most this.
@@ -33,7 +34,7 @@ pub(super) fn read(import: &mut Import, object: &Object, services: &[Annotated])
     let before = import.draft.len();
     for route in kube::list(import, spec.get("routes")) {
         if let Some(policy) = read_route(import, object, route, &budget) {
-            super::add(import, policy, super::breaker(&host, services));
+            accrual::add(import, policy, accrual::breaker(&host, services));
         } else {
             import.report.unused(route);
         }

@@ -1,6 +1,6 @@
 //! Spring's profiles: which are active, and which documents they switch on.
 
-use super::Setting;
+use super::setting::Setting;
 
 /// The profile that is active if no other is.
 const DEFAULT: &str = "default";
