@@ -201,7 +201,6 @@ mod tests {
             lite,
             [
                 "spillway-lite.wasm: default policy",
-                "spillway-lite.wasm: `slow_threshold`",
                 "spillway-lite.wasm: `retry` and `respond`",
                 "spillway-lite.wasm: 10,000 policies",
                 "spillway-lite.wasm: open circuit",
