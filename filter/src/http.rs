@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::Denial;
 use spillway_core::engine::{
-    Admission, Arrival, DecisionNote, Instructions, Paused, Reaction, Step, Ticket,
+    Admission, Arrival, DecisionNote, Instructions, Paused, Reaction, Slip, Step, Ticket,
 };
 use spillway_core::time::Instant;
 
@@ -32,6 +32,8 @@ pub(crate) struct Http {
     /// The configuration when the request began.
     runtime: Option<Rc<Runtime>>,
     paused: Rc<PausedStreams>,
+    /// The slip of a request that is only counted. It has no ticket then.
+    slip: Option<Slip>,
     /// The ticket, from admission to the end, except while `paused` owns it.
     ticket: Option<Box<Ticket>>,
     saved: Saved,
@@ -48,6 +50,7 @@ impl Http {
             id,
             runtime,
             paused,
+            slip: None,
             ticket: None,
             saved: Saved::nothing(id),
             is_paused: false,
@@ -116,6 +119,10 @@ impl Http {
     }
 
     fn request_complete(&mut self) {
+        if let Some(slip) = &mut self.slip {
+            slip.request_complete();
+            return;
+        }
         let (Some(runtime), Some(ticket)) = (&self.runtime, &mut self.ticket) else {
             return;
         };
@@ -149,15 +156,20 @@ impl Http {
             self.ticket = self.paused.take(self.id);
         }
         self.saved.drop();
-        let Some(ticket) = self.ticket.take() else {
+        let (slip, ticket) = (self.slip.take(), self.ticket.take());
+        if slip.is_none() && ticket.is_none() {
             return;
-        };
+        }
         let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
             return;
         };
-        match response {
-            Some(response) => engine.settle(ticket, &response, now),
-            None => engine.abandon(ticket, now),
+        if let Some(slip) = slip {
+            engine.settle_slip(slip, response.as_ref(), now);
+        }
+        match (ticket, response) {
+            (Some(ticket), Some(response)) => engine.settle(ticket, &response, now),
+            (Some(ticket), None) => engine.abandon(ticket, now),
+            (None, _) => {}
         }
         runtime.follow_up(&mut engine, now);
     }
@@ -191,8 +203,12 @@ impl HttpContext for Http {
         if let Some(replied) = operator::reply(&runtime, &mut engine, &request, now) {
             return apply::action(replied);
         }
-        match engine.admit(&request, end_of_stream, now) {
+        match engine.request_arrived(&request, end_of_stream, now) {
             Admission::Unmatched => Action::Continue,
+            Admission::Count(slip) => {
+                self.slip = Some(slip);
+                Action::Continue
+            }
             Admission::Pass(mut ticket, instructions) => {
                 if let Some(instructions) = instructions {
                     let todo = (&mut *ticket, instructions);

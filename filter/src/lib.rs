@@ -21,6 +21,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod allocator;
 mod apply;
 mod facts;
 mod host;

@@ -43,6 +43,7 @@ const CORE: Layers = Layers {
             "engine::placing",
             "engine::report",
             "engine::retry",
+            "engine::slip",
             "engine::stale",
             "engine::sync",
         ],
@@ -83,7 +84,7 @@ const FILTER: Layers = Layers {
         &["runtime"],
         &["report"],
         &["facts", "metrics", "ticker"],
-        &["host"],
+        &["host", "allocator"],
     ],
     foreign: &[("spillway_core", &[""])],
 };

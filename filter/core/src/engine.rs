@@ -1,6 +1,6 @@
 //! The engine: every decision about requests, behind a few calls.
 //!
-//! A request is admitted by [`Engine::admit`] at its headers. Its [`Ticket`] says which later
+//! A request is admitted by [`Engine::request_arrived`] at its headers. Its [`Ticket`] says which later
 //! events the engine has to see, and [`Engine::settle`] takes the ticket at the end. Nothing
 //! here waits, and nothing fails: if the core cannot help, the request passes. What happened
 //! is reported as [`Event`]s, in order.
@@ -20,8 +20,7 @@ use crate::event::{Counter, Event};
 use crate::exchange::{Request, Response};
 use crate::fallback::Skip;
 use crate::keys::KeyTable;
-use crate::outcome::classify::Verdict;
-use crate::policy::{Admin, Config, Outcome, Policy};
+use crate::policy::{Admin, Config, Policy};
 use crate::random::Random;
 use crate::retry::Denial;
 use crate::select::Selector;
@@ -49,6 +48,7 @@ mod replay;
 mod report;
 mod response;
 mod retry;
+mod slip;
 mod slots;
 mod stale;
 mod sync;
@@ -67,6 +67,7 @@ pub use paused::{
     Call, CallResponse, Command, Ending, EngineParts, Intake, Paused, PausedStreams, Reply, Stream,
 };
 pub use response::{Arrival, Reaction};
+pub use slip::Slip;
 pub use ticket::{EchoedFields, Ticket};
 
 use policies::Policies;
@@ -140,8 +141,8 @@ impl<R: Records> Engine<R> {
     }
 
     /// Headers that are the filter's own. The host's route table matches them, so a client's
-    /// headers of these names have to be removed before [`Engine::admit`]. They are sorted, each
-    /// once.
+    /// headers of these names have to be removed before [`Engine::request_arrived`]. They are
+    /// sorted, each once.
     pub fn reserved_headers(&self) -> &[Box<str>] {
         &self.reserved
     }
@@ -199,7 +200,12 @@ impl<R: Records> Engine<R> {
 
     /// Decides about a request whose headers have come. `complete` says that nothing follows
     /// them.
-    pub fn admit(&mut self, request: &impl Request, complete: bool, now: Instant) -> Admission {
+    pub fn request_arrived(
+        &mut self,
+        request: &impl Request,
+        complete: bool,
+        now: Instant,
+    ) -> Admission {
         let ws = &mut self.workspace;
         let Some(selected) = self.selector.select(&self.policies.own, request) else {
             // It may still change what is stored.
@@ -214,10 +220,14 @@ impl<R: Records> Engine<R> {
         let Some(policy) = self.policies.own.get(selected.policy) else {
             return Admission::Unmatched;
         };
-        let fits = key::encode(&policy.policy.key, request, selected.pattern, &mut ws.key);
-        let index = selected.policy;
+        let (index, pattern) = (selected.policy, selected.pattern);
+        let late = ws.misses_ticks(now);
+        if !late && let Some(slip) = policy.pass(ws, request, pattern, complete, now) {
+            return Admission::Count(slip);
+        }
+        let fits = key::encode(&policy.policy.key, request, pattern, &mut ws.key);
         // On a host whose ticks do not come, requests do what waits for them.
-        if ws.misses_ticks(now) {
+        if late {
             self.policies.tick(ws, now);
         }
         match self.policies.own.get_mut(index) {
@@ -285,16 +295,24 @@ impl<R: Records> Engine<R> {
     /// Takes a ticket back, with how its request ended.
     pub fn settle(&mut self, mut ticket: Box<Ticket>, response: &impl Response, now: Instant) {
         if let Some((policy, ws)) = self.of(&ticket) {
-            policy.settle(ws, &mut ticket, response, now);
+            policy.end(ws, &mut ticket, Some(response), now);
         }
+    }
+
+    /// Takes a slip back, with how its request ended if the host said so.
+    pub fn settle_slip(&mut self, slip: Slip, response: Option<&impl Response>, now: Instant) {
+        let Some(policy) = self.policies.own.get_mut(slip.policy) else {
+            return;
+        };
+        let mut ticket = policy.ticket_of(slip);
+        policy.end(&mut self.workspace, &mut ticket, response, now);
     }
 
     /// Takes a ticket back if the host never said how its request ended. The request is judged
     /// by the response's headers if those were seen.
     pub fn abandon(&mut self, mut ticket: Box<Ticket>, now: Instant) {
         if let Some((policy, ws)) = self.of(&ticket) {
-            let verdict = ticket.judged.seen.unwrap_or(Verdict::of(Outcome::Ignored));
-            policy.finish(ws, &mut ticket, verdict, None, now);
+            policy.abandon(ws, &mut ticket, now);
         }
     }
 

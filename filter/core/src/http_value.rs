@@ -4,10 +4,18 @@ use crate::time::Span;
 
 /// Parses decimal digits and nothing else. At most ten: as seconds, some 300 years.
 pub fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 10 || !text.iter().all(u8::is_ascii_digit) {
+    if text.is_empty() || text.len() > 10 {
         return None;
     }
-    core::str::from_utf8(text).ok()?.parse().ok()
+    let mut number: u64 = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+    }
+    Some(number)
 }
 
 /// Parses an HTTP date into seconds since 1970, in any of its three forms (RFC 9110, 5.6.7):

@@ -84,12 +84,16 @@ impl KeyTable {
         }
     }
 
-    /// Returns the entry of a key if it is the one found last under its policy.
+    /// Returns the entry found last under a policy if its key is the wanted one.
     #[inline]
-    pub(crate) fn find_recent(&mut self, policy: usize, key: &[u8]) -> Option<u32> {
+    pub(crate) fn find_recent(
+        &mut self,
+        policy: usize,
+        is_wanted: impl FnOnce(&[u8]) -> bool,
+    ) -> Option<u32> {
         let at = self.policies.get(policy)?.recent;
         let recent = entry::get_mut(&mut self.entries, at)?;
-        if recent.policy != policy || recent.key != key {
+        if recent.policy != policy || !is_wanted(&recent.key) {
             return None;
         }
         recent.recently_used = true;
@@ -97,6 +101,7 @@ impl KeyTable {
     }
 
     /// Returns the entry of a key.
+    #[inline(never)]
     pub(crate) fn find(&mut self, policy: usize, hash: u64, key: &[u8]) -> Option<u32> {
         let at = self.position(policy, hash, key)?;
         self.policies.get_mut(policy)?.recent = at;

@@ -65,12 +65,26 @@ impl Selector {
         }
     }
 
+    fn has_index(&self) -> bool {
+        !(self.clusters.is_empty() && self.routes.is_empty() && self.authorities.is_empty())
+    }
+
     /// Returns the policy of a request, `None` if no policy applies.
     pub fn select<'a, P: Borrow<Policy>>(
         &self,
         policies: &'a [P],
         request: &impl Request,
     ) -> Option<Selected<'a>> {
+        let of_place = |place: usize| {
+            let pattern = holds(&policies.get(place)?.borrow().matcher, request)?;
+            Some(Selected {
+                policy: place,
+                pattern: pattern.map(|p| &*p.text),
+            })
+        };
+        if !self.has_index() {
+            return self.others.iter().find_map(|place| of_place(*place));
+        }
         let mut lists = [
             found(&self.clusters, || request.cluster()),
             found(&self.routes, || request.route()),
@@ -87,13 +101,6 @@ impl Selector {
                 lists[3] = found(&self.authorities, || Some(bare));
             }
         }
-        let of_place = |place: usize| {
-            let pattern = holds(&policies.get(place)?.borrow().matcher, request)?;
-            Some(Selected {
-                policy: place,
-                pattern: pattern.map(|p| &*p.text),
-            })
-        };
         // Usually one list contains all candidates, and it is in order.
         let mut filled = lists.iter().filter(|list| !list.is_empty());
         let only = filled.next()?;
@@ -148,6 +155,7 @@ fn pop_lowest(lists: &mut [&[usize]]) -> Option<usize> {
 }
 
 /// Returns `Some` if all conditions hold, with the path pattern that matched, if any.
+#[inline(never)]
 fn holds<'a>(matcher: &'a Match, request: &impl Request) -> Option<Option<&'a PathPattern>> {
     let one_of = |names: &[Box<str>], value: Option<&[u8]>| {
         value.is_some_and(|value| names.iter().any(|name| name.as_bytes() == value))

@@ -17,6 +17,7 @@ use super::decision::{Decision, DecisionNote, HeaderEdit, Step};
 use super::lookup::Lookup;
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
+use super::slip::Slip;
 use super::ticket::{Admitted, EchoedFields, Ticket, Watches};
 use super::workspace::Workspace;
 
@@ -26,6 +27,8 @@ pub enum Admission {
     /// The filter has nothing to do with it: it has no policy, and changes nothing that may be
     /// stored.
     Unmatched,
+    /// It passes, and is only counted when it ends. The engine takes the slip back then.
+    Count(Slip),
     /// It passes. Most requests pass without instructions. The engine takes the ticket back when
     /// the request ends.
     Pass(Box<Ticket>, Option<Box<Instructions>>),

@@ -81,7 +81,7 @@ impl PolicyState {
     }
 
     fn find_or_place<R: Records>(&mut self, ws: &mut Workspace<R>, now: Instant) -> Option<Lookup> {
-        if let Some(at) = ws.table.find_recent(self.index, &ws.key) {
+        if let Some(at) = ws.table.find_recent(self.index, |key| key == ws.key) {
             return self.refresh(ws, at, now);
         }
         let hash = key::hash(ws.hash_seed, &ws.key);

@@ -1,6 +1,6 @@
 //! What a policy needs of each request, found out once per configuration.
 
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy, WHOLE_BP};
 use crate::shared::key;
 
 /// What a policy needs of a request that passes.
@@ -20,6 +20,9 @@ pub(super) struct Needs {
     pub(super) capacity: u32,
     /// Whether its requests count as slow before they end.
     pub(super) early: bool,
+    /// Whether a request that passes its closed circuit is only counted, so that the short path
+    /// can serve it.
+    pub(super) counts_only: bool,
 }
 
 /// What a policy does with stored responses.
@@ -35,12 +38,22 @@ pub(super) struct StaleNeeds {
 impl Needs {
     pub(super) fn of(policy: &Policy, capacity: u32) -> Needs {
         let (echo, copy) = (policy.echoes_request_later(), policy.asks_cluster_later());
+        let response = policy.wants_response();
+        let instructions = echo || copy || policy.retry.is_some() || policy.timeout.is_some();
+        let certain = match policy.mode {
+            Mode::Enforce => policy.enforce_bp == WHOLE_BP,
+            Mode::Shadow => true,
+            Mode::Disabled | Mode::ForcedOpen | Mode::ForcedClosed => false,
+        };
+        let breaker = &policy.breaker;
+        let timed = policy.judges_at_headers() || breaker.slow_threshold.is_some();
         Needs {
             capacity,
-            response: policy.wants_response(),
+            response,
             echo,
             copy,
-            instructions: echo || copy || policy.retry.is_some() || policy.timeout.is_some(),
+            instructions,
+            counts_only: certain && breaker.enabled && !response && !instructions && !timed,
             stale: policy.keeps_answers().then(|| StaleNeeds {
                 policy: policy.ignored_query().iter().fold(
                     key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),
@@ -49,7 +62,7 @@ impl Needs {
                 gives_later: policy.gives_stale_later(),
             }),
             // Only a rule for slow requests makes them count early.
-            early: policy.breaker.effective_slow_rate_bp() > 0,
+            early: breaker.effective_slow_rate_bp() > 0,
         }
     }
 }

@@ -185,8 +185,22 @@ impl PolicyState {
         }
     }
 
-    /// Settles the ticket of a request that has ended.
-    pub(super) fn settle<R: Records>(
+    /// Settles the ticket of a request that has ended, with its response if the host said how.
+    #[inline(never)]
+    pub(super) fn end<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        response: Option<&impl Response>,
+        now: Instant,
+    ) {
+        match response {
+            Some(response) => self.settle(ws, ticket, response, now),
+            None => self.abandon(ws, ticket, now),
+        }
+    }
+
+    fn settle<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
@@ -218,6 +232,17 @@ impl PolicyState {
             Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
         };
         self.finish(ws, ticket, verdict, made, now);
+    }
+
+    /// Settles the ticket of a request of which the host never said how it ended.
+    pub(super) fn abandon<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        ticket: &mut Ticket,
+        now: Instant,
+    ) {
+        let verdict = ticket.judged.seen.unwrap_or(Verdict::of(Outcome::Ignored));
+        self.finish(ws, ticket, verdict, None, now);
     }
 
     /// Ends a request, with how many retries the host's router has made, if it was granted any

@@ -28,6 +28,7 @@ mod probes;
 mod races;
 mod retries;
 mod sharing;
+mod short_path;
 mod stale;
 mod steps;
 mod streams;
@@ -75,6 +76,22 @@ impl<R: Records> Engine<R> {
     /// Whether something waits to be shared, or to be counted.
     fn has_pending(&self) -> bool {
         self.workspace.has_pending()
+    }
+
+    /// Admits a request, always with a ticket. One that passed by the short path gets it now.
+    pub(in crate::engine) fn admit(
+        &mut self,
+        request: &impl Request,
+        complete: bool,
+        now: Instant,
+    ) -> Admission {
+        match self.request_arrived(request, complete, now) {
+            Admission::Count(slip) => {
+                let ticket = self.policies.own[slip.policy].ticket_of(slip);
+                Admission::Pass(Box::new(ticket), None)
+            }
+            other => other,
+        }
     }
 
     /// What the host's router is told about retries of a request that passed.

@@ -36,15 +36,7 @@ pub(crate) fn encode(
 ) -> bool {
     key.clear();
     for part in parts {
-        let value = match part {
-            KeyPart::Cluster => request.cluster(),
-            KeyPart::Route => request.route(),
-            KeyPart::Authority => request.header(":authority").map(without_port),
-            KeyPart::Method => request.header(":method"),
-            KeyPart::Path => pattern.map(str::as_bytes),
-            KeyPart::Header(name) => request.header(name),
-        };
-        let Some(value) = value else {
+        let Some(value) = value_of(part, request, pattern) else {
             key.extend_from_slice(&MISSING.to_le_bytes());
             continue;
         };
@@ -68,6 +60,53 @@ pub(crate) fn encode(
         }
     }
     true
+}
+
+#[inline]
+fn value_of<'a>(
+    part: &KeyPart,
+    request: &'a impl Request,
+    pattern: Option<&'a str>,
+) -> Option<&'a [u8]> {
+    match part {
+        KeyPart::Cluster => request.cluster(),
+        KeyPart::Route => request.route(),
+        KeyPart::Authority => request.header(":authority").map(without_port),
+        KeyPart::Method => request.header(":method"),
+        KeyPart::Path => pattern.map(str::as_bytes),
+        KeyPart::Header(name) => request.header(name),
+    }
+}
+
+/// Whether `key` is a request's key tuple, as [`encode`] would write it. The request's parts are
+/// compared where they are.
+pub(crate) fn is_of(
+    parts: &[KeyPart],
+    request: &impl Request,
+    pattern: Option<&str>,
+    mut key: &[u8],
+) -> bool {
+    for part in parts {
+        let Some((len, rest)) = key.split_first_chunk::<LENGTH_BYTES>() else {
+            return false;
+        };
+        let (len, value) = (u16::from_le_bytes(*len), value_of(part, request, pattern));
+        let known_len = if len == MISSING { 0 } else { usize::from(len) };
+        let Some((known, rest)) = rest.split_at_checked(known_len) else {
+            return false;
+        };
+        let same = match value {
+            None => len == MISSING,
+            Some(_) if len == MISSING => false,
+            Some(value) if *part == KeyPart::Authority => known.eq_ignore_ascii_case(value),
+            Some(value) => known == value,
+        };
+        if !same {
+            return false;
+        }
+        key = rest;
+    }
+    key.is_empty()
 }
 
 /// Returns the parts of a key tuple; `None` for a missing part.

@@ -114,6 +114,14 @@ impl Replica {
         now < self.read_at || now.since(self.read_at) >= interval
     }
 
+    /// Returns the permit of a request if it passes and nothing else happens: the copy is fresh,
+    /// and its circuit is closed and not forced.
+    #[inline]
+    pub(crate) fn admit_plainly(&self, interval: Span, now: Instant) -> Option<Permit> {
+        let plain = !self.is_stale(interval, now) && self.view.force(now).is_none();
+        plain.then(|| self.view.breaker.admit_closed())?
+    }
+
     /// Whether pending outcomes must be merged at once: the last merge is long enough ago, or
     /// they would change the state.
     #[inline]

@@ -62,6 +62,12 @@ impl Breaker {
         self.decide(complete, context).unwrap_or(rejected)
     }
 
+    /// Admits a request if the breaker is closed.
+    #[inline]
+    pub(crate) fn admit_closed(&self) -> Option<Permit> {
+        matches!(self.state, State::Closed).then(|| self.permit(None))
+    }
+
     /// Admits a request from this copy alone, unless it is open: the shared breaker could not be
     /// reached.
     pub(crate) fn admit_untracked(&self) -> Option<Permit> {

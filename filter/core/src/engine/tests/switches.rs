@@ -141,7 +141,7 @@ fn a_breaker_that_is_off_rejects_nothing_whatever_the_records_say() {
                 for _ in 0..30 {
                     match workers.engines[0].admit(&get(), true, workers.now) {
                         Admission::Unmatched => assert!(next.contains("disabled"), "{row}"),
-                        Admission::Reject(..) => panic!("{row}"),
+                        Admission::Reject(..) | Admission::Count(_) => panic!("{row}"),
                         Admission::Pass(ticket, _) => {
                             let note = ticket.note();
                             assert!(note.is_none() || next.contains("shadow"), "{row}");
