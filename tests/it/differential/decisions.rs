@@ -123,6 +123,26 @@ fn cases() -> Vec<Case> {
             steps: plain(&[(0, Fail), (20, Fail), (20, Good), (0, Good)]),
         },
         Case {
+            name: "a timeout of the policy's own",
+            policy: json!({"timeout": "40ms", "circuit_breaker": {"consecutive_failures": 2,
+                "failure_rate_threshold": 0, "open": open, "half_open": {"permits": 1}}}),
+            steps: plain(&[
+                (0, Good),
+                (0, Slow),
+                (0, Slow),
+                (0, Good),
+                (220, Slow),
+                (0, Good),
+            ]),
+        },
+        Case {
+            name: "a timeout with a response of its own",
+            policy: json!({"timeout": "40ms", "circuit_breaker": {"open": open},
+                "fallback": [{"type": "respond", "on": ["timeout"], "status": 203,
+                    "json": {"late": true}}]}),
+            steps: plain(&[(0, Good), (0, Slow), (0, Fail), (0, Good)]),
+        },
+        Case {
             name: "slow answers",
             policy: json!({"circuit_breaker": {"minimum_requests": 2, "slow_threshold": "40ms",
                 "slow_rate_threshold": 50, "open": open, "half_open": {"permits": 1}}}),
