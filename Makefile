@@ -29,12 +29,19 @@ help: ## list the targets
 
 setup: rust-target $(ENVOY_SETUP) ## fetch the wasm target of Rust and the real Envoy (ENVOY_BIN overrides it)
 
-wasm: rust-target ## build spillway.wasm and spillway-lite.wasm in target/wasm32-wasip1/release
-	@mkdir -p $(TARGET)/$(WASM_TARGET)/release
-	cargo build --profile module --target $(WASM_TARGET) -p spillway --features lite
-	@cp $(TARGET)/$(WASM_TARGET)/module/spillway.wasm $(TARGET)/$(WASM_TARGET)/release/spillway-lite.wasm
+wasm: spillway lite ## build spillway.wasm and spillway-lite.wasm in target/wasm32-wasip1/release
+
+.PHONY: spillway lite
+spillway: rust-target
 	cargo build --profile module --target $(WASM_TARGET) -p spillway
+	@mkdir -p $(TARGET)/$(WASM_TARGET)/release
 	@cp $(TARGET)/$(WASM_TARGET)/module/spillway.wasm $(TARGET)/$(WASM_TARGET)/release/
+
+# A profile of its own, since both modules have the same file name.
+lite: rust-target
+	cargo build --profile lite --target $(WASM_TARGET) -p spillway --features lite
+	@mkdir -p $(TARGET)/$(WASM_TARGET)/release
+	@cp $(TARGET)/$(WASM_TARGET)/lite/spillway.wasm $(TARGET)/$(WASM_TARGET)/release/spillway-lite.wasm
 
 # The whole workspace chooses the features of its dependencies, so that all targets share them.
 sim: ## build target/debug/host-sim
@@ -43,10 +50,10 @@ sim: ## build target/debug/host-sim
 guests: rust-target ## build the plugins that the tests run in hosts
 	for guest in empty probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
 
-demo: wasm sim ## play an outage in the simulator: a timeline, and target/demo.html
+demo: spillway sim ## play an outage in the simulator: a timeline, and target/demo.html
 	@$(TARGET)/debug/host-sim run policies/demo.scenario.yaml --report $(TARGET)/demo.html
 
-demo-envoy: setup wasm ## watch a circuit open and close in a real Envoy
+demo-envoy: setup spillway ## watch a circuit open and close in a real Envoy
 	@cargo build --quiet --workspace --bin demo
 	@$(TARGET)/debug/demo
 
