@@ -28,12 +28,17 @@ impl Worker {
     /// Admits a request, and settles it with this status. Returns whether it passed.
     pub(crate) fn request(&mut self, status: u16) -> bool {
         self.now = self.now.after(PACE);
-        let (ticket, passed) = match self.engine.admit(&Get, true, self.now) {
-            Admission::Pass(ticket, _) => (ticket, true),
-            Admission::Reject(ticket, ..) => (ticket, false),
+        let (response, now) = (Answer(status), self.now);
+        let mut passed = true;
+        match self.engine.request_arrived(&Get, true, now) {
+            Admission::Count(slip) => self.engine.settle_slip(slip, Some(&response), now),
+            Admission::Pass(ticket, _) => self.engine.settle(ticket, &response, now),
+            Admission::Reject(ticket, ..) => {
+                passed = false;
+                self.engine.settle(ticket, &response, now);
+            }
             Admission::Unmatched => panic!("the policy is for every request"),
-        };
-        self.engine.settle(ticket, &Answer(status), self.now);
+        }
         while self.engine.next_event().is_some() {}
         if self
             .engine
