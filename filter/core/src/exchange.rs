@@ -10,7 +10,7 @@ use crate::time::Instant;
 
 mod deadlines;
 
-pub(crate) use deadlines::{CLAIMS, Deadlines};
+pub(crate) use deadlines::{CLAIMS, Deadlines, EXPECTED_TIMEOUT, WHOLE_TIMEOUT, timeout};
 
 /// What the host knows of a request.
 pub trait Request {

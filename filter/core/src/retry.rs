@@ -5,7 +5,7 @@
 //! request would become 64. And no retry starts that cannot end before the caller's deadline.
 //! The [budget](crate::circuit::budget) limits the number of all retries.
 
-use crate::exchange::{Request, Response};
+use crate::exchange::{EXPECTED_TIMEOUT, Request, Response, timeout};
 use crate::http_value::{grpc_timeout, number};
 use crate::outcome::hint;
 use crate::policy::{BackoffConfig, Condition, RetryConfig};
@@ -115,10 +115,8 @@ fn is_retry(request: &impl Request) -> bool {
 
 /// Returns how long the caller will wait; `None` if it does not say.
 fn time_left(request: &impl Request) -> Option<Span> {
-    let expected = request.header("x-envoy-expected-rq-timeout-ms");
-    let expected = expected.and_then(number).filter(|ms| *ms > 0);
+    let expected = request.header(EXPECTED_TIMEOUT).and_then(timeout);
     let deadline = request.header("grpc-timeout").and_then(grpc_timeout);
-    let expected = expected.map(Span::from_ms);
     expected.into_iter().chain(deadline).min()
 }
 

@@ -82,8 +82,8 @@ impl PolicyState {
         };
         let by_filter =
             config.engine == RetryEngine::Filter && ticket.enforced && !ticket.timing.grpc;
-        let whole = self.policy.timeout.unwrap_or(config.timeout);
-        let timeout = config.timeout.min(whole);
+        let whole = self.policy.timeout;
+        let timeout = whole.map_or(config.timeout, |whole| whole.min(config.timeout));
         let (most, left, denial) = match eligibility {
             RetryEligibility::Again(most, left) if by_filter => (most, left, None),
             RetryEligibility::Denied(denial) if by_filter => (1, None, Some(denial)),

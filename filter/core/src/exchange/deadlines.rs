@@ -22,11 +22,17 @@ pub(crate) struct Deadlines {
     pub(crate) grpc: Option<Span>,
 }
 
+/// The header by which a request limits its own time, all attempts included.
+pub(crate) const WHOLE_TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
+
+/// The header by which a host before this one says how long it waits for the response.
+pub(crate) const EXPECTED_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
+
 /// The request headers that affect how the response is judged: what the request claims to be,
 /// and then those that [`Deadlines::read`] takes, in its order.
 pub(crate) const CLAIMS: [&str; 4] = [
     "content-type",
-    "x-envoy-upstream-rq-timeout-ms",
+    WHOLE_TIMEOUT,
     "x-envoy-upstream-rq-per-try-timeout-ms",
     "grpc-timeout",
 ];
@@ -43,12 +49,17 @@ impl Deadlines {
     }
 
     fn parse([whole, each, grpc]: [Option<&[u8]>; 3]) -> Option<Box<Deadlines>> {
-        let ms = |value| number(value).filter(|ms| *ms > 0).map(Span::from_ms);
         let deadlines = Deadlines {
-            whole: whole.and_then(ms),
-            each: each.and_then(ms),
+            whole: whole.and_then(timeout),
+            each: each.and_then(timeout),
             grpc: grpc.and_then(grpc_timeout),
         };
         (deadlines != Deadlines::default()).then(|| Box::new(deadlines))
     }
+}
+
+/// Parses the value of a timeout header, in milliseconds. `None` if it sets no limit: zero is
+/// none, and the host ignores what is not a number.
+pub(crate) fn timeout(value: &[u8]) -> Option<Span> {
+    number(value).filter(|ms| *ms > 0).map(Span::from_ms)
 }
