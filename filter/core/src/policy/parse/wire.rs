@@ -122,9 +122,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         key_place.conflict("contains \"path\", which needs match.paths: the pattern is the key");
     }
     let breaker = o.at("circuit_breaker");
-    let timeout = o.at("timeout");
-    timeout.schema(|| json!({"default": "0s"}));
-    let timeout = timeout.optional_duration(true, ms(1, HOUR_MS));
+    let timeout = o.at("timeout").duration(true, ms(1, HOUR_MS), Span::ZERO);
     let retry = o.at("retry");
     Policy {
         name,
@@ -135,7 +133,7 @@ fn policy(o: &mut Object<'_>) -> Policy {
         key,
         outcome: o.at("outcome").object(outcome::outcome),
         breaker: breaker::read(&breaker, mode),
-        timeout: timeout.filter(|span| *span > Span::ZERO),
+        timeout: (timeout > Span::ZERO).then_some(timeout),
         retry: (!retry.is_skipped()).then(|| retry::read(&retry)),
         fallback: o
             .at("fallback")

@@ -50,9 +50,9 @@ pub(super) fn read(place: &Place<'_>) -> RetryConfig {
 fn retry(o: &mut Object<'_>) -> RetryConfig {
     let engine = engine(o);
     let max_retries = o.at("max_retries").integer(0..=RETRIES_MAX, 2);
-    let per_try = o.at("per_try_timeout");
-    per_try.schema(|| json!({"default": "0s"}));
-    let per_try_timeout = per_try.optional_duration(true, ms(1, HOUR_MS));
+    let per_try_timeout = o
+        .at("per_try_timeout")
+        .duration(true, ms(1, HOUR_MS), Span::ZERO);
     let timeout = o
         .at("timeout")
         .duration(false, ms(10, HOUR_MS), Span::from_secs(15));
@@ -69,7 +69,7 @@ fn retry(o: &mut Object<'_>) -> RetryConfig {
         methods: methods(&o.at("methods")),
         idempotency_header: idempotency_header(&o.at("idempotency_header")),
         nested: nested(&o.at("nested")),
-        per_try_timeout: per_try_timeout.filter(|span| *span > Span::ZERO),
+        per_try_timeout: (per_try_timeout > Span::ZERO).then_some(per_try_timeout),
         timeout,
         backoff: backoff_place.object(backoff),
         budget: BudgetConfig {
