@@ -65,13 +65,17 @@ pub fn lite_module() -> PathBuf {
 ///
 /// Panics if it is not built, with the command that builds it.
 pub fn module_for(policy: &str) -> PathBuf {
-    let fits = |config: Config| config.beyond_lite().is_empty();
     let is_lite = env::var_os("SPILLWAY_LITE").is_some_and(|value| value == "1");
-    if is_lite && Config::parse(policy.as_bytes()).is_ok_and(fits) {
+    if is_lite && fits_lite(policy) {
         lite_module()
     } else {
         module()
     }
+}
+
+/// Whether the lite module takes this policy.
+pub fn fits_lite(policy: &str) -> bool {
+    Config::parse(policy.as_bytes()).is_ok_and(|config| config.beyond_lite().is_empty())
 }
 
 /// The plugin that does nothing, `tests/guests/empty`.

@@ -85,10 +85,9 @@ impl Tuning {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tuning(costs: &[(u64, u64)]) -> Tuning {
+impl Tuning {
+    /// Returns settings that differ only in what they keep away and let through.
+    pub(crate) fn of_costs(costs: &[(u64, u64)]) -> Tuning {
         let cell = |(kept_away, let_through): &(u64, u64)| Cell {
             settings: Settings {
                 failure_rate_threshold: 50.0,
@@ -105,10 +104,15 @@ mod tests {
             cells: costs.iter().map(cell).collect(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn the_front_has_what_nothing_beats_and_the_best_has_the_lowest_sum() {
-        let tuning = tuning(&[(10, 10), (5, 9), (0, 30), (20, 0), (9, 5), (0, 31)]);
+        let tuning = Tuning::of_costs(&[(10, 10), (5, 9), (0, 30), (20, 0), (9, 5), (0, 31)]);
         let marks: Vec<_> = (0..6).map(|at| tuning.marks(at)).collect();
         assert_eq!(
             marks,
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_given_policy_is_best_unless_another_is_better() {
-        let tuning = tuning(&[(5, 5), (5, 5), (4, 6)]);
+        let tuning = Tuning::of_costs(&[(5, 5), (5, 5), (4, 6)]);
         assert_eq!(tuning.best(), 0);
         assert_eq!(tuning.marks(0), "given, front, best");
     }

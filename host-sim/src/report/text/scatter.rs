@@ -107,27 +107,10 @@ fn painted(point: Option<Point>, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tuning::Settings;
-    use crate::sim::span::Span;
 
     fn plot(costs: &[(u64, u64)]) -> String {
-        let cell = |(kept_away, let_through): &(u64, u64)| Cell {
-            settings: Settings {
-                failure_rate_threshold: 50.0,
-                minimum_requests: 20,
-                open: Span::from_ms(5_000),
-                window: "10s".into(),
-            },
-            kept_away: *kept_away,
-            let_through: *let_through,
-            opened: 0,
-        };
-        let tuning = Tuning {
-            policy: "p".into(),
-            cells: costs.iter().map(cell).collect(),
-        };
         let mut out = String::new();
-        write(&tuning, Paint::new(false), &mut out).unwrap();
+        write(&Tuning::of_costs(costs), Paint::new(false), &mut out).unwrap();
         out
     }
 

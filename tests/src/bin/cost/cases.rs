@@ -1,7 +1,6 @@
 //! The policies that modules are measured with, as data.
 
 use serde_json::{Value, json};
-use spillway_core::policy::Config;
 
 /// A policy to measure modules with.
 pub(crate) struct Case {
@@ -19,12 +18,6 @@ impl Case {
             paths: 1,
             opened: false,
         }
-    }
-
-    /// Whether the lite module takes the policy.
-    pub(crate) fn fits_lite(&self) -> bool {
-        let config = Config::parse(self.policy.to_string().as_bytes());
-        config.is_ok_and(|config| config.beyond_lite().is_empty())
     }
 }
 

@@ -103,7 +103,8 @@ impl Variant {
         }
         for module in modules {
             let cases = cases::all().into_iter();
-            let cases = cases.filter(|case| !module.lite || case.fits_lite());
+            let cases =
+                cases.filter(|case| !module.lite || places::fits_lite(&case.policy.to_string()));
             variants.extend(cases.map(|case| Variant::of(module, case)));
         }
         let native = native::filters().into_iter();
