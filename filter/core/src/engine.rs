@@ -1,9 +1,9 @@
 //! The engine: every decision about requests, behind a few calls.
 //!
-//! A request is admitted by [`Engine::request_arrived`] at its headers. Its [`Ticket`] says which later
-//! events the engine has to see, and [`Engine::settle`] takes the ticket at the end. Nothing
-//! here waits, and nothing fails: if the core cannot help, the request passes. What happened
-//! is reported as [`Event`]s, in order.
+//! A request is admitted by [`Engine::request_arrived`] at its headers. Its [`Ticket`] says which
+//! later events the engine has to see, and [`Engine::settle`] takes the ticket at the end.
+//! Nothing here waits, and nothing fails: if the core cannot help, the request passes. What
+//! happened is reported as [`Event`]s, in order.
 //!
 //! Each worker has an engine; they share their circuits through [`Records`]. What an engine
 //! has counted and not shared yet is shared in [`Engine::tick`], to be called when

@@ -1,10 +1,9 @@
 //! Divides a total number of key slots among the policies.
 //!
 //! Each slot in use is a name in the host's shared data, and a host never deletes names.
-//! `limits.keys` bounds the slots of one policy only. Thousands of policies
-//! whose keys clients can invent would still fill the host. So these policies share a total.
-//! Policies whose keys are all named in the configuration are excluded, since a client cannot add
-//! keys to them.
+//! `limits.keys` bounds the slots of one policy only. Thousands of policies whose keys clients can
+//! invent would still fill the host. So these policies share a total. Policies whose keys are all
+//! named in the configuration are excluded, since a client cannot add keys to them.
 
 use crate::policy::{Authority, Config, KeyPart, Mode, Policy};
 use crate::shared::slots::WAYS;

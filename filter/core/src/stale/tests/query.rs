@@ -40,7 +40,7 @@ fn ignored_parameters_are_removed_and_the_others_keep_their_order() {
             "/a?gclid;id=2&gclid#id=2&gclid=3",
             "/a?gclid;id=2&gclid#id=2",
         ),
-        // What looks like a parameter in the path is none.
+        // The path itself has no parameters, whatever it looks like.
         ("/gclid=1&utm_a=2", "/gclid=1&utm_a=2"),
         ("gclid=1", "gclid=1"),
         ("?gclid=1", ""),

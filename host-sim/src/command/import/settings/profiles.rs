@@ -53,7 +53,8 @@ fn names(setting: &Setting) -> Vec<String> {
     names
 }
 
-/// Returns whether an expression such as `prod & !(eu | us)` holds, or `None` if it is none.
+/// Returns whether an expression such as `prod & !(eu | us)` holds, or `None` if the text is not an
+/// expression.
 pub(super) fn holds(expression: &str, active: &[String]) -> Option<bool> {
     let mut reader = Reader {
         rest: expression.trim(),
