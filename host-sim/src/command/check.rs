@@ -118,6 +118,15 @@ fn check_lite(json: &[u8]) -> Checked {
     }
 }
 
+/// Returns the policies of a file that no request reaches, each with the earlier one that matches
+/// all of its requests, by their indices. Empty if the filter would reject the file.
+pub(crate) fn unreachable(json: &[u8]) -> Vec<(usize, usize)> {
+    let policies = Config::parse(json).map(|config| config.policies);
+    let policies = policies.unwrap_or_default();
+    let found = |at| Some((at, overlap::earlier_match(&policies, at)?));
+    (0..policies.len()).filter_map(found).collect()
+}
+
 /// Returns whether a file declares itself a JSON Schema, as `schema.json` does.
 fn is_schema(json: &[u8]) -> bool {
     let value: Value = serde_json::from_slice(json).unwrap_or_default();

@@ -5,18 +5,17 @@
 //! reachable, but it misses policies that only several earlier ones together shadow.
 
 use spillway_core::cluster_holds;
-use spillway_core::policy::{Authority, HeaderCondition, HeaderTest, Match, PathKind, PathPattern};
+use spillway_core::policy::{
+    Authority, HeaderCondition, HeaderTest, Match, Mode, PathKind, PathPattern, Policy,
+};
 
 use crate::command::check::finding::Finding;
 use crate::command::check::view::{FileView, PolicyView};
 
 /// Finds an earlier policy that matches all requests of this one.
 pub(super) fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mut Vec<Finding>) {
-    let mut earlier = file.policies().take(view.index);
-    let shadows = |other: &PolicyView<'_>| {
-        !other.is_disabled() && implies(&view.policy.matcher, &other.policy.matcher)
-    };
-    if let Some(other) = earlier.find(shadows) {
+    let earlier = earlier_match(&file.config.policies, view.index);
+    if let Some(other) = earlier.and_then(|at| file.policies().nth(at)) {
         let (path, name) = (other.path(""), &other.policy.name);
         findings.push(Finding::warning(
             "policy-never-reached",
@@ -25,6 +24,16 @@ pub(super) fn shadowed(file: &FileView<'_>, view: &PolicyView<'_>, findings: &mu
             format!("move this policy before {path}, or narrow the match of {path}"),
         ));
     }
+}
+
+/// Returns the first policy before the one at `at` that matches all requests of it. `None` if that
+/// is reachable, or disabled.
+pub(super) fn earlier_match(policies: &[Policy], at: usize) -> Option<usize> {
+    let is_active = |policy: &Policy| policy.mode != Mode::Disabled;
+    let narrow = policies.get(at).filter(|policy| is_active(policy))?;
+    policies[..at]
+        .iter()
+        .position(|wide| is_active(wide) && implies(&narrow.matcher, &wide.matcher))
 }
 
 /// Returns whether `wide` matches every request that `narrow` matches.

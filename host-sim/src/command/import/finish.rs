@@ -9,7 +9,7 @@ use super::context::Import;
 use super::draft::Policy;
 use super::engine::BACKOFF_BASE;
 use super::values::{MS, duration, write};
-use crate::command::check::{self, Checked};
+use crate::command::check;
 
 /// How often workers sync by default, and how often at most.
 const SYNC: Duration = Duration::from_millis(100);
@@ -42,26 +42,16 @@ fn retry_by_filter(import: &mut Import) {
 
 /// Removes the policies that an earlier one leaves no request for.
 fn remove_unreachable(import: &mut Import) {
-    let Checked::Findings(findings) = check::check(import.draft.file().as_bytes()) else {
-        return;
-    };
-    let found = findings.iter().filter_map(|finding| {
-        let is_unreachable = finding.code == "policy-never-reached";
-        let (number, _) = finding.path.strip_prefix("policies[")?.split_once(']')?;
-        let (_, earlier) = finding.reason.split_once('(')?;
-        let (earlier, _) = earlier.split_once(')')?;
-        let number: usize = number.parse().ok()?;
-        is_unreachable.then(|| (number, earlier.to_owned()))
-    });
-    let found: Vec<(usize, String)> = found.collect();
-    for (number, earlier) in &found {
-        let name = &import.draft.policies[*number].name;
+    let found = check::unreachable(import.draft.file().as_bytes());
+    for (at, earlier) in &found {
+        let policies = &import.draft.policies;
+        let (name, earlier) = (&policies[*at].name, &policies[*earlier].name);
         import.report.remark(format!(
             "{name} is left out: every request that it matches has the policy {earlier}"
         ));
     }
-    for (number, _) in found.into_iter().rev() {
-        import.draft.policies.remove(number);
+    for (at, _) in found.into_iter().rev() {
+        import.draft.policies.remove(at);
     }
 }
 
