@@ -155,3 +155,25 @@ pub(super) fn without(import: &mut Import, settings: &Effective, fields: &[(&str
         }
     }
 }
+
+/// Reads a switch, and reports it with what differs if it is on.
+pub(super) fn is_on(
+    import: &mut Import,
+    settings: &Effective,
+    name: &str,
+    to: &str,
+    differs: &[&str],
+) -> bool {
+    let Some(node) = settings.get(&[name]) else {
+        return false;
+    };
+    let Some(mut read) = import.boolean(node) else {
+        return false;
+    };
+    if read.value {
+        let differs = differs.iter().map(|text| (*text).to_owned());
+        read.differs.extend(differs);
+    }
+    import.report.became(node, to, &read.differs);
+    read.value
+}

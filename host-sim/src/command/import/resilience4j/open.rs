@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::effective::Effective;
+use super::effective::{Effective, is_on};
 use crate::command::import::context::Import;
 use crate::command::import::draft::Policy;
 use crate::command::import::engine;
@@ -124,26 +124,4 @@ fn backoff(import: &mut Import, policy: &mut Policy, settings: &Effective, open:
         let range = open.clamp(*engine::OPEN.start(), *engine::OPEN.end())..=*engine::OPEN.end();
         import.set_duration(policy, path, node, read, &range);
     }
-}
-
-/// Reads a switch, and reports it with what differs if it is on.
-fn is_on(
-    import: &mut Import,
-    settings: &Effective,
-    name: &str,
-    to: &str,
-    differs: &[&str],
-) -> bool {
-    let Some(node) = settings.get(&[name]) else {
-        return false;
-    };
-    let Some(mut read) = import.boolean(node) else {
-        return false;
-    };
-    if read.value {
-        let differs = differs.iter().map(|text| (*text).to_owned());
-        read.differs.extend(differs);
-    }
-    import.report.became(node, to, &read.differs);
-    read.value
 }

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use super::effective::{Effective, without};
+use super::effective::{Effective, is_on, without};
 use crate::command::import::context::Import;
 use crate::command::import::draft::Policy;
 use crate::command::import::engine::{self, BACKOFF, ROUTER_WAITS};
-use crate::command::import::values::{self, MS, Read};
+use crate::command::import::values::{self, MS};
 
 const WAIT: &str = "waitduration";
 const GROWS: &str = "enableexponentialbackoff";
@@ -42,13 +42,13 @@ pub(super) fn import(import: &mut Import, policy: &mut Policy, settings: &Effect
         base = read.value.clamp(*BACKOFF.start(), *BACKOFF.end());
         import.set_duration(policy, engine::BACKOFF_BASE, node, read, &BACKOFF);
     }
-    let grows = is_on(import, &beside, GROWS, engine::BACKOFF_MAX);
+    let grows = is_on(import, &beside, GROWS, engine::BACKOFF_MAX, &[]);
     let longest = if grows { *BACKOFF.end() } else { base };
     policy.set(engine::BACKOFF_MAX, values::write(longest));
     if grows {
         growth(import, policy, &beside, base);
     }
-    is_on(import, &beside, SPREADS, "waits are always random");
+    is_on(import, &beside, SPREADS, "waits are always random", &[]);
     let unused = [MULTIPLIER, LONGEST].map(|name| (name, "no wait of this policy grows"));
     if !grows {
         without(import, &beside, &unused);
@@ -83,16 +83,4 @@ fn growth(import: &mut Import, policy: &mut Policy, beside: &Effective, base: Du
         let range = base..=*BACKOFF.end();
         import.set_duration(policy, engine::BACKOFF_MAX, node, read, &range);
     }
-}
-
-/// Reads a switch, and reports it.
-fn is_on(import: &mut Import, settings: &Effective, name: &str, to: &str) -> bool {
-    let Some(node) = settings.get(&[name]) else {
-        return false;
-    };
-    let Some(Read { value, differs }) = import.boolean(node) else {
-        return false;
-    };
-    import.report.became(node, to, &differs);
-    value
 }
