@@ -4,7 +4,6 @@
 //! used, and each costs the host memory. Labels are segments of the name, which the host's tag
 //! rules extract.
 
-use hashbrown::HashMap;
 use spillway_core::event::{Counter, Gauge};
 
 use crate::host::{self, MetricKind, Status};
@@ -12,11 +11,14 @@ use crate::host::{self, MetricKind, Status};
 /// Ids of the metrics defined so far.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    ids: HashMap<Metric, u32>,
+    /// By policy. Those of a policy are in the order of their first use, so the one that most
+    /// requests need is found at once.
+    of_policies: Vec<Vec<(Metric, u32)>>,
+    of_plugin: Vec<(Metric, u32)>,
 }
 
 /// A metric of a policy or of the plugin.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Metric {
     /// A counter of the policy with this index.
     Count(usize, Counter),
@@ -54,11 +56,22 @@ impl Metrics {
         metric: Metric,
         policy: impl FnOnce(usize) -> &'p str,
     ) -> Result<u32, Status> {
-        if let Some(id) = self.ids.get(&metric) {
+        let defined = match metric {
+            Metric::Count(place, _) | Metric::Gauge(place, _) => {
+                if place >= self.of_policies.len() {
+                    self.of_policies
+                        .resize_with(place.saturating_add(1), Vec::new);
+                }
+                self.of_policies.get_mut(place)
+            }
+            Metric::InternalErrors | Metric::RecordsDiscarded => None,
+        };
+        let defined = defined.unwrap_or(&mut self.of_plugin);
+        if let Some((_, id)) = defined.iter().find(|(other, _)| *other == metric) {
             return Ok(*id);
         }
         let id = host::define_metric(metric.kind(), &metric.name(policy))?;
-        self.ids.insert(metric, id);
+        defined.push((metric, id));
         Ok(id)
     }
 }
