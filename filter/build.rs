@@ -2,35 +2,40 @@
 
 use std::env;
 
-/// What both modules export.
-const BASE: [&str; 10] = [
-    "_initialize",
-    "proxy_abi_version_0_2_1",
-    "proxy_on_memory_allocate",
-    "proxy_on_vm_start",
-    "proxy_on_configure",
-    "proxy_on_tick",
-    "proxy_on_context_create",
-    "proxy_on_request_headers",
-    "proxy_on_log",
-    "proxy_on_delete",
+/// What both modules export by the SDK.
+const OF_SDK: [&str; 2] = ["_initialize", "proxy_abi_version_0_2_1"];
+
+/// Callbacks of both modules, without their prefix `proxy_on_`.
+const BASE: [&str; 8] = [
+    "memory_allocate",
+    "vm_start",
+    "configure",
+    "tick",
+    "context_create",
+    "request_headers",
+    "log",
+    "delete",
 ];
 
-/// What only the full module exports.
+/// Callbacks of the full module alone.
 const FULL: [&str; 6] = [
-    "proxy_on_request_body",
-    "proxy_on_request_trailers",
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_response_trailers",
-    "proxy_on_http_call_response",
+    "request_body",
+    "request_trailers",
+    "response_headers",
+    "response_body",
+    "response_trailers",
+    "http_call_response",
 ];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is_lite = env::var_os("CARGO_FEATURE_LITE").is_some();
     let more: &[&str] = if is_lite { &[] } else { &FULL };
-    for name in BASE.iter().chain(more) {
+    for name in OF_SDK {
         println!("cargo::rustc-link-arg-cdylib=--keep-export={name}");
+    }
+    // The names in `src/exports.rs`, and those of the ABI.
+    for name in BASE.iter().chain(more) {
+        println!("cargo::rustc-link-arg-cdylib=--rename-export=spill_on_{name}=proxy_on_{name}");
     }
 }

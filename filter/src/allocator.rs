@@ -33,7 +33,8 @@ impl Allocator {
         if layout.align() > GRAIN / 2 {
             return None;
         }
-        self.0.get(layout.size().div_ceil(GRAIN))
+        // A size is at most `isize::MAX`.
+        self.0.get(layout.size().wrapping_add(GRAIN - 1) / GRAIN)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Dialect {
 const CLUSTER_NAMES: [&str; 2] = ["xds\0cluster_name", "cluster_name"];
 const ROUTE_NAMES: [&str; 2] = ["xds\0route_name", "route_name"];
 
-fn routed(known: &Cell<Option<&'static str>>, names: [&'static str; 2]) -> Option<Vec<u8>> {
+fn routed(known: &Cell<Option<&'static str>>, names: [&'static str; 2]) -> Option<Box<[u8]>> {
     let read = |name| host::property(name).ok().filter(|value| !value.is_empty());
     if let Some(name) = known.get() {
         return read(name);
@@ -37,8 +37,8 @@ fn routed(known: &Cell<Option<&'static str>>, names: [&'static str; 2]) -> Optio
 /// A request in its header phase.
 pub(crate) struct LiveRequest<'a> {
     dialect: &'a Dialect,
-    cluster: OnceCell<Option<Vec<u8>>>,
-    route: OnceCell<Option<Vec<u8>>>,
+    cluster: OnceCell<Option<Box<[u8]>>>,
+    route: OnceCell<Option<Box<[u8]>>>,
     // Reading all headers costs less than reading two of them one by one.
     all: OnceCell<Pairs>,
 }
@@ -140,11 +140,11 @@ pub(crate) enum LiveResponse {
     },
 }
 
-fn response_header(name: &str) -> Option<Vec<u8>> {
+fn response_header(name: &str) -> Option<Box<[u8]>> {
     host::header(Map::ResponseHeaders, name).ok()
 }
 
-fn header_or_trailer(name: &str) -> Option<Vec<u8>> {
+fn header_or_trailer(name: &str) -> Option<Box<[u8]>> {
     response_header(name).or_else(|| host::header(Map::ResponseTrailers, name).ok())
 }
 
@@ -154,7 +154,7 @@ const RESET_FLAG: u64 = 0x10;
 const RESET_DETAILS: &str = "upstream_reset_before_response_started";
 
 impl LiveResponse {
-    fn only_header(self, name: &str) -> Option<Vec<u8>> {
+    fn only_header(self, name: &str) -> Option<Box<[u8]>> {
         match self {
             LiveResponse::Begun | LiveResponse::Ended => response_header(name),
             LiveResponse::Replayed { .. } => host::header(Map::CallResponseHeaders, name).ok(),
@@ -162,7 +162,7 @@ impl LiveResponse {
     }
 }
 
-fn header_number(value: Option<Vec<u8>>) -> Option<u64> {
+fn header_number(value: Option<Box<[u8]>>) -> Option<u64> {
     number(&value?)
 }
 
@@ -175,7 +175,7 @@ impl Response for LiveResponse {
     fn details(&self) -> Option<impl AsRef<[u8]>> {
         let details = match self {
             LiveResponse::Replayed { answered: true } => None,
-            LiveResponse::Replayed { answered: false } => Some(RESET_DETAILS.into()),
+            LiveResponse::Replayed { answered: false } => Some(RESET_DETAILS.as_bytes().into()),
             LiveResponse::Begun | LiveResponse::Ended => {
                 host::property("response\0code_details").ok()
             }

@@ -4,7 +4,9 @@
 //! and its `String` readers panic on a header that is not UTF-8. The functions here return the
 //! host's status as an `Err`. All values are bytes.
 
+use core::alloc::Layout;
 use core::ptr;
+use std::alloc::alloc;
 
 use spillway_core::time::{Instant, Span};
 
@@ -168,16 +170,27 @@ fn check(status: u32) -> Result<(), Status> {
 }
 
 /// Returns the bytes that `call` hands out, and takes ownership of them. The host writes them
-/// to memory from this module's allocator.
-fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Status> {
+/// to memory from [`allocate`].
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Box<[u8]>, Status> {
     let (mut data, mut len) = (ptr::null_mut(), 0);
     check(call(&raw mut data, &raw mut len))?;
     if data.is_null() {
-        return Ok(Vec::new());
+        return Ok(Box::default());
     }
-    // SAFETY: `data` comes from `proxy_on_memory_allocate(len)`, which leaks a boxed slice of
-    // that length.
-    Ok(unsafe { Vec::from_raw_parts(data, len, len) })
+    // SAFETY: `data` comes from `allocate(len)`, and the host has written all of it.
+    Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(data, len)) })
+}
+
+/// Allocates memory that the host writes a value to. Null if there is none.
+pub(crate) fn allocate(len: usize) -> *mut u8 {
+    match Layout::array::<u8>(len) {
+        Ok(layout) if len > 0 => {
+            // SAFETY: the layout has a size.
+            unsafe { alloc(layout) }
+        }
+        Ok(_) => ptr::dangling_mut(),
+        Err(_) => ptr::null_mut(),
+    }
 }
 
 /// Returns the first `len` bytes of the plugin's configuration, or all if it has fewer.
@@ -189,6 +202,7 @@ pub(crate) fn plugin_configuration(len: usize) -> Result<Vec<u8>, Status> {
 pub(crate) fn buffer(buffer: Buffer, len: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, len, data, size) })
+        .map(<[u8]>::into_vec)
 }
 
 /// Replaces the first `len` bytes of a paused body.
@@ -198,13 +212,13 @@ pub(crate) fn set_front(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<(), 
 }
 
 /// Returns all headers of a map in the host's encoding, see [`pairs`].
-pub(crate) fn header_pairs(map: Map) -> Result<Vec<u8>, Status> {
+pub(crate) fn header_pairs(map: Map) -> Result<Box<[u8]>, Status> {
     // SAFETY: `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe { proxy_get_header_map_pairs(map as u32, data, len) })
 }
 
 /// Returns the first value of a header.
-pub(crate) fn header(map: Map, name: &str) -> Result<Vec<u8>, Status> {
+pub(crate) fn header(map: Map, name: &str) -> Result<Box<[u8]>, Status> {
     // SAFETY: `name` outlives the call; `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe {
         proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len)
@@ -282,8 +296,37 @@ pub(crate) fn sends_requests() -> bool {
     status == BAD_ARGUMENT
 }
 
+/// Sends a request to a cluster, and returns the host's number of the call.
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    timeout: Span,
+) -> Result<u32, Status> {
+    let headers = pairs::encode(headers);
+    let trailers = pairs::encode::<&str, &str>(&[]);
+    let timeout_ms = u32::try_from(timeout.as_ms()).unwrap_or(u32::MAX);
+    let mut token = 0;
+    // SAFETY: all slices outlive the call, and `token` is a valid out-pointer.
+    check(unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
+}
+
 /// Returns a property. The segments of `path` are separated by NUL.
-pub(crate) fn property(path: &str) -> Result<Vec<u8>, Status> {
+pub(crate) fn property(path: &str) -> Result<Box<[u8]>, Status> {
     // SAFETY: `path` outlives the call; `bytes` gives valid out-pointers.
     bytes(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) })
 }
@@ -292,7 +335,8 @@ pub(crate) fn property(path: &str) -> Result<Vec<u8>, Status> {
 /// length.
 pub(crate) fn property_u64(path: &str) -> Option<u64> {
     let bytes = property(path).ok()?;
-    bytes.try_into().ok().map(u64::from_le_bytes)
+    let bytes: &[u8; 8] = bytes.as_ref().try_into().ok()?;
+    Some(u64::from_le_bytes(*bytes))
 }
 
 /// Sets a property of the stream, for access logs and later filters.
@@ -327,7 +371,7 @@ pub(crate) fn send_local_response(
 
 /// Returns a shared value and the CAS number of its last write. `None` if it was never
 /// written.
-pub(crate) fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
+pub(crate) fn shared_data(key: &str) -> Result<Option<(Box<[u8]>, u32)>, Status> {
     let mut cas = 0;
     // SAFETY: `key` outlives the call; `bytes` and `cas` give valid out-pointers.
     let value = bytes(|data, len| unsafe {

@@ -3,7 +3,6 @@
 use std::cell::RefMut;
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use spillway_core::Denial;
 use spillway_core::engine::{
@@ -15,7 +14,7 @@ use crate::apply;
 use crate::facts::{LiveRequest, LiveResponse};
 use crate::host::{self, Buffer};
 use crate::replay::copies::Limits;
-use crate::replay::paused::{CallSizes, PausedStreams};
+use crate::replay::paused::PausedStreams;
 use crate::replay::request::SavedRequest;
 use crate::runtime::{Engine, Runtime};
 
@@ -175,20 +174,9 @@ impl Http {
     }
 }
 
-impl Context for Http {
-    #[cfg(not(feature = "lite"))]
-    fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
-        let sizes = CallSizes {
-            headers,
-            body,
-            trailers,
-        };
-        self.paused.answered(call, &sizes);
-    }
-}
-
-impl HttpContext for Http {
-    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+/// The callbacks.
+impl Http {
+    pub(crate) fn request_headers(&mut self, end_of_stream: bool) -> Action {
         let Some(runtime) = self.runtime.clone() else {
             return Action::Continue;
         };
@@ -226,7 +214,7 @@ impl HttpContext for Http {
     }
 
     #[cfg(not(feature = "lite"))]
-    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+    pub(crate) fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if self.is_paused {
             return self.paused.request_body(self.id, size, end_of_stream);
         }
@@ -244,7 +232,7 @@ impl HttpContext for Http {
     }
 
     #[cfg(not(feature = "lite"))]
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+    pub(crate) fn request_trailers(&mut self) -> Action {
         if self.is_paused {
             return self.paused.request_trailers(self.id);
         }
@@ -257,7 +245,7 @@ impl HttpContext for Http {
     }
 
     #[cfg(not(feature = "lite"))]
-    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+    pub(crate) fn response_headers(&mut self, end_of_stream: bool) -> Action {
         if self.is_paused {
             self.paused.response_headers(self.id);
             return Action::Continue;
@@ -307,7 +295,7 @@ impl HttpContext for Http {
     }
 
     #[cfg(not(feature = "lite"))]
-    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+    pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if self.is_paused {
             return self.paused.response_body(self.id, size, end_of_stream);
         }
@@ -320,7 +308,7 @@ impl HttpContext for Http {
     }
 
     #[cfg(not(feature = "lite"))]
-    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+    pub(crate) fn response_trailers(&mut self) -> Action {
         if self.is_paused {
             return self.paused.response_trailers(self.id);
         }
@@ -332,7 +320,7 @@ impl HttpContext for Http {
         }
     }
 
-    fn on_log(&mut self) {
+    pub(crate) fn log(&mut self) {
         if let Some(runtime) = &self.runtime {
             runtime.note_end();
         }

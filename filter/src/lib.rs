@@ -23,6 +23,8 @@
 
 mod allocator;
 mod apply;
+mod contexts;
+mod exports;
 mod facts;
 mod host;
 mod http;
@@ -35,9 +37,7 @@ mod ticker;
 
 use proxy_wasm::types::LogLevel;
 
-// Hosts allow nothing but logging before the VM has started, so this only names the root
-// context.
+// Hosts allow nothing but logging before the VM has started.
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
 }}

@@ -2,14 +2,12 @@
 
 use std::rc::{Rc, Weak};
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 use spillway_core::policy::Config;
 use spillway_core::policy::parse::error::PolicyError;
 
 use crate::host;
 use crate::http::Http;
-use crate::replay::paused::{CallSizes, PausedStreams};
+use crate::replay::paused::PausedStreams;
 use crate::runtime::{Host, Runtime};
 
 /// The root context.
@@ -34,20 +32,9 @@ fn configuration(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
     Ok(config)
 }
 
-impl Context for Root {
-    #[cfg(not(feature = "lite"))]
-    fn on_http_call_response(&mut self, call: u32, headers: usize, body: usize, trailers: usize) {
-        let sizes = CallSizes {
-            headers,
-            body,
-            trailers,
-        };
-        self.paused.answered(call, &sizes);
-    }
-}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+impl Root {
+    /// Replaces the configuration, or returns false if it is not accepted. `size` is its bytes.
+    pub(crate) fn configure(&mut self, size: usize) -> bool {
         let json = match host::plugin_configuration(size) {
             Ok(json) => json,
             Err(status) => {
@@ -75,7 +62,8 @@ impl RootContext for Root {
         }
     }
 
-    fn on_tick(&mut self) {
+    /// Does what has waited for the timer.
+    pub(crate) fn tick(&mut self) {
         let Some(runtime) = self.runtime.clone() else {
             return;
         };
@@ -92,12 +80,13 @@ impl RootContext for Root {
         self.host.ticker.ticked(due, now);
     }
 
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let http = Http::new(id, self.runtime.clone(), self.paused.clone());
-        Some(Box::new(http))
+    /// Creates the context of a request under the current configuration.
+    pub(crate) fn stream(&self, id: u32) -> Http {
+        Http::new(id, self.runtime.clone(), self.paused.clone())
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// Returns the paused streams of all configurations.
+    pub(crate) fn paused(&self) -> Weak<PausedStreams> {
+        Rc::downgrade(&self.paused)
     }
 }

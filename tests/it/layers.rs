@@ -68,7 +68,15 @@ const CORE: Layers = Layers {
         &["select"],
         &["exchange"],
         &["policy"],
-        &["headers", "codec", "text", "http_value", "time", "random"],
+        &[
+            "headers",
+            "codec",
+            "by_id",
+            "text",
+            "http_value",
+            "time",
+            "random",
+        ],
     ],
     foreign: &[],
 };
@@ -77,6 +85,8 @@ const FILTER: Layers = Layers {
     root: "filter/src/lib.rs",
     lines: &[
         &[""],
+        &["exports"],
+        &["contexts"],
         &["root"],
         &["http"],
         &["replay"],

@@ -22,7 +22,7 @@
 //! select                          the policy of a request
 //! exchange                        the traits of a request and its response
 //! policy                          the policy language
-//! headers, codec, text, http_value, time, random
+//! headers, codec, by_id, text, http_value, time, random
 //! ```
 
 #![no_std]
@@ -44,6 +44,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod admin;
+mod by_id;
 mod circuit;
 mod codec;
 pub mod engine;
@@ -66,6 +67,7 @@ mod text;
 pub mod time;
 
 // What the adapter implements, and the values that it passes on.
+pub use by_id::ById;
 pub use circuit::breaker::Transition;
 pub use codec::VERSION;
 pub use exchange::{Request, Response};

@@ -109,7 +109,7 @@ impl Request for TestRequest {
     }
 
     fn copy_headers(&self) -> Map {
-        Map::new(headers::encode(&self.headers))
+        Map::new(headers::encode(&self.headers).into())
     }
 }
 

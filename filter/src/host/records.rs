@@ -121,7 +121,10 @@ impl Records for SharedRecords {
     fn read(&mut self, name: Name<'_>) -> Option<(Vec<u8>, Version)> {
         self.set_name(name);
         match &mut self.own {
-            None => host::shared_data(&self.name).ok().flatten(),
+            None => {
+                let found = host::shared_data(&self.name).ok()??;
+                Some((found.0.into_vec(), found.1))
+            }
             Some(own) => {
                 let record = own.find(&self.name)?;
                 Some((record.bytes.to_vec(), record.version))

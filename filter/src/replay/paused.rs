@@ -148,16 +148,20 @@ impl PausedStreams {
                 }
                 (engine, command, now)
             });
-            self.carry_out_outside(context, stream, decided);
+            let waits = matches!(decided, Some((_, Command::Wait, _)));
+            let is_there = waits || host::set_effective_context(context).is_ok();
+            self.carry_out_outside((context, is_there), stream, decided);
         }
     }
 
-    /// Handles the end of a call.
-    pub(crate) fn answered(&self, call: u32, sizes: &CallSizes) {
+    /// Handles the end of a call. Returns false if no stream here waits for it.
+    pub(crate) fn answered(&self, call: u32, sizes: &CallSizes) -> bool {
         let called = self.0.try_borrow_mut().ok();
         let Some((context, mut stream)) = called.and_then(|mut it| it.take_called(call)) else {
-            return;
+            return false;
         };
+        // Some hosts only give the response to the context that they call for it.
+        let is_there = host::set_effective_context(context).is_ok();
         let runtime = stream.host.runtime.clone();
         // While the response is delivered it is here as well as in the host.
         let mut share = Share::default();
@@ -175,7 +179,8 @@ impl PausedStreams {
             let command = paused.handle_response(&mut parts, &response, delivered, now);
             (engine, command, now)
         });
-        self.carry_out_outside(context, stream, decided);
+        self.carry_out_outside((context, is_there), stream, decided);
+        true
     }
 
     /// Handles an event in a callback of the stream.
@@ -209,17 +214,14 @@ impl PausedStreams {
     }
 
     /// Carries out what was decided in a callback of another context, or ends the pause if
-    /// nothing could be decided.
+    /// nothing could be decided. If the stream is gone, the host does not know its context; then
+    /// only events are reported.
     fn carry_out_outside(
         &self,
-        context: u32,
+        (context, is_there): (u32, bool),
         mut stream: Stream,
         decided: Option<(RefMut<'_, Engine>, Command, Instant)>,
     ) {
-        let waits = matches!(decided, Some((_, Command::Wait, _)));
-        // If the stream is gone, the host does not know its context; then only events are
-        // reported.
-        let is_there = waits || host::set_effective_context(context).is_ok();
         let resumes = match decided {
             Some((engine, mut command, now)) => {
                 if !is_there {

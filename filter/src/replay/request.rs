@@ -1,8 +1,5 @@
 //! Copies of requests, which are sent to their own cluster again or to another.
 
-use std::time::Duration;
-
-use proxy_wasm::hostcalls;
 use spillway_core::Denial;
 use spillway_core::Request;
 use spillway_core::engine::Call;
@@ -10,6 +7,7 @@ use spillway_core::time::Span;
 use spillway_core::{Hops, is_hop};
 
 use crate::facts::LiveRequest;
+use crate::host;
 use crate::replay::body::Body;
 use crate::replay::share::{Room, Share};
 
@@ -130,9 +128,6 @@ impl SavedRequest {
     }
 
     fn dispatch(&self, cluster: &str, headers: Vec<(&str, &str)>, timeout: Span) -> Option<u32> {
-        let timeout = Duration::from_millis(timeout.as_ms());
-        let body = Some(self.body.bytes()).filter(|body| !body.is_empty());
-        // The SDK only delivers responses to calls that were made through it.
-        hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout).ok()
+        host::http_call(cluster, &headers, self.body.bytes(), timeout).ok()
     }
 }

@@ -6,6 +6,7 @@
 mod calls;
 mod check;
 mod commands;
+mod contexts;
 mod failure;
 mod grpc;
 mod hang;

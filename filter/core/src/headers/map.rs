@@ -7,20 +7,21 @@
 //! fit. The functions that every request calls are inlined into the adapter, which is compiled
 //! for speed.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Headers;
 
 /// An encoded header map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Map(Vec<u8>);
+pub struct Map(Box<[u8]>);
 
 const WORD: usize = 4;
 const WORD_PAIR: usize = 8;
 
 impl Map {
     /// Wraps an encoded map.
-    pub fn new(encoded: Vec<u8>) -> Map {
+    pub fn new(encoded: Box<[u8]>) -> Map {
         Map(encoded)
     }
 
@@ -98,7 +99,7 @@ impl Map {
 
     /// Returns the number of bytes allocated.
     pub fn capacity(&self) -> usize {
-        self.0.capacity()
+        self.0.len()
     }
 }
 
@@ -131,7 +132,7 @@ fn behind(at: u64, len: u64) -> u64 {
 }
 
 /// Encodes a map.
-pub fn encode<N: AsRef<[u8]>>(pairs: &[(N, Vec<u8>)]) -> Vec<u8> {
+pub fn encode<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut push_len = |len: usize| {
         let len = u32::try_from(len).unwrap_or(u32::MAX);
@@ -140,10 +141,10 @@ pub fn encode<N: AsRef<[u8]>>(pairs: &[(N, Vec<u8>)]) -> Vec<u8> {
     push_len(pairs.len());
     for (name, value) in pairs {
         push_len(name.as_ref().len());
-        push_len(value.len());
+        push_len(value.as_ref().len());
     }
     for (name, value) in pairs {
-        for text in [name.as_ref(), value] {
+        for text in [name.as_ref(), value.as_ref()] {
             out.extend_from_slice(text);
             out.push(0);
         }

@@ -19,8 +19,8 @@ const HOSTCALLS: [(&str, f64); 5] = [
 /// which is every hundredth request at a thousand requests a second.
 const SHARED_MAX: f64 = 0.011;
 
-/// Wasm instructions per request, by the short path. About 6,760 are needed.
-const FUEL_MAX: f64 = 6_900.0;
+/// Wasm instructions per request, by the short path. About 5,700 are needed.
+const FUEL_MAX: f64 = 5_800.0;
 
 #[test]
 fn a_request_on_the_steady_path_costs_no_more_than_its_ceilings() {
@@ -151,8 +151,8 @@ fn module(name: &str) -> String {
     module.display().to_string()
 }
 
-/// Wasm instructions per request with the lite module. About 6,200 are needed.
-const LITE_FUEL_MAX: f64 = 6_350.0;
+/// Wasm instructions per request with the lite module. About 5,240 are needed.
+const LITE_FUEL_MAX: f64 = 5_340.0;
 
 /// Callbacks of a request, however large its bodies are.
 const LITE_CALLBACKS: [&str; 4] = [
