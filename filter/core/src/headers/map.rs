@@ -4,8 +4,7 @@
 //!
 //! A map is read in place. A request's headers cost the one copy that the host makes, and
 //! one more if they are saved for later. A malformed map ends at the first pair that does not
-//! fit. The functions that every request calls are inlined into the adapter, which is compiled
-//! for speed.
+//! fit.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -28,26 +27,18 @@ impl Map {
     /// Returns the pairs in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (lengths, mut texts) = self.parts();
-        lengths.map_while(move |(name_len, value_len)| {
-            let name = take(&mut texts, name_len)?;
-            let value = take(&mut texts, value_len)?;
-            Some((name, value))
-        })
+        let (pairs, mut texts) = self.parts();
+        let mut lengths = pairs.iter();
+        core::iter::from_fn(move || pair_of(&mut texts, u64::from_le_bytes(*lengths.next()?)))
     }
 
     /// Returns the lengths of the names and values, and the bytes that they divide.
     #[inline]
-    fn parts(&self) -> (impl Iterator<Item = (u64, u64)>, &[u8]) {
+    fn parts(&self) -> (&[[u8; WORD_PAIR]], &[u8]) {
         let (count, rest) = self.0.split_at_checked(WORD).unwrap_or_default();
         let lengths_len = word(count).saturating_mul(WORD_PAIR);
         let (lengths, texts) = rest.split_at_checked(lengths_len).unwrap_or_default();
-        let (pairs, _) = lengths.as_chunks::<WORD_PAIR>();
-        let lengths = pairs.iter().map(|pair| {
-            let both = u64::from_le_bytes(*pair);
-            (both & u64::from(u32::MAX), both >> u32::BITS)
-        });
-        (lengths, texts)
+        (lengths.as_chunks().0, texts)
     }
 
     /// Returns the values of a header. `name` is in lower case.
@@ -68,22 +59,24 @@ impl Map {
     pub fn firsts<const N: usize>(&self, names: &[&str; N]) -> [Option<&[u8]>; N] {
         let mut values = [None; N];
         // A set of lengths modulo 64. Most headers of a request are not in it.
-        let bit = |len: u64| 1_u64 << (len % 64);
-        let len = |name: &&str| u64::try_from(name.len()).unwrap_or_default();
-        let lens = names.iter().fold(0, |lens, name| lens | bit(len(name)));
-        let (lengths, texts) = self.parts();
-        let mut at = 0;
-        for (name_len, value_len) in lengths {
-            let value_at = behind(at, name_len);
-            if lens & bit(name_len) != 0 {
-                let found = text(texts, at, name_len);
-                for (name, value) in names.iter().zip(&mut values) {
-                    if value.is_none() && found == Some(name.as_bytes()) {
-                        *value = text(texts, value_at, value_len);
-                    }
-                }
+        let lens = names.iter().fold(0, |lens, name| {
+            let len = u64::try_from(name.len()).unwrap_or_default();
+            lens | 1_u64 << (len % 64)
+        });
+        let (pairs, texts) = self.parts();
+        // Lengths have 32 bits and their number is bounded by memory, so the sum does not
+        // overflow.
+        let mut at: u64 = 0;
+        for pair in pairs {
+            let both = u64::from_le_bytes(*pair);
+            let (name_len, value_len) = lengths(both);
+            let next = at.wrapping_add(name_len).wrapping_add(value_len);
+            if lens >> (both % 64) & 1 != 0 {
+                let found = usize::try_from(at).ok().and_then(|at| texts.get(at..));
+                let found = found.and_then(|mut texts| pair_of(&mut texts, both));
+                find(found, names, &mut values);
             }
-            at = behind(value_at, value_len);
+            at = next.wrapping_add(2);
         }
         values
     }
@@ -109,11 +102,17 @@ fn word(bytes: &[u8]) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Returns the text of this length at `at`.
+/// Returns the lengths of a name and its value.
 #[inline]
-fn text(texts: &[u8], at: u64, len: u64) -> Option<&[u8]> {
-    let start = usize::try_from(at).ok()?;
-    texts.get(start..)?.get(..usize::try_from(len).ok()?)
+fn lengths(both: u64) -> (u64, u64) {
+    (both & u64::from(u32::MAX), both >> u32::BITS)
+}
+
+/// Removes a name and its value from the front of `texts`, and returns them.
+#[inline]
+fn pair_of<'a>(texts: &mut &'a [u8], both: u64) -> Option<(&'a [u8], &'a [u8])> {
+    let (name_len, value_len) = lengths(both);
+    Some((take(texts, name_len)?, take(texts, value_len)?))
 }
 
 /// Removes a text and the NUL after it from the front of `texts`, and returns the text.
@@ -124,11 +123,20 @@ fn take<'a>(texts: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// Returns where the text after this one begins, with a NUL between them. Lengths have 32 bits
-/// and their number is bounded by memory, so the sum does not overflow.
-#[inline]
-fn behind(at: u64, len: u64) -> u64 {
-    at.wrapping_add(len).wrapping_add(1)
+/// Notes the value of a pair if its name is one of `names` that has none yet.
+#[inline(never)]
+fn find<'a>(pair: Option<(&'a [u8], &'a [u8])>, names: &[&str], values: &mut [Option<&'a [u8]>]) {
+    let Some((found, value)) = pair else {
+        return;
+    };
+    for (name, first) in names.iter().zip(values) {
+        let name = name.as_bytes();
+        // Names of one length mostly differ in their first byte, and `x-request-id` comes with
+        // every request.
+        if name.len() == found.len() && name.first() == found.first() && name == found {
+            first.get_or_insert(value);
+        }
+    }
 }
 
 /// Encodes a map.
@@ -151,3 +159,6 @@ pub fn encode<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;
