@@ -23,10 +23,13 @@ thread_local! {
     };
 }
 
+/// A context, which its table and its running callback own together.
+type Context<T> = Rc<RefCell<T>>;
+
 struct Contexts {
     /// One for each configuration of the VM, and those whose streams have not ended.
-    roots: RefCell<Vec<(u32, Rc<RefCell<Root>>)>>,
-    streams: RefCell<ById<Rc<RefCell<Http>>>>,
+    roots: RefCell<Vec<(u32, Context<Root>)>>,
+    streams: RefCell<ById<Context<Http>>>,
     /// The paused streams of all roots, for the responses to their calls. A call belongs to the
     /// VM, so only one of them waits for it.
     paused: RefCell<Vec<Weak<PausedStreams>>>,

@@ -371,14 +371,14 @@ pub(crate) fn send_local_response(
 
 /// Returns a shared value and the CAS number of its last write. `None` if it was never
 /// written.
-pub(crate) fn shared_data(key: &str) -> Result<Option<(Box<[u8]>, u32)>, Status> {
+pub(crate) fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
     let mut cas = 0;
     // SAFETY: `key` outlives the call; `bytes` and `cas` give valid out-pointers.
     let value = bytes(|data, len| unsafe {
         proxy_get_shared_data(key.as_ptr(), key.len(), data, len, &raw mut cas)
     });
     match value {
-        Ok(value) => Ok(Some((value, cas))),
+        Ok(value) => Ok(Some((value.into_vec(), cas))),
         Err(Status(NOT_FOUND)) => Ok(None),
         Err(status) => Err(status),
     }

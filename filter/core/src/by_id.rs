@@ -151,7 +151,7 @@ mod tests {
                 // Some stay for long, most leave at once, and some are removed twice.
                 let back = u32::try_from(random.word() % 300).unwrap();
                 for old in [id, turn.saturating_sub(back).wrapping_mul(step)] {
-                    if random.word() % 3 > 0 {
+                    if !random.word().is_multiple_of(3) {
                         assert_eq!(table.remove(old), model.remove(&old), "{old}");
                     }
                     assert_eq!(table.find(old), model.get(&old), "{old}");

@@ -121,10 +121,7 @@ impl Records for SharedRecords {
     fn read(&mut self, name: Name<'_>) -> Option<(Vec<u8>, Version)> {
         self.set_name(name);
         match &mut self.own {
-            None => {
-                let found = host::shared_data(&self.name).ok()??;
-                Some((found.0.into_vec(), found.1))
-            }
+            None => host::shared_data(&self.name).ok().flatten(),
             Some(own) => {
                 let record = own.find(&self.name)?;
                 Some((record.bytes.to_vec(), record.version))
