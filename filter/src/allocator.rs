@@ -38,6 +38,14 @@ impl Allocator {
     }
 }
 
+// Apart, so that the other ways need no stack.
+#[cold]
+#[inline(never)]
+unsafe fn system_alloc(layout: Layout) -> *mut u8 {
+    // SAFETY: the caller's layout has a size, and rounding only increases it.
+    unsafe { System.alloc(rounded(layout)) }
+}
+
 /// The layout with its size rounded up.
 fn rounded(layout: Layout) -> Layout {
     let size = layout.size().checked_next_multiple_of(GRAIN);
@@ -50,26 +58,24 @@ fn rounded(layout: Layout) -> Layout {
 unsafe impl GlobalAlloc for Allocator {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if let Some(places) = self.places(layout) {
-            for place in places {
-                let block = place.replace(ptr::null_mut());
-                if !block.is_null() {
-                    return block;
-                }
+        if let Some([first, second]) = self.places(layout) {
+            let place = if first.get().is_null() { second } else { first };
+            let block = place.replace(ptr::null_mut());
+            if !block.is_null() {
+                return block;
             }
         }
-        // SAFETY: the caller's layout has a size, and rounding only increases it.
-        unsafe { System.alloc(rounded(layout)) }
+        // SAFETY: the layout is the caller's.
+        unsafe { system_alloc(layout) }
     }
 
     #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(places) = self.places(layout) {
-            for place in places {
-                if place.get().is_null() {
-                    place.set(block);
-                    return;
-                }
+        if let Some([first, second]) = self.places(layout) {
+            let place = if first.get().is_null() { first } else { second };
+            if place.get().is_null() {
+                place.set(block);
+                return;
             }
         }
         // SAFETY: the block is from the system's allocator, with this layout.

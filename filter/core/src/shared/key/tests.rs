@@ -142,3 +142,17 @@ fn invalid_bytes_decode_to_the_parts_before_the_error() {
         assert_eq!(decode(bytes).len(), *expected, "{bytes:?}");
     }
 }
+
+#[test]
+fn texts_are_the_same_only_if_all_bytes_are() {
+    for len in 0..40 {
+        let one: Vec<u8> = (0..len).collect();
+        assert!(same(&one, &one.clone()), "{len}");
+        assert!(!same(&one, &[&one[..], b"x"].concat()), "{len}");
+        for at in 0..one.len() {
+            let mut other = one.clone();
+            other[at] ^= 1;
+            assert!(!same(&one, &other), "{len}, {at}");
+        }
+    }
+}
