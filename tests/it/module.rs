@@ -12,7 +12,7 @@ use wasmparser::{Export, Import, Parser, Payload};
 
 /// Every worker of every proxy compiles the module.
 const SIZE_MAX: usize = 410 * 1024;
-const LITE_SIZE_MAX: usize = 356 * 1024;
+const LITE_SIZE_MAX: usize = 350 * 1024;
 
 /// Hostcalls of the proxy-wasm ABI, without the prefix `proxy_`: those that the filter uses.
 const HOST_CALLS: &str = "

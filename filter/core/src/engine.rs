@@ -120,7 +120,11 @@ impl<R: Records> Engine<R> {
             table: KeyTable::new(config.limits.keys_total, capacities),
             records,
             random,
-            stale: stores.then(|| StaleStore::new(bounds)),
+            stale: if stores {
+                StaleStore::open(bounds)
+            } else {
+                None
+            },
             host: config.host,
             capabilities,
             limits: config.limits,

@@ -38,6 +38,10 @@
         clippy::arithmetic_side_effects
     )
 )]
+#![cfg_attr(
+    feature = "lite",
+    allow(dead_code, reason = "the lite module leaves out what it refuses")
+)]
 
 extern crate alloc;
 #[cfg(test)]

@@ -33,6 +33,10 @@ pub(crate) struct StaleStore {
     /// Resource of the request that was set last.
     resource: Resource,
     ignores_query: bool,
+    /// Lite modules store nothing: without a value of this type there is no store, and the
+    /// compiler leaves out what needs one.
+    #[cfg(feature = "lite")]
+    absent: core::convert::Infallible,
 }
 
 /// Limits of a store.
@@ -63,7 +67,19 @@ pub(crate) struct Terms {
 }
 
 impl StaleStore {
+    /// Opens the store. The lite module has none, since its policies store nothing.
+    #[cfg(not(feature = "lite"))]
+    pub(crate) fn open(bounds: Bounds) -> Option<StaleStore> {
+        Some(StaleStore::new(bounds))
+    }
+
+    #[cfg(feature = "lite")]
+    pub(crate) fn open(_: Bounds) -> Option<StaleStore> {
+        None
+    }
+
     /// Creates a store. [`StaleStore::set_seed`] must follow once the seed is known.
+    #[cfg(not(feature = "lite"))]
     pub(crate) fn new(bounds: Bounds) -> StaleStore {
         let recording_bytes = usize::try_from(bounds.recording_bytes).unwrap_or(usize::MAX);
         let sets = Sets::new(bounds.stale_bytes);
