@@ -84,6 +84,7 @@ impl Policies {
     /// Shares what is still to be shared, and empties the slots of policies that no
     /// configuration has any more, and those that no worker looks into any more.
     pub(super) fn retire<R: Records>(&mut self, ws: &mut Workspace<R>, now: Instant) {
+        self.count_requests(ws);
         for at in ws.table.entries() {
             if let Some((_, _, replica)) = ws.table.entry(at) {
                 replica.clear_demand();

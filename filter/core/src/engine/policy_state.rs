@@ -25,6 +25,8 @@ pub(super) struct PolicyState {
     pub(super) needs: Needs,
     /// Its requests that wait for their upstreams.
     pub(super) queue: Queue,
+    /// Successes, failures and ignored requests that wait to be counted by the next tick.
+    pub(super) uncounted: [u32; 3],
     /// The value of the budget's gauge that was reported last.
     pub(super) reported_balance: Option<u32>,
 }
@@ -36,6 +38,7 @@ impl PolicyState {
             needs: Needs::of(&policy, slots),
             policy,
             queue: Queue::default(),
+            uncounted: [0; 3],
             reported_balance: None,
         }
     }

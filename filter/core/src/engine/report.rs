@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::circuit::breaker::Transition;
 use crate::event::{Counter, Event};
 use crate::outcome::classify::Verdict;
+use crate::policy::Outcome;
 use crate::shared::census::Census;
 use crate::shared::history::{self, Past};
 use crate::shared::key;
@@ -25,7 +26,7 @@ const UNNOTED_MAX: usize = 1_000;
 impl PolicyState {
     /// Counts how a request ended, once.
     pub(super) fn count_outcome<R: Records>(
-        &self,
+        &mut self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
         verdict: Verdict,
@@ -33,10 +34,29 @@ impl PolicyState {
         if core::mem::replace(&mut ticket.judged.counted, true) {
             return;
         }
-        ws.count(self.index, Counter::Request(verdict.outcome));
+        self.count_request(ws, verdict.outcome);
         if verdict.slow {
             ws.count(self.index, Counter::Slow);
         }
+    }
+
+    /// Counts a request by its outcome. If a tick is to come, the count waits for it: then nearly
+    /// all requests cost the host nothing for it.
+    fn count_request<R: Records>(&mut self, ws: &mut Workspace<R>, outcome: Outcome) {
+        if ws.merge_at.is_none() {
+            ws.count(self.index, Counter::Request(outcome));
+            return;
+        }
+        if self.uncounted == [0; 3] {
+            ws.uncounted.push(self.index);
+        }
+        let [success, failure, ignored] = &mut self.uncounted;
+        let sum = match outcome {
+            Outcome::Success => success,
+            Outcome::Failure => failure,
+            Outcome::Ignored => ignored,
+        };
+        *sum = sum.saturating_add(1);
     }
 
     /// Reports what a step has changed, and that it found records damaged.
@@ -75,6 +95,19 @@ impl PolicyState {
 }
 
 impl Policies {
+    /// Counts the requests whose counts waited for a tick.
+    pub(super) fn count_requests<R: Records>(&mut self, ws: &mut Workspace<R>) {
+        for index in core::mem::take(&mut ws.uncounted) {
+            let Some(policy) = self.own.get_mut(index) else {
+                continue;
+            };
+            let [success, failure, ignored] = core::mem::take(&mut policy.uncounted);
+            ws.count_many(index, Counter::Request(Outcome::Success), success);
+            ws.count_many(index, Counter::Request(Outcome::Failure), failure);
+            ws.count_many(index, Counter::Request(Outcome::Ignored), ignored);
+        }
+    }
+
     /// Notes the slots whose notes were lost.
     pub(super) fn note_unnoted<R: Records>(&self, ws: &mut Workspace<R>, now: Instant) {
         for _ in 0..ws.unnoted.len() {

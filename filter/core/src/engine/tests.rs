@@ -16,6 +16,7 @@ use crate::time::Span;
 mod attempts;
 mod changes;
 mod configurations;
+mod counting;
 mod fallbacks;
 mod gauges;
 mod ladder;
@@ -219,6 +220,9 @@ impl Bench {
 
     /// The events since the last call, a line each.
     fn events(&mut self) -> Vec<String> {
+        self.engine
+            .policies
+            .count_requests(&mut self.engine.workspace);
         core::iter::from_fn(|| self.engine.next_event())
             .map(shown)
             .collect()

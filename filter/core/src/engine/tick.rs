@@ -11,6 +11,7 @@ impl Policies {
     /// longer than the interval by the next tick, as far as one call may. Ticks that come for
     /// something else merge nothing.
     pub(super) fn tick<R: Records>(&mut self, ws: &mut Workspace<R>, now: Instant) {
+        self.count_requests(ws);
         self.count_all_overdue(ws, now);
         self.note_unnoted(ws, now);
         self.look_at_gauges(ws, now);

@@ -51,6 +51,8 @@ pub(super) struct Workspace<R> {
     /// Slots that are to be noted in the census again.
     pub(super) unnoted: VecDeque<Unnoted>,
     pub(super) watched: Watched,
+    /// Policies with requests that wait to be counted.
+    pub(super) uncounted: Vec<usize>,
     /// The key of the current request.
     pub(super) key: Vec<u8>,
     /// Scratch space for the bytes of records.
@@ -110,6 +112,7 @@ impl<R: Records> Workspace<R> {
             waiting: Waiting::default(),
             unnoted: VecDeque::new(),
             watched: Watched::default(),
+            uncounted: Vec::new(),
             key: Vec::with_capacity(KEY_BYTES_MAX),
             buffer: Vec::new(),
             transitions: Vec::new(),

@@ -119,6 +119,7 @@ impl Workers {
     pub(super) fn events(&mut self, about: &str) -> Vec<String> {
         let mut events = Vec::new();
         for engine in &mut self.engines {
+            engine.policies.count_requests(&mut engine.workspace);
             events.extend(core::iter::from_fn(|| engine.next_event()).map(shown));
         }
         events.retain(|event| event.contains(about));
