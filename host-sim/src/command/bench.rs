@@ -1,12 +1,15 @@
-//! `host-sim bench`: the cost of a plugin per request in steady state.
+//! `host-sim bench`: the cost of a plugin per request in steady state, and how it grows.
 //!
 //! Counts are exact: hostcalls by name and fuel (wasm instructions) of a closed circuit with a
 //! healthy upstream, after a warm-up. Time is only an order of magnitude, and no test depends on
 //! it.
 
+mod document;
+mod growth;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::command::module::ModuleArgument;
@@ -33,6 +36,16 @@ pub struct Arguments {
     /// Number of requests to measure
     #[arg(long, default_value_t = 100_000)]
     pub requests: u64,
+    /// Measure memory, loading policies, and how costs grow: with policies, keys, headers, workers
+    /// and stored responses
+    #[arg(long, conflicts_with_all = ["policy", "empty", "requests"])]
+    pub growth: bool,
+    /// The lite module, to measure its growth too
+    #[arg(long, value_name = "FILE", requires = "growth")]
+    pub lite: Option<PathBuf>,
+    /// A document to write the growth into, between its markers
+    #[arg(long, value_name = "FILE", requires = "growth")]
+    pub write: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -63,16 +76,16 @@ const WARM_UP: u64 = 1_000;
 ///
 /// If a module or the policy does not load.
 pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.growth {
+        return grow(arguments);
+    }
     let policy = match &arguments.policy {
         None => DEFAULT_POLICY.as_bytes().to_vec(),
         Some(path) => read_file(path)?,
     };
     let mut rows = vec![("no filter", measure(None, &[], arguments.requests)?)];
     if let Some(path) = &arguments.empty {
-        let module = ModuleArgument {
-            module: Some(path.clone()),
-        }
-        .load(None)?;
+        let module = module_at(path)?;
         rows.push((
             "empty filter",
             measure(Some(&module), &[], arguments.requests)?,
@@ -87,6 +100,19 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
         true => json(&rows),
         false => table(&rows),
     })
+}
+
+fn grow(arguments: &Arguments) -> Result<(), Failure> {
+    let mut modules = vec![("spillway", arguments.module.load(None)?)];
+    if let Some(path) = &arguments.lite {
+        modules.push(("lite", module_at(path)?));
+    }
+    growth::run(&modules, arguments.json, arguments.write.as_deref())
+}
+
+fn module_at(path: &Path) -> Result<Module, Failure> {
+    let module = Some(path.to_owned());
+    ModuleArgument { module }.load(None)
 }
 
 /// Measures the average cost of a request with `module` and `policy`, over `requests`.

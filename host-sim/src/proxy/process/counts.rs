@@ -5,7 +5,8 @@
 pub struct Counts {
     hostcalls: [u64; Hostcall::ALL.len()],
     callbacks: [u64; Callback::ALL.len()],
-    fuel: u64,
+    /// Fuel by callback.
+    fuel: [u64; Callback::ALL.len()],
 }
 
 impl Default for Counts {
@@ -13,7 +14,7 @@ impl Default for Counts {
         Counts {
             hostcalls: [0; Hostcall::ALL.len()],
             callbacks: [0; Callback::ALL.len()],
-            fuel: 0,
+            fuel: [0; Callback::ALL.len()],
         }
     }
 }
@@ -21,7 +22,13 @@ impl Default for Counts {
 impl Counts {
     /// Returns the executed wasm instructions, as wasmtime's fuel counts them.
     pub fn fuel(&self) -> u64 {
-        self.fuel
+        let each = self.fuel.iter();
+        each.fold(0, |all, fuel| all.saturating_add(*fuel))
+    }
+
+    /// Returns the executed wasm instructions of one callback.
+    pub fn fuel_of(&self, which: Callback) -> u64 {
+        self.fuel.get(which as usize).copied().unwrap_or(0)
     }
 
     /// Iterates over the hostcalls that were made, with their counts.
@@ -56,7 +63,9 @@ impl Counts {
         if let Some(count) = self.callbacks.get_mut(which as usize) {
             *count += 1;
         }
-        self.fuel = self.fuel.saturating_add(fuel);
+        if let Some(all) = self.fuel.get_mut(which as usize) {
+            *all = all.saturating_add(fuel);
+        }
     }
 }
 

@@ -1,0 +1,89 @@
+//! `host-sim bench --growth`: how costs and memory grow.
+//!
+//! Counts are exact and the same everywhere. Only the times to load policies are those of this
+//! computer.
+
+mod policies;
+mod rows;
+mod start;
+mod subject;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::command::bench::document;
+use crate::command::run::print;
+use crate::command::{Failure, read_file};
+use crate::proxy::Module;
+
+use rows::{DIMENSIONS, Row};
+use start::Start;
+
+/// What was measured of one module.
+#[derive(Debug, serde::Serialize)]
+struct Measured {
+    start: Vec<Start>,
+    growth: Vec<Row>,
+}
+
+/// Measures the modules, prints the tables, and writes them into `document`.
+///
+/// # Errors
+///
+/// If a module refuses a policy that it should take, or the document has no place for the
+/// tables.
+pub(super) fn run(
+    modules: &[(&str, Module)],
+    json: bool,
+    document: Option<&Path>,
+) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    for (name, module) in modules {
+        all.push((*name, Measured::of(module)?));
+    }
+    let (start, growth) = (tables::start(&all), tables::growth(&all));
+    if let Some(path) = document {
+        write(path, &start, &growth)?;
+    }
+    print(&match json {
+        true => as_json(&all),
+        false => format!("{start}\n{growth}"),
+    })
+}
+
+impl Measured {
+    fn of(module: &Module) -> Result<Measured, Failure> {
+        let mut growth = Vec::new();
+        for dimension in DIMENSIONS {
+            for size in dimension.sizes {
+                match rows::measure(module, dimension, *size) {
+                    Ok(row) => growth.push(row),
+                    // The lite module takes no policy that stores responses.
+                    Err(Failure::Policy(_)) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        Ok(Measured {
+            start: start::measure(module)?,
+            growth,
+        })
+    }
+}
+
+fn as_json(all: &[(&str, Measured)]) -> String {
+    let map: BTreeMap<_, _> = all.iter().map(|(name, it)| (*name, it)).collect();
+    // Serializing numbers and strings cannot fail.
+    let mut text = serde_json::to_string_pretty(&map).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn write(path: &Path, start: &str, growth: &str) -> Result<(), Failure> {
+    let usage = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
+    let text = String::from_utf8(read_file(path)?).map_err(|error| usage(error.to_string()))?;
+    let text = document::with(&text, "make growth, start,", start).map_err(usage)?;
+    let text = document::with(&text, "make growth", growth).map_err(usage)?;
+    std::fs::write(path, text).map_err(|error| usage(error.to_string()))
+}
