@@ -76,6 +76,7 @@ const CORE: Layers = Layers {
             "http_value",
             "time",
             "random",
+            "order",
         ],
     ],
     foreign: &[],

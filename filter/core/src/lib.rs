@@ -58,6 +58,7 @@ mod fallback;
 mod headers;
 mod http_value;
 mod keys;
+mod order;
 mod outcome;
 pub mod policy;
 mod random;

@@ -1,10 +1,11 @@
 //! Selects the policy of a request: the first whose conditions all hold.
 //!
 //! With ten thousand policies, trying one after the other would be too slow. So each policy is
-//! indexed by one condition that an exact lookup can test: its clusters, else its routes, else
-//! its authorities, unless one of them has a wildcard. The rest are always tried. The candidates
-//! are tried in full, in the order of the file, so the index changes the cost but never the
-//! choice.
+//! indexed by one condition that a lookup can test: its clusters, else its routes, else its
+//! authorities, unless one of them has a wildcard, else the beginnings of its paths. If many
+//! policies are for one name, such as the paths of one host, they are indexed by their paths. The
+//! rest are always tried. The candidates are tried in full, in the order of the file, so the index
+//! changes the cost but never the choice.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,16 +17,24 @@ use crate::exchange::Request;
 use crate::http_value::without_port;
 use crate::policy::{Authority, HeaderTest, Match, Mode, PathKind, PathPattern, Policy};
 
+mod beginnings;
+
+use beginnings::Beginnings;
+
 /// An index of the policies, by their positions in the file.
 #[derive(Debug, Default)]
 pub struct Selector {
     clusters: Index,
     routes: Index,
     authorities: Index,
+    paths: Beginnings,
     others: Vec<usize>,
 }
 
 type Index = HashMap<Box<[u8]>, Vec<usize>>;
+
+/// Number of policies for one name from which on policies are indexed by their paths.
+const CROWD: usize = 8;
 
 /// The policy of a request, and the path pattern that matched.
 #[derive(Clone, Copy, Debug)]
@@ -40,33 +49,52 @@ impl Selector {
     /// Indexes the policies, except disabled ones.
     pub fn new(policies: &[Policy]) -> Selector {
         let mut selector = Selector::default();
+        let mut patterns = Vec::new();
         for (place, policy) in policies.iter().enumerate() {
-            if policy.mode != Mode::Disabled {
-                selector.insert(place, &policy.matcher);
+            let matcher = &policy.matcher;
+            if policy.mode == Mode::Disabled || selector.insert(place, matcher) {
+                continue;
+            }
+            match &*matcher.paths {
+                [] => selector.others.push(place),
+                paths => patterns.extend(paths.iter().map(|pattern| (pattern, place))),
             }
         }
+        selector.paths = Beginnings::new(&patterns);
         selector
     }
 
-    fn insert(&mut self, place: usize, matcher: &Match) {
+    /// Indexes a policy by a name. Returns false if it has none, or too many policies have its
+    /// name and its paths tell more.
+    fn insert(&mut self, place: usize, matcher: &Match) -> bool {
         let exact = |authority: &Authority| match authority {
             Authority::Exact(name) => Some(name.clone()),
             Authority::Suffix(_) => None,
         };
         let authorities: Option<Vec<Box<str>>> = matcher.authorities.iter().map(exact).collect();
-        if matcher.names_clusters() {
-            index_by(&mut self.clusters, &matcher.clusters, place);
+        let (index, names) = if matcher.names_clusters() {
+            (&mut self.clusters, &*matcher.clusters)
         } else if !matcher.routes.is_empty() {
-            index_by(&mut self.routes, &matcher.routes, place);
-        } else if let Some(names) = authorities.filter(|names| !names.is_empty()) {
-            index_by(&mut self.authorities, &names, place);
+            (&mut self.routes, &*matcher.routes)
         } else {
-            self.others.push(place);
+            (&mut self.authorities, authorities.as_deref().unwrap_or(&[]))
+        };
+        let is_crowded = |name: &Box<str>| {
+            let list = index.get(name.as_bytes());
+            list.is_some_and(|list| list.len() >= CROWD)
+        };
+        if names.is_empty() || (!matcher.paths.is_empty() && names.iter().any(is_crowded)) {
+            return false;
         }
+        index_by(index, names, place);
+        true
     }
 
     fn has_index(&self) -> bool {
-        !(self.clusters.is_empty() && self.routes.is_empty() && self.authorities.is_empty())
+        !(self.clusters.is_empty()
+            && self.routes.is_empty()
+            && self.authorities.is_empty()
+            && self.paths.is_empty())
     }
 
     /// Returns the policy of a request, `None` if no policy applies.
@@ -85,35 +113,72 @@ impl Selector {
         if !self.has_index() {
             return self.others.iter().find_map(|place| of_place(*place));
         }
-        let mut lists = [
-            found(&self.clusters, || request.cluster()),
-            found(&self.routes, || request.route()),
-            &[],
-            &[],
-            &self.others,
-        ];
+        let mut lists = Candidates {
+            named: [
+                found(&self.clusters, || request.cluster()),
+                found(&self.routes, || request.route()),
+                &[],
+                &[],
+                &self.others,
+            ],
+            paths: &self.paths,
+            beginning: None,
+            from: 0,
+        };
         if !self.authorities.is_empty() {
             let authority = request.header(":authority").unwrap_or_default();
             let lower = authority.to_ascii_lowercase();
             let bare = without_port(&lower);
-            lists[2] = found(&self.authorities, || Some(&lower));
+            lists.named[2] = found(&self.authorities, || Some(&lower));
             if bare.len() < lower.len() {
-                lists[3] = found(&self.authorities, || Some(bare));
+                lists.named[3] = found(&self.authorities, || Some(bare));
             }
         }
-        // Usually one list contains all candidates, and it is in order.
-        let mut filled = lists.iter().filter(|list| !list.is_empty());
-        let only = filled.next()?;
-        if filled.next().is_none() {
-            return only.iter().find_map(|place| of_place(*place));
+        if !self.paths.is_empty() {
+            let path = request.header(":path").unwrap_or_default();
+            lists.beginning = self.paths.longest(without_query(path));
         }
-        while let Some(place) = pop_lowest(&mut lists) {
-            let selected = of_place(place);
-            if selected.is_some() {
-                return selected;
+        lists.find_map(of_place)
+    }
+}
+
+/// Positions of the policies that may be a request's, in ascending order.
+struct Candidates<'a> {
+    /// The lists of the request's names.
+    named: [&'a [usize]; 5],
+    paths: &'a Beginnings,
+    /// The longest beginning that the request's path has.
+    beginning: Option<usize>,
+    /// The lowest position that was not returned yet.
+    from: usize,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = usize;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<usize> {
+        let mut lowest = usize::MAX;
+        for list in &self.named {
+            if let Some(first) = list.first() {
+                lowest = lowest.min(*first);
             }
         }
-        None
+        let mut beginning = self.beginning;
+        while let Some((list, shorter)) = beginning.and_then(|at| self.paths.get(at)) {
+            let at = list.partition_point(|place| *place < self.from);
+            lowest = lowest.min(list.get(at).copied().unwrap_or(usize::MAX));
+            beginning = shorter;
+        }
+        for list in &mut self.named {
+            if let Some((first, rest)) = list.split_first()
+                && *first == lowest
+            {
+                *list = rest;
+            }
+        }
+        self.from = lowest.saturating_add(1);
+        (lowest < usize::MAX).then_some(lowest)
     }
 }
 
@@ -135,23 +200,6 @@ fn found<'f, 'r>(index: &'f Index, name: impl FnOnce() -> Option<&'r [u8]>) -> &
     name()
         .and_then(|name| index.get(name))
         .map_or(&[], Vec::as_slice)
-}
-
-/// Removes the lowest element from the lists, which are ascending.
-fn pop_lowest(lists: &mut [&[usize]]) -> Option<usize> {
-    let lowest = lists
-        .iter()
-        .filter_map(|list| list.first())
-        .min()
-        .copied()?;
-    for list in lists {
-        if let Some((first, rest)) = list.split_first()
-            && *first == lowest
-        {
-            *list = rest;
-        }
-    }
-    Some(lowest)
 }
 
 /// Returns `Some` if all conditions hold, with the path pattern that matched, if any.

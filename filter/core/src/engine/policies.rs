@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::order;
+
 use super::policy_state::PolicyState;
 
 /// The policies of one configuration, and the names of others that operators have met.
@@ -55,7 +57,7 @@ impl Policies {
 
     /// The index of an own policy of this name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        let of_index = |at: &usize| heap_name(&self.own, *at);
+        let of_index = |at: &usize| name_of(&self.own, *at);
         let found = self
             .by_name
             .binary_search_by(|at| of_index(at).cmp(&Some(name)));
@@ -81,71 +83,11 @@ impl Policies {
 }
 
 /// Returns the indexes of the policies in the order of their names.
-///
-/// A heapsort (Williams, "Algorithm 232", CACM 7(6), 1964): the library's sort would take
-/// five kilobytes of the module for what happens once.
 fn by_name(policies: &[PolicyState]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..policies.len()).collect();
-    for root in (0..order.len() / 2).rev() {
-        sift_down(&mut order, root, policies);
-    }
-    for end in (1..order.len()).rev() {
-        order.swap(0, end);
-        sift_down(order.get_mut(..end).unwrap_or_default(), 0, policies);
-    }
-    order
+    let name = |at: usize| name_of(policies, at);
+    order::sorted(policies.len(), &|a, b| name(a) < name(b))
 }
 
-/// Moves the element at `root` down until none below it is larger.
-fn sift_down(heap: &mut [usize], mut root: usize, policies: &[PolicyState]) {
-    let name = |at: usize| heap_name(policies, at);
-    loop {
-        let left = root.saturating_mul(2).saturating_add(1);
-        let right = left.saturating_add(1);
-        let (Some(&above), Some(&child)) = (heap.get(root), heap.get(left)) else {
-            return;
-        };
-        let (at, child) = match heap.get(right) {
-            Some(&other) if name(other) > name(child) => (right, other),
-            _ => (left, child),
-        };
-        if name(above) >= name(child) {
-            return;
-        }
-        heap.swap(root, at);
-        root = at;
-    }
-}
-
-fn heap_name(policies: &[PolicyState], at: usize) -> Option<&str> {
+fn name_of(policies: &[PolicyState], at: usize) -> Option<&str> {
     policies.get(at).map(|state| &*state.policy.name)
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::format;
-
-    use super::*;
-    use crate::policy::Policy;
-    use crate::testing::policy;
-
-    #[test]
-    fn policies_are_sorted_by_name() {
-        for count in [0, 1, 2, 3, 10, 1_000] {
-            for step in [1, 7, 389] {
-                let named = |n: usize| Policy {
-                    name: format!("{}", n * step % 1_009).into(),
-                    ..policy("")
-                };
-                let state = |n: usize| PolicyState::new(n, named(n), 1);
-                let policies: Vec<PolicyState> = (0..count).map(state).collect();
-                let order = by_name(&policies);
-                assert_eq!(order.len(), count);
-                assert!(
-                    order.is_sorted_by_key(|at| &policies[*at].policy.name),
-                    "{count} {step}"
-                );
-            }
-        }
-    }
 }
