@@ -79,7 +79,7 @@ impl Census {
             let mut census =
                 found.unwrap_or_else(|| Census::recount(records, slots.policy, slots.capacity));
             census.seed = seed;
-            let (written, before) = (census.totals(), census.totals_at(now));
+            let (written_open, before) = (census.open.len(), census.totals_at(now));
             let mut changed = damaged;
             for (slot, summary) in entries {
                 changed |= census.set(*slot, *summary);
@@ -93,7 +93,9 @@ impl Census {
                 return Some(CensusUpdate {
                     damaged,
                     keys_changed: damaged || before.taken != after.taken,
-                    open_changed: damaged || [written.open, before.open] != [after.open; 2],
+                    open_changed: damaged
+                        || before.open != after.open
+                        || written_open != after.open as usize,
                     after,
                     open_until: census.open_until(now),
                 });
@@ -154,7 +156,7 @@ impl Census {
     pub(crate) fn totals_at(&self, now: Instant) -> Totals {
         let open = self.open.iter().filter(|(_, until)| now < *until);
         Totals {
-            taken: self.taken.iter().map(|byte| byte.count_ones()).sum(),
+            taken: count_ones(&self.taken),
             open: u32::try_from(open.count()).unwrap_or(u32::MAX),
         }
     }
@@ -242,6 +244,17 @@ impl Census {
         }
         Some(census)
     }
+}
+
+/// Counts the set bits. Each new key does this, so it takes eight bytes at a time.
+fn count_ones(bits: &[u8]) -> u32 {
+    let (words, rest) = bits.as_chunks();
+    let of_words = words
+        .iter()
+        .map(|word| u64::from_le_bytes(*word).count_ones());
+    of_words
+        .chain(rest.iter().map(|byte| byte.count_ones()))
+        .sum()
 }
 
 /// Returns the numbers of the set bits in ascending order.
