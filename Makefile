@@ -22,7 +22,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench bench-core cost clean
+.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench bench-core growth cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -81,6 +81,9 @@ bench: wasm sim guests ## what a request costs, and an hour of traffic in the si
 
 bench-core: ## the core's decisions beside those of other crates (BENCH_ARGS has options of criterion)
 	CARGO_TARGET_DIR=$(abspath $(TARGET)) cargo bench --manifest-path tests/bench-core/Cargo.toml -- $(BENCH_ARGS)
+
+growth: wasm sim ## memory, start and growth of the modules, into filter/PERFORMANCE.md
+	$(TARGET)/debug/host-sim bench --growth --lite $(TARGET)/$(WASM_TARGET)/release/spillway-lite.wasm --write filter/PERFORMANCE.md
 
 # `make cost COST_ARGS=--help` lists the options.
 COST_ARGS := --write filter/PERFORMANCE.md

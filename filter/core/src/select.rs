@@ -79,11 +79,12 @@ impl Selector {
         } else {
             (&mut self.authorities, authorities.as_deref().unwrap_or(&[]))
         };
-        let is_crowded = |name: &Box<str>| {
-            let list = index.get(name.as_bytes());
-            list.is_some_and(|list| list.len() >= CROWD)
-        };
-        if names.is_empty() || (!matcher.paths.is_empty() && names.iter().any(is_crowded)) {
+        let list = |name: &str| index.get(name.as_bytes());
+        let is_crowded = names
+            .iter()
+            .filter_map(|name| list(name))
+            .any(|list| list.len() >= CROWD);
+        if names.is_empty() || (is_crowded && !matcher.paths.is_empty()) {
             return false;
         }
         index_by(index, names, place);

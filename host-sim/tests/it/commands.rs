@@ -3,6 +3,7 @@
 mod bench;
 mod browser;
 mod compare;
+mod growth;
 mod page;
 mod replay;
 mod run;
@@ -22,6 +23,17 @@ pub(crate) fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
         .join(target)
+}
+
+/// Path of a module that was built for wasm.
+fn module(name: &str) -> String {
+    let module = target().join(format!("wasm32-wasip1/release/{name}.wasm"));
+    assert!(
+        module.is_file(),
+        "no {}: run `make wasm guests`",
+        module.display()
+    );
+    module.display().to_string()
 }
 
 /// Output and exit code of a command.

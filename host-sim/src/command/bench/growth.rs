@@ -3,6 +3,7 @@
 //! Counts are exact and the same everywhere. Only the times to load policies are those of this
 //! computer.
 
+mod measured;
 mod policies;
 mod rows;
 mod start;
@@ -17,15 +18,7 @@ use crate::command::run::print;
 use crate::command::{Failure, read_file};
 use crate::proxy::Module;
 
-use rows::{DIMENSIONS, Row};
-use start::Start;
-
-/// What was measured of one module.
-#[derive(Debug, serde::Serialize)]
-struct Measured {
-    start: Vec<Start>,
-    growth: Vec<Row>,
-}
+use measured::Measured;
 
 /// Measures the modules, prints the tables, and writes them into `document`.
 ///
@@ -50,26 +43,6 @@ pub(super) fn run(
         true => as_json(&all),
         false => format!("{start}\n{growth}"),
     })
-}
-
-impl Measured {
-    fn of(module: &Module) -> Result<Measured, Failure> {
-        let mut growth = Vec::new();
-        for dimension in DIMENSIONS {
-            for size in dimension.sizes {
-                match rows::measure(module, dimension, *size) {
-                    Ok(row) => growth.push(row),
-                    // The lite module takes no policy that stores responses.
-                    Err(Failure::Policy(_)) => {}
-                    Err(other) => return Err(other),
-                }
-            }
-        }
-        Ok(Measured {
-            start: start::measure(module)?,
-            growth,
-        })
-    }
 }
 
 fn as_json(all: &[(&str, Measured)]) -> String {

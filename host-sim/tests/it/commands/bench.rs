@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::commands::host_sim;
+use crate::commands::{host_sim, module};
 
 /// Hostcalls of a request on the steady path: a closed circuit and the default breaker. The
 /// filter reads the clock twice, the cluster, the request headers, the response's status and
@@ -138,16 +138,6 @@ fn an_empty_sdk_filter_is_measured_for_comparison() {
 
 fn empty_filter() -> String {
     module("empty")
-}
-
-fn module(name: &str) -> String {
-    let module = crate::commands::target().join(format!("wasm32-wasip1/release/{name}.wasm"));
-    assert!(
-        module.is_file(),
-        "no {}: run `make wasm guests`",
-        module.display()
-    );
-    module.display().to_string()
 }
 
 /// Wasm instructions per request with the lite module. About 4,670 are needed.

@@ -1,6 +1,6 @@
 //! The results as Markdown.
 
-use super::Measured;
+use super::measured::Measured;
 use super::rows::Row;
 use super::start::Start;
 
