@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod check;
 pub mod compare;
+pub mod deploy;
 pub mod import;
 mod module;
 mod progress;

@@ -4,7 +4,9 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use host_sim::command::{Failure, bench, check, compare, import, replay, run, schema, test};
+use host_sim::command::{
+    Failure, bench, check, compare, deploy, import, replay, run, schema, test,
+};
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
 #[derive(Parser)]
@@ -28,6 +30,8 @@ enum Command {
     Check(check::Arguments),
     /// Turn the configuration of another circuit breaker into policies
     Import(import::Arguments),
+    /// Write the configuration that deploys a policy: of Envoy, Istio or Envoy Gateway
+    Deploy(deploy::Arguments),
     /// Measure what the plugin costs per request
     Bench(bench::Arguments),
     /// Print a JSON Schema: of policies, of scenarios, or of the JSON output of `run`,
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Import(arguments) => import::run(&arguments, &mut io::stdout(), &mut io::stderr()),
+        Command::Deploy(arguments) => deploy::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Schema(arguments) => schema::run(&arguments, &mut io::stdout()),
     };

@@ -4,6 +4,7 @@
 
 mod chain;
 mod config;
+mod deploy;
 mod differential;
 mod docs;
 mod endings;

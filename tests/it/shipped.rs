@@ -56,17 +56,6 @@ async fn every_shipped_policy_is_accepted_by_the_filter() {
     }
 }
 
-#[tokio::test]
-async fn the_policy_of_the_istio_resource_is_accepted_by_the_filter() {
-    let upstream = Upstream::start().await;
-    let resource = places::shipped_deployment("istio.yaml");
-    let envoy = Envoy::in_front_of(upstream.address())
-        .policy(resource["spec"]["pluginConfig"].clone())
-        .start()
-        .await;
-    assert_eq!(envoy.get("/").await.status, 200);
-}
-
 const TRAFFIC: usize = 0;
 const OPERATORS: usize = 1;
 

@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod bootstrap;
+mod deployed;
 mod process;
 mod records;
 pub mod setting;
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+pub use deployed::{Deployed, free_ports};
 pub use process::validate;
 pub use setting::{ADMIN, INGRESS, Setting};
 pub use update::Update;

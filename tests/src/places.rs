@@ -96,6 +96,23 @@ pub fn witness() -> PathBuf {
     built("wasm32-wasip1/release/witness.wasm", "make guests")
 }
 
+/// The simulator that was built with the tests.
+///
+/// # Panics
+///
+/// Panics if it was not.
+pub fn host_sim() -> PathBuf {
+    let test = env::current_exe().expect("the path of this program");
+    let folder = test.ancestors().nth(2).expect("a target folder");
+    let program = folder.join("host-sim");
+    assert!(
+        program.exists(),
+        "there is no {}: run the tests with --workspace",
+        program.display()
+    );
+    program
+}
+
 /// The example bootstrap for users. Every Envoy of the tests is built from it, so that the shipped
 /// file is the tested one.
 pub fn shipped_bootstrap() -> Value {

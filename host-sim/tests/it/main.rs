@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod commands;
 mod contexts;
+mod deploy;
 mod failure;
 mod grpc;
 mod hang;

@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use spillway_tests::places;
@@ -38,7 +38,7 @@ impl Sandbox {
         }
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).expect("a writable folder");
-        symlink(host_sim(), bin.join("host-sim")).expect("a writable folder");
+        symlink(places::host_sim(), bin.join("host-sim")).expect("a writable folder");
         Self { folder }
     }
 
@@ -76,19 +76,6 @@ impl Sandbox {
         };
         copied.filter(differs).collect()
     }
-}
-
-/// Path of the simulator that was built with these tests.
-fn host_sim() -> PathBuf {
-    let test = env::current_exe().expect("the path of this program");
-    let folder = test.ancestors().nth(2).expect("a target folder");
-    let program = folder.join("host-sim");
-    assert!(
-        program.exists(),
-        "there is no {}: run the tests with --workspace",
-        program.display()
-    );
-    program
 }
 
 /// Relative paths of all wanted files under a folder. Skips folders that git does not track.

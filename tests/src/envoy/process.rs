@@ -36,8 +36,13 @@ impl Process {
         if let Some(callback) = &setting.trap_in {
             write_trapping(&folder.path().join(TRAPPING), callback);
         }
+        Self::run(folder, &config, setting.concurrency)
+    }
+
+    /// Starts Envoy with a file that is there already.
+    pub(super) fn run(folder: TempDir, config: &Path, concurrency: usize) -> Self {
         let log = File::create(folder.path().join("envoy.log")).expect("a log file");
-        let child = command(&config, folder.path(), setting.concurrency)
+        let child = command(config, folder.path(), concurrency)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
