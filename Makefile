@@ -22,7 +22,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests demo demo-envoy unit test check bench bench-core growth cost clean
+.PHONY: help setup rust-target browser wasm sim guests oci demo demo-envoy unit test check bench bench-core growth cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,10 @@ sim: ## build target/debug/host-sim
 
 guests: rust-target ## build the plugins that the tests run in hosts
 	for guest in empty probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
+
+oci: wasm ## write target/oci, an image layout of both modules for Istio and Envoy Gateway
+	@cargo build --quiet --workspace --bin oci
+	@$(TARGET)/debug/oci $(TARGET)/oci
 
 demo: spillway sim ## play an outage in the simulator: a timeline, and target/demo.html
 	@$(TARGET)/debug/host-sim run policies/demo.scenario.yaml --report $(TARGET)/demo.html

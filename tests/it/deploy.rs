@@ -1,4 +1,4 @@
-//! What `host-sim deploy` writes, used as their users would use it.
+//! What `host-sim deploy` and `make oci` write, used as their users would use it.
 //!
 //! Control planes are not here. Where one stands between a resource and Envoy, the test does with
 //! the resource what that control plane does, and a real Envoy runs the result.
@@ -6,6 +6,7 @@
 mod envoy;
 mod gateway;
 mod istio;
+mod oci;
 
 use std::fs;
 use std::path::Path;

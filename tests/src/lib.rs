@@ -34,6 +34,7 @@ pub mod envoy;
 pub mod eventually;
 pub mod grpc;
 pub mod metrics;
+pub mod oci;
 pub mod places;
 pub mod raw;
 mod serving;
