@@ -31,5 +31,7 @@ pub use process::effect::{Effect, Part};
 pub use process::log::{LogLevel, LogLine};
 pub use process::metrics::{MetricKind, Metrics};
 pub use process::shared_data::SharedData;
+pub use process::status::Status;
+pub use process::tape::{TapeEvent, Taped};
 pub use setup::{FailurePolicy, Plugin, Setup, StartError};
 pub(crate) use stream::reply::LocalReply;

@@ -18,6 +18,7 @@ mod register;
 mod shared;
 mod streams;
 mod system;
+mod tape;
 mod wasi;
 
 pub(crate) use register::{Version, register};

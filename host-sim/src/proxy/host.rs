@@ -19,6 +19,7 @@ use crate::proxy::process::effect::{Effect, Part};
 use crate::proxy::process::log::LogLine;
 use crate::proxy::process::metrics::Metrics;
 use crate::proxy::process::shared_data::SharedData;
+use crate::proxy::process::tape::Taped;
 use crate::proxy::process::timers::Task;
 use crate::proxy::process::{Process, Unmodelled};
 use crate::proxy::setup::{Setup, StartError};
@@ -60,15 +61,49 @@ impl Host {
         now: Time,
         log: &mut Vec<LogLine>,
     ) -> Result<Host, StartError> {
-        let process = Process {
+        let mut host = Host::idle(setup, now);
+        let served = host.serve();
+        if served.is_err() {
+            log.extend(host.take_log());
+        }
+        served.map(|()| host)
+    }
+
+    /// Like [`Host::start`], and adds what the plugin did to `tape` if the start fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::start`].
+    pub fn start_with_tape(
+        setup: Setup,
+        now: Time,
+        tape: &mut Vec<Taped>,
+    ) -> Result<Host, StartError> {
+        let mut host = Host::idle(setup, now);
+        let served = host.serve();
+        if served.is_err() {
+            tape.extend(host.take_tape());
+        }
+        served.map(|()| host)
+    }
+
+    /// Creates the threads without VMs.
+    fn idle(setup: Setup, now: Time) -> Host {
+        let mut process = Process {
             now,
             wall_start_ns: setup.wall_start_ns,
             monotonic_start_ns: setup.monotonic_start_ns,
             log_level: setup.log_level,
+            tape: setup.tape.then(Vec::new),
+            properties: setup.properties,
+            stubs: setup.stubs,
             ..Process::default()
         };
+        let clusters = setup.clusters.into_iter();
+        let ready = |name: String| (name.into_bytes().into(), ClusterState::Ready);
+        process.clusters = clusters.map(ready).collect();
         let worker = |number| Worker::new(Some(number), setup.seed);
-        let mut host = Host {
+        Host {
             process: Box::new(process),
             hosted: setup.plugin.map(|plugin| Hosted {
                 configuration: plugin.configuration.as_slice().into(),
@@ -78,12 +113,7 @@ impl Host {
             main: Worker::new(None, setup.seed),
             workers: (0..setup.workers.max(1)).map(worker).collect(),
             tried: BTreeMap::new(),
-        };
-        let served = host.serve();
-        if served.is_err() {
-            log.extend(host.take_log());
         }
-        served.map(|()| host)
     }
 
     /// Tries the current configuration and, if the plugin accepts it, serves it on all threads.
@@ -325,6 +355,12 @@ impl Host {
     /// Takes the lines logged since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.process.log)
+    }
+
+    /// Takes what guests did since the last call. Empty if the setup has no tape.
+    pub fn take_tape(&mut self) -> Vec<Taped> {
+        let tape = self.process.tape.as_mut();
+        tape.map(std::mem::take).unwrap_or_default()
     }
 
     /// Returns what the plugin cost so far.

@@ -11,6 +11,8 @@ pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod queues;
 pub(crate) mod shared_data;
+pub(crate) mod status;
+pub(crate) mod tape;
 pub(crate) mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +28,8 @@ use log::{LogLevel, LogLine};
 use metrics::Metrics;
 use queues::Queues;
 use shared_data::SharedData;
+use status::Status;
+use tape::{TapeEvent, Taped};
 use timers::Timers;
 
 /// Everything in the process except its VMs.
@@ -47,6 +51,9 @@ pub(crate) struct Process {
     pub counts: Counts,
     pub log: Vec<LogLine>,
     pub unmodelled: Option<Unmodelled>,
+    pub tape: Option<Vec<Taped>>,
+    pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub stubs: BTreeMap<String, Result<(), Status>>,
 }
 
 /// A hostcall that the host does not model.
@@ -54,6 +61,8 @@ pub(crate) struct Process {
 pub struct Unmodelled {
     /// Name of the hostcall, with the argument that is not modelled.
     pub hostcall: String,
+    /// Name of the function alone, which [`Setup::stubs`](super::Setup::stubs) may have.
+    pub name: String,
 }
 
 impl fmt::Display for Unmodelled {
@@ -86,14 +95,36 @@ impl Process {
                 level,
                 text: text.into(),
             };
+            if self.tape.is_some() {
+                let text = line.text.clone();
+                self.tape(worker, TapeEvent::Logged { level, text });
+            }
             self.log.push(line);
         }
     }
 
-    /// Records a hostcall that is not modelled. Only the first one is kept.
-    pub(crate) fn not_modelled(&mut self, hostcall: impl Into<String>) {
+    /// Adds an event of a guest to the tape, if there is one.
+    pub(crate) fn tape(&mut self, worker: Thread, event: TapeEvent) {
+        let at = self.now;
+        if let Some(tape) = &mut self.tape {
+            tape.push(Taped { at, worker, event });
+        }
+    }
+
+    /// Returns the result that a stub gives to a hostcall that is not modelled. Without a stub
+    /// the hostcall is recorded, and ends the run. Only the first one is kept.
+    pub(crate) fn not_modelled(
+        &mut self,
+        name: &str,
+        hostcall: impl Into<String>,
+    ) -> Result<(), Status> {
+        if let Some(result) = self.stubs.get(name) {
+            return *result;
+        }
         self.unmodelled.get_or_insert_with(|| Unmodelled {
             hostcall: hostcall.into(),
+            name: name.to_owned(),
         });
+        Err(Status::Unimplemented)
     }
 }

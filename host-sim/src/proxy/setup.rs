@@ -1,10 +1,12 @@
 //! What a host starts with, and why it may not start.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::proxy::module::{LoadError, Module};
 use crate::proxy::process::Unmodelled;
 use crate::proxy::process::log::LogLevel;
+use crate::proxy::process::status::Status;
 
 /// What a host starts with.
 #[derive(Clone, Debug)]
@@ -21,6 +23,17 @@ pub struct Setup {
     pub monotonic_start_ns: u64,
     /// Lines below this level are dropped.
     pub log_level: LogLevel,
+    /// Whether everything that guests do is kept for [`Host::take_tape`](super::Host::take_tape).
+    pub tape: bool,
+    /// Clusters that plugins may call from their start on. [`Host::cluster`](super::Host::cluster)
+    /// changes them.
+    pub clusters: Vec<String>,
+    /// Properties by their path, whose segments are separated by NUL. They replace those that
+    /// the host knows.
+    pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Results of hostcalls that the host does not model, by their names in
+    /// [`Unmodelled::name`]. Without one, such a call ends the run.
+    pub stubs: BTreeMap<String, Result<(), Status>>,
 }
 
 /// 2026-01-01T00:00:00Z.
@@ -37,6 +50,10 @@ impl Default for Setup {
             wall_start_ns: WALL_START_NS,
             monotonic_start_ns: MONOTONIC_START_NS,
             log_level: LogLevel::Info,
+            tape: false,
+            clusters: Vec::new(),
+            properties: BTreeMap::new(),
+            stubs: BTreeMap::new(),
         }
     }
 }
@@ -57,6 +74,8 @@ pub struct Plugin {
     /// Limit of one callback, in wasm instructions. `None` for the default, which only an
     /// endless loop reaches.
     pub fuel_per_callback: Option<u64>,
+    /// Environment variables of the VM, as `NAME=value`.
+    pub environment: Vec<String>,
 }
 
 impl Plugin {
@@ -72,6 +91,7 @@ impl Plugin {
             failure_policy: FailurePolicy::Closed,
             allow_on_headers_stop_iteration: false,
             fuel_per_callback: None,
+            environment: Vec::new(),
         }
     }
 }

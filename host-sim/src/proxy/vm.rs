@@ -10,7 +10,6 @@ mod metric_ids;
 mod random;
 mod start;
 mod state;
-mod status;
 mod traps;
 
 use wasmtime::{AsContextMut, Store, TypedFunc, WasmParams, WasmResults};
@@ -20,13 +19,15 @@ pub(crate) use exports::Exports;
 pub(crate) use random::Random;
 pub(crate) use start::ALLOCATORS;
 pub(crate) use state::{Deferred, Incoming, VmSetup, VmState};
-pub(crate) use status::Status;
+
+pub(crate) use crate::proxy::process::status::Status;
 
 use crate::proxy::ids::CallId;
 use crate::proxy::process::Process;
 use crate::proxy::process::counts::Callback;
 use crate::proxy::process::effect::Effect;
 use crate::proxy::process::log::LogLevel;
+use crate::proxy::process::tape::{TapeEvent, Words};
 
 /// One virtual machine.
 pub(crate) struct Vm {
@@ -59,7 +60,7 @@ impl Vm {
 
     /// Calls into the guest with `owner` as the current context, and lends it the process.
     /// `None` if the guest trapped, in this call or an earlier one.
-    pub(crate) fn call<P: WasmParams, R: WasmResults>(
+    pub(crate) fn call<P: WasmParams + Words, R: WasmResults + Words>(
         &mut self,
         process: &mut Box<Process>,
         callback: Callback,
@@ -70,6 +71,10 @@ impl Vm {
         if self.has_failed() {
             return None;
         }
+        let worker = self.state().setup.id.thread;
+        if process.tape.is_some() {
+            process.tape(worker, TapeEvent::called(callback, &params));
+        }
         let before = self.store.data_mut().enter(process, owner);
         // Fails only for a store without fuel, and every store here has it.
         let _ = self.store.set_fuel(self.fuel_per_callback);
@@ -78,6 +83,10 @@ impl Vm {
         self.store.data_mut().leave(process, before);
         let spent = self.fuel_per_callback.saturating_sub(left);
         process.counts.count_callback(callback, spent);
+        if process.tape.is_some() {
+            let returned = TapeEvent::returned(callback, result.as_ref().ok());
+            process.tape(worker, returned);
+        }
         match result {
             // The guest may have survived a trap in its allocator, which a hostcall called.
             Ok(result) => (!self.has_failed()).then_some(result),

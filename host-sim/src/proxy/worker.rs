@@ -44,6 +44,7 @@ impl Hosted {
             root_id: self.plugin.root_id.as_str().into(),
             seed: self.seed,
             fuel_per_callback: self.plugin.fuel_per_callback,
+            environment: self.plugin.environment.as_slice().into(),
         }
     }
 

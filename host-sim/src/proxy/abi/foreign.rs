@@ -3,7 +3,7 @@
 use super::guest::{Guest, HostcallResult};
 use crate::proxy::vm::Status;
 
-/// Functions that Envoy has and this host does not.
+/// Functions that Envoy has and this host does not. A stub that succeeds returns no bytes.
 const NOT_MODELLED: [&[u8]; 9] = [
     b"compress",
     b"uncompress",
@@ -28,15 +28,11 @@ pub(crate) fn call(
     let ([name, _argument], state) = guest.slices([(name, name_len), (argument, argument_len)])?;
     if NOT_MODELLED.contains(&name) {
         let name = String::from_utf8_lossy(name).into_owned();
-        state
-            .process
-            .not_modelled(format!("proxy_call_foreign_function(\"{name}\")"));
-        return Err(Status::Unimplemented);
-    }
-    if name != b"clear_route_cache" {
+        let hostcall = format!("proxy_call_foreign_function(\"{name}\")");
+        state.process.not_modelled(&name, hostcall)?;
+    } else if name != b"clear_route_cache" {
         return Err(Status::NotFound);
-    }
-    if let Some(stream) = guest.stream() {
+    } else if let Some(stream) = guest.stream() {
         stream.rerouted = true;
     }
     for at in [out, len_out] {

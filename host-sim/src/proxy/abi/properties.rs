@@ -65,6 +65,9 @@ fn find(state: &VmState, path: &[u8]) -> Found {
     if path.is_empty() {
         return Err(Status::SerializationFailure);
     }
+    if let Some(value) = state.process.properties.get(path) {
+        return Ok(Value::Bytes(value.clone()));
+    }
     let mut segments = path.split(|byte| *byte == 0);
     let top = segments.next().unwrap_or_default();
     let second = segments.next();

@@ -40,7 +40,11 @@ macro_rules! functions {
             Hostcall::$which.name(),
             |caller: Caller<'_, VmState>, $($param: $type),*| -> Result<i32> {
                 let mut guest = Guest::enter(caller, Hostcall::$which)?;
-                Ok(number($work(&mut guest, $($param),*)))
+                let parameters = [$((stringify!($param), $param as i64)),*];
+                let tape = guest.begin_tape(Hostcall::$which.name(), &parameters);
+                let status = number($work(&mut guest, $($param),*));
+                guest.end_tape(tape, status);
+                Ok(status)
             },
         )?;)+
     };

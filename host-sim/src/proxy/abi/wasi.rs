@@ -47,7 +47,11 @@ macro_rules! functions {
             |caller: Caller<'_, VmState>, $($param: $type),*| -> Result<i32> {
                 let mut guest = Guest::enter(caller, Hostcall::$which)?;
                 let work: fn(&mut Guest<'_>, $($type),*) -> i32 = $work;
-                Ok(work(&mut guest, $($param),*))
+                let parameters = [$((stringify!($param), $param as i64)),*];
+                let tape = guest.begin_tape($name, &parameters);
+                let error = work(&mut guest, $($param),*);
+                guest.end_tape(tape, error);
+                Ok(error)
             },
         )?;)+
     };
@@ -59,7 +63,8 @@ fn implemented(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<(
         ClockTimeGet "clock_time_get" => clock_time_get, (clock u32, precision u64, out u32);
         RandomGet "random_get" => random_get, (out u32, len u32);
         OtherWasi "fd_fdstat_get" => fd_fdstat_get, (fd u32, out u32);
-        OtherWasi "environ_sizes_get" => two_zeros, (count_out u32, size_out u32);
+        OtherWasi "environ_sizes_get" => environ_sizes_get, (count_out u32, size_out u32);
+        OtherWasi "environ_get" => environ_get, (list u32, texts u32);
         OtherWasi "args_sizes_get" => two_zeros, (count_out u32, size_out u32);
     }
     Ok(())
@@ -69,7 +74,6 @@ fn implemented(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<(
 #[rustfmt::skip]
 fn constant(linker: &mut Linker<VmState>, module: &str) -> wasmtime::Result<()> {
     functions! { linker, module;
-        OtherWasi "environ_get" => |_, _, _| SUCCESS, (list u32, texts u32);
         OtherWasi "args_get" => |_, _, _| SUCCESS, (list u32, texts u32);
         OtherWasi "fd_seek" => |_, _, _, _, _| SUCCESS, (fd u32, to i64, whence u32, out u32);
         OtherWasi "fd_close" => |_, _| SUCCESS, (fd u32);
@@ -209,6 +213,36 @@ fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, out: u32) -> i32 {
     status[8] = RIGHTS_FD_WRITE;
     // Envoy ignores whether this write succeeds.
     let _ = guest.write(out, &status);
+    SUCCESS
+}
+
+/// Each variable is `NAME=value` and a NUL, as in C.
+fn environ_sizes_get(guest: &mut Guest<'_>, count_out: u32, size_out: u32) -> i32 {
+    let environment = guest.state().setup.environment.clone();
+    let size: usize = environment.iter().map(|it| it.len() + 1).sum();
+    let [count, size] =
+        [environment.len(), size].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    errno(
+        guest
+            .write_u32(count_out, count)
+            .and_then(|()| guest.write_u32(size_out, size)),
+    )
+}
+
+fn environ_get(guest: &mut Guest<'_>, list: u32, texts: u32) -> i32 {
+    let environment = guest.state().setup.environment.clone();
+    let (mut entry, mut text) = (list, texts);
+    for variable in environment.iter() {
+        let bytes = [variable.as_bytes(), b"\0"].concat();
+        let written = guest
+            .write_u32(entry, text)
+            .and_then(|()| guest.write(text, &bytes));
+        if written.is_err() {
+            return FAULT;
+        }
+        entry = entry.wrapping_add(4);
+        text = text.wrapping_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    }
     SUCCESS
 }
 

@@ -6,6 +6,7 @@ use wasmtime::{TypedFunc, WasmParams, WasmResults};
 
 use super::{Flow, count};
 use crate::proxy::process::counts::Callback;
+use crate::proxy::process::tape::Words;
 use crate::proxy::vm::{Exports, Owner, Root, RootPhase};
 
 const NOT_STARTED: &str = "Failed to start base Wasm";
@@ -58,7 +59,7 @@ impl Flow<'_> {
 
     /// Calls into the guest for a root context, and carries out what it deferred. The outer
     /// `None` means that the guest does not export the function.
-    pub(super) fn root<P: WasmParams, R: WasmResults>(
+    pub(super) fn root<P: WasmParams + Words, R: WasmResults + Words>(
         &mut self,
         callback: Callback,
         root: u32,
@@ -70,7 +71,7 @@ impl Flow<'_> {
         result
     }
 
-    pub(super) fn root_without_deferred<P: WasmParams, R: WasmResults>(
+    pub(super) fn root_without_deferred<P: WasmParams + Words, R: WasmResults + Words>(
         &mut self,
         callback: Callback,
         root: u32,

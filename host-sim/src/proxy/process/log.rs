@@ -26,6 +26,18 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// Returns Envoy's name of the level.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Trace => "trace",
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warning",
+            LogLevel::Error => "error",
+            LogLevel::Critical => "critical",
+        }
+    }
+
     /// Returns the level with this number in the ABI.
     pub(crate) fn from_number(number: u32) -> Option<LogLevel> {
         use LogLevel::{Critical, Debug, Error, Info, Trace, Warn};

@@ -10,13 +10,13 @@ use wasmtime::{Memory, StoreLimits, TypedFunc};
 use super::context::{Owner, Restriction, Root};
 use super::metric_ids::{KIND_BITS, MetricIds};
 use super::random::Random;
-use super::status::Status;
 use super::traps;
 use crate::headers::HeaderMap;
 use crate::proxy::ids::{CallId, StreamId, VmId};
 use crate::proxy::process::Process;
 use crate::proxy::process::call::CallKind;
 use crate::proxy::process::log::LogLevel;
+use crate::proxy::process::status::Status;
 use crate::proxy::process::timers::Task;
 use crate::proxy::stream::reply::LocalReply;
 
@@ -30,6 +30,8 @@ pub(crate) struct VmSetup {
     pub root_id: Rc<str>,
     pub seed: u64,
     pub fuel_per_callback: Option<u64>,
+    /// Variables that the guest reads through WASI, as `NAME=value`.
+    pub environment: Rc<[String]>,
 }
 
 /// The state that hostcalls act on.
