@@ -27,8 +27,9 @@ use crate::sim::span::Span;
 pub struct Arguments {
     #[command(flatten)]
     pub module: ModuleArgument,
-    /// The policy file [default: a breaker with its defaults]
-    #[arg(long, value_name = "FILE")]
+    /// The policy, or the configuration of another module [default: a breaker with its defaults
+    /// for a module named spillway, and nothing for another]
+    #[arg(long, visible_alias = "config", value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// A module to compare with, such as an empty filter built with the official SDK
     #[arg(long, value_name = "FILE")]
@@ -79,23 +80,28 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.growth {
         return grow(arguments);
     }
-    let policy = match &arguments.policy {
-        None => DEFAULT_POLICY.as_bytes().to_vec(),
-        Some(path) => read_file(path)?,
+    let name = match &arguments.module.module {
+        None => "spillway".into(),
+        Some(path) => file_name(path),
     };
-    let mut rows = vec![("no filter", measure(None, &[], arguments.requests)?)];
+    let policy = match &arguments.policy {
+        Some(path) => read_file(path)?,
+        None if name.starts_with("spillway") => DEFAULT_POLICY.as_bytes().to_vec(),
+        None => Vec::new(),
+    };
+    let mut rows = vec![(
+        "no filter".to_owned(),
+        measure(None, &[], arguments.requests)?,
+    )];
     if let Some(path) = &arguments.empty {
         let module = module_at(path)?;
         rows.push((
-            "empty filter",
+            "empty filter".into(),
             measure(Some(&module), &[], arguments.requests)?,
         ));
     }
     let module = arguments.module.load(None)?;
-    rows.push((
-        "spillway",
-        measure(Some(&module), &policy, arguments.requests)?,
-    ));
+    rows.push((name, measure(Some(&module), &policy, arguments.requests)?));
     print(&match arguments.json {
         true => json(&rows),
         false => table(&rows),
@@ -113,6 +119,12 @@ fn grow(arguments: &Arguments) -> Result<(), Failure> {
 fn module_at(path: &Path) -> Result<Module, Failure> {
     let module = Some(path.to_owned());
     ModuleArgument { module }.load(None)
+}
+
+/// Returns the name of a module's file without its extension.
+fn file_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 /// Measures the average cost of a request with `module` and `policy`, over `requests`.
@@ -218,15 +230,15 @@ impl Observer for Ignore {
     fn progress(&mut self, _: Time) {}
 }
 
-fn json(rows: &[(&str, Cost)]) -> String {
-    let map: BTreeMap<_, _> = rows.iter().map(|(name, cost)| (*name, cost)).collect();
+fn json(rows: &[(String, Cost)]) -> String {
+    let map: BTreeMap<_, _> = rows.iter().map(|(name, cost)| (name, cost)).collect();
     // Serializing numbers and strings cannot fail.
     let mut text = serde_json::to_string_pretty(&map).unwrap_or_default();
     text.push('\n');
     text
 }
 
-fn table(rows: &[(&str, Cost)]) -> String {
+fn table(rows: &[(String, Cost)]) -> String {
     let mut text = format!("{:<44}", "per request");
     // Writing to a string cannot fail.
     for (name, _) in rows {
@@ -258,7 +270,7 @@ fn table(rows: &[(&str, Cost)]) -> String {
     text
 }
 
-fn names(rows: &[(&str, Cost)], of: impl Fn(&Cost) -> &BTreeMap<String, f64>) -> Vec<String> {
+fn names(rows: &[(String, Cost)], of: impl Fn(&Cost) -> &BTreeMap<String, f64>) -> Vec<String> {
     let mut names: Vec<_> = rows
         .iter()
         .flat_map(|(_, cost)| of(cost).keys().cloned())

@@ -105,6 +105,7 @@ pub fn check(json: &[u8]) -> Checked {
                 Checked::Unreadable(only.to_string())
             }
             _ if is_schema(json) => Checked::Schema,
+            _ if is_foreign(json) => Checked::Unreadable(FOREIGN.into()),
             _ => Checked::Errors(errors),
         },
     }
@@ -131,6 +132,23 @@ pub(crate) fn unreachable(json: &[u8]) -> Vec<(usize, usize)> {
 fn is_schema(json: &[u8]) -> bool {
     let value: Value = serde_json::from_slice(json).unwrap_or_default();
     value["$schema"] == schema::DIALECT
+}
+
+/// Why the configuration of another plugin, or a scenario, is not checked.
+const FOREIGN: &str = "is no policy of this filter: it has none of its fields";
+
+/// Returns whether a file is an object without any field of a policy file, nor one that is nearly
+/// spelt like it.
+fn is_foreign(json: &[u8]) -> bool {
+    let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
+        return false;
+    };
+    let errors = Config::parse(json).err().unwrap_or_default();
+    let is_unknown = |name: &String| {
+        let unknown = errors.iter().find(|error| error.path == *name);
+        unknown.is_some_and(|error| error.to_string().ends_with("is not a known field"))
+    };
+    !object.is_empty() && object.keys().all(is_unknown)
 }
 
 /// Runs all lints, policy by policy.

@@ -24,6 +24,8 @@ pub struct Source {
     weights: u64,
     pub from: Time,
     pub to: Time,
+    /// Whether it sends a request before its end even if the draw says later: see [`owes_one`].
+    owes_one: bool,
     pub timeout: Option<Span>,
     pub retry: Option<ClientRetry>,
     pub address: Rc<str>,
@@ -62,6 +64,14 @@ pub struct RequestKind {
 
 /// The name of the source of recorded requests.
 pub const RECORDED: &str = "recorded";
+
+/// Whether a group with a constant rate is expected to send at least one request. `rate: 1` for a
+/// second sends one, wherever in the second the arrival is drawn.
+fn owes_one(spec: &Traffic, to: Span) -> bool {
+    let seconds = to.as_seconds() - spec.from.as_seconds();
+    let rate = spec.rate.filter(|_| spec.steps.is_empty());
+    rate.is_some_and(|rate| rate * seconds >= 1.0)
+}
 
 impl Source {
     /// Creates group `number` of a scenario of length `duration`.
@@ -102,6 +112,7 @@ impl Source {
             to: Time::ZERO + to,
             timeout: spec.timeout,
             retry: spec.retry.clone(),
+            owes_one: owes_one(spec, to),
             address: format!("10.1.{number}.1:40000").into(),
             arrivals: split("arrivals"),
             contents: split("contents"),
@@ -128,6 +139,7 @@ impl Source {
             weights: 1,
             from: Time::ZERO,
             to: Time::ZERO,
+            owes_one: false,
             timeout: calls.timeout,
             retry: None,
             address: format!("10.2.{number}.1:40000").into(),
@@ -156,6 +168,7 @@ impl Source {
             weights: 1,
             from: Time::ZERO,
             to: Time::ZERO,
+            owes_one: false,
             timeout: None,
             retry: None,
             address: "10.1.0.1:40000".into(),
@@ -176,7 +189,13 @@ impl Source {
     /// Returns when the next call of an open loop arrives. `None` if there is none left.
     pub fn next_arrival(&mut self) -> Option<Time> {
         match &mut self.mode {
-            ArrivalMode::Open(pace) => pace.next(&mut self.arrivals).filter(|at| *at < self.to),
+            ArrivalMode::Open(pace) => {
+                let at = pace.next(&mut self.arrivals)?;
+                if std::mem::take(&mut self.owes_one) && at >= self.to {
+                    return Some(Time::from_ns(self.to.as_ns().saturating_sub(1)));
+                }
+                Some(at).filter(|at| *at < self.to)
+            }
             ArrivalMode::Recorded { recording, next } => {
                 *next = recording.next_request();
                 next.as_ref().map(|request| request.at)

@@ -291,7 +291,8 @@ impl World {
         self.by_stream.remove(&exchange.stream);
         let info = self.host.close(exchange.stream).unwrap_or_default();
         let by_filter = is_by_filter(&exchange, &info);
-        let outcome = outcome(&exchange, end, by_filter);
+        let refused = by_filter && is_refusal(&exchange, &info);
+        let outcome = outcome(&exchange, end, by_filter, refused);
         let Exchange {
             request,
             seen,
@@ -391,14 +392,20 @@ const REPLACED: &[u8] = b"decision=fallback";
 /// The details of a response to the filter's own retry.
 const FILTER_RETRY: &str = "spillway_retry";
 
-fn outcome(exchange: &Exchange, end: End, by_filter: bool) -> Outcome {
+/// Returns whether the response is a refusal by a plugin that does not say what it decided: a
+/// client error, such as a 401.
+fn is_refusal(exchange: &Exchange, info: &StreamInfo) -> bool {
+    exchange.seen.status >= 400 && !info.filter_state.contains_key(&b"spillway"[..])
+}
+
+fn outcome(exchange: &Exchange, end: End, by_filter: bool, refused: bool) -> Outcome {
     let Seen {
         status,
         grpc_status,
         ..
     } = exchange.seen;
     let good = status < 500 && (!exchange.grpc || grpc_status == Some(0));
-    match (end, good, by_filter) {
+    match (end, good && !refused, by_filter) {
         (End::GaveUp, ..) => Outcome::GaveUp,
         (End::Reset, ..) => Outcome::Broken,
         (End::Complete, true, true) => Outcome::Fallback,

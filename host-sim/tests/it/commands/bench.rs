@@ -153,11 +153,12 @@ const LITE_CALLBACKS: [&str; 4] = [
 
 #[test]
 fn the_lite_module_has_four_callbacks_and_the_same_hostcalls() {
-    let costs = |module: &str| {
-        let output = host_sim(&["bench", "--requests", "500", "--json", "--module", module]);
-        output.json()["spillway"].clone()
+    let costs = |name: &str| {
+        let path = module(name);
+        let output = host_sim(&["bench", "--requests", "500", "--json", "--module", &path]);
+        output.json()[name].clone()
     };
-    let (full, lite) = (costs(&module("spillway")), costs(&module("spillway-lite")));
+    let (full, lite) = (costs("spillway"), costs("spillway-lite"));
     let mut callbacks = lite["callbacks"].clone();
     callbacks.as_object_mut().unwrap().remove("proxy_on_tick");
     let expected: Value = LITE_CALLBACKS.iter().map(|name| (*name, 1.0)).collect();
