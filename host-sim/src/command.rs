@@ -12,6 +12,7 @@ pub mod import;
 mod module;
 mod progress;
 pub mod replay;
+pub mod request;
 pub mod run;
 pub mod schema;
 pub mod test;
@@ -93,7 +94,7 @@ impl From<PlayError> for Failure {
         let text = error.to_string();
         match error {
             PlayError::Policy(_) => Failure::Policy(text),
-            PlayError::Load(_) | PlayError::Request(_) => Failure::Usage(text),
+            PlayError::Load(_) | PlayError::Request(_) | PlayError::Empty => Failure::Usage(text),
             PlayError::Stopped { .. } => Failure::Simulator(text),
         }
     }

@@ -5,8 +5,8 @@
 //! router and upstreams. The same events cause the same effects on every computer, since
 //! nothing here reads a clock, a socket or a random source.
 //!
-//! Each line may use only what stands after it: `main > command > report > scenario > model >
-//! record > proxy > {sim, headers, grpc}`.
+//! Each line may use only what stands after it: `main > command > report > trial > scenario >
+//! model > record > proxy > {sim, headers, grpc}`.
 
 pub mod command;
 mod grpc;
@@ -17,3 +17,4 @@ pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod sim;
+pub mod trial;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use host_sim::command::{
-    Failure, bench, check, compare, deploy, import, replay, run, schema, test,
+    Failure, bench, check, compare, deploy, import, replay, request, run, schema, test,
 };
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
@@ -22,6 +22,8 @@ enum Command {
     Run(run::Arguments),
     /// Run scenarios and check their expectations
     Test(test::Arguments),
+    /// Send one request through a plugin and show everything that happens
+    Request(request::Arguments),
     /// Show several policies side by side, on the same traffic
     Compare(compare::Arguments),
     /// Show what a policy would have done to recorded traffic, from an access log
@@ -34,8 +36,8 @@ enum Command {
     Deploy(deploy::Arguments),
     /// Measure what the plugin costs per request
     Bench(bench::Arguments),
-    /// Print a JSON Schema: of policies, of scenarios, or of the JSON output of `run`,
-    /// `compare` and `replay`
+    /// Print a JSON Schema: of policies, of scenarios, of plugin tests, or of the JSON output of
+    /// `run`, `compare`, `replay` and `request`
     Schema(schema::Arguments),
 }
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Request(arguments) => request::request(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),

@@ -9,6 +9,7 @@ pub mod html;
 pub mod json;
 pub mod replay;
 pub mod text;
+pub mod transcript;
 pub mod tuning;
 
 use crate::record::{Circuit, State};

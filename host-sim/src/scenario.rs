@@ -48,6 +48,9 @@ pub struct PluginSpec {
     pub configuration: Vec<u8>,
     pub failure_policy: FailurePolicy,
     pub allow_on_headers_stop_iteration: bool,
+    pub fuel: Option<u64>,
+    /// Environment variables, as `NAME=value`.
+    pub environment: Vec<String>,
 }
 
 /// Suffix of the name of a scenario file, before `.yaml` or `.json`.
@@ -120,23 +123,56 @@ impl Scenario {
 }
 
 impl PluginSpec {
-    /// Returns the plugin of a file with a configuration. Its module is relative to `folder`.
-    fn new(file: PluginFile, configuration: Vec<u8>, folder: &Path) -> PluginSpec {
+    /// Returns the shipped plugin with a policy.
+    pub(crate) fn shipped(policy: Vec<u8>) -> PluginSpec {
+        let file = PluginFile::default();
+        PluginSpec::new(file, Some(policy), Path::new(""), "", &mut |_, _| ())
+    }
+
+    /// Returns the plugin of a file. Its module is relative to `folder`. `policy` replaces its
+    /// configuration. Reports problems at `path`.
+    pub(crate) fn new(
+        file: PluginFile,
+        policy: Option<Vec<u8>>,
+        folder: &Path,
+        path: &str,
+        report: Report<'_>,
+    ) -> PluginSpec {
+        let mut bytes = |value: Option<serde_json::Value>, field: &str| match value {
+            Some(value) => content(&value, folder, &format!("{path}.{field}"), report),
+            None => Vec::new(),
+        };
+        let configuration = bytes(file.configuration, "configuration");
+        let vm_configuration = bytes(file.vm_configuration, "vm_configuration");
+        let module = file.module.map(|module| folder.join(module));
+        let stem = module.as_deref().and_then(Path::file_stem);
+        let default = stem.map_or(SHIPPED.into(), |stem| stem.to_string_lossy().into_owned());
+        let name = file.name.unwrap_or(default);
+        let failure_policy = match module {
+            Some(_) => FailurePolicy::Closed,
+            None => FailurePolicy::Reload,
+        };
+        let variable = |(name, value): (String, String)| format!("{name}={value}");
         PluginSpec {
-            module: file.module.map(|module| folder.join(module)),
-            name: file.name,
+            module,
             root_id: file.root_id,
-            vm_id: file.vm_id,
-            vm_configuration: file.vm_configuration.into_bytes(),
-            configuration,
-            failure_policy: file.failure_policy.into(),
+            vm_id: file.vm_id.unwrap_or_else(|| name.clone()),
+            name,
+            vm_configuration,
+            configuration: policy.unwrap_or(configuration),
+            failure_policy: file.failure_policy.map_or(failure_policy, Into::into),
             allow_on_headers_stop_iteration: file.allow_on_headers_stop_iteration,
+            fuel: file.fuel,
+            environment: file.environment.into_iter().map(variable).collect(),
         }
     }
 }
 
+/// Name of the shipped plugin, and of its VM.
+const SHIPPED: &str = "spillway";
+
 /// Reports a problem at a path.
-type Report<'a> = &'a mut dyn FnMut(String, String);
+pub(crate) type Report<'a> = &'a mut dyn FnMut(String, String);
 
 fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation]) -> Plan {
     Plan {
@@ -155,15 +191,33 @@ fn plan(file: File, updates: Vec<(Time, Vec<u8>)>, expectations: &[Expectation])
 }
 
 fn plugin(file: &File, folder: &Path, report: Report<'_>) -> Option<PluginSpec> {
-    let mut plugin = file.plugin.clone().unwrap_or_default();
+    let plugin = file.plugin.clone().unwrap_or_default();
     if file.policy.is_none() && plugin.module.is_none() {
         return None;
     }
-    let configuration = match &file.policy {
-        Some(policy) => policy_bytes(policy, folder, "policy", report),
-        None => plugin.configuration.take().unwrap_or_default().into_bytes(),
+    let policy = file.policy.as_ref();
+    let policy = policy.map(|policy| policy_bytes(policy, folder, "policy", report));
+    Some(PluginSpec::new(plugin, policy, folder, "plugin", report))
+}
+
+/// Returns what a field says: its text, the content of the file that it names after `@`, or a
+/// value as JSON.
+pub(crate) fn content(
+    value: &serde_json::Value,
+    folder: &Path,
+    path: &str,
+    report: Report<'_>,
+) -> Vec<u8> {
+    let serde_json::Value::String(text) = value else {
+        return value.to_string().into_bytes();
     };
-    Some(PluginSpec::new(plugin, configuration, folder))
+    match text.strip_prefix('@') {
+        None => text.clone().into_bytes(),
+        Some(name) => std::fs::read(folder.join(name)).unwrap_or_else(|error| {
+            report(path.to_owned(), format!("cannot read {name}: {error}"));
+            Vec::new()
+        }),
+    }
 }
 
 fn updates(file: &File, folder: &Path, report: Report<'_>) -> Vec<(Time, Vec<u8>)> {

@@ -28,7 +28,7 @@ use markdown::Document;
 use sandbox::Sandbox;
 
 /// Every document of the project.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     ".github/CONTRIBUTING.md",
     "README.md",
     "filter/ARCHITECTURE.md",
@@ -36,6 +36,7 @@ const DOCUMENTS: [&str; 11] = [
     "filter/PERFORMANCE.md",
     "host-sim/ARCHITECTURE.md",
     "host-sim/FIDELITY.md",
+    "host-sim/PLUGINS.md",
     "host-sim/README.md",
     "policies/README.md",
     "policies/REFERENCE.md",

@@ -106,6 +106,7 @@ const SIMULATOR: Layers = Layers {
         &[""],
         &["command"],
         &["report"],
+        &["trial"],
         &["scenario"],
         &["model"],
         &["record"],

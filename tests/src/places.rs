@@ -113,6 +113,15 @@ pub fn host_sim() -> PathBuf {
     program
 }
 
+/// The plugin with small plugins in it, `tests/guests/probe`.
+///
+/// # Panics
+///
+/// Panics if it is not built, with the command that builds it.
+pub fn probe() -> PathBuf {
+    built("wasm32-wasip1/release/probe.wasm", "make guests")
+}
+
 /// The example bootstrap for users. Every Envoy of the tests is built from it, so that the shipped
 /// file is the tested one.
 pub fn shipped_bootstrap() -> Value {

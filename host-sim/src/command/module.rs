@@ -44,7 +44,7 @@ impl ModuleArgument {
 /// The first bytes of every WebAssembly module.
 const MAGIC: &[u8] = b"\0asm";
 
-fn load(path: &Path) -> Result<Module, Failure> {
+pub(super) fn load(path: &Path) -> Result<Module, Failure> {
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
     let bytes = read_file(path)?;
     if !bytes.starts_with(MAGIC) {

@@ -33,6 +33,8 @@ pub enum Of {
     Report,
     Comparison,
     Replay,
+    PluginTest,
+    Request,
 }
 
 /// The dialect, which editors need.
@@ -50,6 +52,8 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Of::Report => crate::report::json::schema(),
         Of::Comparison => crate::report::json::comparison_schema(),
         Of::Replay => crate::report::json::replay_schema(),
+        Of::PluginTest => crate::trial::file::schema(),
+        Of::Request => crate::report::transcript::json::schema(),
     };
     Ok(writeln!(out, "{schema:#}")?)
 }

@@ -1,4 +1,6 @@
-//! `host-sim test`: runs scenarios and checks their expectations.
+//! `host-sim test`: runs scenarios and plugin tests, and checks their expectations.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -8,18 +10,21 @@ use std::time::{Duration, Instant};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::command::Failure;
 use crate::command::module::ModuleArgument;
+use crate::command::request::{failure, modules};
 use crate::command::run::{coloured, print, write};
-use crate::report::text::{Hue, Paint, verdict};
-use crate::scenario::expect::Verdict;
+use crate::command::{Failure, read_file};
+use crate::report::text::{Hue, Paint};
 use crate::scenario::play::play;
 use crate::scenario::{SUFFIX, Scenario};
+use crate::trial::{self, Trial};
+
+use check::Check;
 
 /// What to test.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Scenario files, and folders with files named *.scenario.yaml or *.scenario.json
+    /// Scenarios, plugin tests, and folders with files named *.scenario.yaml or *.scenario.json
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -27,16 +32,16 @@ pub struct Arguments {
     /// Also write the results in JUnit format
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Number of scenarios to run at once [default: one per processor]
+    /// Number of files to run at once [default: one per processor]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
 }
 
-/// The result of one scenario.
+/// The result of one file.
 struct Tested {
     path: PathBuf,
     took: Duration,
-    result: Result<Vec<Verdict>, Failure>,
+    result: Result<Vec<Check>, Failure>,
 }
 
 /// Runs all scenarios and prints a line for each.
@@ -136,7 +141,7 @@ fn run_one(path: &Path, module: &ModuleArgument) -> Tested {
         reason = "the command reports how long it took"
     )]
     let began = Instant::now();
-    let result = verdicts(path, module);
+    let result = checks(path, module);
     Tested {
         path: path.to_owned(),
         took: began.elapsed(),
@@ -144,20 +149,35 @@ fn run_one(path: &Path, module: &ModuleArgument) -> Tested {
     }
 }
 
-fn verdicts(path: &Path, module: &ModuleArgument) -> Result<Vec<Verdict>, Failure> {
+fn checks(path: &Path, module: &ModuleArgument) -> Result<Vec<Check>, Failure> {
+    let bytes = read_file(path)?;
+    if Trial::is_in(&String::from_utf8_lossy(&bytes)) {
+        return plugin_test(path, module);
+    }
     let scenario = Scenario::read(path)?;
     let module = module.for_scenario(&scenario)?;
     let run = play(&scenario, module.as_ref(), scenario.plan.seed, &mut |_| ())?;
-    Ok(run.verdicts)
+    Ok(run.verdicts.iter().map(Check::of_scenario).collect())
+}
+
+/// Plays a plugin test. Each of its requests is one check.
+fn plugin_test(path: &Path, module: &ModuleArgument) -> Result<Vec<Check>, Failure> {
+    let trial = Trial::read(path)?;
+    let modules = modules(&trial.plugins, module)?;
+    let transcript = trial::play(&trial, &modules);
+    match failure(&transcript) {
+        Some(failure) => Err(failure),
+        None => Ok(Check::of_plugin_test(&trial, &transcript)),
+    }
 }
 
 /// Returns a line of the Test Anything Protocol, and details of failures.
 fn line(number: usize, tested: &Tested, paint: Paint) -> String {
     let path = tested.path.display();
     let (held, details) = match &tested.result {
-        Ok(verdicts) => {
-            let failed = verdicts.iter().filter(|it| !it.held);
-            let details: String = failed.map(|it| verdict(it, paint)).collect();
+        Ok(checks) => {
+            let failed = checks.iter().filter(|it| !it.held());
+            let details: String = failed.map(|it| it.text(paint)).collect();
             (details.is_empty(), details)
         }
         Err(failure) => (false, format!("  {failure}\n")),
@@ -176,8 +196,8 @@ fn line(number: usize, tested: &Tested, paint: Paint) -> String {
 fn junit(results: &[Tested]) -> String {
     let mut suite = TestSuite::new("host-sim");
     for tested in results {
-        let verdicts = match &tested.result {
-            Ok(verdicts) => verdicts,
+        let checks = match &tested.result {
+            Ok(checks) => checks,
             Err(failure) => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
                 status.set_message(failure.to_string());
@@ -185,14 +205,14 @@ fn junit(results: &[Tested]) -> String {
                 continue;
             }
         };
-        for verdict in verdicts {
-            let status = match verdict.held {
+        for check in checks {
+            let status = match check.held() {
                 true => TestCaseStatus::success(),
-                false => failed(verdict),
+                false => failed(check),
             };
-            suite.add_test_case(case(tested, &verdict.text, status));
+            suite.add_test_case(case(tested, &check.name, status));
         }
-        if verdicts.is_empty() {
+        if checks.is_empty() {
             suite.add_test_case(case(tested, "runs", TestCaseStatus::success()));
         }
     }
@@ -202,13 +222,10 @@ fn junit(results: &[Tested]) -> String {
     report.to_string().unwrap_or_default()
 }
 
-fn failed(verdict: &Verdict) -> TestCaseStatus {
+fn failed(check: &Check) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_message(format!(
-        "expected {}, seen {}",
-        verdict.expected, verdict.seen
-    ));
-    status.set_description(verdict.around.join("\n"));
+    status.set_message(check.failures.join("; "));
+    status.set_description(check.around.join("\n"));
     status
 }
 
@@ -224,7 +241,7 @@ fn worst(results: Vec<Tested>) -> Result<(), Failure> {
     let mut worst = Ok(());
     for tested in results {
         let result = match tested.result {
-            Ok(verdicts) if verdicts.iter().all(|it| it.held) => continue,
+            Ok(checks) if checks.iter().all(Check::held) => continue,
             Ok(_) | Err(Failure::Failed | Failure::Policy(_)) => Err(Failure::Failed),
             // The message is printed already.
             Err(Failure::Usage(_)) => Err(Failure::Usage(String::new())),

@@ -29,12 +29,12 @@ pub struct Problem {
 }
 
 impl ScenarioError {
-    pub(super) fn new(file: &Path, problems: Vec<Problem>) -> ScenarioError {
+    pub(crate) fn new(file: &Path, problems: Vec<Problem>) -> ScenarioError {
         let file = file.to_owned();
         ScenarioError { file, problems }
     }
 
-    pub(super) fn unreadable(file: &Path, why: &str) -> ScenarioError {
+    pub(crate) fn unreadable(file: &Path, why: &str) -> ScenarioError {
         let problem = Problem {
             path: String::new(),
             position: None,
@@ -46,7 +46,7 @@ impl ScenarioError {
 
 impl Problem {
     /// Creates a problem at `path` of the file `text`.
-    pub(super) fn at(text: &str, path: &str, what: String) -> Problem {
+    pub(crate) fn at(text: &str, path: &str, what: String) -> Problem {
         let position = locate(text, path).map(|it| (it.line(), it.column()));
         let path = path.to_owned();
         Problem {
@@ -80,7 +80,7 @@ impl fmt::Display for ScenarioError {
 impl std::error::Error for ScenarioError {}
 
 /// Parses a file.
-pub(super) fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+pub(crate) fn deserialize<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let mut path = String::new();
     let read = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
         serde_path_to_error::deserialize(deserializer).map_err(|error| {

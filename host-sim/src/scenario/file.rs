@@ -93,35 +93,28 @@ pub struct Update {
 }
 
 /// How the proxy runs the plugin. The fields are named as in Envoy's configuration.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginFile {
     /// A `.wasm` file, relative to this one. Defaults to the shipped module.
     pub module: Option<String>,
-    /// Its configuration, for modules other than the shipped one. Cannot be combined with
-    /// `policy`.
-    pub configuration: Option<String>,
-    pub name: String,
+    /// Its configuration, for modules other than the shipped one: a text, `@` and the name of a
+    /// file, or a value, which the plugin gets as JSON. Cannot be combined with `policy`.
+    pub configuration: Option<serde_json::Value>,
+    /// Defaults to the name of the module's file.
+    pub name: Option<String>,
     pub root_id: String,
-    pub vm_id: String,
-    pub vm_configuration: String,
-    pub failure_policy: FailurePolicyName,
+    /// Defaults to `name`.
+    pub vm_id: Option<String>,
+    /// In the format of `configuration`.
+    pub vm_configuration: Option<serde_json::Value>,
+    /// Defaults to `reload` for the shipped module, and otherwise to `closed`, as in Envoy.
+    pub failure_policy: Option<FailurePolicyName>,
     pub allow_on_headers_stop_iteration: bool,
-}
-
-impl Default for PluginFile {
-    fn default() -> PluginFile {
-        PluginFile {
-            module: None,
-            configuration: None,
-            name: "spillway".into(),
-            root_id: String::new(),
-            vm_id: "spillway".into(),
-            vm_configuration: String::new(),
-            failure_policy: FailurePolicyName::Reload,
-            allow_on_headers_stop_iteration: false,
-        }
-    }
+    /// Limit of one callback, in wasm instructions. The default ends only endless loops.
+    pub fuel: Option<u64>,
+    /// Environment variables of the VM.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What happens to requests on a worker whose VM has failed.

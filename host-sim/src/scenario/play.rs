@@ -35,10 +35,12 @@ pub struct Run {
 pub enum PlayError {
     /// The module does not load.
     Load(String),
-    /// The plugin rejects its policy.
+    /// The plugin refuses its configuration.
     Policy(String),
     /// A request of the scenario cannot be built.
     Request(String),
+    /// No request was sent.
+    Empty,
     /// The plugin made a call at `at` that the simulator does not model.
     Stopped { at: Time, why: String },
 }
@@ -47,8 +49,11 @@ impl fmt::Display for PlayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PlayError::Load(why) => write!(f, "the module does not load: {why}"),
-            PlayError::Policy(why) => write!(f, "the plugin rejects its policy: {why}"),
+            PlayError::Policy(why) => write!(f, "the plugin refuses its configuration: {why}"),
             PlayError::Request(text) => write!(f, "{text:?} is not a placeholder"),
+            PlayError::Empty => {
+                f.write_str("sent no request: traffic has a rate too low for the duration, or none")
+            }
             PlayError::Stopped { at, why } => write!(f, "stopped at {at}: {why}"),
         }
     }
@@ -122,6 +127,7 @@ fn run(
     };
     let host = start(setup)?;
     let mut world = World::new(plan, host)?;
+    let is_replay = recording.is_some();
     if let Some(recording) = recording {
         world.replay(recording);
     }
@@ -129,6 +135,9 @@ fn run(
     judge.prepare(&mut world.record);
     let ran = world.run(&mut judge);
     ran.map_err(|Stopped { at, why }| PlayError::Stopped { at, why })?;
+    if world.record.total.requests == 0 && !is_replay {
+        return Err(PlayError::Empty);
+    }
     let verdicts = judge.verdicts(&world);
     let metrics = world.host.metrics().iter();
     let plain = metrics.filter(|(_, kind, _)| *kind != MetricKind::Histogram);
@@ -146,20 +155,23 @@ fn run(
     })
 }
 
-/// Starts the host. If the plugin rejects its policy, its log lines become part of the error.
+/// Starts the host. If the plugin refuses its configuration, its log lines become part of the
+/// error: those of every level, from a second start that ends like the first.
 fn start(setup: Setup) -> Result<Host, PlayError> {
-    let mut log = Vec::new();
-    Host::start_with_log(setup, Time::ZERO, &mut log).map_err(|error| {
+    let talkative = Setup {
+        log_level: LogLevel::Trace,
+        ..setup.clone()
+    };
+    Host::start(setup, Time::ZERO).map_err(|error| {
         let mut error = PlayError::from(error);
         if let PlayError::Policy(why) = &mut error {
-            let errors = log.iter().filter(|line| line.level >= LogLevel::Error);
-            let errors: Vec<_> = errors.map(|line| line.text.trim_end()).collect();
-            why.push_str(
-                &errors
-                    .iter()
-                    .map(|line| format!("\n  {line}"))
-                    .collect::<String>(),
-            );
+            let mut log = Vec::new();
+            // The error is known already.
+            let _ = Host::start_with_log(talkative, Time::ZERO, &mut log);
+            let lines = log
+                .iter()
+                .map(|line| format!("\n  {}", line.text.trim_end()));
+            why.extend(lines);
         }
         error
     })
@@ -173,7 +185,8 @@ fn lossy(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn plugin(spec: &PluginSpec, module: &Module) -> Plugin {
+/// Returns the plugin of a specification with its module.
+pub(crate) fn plugin(spec: &PluginSpec, module: &Module) -> Plugin {
     Plugin {
         name: spec.name.clone(),
         root_id: spec.root_id.clone(),
@@ -181,6 +194,8 @@ fn plugin(spec: &PluginSpec, module: &Module) -> Plugin {
         vm_configuration: spec.vm_configuration.clone(),
         failure_policy: spec.failure_policy,
         allow_on_headers_stop_iteration: spec.allow_on_headers_stop_iteration,
+        fuel_per_callback: spec.fuel,
+        environment: spec.environment.clone(),
         ..Plugin::new(module.clone(), spec.configuration.clone())
     }
 }

@@ -5,7 +5,9 @@ mod browser;
 mod compare;
 mod growth;
 mod page;
+mod plugin_tests;
 mod replay;
+mod request;
 mod run;
 mod test;
 

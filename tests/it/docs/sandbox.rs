@@ -12,10 +12,11 @@ use spillway_tests::places;
 use tempfile::TempDir;
 
 /// Folders that the commands read.
-const COPIED: [&str; 6] = [
+const COPIED: [&str; 7] = [
     "policies",
     "tests/scenarios",
     "tests/logs",
+    "tests/plugins",
     "tests/policies",
     "host-sim/tests/policies",
     "host-sim/tests/it/import/inputs",
@@ -39,6 +40,9 @@ impl Sandbox {
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).expect("a writable folder");
         symlink(places::host_sim(), bin.join("host-sim")).expect("a writable folder");
+        let built = folder.path().join("target/wasm32-wasip1/release");
+        fs::create_dir_all(&built).expect("a writable folder");
+        symlink(places::probe(), built.join("probe.wasm")).expect("a writable folder");
         Self { folder }
     }
 

@@ -184,7 +184,7 @@ mod tests {
             ("headers", &pairs[..], "[a: bc]"),
             ("headers", b"broken", "[]"),
             ("path", b"request\0path", "request.path"),
-            ("value", b"a\"\xff", r#""a\"\u{fffd}""#),
+            ("value", b"a\"\xff", "\"a\\\"\u{fffd}\""),
         ] {
             assert_eq!(shown(name, bytes), text);
         }

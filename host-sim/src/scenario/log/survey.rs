@@ -1,7 +1,6 @@
 //! The first pass over a log: what it contains.
 
 use hashbrown::HashMap;
-use std::path::Path;
 
 use super::entry::Entry;
 use super::fate::Meaning;
@@ -10,7 +9,6 @@ use super::time::wall_clock;
 use crate::model::spec;
 use crate::model::world::Plan;
 use crate::record::Reasons;
-use crate::scenario::file::PluginFile;
 use crate::scenario::{PluginSpec, Scenario};
 use crate::sim::span::Span;
 
@@ -170,8 +168,7 @@ impl Survey {
                 routes: self.clusters.names.iter().map(route).collect(),
                 ..Plan::default()
             },
-            plugin: policy
-                .map(|policy| PluginSpec::new(PluginFile::default(), policy, Path::new(""))),
+            plugin: policy.map(PluginSpec::shipped),
             expectations: Vec::new(),
         }
     }

@@ -177,7 +177,7 @@ fn what_cannot_be_replayed_says_why() {
             &refused,
             &[],
             1,
-            "policy.json: the plugin rejects its policy",
+            "policy.json: the plugin refuses its configuration",
         ),
         (
             &untuned,

@@ -1,0 +1,279 @@
+//! From the format of plugin tests to plain data. Everything that makes no sense is reported.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::file::{self, File, Pairs, PluginList};
+use super::mock::{Answer, Grpc, Mock};
+use super::spec::{Request, Step, Trial, UPSTREAM};
+use super::{expect, property};
+use crate::headers::HeaderMap;
+use crate::proxy::{LogLevel, Status};
+use crate::scenario::{PluginSpec, Report, content};
+
+/// Each worker is a VM per plugin.
+const WORKERS_MAX: u32 = 64;
+const CHUNKS_MAX: usize = 1_000;
+const STATUSES: std::ops::RangeInclusive<u16> = 200..=599;
+
+/// The host of a request that names none.
+const AUTHORITY: &str = "localhost";
+
+/// Reads values that may name files, and reports problems.
+struct Reader<'a> {
+    folder: &'a Path,
+    report: Report<'a>,
+}
+
+/// Checks and converts a file. Whatever is reported has a placeholder in the result.
+pub(super) fn compile(file: File, folder: &Path, report: Report<'_>) -> Trial {
+    let mut reader = Reader { folder, report };
+    if file.plugin.is_some() && !file.plugins.is_empty() {
+        reader.report("plugins", "cannot be combined with plugin".into());
+    }
+    let workers = file.workers.unwrap_or(1);
+    if !(1..=WORKERS_MAX).contains(&workers) {
+        reader.report(
+            "workers",
+            format!("is {workers}, allowed 1 to {WORKERS_MAX}"),
+        );
+    }
+    if file.requests.is_empty() {
+        reader.report("requests", "is empty; a plugin test needs a request".into());
+    }
+    let mocks = file.mocks.iter().enumerate();
+    let mocks = mocks.map(|(at, mock)| reader.mock(mock, &format!("mocks[{at}]")));
+    let mocks = mocks.collect();
+    let steps = file.requests.iter().enumerate();
+    let steps = steps.map(|(at, step)| reader.step(step, workers, &format!("requests[{at}]")));
+    Trial {
+        steps: steps.collect(),
+        mocks,
+        wall_start_ns: reader.start(file.start.as_deref()),
+        properties: reader.properties(&file),
+        stubs: reader.stubs(&file),
+        log_level: file.log_level.map_or(LogLevel::Trace, Into::into),
+        name: file.name.clone().unwrap_or_default(),
+        description: file.description.clone().unwrap_or_default(),
+        workers: workers as usize,
+        seed: file.seed.unwrap_or(1),
+        plugins: reader.plugins(file.plugin_list()),
+    }
+}
+
+impl Reader<'_> {
+    fn report(&mut self, path: &str, what: String) {
+        (self.report)(path.to_owned(), what);
+    }
+
+    fn plugins(&mut self, list: PluginList) -> Vec<PluginSpec> {
+        let with_path = list.into_iter();
+        let spec = |(path, file): (String, _)| {
+            PluginSpec::new(file, None, self.folder, &path, self.report)
+        };
+        with_path.map(spec).collect()
+    }
+
+    fn start(&mut self, text: Option<&str>) -> Option<u64> {
+        let text = text?;
+        let parsed = text.parse::<jiff::Timestamp>();
+        let ns = parsed.map(|it| u64::try_from(it.as_nanosecond()));
+        let Ok(Ok(ns)) = ns else {
+            let what = format!("is {text:?}, allowed a time such as 2026-01-01T00:00:00Z");
+            self.report("start", what);
+            return None;
+        };
+        Some(ns)
+    }
+
+    fn properties(&mut self, file: &File) -> std::collections::BTreeMap<Vec<u8>, Vec<u8>> {
+        let mut found = std::collections::BTreeMap::new();
+        for (name, value) in &file.properties {
+            match property::value(value) {
+                Some(bytes) => {
+                    found.insert(property::path(name), bytes);
+                }
+                None => {
+                    let what = "is no text, number or truth".into();
+                    self.report(&format!("properties.{name}"), what);
+                }
+            }
+        }
+        found
+    }
+
+    fn stubs(&mut self, file: &File) -> std::collections::BTreeMap<String, Result<(), Status>> {
+        let mut found = std::collections::BTreeMap::new();
+        for (name, text) in &file.stubs {
+            match Status::parse(text) {
+                Some(result) => {
+                    found.insert(name.clone(), result);
+                }
+                None => {
+                    let what = format!("is {text:?}, allowed ok, not_found or 0 to 12");
+                    self.report(&format!("stubs.{name}"), what);
+                }
+            }
+        }
+        found
+    }
+
+    fn mock(&mut self, mock: &file::Mock, path: &str) -> Mock {
+        if mock.call == Some(0) {
+            self.report(&format!("{path}.call"), "is 0, allowed 1 and above".into());
+        }
+        Mock {
+            cluster: mock.cluster.clone().unwrap_or_else(|| UPSTREAM.into()),
+            path: mock.path.clone(),
+            call: mock.call,
+            answer: self.answer(&mock.answer, &format!("{path}.answer")),
+        }
+    }
+
+    fn answer(&mut self, answer: &file::Answer, path: &str) -> Answer {
+        let status = answer.status.unwrap_or(200);
+        if !STATUSES.contains(&status) {
+            let what = format!("is {status}, allowed 200 to 599");
+            self.report(&format!("{path}.status"), what);
+        }
+        let body = self.body(answer.body.as_ref(), &format!("{path}.body"));
+        let messages = answer.messages.iter().enumerate();
+        let messages =
+            messages.map(|(at, it)| self.body(Some(it), &format!("{path}.messages[{at}]")));
+        let messages: Vec<_> = messages.collect();
+        let is_grpc = answer.grpc_status.is_some() || !messages.is_empty();
+        let grpc = is_grpc.then(|| Grpc {
+            status: answer.grpc_status.unwrap_or(0),
+            message: answer.grpc_message.clone().unwrap_or_default(),
+            messages,
+        });
+        Answer {
+            status,
+            headers: self.pairs(&answer.headers, &format!("{path}.headers")),
+            chunks: self.chunks(body, answer.chunks, path),
+            trailers: self.pairs(&answer.trailers, &format!("{path}.trailers")),
+            delay: answer.delay,
+            reset: answer.reset,
+            grpc,
+        }
+    }
+
+    fn step(&mut self, step: &file::Step, workers: u32, path: &str) -> Step {
+        if step.worker >= workers as usize {
+            let what = format!("is {}, but there are {workers} workers", step.worker);
+            self.report(&format!("{path}.worker"), what);
+        }
+        expect::check(
+            &step.expect,
+            &format!("{path}.expect"),
+            &mut |path, what| {
+                (self.report)(path, what);
+            },
+        );
+        Step {
+            name: step.name.clone(),
+            wait: step.wait,
+            request: self.request(step, path),
+            worker: step.worker,
+            expect: step.expect.clone(),
+        }
+    }
+
+    fn request(&mut self, step: &file::Step, path: &str) -> Option<Request> {
+        let target = step.path.as_deref()?;
+        if !target.starts_with('/') && target != "*" {
+            let what = format!("is {target:?}, which does not begin with /");
+            self.report(&format!("{path}.path"), what);
+        }
+        let body = self.body(step.body.as_ref(), &format!("{path}.body"));
+        let method = match (&step.method, body.is_empty()) {
+            (Some(method), _) => method.as_str(),
+            (None, true) => "GET",
+            (None, false) => "POST",
+        };
+        let given = self.pairs(&step.headers, &format!("{path}.headers"));
+        let trailers = self.pairs(&step.trailers, &format!("{path}.trailers"));
+        let chunks = self.chunks(body, step.chunks, path);
+        let has_length = chunks.len() == 1 && trailers.is_empty();
+        let length = has_length.then(|| chunks.iter().map(Bytes::len).sum());
+        Some(Request {
+            headers: request_headers(method, target, &given, length),
+            chunks,
+            trailers: map(&trailers),
+        })
+    }
+
+    fn body(&mut self, value: Option<&Value>, path: &str) -> Bytes {
+        let bytes = value.map(|value| content(value, self.folder, path, self.report));
+        bytes.unwrap_or_default().into()
+    }
+
+    fn pairs(&mut self, pairs: &Pairs, path: &str) -> Vec<(String, String)> {
+        pairs.pairs().unwrap_or_else(|what| {
+            self.report(path, what);
+            Vec::new()
+        })
+    }
+
+    /// Splits a body into parts of nearly the same size. An empty body has none.
+    fn chunks(&mut self, mut body: Bytes, count: Option<usize>, path: &str) -> Vec<Bytes> {
+        let count = count.unwrap_or(1);
+        if !(1..=CHUNKS_MAX).contains(&count) {
+            let what = format!("is {count}, allowed 1 to {CHUNKS_MAX}");
+            self.report(&format!("{path}.chunks"), what);
+        }
+        let size = body.len().div_ceil(count.max(1)).max(1);
+        let mut chunks = Vec::new();
+        while !body.is_empty() {
+            chunks.push(body.split_to(size.min(body.len())));
+        }
+        chunks
+    }
+}
+
+/// Returns the headers of a request as the plugin sees them: those of the client, and those that
+/// the proxy adds.
+fn request_headers(
+    method: &str,
+    path: &str,
+    given: &[(String, String)],
+    length: Option<usize>,
+) -> HeaderMap {
+    let is_host = |name: &str| name == "host" || name == ":authority";
+    let host = given.iter().find(|(name, _)| is_host(name));
+    let authority = host.map_or(AUTHORITY, |(_, value)| value);
+    let mut headers = HeaderMap::from([
+        (":authority", authority),
+        (":path", path),
+        (":method", method),
+        (":scheme", "http"),
+    ]);
+    for (name, value) in given.iter().filter(|(name, _)| !is_host(name)) {
+        headers.add(name.as_bytes(), value.as_bytes());
+    }
+    let length = length.map(|length| length.to_string());
+    let added = [
+        ("content-length", length.as_deref()),
+        ("x-forwarded-proto", Some("http")),
+        ("x-request-id", Some(REQUEST_ID)),
+    ];
+    for (name, value) in added {
+        if let Some(value) = value.filter(|_| headers.value(name.as_bytes()).is_none()) {
+            headers.add(name.as_bytes(), value.as_bytes());
+        }
+    }
+    headers
+}
+
+/// The same for all requests, so that transcripts repeat.
+const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+fn map(pairs: &[(String, String)]) -> HeaderMap {
+    let mut map = HeaderMap::default();
+    for (name, value) in pairs {
+        map.add(name.as_bytes(), value.as_bytes());
+    }
+    map
+}

@@ -1,0 +1,167 @@
+//! Calls of plugins to clusters, and their mocked answers.
+
+use bytes::Bytes;
+
+use super::router::{headers, map_of};
+use super::state::{Event, OpenCallout, Player};
+use crate::grpc::{UNAVAILABLE, status_of_http};
+use crate::headers::HeaderMap;
+use crate::proxy::{Call, CallId, CallKind, CallOutcome};
+use crate::trial::file::Reset;
+use crate::trial::mock::{Answer, Grpc};
+use crate::trial::transcript::{Callout, Message, What};
+
+/// Status of a call for which there is no mock.
+const NO_MOCK: u16 = 404;
+
+impl Player<'_> {
+    pub(super) fn begin_callout(&mut self, plugin: usize, call: Call) {
+        let path = call.headers.text(":path").unwrap_or_default();
+        let answer = self.mocks.answer(&call.cluster, path);
+        let answer = answer.unwrap_or_else(|| Answer {
+            chunks: vec![Bytes::from_static(b"no mock fits")],
+            ..Answer::bare(NO_MOCK)
+        });
+        let at = self.step.callouts.len();
+        self.queue.push(
+            self.now + answer.delay,
+            Event::CalloutAnswer(plugin, call.call),
+        );
+        if let Some(timeout) = call.timeout {
+            let timed_out = Event::CalloutTimeout(plugin, call.call);
+            self.queue.push(self.now + timeout, timed_out);
+        }
+        let open = OpenCallout {
+            kind: call.kind,
+            is_head: call.headers.text(":method") == Some("HEAD"),
+            answer,
+            cluster: call.cluster.to_string(),
+            step: self.steps,
+            at,
+        };
+        self.callouts.insert((plugin, call.call), open);
+        self.step.callouts.push(Callout {
+            plugin,
+            cluster: call.cluster.to_string(),
+            request: Message {
+                headers: call.headers,
+                body: call.body,
+                trailers: call.trailers,
+                complete: true,
+            },
+            answer: None,
+        });
+        self.push(What::Callout(at));
+    }
+
+    pub(super) fn time_out_callout(&mut self, plugin: usize, call: CallId) {
+        let Some(open) = self.callouts.remove(&(plugin, call)) else {
+            return;
+        };
+        self.note_answer(&open, "timed out".into());
+        let outcome = match open.kind {
+            CallKind::Http => CallOutcome::timed_out(),
+            CallKind::Grpc | CallKind::GrpcStream => {
+                closed(UNAVAILABLE, "upstream request timeout")
+            }
+        };
+        self.chain.answer_call(plugin, call, outcome);
+    }
+
+    pub(super) fn answer_callout(&mut self, plugin: usize, call: CallId) {
+        let Some(open) = self.callouts.remove(&(plugin, call)) else {
+            return;
+        };
+        let text = match (&open.answer.reset, &open.answer.grpc) {
+            (Some(Reset::Connect), _) => "connection refused".into(),
+            (Some(_), _) => "reset".into(),
+            (None, Some(grpc)) => format!("grpc-status {}", grpc.status),
+            (None, None) => open.answer.status.to_string(),
+        };
+        self.note_answer(&open, text);
+        let outcomes = match open.kind {
+            CallKind::Http => vec![http(&open)],
+            CallKind::Grpc => vec![unary(&open.answer)],
+            CallKind::GrpcStream => stream(&open.answer),
+        };
+        for outcome in outcomes {
+            self.chain.answer_call(plugin, call, outcome);
+            self.note();
+        }
+    }
+
+    fn note_answer(&mut self, open: &OpenCallout, answer: String) {
+        let of_this_step = open.step == self.steps;
+        let callout = self.step.callouts.get_mut(open.at);
+        if let Some(callout) = callout.filter(|_| of_this_step) {
+            callout.answer.get_or_insert_with(|| answer.clone());
+        }
+        let cluster = open.cluster.clone();
+        self.push(What::CalloutAnswer { cluster, answer });
+    }
+}
+
+fn http(open: &OpenCallout) -> CallOutcome {
+    let answer = &open.answer;
+    match answer.reset {
+        Some(Reset::Connect) => CallOutcome::refused(),
+        Some(Reset::BeforeHeaders) => CallOutcome::terminated(),
+        Some(Reset::AfterHeaders) => CallOutcome::Reset,
+        None => CallOutcome::Response {
+            headers: headers(answer, answer.delay.as_ms()),
+            body: match open.is_head {
+                true => Bytes::new(),
+                false => answer.body(),
+            },
+            trailers: map_of(&answer.trailers),
+        },
+    }
+}
+
+fn unary(answer: &Answer) -> CallOutcome {
+    match grpc(answer) {
+        Grpc {
+            status: 0,
+            messages,
+            ..
+        } => CallOutcome::Message(messages.into_iter().next().unwrap_or_default()),
+        failed => closed(failed.status, &failed.message),
+    }
+}
+
+fn stream(answer: &Answer) -> Vec<CallOutcome> {
+    let Grpc {
+        status,
+        message,
+        messages,
+    } = grpc(answer);
+    let mut outcomes = Vec::new();
+    if answer.reset.is_none() {
+        let headers = headers(answer, answer.delay.as_ms());
+        outcomes.push(CallOutcome::InitialMetadata(headers));
+        outcomes.extend(messages.into_iter().map(CallOutcome::Message));
+        let trailers = HeaderMap::from([("grpc-status", status.to_string())]);
+        outcomes.push(CallOutcome::TrailingMetadata(trailers));
+    }
+    outcomes.push(closed(status, &message));
+    outcomes
+}
+
+/// Returns the gRPC answer of a mock. A reset and an answer of plain HTTP are failures.
+fn grpc(answer: &Answer) -> Grpc {
+    let failed = |status, message: &str| Grpc {
+        status,
+        message: message.into(),
+        messages: Vec::new(),
+    };
+    match (&answer.reset, &answer.grpc) {
+        (Some(_), _) => failed(UNAVAILABLE, "upstream connect error"),
+        (None, Some(grpc)) => grpc.clone(),
+        (None, None) => failed(status_of_http(answer.status.into()), ""),
+    }
+}
+
+fn closed(status: u32, message: &str) -> CallOutcome {
+    let message = message.into();
+    CallOutcome::Closed { status, message }
+}

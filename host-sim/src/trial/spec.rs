@@ -1,0 +1,52 @@
+//! A plugin test as plain data.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
+use crate::proxy::{LogLevel, Status};
+use crate::scenario::PluginSpec;
+use crate::sim::span::Span;
+use crate::trial::file::Expect;
+use crate::trial::mock::Mock;
+
+/// A checked plugin test.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub name: String,
+    pub description: String,
+    /// From the client to the upstream.
+    pub plugins: Vec<PluginSpec>,
+    pub workers: usize,
+    pub seed: u64,
+    /// Wall clock at the start, in nanoseconds since 1970. `None` for the default.
+    pub wall_start_ns: Option<u64>,
+    pub log_level: LogLevel,
+    /// Properties by their path, whose segments are separated by NUL.
+    pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub stubs: BTreeMap<String, Result<(), Status>>,
+    pub mocks: Vec<Mock>,
+    pub steps: Vec<Step>,
+}
+
+/// A request, or only time that passes.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub name: Option<String>,
+    pub wait: Span,
+    pub request: Option<Request>,
+    pub worker: usize,
+    pub expect: Expect,
+}
+
+/// A request of a client.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub headers: HeaderMap,
+    pub chunks: Vec<Bytes>,
+    pub trailers: HeaderMap,
+}
+
+/// The cluster to which the proxy routes requests.
+pub const UPSTREAM: &str = "upstream";

@@ -1,0 +1,126 @@
+use std::path::Path;
+
+use super::file::File;
+use super::*;
+use crate::scenario::error::deserialize;
+
+fn problems(text: &str) -> Vec<String> {
+    let file: File = deserialize(text).unwrap();
+    let found = Trial::of(file, Path::new(""), text)
+        .err()
+        .unwrap_or_default();
+    found
+        .iter()
+        .map(|it| format!("{} {}", it.path, it.what))
+        .collect()
+}
+
+#[test]
+fn every_problem_of_a_file_has_its_path() {
+    for (text, expected) in [
+        ("{}", "requests is empty; a plugin test needs a request"),
+        (
+            "{requests: [{path: x}]}",
+            r#"requests[0].path is "x", which does not begin with /"#,
+        ),
+        (
+            "{workers: 99, requests: [{}]}",
+            "workers is 99, allowed 1 to 64",
+        ),
+        (
+            "{requests: [{worker: 1}]}",
+            "requests[0].worker is 1, but there are 1 workers",
+        ),
+        (
+            "{requests: [{path: /, chunks: 0}]}",
+            "requests[0].chunks is 0, allowed 1 to 1000",
+        ),
+        (
+            "{requests: [{path: /, headers: [x]}]}",
+            r#"requests[0].headers has "x", which is not name: value"#,
+        ),
+        (
+            "{mocks: [{call: 0}], requests: [{}]}",
+            "mocks[0].call is 0, allowed 1 and above",
+        ),
+        (
+            "{mocks: [{answer: {status: 99}}], requests: [{}]}",
+            "mocks[0].answer.status is 99, allowed 200 to 599",
+        ),
+        (
+            "{mocks: [{answer: {body: '@nowhere'}}], requests: [{}]}",
+            "mocks[0].answer.body cannot read nowhere: No such file or directory (os error 2)",
+        ),
+        (
+            "{start: noon, requests: [{}]}",
+            r#"start is "noon", allowed a time such as 2026-01-01T00:00:00Z"#,
+        ),
+        (
+            "{properties: {a.b: [1]}, requests: [{}]}",
+            "properties.a.b is no text, number or truth",
+        ),
+        (
+            "{stubs: {compress: well}, requests: [{}]}",
+            r#"stubs.compress is "well", allowed ok, not_found or 0 to 12"#,
+        ),
+        (
+            "{plugin: {}, plugins: [{}], requests: [{}]}",
+            "plugins cannot be combined with plugin",
+        ),
+        (
+            "{requests: [{expect: {headers: {a: {regex: '('}}}}]}",
+            "requests[0].expect.headers.a.regex is not a regular expression: unclosed group",
+        ),
+        (
+            "{requests: [{expect: {callouts: [{body: {regex: '['}}]}}]}",
+            "requests[0].expect.callouts[0].body.regex is not a regular expression: unclosed \
+             character class",
+        ),
+    ] {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_request_has_the_headers_that_the_proxy_adds() {
+    let text = "requests: [{path: /, headers: {Host: a, x: 1}, body: abc, chunks: 2, \
+                trailers: {t: 1}}, {path: /, body: {n: 1}}]";
+    let trial = Trial::of(deserialize(text).unwrap(), Path::new(""), text).unwrap();
+    let shown: Vec<_> = trial
+        .steps
+        .iter()
+        .filter_map(|it| it.request.as_ref())
+        .collect();
+    let pairs = |request: &Request| {
+        let pairs = request.headers.iter();
+        let pairs = pairs.map(|(n, v)| format!("{}={}", lossy(n), lossy(v)));
+        pairs.collect::<Vec<_>>().join(" ")
+    };
+    let id = "x-request-id=00000000-0000-4000-8000-000000000000";
+    let first =
+        format!(":authority=a :path=/ :method=POST :scheme=http x=1 x-forwarded-proto=http {id}");
+    assert_eq!(pairs(shown[0]), first);
+    assert_eq!(shown[0].chunks, ["ab", "c"]);
+    assert!(
+        pairs(shown[1]).contains("content-length=7"),
+        "{}",
+        pairs(shown[1])
+    );
+    assert_eq!(shown[1].chunks, [r#"{"n":1}"#]);
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_file_with_requests_is_a_plugin_test() {
+    for (text, expected) in [
+        ("requests: []", true),
+        ("{\"requests\": 1}", true),
+        ("traffic: [{requests: []}]", false),
+        ("[", false),
+    ] {
+        assert_eq!(Trial::is_in(text), expected, "{text}");
+    }
+}

@@ -1,0 +1,222 @@
+//! What happened in a plugin test: the result of playing it.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
+use crate::proxy::{Callback, LogLevel};
+use crate::sim::clock::Time;
+
+/// Everything that happened.
+#[derive(Clone, Debug, Default)]
+pub struct Transcript {
+    /// Names of the plugins, from the client to the upstream.
+    pub plugins: Vec<String>,
+    /// What the plugins did while they started, on one thread.
+    pub start: Vec<Entry>,
+    pub steps: Vec<StepTranscript>,
+    /// Why it ended early. `None` if it did not.
+    pub ending: Option<Ending>,
+}
+
+/// Why a plugin test ended early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A module does not load.
+    Load { plugin: String, why: String },
+    /// A plugin refuses its configuration.
+    Refused { plugin: String, why: String },
+    /// A plugin made a hostcall that is not modelled.
+    Unmodelled {
+        plugin: String,
+        hostcall: String,
+        /// Name for a stub.
+        name: String,
+    },
+}
+
+/// What happened in one step.
+#[derive(Clone, Debug, Default)]
+pub struct StepTranscript {
+    pub name: Option<String>,
+    /// The request as the client sent it. `None` if only time passed.
+    pub request: Option<Message>,
+    /// Everything in order.
+    pub entries: Vec<Entry>,
+    pub upstream: Vec<Message>,
+    pub callouts: Vec<Callout>,
+    pub client: Client,
+    /// Counters, gauges and sums of histograms, by name, at the end of the step.
+    pub metrics: Vec<(String, i64)>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub at: Time,
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The host called a function of a plugin.
+    Callback {
+        /// Index of the plugin.
+        plugin: usize,
+        worker: Option<usize>,
+        callback: Callback,
+        arguments: Vec<(&'static str, u32)>,
+        /// `None` if it trapped.
+        result: Option<String>,
+        inside: Vec<Inside>,
+    },
+    /// A line of the log outside of a callback.
+    Line {
+        plugin: usize,
+        level: LogLevel,
+        text: String,
+    },
+    /// The upstream has the request.
+    Upstream,
+    /// The upstream answers.
+    UpstreamAnswer(String),
+    /// A plugin calls a cluster: the index in [`StepTranscript::callouts`].
+    Callout(usize),
+    /// A cluster answers a call.
+    CalloutAnswer { cluster: String, answer: String },
+    /// The client has the whole response, or its stream was reset.
+    ClientDone(String),
+}
+
+/// Something that happened in a callback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inside {
+    Hostcall {
+        name: &'static str,
+        arguments: Vec<(&'static str, String)>,
+        results: Vec<(&'static str, String)>,
+        status: i32,
+    },
+    Line {
+        level: LogLevel,
+        text: String,
+    },
+}
+
+/// A message: a request or a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub trailers: HeaderMap,
+    /// Whether its last part has arrived.
+    pub complete: bool,
+}
+
+/// A call of a plugin to a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Callout {
+    pub plugin: usize,
+    pub cluster: String,
+    pub request: Message,
+    /// What came back, in a few words. `None` if nothing did.
+    pub answer: Option<String>,
+}
+
+/// What the client got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The response. `None` if none began.
+    pub response: Option<Message>,
+    pub reset: bool,
+    /// Response code details, `%RESPONSE_CODE_DETAILS%`.
+    pub details: String,
+    /// Length of the body as the proxy sent it. The client stops reading at `content-length`.
+    pub sent_bytes: usize,
+}
+
+impl Entry {
+    /// Iterates over the lines of the log in it.
+    pub fn lines(&self) -> impl Iterator<Item = (LogLevel, &str)> {
+        let (own, inside) = match &self.what {
+            What::Line { level, text, .. } => (Some((*level, text.as_str())), &[][..]),
+            What::Callback { inside, .. } => (None, inside.as_slice()),
+            _ => (None, &[][..]),
+        };
+        let lines = inside.iter().filter_map(|it| match it {
+            Inside::Line { level, text } => Some((*level, text.as_str())),
+            Inside::Hostcall { .. } => None,
+        });
+        own.into_iter().chain(lines)
+    }
+}
+
+impl Message {
+    /// Returns the status of a response.
+    pub fn status(&self) -> Option<u16> {
+        self.headers.text(":status")?.parse().ok()
+    }
+
+    fn length(&self) -> Option<usize> {
+        self.headers.text("content-length")?.parse().ok()
+    }
+
+    /// Returns the body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Client {
+    /// Ends the response. A body that is longer than its `content-length` is cut off there.
+    pub fn complete(&mut self) {
+        let response = self.response.get_or_insert_default();
+        response.complete = true;
+        self.sent_bytes = response.body.len();
+        if let Some(length) = response.length() {
+            response.body.truncate(length);
+        }
+    }
+
+    /// Returns how the body disagrees with its `content-length`.
+    pub fn length_problem(&self) -> Option<String> {
+        let said = self.response.as_ref()?.length()?;
+        let sent = self.sent_bytes;
+        let what = match sent.cmp(&said) {
+            Ordering::Greater => "the client gets only the first of them",
+            Ordering::Less if sent > 0 => "the client waits for the rest",
+            _ => return None,
+        };
+        let text = format!("warning: content-length is {said}, but {sent} bytes were sent: {what}");
+        Some(text)
+    }
+}
+
+impl StepTranscript {
+    /// Iterates over the lines of the log.
+    pub fn lines(&self) -> impl Iterator<Item = (LogLevel, &str)> {
+        self.entries.iter().flat_map(Entry::lines)
+    }
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ending::Load { plugin, why } => write!(f, "{plugin} does not load: {why}"),
+            Ending::Refused { plugin, why } => {
+                write!(f, "{plugin} refuses its configuration: {why}")
+            }
+            Ending::Unmodelled {
+                plugin,
+                hostcall,
+                name,
+            } => write!(
+                f,
+                "{plugin} called {hostcall}, which is not modelled; --stub {name}=STATUS \
+                 gives it a status and goes on"
+            ),
+        }
+    }
+}
