@@ -19,6 +19,7 @@ mod ladder;
 mod layers;
 mod modes;
 mod module;
+mod plugins;
 mod prometheus;
 mod recording;
 mod replay;

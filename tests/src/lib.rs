@@ -37,7 +37,7 @@ pub mod metrics;
 pub mod oci;
 pub mod places;
 pub mod raw;
-mod serving;
+pub mod serving;
 pub mod strict;
 mod trap;
 pub mod upstream;

@@ -16,18 +16,19 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-type BoxError = Box<dyn Error + Send + Sync>;
+/// Why a body ends early.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A running server. Dropping it closes its port and its connections.
-pub(crate) struct Serving {
-    pub(crate) address: SocketAddr,
+pub struct Serving {
+    pub address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Serving {
     /// Starts a server that responds to every request with `answer`. An error from it resets the
     /// connection, or the stream with HTTP/2.
-    pub(crate) async fn start<A, B>(answer: A) -> Self
+    pub async fn start<A, B>(answer: A) -> Self
     where
         A: AsyncAnswer<B>,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -48,7 +49,8 @@ impl Drop for Serving {
 }
 
 /// The request handler, cloned for each connection.
-pub(crate) trait AsyncAnswer<B>: Clone + Send + 'static {
+pub trait AsyncAnswer<B>: Clone + Send + 'static {
+    /// Returns the response to a request.
     fn answer(
         &self,
         request: Request<Incoming>,

@@ -57,7 +57,7 @@ fn what_happened_is_accepted() {
         "{status: 200, reset: false}",
         "{headers: {x-id: ab-12, X-Id: {regex: '^[a-z]+-'}, set-cookie: [a=1, b=2]}}",
         "{headers: {x-none: {absent: true}, set-cookie: {contains: b=}}}",
-        "{body: {json: {user: {tags: [x, y]}}, contains: ann, regex: nn, bytes: 46}}",
+        "{body: {json: {user: {tags: [x, 'y']}}, contains: ann, regex: nn, bytes: 46}}",
         "{log: [key, {level: warn}, {contains: key, regex: 'is .ld$'}]}",
         "{log: [{level: error, absent: true}, {contains: new, absent: true}]}",
         "{callouts: [{cluster: auth, path: /check, headers: {x-a: 1}, body: who}]}",

@@ -113,3 +113,89 @@ fn requests_of_a_file_are_shown_one_by_one() {
     assert!(output.stdout.contains("GET /own"), "{}", output.all());
     assert!(!output.stdout.contains("until 1970"), "{}", output.all());
 }
+
+/// Runs a scenario with load, with a small plugin in front.
+fn run(plugin: &str, traffic: &str) -> CommandOutput {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "plugin: {{module: none.wasm, configuration: plugin {plugin}}}\n\
+         duration: 1s\nclusters: {{a: {{}}}}\ntraffic: [{{{traffic}, requests: [{{path: /}}]}}]\n"
+    );
+    std::fs::write(folder.path().join("it.yaml"), text).unwrap();
+    let probe = std::path::absolute(target().join("wasm32-wasip1/release/probe.wasm")).unwrap();
+    let given = [
+        "run",
+        "it.yaml",
+        "--json",
+        "--module",
+        probe.to_str().unwrap(),
+    ];
+    host_sim_in(folder.path(), &given)
+}
+
+#[test]
+fn a_rate_of_one_sends_one_request_in_a_second_and_an_empty_run_is_an_error() {
+    for traffic in ["rate: 1", "rate: 1, arrivals: constant"] {
+        let requests = &run("cookies", traffic).json()["total"]["requests"];
+        assert!(requests.as_u64().unwrap() >= 1, "{traffic}: {requests}");
+    }
+    let output = run("cookies", "rate: 0.5, arrivals: constant");
+    assert_eq!(output.code, 2, "{}", output.all());
+    assert!(
+        output.stderr.contains("sent no request"),
+        "{}",
+        output.all()
+    );
+}
+
+#[test]
+fn a_refusal_of_a_plugin_is_no_fallback() {
+    let outcomes = &run("basic", "rate: 50").json()["total"]["outcomes"];
+    assert_eq!(
+        (&outcomes["fallback"], &outcomes["success"]),
+        (&0.into(), &0.into())
+    );
+    assert!(outcomes["rejected"].as_u64().unwrap() > 10, "{outcomes}");
+}
+
+#[test]
+fn a_scenario_shows_the_lines_of_every_level_of_a_refused_configuration() {
+    let output = run("strict", "rate: 1");
+    assert_eq!(output.code, 1, "{}", output.all());
+    for line in [
+        "refuses its configuration",
+        "the argument is \"\"",
+        "the argument has no key",
+    ] {
+        assert!(output.stderr.contains(line), "{}", output.all());
+    }
+}
+
+#[test]
+fn bench_names_the_module_and_check_the_configuration_of_another_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("conf"), "plugin cookies").unwrap();
+    std::fs::write(
+        folder.path().join("other.json"),
+        r#"{"token": "x", "zones": []}"#,
+    )
+    .unwrap();
+    let probe = std::path::absolute(target().join("wasm32-wasip1/release/probe.wasm")).unwrap();
+    let bench = ["bench", "--requests", "50", "--config", "conf", "--module"];
+    let output = host_sim_in(
+        folder.path(),
+        &[&bench[..], &[probe.to_str().unwrap()]].concat(),
+    );
+    assert!(
+        output.stdout.contains("probe") && !output.stdout.contains("spillway"),
+        "{}",
+        output.all()
+    );
+    let output = host_sim_in(folder.path(), &["check", "other.json"]);
+    assert_eq!(output.code, 2, "{}", output.all());
+    assert!(
+        output.stderr.contains("is no policy of this filter"),
+        "{}",
+        output.all()
+    );
+}

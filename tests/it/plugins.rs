@@ -1,0 +1,166 @@
+//! Plays the tests of small plugins in a real Envoy, which `host-sim test` plays in the simulator.
+//!
+//! The same file, the same mocks and the same expectations: what an author sees in the simulator
+//! is what Envoy does. Only the clock cannot be set, so time passes.
+
+mod client;
+mod cluster;
+mod setting;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use host_sim::headers::HeaderMap;
+use host_sim::proxy::LogLevel;
+use host_sim::trial::transcript::{Client, Entry, Message, StepTranscript, What};
+use host_sim::trial::{Step, Trial, expect};
+use regex::Regex;
+use spillway_tests::{Envoy, places};
+use tokio::time::{Instant, sleep};
+
+use cluster::Mocked;
+
+/// How long calls and log lines may come after the response.
+const SETTLING: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn the_tests_of_small_plugins_hold_in_envoy() {
+    let folder = places::root().join("tests/plugins");
+    let files = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|it| it.expect("an entry").path());
+    let mut files: Vec<_> = files
+        .filter(|it| it.extension().is_some_and(|it| it == "yaml"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 20, "{files:?}");
+    let mut misses = Vec::new();
+    for file in files {
+        misses.extend(play(&file).await);
+    }
+    assert!(misses.is_empty(), "\n{}", misses.join("\n"));
+}
+
+/// Plays one file. Returns what does not hold.
+async fn play(file: &Path) -> Vec<String> {
+    let trial = Trial::read(file).expect("a plugin test");
+    let clusters = Mocked::start(&trial).await;
+    let envoy = setting::of(&trial, &clusters).start().await;
+    let mut player = Player {
+        envoy,
+        clusters,
+        is_http2: trial.steps.iter().any(has_trailers),
+        lines: 0,
+    };
+    let mut misses = Vec::new();
+    for (at, step) in trial.steps.iter().enumerate() {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let of_step = player.step(step).await;
+        misses.extend(
+            of_step
+                .iter()
+                .map(|miss| format!("{name}: requests[{at}]: {miss}")),
+        );
+    }
+    misses
+}
+
+/// Trailers need HTTP/2, and a wrong length needs HTTP/1.1.
+fn has_trailers(step: &Step) -> bool {
+    let request = step.request.as_ref();
+    request.is_some_and(|it| !it.trailers.is_empty()) || !step.expect.trailers.is_empty()
+}
+
+struct Player {
+    envoy: Envoy,
+    clusters: Mocked,
+    is_http2: bool,
+    /// Number of lines of the log that earlier steps have seen.
+    lines: usize,
+}
+
+impl Player {
+    /// Plays a step, and waits for calls and lines that come after the response.
+    async fn step(&mut self, step: &Step) -> Vec<expect::Miss> {
+        sleep(Duration::from_nanos(step.wait.as_ns())).await;
+        let client = match &step.request {
+            Some(request) => client::send(self.envoy.address(), request, self.is_http2).await,
+            None => Client::default(),
+        };
+        let until = Instant::now() + SETTLING;
+        loop {
+            let (seen, lines) = self.seen(client.clone(), step).await;
+            let misses = expect::judge(&step.expect, &seen);
+            if misses.is_empty() || Instant::now() > until {
+                self.lines = lines;
+                self.clusters.forget();
+                return misses;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Returns what has happened in a step so far, and the number of lines of the log.
+    async fn seen(&self, client: Client, step: &Step) -> (StepTranscript, usize) {
+        let log = self.envoy.log();
+        let lines: Vec<_> = log.lines().skip(self.lines).collect();
+        let mut metrics = Vec::new();
+        for name in step.expect.metrics.keys() {
+            let value = self.envoy.stat(&format!("wasmcustom.{name}")).await;
+            metrics.push((name.clone(), value.cast_signed()));
+        }
+        let seen = StepTranscript {
+            entries: lines.iter().filter_map(|line| entry(line)).collect(),
+            upstream: self.clusters.upstream(),
+            callouts: self.clusters.callouts(),
+            client,
+            metrics,
+            ..StepTranscript::default()
+        };
+        (seen, self.lines + lines.len())
+    }
+}
+
+/// Reads a line of Envoy's log that a plugin has logged.
+fn entry(line: &str) -> Option<Entry> {
+    let pattern = Regex::new(r"\]\[(\w+)\]\[wasm\].*? wasm log[^:]*: (.*)$");
+    let found = pattern.expect("a pattern").captures(line)?;
+    let level = match &found[1] {
+        "trace" => LogLevel::Trace,
+        "debug" => LogLevel::Debug,
+        "info" => LogLevel::Info,
+        "warning" => LogLevel::Warn,
+        "error" => LogLevel::Error,
+        _ => LogLevel::Critical,
+    };
+    Some(Entry {
+        at: Default::default(),
+        what: What::Line {
+            plugin: 0,
+            level,
+            text: found[2].to_owned(),
+        },
+    })
+}
+
+/// Returns headers as the simulator has them.
+fn map(headers: &http::HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
+}
+
+/// Returns a message with pseudo-headers in front.
+fn message(pseudo: &[(&str, &str)], headers: &http::HeaderMap) -> Message {
+    let mut all: HeaderMap = pseudo.iter().copied().collect();
+    for (name, value) in headers {
+        all.add(name.as_str().as_bytes(), value.as_bytes());
+    }
+    Message {
+        headers: all,
+        complete: true,
+        ..Message::default()
+    }
+}
