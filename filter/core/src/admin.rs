@@ -15,8 +15,8 @@
 //! - Only `localhost` and IP addresses are accepted as the host. With DNS rebinding, an
 //!   attacker's name would resolve to this proxy and have the same origin as the page.
 //!
-//! Paths and queries are untrusted bytes. No valid one needs percent-encoding, so none is
-//! decoded, and the prefix has only one spelling.
+//! Paths and queries are untrusted bytes. Only the text of a search is percent-decoded. Nothing
+//! else needs that, so the prefix has only one spelling.
 //!
 //! # Forced states
 //!
@@ -34,7 +34,7 @@ mod list;
 mod problem;
 mod view;
 
-pub use view::{Action, AdminResponse, Busy, CircuitView, Circuits, Clocks, Listing};
+pub use view::{Action, AdminResponse, Busy, CircuitView, Circuits, Clocks, Listing, Search};
 
 use ask::Ask;
 use problem::{Refusal, one_of, problem, refuse};
@@ -99,7 +99,7 @@ fn perform(
     clocks: Clocks,
     circuits: &mut impl Circuits,
 ) -> Result<AdminResponse, Refusal> {
-    let (policy, command) = match ask {
+    let (policy, contains, command) = match ask {
         Ask::Home => {
             let mut redirect = AdminResponse::new(308, HTML, Vec::new());
             // The page's relative URLs need the slash.
@@ -107,8 +107,8 @@ fn perform(
             return Ok(redirect);
         }
         Ask::Page => return Ok(AdminResponse::new(200, HTML, PAGE.into())),
-        Ask::List { policy } => (policy, None),
-        Ask::Control { policy, id, action } => (Some(policy), Some((id, action))),
+        Ask::List { policy, contains } => (policy, contains, None),
+        Ask::Control { policy, id, action } => (Some(policy), None, Some((id, action))),
     };
     let policies = circuits.policies();
     let known: Vec<&str> = policies.iter().map(|name| &**name).collect();
@@ -118,7 +118,16 @@ fn perform(
         names = names.get(at..=at).unwrap_or_default();
     }
     let body = match command {
-        None => list::write(names, policy, clocks, circuits),
+        None => {
+            let contains = ask::decoded(contains.unwrap_or_default());
+            let wanted = list::Wanted {
+                known: &known,
+                names,
+                only: policy,
+                contains: &contains,
+            };
+            list::write(&wanted, clocks, circuits)
+        }
         Some((id, action)) => {
             let name = names.first().copied().unwrap_or_default();
             let changed = control(name, id, action, circuits)?;

@@ -21,7 +21,8 @@ pub(crate) struct Circuit {
     /// Account that pays for retries; `None` if the policy has no retries.
     pub(crate) account: Option<Box<Account>>,
     /// State that overrides the breaker. Read it through [`Circuit::force`], since it expires.
-    force: Option<Force>,
+    /// Boxed, because most circuits have none.
+    force: Option<Box<Force>>,
     /// Time of the last write, which is about the last use.
     pub(crate) used_at: Instant,
     /// Load time of the newest configuration that wrote it. While an old and a new configuration
@@ -85,17 +86,20 @@ impl Circuit {
     /// Returns the state that an operator has set, unless it has expired.
     #[inline]
     pub(crate) fn force(&self, now: Instant) -> Option<Force> {
-        self.force.filter(|force| now < force.until)
+        let force = self.force.as_deref().copied();
+        force.filter(|force| now < force.until)
     }
 
     /// Sets or removes an operator's override.
     pub(crate) fn set_force(&mut self, force: Option<Force>) {
-        self.force = force;
+        self.force = force.map(Box::new);
     }
 
     /// Drops an expired override, so that no record contains it.
     pub(crate) fn drop_expired(&mut self, now: Instant) {
-        self.force = self.force(now);
+        if self.force(now).is_none() {
+            self.force = None;
+        }
     }
 
     /// Whether it equals a new circuit, except for its counts.
@@ -163,7 +167,7 @@ impl Encode for Circuit {
     fn write(&self, out: &mut Vec<u8>) {
         self.used_at.write(out);
         self.loaded_at.write(out);
-        self.force.write(out);
+        self.force.as_deref().copied().write(out);
         self.account.is_some().write(out);
         if let Some(account) = &self.account {
             account.write(out);
@@ -175,7 +179,7 @@ impl Encode for Circuit {
         Some(Circuit {
             used_at: Instant::read(from)?,
             loaded_at: Instant::read(from)?,
-            force: Option::read(from)?,
+            force: Option::read(from)?.map(Box::new),
             account: Option::read(from)?.map(Box::new),
             breaker: Breaker::read(from)?,
         })

@@ -18,7 +18,7 @@ use crate::time::{Instant, Span};
 
 /// Version of all record layouts. It is part of each record's name as well, so modules of
 /// different versions use separate records.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 const MAGIC: [u8; 3] = *b"spw";
 /// Bytes before the fields of a record.

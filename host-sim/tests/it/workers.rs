@@ -151,7 +151,7 @@ impl Workers {
 
     /// Number of slots of a policy that hold a circuit. An empty slot is the shortest valid record.
     fn occupied_slots(&self, policy: &str) -> usize {
-        let slot = format!("spillway/3/plugin/{policy}/");
+        let slot = format!("spillway/4/plugin/{policy}/");
         let records = self.records();
         let occupied = |(name, record): &&(String, Vec<u8>)| {
             name.starts_with(&slot) && record.len() > VACANT_BYTES

@@ -1,5 +1,7 @@
 //! Parses a request's method, path and query.
 
+use alloc::vec::Vec;
+
 use super::problem::{Refusal, one_of, refuse};
 use super::view::Action;
 use crate::circuit::Forced;
@@ -13,8 +15,12 @@ pub(super) enum Ask<'a> {
     Home,
     /// The page.
     Page,
-    /// The circuits of one policy, or of all.
-    List { policy: Option<&'a [u8]> },
+    /// The circuits of one policy, or of all, whose names contain a text. The text is
+    /// percent-encoded.
+    List {
+        policy: Option<&'a [u8]>,
+        contains: Option<&'a [u8]>,
+    },
     /// An action on one circuit, or on all of a policy.
     Control {
         policy: &'a [u8],
@@ -77,10 +83,14 @@ pub(super) fn read<'a>(
         path => one_of(404, "the path after the prefix", Some(path), &PATHS)? == LIST,
     };
     allow(method, &["GET", "HEAD"])?;
-    let names: &[&str] = if is_list { &["policy"] } else { &[] };
-    let [policy, _] = parameters(query, names)?;
+    let names: &[&str] = if is_list {
+        &["policy", "contains"]
+    } else {
+        &[]
+    };
+    let [policy, contains] = parameters(query, names)?;
     Ok(match (is_list, path) {
-        (true, _) => Ask::List { policy },
+        (true, _) => Ask::List { policy, contains },
         (false, b"") => Ask::Home,
         (false, _) => Ask::Page,
     })
@@ -151,6 +161,24 @@ fn parameters<'a>(query: &'a [u8], names: &[&str]) -> Result<[Option<&'a [u8]>; 
         }
     }
     Ok(values)
+}
+
+/// Decodes a percent-encoded text. A percent sign without two digits stands for itself.
+pub(super) fn decoded(mut text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut bytes = Vec::new();
+    while let [first, rest @ ..] = text {
+        let escaped = match text {
+            [b'%', high, low, after @ ..] => digit(*high)
+                .zip(digit(*low))
+                .map(|(high, low)| ((high << 4 | low) as u8, after)),
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((*first, rest));
+        bytes.push(byte);
+        text = after;
+    }
+    bytes
 }
 
 /// Returns the parts before and after the first `mark`.

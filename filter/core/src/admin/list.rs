@@ -8,9 +8,10 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Display;
 
-use super::view::{CircuitView, Circuits, Clocks};
+use super::view::{CircuitView, Circuits, Clocks, Search};
+use crate::circuit::breaker::Opened;
+use crate::circuit::window::Counts;
 use crate::shared::history::Past;
 use crate::shared::key;
 use crate::time::Instant;
@@ -19,39 +20,54 @@ use crate::time::Instant;
 /// the whole response in memory.
 const CIRCUITS_MAX: usize = 1_000;
 
-/// Returns the circuits of `policies`, and the last transitions, newest first. The transitions
-/// are those of the policy `only`, or of all policies, removed ones included.
-pub(super) fn write(
-    policies: &[&str],
-    only: Option<&[u8]>,
-    clocks: Clocks,
-    circuits: &mut impl Circuits,
-) -> Vec<u8> {
-    let listing = circuits.circuits(policies, CIRCUITS_MAX);
-    let mut list = String::from("{\"circuits\":");
-    array(&mut list, listing.circuits.iter(), |view| {
-        circuit(view, clocks)
-    });
+/// What a list is to contain.
+pub(super) struct Wanted<'a> {
+    /// The names of all policies.
+    pub known: &'a [&'a str],
+    /// The names of the policies whose circuits are listed.
+    pub names: &'a [&'a str],
+    /// The policy whose transitions are listed. `None` stands for all, removed ones included.
+    pub only: Option<&'a [u8]>,
+    /// A text that the circuits' names contain.
+    pub contains: &'a [u8],
+}
+
+/// Returns the wanted circuits, and the last transitions, newest first.
+pub(super) fn write(wanted: &Wanted<'_>, clocks: Clocks, circuits: &mut impl Circuits) -> Vec<u8> {
+    let search = Search {
+        most: CIRCUITS_MAX,
+        contains: wanted.contains,
+    };
+    let listing = circuits.circuits(wanted.names, search);
+    let mut list = format!(
+        "{{\"now_unix_ms\":{},\"total\":{},\"policies\":",
+        clocks.unix_ms, listing.total
+    );
+    let mut names = wanted.known.iter().map(|name| format!("\"{name}\""));
+    array(&mut list, &mut names);
+    list.push_str(",\"circuits\":");
+    let mut listed = listing.circuits.iter().map(|view| circuit(view, clocks));
+    array(&mut list, &mut listed);
     list.push_str(if listing.more {
         ",\"more\":true,\"transitions\":"
     } else {
         ",\"more\":false,\"transitions\":"
     });
     let past = circuits.transitions();
-    let past = past.iter().rev();
-    let past = past.filter(|it| only.is_none_or(|only| *only == *it.policy.as_bytes()));
-    array(&mut list, past, |past| transition(past, clocks));
+    let of_policy = |past: &&Past| wanted.only.is_none_or(|it| *it == *past.policy.as_bytes());
+    let past = past.iter().rev().filter(of_policy);
+    array(&mut list, &mut past.map(|past| transition(past, clocks)));
     list.push('}');
     list.into()
 }
 
-fn array<T>(list: &mut String, items: impl Iterator<Item = T>, show: impl Fn(T) -> String) {
+fn array(list: &mut String, items: &mut dyn Iterator<Item = String>) {
     list.push('[');
     for (index, item) in items.enumerate() {
         if index > 0 {
             list.push(',');
         }
-        list.push_str(&show(item));
+        list.push_str(&item);
     }
     list.push(']');
 }
@@ -71,8 +87,9 @@ fn circuit(view: &CircuitView, clocks: Clocks) -> String {
         "{{\"policy\":\"{}\",\"mode\":\"{}\",\"id\":\"{:016x}\",\"key\":{},\
          \"state\":\"{}\",\"automatic_state\":\"{}\",\
          \"since_unix_ms\":{},\"until_unix_ms\":{},\"forced\":{forced},\
-         \"window\":{{\"requests\":{},\"failures\":{},\"slow\":{}}},\
-         \"consecutive_failures\":{},\"opens\":{},\"probes\":{},\"retry_budget\":{}}}",
+         \"window\":{{{}}},\
+         \"consecutive_failures\":{},\"opens\":{},\"opened\":{},\"probes\":{},\
+         \"retry_budget\":{}}}",
         view.policy,
         view.mode.name(),
         view.id,
@@ -81,13 +98,32 @@ fn circuit(view: &CircuitView, clocks: Clocks) -> String {
         automatic.state.name(),
         unix_ms(Some(automatic.since), clocks),
         unix_ms(automatic.until, clocks),
-        automatic.counts.requests,
-        automatic.counts.failures,
-        automatic.counts.slow,
+        counts(automatic.counts),
         automatic.consecutive,
         automatic.opens,
+        opened(automatic.opened, clocks),
         automatic.probes_out,
-        or_null(view.retry_budget),
+        or_null(view.retry_budget.map(u64::from)),
+    )
+}
+
+/// Returns the fields of counts, without braces.
+fn counts(counts: Counts) -> String {
+    format!(
+        "\"requests\":{},\"failures\":{},\"slow\":{}",
+        counts.requests, counts.failures, counts.slow
+    )
+}
+
+fn opened(last: Option<Opened>, clocks: Clocks) -> String {
+    let Some(it) = last else {
+        return String::from("null");
+    };
+    format!(
+        "{{\"at_unix_ms\":{},\"why\":\"{}\",{}}}",
+        clocks.unix_ms_at(it.at),
+        it.why.name(),
+        counts(it.counts),
     )
 }
 
@@ -96,17 +132,14 @@ fn transition(past: &Past, clocks: Clocks) -> String {
     format!(
         "{{\"at_unix_ms\":{},\"policy\":\"{}\",\"key\":{},\
          \"from\":\"{}\",\"to\":\"{}\",\"why\":\"{}\",\
-         \"requests\":{},\"failures\":{},\"slow\":{},\
-         \"opens\":{},\"lasted_ms\":{},\"open_ms\":{}}}",
+         {},\"opens\":{},\"lasted_ms\":{},\"open_ms\":{}}}",
         clocks.unix_ms_at(past.at),
         past.policy,
         key(&key::decode(&past.key)),
         it.from.name(),
         it.to.name(),
         it.why.name(),
-        it.counts.requests,
-        it.counts.failures,
-        it.counts.slow,
+        counts(it.counts),
         it.opens,
         it.lasted.as_ms(),
         it.open_for.as_ms(),
@@ -126,6 +159,6 @@ fn unix_ms(moment: Option<Instant>, clocks: Clocks) -> String {
     or_null(moment.map(|moment| clocks.unix_ms_at(moment)))
 }
 
-fn or_null(number: Option<impl Display>) -> String {
+fn or_null(number: Option<u64>) -> String {
     number.map_or_else(|| String::from("null"), |number| format!("{number}"))
 }

@@ -33,15 +33,21 @@ impl Circuits for FakeCircuits {
         vec!["p".into(), "empty".into(), "q-1".into()]
     }
 
-    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing {
+    fn circuits(&mut self, policies: &[&str], search: Search<'_>) -> Listing {
         let mut circuits = Vec::new();
         for policy in policies {
             let of_policy = self.circuits.iter().filter(|it| *it.policy == **policy);
             circuits.extend(of_policy.cloned());
         }
-        let more = circuits.len() > most;
-        circuits.truncate(most);
-        Listing { circuits, more }
+        let total = circuits.len() as u32;
+        circuits.retain(|view| search.finds(view));
+        let more = circuits.len() > search.most;
+        circuits.truncate(search.most);
+        Listing {
+            circuits,
+            more,
+            total,
+        }
     }
 
     fn transitions(&mut self) -> Vec<Past> {
@@ -79,6 +85,7 @@ fn view(policy: &str, id: u64) -> CircuitView {
             counts: Counts::default(),
             consecutive: 0,
             opens: 0,
+            opened: None,
             probes_out: 0,
         },
         force: None,

@@ -15,9 +15,9 @@ pub trait Circuits {
     /// Returns the names of all policies of the proxy, on any listener.
     fn policies(&mut self) -> Vec<Box<str>>;
 
-    /// Returns at most `most` circuits of these policies, in a stable order. If there are more,
-    /// those that are not closed are preferred, in whichever policy.
-    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing;
+    /// Returns the circuits of these policies that a search finds, in a stable order. If there
+    /// are too many, those that are not closed are preferred, in whichever policy.
+    fn circuits(&mut self, policies: &[&str], search: Search<'_>) -> Listing;
 
     /// Returns the last transitions of the proxy, oldest first.
     fn transitions(&mut self) -> Vec<Past>;
@@ -31,13 +31,25 @@ pub trait Circuits {
     fn control(&mut self, policy: &str, id: Option<u64>, action: Action) -> Result<usize, Busy>;
 }
 
+/// Which circuits to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search<'a> {
+    /// Maximum number of circuits.
+    pub most: usize,
+    /// A text that the name of the policy or a part of the key contains. Upper and lower case
+    /// are the same in ASCII. Every name contains the empty text.
+    pub contains: &'a [u8],
+}
+
 /// A list of circuits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
     /// The circuits, by policy.
     pub circuits: Vec<CircuitView>,
-    /// Whether the list is incomplete.
+    /// Whether the list may be incomplete.
     pub more: bool,
+    /// Number of circuits that the policies have, found or not.
+    pub total: u32,
 }
 
 /// The current state of one circuit.
@@ -57,6 +69,17 @@ pub struct CircuitView {
     pub force: Option<Force>,
     /// Number of retries that the budget can grant, or `None` without a budget.
     pub retry_budget: Option<u32>,
+}
+
+impl Search<'_> {
+    /// Whether it finds a circuit.
+    #[inline(never)]
+    pub(crate) fn finds(&self, view: &CircuitView) -> bool {
+        let parts = view.key.iter().flatten().map(|part| &**part);
+        let mut names = parts.chain([view.policy.as_bytes()]);
+        let is_here = |place: &[u8]| place.eq_ignore_ascii_case(self.contains);
+        self.contains.is_empty() || names.any(|name| name.windows(self.contains.len()).any(is_here))
+    }
 }
 
 impl CircuitView {

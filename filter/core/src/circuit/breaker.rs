@@ -20,6 +20,7 @@
 //! [`Breaker::record`] counts. A change of state must be made to the shared breaker, see
 //! [`crate::shared::replica`].
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::circuit::window::{Counts, Window};
@@ -39,7 +40,7 @@ mod standing;
 mod state;
 
 pub use names::Transition;
-pub(crate) use names::{Permit, Refusal, StepContext};
+pub(crate) use names::{Opened, Permit, Refusal, StepContext};
 pub(crate) use names::{StateName, Why};
 pub(crate) use pending::Pending;
 pub(crate) use standing::Standing;
@@ -59,6 +60,8 @@ pub(crate) struct Breaker {
     /// Openings in a row: none of them was followed by a healthy time as long as the open time.
     opens: u32,
     last_open: Span,
+    /// The last opening; `None` if there was none. Boxed, because most circuits have none.
+    opened: Option<Box<Opened>>,
     consecutive: u32,
     window: Window,
 }
@@ -74,6 +77,7 @@ impl Breaker {
             healthy_since: now,
             opens: 0,
             last_open: Span::ZERO,
+            opened: None,
             consecutive: 0,
             window: Window::new(&config.window),
         }
@@ -343,7 +347,9 @@ impl Breaker {
         self.last_open = open_time::choose(&context.config.open, self.opens, hint, context.random);
         let until = context.now.after(self.last_open);
         let open = State::Open { until };
-        self.change_at(open, why, counts, context.now, context.transitions);
+        let at = context.now;
+        self.opened = Some(Box::new(Opened { at, why, counts }));
+        self.change_at(open, why, counts, at, context.transitions);
     }
 
     fn change(&mut self, to: State, why: Why, context: &mut StepContext<'_>) {

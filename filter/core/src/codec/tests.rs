@@ -204,7 +204,7 @@ fn the_layout_of_this_version_does_not_change() {
     let bytes = record(&circuit);
     let fields = &bytes[..bytes.len() - CHECKSUM_BYTES];
     let ms = |ms: u64| (ms * 1_000_000).to_le_bytes();
-    let mut expected = b"spw\x03\x03\x01\x05\x00a key".to_vec();
+    let mut expected = b"spw\x04\x03\x01\x05\x00a key".to_vec();
     for part in [ms(2), ms(1)] {
         expected.extend(part);
     }
@@ -219,12 +219,12 @@ fn the_layout_of_this_version_does_not_change() {
     expected.extend(ms(1_000));
     expected.extend(ms(15_000));
     expected.extend([0; 3 * (8 + 12 * 4)]);
-    // Closed; generation, since, healthy since; opens, last open, consecutive.
+    // Closed; generation, since, healthy since; opens, last open, never opened, consecutive.
     expected.push(0);
     for part in [ms(2), ms(2), ms(2)] {
         expected.extend(part);
     }
-    expected.extend([0; 4 + 8 + 4]);
+    expected.extend([0; 4 + 8 + 1 + 4]);
     // A time window of ten seconds: its head and ten buckets. Then the head of the waiting
     // requests, and that there are none.
     expected.push(0);

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::admin::{Action, Busy, CircuitView, Circuits, Listing};
+use crate::admin::{Action, Busy, CircuitView, Circuits, Listing, Search};
 use crate::circuit::breaker::{StateName, Transition};
 use crate::circuit::{Circuit, Force};
 use crate::event::Event;
@@ -53,21 +53,23 @@ impl<R: Records> Circuits for Operator<'_, R> {
         entries.map(|entry| entry.name.clone()).collect()
     }
 
-    fn circuits(&mut self, policies: &[&str], most: usize) -> Listing {
+    fn circuits(&mut self, policies: &[&str], search: Search<'_>) -> Listing {
         let entries: Vec<Entry> = policies
             .iter()
             .filter_map(|name| self.entry(name))
             .collect();
-        let (first, left_out) = self.not_closed(&entries, most);
+        let (first, left_out) = self.not_closed(&entries, search);
         let mut listing = Listing {
             more: left_out,
             ..Listing::default()
         };
-        let mut room = most.saturating_sub(first.len());
+        let mut room = search.most.saturating_sub(first.len());
+        let mut reads = reads_max(search);
         let mut first = first.into_iter().peekable();
         for (index, entry) in entries.iter().enumerate() {
             // The closed ones fill the room that is left, each in its place.
             let census = Census::read(&mut self.ws.records, &entry.name, entry.capacity);
+            listing.total = listing.total.saturating_add(census.totals().taken);
             for place in census.taken() {
                 let here = (index, place);
                 while let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) < here) {
@@ -75,12 +77,15 @@ impl<R: Records> Circuits for Operator<'_, R> {
                 }
                 if let Some((.., view)) = first.next_if(|(of, at, _)| (*of, *at) == here) {
                     listing.circuits.push(view);
-                } else if room == 0 {
+                } else if room == 0 || reads == 0 {
                     listing.more = true;
                     break;
-                } else if let Some(view) = self.view(entry, place) {
-                    room = room.saturating_sub(1);
-                    listing.circuits.push(view);
+                } else {
+                    reads = reads.saturating_sub(1);
+                    if let Some(view) = self.view(entry, place).filter(|it| search.finds(it)) {
+                        room = room.saturating_sub(1);
+                        listing.circuits.push(view);
+                    }
                 }
             }
         }
@@ -144,6 +149,19 @@ impl<R: Records> Circuits for Operator<'_, R> {
     }
 }
 
+/// Maximum number of circuits that a search looks at. It holds up a worker for some tens of
+/// milliseconds, which operators may do on purpose but not by watching.
+const SEARCHED_MAX: usize = 20_000;
+
+/// Returns how many records each step of a search may read.
+fn reads_max(search: Search<'_>) -> usize {
+    if search.contains.is_empty() {
+        search.most.saturating_mul(2)
+    } else {
+        SEARCHED_MAX
+    }
+}
+
 /// A circuit to be listed: the position of its policy, its slot, and its state.
 type Listed = (usize, u32, CircuitView);
 
@@ -173,23 +191,25 @@ impl<R: Records> Operator<'_, R> {
         self.directory().find(policy).cloned()
     }
 
-    /// Lists at most `most` circuits of these policies that are not closed, in order. Returns
-    /// whether there may be more. A circuit that the census lists among them may be closed by
+    /// Lists the circuits of these policies that are not closed, in order. Returns whether
+    /// there may be more. A circuit that the census lists among them may be closed by
     /// now, since a force has ended: that is noted, or such circuits would hide others.
-    fn not_closed(&mut self, entries: &[Entry], most: usize) -> (Vec<Listed>, bool) {
-        let (mut listed, mut reads) = (Vec::new(), most.saturating_mul(2));
+    fn not_closed(&mut self, entries: &[Entry], search: Search<'_>) -> (Vec<Listed>, bool) {
+        let (mut listed, mut reads) = (Vec::new(), reads_max(search));
         for (index, entry) in entries.iter().enumerate() {
             let census = Census::read(&mut self.ws.records, &entry.name, entry.capacity);
             let mut closed = Vec::new();
             for place in census.taken().filter(|place| census.is_notable(*place)) {
-                if listed.len() >= most || reads == 0 {
+                if listed.len() >= search.most || reads == 0 {
                     self.note_closed(entry, closed);
                     return (listed, true);
                 }
                 reads = reads.saturating_sub(1);
                 match self.view(entry, place) {
                     Some(view) if view.state() != StateName::Closed => {
-                        listed.push((index, place, view));
+                        if search.finds(&view) {
+                            listed.push((index, place, view));
+                        }
                     }
                     _ => closed.push(place),
                 }

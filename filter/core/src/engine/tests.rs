@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::decision::RetryHeaders;
 use super::*;
+use crate::admin::Search;
 use crate::circuit::breaker::StateName;
 use crate::fallback::{FallbackResponse, Kind};
 use crate::policy::{Mode, On};
@@ -118,6 +119,12 @@ impl Ticket {
 }
 
 /// The ticket of a request that passed, with what was saved of it.
+/// A search for this many circuits of any name.
+fn first(most: usize) -> Search<'static> {
+    let contains = b"";
+    Search { most, contains }
+}
+
 fn passed(admission: Admission) -> Box<Ticket> {
     match admission {
         Admission::Pass(mut ticket, instructions) => {

@@ -104,7 +104,7 @@ impl Encode for Past {
             transition: Transition {
                 from: state(from)?,
                 to: state(from)?,
-                why: Why::ALL.get(usize::from(u8::read(from)?)).copied()?,
+                why: Why::at(u8::read(from)?)?,
                 counts: Counts::read(from)?,
                 opens: u32::read(from)?,
                 lasted: Span::read(from)?,

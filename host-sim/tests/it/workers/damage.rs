@@ -10,8 +10,8 @@ use super::{Workers, policy};
 const BREAKER: &str = r#"{"failure_rate_threshold": 0, "consecutive_failures": 5,
     "open": {"duration": "20s", "jitter": 0}}"#;
 
-const DIRECTORY: &str = "spillway/3/plugin";
-const CENSUS: &str = "spillway/3/plugin/p";
+const DIRECTORY: &str = "spillway/4/plugin";
+const CENSUS: &str = "spillway/4/plugin/p";
 
 /// Length of the checksum that ends a record.
 const CHECKSUM_BYTES: usize = 8;
@@ -37,7 +37,7 @@ impl Workers {
     /// Name of the only slot with a circuit.
     fn slot(&self) -> String {
         let records = self.records().into_iter().map(|(name, _)| name);
-        let mut slots = records.filter(|name| name.starts_with("spillway/3/plugin/p/"));
+        let mut slots = records.filter(|name| name.starts_with("spillway/4/plugin/p/"));
         slots.next().unwrap()
     }
 }
@@ -74,7 +74,7 @@ fn rows(whole: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("a bit in its head", flipped(0)),
         ("a bit in its middle", flipped(whole.len() / 2)),
         ("a bit in its checksum", flipped(whole.len() - 1)),
-        ("newer", resealed(whole, VERSION_AT, 4)),
+        ("newer", resealed(whole, VERSION_AT, 5)),
         ("of another kind", other.to_vec()),
         ("of no kind", resealed(whole, KIND_AT, 77)),
         ("without fields", {
@@ -107,7 +107,7 @@ fn an_invalid_slot_is_discarded_counted_and_created_again() {
             assert_eq!(proxy.discarded(), 1, "{what}");
             assert_eq!(proxy.slot(), slot, "{what}");
             assert!(
-                proxy.record(&slot).starts_with(b"spw\x03\x03\x01"),
+                proxy.record(&slot).starts_with(b"spw\x04\x03\x01"),
                 "{what}"
             );
             // The new record does not contain the earlier failure.
@@ -150,7 +150,7 @@ fn a_damaged_census_is_counted_again() {
         assert_eq!(proxy.history().len(), 1, "{what}");
         assert_eq!(proxy.discarded(), 1, "{what}");
         assert_eq!(proxy.gauges(), (1, 1), "{what}");
-        assert!(proxy.record(CENSUS).starts_with(b"spw\x03\x02"), "{what}");
+        assert!(proxy.record(CENSUS).starts_with(b"spw\x04\x02"), "{what}");
     }
 }
 
@@ -165,7 +165,7 @@ fn an_update_replaces_a_damaged_directory() {
         proxy.proxy.host.update(policy(&next).into()).unwrap();
         assert_eq!(proxy.discarded(), 1, "{what}");
         assert!(
-            proxy.record(DIRECTORY).starts_with(b"spw\x03\x01"),
+            proxy.record(DIRECTORY).starts_with(b"spw\x04\x01"),
             "{what}"
         );
         (0..2).for_each(|worker| assert!(proxy.serve(worker, "200")));

@@ -40,8 +40,8 @@ fn invented_keys_create_no_more_names_than_slots_and_appear_in_none() {
         let tenant = format!("invented-{number}");
         assert!(serve(&mut proxy, number % WORKERS, &tenant, "200"));
     }
-    let slots = (0..KEYS).map(|slot| format!("spillway/3/plugin/p/{slot}"));
-    let others = ["", "/p", "/.history"].map(|end| format!("spillway/3/plugin{end}"));
+    let slots = (0..KEYS).map(|slot| format!("spillway/4/plugin/p/{slot}"));
+    let others = ["", "/p", "/.history"].map(|end| format!("spillway/4/plugin{end}"));
     let allowed: BTreeSet<_> = slots.chain(others).collect();
     let names: BTreeSet<_> = proxy.records().into_iter().map(|(name, _)| name).collect();
     assert!(

@@ -1,7 +1,7 @@
 //! The circuits as JSON.
 
 use super::*;
-use crate::circuit::breaker::{Transition, Why};
+use crate::circuit::breaker::{Opened, Transition, Why};
 
 const COUNTS: Counts = Counts {
     requests: 20,
@@ -23,6 +23,11 @@ fn a_list_has_every_field_of_each_circuit() {
             counts: COUNTS,
             consecutive: 4,
             opens: 3,
+            opened: Some(Opened {
+                at: at_ms(8_999),
+                why: Why::SlowRate,
+                counts: COUNTS,
+            }),
             probes_out: 1,
         },
         force: Some(Force {
@@ -39,7 +44,7 @@ fn a_list_has_every_field_of_each_circuit() {
     assert_eq!(response.status, 200);
     assert_eq!(header(&response, "content-type"), "application/json");
     let expected = concat!(
-        r#"{"circuits":["#,
+        r#"{"now_unix_ms":1000000,"total":2,"policies":["p","empty","q-1"],"circuits":["#,
         r#"{"policy":"p","mode":"shadow","id":"00000000000000ab","key":["a\"<"#,
         "\u{fffd}",
         r#"\n",null,""],"#,
@@ -47,12 +52,14 @@ fn a_list_has_every_field_of_each_circuit() {
         r#""since_unix_ms":999000,"until_unix_ms":1002000,"#,
         r#""forced":{"state":"closed","until_unix_ms":1060000},"#,
         r#""window":{"requests":20,"failures":10,"slow":2},"#,
-        r#""consecutive_failures":4,"opens":3,"probes":1,"retry_budget":107},"#,
+        r#""consecutive_failures":4,"opens":3,"#,
+        r#""opened":{"at_unix_ms":998999,"why":"slow_rate","requests":20,"failures":10,"slow":2},"#,
+        r#""probes":1,"retry_budget":107},"#,
         r#"{"policy":"q-1","mode":"enforce","id":"ffffffffffffffff","key":["a",null],"#,
         r#""state":"closed","automatic_state":"closed","#,
         r#""since_unix_ms":997500,"until_unix_ms":null,"forced":null,"#,
         r#""window":{"requests":0,"failures":0,"slow":0},"#,
-        r#""consecutive_failures":0,"opens":0,"probes":0,"retry_budget":null}"#,
+        r#""consecutive_failures":0,"opens":0,"opened":null,"probes":0,"retry_budget":null}"#,
         r#"],"more":false,"transitions":[]}"#,
     );
     assert_eq!(body(&response), expected);
@@ -156,4 +163,47 @@ fn a_list_has_at_most_a_thousand_circuits_and_says_if_there_are_more() {
             "{of_p} {of_q} {query}"
         );
     }
+}
+
+#[test]
+fn a_list_may_be_of_circuits_whose_names_contain_a_text() {
+    let named = |policy: &str, id, key: &[u8]| CircuitView {
+        key: vec![None, Some(key.into())],
+        ..view(policy, id)
+    };
+    let mut fake = FakeCircuits {
+        circuits: vec![
+            named("p", 1, b"Acme Ltd"),
+            named("p", 2, b"50%"),
+            named("q-1", 3, b"\xc3\xa9\xff&="),
+            view("q-1", 4),
+        ],
+        ..FakeCircuits::default()
+    };
+    let rows: [(&str, &[u64]); 14] = [
+        ("", &[1, 2, 3, 4]),
+        ("acme", &[1]),
+        ("CME%20l", &[1]),
+        ("acme+ltd", &[]),
+        ("%41CME", &[1]),
+        ("%", &[2]),
+        ("%25", &[2]),
+        ("0%2", &[]),
+        ("%zz", &[]),
+        ("%C3%a9", &[3]),
+        ("%ff%26%3D", &[3]),
+        ("q-", &[3, 4]),
+        ("a", &[1, 4]),
+        ("%00", &[]),
+    ];
+    for (text, ids) in rows {
+        let list = list(&format!("?contains={text}"), &mut fake);
+        let circuits = list["circuits"].as_array().expect("a list").iter();
+        let shown: Vec<String> = circuits.map(|it| format!("{}", it["id"])).collect();
+        let expected: Vec<String> = ids.iter().map(|id| format!("\"{id:016x}\"")).collect();
+        assert_eq!((shown, &list["total"]), (expected, &4.into()), "{text}");
+    }
+    let query = "?contains=a&policy=q-1";
+    let of_policy = list(query, &mut fake);
+    assert_eq!(of_policy["circuits"].as_array().map(Vec::len), Some(1));
 }

@@ -22,10 +22,12 @@ GET /circuits?policy=%70
 404 policy is "%70", allowed p, empty, q-1
 GET /circuits?policy=p&policy=p
 400 a parameter is "policy", allowed once
+GET /circuits?contains=a&contains=a
+400 a parameter is "contains", allowed once
 GET /circuits?action=reset
-400 a parameter is "action", allowed policy
+400 a parameter is "action", allowed policy, contains
 GET /circuits?policy=p&
-400 a parameter is "", allowed policy
+400 a parameter is "", allowed policy, contains
 GET /?x=1
 400 a parameter is "x", allowed none
 GET ?x=1
@@ -174,7 +176,7 @@ impl Circuits for Many {
         (0..self.0).map(|n| format!("p{n}").into()).collect()
     }
 
-    fn circuits(&mut self, _: &[&str], _: usize) -> Listing {
+    fn circuits(&mut self, _: &[&str], _: Search<'_>) -> Listing {
         Listing::default()
     }
 
@@ -217,7 +219,7 @@ fn a_refusal_shortens_and_escapes_what_was_sent() {
 
 #[test]
 fn any_bytes_get_a_valid_response_or_none() {
-    let words: [&[u8]; 22] = [
+    let words: [&[u8]; 23] = [
         b"/spillway",
         b"/circuits",
         b"/",
@@ -227,6 +229,7 @@ fn any_bytes_get_a_valid_response_or_none() {
         b"p",
         b"q-1",
         b"policy",
+        b"contains",
         b"action",
         b"for",
         b"force_open",
@@ -250,8 +253,8 @@ fn any_bytes_get_a_valid_response_or_none() {
             path.extend_from_slice(b"/spillway");
         }
         for _ in 0..random.between(0, 9) {
-            match random.between(0, 24) {
-                24 => path.push(random.word() as u8),
+            match random.between(0, 25) {
+                25 => path.push(random.word() as u8),
                 at => path.extend_from_slice(words.get(at as usize).unwrap_or(&b"/".as_slice())),
             }
         }

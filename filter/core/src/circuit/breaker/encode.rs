@@ -1,11 +1,13 @@
 //! Binary layout of a breaker.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Breaker;
+use super::names::{Opened, Why};
 use super::probes::Probes;
 use super::state::State;
-use crate::circuit::window::Window;
+use crate::circuit::window::{Counts, Window};
 use crate::codec::{Encode, Reader};
 use crate::time::{Instant, Span};
 
@@ -33,6 +35,7 @@ impl Encode for Breaker {
         self.healthy_since.write(out);
         self.opens.write(out);
         self.last_open.write(out);
+        self.opened.as_deref().copied().write(out);
         self.consecutive.write(out);
         self.window.write(out);
     }
@@ -53,8 +56,25 @@ impl Encode for Breaker {
             healthy_since: Instant::read(from)?,
             opens: u32::read(from)?,
             last_open: Span::read(from)?,
+            opened: Option::read(from)?.map(Box::new),
             consecutive: u32::read(from)?,
             window: Window::read(from)?,
+        })
+    }
+}
+
+impl Encode for Opened {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.at.write(out);
+        out.push(self.why as u8);
+        self.counts.write(out);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Opened> {
+        Some(Opened {
+            at: Instant::read(from)?,
+            why: Why::at(u8::read(from)?)?,
+            counts: Counts::read(from)?,
         })
     }
 }

@@ -101,6 +101,11 @@ impl Why {
         Why::FailureCount,
     ];
 
+    /// Returns the reason at an index in [`Why::ALL`].
+    pub(crate) fn at(index: u8) -> Option<Why> {
+        Why::ALL.get(usize::from(index)).copied()
+    }
+
     /// Returns its name in logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -117,6 +122,17 @@ impl Why {
             Why::SwitchedOff => "switched_off",
         }
     }
+}
+
+/// An opening of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its time.
+    pub at: Instant,
+    /// The rule that caused it.
+    pub why: Why,
+    /// The outcomes that caused it: the window's, or the probes'.
+    pub counts: Counts,
 }
 
 /// One change of state.

@@ -5,7 +5,7 @@
 //! leases that have expired.
 
 use super::Breaker;
-use super::names::StateName;
+use super::names::{Opened, StateName};
 use super::state::State;
 use crate::circuit::window::Counts;
 use crate::time::{Instant, Span};
@@ -25,6 +25,8 @@ pub struct Standing {
     pub consecutive: u32,
     /// Openings in a row.
     pub opens: u32,
+    /// The last opening; `None` if there was none.
+    pub opened: Option<Opened>,
     /// Probes whose lease has not ended.
     pub probes_out: u32,
 }
@@ -47,6 +49,7 @@ impl Breaker {
             counts: self.window.counts_at(now),
             consecutive: self.consecutive,
             opens: self.opens,
+            opened: self.opened.as_deref().copied(),
             probes_out: 0,
         };
         match &self.state {

@@ -340,7 +340,10 @@ fn nothing_leaks_however_requests_end() {
         }
         assert!(bench.engine.workspace.pending.is_empty(), "seed {seed}");
         use crate::admin::Circuits;
-        let listed = bench.engine.operator(bench.now).circuits(&["p0"], 10);
+        let listed = bench
+            .engine
+            .operator(bench.now)
+            .circuits(&["p0"], first(10));
         let whole = if fields == TWO { 2 } else { 100 };
         assert_eq!(listed.circuits[0].retry_budget, Some(whole), "seed {seed}");
     }

@@ -174,7 +174,9 @@ fn gauges_are_correct_a_second_after_any_history() {
         assert_eq!(open(&host), truly_open(&workers, 20), "seed {seed}");
         let keys = host.gauge(Gauge::Keys).unwrap_or(0);
         let now = workers.now;
-        let listing = workers.engines[0].operator(now).circuits(&["p0"], 100);
+        let listing = workers.engines[0]
+            .operator(now)
+            .circuits(&["p0"], first(100));
         assert_eq!(keys as usize, listing.circuits.len(), "seed {seed}");
         idle(&mut workers, &mut host, 4_000);
         assert_eq!(open(&host), 0, "seed {seed}");

@@ -1,6 +1,6 @@
 //! What operators see of the circuits of all workers.
 
-use super::operator::{MINUTE, desk, many, of, views};
+use super::operator::{MINUTE, control, desk, many, of, views};
 use super::workers::{FIVE_IN_A_ROW, Workers, by_tenant, json};
 use super::*;
 use crate::admin::{Action, Circuits};
@@ -39,12 +39,14 @@ fn an_operator_takes_no_seed_from_a_damaged_directory() {
     assert!(
         workers.engines[0]
             .operator(now)
-            .circuits(&["p0"], 10)
+            .circuits(&["p0"], first(10))
             .circuits
             .is_empty()
     );
     assert_eq!(workers.events("discarded"), ["discarded 1"]);
-    let listed = workers.engines[0].operator(now).circuits(&["p0"], 10);
+    let listed = workers.engines[0]
+        .operator(now)
+        .circuits(&["p0"], first(10));
     assert_eq!(listed.circuits.len(), 1);
     (0..5).for_each(|_| workers.serve(0, 503));
     workers.wait(100);
@@ -61,11 +63,17 @@ fn open_circuits_are_listed_before_closed_ones() {
         (0..5).for_each(|_| workers.serve_to(0, &request, status));
     }
     let mut desk = desk(&workers);
-    let views = desk.operator(workers.now).circuits(&["p0"], 10).circuits;
+    let views = desk
+        .operator(workers.now)
+        .circuits(&["p0"], first(10))
+        .circuits;
     let open = views.iter().filter(|view| view.state() == StateName::Open);
     assert_eq!((views.len(), open.count()), (10, 5));
     // They are listed in the same order, whatever their state.
-    let all = desk.operator(workers.now).circuits(&["p0"], 100).circuits;
+    let all = desk
+        .operator(workers.now)
+        .circuits(&["p0"], first(100))
+        .circuits;
     let order = |id: u64| all.iter().position(|view| view.id == id).expect("listed");
     assert!(views.is_sorted_by_key(|view| order(view.id)));
 }
@@ -76,7 +84,7 @@ fn shown_of_all(workers: &Workers, most: usize) -> (Vec<String>, bool) {
     let mut operator = desk.operator(workers.now);
     let policies = operator.policies();
     let policies: Vec<&str> = policies.iter().map(|name| &**name).collect();
-    let listing = operator.circuits(&policies, most);
+    let listing = operator.circuits(&policies, first(most));
     let words = listing.circuits.iter().map(|view| {
         let key = view.key[0].as_deref().unwrap_or_default();
         let key = String::from_utf8_lossy(key);
@@ -225,4 +233,77 @@ fn the_last_twenty_transitions_of_all_workers_are_remembered_once_each() {
             .transitions()
             .is_empty()
     );
+}
+
+/// Keys of the circuits that a search among all policies finds, sorted, whether there may be
+/// more, and the total.
+fn found(workers: &Workers, contains: &str, most: usize) -> (Vec<String>, bool, u32) {
+    let mut desk = desk(workers);
+    let mut operator = desk.operator(workers.now);
+    let policies = operator.policies();
+    let policies: Vec<&str> = policies.iter().map(|name| &**name).collect();
+    let contains = contains.as_bytes();
+    let listing = operator.circuits(&policies, Search { most, contains });
+    let keys = listing.circuits.iter().map(|view| {
+        let key = view.key[0].as_deref().unwrap_or_default();
+        format!("{} {}", view.policy, String::from_utf8_lossy(key))
+    });
+    let mut keys: Vec<String> = keys.collect();
+    keys.sort();
+    (keys, listing.more, listing.total)
+}
+
+#[test]
+fn a_search_finds_circuits_whatever_their_state_and_number() {
+    let mut workers = Workers::new(1, &many(2, FIVE_IN_A_ROW));
+    (0..1_200).for_each(|n| workers.serve_to(0, &of(0, n), 200));
+    (0..5).for_each(|_| workers.serve_to(0, &of(1, 1_199), 503));
+    let acme = TestRequest::cluster("1").with("x-tenant", "Acme/\u{e9}");
+    workers.serve_to(0, &acme, 200);
+    let rows: [(&str, usize, &[&str], bool); 8] = [
+        ("1199", 1_000, &["p0 1199", "p1 1199"], false),
+        ("119", 2, &["p0 119", "p1 1199"], true),
+        ("aCmE", 1_000, &["p1 Acme/\u{e9}"], false),
+        ("/\u{e9}", 1_000, &["p1 Acme/\u{e9}"], false),
+        ("P1", 1_000, &["p1 1199", "p1 Acme/\u{e9}"], false),
+        ("1199 ", 1_000, &[], false),
+        ("p1 1199", 1_000, &[], false),
+        ("119", 0, &[], true),
+    ];
+    for (contains, most, keys, more) in rows {
+        let expected: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let result = found(&workers, contains, most);
+        // Which of the closed ones are left out depends on their slots.
+        if most == 2 {
+            assert!(
+                result.0.len() == 2 && result.0.contains(&expected[1]),
+                "{result:?}"
+            );
+            assert_eq!((result.1, result.2), (more, 1_202));
+        } else {
+            assert_eq!(result, (expected, more, 1_202), "{contains}");
+        }
+    }
+    let (keys, more, total) = found(&workers, "", 1_000);
+    assert_eq!((keys.len(), more, total), (1_000, true, 1_202));
+}
+
+#[test]
+fn a_view_says_why_and_when_the_circuit_last_opened() {
+    let mut workers = Workers::new(2, &json(FIVE_IN_A_ROW, 10));
+    workers.serve(0, 200);
+    let opened = |workers: &Workers| views(workers, "p0")[0].automatic.opened;
+    assert_eq!(opened(&workers), None);
+    (0..5).for_each(|_| workers.serve(1, 503));
+    let first = opened(&workers).expect("an opening");
+    let words = (first.at, first.why.name(), first.counts.failures);
+    assert_eq!(words, (workers.now, "consecutive_failures", 5));
+    // A probe fails.
+    workers.wait(1_000);
+    workers.serve(0, 503);
+    let second = opened(&workers).expect("an opening");
+    let words = (second.at, second.why.name(), second.counts.failures);
+    assert_eq!(words, (workers.now, "probes_failed", 1));
+    control(&workers, Action::Reset).expect("nobody comes between");
+    assert_eq!(opened(&workers), Some(second));
 }

@@ -75,7 +75,7 @@ fn a_worker_that_ends_merges_all_its_outcomes() {
     assert!(workers.engines[0].workspace.pending.is_empty());
     let now = workers.now;
     let mut next = workers.another(2, &fields);
-    let listed = crate::admin::Circuits::circuits(&mut next.operator(now), &["p0"], 2_000);
+    let listed = crate::admin::Circuits::circuits(&mut next.operator(now), &["p0"], first(2_000));
     let mut views = listed.circuits.iter();
     assert_eq!(views.len(), 1_200);
     assert!(views.all(|view| view.automatic.counts.failures == 2));

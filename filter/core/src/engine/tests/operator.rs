@@ -13,7 +13,9 @@ pub(super) fn desk(workers: &Workers) -> Engine<Memory> {
 
 pub(super) fn views(workers: &Workers, policy: &str) -> Vec<CircuitView> {
     let mut desk = desk(workers);
-    desk.operator(workers.now).circuits(&[policy], 100).circuits
+    desk.operator(workers.now)
+        .circuits(&[policy], first(100))
+        .circuits
 }
 
 pub(super) fn control(workers: &Workers, action: Action) -> Result<usize, Busy> {
@@ -26,7 +28,7 @@ pub(super) const MINUTE: Span = Span::from_secs(60);
 pub(super) fn operator_sees(workers: &Workers, most: usize) -> usize {
     let mut desk = desk(workers);
     desk.operator(workers.now)
-        .circuits(&["p0"], most)
+        .circuits(&["p0"], first(most))
         .circuits
         .len()
 }

@@ -113,7 +113,7 @@ fn view(workers: &mut Workers) -> CircuitView {
     let now = workers.now;
     let mut views = workers.engines[0]
         .operator(now)
-        .circuits(&["p0"], 10)
+        .circuits(&["p0"], first(10))
         .circuits;
     assert_eq!(views.len(), 1);
     views.remove(0)

@@ -27,7 +27,7 @@ fn counts(workers: &mut Workers) -> Counts {
     let now = workers.now;
     let views = workers.engines[0]
         .operator(now)
-        .circuits(&["p0"], 10)
+        .circuits(&["p0"], first(10))
         .circuits;
     views[0].automatic.counts
 }
