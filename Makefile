@@ -22,7 +22,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests oci demo demo-envoy unit test check bench bench-core growth cost clean
+.PHONY: help setup rust-target browser wasm sim guests page oci demo demo-envoy unit test check bench bench-core growth cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -49,6 +49,12 @@ sim: ## build target/debug/host-sim
 
 guests: rust-target ## build the plugins that the tests run in hosts
 	for guest in empty probe witness; do cargo build --release --target $(WASM_TARGET) --manifest-path tests/guests/$$guest/Cargo.toml --target-dir $(TARGET) || exit 1; done
+
+# The module has the page compressed, without indentation and comments.
+PAGE := filter/core/src/admin/page.html
+
+page: ## compress the operators' page after a change of it
+	sed -E 's#^ +##; /^(\/\/ |$$)/d' $(PAGE) | gzip -9n > $(PAGE).gz
 
 oci: wasm ## write target/oci, an image layout of both modules for Istio and Envoy Gateway
 	@cargo build --quiet --workspace --bin oci

@@ -1,4 +1,4 @@
-//! A page in a real browser: its content, its console and its mouse.
+//! A page in a real browser: its content, its console, its mouse and its keyboard.
 //!
 //! The harness speaks the DevTools protocol over two pipes instead of a socket, so that no port
 //! must be found. Messages are JSON terminated by a zero byte. The browser uses file descriptors 3
@@ -43,6 +43,15 @@ const COMPLAINTS: [&str; 3] = [
     "Runtime.exceptionThrown",
     "Runtime.consoleAPICalled",
     "Log.entryAdded",
+];
+
+/// Keys with their codes and the text that they type.
+const KEYS: [(&str, u32, &str); 5] = [
+    ("Tab", 9, ""),
+    ("Enter", 13, "\r"),
+    ("Escape", 27, ""),
+    ("ArrowUp", 38, ""),
+    ("ArrowDown", 40, ""),
 ];
 
 /// A browser with one page. Dropping it kills the process and removes its profile.
@@ -152,13 +161,49 @@ impl Browser {
         }
     }
 
+    /// Presses a key, one of those in [`KEYS`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the key is not among them.
+    pub async fn press(&mut self, name: &str) {
+        let key = KEYS.iter().find(|(key, ..)| *key == name);
+        let (key, code, text) = key.expect("a known key");
+        let code = json!({"key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        for kind in ["keyDown", "keyUp"] {
+            let mut event = code.clone();
+            event["type"] = json!(kind);
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Types text into the element with the focus.
+    pub async fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({"text": text})).await;
+    }
+
+    /// The role and the name of each element, as a screen reader gets them.
+    pub async fn accessible(&mut self) -> Vec<(String, String)> {
+        let mut tree = self.call("Accessibility.getFullAXTree", json!({})).await;
+        let nodes: Vec<Value> = serde_json::from_value(tree["nodes"].take()).expect("nodes");
+        let nodes = nodes.iter().filter(|node| node["ignored"] == false);
+        let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
+        nodes
+            .map(|node| (text(&node["role"]), text(&node["name"])))
+            .collect()
+    }
+
     /// Sets the width of the page in pixels and the preferred colour scheme, `light` or `dark`.
     pub async fn look(&mut self, width: u32, scheme: &str) {
         let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        for (what, how) in [("DeviceMetricsOverride", size), ("EmulatedMedia", media)] {
-            self.call(&format!("Emulation.set{what}"), how).await;
-        }
+        self.call("Emulation.setDeviceMetricsOverride", size).await;
+        self.prefer("prefers-color-scheme", scheme).await;
+    }
+
+    /// Sets one media feature of a user's preferences.
+    pub async fn prefer(&mut self, feature: &str, value: &str) {
+        let media = json!({"features": [{"name": feature, "value": value}]});
+        self.call("Emulation.setEmulatedMedia", media).await;
     }
 
     /// The console messages and uncaught exceptions so far.

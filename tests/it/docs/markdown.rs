@@ -10,7 +10,7 @@ use spillway_tests::places;
 pub(super) struct Document {
     /// The path from the root of the workspace.
     pub path: String,
-    text: String,
+    pub text: String,
 }
 
 /// A fenced code block.

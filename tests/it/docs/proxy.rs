@@ -119,6 +119,31 @@ async fn the_commands_for_operators_work_and_log_lines_have_their_fields() {
     }
 }
 
+#[tokio::test]
+async fn every_field_of_the_operators_list_is_documented() {
+    let upstream = Upstream::start().await;
+    let envoy = Envoy::in_front_of(upstream.address())
+        .policy(json!({"policies": [{"name": "default", "circuit_breaker": {}}]}))
+        .admin_listener(json!({"policies": [], "admin": {}}))
+        .start()
+        .await;
+    envoy.get("/").await;
+    let operators = Client::new(envoy.listener(ADMIN));
+    let list = operators.get("/spillway/circuits").await.json();
+    let guide = Document::read(OPERATORS_GUIDE);
+    for of in [&list, &list["circuits"][0]] {
+        for name in fields(of) {
+            let row = guide.text.lines().any(|line| {
+                let cell = line
+                    .strip_prefix("| ")
+                    .and_then(|line| line.split(" | ").next());
+                cell.is_some_and(|cell| cell.contains(&format!("`{name}`")))
+            });
+            assert!(row, "{OPERATORS_GUIDE} has no row for {name}");
+        }
+    }
+}
+
 fn fields(event: &Value) -> BTreeSet<&String> {
     event.as_object().expect("an object").keys().collect()
 }

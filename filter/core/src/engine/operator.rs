@@ -149,8 +149,8 @@ impl<R: Records> Circuits for Operator<'_, R> {
     }
 }
 
-/// Maximum number of circuits that a search looks at. It holds up a worker for some tens of
-/// milliseconds, which operators may do on purpose but not by watching.
+/// Maximum number of circuits that a search looks at. Each is a hostcall and a record to decode,
+/// and the worker serves no request meanwhile.
 const SEARCHED_MAX: usize = 20_000;
 
 /// Returns how many records each step of a search may read.
