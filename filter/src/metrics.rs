@@ -1,18 +1,21 @@
 //! Names and ids of metrics.
 //!
-//! A metric is defined on its first use. With thousands of policies most metrics are never
-//! used, and each costs the host memory. Labels are segments of the name, which the host's tag
-//! rules extract.
+//! The series of the first policies are defined at the start, so that they exist with value 0
+//! before their first event. All others are defined on their first use. With thousands of
+//! policies most metrics are never used, and each costs the host memory. Labels are segments of
+//! the name, which the host's tag rules extract.
 
 use spillway_core::event::{Counter, Gauge};
 
 use crate::host::{self, MetricKind, Status};
 
-/// Ids of the metrics defined so far.
+mod ids;
+
+/// Ids of the metrics that a configuration has used so far.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    /// By policy. Those of a policy are in the order of their first use, so the one that most
-    /// requests need is found at once.
+    /// By policy. Those of a policy are in the order in which they were defined, so the one that
+    /// most requests need is found at once.
     of_policies: Vec<Vec<(Metric, u32)>>,
     of_plugin: Vec<(Metric, u32)>,
 }
@@ -22,8 +25,12 @@ pub(crate) struct Metrics {
 pub(crate) enum Metric {
     /// A counter of the policy with this index.
     Count(usize, Counter),
+    /// The earlier name of such a counter.
+    Alias(usize, Counter),
     /// A gauge of the policy with this index.
     Gauge(usize, Gauge),
+    /// 1 for the configuration with this hash.
+    BuildInfo(u64),
     /// Number of requests that passed because of an internal error.
     InternalErrors,
     /// Number of unreadable shared records discarded.
@@ -51,26 +58,35 @@ impl Metrics {
         host::record_metric(self.id(metric, policy)?, value)
     }
 
+    /// Defines a metric, so that it exists before its first use.
+    pub(crate) fn define<'p>(
+        &mut self,
+        metric: Metric,
+        policy: impl FnOnce(usize) -> &'p str,
+    ) -> Result<(), Status> {
+        self.id(metric, policy).map(|_| ())
+    }
+
     fn id<'p>(
         &mut self,
         metric: Metric,
         policy: impl FnOnce(usize) -> &'p str,
     ) -> Result<u32, Status> {
         let defined = match metric {
-            Metric::Count(place, _) | Metric::Gauge(place, _) => {
+            Metric::Count(place, _) | Metric::Alias(place, _) | Metric::Gauge(place, _) => {
                 if place >= self.of_policies.len() {
                     self.of_policies
                         .resize_with(place.saturating_add(1), Vec::new);
                 }
                 self.of_policies.get_mut(place)
             }
-            Metric::InternalErrors | Metric::RecordsDiscarded => None,
+            Metric::BuildInfo(_) | Metric::InternalErrors | Metric::RecordsDiscarded => None,
         };
         let defined = defined.unwrap_or(&mut self.of_plugin);
         if let Some((_, id)) = defined.iter().find(|(other, _)| *other == metric) {
             return Ok(*id);
         }
-        let id = host::define_metric(metric.kind(), &metric.name(policy))?;
+        let id = ids::id_of(metric.kind(), &metric.name(policy))?;
         defined.push((metric, id));
         Ok(id)
     }
@@ -79,10 +95,11 @@ impl Metrics {
 impl Metric {
     fn kind(self) -> MetricKind {
         match self {
-            Metric::Gauge(..) => MetricKind::Gauge,
-            Metric::Count(..) | Metric::InternalErrors | Metric::RecordsDiscarded => {
-                MetricKind::Counter
-            }
+            Metric::Gauge(..) | Metric::BuildInfo(_) => MetricKind::Gauge,
+            Metric::Count(..)
+            | Metric::Alias(..)
+            | Metric::InternalErrors
+            | Metric::RecordsDiscarded => MetricKind::Counter,
         }
     }
 
@@ -94,6 +111,14 @@ impl Metric {
                     policy(place),
                     counter_name(counter)
                 )
+            }
+            Metric::Alias(place, counter) => {
+                let name = alias(counter).unwrap_or_default();
+                format!("spillway.policy.{}.{name}", policy(place))
+            }
+            Metric::BuildInfo(hash) => {
+                let version = env!("CARGO_PKG_VERSION");
+                format!("spillway.version.{version}.policy_hash.{hash:016x}.build_info")
             }
             Metric::Gauge(place, gauge) => {
                 let name = match gauge {
@@ -109,12 +134,22 @@ impl Metric {
     }
 }
 
+/// Returns the earlier name of a counter that has been renamed.
+pub(crate) fn alias(counter: Counter) -> Option<&'static str> {
+    match counter {
+        Counter::Slow => Some("slow_total"),
+        Counter::Rejected => Some("rejected_total"),
+        Counter::WouldReject => Some("would_reject_total"),
+        _ => None,
+    }
+}
+
 fn counter_name(counter: Counter) -> String {
     match counter {
         Counter::Request(outcome) => format!("outcome.{}.requests_total", outcome.name()),
-        Counter::Slow => "slow_total".into(),
-        Counter::Rejected => "rejected_total".into(),
-        Counter::WouldReject => "would_reject_total".into(),
+        Counter::Slow => "slow_requests_total".into(),
+        Counter::Rejected => "rejected_requests_total".into(),
+        Counter::WouldReject => "would_reject_requests_total".into(),
         Counter::Transition(from, to) => {
             format!("from.{}.to.{}.transitions_total", from.name(), to.name())
         }

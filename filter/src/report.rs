@@ -8,15 +8,24 @@ use spillway_core::Records;
 use spillway_core::Transition;
 use spillway_core::admin::Action;
 use spillway_core::engine::Engine;
-use spillway_core::event::Event;
+use spillway_core::event::{Counter, Event, Series};
+use spillway_core::time::{Instant, Span};
 
 use crate::host::Status;
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{self, Metric, Metrics};
+
+/// How long increments of earlier metric names wait.
+const ALIAS_DELAY: Span = Span::from_secs(1);
 
 /// Reports events to the host. It is the only writer of metrics.
 #[derive(Default)]
 pub(crate) struct Reporter {
     metrics: RefCell<Metrics>,
+    /// Increments of the earlier names of counters, and since when the first one waits.
+    aliases: RefCell<Vec<(usize, Counter, u32)>>,
+    aliases_since: Cell<Option<Instant>>,
+    /// Hash of the configuration in use.
+    build: Cell<Option<u64>>,
     error_was_logged: Cell<bool>,
 }
 
@@ -38,6 +47,66 @@ struct TransitionLine<'a> {
 }
 
 impl Reporter {
+    /// Defines the series that the first policies can have, and shows that the configuration
+    /// with this hash is in use.
+    pub(crate) fn begin<R: Records>(&self, engine: &Engine<R>, hash: u64) {
+        engine.visit_series(&mut |policy, series| {
+            let metric = match series {
+                Series::Counter(counter) => Metric::Count(policy, counter),
+                Series::Gauge(gauge) => Metric::Gauge(policy, gauge),
+            };
+            self.update_metrics(|metrics| metrics.define(metric, |at| engine.policy_name(at)));
+        });
+        self.build.set(Some(hash));
+        self.update_metrics(|metrics| metrics.set(Metric::BuildInfo(hash), 1, |_| ""));
+    }
+
+    /// Shows that the configuration is no longer in use. Only the first call does something: a
+    /// later configuration may have the same hash.
+    pub(crate) fn end(&self) {
+        if let Some(hash) = self.build.take() {
+            self.update_metrics(|metrics| metrics.set(Metric::BuildInfo(hash), 0, |_| ""));
+        }
+    }
+
+    /// Reports the increments of earlier names if they have waited for a second, so that they
+    /// cost requests no hostcall and no tick.
+    pub(crate) fn report_late_aliases<R: Records>(&self, engine: &Engine<R>, now: Instant) {
+        let waiting = self.aliases.try_borrow().is_ok_and(|it| !it.is_empty());
+        match self.aliases_since.get() {
+            Some(since) if now >= since.after(ALIAS_DELAY) => self.report_aliases(engine),
+            None if waiting => self.aliases_since.set(Some(now)),
+            _ => {}
+        }
+    }
+
+    /// Reports the increments of earlier names.
+    pub(crate) fn report_aliases<R: Records>(&self, engine: &Engine<R>) {
+        self.aliases_since.set(None);
+        let Ok(mut aliases) = self.aliases.try_borrow_mut() else {
+            return;
+        };
+        for (policy, counter, more) in aliases.drain(..) {
+            self.update_metrics(|metrics| {
+                let metric = Metric::Alias(policy, counter);
+                metrics.add(metric, more, |at| engine.policy_name(at))
+            });
+        }
+    }
+
+    fn note_alias(&self, policy: usize, counter: Counter, more: u32) {
+        if metrics::alias(counter).is_none() {
+            return;
+        }
+        if let Ok(mut aliases) = self.aliases.try_borrow_mut() {
+            let mut same = aliases.iter_mut();
+            match same.find(|it| (it.0, it.1) == (policy, counter)) {
+                Some(it) => it.2 = it.2.saturating_add(more),
+                None => aliases.push((policy, counter, more)),
+            }
+        }
+    }
+
     /// Reports all events since the last call.
     pub(crate) fn report<R: Records>(&self, engine: &mut Engine<R>) {
         while let Some(event) = engine.next_event() {
@@ -47,6 +116,7 @@ impl Reporter {
                     counter,
                     more,
                 } => {
+                    self.note_alias(policy, counter, more);
                     self.update_metrics(|metrics| {
                         metrics.add(Metric::Count(policy, counter), more, |at| {
                             engine.policy_name(at)

@@ -44,7 +44,11 @@ impl Root {
         };
         match configuration(&json) {
             Ok(config) => {
-                let runtime = Rc::new(Runtime::new(config, self.host.clone()));
+                if let Some(earlier) = &self.runtime {
+                    earlier.reporter.end();
+                }
+                let hash = spillway_core::fingerprint(&json);
+                let runtime = Rc::new(Runtime::new(config, hash, self.host.clone()));
                 // Circuits that another VM or configuration left open may need ticks.
                 if let (Some(mut engine), Some(now)) = (runtime.engine(), runtime.now()) {
                     runtime.follow_up(&mut engine, now);

@@ -68,8 +68,8 @@ impl Capabilities for Abilities {
 }
 
 impl Runtime {
-    /// Finds out what the host has, once, and logs it.
-    pub(crate) fn new(config: Config, root: Rc<Host>) -> Runtime {
+    /// Finds out what the host has, once, and logs it. `hash` is that of the configuration.
+    pub(crate) fn new(config: Config, hash: u64, root: Rc<Host>) -> Runtime {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
         } else if host::wall_time().is_ok() {
@@ -98,6 +98,9 @@ impl Runtime {
             reports_ends: Cell::new(false),
         });
         let mut engine = Engine::new(config, seed, records, abilities.clone(), now);
+        if metrics {
+            reporter.begin(&engine, hash);
+        }
         reporter.report(&mut engine);
         Runtime {
             engine: RefCell::new(engine),
@@ -114,6 +117,7 @@ impl Runtime {
         if let Some(due) = engine.next_tick(now) {
             self.ask_tick(due, now);
         }
+        self.reporter.report_late_aliases(engine, now);
     }
 
     /// Makes sure that a tick comes by `due`.
@@ -126,6 +130,7 @@ impl Runtime {
         let mut engine = self.engine()?;
         engine.tick(now);
         self.reporter.report(&mut engine);
+        self.reporter.report_aliases(&engine);
         engine.next_tick(now)
     }
 
@@ -187,5 +192,7 @@ impl Drop for Runtime {
             }
             self.reporter.report(engine);
         }
+        self.reporter.report_aliases(engine);
+        self.reporter.end();
     }
 }

@@ -123,7 +123,7 @@ async fn delayed(envoy: &Envoy) {
 
 async fn slow_are(envoy: &Envoy, count: u64) {
     envoy
-        .expect_metric("spillway_slow_total", &[("policy", "p")], count)
+        .expect_metric("spillway_slow_requests_total", &[("policy", "p")], count)
         .await;
 }
 

@@ -43,7 +43,7 @@ async fn a_failing_status_opens_the_circuit_from_headers_and_from_trailers() {
         assert_eq!(upstream.hits(), 2);
         transitions_are(&envoy, &["closed>open"]).await;
         outcomes_are(&envoy, "p", [1, 1, 0]).await;
-        count_is(&envoy, "spillway_rejected_total", 1).await;
+        count_is(&envoy, "spillway_rejected_requests_total", 1).await;
     }
 }
 

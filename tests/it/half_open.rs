@@ -25,7 +25,7 @@ async fn exactly_the_permitted_probes_reach_the_upstream_at_once() {
     upstream.forget();
     upstream.close_gate();
     let callers: Vec<_> = (0..20).map(|_| envoy.client().begin("/", &[])).collect();
-    count_is(&envoy, "spillway_rejected_total", 17).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 17).await;
     assert_eq!((upstream.hits(), upstream.in_flight()), (3, 3));
     upstream.open_gate();
     let mut served = 0;
@@ -296,7 +296,7 @@ async fn a_recovering_circuit_admits_a_share_and_rejects_the_rest() {
     assert!((40..130).contains(&upstream.hits()), "{}", upstream.hits());
     count_is(
         &envoy,
-        "spillway_rejected_total",
+        "spillway_rejected_requests_total",
         400 - upstream.hits() as u64,
     )
     .await;

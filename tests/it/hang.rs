@@ -141,7 +141,7 @@ async fn a_request_that_waited_and_then_failed_counts_once_and_as_a_failure() {
     let counts = ["requests", "failures", "slow"].map(|name| line[name].as_u64());
     assert_eq!(counts, [Some(3); 3], "{line}");
     outcomes_are(&envoy, "p", [0, 3, 0]).await;
-    count_is(&envoy, "spillway_slow_total", 3).await;
+    count_is(&envoy, "spillway_slow_requests_total", 3).await;
 }
 
 #[tokio::test]

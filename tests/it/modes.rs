@@ -23,7 +23,7 @@ async fn forced_open_rejects_everything_and_counts_no_outcome() {
         rejected(&envoy.get("/").await, "forced_open");
     }
     assert_eq!(upstream.hits(), 0);
-    count_is(&envoy, "spillway_rejected_total", 5).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 5).await;
     let labels = [("policy", "p"), ("on", "open"), ("type", "default")];
     envoy
         .expect_metric("spillway_fallbacks_total", &labels, 5)
@@ -59,10 +59,10 @@ async fn shadow_mode_changes_no_request_and_reports_its_decisions() {
     transitions_are(&envoy, &["closed>open"]).await;
     // All of them were admitted, so all of them are counted; only one was in the window.
     outcomes_are(&envoy, "p", [0, 5, 0]).await;
-    count_is(&envoy, "spillway_would_reject_total", 4).await;
+    count_is(&envoy, "spillway_would_reject_requests_total", 4).await;
     count_is(&envoy, "spillway_open_circuits", 1).await;
     for never in [
-        "spillway_rejected_total",
+        "spillway_rejected_requests_total",
         "spillway_fallbacks_total",
         "spillway_fallbacks_too_late_total",
     ] {
@@ -87,7 +87,7 @@ async fn a_disabled_policy_acts_as_if_it_did_not_exist() {
     let metrics = envoy.metrics().await;
     let moved: Vec<_> = metrics
         .beginning("spillway_")
-        .filter(|series| series.value > 0.0)
+        .filter(|series| series.value > 0.0 && series.name != "spillway_build_info")
         .collect();
     assert!(moved.is_empty(), "{moved:?}");
     assert_eq!(envoy.access("/").await["spillway"], json!(null));
@@ -144,8 +144,8 @@ async fn enforce_percent_applies_to_all_decisions_including_forced_ones() {
         // 300 of 400 pass, with a standard deviation below 9.
         let passed = upstream.hits() as u64;
         assert!((250..350).contains(&passed), "{state}: {passed}");
-        count_is(&envoy, "spillway_would_reject_total", passed).await;
-        count_is(&envoy, "spillway_rejected_total", 400 - passed).await;
+        count_is(&envoy, "spillway_would_reject_requests_total", passed).await;
+        count_is(&envoy, "spillway_rejected_requests_total", 400 - passed).await;
     }
 }
 
@@ -162,7 +162,7 @@ async fn requests_admitted_against_the_decision_are_in_no_window() {
     upstream.in_flight_reaches(1).await;
     let others: Vec<_> = (0..5).map(|_| envoy.client().begin("/", &[])).collect();
     upstream.in_flight_reaches(6).await;
-    count_is(&envoy, "spillway_would_reject_total", 5).await;
+    count_is(&envoy, "spillway_would_reject_requests_total", 5).await;
     count_is(&envoy, "spillway_probes_total", 1).await;
     upstream.reply(Reply::status(200));
     upstream.open_gate();
@@ -262,7 +262,7 @@ async fn a_rejection_ends_a_request_whose_body_is_still_coming() {
         rejected(&answer, "forced_open");
     }
     rejected(&envoy.get("/").await, "forced_open");
-    count_is(&envoy, "spillway_rejected_total", 2).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 2).await;
     assert_eq!(upstream.hits(), 0);
 }
 

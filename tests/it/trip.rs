@@ -41,7 +41,7 @@ async fn the_failure_rate_opens_the_circuit_and_the_log_has_every_transition() {
     );
 
     outcomes_are(&envoy, "p", [5, 5, 0]).await;
-    count_is(&envoy, "spillway_rejected_total", 1).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 1).await;
     count_is(&envoy, "spillway_transitions_total", 1).await;
     count_is(&envoy, "spillway_open_circuits", 1).await;
 }
@@ -135,7 +135,7 @@ async fn the_slow_rate_opens_the_circuit_without_failures() {
     );
     assert_eq!((&line["requests"], &line["slow"]), (&json!(4), &json!(2)));
     outcomes_are(&envoy, "p", [4, 0, 0]).await;
-    count_is(&envoy, "spillway_slow_total", 2).await;
+    count_is(&envoy, "spillway_slow_requests_total", 2).await;
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_slow_upload_is_not_a_slow_service() {
     stream.write_all(b"whole").await.expect("a connection");
     outcomes_are(&envoy, "p", [1, 0, 0]).await;
     assert_eq!(upstream.requests()[0].body, "halfwhole");
-    assert_eq!(count(&envoy, "spillway_slow_total").await, 0);
+    assert_eq!(count(&envoy, "spillway_slow_requests_total").await, 0);
 }
 
 #[tokio::test]
@@ -168,7 +168,11 @@ async fn with_slow_until_end_a_slow_body_counts_as_slow() {
         upstream.reply(Reply::hang_mid_body());
         assert!(!envoy.get("/").await.complete);
         outcomes_are(&envoy, "p", [0, 1, 0]).await;
-        assert_eq!(count(&envoy, "spillway_slow_total").await, slow, "{until}");
+        assert_eq!(
+            count(&envoy, "spillway_slow_requests_total").await,
+            slow,
+            "{until}"
+        );
     }
 }
 
@@ -189,10 +193,10 @@ async fn a_latency_header_of_the_upstream_is_ignored() {
     let answer = envoy.get("/").await;
     assert_eq!(answer.header("x-envoy-upstream-service-time"), "4000");
     outcomes_are(&envoy, "p", [1, 0, 0]).await;
-    assert_eq!(count(&envoy, "spillway_slow_total").await, 0);
+    assert_eq!(count(&envoy, "spillway_slow_requests_total").await, 0);
     upstream.reply(said("3", 300));
     assert_eq!(envoy.get("/").await.status, 200);
-    count_is(&envoy, "spillway_slow_total", 1).await;
+    count_is(&envoy, "spillway_slow_requests_total", 1).await;
 }
 
 #[tokio::test]

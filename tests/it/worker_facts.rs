@@ -98,5 +98,5 @@ async fn the_admin_listener_has_its_own_configuration_in_the_same_vms() {
     })
     .await;
     rejected(&admin.get("/").await, "forced_open");
-    count_is(&envoy, "spillway_rejected_total", 1).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 1).await;
 }

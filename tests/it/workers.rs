@@ -168,7 +168,8 @@ async fn half_open_workers_together_send_only_the_permitted_probes() {
     let callers = workers.iter().cycle().take(CALLERS);
     let callers: Vec<_> = callers.map(|worker| worker.begin("/", &[])).collect();
     eventually("a decision on each request", async || {
-        let decided = count(&envoy, "spillway_rejected_total").await as usize + upstream.hits();
+        let decided =
+            count(&envoy, "spillway_rejected_requests_total").await as usize + upstream.hits();
         decided == CALLERS
     })
     .await;

@@ -20,7 +20,7 @@
 //! }
 //! assert_eq!(envoy.get("/").await.header("x-circuit-state"), "open");
 //! assert_eq!(upstream.hits(), 3);
-//! envoy.expect_metric("spillway_rejected_total", &[("policy", "p")], 1).await;
+//! envoy.expect_metric("spillway_rejected_requests_total", &[("policy", "p")], 1).await;
 //! # }
 //! ```
 //!

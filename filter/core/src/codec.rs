@@ -155,6 +155,11 @@ pub(crate) fn hash((first, second): (u64, u64), bytes: &[u8]) -> u64 {
     SipHasher13::new_with_keys(first, second).hash(bytes)
 }
 
+/// Returns a hash of bytes that is the same in every proxy, for names.
+pub fn fingerprint(bytes: &[u8]) -> u64 {
+    hash((0, !0), bytes)
+}
+
 macro_rules! number {
     ($($type:ty),*) => {$(
         impl Encode for $type {

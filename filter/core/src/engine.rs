@@ -16,7 +16,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use crate::event::{Counter, Event};
+use crate::event::{Counter, Event, Series, series};
 use crate::exchange::{Request, Response};
 use crate::fallback::Skip;
 use crate::keys::KeyTable;
@@ -154,6 +154,14 @@ impl<R: Records> Engine<R> {
     /// The name of a policy, for metrics and logs. Empty if no policy has this index.
     pub fn policy_name(&self, policy: usize) -> &str {
         self.policies.name(policy)
+    }
+
+    /// Calls `visit` with each series that the first policies can have, for the host to create
+    /// them before they are used.
+    pub fn visit_series(&self, visit: &mut dyn FnMut(usize, Series)) {
+        for state in self.policies.own.iter().take(series::POLICIES_MAX) {
+            series::of(&state.policy, &mut |series| visit(state.index, series));
+        }
     }
 
     /// When [`Engine::tick`] is to be called next, or `None` if nothing waits for it. An earlier

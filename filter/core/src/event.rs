@@ -9,6 +9,10 @@ use crate::fallback::{Kind, Skip};
 use crate::policy::{On, Outcome};
 use crate::retry::Denial;
 
+pub(crate) mod series;
+
+pub use series::Series;
+
 /// One event under a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {

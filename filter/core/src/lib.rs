@@ -74,7 +74,7 @@ pub mod time;
 // What the adapter implements, and the values that it passes on.
 pub use by_id::ById;
 pub use circuit::breaker::Transition;
-pub use codec::VERSION;
+pub use codec::{VERSION, fingerprint};
 pub use exchange::{Request, Response};
 pub use fallback::FallbackResponse;
 pub use headers::{Headers, Hops, Map, Pairs, encode, is_hop};

@@ -18,6 +18,7 @@ mod library;
 mod loading;
 mod log_phase;
 mod maps;
+mod metrics;
 mod pause;
 mod plugins;
 mod policy_ranges;

@@ -81,7 +81,7 @@ fn a_failing_upstream_opens_the_circuit_and_a_good_probe_closes_it() {
         proxy
             .host
             .metrics()
-            .value("spillway.policy.p.rejected_total"),
+            .value("spillway.policy.p.rejected_requests_total"),
         1
     );
     proxy.run_to(2_001);

@@ -28,8 +28,8 @@ use crate::proxy::{self, GET, Proxy, headers};
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The workers of one proxy with Spillway, and the circuits that they have reported.
-struct Workers {
-    proxy: Proxy,
+pub(crate) struct Workers {
+    pub(crate) proxy: Proxy,
     circuits: Circuits,
 }
 
@@ -44,7 +44,7 @@ fn spillway(file: &str) -> Plugin {
 }
 
 impl Workers {
-    fn new(workers: usize, file: &str) -> Workers {
+    pub(crate) fn new(workers: usize, file: &str) -> Workers {
         Workers::start(workers, spillway(file))
     }
 
@@ -56,7 +56,7 @@ impl Workers {
     }
 
     /// Advances to this time and runs all ticks that are due on the way.
-    fn run_to(&mut self, at: Time) {
+    pub(crate) fn run_to(&mut self, at: Time) {
         let host = &mut self.proxy.host;
         while let Some(next) = host.next_timer().filter(|next| *next <= at) {
             host.advance_to(next);
@@ -66,11 +66,11 @@ impl Workers {
     }
 
     /// Sends a request to a worker. Returns its stream, or `None` if the filter rejects it.
-    fn ask(&mut self, worker: usize) -> Option<StreamId> {
+    pub(crate) fn ask(&mut self, worker: usize) -> Option<StreamId> {
         self.ask_with(worker, &GET)
     }
 
-    fn ask_with(&mut self, worker: usize, pairs: &[(&str, &str)]) -> Option<StreamId> {
+    pub(crate) fn ask_with(&mut self, worker: usize, pairs: &[(&str, &str)]) -> Option<StreamId> {
         let stream = self.proxy.open_on(worker);
         self.proxy.host.request(stream, headers(true, pairs));
         let mut passed = false;
@@ -84,7 +84,7 @@ impl Workers {
     }
 
     /// Sends the upstream's complete response to an admitted request.
-    fn respond(&mut self, stream: StreamId, status: &str) {
+    pub(crate) fn respond(&mut self, stream: StreamId, status: &str) {
         let host = &mut self.proxy.host;
         let info = host.info_mut(stream).unwrap();
         info.code = status.parse().ok();
@@ -103,15 +103,18 @@ impl Workers {
     }
 
     /// Whether the filter rejects a request. Panics if the host rejects it instead.
-    fn rejects(&mut self, worker: usize) -> bool {
-        let before = self.metric("rejected_total");
+    pub(crate) fn rejects(&mut self, worker: usize) -> bool {
+        let before = self.metric("rejected_requests_total");
         let passed = self.ask(worker).is_some();
-        assert_eq!(self.metric("rejected_total") - before, u64::from(!passed));
+        assert_eq!(
+            self.metric("rejected_requests_total") - before,
+            u64::from(!passed)
+        );
         !passed
     }
 
     /// Sends `times` consecutive failures to one worker.
-    fn fail(&mut self, worker: usize, times: usize) {
+    pub(crate) fn fail(&mut self, worker: usize, times: usize) {
         (0..times).for_each(|_| assert!(self.serve(worker, "503")));
     }
 
@@ -129,7 +132,7 @@ impl Workers {
     }
 
     /// Value of a counter or gauge of policy `p`.
-    fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let name = format!("spillway.policy.p.{name}");
         self.proxy.host.metrics().value(&name)
     }

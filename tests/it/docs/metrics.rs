@@ -14,9 +14,11 @@ pub(super) fn defined() -> BTreeSet<String> {
     let source = fs::read_to_string(path).expect("a readable file");
     let counters = pattern(r#"[".]([a-z_]+_total)""#);
     let gauges = pattern(r#"Gauge::\w+ => "([a-z_]+)""#);
+    let others = pattern(r#"[.](build_info|circuit_state)""#);
     let names = counters
         .captures_iter(&source)
-        .chain(gauges.captures_iter(&source));
+        .chain(gauges.captures_iter(&source))
+        .chain(others.captures_iter(&source));
     names.map(|name| format!("spillway_{}", &name[1])).collect()
 }
 

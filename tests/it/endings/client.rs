@@ -69,7 +69,7 @@ async fn a_disconnect_after_the_slow_threshold_counts_as_slow_if_the_request_was
         envoy
             .metrics()
             .await
-            .value("spillway_slow_total", &[("policy", case)])
+            .value("spillway_slow_requests_total", &[("policy", case)])
     };
 
     let hang = |case| {

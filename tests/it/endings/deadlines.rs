@@ -41,7 +41,10 @@ async fn an_expired_deadline_of_the_caller_is_no_failure_of_the_upstream() {
         assert_eq!(envoy.access(&path).await["details"], details, "{case}");
         outcomes_are(&envoy, case, counted).await;
         let labels = [("policy", case)];
-        let seen = envoy.metrics().await.value("spillway_slow_total", &labels);
+        let seen = envoy
+            .metrics()
+            .await
+            .value("spillway_slow_requests_total", &labels);
         assert_eq!(seen, slow, "{case}");
     }
 }

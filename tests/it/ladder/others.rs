@@ -343,7 +343,7 @@ async fn a_fallback_changes_no_outcome_and_is_not_retried() {
     assert_eq!((upstream.hits(), other.hits()), (6, 2));
     // Six failures in a row.
     assert_eq!(envoy.get("/").await.header("x-circuit-state"), "open");
-    count_is(&envoy, "spillway_rejected_total", 1).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 1).await;
     nothing_is_left(&upstream, &envoy).await;
 }
 

@@ -136,7 +136,7 @@ async fn a_client_that_disconnects_during_its_upload_leaks_nothing() {
         .expect("a connection");
     let request = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nhalf";
     stream.write_all(request.as_bytes()).await.expect("sent");
-    count_is(&envoy, "spillway_rejected_total", 1).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 1).await;
     drop(stream);
     nothing_is_left(&upstream, &envoy).await;
     assert_eq!(other.hits(), 0);

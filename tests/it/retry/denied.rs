@@ -154,7 +154,7 @@ async fn a_rejected_request_asks_for_no_retries() {
     let fields = json!({"mode": "forced_open", "retry": {"budget": budget(0, 0)}});
     let (upstream, envoy) = crate::scene::scene(fields).await;
     all_get(&envoy, "/", 3, 503).await;
-    count_is(&envoy, "spillway_rejected_total", 3).await;
+    count_is(&envoy, "spillway_rejected_requests_total", 3).await;
     assert_eq!(upstream.hits(), 0);
     assert_eq!(count(&envoy, "spillway_retries_denied_total").await, 0);
 }
