@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     /// most requests need is found at once.
     of_policies: Vec<Vec<(Metric, u32)>>,
     of_plugin: Vec<(Metric, u32)>,
+    /// States of circuits, by the circuit's place in the list of those that have series.
+    of_circuits: Vec<Vec<(&'static str, u32)>>,
 }
 
 /// A metric of a policy or of the plugin.
@@ -56,6 +58,34 @@ impl Metrics {
         policy: impl FnOnce(usize) -> &'p str,
     ) -> Result<(), Status> {
         host::record_metric(self.id(metric, policy)?, value)
+    }
+
+    /// Sets whether a circuit of a policy is in a state.
+    pub(crate) fn set_state(
+        &mut self,
+        policy: &str,
+        (at, circuit): (usize, &str),
+        state: &'static str,
+        is: bool,
+    ) -> Result<(), Status> {
+        if at >= self.of_circuits.len() {
+            self.of_circuits.resize_with(at.saturating_add(1), Vec::new);
+        }
+        let Some(defined) = self.of_circuits.get_mut(at) else {
+            return Ok(());
+        };
+        let id = match defined.iter().find(|(other, _)| *other == state) {
+            Some((_, id)) => *id,
+            None => {
+                let name = format!(
+                    "spillway.policy.{policy}.circuit.{circuit}.state.{state}.circuit_state"
+                );
+                let id = ids::id_of(MetricKind::Gauge, &name)?;
+                defined.push((state, id));
+                id
+            }
+        };
+        host::record_metric(id, u64::from(is))
     }
 
     /// Defines a metric, so that it exists before its first use.
@@ -123,6 +153,8 @@ impl Metric {
             Metric::Gauge(place, gauge) => {
                 let name = match gauge {
                     Gauge::OpenCircuits => "open_circuits",
+                    Gauge::HalfOpenCircuits => "half_open_circuits",
+                    Gauge::FailureRate => "failure_rate_percent",
                     Gauge::Keys => "keys",
                     Gauge::RetryBudget => "retry_budget",
                 };

@@ -132,6 +132,15 @@ impl Reporter {
                         engine.policy_name(at)
                     })
                 }),
+                Event::CircuitState {
+                    policy,
+                    circuit: (at, name),
+                    state,
+                    is,
+                } => self.update_metrics(|metrics| {
+                    let policy = engine.policy_name(policy);
+                    metrics.set_state(policy, (at, &name), state.name(), is)
+                }),
                 Event::Operator {
                     policy,
                     key,

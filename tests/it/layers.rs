@@ -45,6 +45,8 @@ const CORE: Layers = Layers {
             "engine::retry",
             "engine::slip",
             "engine::stale",
+            "engine::states",
+            "engine::survey",
             "engine::sync",
         ],
         &[

@@ -51,8 +51,10 @@ const COUNTERS: [&str; 37] = [
 ];
 
 /// The series of a policy with a breaker and retries, before its first request.
-const AT_FIRST: [&str; 24] = [
+const AT_FIRST: [&str; 27] = [
     "spillway_internal_errors_total{}",
+    "spillway_failure_rate_percent{policy=p}",
+    "spillway_half_open_circuits{policy=p}",
     "spillway_keys_overflowed_total{policy=p}",
     "spillway_keys{policy=p}",
     "spillway_merges_given_up_total{policy=p}",
@@ -70,6 +72,7 @@ const AT_FIRST: [&str; 24] = [
     "spillway_retries_total{outcome=failure,policy=p}",
     "spillway_retries_total{outcome=ignored,policy=p}",
     "spillway_retries_total{outcome=success,policy=p}",
+    "spillway_retry_budget{policy=p}",
     "spillway_fallbacks_total{on=open,policy=p,type=default}",
     "spillway_transitions_total{from=closed,policy=p,to=open}",
     "spillway_transitions_total{from=half_open,policy=p,to=closed}",
@@ -127,7 +130,9 @@ async fn series_exist_with_value_0_before_the_first_request() {
         .filter(|series| series.name != "spillway_build_info");
     let mut seen = BTreeSet::new();
     for series in of_policies {
-        assert_eq!(series.value, 0.0, "{series}");
+        // A budget begins with what `min_retry_rate` grants.
+        let begins_with_0 = series.name != "spillway_retry_budget";
+        assert_eq!(series.value == 0.0, begins_with_0, "{series}");
         seen.insert(text(series));
     }
     assert_eq!(seen, set(&AT_FIRST));
@@ -137,6 +142,44 @@ async fn series_exist_with_value_0_before_the_first_request() {
     assert_eq!(build[0].labels["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(build[0].labels["policy_hash"].len(), 16);
     assert_eq!(build[0].labels.len(), 2, "{build:?}");
+}
+
+#[tokio::test]
+async fn the_first_circuits_have_a_series_for_each_state() {
+    let upstream = Upstream::start().await;
+    let policy = json!({
+        "name": "p",
+        "key": [{"header": "x-tenant"}],
+        "circuit_breaker": touchy(json!({"open": {"duration": "1s", "jitter": 0}})),
+    });
+    let envoy = Envoy::in_front_of(upstream.address())
+        .policy(with(
+            file(json!([policy])),
+            json!({"metrics": {"circuits": 2}}),
+        ))
+        .start()
+        .await;
+    for tenant in ["a.b state.open..", "b", "c"] {
+        let headers = [("x-tenant", tenant), ("x-script", "status=503")];
+        assert_eq!(envoy.get_with("/", &headers).await.status, 503);
+    }
+    // The clock alone makes them half-open.
+    let half_open = [("policy", "p"), ("state", "half_open")];
+    envoy
+        .expect_metric("spillway_circuit_state", &half_open, 2)
+        .await;
+    let metrics = envoy.metrics().await;
+    let mut circuits: BTreeSet<String> = BTreeSet::new();
+    for series in metrics.named("spillway_circuit_state") {
+        assert_eq!(series.labels.len(), 3, "{series}");
+        circuits.insert(series.labels["circuit"].clone());
+    }
+    let circuits: Vec<String> = circuits.into_iter().collect();
+    assert_eq!(circuits.len(), 2, "{circuits:?}");
+    assert!(circuits[0].starts_with("a_b_state_open-"), "{circuits:?}");
+    assert!(circuits[1].starts_with("b-"), "{circuits:?}");
+    let open = [("policy", "p"), ("state", "open")];
+    assert_eq!(metrics.value("spillway_circuit_state", &open), 0);
 }
 
 /// `kept` serves stale responses and calls an unknown cluster; `elsewhere` diverts. `busy` sees

@@ -41,6 +41,10 @@ pub(crate) enum Kind {
     History = 6,
     /// The index of one set of the stale cache.
     StaleSet = 7,
+    /// When all slots of a policy were last read for its gauges.
+    Survey = 8,
+    /// The circuits that have a series of their own.
+    Shown = 9,
 }
 
 /// A value with a fixed binary layout.

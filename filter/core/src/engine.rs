@@ -51,6 +51,8 @@ mod retry;
 mod slip;
 mod slots;
 mod stale;
+mod states;
+mod survey;
 mod sync;
 mod tick;
 mod ticket;
@@ -129,6 +131,7 @@ impl<R: Records> Engine<R> {
             capabilities,
             limits: config.limits,
             interval: config.sync.interval,
+            circuits_shown: config.metrics.circuits,
         };
         let mut engine = Engine {
             workspace: Workspace::new(parts, hash_seed, now),

@@ -34,6 +34,18 @@ pub enum Event {
         /// The value.
         value: u64,
     },
+    /// A circuit with series of its own is, or is no longer, in a state.
+    CircuitState {
+        /// Index of the policy in the configuration.
+        policy: usize,
+        /// The circuit's place in the list of those that have series, and its name,
+        /// `[A-Za-z0-9_-]{1,64}`.
+        circuit: (usize, Box<str>),
+        /// The state: open, half-open or recovering.
+        state: StateName,
+        /// Whether it is in it.
+        is: bool,
+    },
     /// A circuit changed its state.
     Transition {
         /// Index of the policy in the configuration.
@@ -106,10 +118,14 @@ pub enum Counter {
 /// Gauges of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Gauge {
-    /// Circuits that are open or half-open.
+    /// Circuits that are open.
     OpenCircuits,
+    /// Circuits that are half-open.
+    HalfOpenCircuits,
+    /// Share of failures in the windows of all keys, in percent.
+    FailureRate,
     /// Keys with a circuit of their own.
     Keys,
-    /// Retries that can be granted, of the key that was merged last.
+    /// Retries that can be granted, of the key with the fewest.
     RetryBudget,
 }

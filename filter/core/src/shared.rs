@@ -6,4 +6,5 @@ pub(crate) mod history;
 pub(crate) mod key;
 pub(crate) mod records;
 pub(crate) mod replica;
+pub(crate) mod shown;
 pub(crate) mod slots;

@@ -264,7 +264,9 @@ fn text(name: Name<'_>) -> String {
         Name::Directory => "directory".into(),
         Name::Census(policy) => format!("{policy}/census"),
         Name::Slot(policy, place) => format!("{policy}/{place}"),
+        Name::Survey(policy) => format!("{policy}/survey"),
         Name::History => "history".into(),
+        Name::Shown => "shown".into(),
         Name::StaleSet(set) => format!("stale/{set}"),
         Name::StoredResponse(set, slot) => format!("stale/{set}/{slot}"),
     }

@@ -1,8 +1,9 @@
 //! The core's records, stored in the host's shared data.
 //!
 //! Names are `spillway/LAYOUT/PLUGIN[/POLICY[/SLOT]]`. In place of a policy, `.stale` stands
-//! for stored responses and `.history` for the last transitions. The host can neither list
-//! nor delete names, so every name comes from the configuration and none from a client.
+//! for stored responses, `.history` for the last transitions, `.shown` for the circuits that
+//! have series, and `.survey` for the last surveys, by policy. The host can neither list nor
+//! delete names, so every name comes from the configuration and none from a client.
 //! Plugins with the same `vm_id` and the same name share their circuits across all workers
 //! and listeners.
 //!
@@ -110,7 +111,9 @@ impl SharedRecords {
             Name::Census(policy) => write!(self.name, "/{policy}"),
             Name::Slot(policy, place) => write!(self.name, "/{policy}/{place}"),
             // A dot cannot occur in the name of a policy.
+            Name::Survey(policy) => write!(self.name, "/.survey/{policy}"),
             Name::History => write!(self.name, "/.history"),
+            Name::Shown => write!(self.name, "/.shown"),
             Name::StaleSet(set) => write!(self.name, "/.stale/{set}"),
             Name::StoredResponse(set, slot) => write!(self.name, "/.stale/{set}/{slot}"),
         };

@@ -241,7 +241,7 @@ fn numbers_are_accepted_up_to_the_limits_of_their_range() {
             refused(&path, json!(high - 0.001));
         }
     }
-    assert_eq!(ranges, 23);
+    assert_eq!(ranges, 24);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_failing_upstream_opens_the_circuit_and_a_good_probe_closes_it() {
     assert_eq!(exchange(&mut proxy, 0, "200")[0], "up: :path=/x.");
     let gauges = proxy.host.metrics().iter();
     let open: Vec<_> = gauges
-        .filter(|(name, ..)| name.ends_with(b"open_circuits"))
+        .filter(|(name, ..)| name.ends_with(b".open_circuits"))
         .collect();
     assert_eq!(
         open,

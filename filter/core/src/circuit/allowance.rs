@@ -50,12 +50,6 @@ impl Allowance {
         self.dry_at.is_some_and(|at| now.since(at) < interval)
     }
 
-    /// Number of retries that can still be granted.
-    pub(crate) fn held(&self, account: &Account, now: Instant) -> u32 {
-        let held = self.held.as_ref().filter(|held| held.lasts(account, now));
-        held.map_or(0, |held| held.retries)
-    }
-
     /// Adds `wanted` retries to what the next visit tries to take.
     pub(crate) fn demand(&mut self, wanted: u32) {
         self.demand = self.demand.saturating_add(wanted);

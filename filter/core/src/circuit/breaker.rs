@@ -285,6 +285,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the window contains a failure.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.window.counts().failures > 0
+    }
+
     /// Counts of the window or, in half-open, of the probes.
     pub(crate) fn counts(&self) -> Counts {
         match &self.state {

@@ -4,31 +4,29 @@
 //! count. Two things would make them wrong. A worker that is delayed between its change and
 //! its set overwrites a newer value; so a worker that has set a gauge looks again at the next
 //! tick, until it finds the value that it has set. The last set of all is thus one that was
-//! confirmed after it was made. And a circuit stops being open, and a budget recovers, by the
-//! clock alone; so a worker that knows of one looks again when that is to happen.
+//! confirmed after it was made. And a circuit stops being open by the clock alone; so a worker
+//! that knows of one looks again when that is to happen. What only all keys together tell is in
+//! `survey.rs`.
 //!
 //! Every gauge event comes from here, and nothing here runs for a request under a closed
 //! circuit. A worker that begins, perhaps in place of one that has crashed, looks at all
 //! policies once.
 
-use crate::event::{Event, Gauge};
+use crate::event::{Event, Gauge, series};
 use crate::shared::census::{Census, CensusUpdate, Totals};
 use crate::shared::history;
 use crate::shared::records::Records;
-use crate::shared::slots::Slot;
+use crate::shared::slots::Slots;
 use crate::time::{Instant, Span};
 
 use super::policies::Policies;
 use super::policy_state::PolicyState;
-use super::watched::{Watch, Watched, What};
+use super::watched::{States, Survey, Watch, Watched, What};
 use super::workspace::Workspace;
 
 /// Time from a set to the look that confirms it: far longer than a callback takes, and
 /// short for a reader of a dashboard.
 const CONFIRM: Span = Span::from_ms(100);
-
-/// Time between two looks at a budget that recovers.
-const BUDGET_LOOK: Span = Span::from_ms(500);
 
 /// Maximum number of policies that one tick looks at, so that it cannot delay the worker's
 /// requests.
@@ -39,35 +37,41 @@ impl<R: Records> Workspace<R> {
     pub(super) fn set_gauges(
         &mut self,
         policy: usize,
-        capacity: u32,
+        slots: Slots<'_>,
         noted: &CensusUpdate,
         now: Instant,
     ) {
-        if !noted.keys_changed && !noted.open_changed {
+        let counts_changed = noted.open_changed || noted.half_open_changed;
+        let states_changed = counts_changed || noted.notable_changed && self.circuits_shown > 0;
+        if !noted.keys_changed && !states_changed {
             return;
         }
-        let Totals { taken, open } = noted.after;
+        let taken = noted.after.taken;
         // A gauge that this worker neither sets nor has to confirm is another worker's to set.
         let mut what = What::Circuits {
-            capacity,
+            capacity: slots.capacity,
+            recovery: slots.recovery,
             keys: Some(taken),
-            open: Some(open),
+            states: Some(states_of(noted.after)),
         };
         if let (
             Some(What::Circuits {
-                keys: k, open: o, ..
+                keys: k, states: s, ..
             }),
-            What::Circuits { keys, open, .. },
+            What::Circuits { keys, states, .. },
         ) = (self.watched.get(policy, what), &mut what)
         {
             *keys = if noted.keys_changed { *keys } else { k };
-            *open = if noted.open_changed { *open } else { o };
+            *states = if counts_changed { *states } else { s };
         }
         if noted.keys_changed {
             self.set_gauge(policy, Gauge::Keys, taken);
         }
         if noted.open_changed {
-            self.set_gauge(policy, Gauge::OpenCircuits, open);
+            self.set_gauge(policy, Gauge::OpenCircuits, noted.after.open);
+        }
+        if noted.half_open_changed {
+            self.set_gauge(policy, Gauge::HalfOpenCircuits, noted.after.half_open);
         }
         self.watched.watch(Watch {
             policy,
@@ -77,18 +81,21 @@ impl<R: Records> Workspace<R> {
     }
 
     /// Sets the gauges of a policy whose slots are empty.
-    pub(super) fn clear_gauges(&mut self, policy: usize, capacity: u32, before: Totals) {
+    pub(super) fn clear_gauges(&mut self, policy: usize, slots: Slots<'_>, before: Totals) {
         let empty = CensusUpdate {
             damaged: false,
             keys_changed: before.taken > 0,
             open_changed: before.open > 0,
+            half_open_changed: before.half_open > 0,
+            notable_changed: true,
             after: Totals::default(),
             open_until: None,
         };
-        self.set_gauges(policy, capacity, &empty, self.loaded_at);
+        self.set_gauges(policy, slots, &empty, self.loaded_at);
+        self.set_gauge(policy, Gauge::FailureRate, 0);
     }
 
-    fn set_gauge(&mut self, policy: usize, gauge: Gauge, value: u32) {
+    pub(super) fn set_gauge(&mut self, policy: usize, gauge: Gauge, value: u32) {
         self.events.push_back(Event::Gauge {
             policy,
             gauge,
@@ -101,31 +108,40 @@ impl<R: Records> Workspace<R> {
     /// sets the gauges itself.
     fn look_at_circuits(
         &mut self,
-        (policy, name): (usize, &str),
-        capacity: u32,
-        known: (Option<u32>, Option<u32>),
+        policy: usize,
+        slots: Slots<'_>,
+        known: (Option<u32>, Option<States>),
         now: Instant,
     ) -> Option<(What, Instant)> {
-        let census = Census::read(&mut self.records, name, capacity);
+        let census = Census::read(&mut self.records, slots.policy, slots.capacity);
         let totals = census.totals_at(now);
-        let (keys, open) = (Some(totals.taken), Some(totals.open));
+        let (keys, states) = (Some(totals.taken), Some(states_of(totals)));
         if known.0 != keys {
             self.set_gauge(policy, Gauge::Keys, totals.taken);
         }
-        if known.1 != open {
+        if known.1.map(|(open, _)| open) != Some(totals.open) {
             self.set_gauge(policy, Gauge::OpenCircuits, totals.open);
         }
-        let look_at = match known == (keys, open) {
-            true => census.open_until(now)?,
+        if known.1.map(|(_, half_open)| half_open) != Some(totals.half_open) {
+            self.set_gauge(policy, Gauge::HalfOpenCircuits, totals.half_open);
+        }
+        let look = self.look_at_shown(policy, slots, &census, now);
+        let look_at = match known == (keys, states) && !look.sets {
+            true => census.open_until(now).into_iter().chain(look.until).min()?,
             false => now.after(CONFIRM),
         };
         let what = What::Circuits {
-            capacity,
+            capacity: slots.capacity,
+            recovery: slots.recovery,
             keys,
-            open,
+            states,
         };
         Some((what, look_at))
     }
+}
+
+fn states_of(totals: Totals) -> States {
+    (totals.open, totals.half_open)
 }
 
 impl PolicyState {
@@ -148,68 +164,24 @@ impl PolicyState {
     fn unknown(&self) -> What {
         What::Circuits {
             capacity: self.needs.capacity,
+            recovery: self.policy.breaker.recovery.duration,
             keys: None,
-            open: None,
+            states: None,
         }
-    }
-
-    /// Sets the gauge of a key's budget if its value has changed.
-    pub(super) fn report_balance<R: Records>(
-        &mut self,
-        ws: &mut Workspace<R>,
-        at: u32,
-        now: Instant,
-    ) {
-        let Some((_, _, replica)) = ws.table.entry(at) else {
-            return;
-        };
-        let (place, balance) = (replica.slot(), replica.balance(now));
-        if let Some(balance) = balance {
-            self.set_balance(ws, balance);
-            ws.watched.watch(Watch {
-                policy: self.index,
-                what: What::Budget { place },
-                look_at: now.after(BUDGET_LOOK),
-            });
-        }
-    }
-
-    /// Sets the gauge of a budget if its value has changed. Returns whether it has.
-    fn set_balance<R: Records>(&mut self, ws: &mut Workspace<R>, balance: u32) -> bool {
-        let changed = self.reported_balance.replace(balance) != Some(balance);
-        if changed {
-            ws.set_gauge(self.index, Gauge::RetryBudget, balance);
-        }
-        changed
-    }
-
-    /// Sets the gauge of a budget as its record has it. Returns what to look at again and when,
-    /// or `None` if it will not change without a worker that sets it itself.
-    fn look_at_budget<R: Records>(
-        &mut self,
-        ws: &mut Workspace<R>,
-        place: u32,
-        now: Instant,
-    ) -> Option<(What, Instant)> {
-        let Slot::Taken(taken) = Slot::read(&mut ws.records, &self.policy.name, place) else {
-            return None;
-        };
-        let mut account = taken.circuit.account?;
-        let changed = self.set_balance(ws, account.balance(now));
-        let again = changed || !account.is_at_rest(now);
-        again.then(|| (What::Budget { place }, now.after(BUDGET_LOOK)))
     }
 
     /// Watches a policy whose circuits are older than this worker.
     fn look_at_first<R: Records>(&self, ws: &mut Workspace<R>, now: Instant) {
         let capacity = self.needs.capacity;
         let census = Census::read(&mut ws.records, &self.policy.name, capacity);
-        let Some(place) = census.taken().next() else {
+        if census.is_empty() {
             return;
-        };
-        let budget = self.policy.retry.is_some();
-        let budget = budget.then_some(What::Budget { place });
-        for what in [Some(self.unknown()), budget].into_iter().flatten() {
+        }
+        let survey = What::Survey(Survey {
+            since: now,
+            begun: None,
+        });
+        for what in [self.unknown(), survey] {
             ws.watched.watch(Watch {
                 policy: self.index,
                 what,
@@ -225,6 +197,9 @@ impl Policies {
     pub(super) fn begin_gauges<R: Records>(&self, ws: &mut Workspace<R>, now: Instant) {
         let outlived = !self.own.is_empty() && history::exists(&mut ws.records);
         ws.watched = Watched::new(self.own.len(), outlived, now);
+        for policy in self.own.iter().take(series::POLICIES_MAX) {
+            policy.begin_budget_gauge(ws, now);
+        }
     }
 
     /// Looks at once at the gauges that were set and not confirmed, for a worker that ends.
@@ -253,7 +228,7 @@ impl Policies {
         for mut it in core::mem::take(&mut ws.watched.entries) {
             if it.look_at <= now && looks > 0 {
                 looks = looks.saturating_sub(1);
-                let Some((what, look_at)) = self.look_at(ws, it, now) else {
+                let Some((what, look_at)) = self.look_at(ws, it, &mut looks, now) else {
                     continue;
                 };
                 it = Watch {
@@ -271,20 +246,26 @@ impl Policies {
         &mut self,
         ws: &mut Workspace<R>,
         it: Watch,
+        looks: &mut usize,
         now: Instant,
     ) -> Option<(What, Instant)> {
         match it.what {
             What::Circuits {
                 capacity,
+                recovery,
                 keys,
-                open,
+                states,
             } => {
-                let policy = (it.policy, self.name(it.policy));
-                ws.look_at_circuits(policy, capacity, (keys, open), now)
+                let slots = Slots {
+                    policy: self.name(it.policy),
+                    capacity,
+                    recovery,
+                };
+                ws.look_at_circuits(it.policy, slots, (keys, states), now)
             }
-            What::Budget { place } => {
-                let policy = self.own.get_mut(it.policy)?;
-                policy.look_at_budget(ws, place, now)
+            What::Survey(survey) => {
+                let policy = self.own.get(it.policy)?;
+                policy.look_at_survey(ws, survey, looks, now)
             }
         }
     }

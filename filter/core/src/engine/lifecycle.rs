@@ -14,7 +14,7 @@ use crate::shared::census::Census;
 use crate::shared::directory::{Directory, Entry};
 use crate::shared::key::{self, OVERFLOW_KEY};
 use crate::shared::records::{Records, TRIES};
-use crate::shared::slots::{self, Slot, SlotSummary};
+use crate::shared::slots::{self, Placement, Slot, SlotSummary};
 use crate::stale::{self, StaleStore};
 use crate::time::Instant;
 
@@ -187,11 +187,14 @@ impl Policies {
         }
         Census::clear(&mut ws.records, &gone.name, ws.hash_seed, &mut ws.buffer);
         let index = self.index_of(&gone.name);
-        ws.clear_gauges(index, gone.capacity, census.totals());
+        ws.clear_gauges(index, gone.slots(), census.totals());
         if let Some(policy) = self.own.get(index) {
             for taken in moving {
                 let hash = key::hash(ws.hash_seed, &taken.key);
-                policy.place(ws, hash, &taken.key, &taken.circuit, now);
+                let placed = policy.place(ws, hash, &taken.key, &taken.circuit, now);
+                if let Placement::New(place) = placed {
+                    ws.show_circuit(&gone.name, &taken.key, place);
+                }
             }
         }
     }

@@ -27,8 +27,6 @@ pub(super) struct PolicyState {
     pub(super) queue: Queue,
     /// Successes, failures and ignored requests that wait to be counted by the next tick.
     pub(super) uncounted: [u32; 3],
-    /// The value of the budget's gauge that was reported last.
-    pub(super) reported_balance: Option<u32>,
 }
 
 impl PolicyState {
@@ -39,7 +37,6 @@ impl PolicyState {
             policy,
             queue: Queue::default(),
             uncounted: [0; 3],
-            reported_balance: None,
         }
     }
 

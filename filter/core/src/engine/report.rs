@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use crate::circuit::breaker::Transition;
+use crate::circuit::breaker::{StateName, Transition};
 use crate::event::{Counter, Event};
 use crate::outcome::classify::Verdict;
 use crate::policy::Outcome;
@@ -76,7 +76,11 @@ impl PolicyState {
         };
         let (key, place) = (key.to_vec(), replica.slot());
         let transitions = core::mem::take(&mut ws.transitions);
-        let past = ws.report_transitions((self.index, &self.policy.name), &key, &transitions, now);
+        let name = &self.policy.name;
+        let past = ws.report_transitions((self.index, name), &key, &transitions, now);
+        if transitions.iter().any(|it| it.to != StateName::Closed) {
+            ws.show_circuit(name, &key, place);
+        }
         ws.transitions = transitions;
         ws.transitions.clear();
         self.note_slot(ws, place, now);
@@ -185,7 +189,7 @@ impl<R: Records> Workspace<R> {
                 break;
             };
             self.discarded(u32::from(noted.damaged));
-            self.set_gauges(policy, slots.capacity, &noted, now);
+            self.set_gauges(policy, slots, &noted, now);
             let records = &mut self.records;
             held.retain_mut(|(place, outline)| {
                 let slot = Slot::read(records, slots.policy, *place);

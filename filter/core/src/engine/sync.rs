@@ -84,7 +84,7 @@ impl PolicyState {
             match self.share_once(ws, at, now, &mut *act) {
                 Ok(discarded) => {
                     self.report_changes(ws, at, discarded, now);
-                    self.report_balance(ws, at, now);
+                    self.watch_keys(ws, at, now);
                     self.watch_open(ws, at, now);
                     return Shared::Done;
                 }

@@ -32,8 +32,10 @@ mod retries;
 mod sharing;
 mod short_path;
 mod stale;
+mod states;
 mod steps;
 mod streams;
+mod surveys;
 mod switches;
 mod timeouts;
 mod waiting;
@@ -261,6 +263,12 @@ fn shown(event: Event) -> String {
             gauge,
             value,
         } => (policy, format!("{gauge:?} {value}")),
+        Event::CircuitState {
+            policy,
+            circuit: (_, name),
+            state,
+            is,
+        } => (policy, format!("{name} {} {is}", state.name())),
         Event::Operator { policy, action, .. } => (policy, format!("operator {}", action.name())),
         Event::Discarded(records) => return format!("discarded {records}"),
         Event::Transition {

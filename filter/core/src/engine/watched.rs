@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// The gauges that one worker looks at again.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    /// By policy, its circuits before its budget.
+    /// By policy, its circuits before its survey.
     pub(super) entries: Vec<Watch>,
     /// The first policy that was not looked at since this worker began.
     pub(super) unseen: usize,
@@ -24,15 +24,51 @@ pub(super) struct Watch {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
-    /// Keys and open circuits.
+    /// Keys, and the states of circuits.
     Circuits {
         capacity: u32,
+        /// Recovery time of the circuits.
+        recovery: Span,
         /// What this worker has set the gauges to. `None` if it does not know.
         keys: Option<u32>,
-        open: Option<u32>,
+        states: Option<States>,
     },
-    /// The budget of the key that was merged last, which is in this slot.
-    Budget { place: u32 },
+    /// What is known only from all keys together.
+    Survey(Survey),
+}
+
+/// Numbers of open and half-open circuits.
+pub(super) type States = (u32, u32);
+
+/// A survey of all keys of a policy, or the wish for one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Survey {
+    /// When this worker has last changed something that a survey would find.
+    pub(super) since: Instant,
+    /// The survey that is under way.
+    pub(super) begun: Option<Begun>,
+}
+
+/// A survey that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) at: Instant,
+    /// Whether the survey before found that nothing changes by the clock alone.
+    pub(super) was_at_rest: bool,
+    /// The first slot to read next.
+    pub(super) next_slot: u32,
+    pub(super) found: Found,
+}
+
+/// What a survey has found so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    pub(super) requests: u32,
+    pub(super) failures: u32,
+    /// The lowest budget. `None` if no key has one.
+    pub(super) budget: Option<u32>,
+    /// Whether the clock alone will change something.
+    pub(super) moves: bool,
 }
 
 impl Watched {
@@ -62,20 +98,25 @@ impl Watched {
         self.next_look = Some(sooner);
     }
 
-    /// Adds something to look at again. Changes in quick succession do not put a look off.
+    /// Adds something to look at again. Changes in quick succession do not put a look off, and
+    /// none brings a survey forward.
     pub(super) fn watch(&mut self, mut it: Watch) {
-        self.look_by(it.look_at);
         match self.find(it.policy, it.what) {
             Ok(at) => {
                 if let Some(entry) = self.entries.get_mut(at) {
-                    if matches!(it.what, What::Circuits { .. }) {
-                        it.look_at = it.look_at.min(entry.look_at);
-                    }
+                    it.look_at = match (&mut it.what, entry.what) {
+                        (What::Survey(new), What::Survey(old)) => {
+                            new.begun = old.begun;
+                            entry.look_at
+                        }
+                        _ => it.look_at.min(entry.look_at),
+                    };
                     *entry = it;
                 }
             }
             Err(at) => self.entries.insert(at, it),
         }
+        self.look_by(it.look_at);
     }
 
     /// Returns the last value of this gauge of a policy, or `None` if it is not watched.
@@ -85,7 +126,7 @@ impl Watched {
     }
 
     fn find(&self, policy: usize, what: What) -> Result<usize, usize> {
-        let order = |policy, what| (policy, matches!(what, What::Budget { .. }));
+        let order = |policy, what| (policy, matches!(what, What::Survey(_)));
         let wanted = order(policy, what);
         let place = |it: &Watch| order(it.policy, it.what).cmp(&wanted);
         self.entries.binary_search_by(place)

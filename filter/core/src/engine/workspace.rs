@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use crate::circuit::breaker::Transition;
+use crate::circuit::breaker::{StateName, Transition};
 use crate::event::{Counter, Event};
 use crate::keys::KeyTable;
 use crate::policy::{Host, Limits};
@@ -53,6 +53,10 @@ pub(super) struct Workspace<R> {
     pub(super) watched: Watched,
     /// Policies with requests that wait to be counted.
     pub(super) uncounted: Vec<usize>,
+    /// Number of circuits that may have series of their own.
+    pub(super) circuits_shown: u32,
+    /// The states in those series that this worker has set last, by their place in the list.
+    pub(super) states_set: Vec<Option<StateName>>,
     /// The key of the current request.
     pub(super) key: Vec<u8>,
     /// Scratch space for the bytes of records.
@@ -92,6 +96,7 @@ pub(super) struct Parts<R> {
     pub(super) capabilities: Rc<dyn Capabilities>,
     pub(super) limits: Limits,
     pub(super) interval: Span,
+    pub(super) circuits_shown: u32,
 }
 
 impl<R: Records> Workspace<R> {
@@ -113,6 +118,8 @@ impl<R: Records> Workspace<R> {
             unnoted: VecDeque::new(),
             watched: Watched::default(),
             uncounted: Vec::new(),
+            circuits_shown: parts.circuits_shown,
+            states_set: Vec::new(),
             key: Vec::with_capacity(KEY_BYTES_MAX),
             buffer: Vec::new(),
             transitions: Vec::new(),

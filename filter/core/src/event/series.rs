@@ -69,6 +69,8 @@ pub(crate) fn of(policy: &Policy, visit: &mut dyn FnMut(Series)) {
     visit(Series::Gauge(Gauge::Keys));
     if breaker {
         visit(Series::Gauge(Gauge::OpenCircuits));
+        visit(Series::Gauge(Gauge::HalfOpenCircuits));
+        visit(Series::Gauge(Gauge::FailureRate));
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a file says besides its policies: bounds on memory, sharing, the host, the endpoint
-//! for operators.
+//! What a file says besides its policies: bounds on memory, sharing, the host, metrics,
+//! the endpoint for operators.
 
 use alloc::boxed::Box;
 
@@ -54,6 +54,13 @@ pub struct Sync {
     /// How old a worker's view of a circuit may get, and the least time between two merges of
     /// its counts into the shared record; 10ms to 5s.
     pub interval: Span,
+}
+
+/// Metrics beyond those that every file has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Number of circuits that have a series for each state.
+    pub circuits: u32,
 }
 
 /// The endpoint for operators.

@@ -1,5 +1,5 @@
 //! The census of a policy: which of its slots are taken, which circuits are forced or not
-//! closed, and when open ones stop being open.
+//! closed, and when open ones become half-open.
 //!
 //! With this record, counting circuits takes no walk over all slots. So gauges can be *set* by
 //! any worker that changes something or looks again later. Adding to gauges would drift with
@@ -23,8 +23,9 @@ pub(crate) struct Census {
     taken: Vec<u8>,
     /// Bits of the slots whose circuit is forced or not closed.
     notable: Vec<u8>,
-    /// Slots of open circuits in ascending order, with the ends of their open times.
-    open: Vec<(u32, Instant)>,
+    /// Slots of open and half-open circuits in ascending order, with the ends of their open
+    /// times. A circuit whose open time is over is half-open.
+    shedding: Vec<(u32, Instant)>,
 }
 
 /// Stands for an unknown recovery time: a circuit that may be recovering counts as such.
@@ -37,6 +38,8 @@ pub(crate) struct Totals {
     pub(crate) taken: u32,
     /// Slots that hold an open circuit.
     pub(crate) open: u32,
+    /// Slots that hold a half-open circuit.
+    pub(crate) half_open: u32,
 }
 
 /// Result of [`Census::update`].
@@ -49,6 +52,10 @@ pub(crate) struct CensusUpdate {
     /// Whether the number of open circuits has changed since the record was written, or by this
     /// update.
     pub(crate) open_changed: bool,
+    /// Whether the number of half-open circuits has.
+    pub(crate) half_open_changed: bool,
+    /// Whether circuits have been forced or left closed, or the other way round.
+    pub(crate) notable_changed: bool,
     /// The totals after the update.
     pub(crate) after: Totals,
     /// When the next circuit stops being open.
@@ -79,23 +86,22 @@ impl Census {
             let mut census =
                 found.unwrap_or_else(|| Census::recount(records, slots.policy, slots.capacity));
             census.seed = seed;
-            let (written_open, before) = (census.open.len(), census.totals_at(now));
+            let before = census.totals_at(now);
+            // Some open time may have ended since, and nobody has looked.
+            let lapsed = census.totals().open != before.open;
+            let notable = census.notable.clone();
             let mut changed = damaged;
             for (slot, summary) in entries {
                 changed |= census.set(*slot, *summary);
-            }
-            if changed {
-                // Ended open times count no longer, so later readers need not skip them.
-                census.open.retain(|(_, until)| now < *until);
             }
             if !changed || census.write(records, slots.policy, version, buffer) {
                 let after = census.totals_at(now);
                 return Some(CensusUpdate {
                     damaged,
                     keys_changed: damaged || before.taken != after.taken,
-                    open_changed: damaged
-                        || before.open != after.open
-                        || written_open != after.open as usize,
+                    open_changed: damaged || lapsed || before.open != after.open,
+                    half_open_changed: lapsed || before.half_open != after.half_open,
+                    notable_changed: notable != census.notable,
                     after,
                     open_until: census.open_until(now),
                 });
@@ -108,19 +114,19 @@ impl Census {
     fn set(&mut self, slot: u32, summary: SlotSummary) -> bool {
         let changed = set_bit(&mut self.taken, slot, summary.taken)
             | set_bit(&mut self.notable, slot, summary.notable);
-        let at = self.open.partition_point(|(other, _)| *other < slot);
-        let found = self.open.get(at).filter(|(other, _)| *other == slot);
+        let at = self.shedding.partition_point(|(other, _)| *other < slot);
+        let found = self.shedding.get(at).filter(|(other, _)| *other == slot);
         let before = found.map(|(_, until)| *until);
-        match (before, summary.open_until) {
+        match (before, summary.sheds_until) {
             (before, now) if before == now => return changed,
-            (None, Some(until)) => self.open.insert(at, (slot, until)),
+            (None, Some(until)) => self.shedding.insert(at, (slot, until)),
             (Some(_), Some(until)) => {
-                if let Some(entry) = self.open.get_mut(at) {
+                if let Some(entry) = self.shedding.get_mut(at) {
                     entry.1 = until;
                 }
             }
             (_, None) => {
-                self.open.remove(at);
+                self.shedding.remove(at);
             }
         }
         true
@@ -148,22 +154,26 @@ impl Census {
         byte.is_some_and(|byte| byte >> (slot % 8) & 1 != 0)
     }
 
-    /// The totals as they were written, including open times that have ended since.
+    /// The totals as they were written, with circuits as open whose open times have ended
+    /// since.
     pub(crate) fn totals(&self) -> Totals {
         self.totals_at(Instant::default())
     }
 
     pub(crate) fn totals_at(&self, now: Instant) -> Totals {
-        let open = self.open.iter().filter(|(_, until)| now < *until);
+        let is_open = |(_, until): &&(u32, Instant)| now < *until;
+        let open = self.shedding.iter().filter(is_open).count();
+        let half_open = self.shedding.len().saturating_sub(open);
         Totals {
             taken: count_ones(&self.taken),
-            open: u32::try_from(open.count()).unwrap_or(u32::MAX),
+            open: u32::try_from(open).unwrap_or(u32::MAX),
+            half_open: u32::try_from(half_open).unwrap_or(u32::MAX),
         }
     }
 
     /// When the next circuit stops being open; `None` if none is open at `now`.
     pub(crate) fn open_until(&self, now: Instant) -> Option<Instant> {
-        let ends = self.open.iter().map(|(_, until)| *until);
+        let ends = self.shedding.iter().map(|(_, until)| *until);
         ends.filter(|until| now < *until).min()
     }
 
@@ -224,7 +234,7 @@ impl Census {
             for bits in [&self.taken, &self.notable] {
                 codec::write_text(bits, out);
             }
-            for (slot, until) in &self.open {
+            for (slot, until) in &self.shedding {
                 slot.write(out);
                 until.write(out);
             }
@@ -237,10 +247,12 @@ impl Census {
             seed: u64::read(from)?,
             taken: from.text()?.into(),
             notable: from.text()?.into(),
-            open: Vec::new(),
+            shedding: Vec::new(),
         };
         while !from.is_empty() {
-            census.open.push((u32::read(from)?, Instant::read(from)?));
+            census
+                .shedding
+                .push((u32::read(from)?, Instant::read(from)?));
         }
         Some(census)
     }

@@ -23,8 +23,12 @@ pub enum Name<'a> {
     Census(&'a str),
     /// A slot of a policy, by number.
     Slot(&'a str, u32),
+    /// When all slots of a policy were last read for its gauges.
+    Survey(&'a str),
     /// The last transitions.
     History,
+    /// The circuits that have a series of their own.
+    Shown,
     /// The index of a set of the stale cache.
     StaleSet(u32),
     /// A slot of a set, by number.

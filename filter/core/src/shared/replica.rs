@@ -208,13 +208,6 @@ impl Replica {
         }
     }
 
-    /// Number of retries that can be granted, as far as this worker knows.
-    pub(crate) fn balance(&mut self, now: Instant) -> Option<u32> {
-        let account = self.view.account.as_mut()?;
-        let held = self.allowance.held(account, now);
-        Some(account.balance(now).saturating_add(held))
-    }
-
     /// Sets whether the copy is in the queue for the next tick. Returns whether it was.
     pub(crate) fn set_queued(&mut self, queued: bool) -> bool {
         core::mem::replace(&mut self.queued, queued)

@@ -71,8 +71,9 @@ pub(crate) struct SlotSummary {
     pub(crate) taken: bool,
     /// Whether the circuit is forced or not closed.
     pub(crate) notable: bool,
-    /// End of the open time. `None` if the circuit is not open.
-    pub(crate) open_until: Option<Instant>,
+    /// End of the open time. If that is over, the circuit is half-open. `None` if it is neither
+    /// open nor half-open.
+    pub(crate) sheds_until: Option<Instant>,
 }
 
 impl SlotSummary {
@@ -82,7 +83,7 @@ impl SlotSummary {
         SlotSummary {
             taken: true,
             notable: circuit.force(now).is_some() || standing.state != StateName::Closed,
-            open_until: circuit.breaker.open_until().filter(|until| now < *until),
+            sheds_until: circuit.breaker.sheds_until(),
         }
     }
 }

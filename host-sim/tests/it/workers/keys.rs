@@ -41,7 +41,7 @@ fn invented_keys_create_no_more_names_than_slots_and_appear_in_none() {
         assert!(serve(&mut proxy, number % WORKERS, &tenant, "200"));
     }
     let slots = (0..KEYS).map(|slot| format!("spillway/4/plugin/p/{slot}"));
-    let others = ["", "/p", "/.history"].map(|end| format!("spillway/4/plugin{end}"));
+    let others = ["", "/p", "/.history", "/.survey/p"].map(|end| format!("spillway/4/plugin{end}"));
     let allowed: BTreeSet<_> = slots.chain(others).collect();
     let names: BTreeSet<_> = proxy.records().into_iter().map(|(name, _)| name).collect();
     assert!(

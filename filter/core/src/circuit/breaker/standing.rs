@@ -40,6 +40,16 @@ impl Breaker {
         }
     }
 
+    /// End of the open time, which may be over; the beginning of time if the circuit is
+    /// half-open; `None` if it is neither.
+    pub(crate) fn sheds_until(&self) -> Option<Instant> {
+        match &self.state {
+            State::Open { until } => Some(*until),
+            State::HalfOpen(_) => Some(Instant::default()),
+            State::Closed | State::Recovering => None,
+        }
+    }
+
     /// Returns a snapshot of the breaker at `now`, under a policy with this recovery time.
     pub(crate) fn standing(&self, recovery: Span, now: Instant) -> Standing {
         let mut standing = Standing {

@@ -82,7 +82,7 @@ fn a_removed_policy_leaves_its_slots_empty() {
     }
     assert_eq!(
         workers.events(""),
-        ["p0 Keys 0", "p0 OpenCircuits 0"],
+        ["p0 Keys 0", "p0 OpenCircuits 0", "p0 FailureRate 0"],
         "by the first to go"
     );
     workers.engines = alloc::vec![next];

@@ -10,11 +10,11 @@ use crate::shared::slots::Slot;
 
 /// A host's gauges, by policy.
 #[derive(Default)]
-struct Host(BTreeMap<(usize, &'static str), u64>);
+pub(super) struct Host(BTreeMap<(usize, &'static str), u64>);
 
 impl Host {
     /// Applies the sets of a worker, as a callback does after its work.
-    fn report(&mut self, engine: &mut Engine<Memory>) {
+    pub(super) fn report(&mut self, engine: &mut Engine<Memory>) {
         while let Some(event) = engine.next_event() {
             if let Event::Gauge {
                 policy,
@@ -27,13 +27,13 @@ impl Host {
         }
     }
 
-    fn report_all(&mut self, workers: &mut Workers) {
+    pub(super) fn report_all(&mut self, workers: &mut Workers) {
         let engines = workers.engines.iter_mut();
         engines.for_each(|engine| self.report(engine));
     }
 
     /// A gauge of the first policy.
-    fn gauge(&self, gauge: Gauge) -> Option<u64> {
+    pub(super) fn gauge(&self, gauge: Gauge) -> Option<u64> {
         self.0.get(&(0, name(gauge))).copied()
     }
 }
@@ -41,13 +41,15 @@ impl Host {
 fn name(gauge: Gauge) -> &'static str {
     match gauge {
         Gauge::OpenCircuits => "open",
+        Gauge::HalfOpenCircuits => "half_open",
+        Gauge::FailureRate => "failure_rate",
         Gauge::Keys => "keys",
         Gauge::RetryBudget => "budget",
     }
 }
 
 /// Advances the clock, with a tick of all workers every 50 ms and no traffic.
-fn idle(workers: &mut Workers, host: &mut Host, ms: u64) {
+pub(super) fn idle(workers: &mut Workers, host: &mut Host, ms: u64) {
     for _ in 0..ms / 50 {
         workers.wait(50);
         workers.tick();
@@ -82,6 +84,34 @@ fn an_open_time_that_ends_without_traffic_leaves_the_gauge() {
     idle(&mut workers, &mut host, 300);
     let pending = workers.engines.iter().any(Engine::has_pending);
     assert!(!pending, "nothing waits for a tick any more");
+}
+
+#[test]
+fn open_and_half_open_circuits_are_told_apart() {
+    let ramp = FIVE_IN_A_ROW.replace(
+        "\"half_open\"",
+        r#""recovery": {"duration": "3s"}, "half_open""#,
+    );
+    let mut workers = Workers::new(2, &json(&ramp, 10));
+    let mut host = Host::default();
+    let states = |host: &Host| {
+        let states = [Gauge::OpenCircuits, Gauge::HalfOpenCircuits];
+        states.map(|gauge| host.gauge(gauge).unwrap_or(0))
+    };
+    (0..5).for_each(|_| workers.serve(0, 503));
+    host.report_all(&mut workers);
+    assert_eq!(states(&host), [1, 0]);
+    // By the clock alone.
+    idle(&mut workers, &mut host, 1_000);
+    assert_eq!(states(&host), [0, 1]);
+    let probes = [0, 1, 1].map(|worker| (worker, workers.pass(worker)));
+    idle(&mut workers, &mut host, 300);
+    assert_eq!(states(&host), [0, 1]);
+    for (worker, probe) in probes {
+        workers.settle(worker, probe, 200);
+    }
+    host.report_all(&mut workers);
+    assert_eq!(states(&host), [0, 0], "recovering");
 }
 
 #[test]
@@ -245,7 +275,7 @@ fn a_budget_that_recovers_without_traffic_shows_in_the_gauge() {
         engine.settle(ticket, &ending, now);
         workers.wait(100);
     }
-    host.report_all(&mut workers);
+    idle(&mut workers, &mut host, 1_200);
     let spent = host.gauge(Gauge::RetryBudget).expect("a budget");
     assert!(spent < 10, "{spent}");
     idle(&mut workers, &mut host, 13_000);
@@ -277,5 +307,9 @@ fn a_tick_updates_the_gauges_of_some_of_many_policies() {
     }
     idle(&mut workers, &mut host, 50);
     assert_eq!(host.0.get(&(1_199, "open")), Some(&1));
-    assert_eq!(host.0.len(), 2, "no other policy has gauges");
+    let mut policies = host.0.keys().map(|(policy, _)| *policy);
+    assert!(
+        policies.all(|policy| policy == 1_199),
+        "no other policy has gauges"
+    );
 }

@@ -59,6 +59,7 @@ fn an_outage_is_reported_event_by_event() {
             "p0 open>half_open",
             "p0 [c] open>half_open open_elapsed",
             "p0 OpenCircuits 0",
+            "p0 HalfOpenCircuits 1",
             "p0 probe",
         ]
     );
@@ -74,6 +75,7 @@ fn an_outage_is_reported_event_by_event() {
             "p0 half_open>open",
             "p0 [c] half_open>open probes_failed",
             "p0 OpenCircuits 1",
+            "p0 HalfOpenCircuits 0",
         ]
     );
     bench.wait(1_000);
@@ -84,10 +86,12 @@ fn an_outage_is_reported_event_by_event() {
             "p0 open>half_open",
             "p0 [c] open>half_open open_elapsed",
             "p0 OpenCircuits 0",
+            "p0 HalfOpenCircuits 1",
             "p0 probe",
             "p0 success",
             "p0 half_open>closed",
             "p0 [c] half_open>closed probes_succeeded",
+            "p0 HalfOpenCircuits 0",
         ]
     );
     let ticket = bench.pass(&request);
@@ -108,10 +112,11 @@ fn the_ramp_is_reported_too() {
     bench.serve(&request, 200);
     let events = bench.events();
     assert_eq!(
-        events[5..],
+        events[6..],
         [
             "p0 half_open>recovering",
             "p0 [c] half_open>recovering probes_succeeded",
+            "p0 HalfOpenCircuits 0",
         ]
     );
     let (answer, note) = bench.reject(&request);
@@ -185,7 +190,10 @@ fn a_key_that_replaces_another_keeps_the_gauge_right() {
     bench.trip(&tenant("a"));
     bench.wait(3_600_000);
     bench.serve(&tenant("b"), 200);
-    assert_eq!(bench.events(), ["p0 OpenCircuits 0", "p0 success"]);
+    assert_eq!(
+        bench.events(),
+        ["p0 OpenCircuits 0", "p0 HalfOpenCircuits 0", "p0 success"]
+    );
     bench.serve(&tenant("c"), 200);
     assert_eq!(bench.events(), ["p0 success"]);
 }

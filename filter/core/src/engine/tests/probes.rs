@@ -28,6 +28,7 @@ fn a_response_with_an_ignored_status_shows_that_the_upstream_responds() {
                 "p0 ignored",
                 "p0 half_open>closed",
                 "p0 [c] half_open>closed probes_succeeded",
+                "p0 HalfOpenCircuits 0",
             ]
         );
     }

@@ -155,7 +155,7 @@ fn a_breaker_that_is_off_rejects_nothing_whatever_the_records_say() {
                     let standing = view.automatic;
                     assert_eq!(standing.state, StateName::Closed, "{row}");
                     assert_eq!((standing.counts.requests, standing.opens), (0, 0), "{row}");
-                    let gauges = workers.events("OpenCircuits");
+                    let gauges = workers.events("p0 OpenCircuits");
                     let last = gauges.last().is_none_or(|it| it == "p0 OpenCircuits 0");
                     assert!(last, "{row}");
                 }

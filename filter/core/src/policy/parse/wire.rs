@@ -69,6 +69,7 @@ fn top(o: &mut Object<'_>) -> Config {
         limits: o.at("limits").object(settings::limits),
         sync: o.at("sync").object(settings::sync),
         host,
+        metrics: o.at("metrics").object(settings::metrics),
         admin: has_admin.then(|| admin.object(settings::admin)),
     }
 }

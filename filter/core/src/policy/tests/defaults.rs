@@ -113,6 +113,7 @@ fn the_smallest_useful_file_has_every_default() {
             interval: Span::from_ms(100),
         },
         host: Host::default(),
+        metrics: Metrics { circuits: 0 },
         admin: None,
     };
     assert_eq!(parsed, expected);

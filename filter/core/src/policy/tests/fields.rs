@@ -278,6 +278,25 @@ fn every_field_beside_the_policies_is_parsed() {
 }
 
 #[test]
+fn the_number_of_circuits_with_series_is_bounded() {
+    let circuits = |fields: &str| {
+        let file = format!(r#"{{"policies": [{{"name": "p"}}]{fields}}}"#);
+        Config::parse(file.as_bytes()).map(|parsed| parsed.metrics.circuits)
+    };
+    for (fields, expected) in [
+        ("", 0),
+        (r#", "metrics": {}"#, 0),
+        (r#", "metrics": {"circuits": 0}"#, 0),
+        (r#", "metrics": {"circuits": 1000}"#, 1_000),
+    ] {
+        assert_eq!(circuits(fields), Ok(expected), "{fields}");
+    }
+    let errors = circuits(r#", "metrics": {"circuits": 1001}"#).unwrap_err();
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["metrics.circuits is 1001, allowed 0 to 1000"]);
+}
+
+#[test]
 fn a_file_with_an_admin_needs_no_policies() {
     let parsed = config(r#"{"policies": [], "admin": {}}"#);
     assert_eq!(parsed.policies, []);

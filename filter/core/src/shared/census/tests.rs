@@ -22,7 +22,7 @@ fn a_census_equals_a_naive_map_after_random_updates() {
                 let summary = SlotSummary {
                     taken: open || random.chance(6_000),
                     notable: open || random.chance(1_000),
-                    open_until: open.then_some(until),
+                    sheds_until: open.then_some(until),
                 };
                 (random.between(0, 99) as u32, summary)
             })
@@ -31,11 +31,13 @@ fn a_census_equals_a_naive_map_after_random_updates() {
         let update = Census::update(&mut memory, slots, 7, &entries, now, &mut Vec::new());
         let update = update.expect("no other writer");
         let taken = naive.values().filter(|it| it.taken).count();
-        let ends = || naive.values().filter_map(|it| it.open_until);
+        let ends = || naive.values().filter_map(|it| it.sheds_until);
         let open = ends().filter(|until| now < *until);
         assert_eq!(update.after.taken as usize, taken);
         assert_eq!(update.after.open as usize, open.clone().count());
         assert_eq!(update.open_until, open.min());
+        let half_open = ends().filter(|until| *until <= now).count();
+        assert_eq!(update.after.half_open as usize, half_open);
         let census = Census::read(&mut memory, "p", 100);
         let later = now.after(Span::from_ms(200));
         let open = ends().filter(|until| later < *until).count();

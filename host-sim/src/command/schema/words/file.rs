@@ -83,6 +83,13 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "Maximum age of a worker's view of a circuit, and minimum time between two merges of its \
          counts into the record that all workers share.",
     ),
+    ("metrics", "Metrics beyond those that every file has."),
+    (
+        "metrics.circuits",
+        "Number of circuits that have a series for each of the states open, half_open and \
+         recovering: the first ones of the proxy that leave closed. A circuit keeps its series \
+         until the proxy restarts, so later circuits may have none.",
+    ),
     (
         "admin",
         "Shows and forces circuits, on every listener whose file has this field. If missing, it is \

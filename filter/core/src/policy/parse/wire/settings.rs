@@ -1,4 +1,4 @@
-//! `limits`, `sync`, `host` and `admin`: what a file has besides its policies.
+//! `limits`, `sync`, `host`, `metrics`, and `admin`: what a file has besides its policies.
 
 use core::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::policy::limits::BUFFER_LIMIT_BYTES;
 use crate::policy::parse::forms;
 use crate::policy::parse::read::Object;
-use crate::policy::{Admin, Host, KEYS_MAX, Limits, Sync};
+use crate::policy::{Admin, Host, KEYS_MAX, Limits, Metrics, Sync};
 use crate::time::Span;
 
 /// Below 10ms workers would merge at nearly every request. Above 5s each would decide alone.
@@ -24,6 +24,8 @@ const COPIES_BYTES_MAX: u32 = 512 * 1_048_576;
 const BUFFER_LIMITS: RangeInclusive<u32> = 4_096..=1_073_741_824;
 /// The stale cache is shared by the whole proxy. A smaller one has no room for any response.
 const STALE_BYTES: RangeInclusive<u32> = 4_096..=1_073_741_824;
+/// The host keeps three names for each of them, forever.
+const SHOWN_MAX: u32 = 1_000;
 /// The default path of the endpoint for operators.
 const ADMIN_PREFIX: &str = "/spillway";
 
@@ -61,6 +63,12 @@ pub(super) fn sync(o: &mut Object<'_>) -> Sync {
         interval: o
             .at("interval")
             .duration(false, SYNC_INTERVALS, SYNC_INTERVAL),
+    }
+}
+
+pub(super) fn metrics(o: &mut Object<'_>) -> Metrics {
+    Metrics {
+        circuits: o.at("circuits").integer(0..=SHOWN_MAX, 0),
     }
 }
 
