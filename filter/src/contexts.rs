@@ -93,11 +93,21 @@ pub(crate) fn in_stream<T>(id: u32, call: impl FnOnce(&mut Http) -> T) -> Option
     Some(call(&mut stream))
 }
 
-/// Delivers the response to a call to the stream that waits for it, if it still does.
+/// Delivers the response to a call to the stream that waits for it, if it still does, or to the
+/// configuration that has sent events by it.
 pub(crate) fn answered(call: u32, sizes: &CallSizes) {
     let paused = CONTEXTS.with(|contexts| Some(contexts.paused.try_borrow().ok()?.clone()));
     for paused in paused.iter().flatten().filter_map(Weak::upgrade) {
         if paused.answered(call, sizes) {
+            return;
+        }
+    }
+    let roots = CONTEXTS.with(|contexts| Some(contexts.roots.try_borrow().ok()?.clone()));
+    for (_, root) in roots.iter().flatten() {
+        if root
+            .try_borrow()
+            .is_ok_and(|root| root.events_answered(call, sizes))
+        {
             return;
         }
     }

@@ -29,6 +29,7 @@ mod facts;
 mod host;
 mod http;
 mod metrics;
+mod outbox;
 mod replay;
 mod report;
 mod root;

@@ -37,6 +37,8 @@ pub(crate) enum Metric {
     InternalErrors,
     /// Number of unreadable shared records discarded.
     RecordsDiscarded,
+    /// Number of events that no collector has taken.
+    EventsDropped,
 }
 
 impl Metrics {
@@ -110,7 +112,10 @@ impl Metrics {
                 }
                 self.of_policies.get_mut(place)
             }
-            Metric::BuildInfo(_) | Metric::InternalErrors | Metric::RecordsDiscarded => None,
+            Metric::BuildInfo(_)
+            | Metric::InternalErrors
+            | Metric::RecordsDiscarded
+            | Metric::EventsDropped => None,
         };
         let defined = defined.unwrap_or(&mut self.of_plugin);
         if let Some((_, id)) = defined.iter().find(|(other, _)| *other == metric) {
@@ -129,7 +134,8 @@ impl Metric {
             Metric::Count(..)
             | Metric::Alias(..)
             | Metric::InternalErrors
-            | Metric::RecordsDiscarded => MetricKind::Counter,
+            | Metric::RecordsDiscarded
+            | Metric::EventsDropped => MetricKind::Counter,
         }
     }
 
@@ -162,6 +168,7 @@ impl Metric {
             }
             Metric::InternalErrors => "spillway.internal_errors_total".into(),
             Metric::RecordsDiscarded => "spillway.records_discarded_total".into(),
+            Metric::EventsDropped => "spillway.events_dropped_total".into(),
         }
     }
 }

@@ -9,10 +9,12 @@ use spillway_core::Transition;
 use spillway_core::admin::Action;
 use spillway_core::engine::Engine;
 use spillway_core::event::{Counter, Event, Series};
+use spillway_core::policy::Events;
 use spillway_core::time::{Instant, Span};
 
 use crate::host::Status;
 use crate::metrics::{self, Metric, Metrics};
+use crate::outbox::{self, Outbox};
 
 /// How long increments of earlier metric names wait.
 const ALIAS_DELAY: Span = Span::from_secs(1);
@@ -26,6 +28,8 @@ pub(crate) struct Reporter {
     aliases_since: Cell<Option<Instant>>,
     /// Hash of the configuration in use.
     build: Cell<Option<u64>>,
+    /// Where events go besides the log.
+    outbox: Option<Outbox>,
     error_was_logged: Cell<bool>,
 }
 
@@ -47,6 +51,56 @@ struct TransitionLine<'a> {
 }
 
 impl Reporter {
+    /// Creates the reporter of a configuration that sends its events there.
+    pub(crate) fn new(events: Option<Events>) -> Reporter {
+        Reporter {
+            outbox: events.filter(|_| !cfg!(feature = "lite")).map(Outbox::new),
+            ..Reporter::default()
+        }
+    }
+
+    /// When events are to be sent, or `None` if none wait.
+    pub(crate) fn poll_events(&self, now: Instant) -> Option<Instant> {
+        self.outbox()?.poll(now)
+    }
+
+    /// Sends events if they are due.
+    pub(crate) fn send_events(&self, now: Instant) {
+        if let Some(outbox) = self.outbox() {
+            self.count_dropped(outbox.send(now));
+        }
+    }
+
+    /// Notes the response to a call, if it is one with events. `taken` returns whether the
+    /// collector has taken them.
+    pub(crate) fn events_answered(&self, call: u32, taken: impl FnOnce() -> bool) -> bool {
+        let dropped = self.outbox().and_then(|it| it.answered(call, taken));
+        self.count_dropped(dropped.unwrap_or(0));
+        dropped.is_some()
+    }
+
+    /// Counts the events that were never sent, for a configuration that ends.
+    pub(crate) fn drop_events(&self) {
+        self.count_dropped(self.outbox().map_or(0, Outbox::unsent));
+    }
+
+    fn outbox(&self) -> Option<&Outbox> {
+        // The lite module sees no responses to calls, and refuses the field.
+        self.outbox.as_ref().filter(|_| !cfg!(feature = "lite"))
+    }
+
+    fn count_dropped(&self, events: u32) {
+        if events > 0 {
+            self.update_metrics(|metrics| metrics.add(Metric::EventsDropped, events, |_| ""));
+        }
+    }
+
+    fn post(&self, record: impl FnOnce() -> String) {
+        if let Some(outbox) = self.outbox() {
+            self.count_dropped(outbox.push(&record()));
+        }
+    }
+
     /// Defines the series that the first policies can have, and shows that the configuration
     /// with this hash is in use.
     pub(crate) fn begin<R: Records>(&self, engine: &Engine<R>, hash: u64) {
@@ -57,6 +111,9 @@ impl Reporter {
             };
             self.update_metrics(|metrics| metrics.define(metric, |at| engine.policy_name(at)));
         });
+        if self.outbox().is_some() {
+            self.update_metrics(|metrics| metrics.define(Metric::EventsDropped, |_| ""));
+        }
         self.build.set(Some(hash));
         self.update_metrics(|metrics| metrics.set(Metric::BuildInfo(hash), 1, |_| ""));
     }
@@ -145,7 +202,11 @@ impl Reporter {
                     policy,
                     key,
                     action,
-                } => log_operator(engine.policy_name(policy), &key, action),
+                } => {
+                    let policy = engine.policy_name(policy);
+                    log_operator(policy, &key, action);
+                    self.post(|| outbox::operator(policy, &key, action));
+                }
                 Event::Discarded(records) => {
                     self.update_metrics(|metrics| {
                         metrics.add(Metric::RecordsDiscarded, records, |_| "")
@@ -155,7 +216,11 @@ impl Reporter {
                     policy,
                     key,
                     transition,
-                } => log_transition(engine.policy_name(policy), &key, &transition),
+                } => {
+                    let policy = engine.policy_name(policy);
+                    log_transition(policy, &key, &transition);
+                    self.post(|| outbox::transition(policy, &key, &transition));
+                }
             }
         }
     }

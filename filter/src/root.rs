@@ -7,7 +7,7 @@ use spillway_core::policy::parse::error::PolicyError;
 
 use crate::host;
 use crate::http::Http;
-use crate::replay::paused::PausedStreams;
+use crate::replay::paused::{CallSizes, PausedStreams};
 use crate::runtime::{Host, Runtime};
 
 /// The root context.
@@ -82,6 +82,14 @@ impl Root {
         let wanted = earlier.chain([runtime]).filter_map(|it| it.tick(now));
         let due = wanted.chain(self.paused.poll_timeout()).min();
         self.host.ticker.ticked(due, now);
+    }
+
+    /// Notes the response to a call if it is one with events, of this configuration or of an
+    /// earlier one.
+    pub(crate) fn events_answered(&self, call: u32, sizes: &CallSizes) -> bool {
+        let earlier = self.earlier.iter().filter_map(Weak::upgrade);
+        let mut all = self.runtime.iter().cloned().chain(earlier);
+        all.any(|runtime| runtime.events_answered(call, sizes.headers > 0))
     }
 
     /// Creates the context of a request under the current configuration.

@@ -10,7 +10,7 @@ use spillway_core::time::Instant;
 
 use crate::facts::Dialect;
 use crate::host::records::SharedRecords;
-use crate::host::{self, MetricKind, Status};
+use crate::host::{self, Map, MetricKind, Status};
 use crate::report::Reporter;
 use crate::ticker::Ticker;
 
@@ -69,7 +69,7 @@ impl Capabilities for Abilities {
 
 impl Runtime {
     /// Finds out what the host has, once, and logs it. `hash` is that of the configuration.
-    pub(crate) fn new(config: Config, hash: u64, root: Rc<Host>) -> Runtime {
+    pub(crate) fn new(mut config: Config, hash: u64, root: Rc<Host>) -> Runtime {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
         } else if host::wall_time().is_ok() {
@@ -92,7 +92,7 @@ impl Runtime {
             .or_else(|_| host::wall_time().map(|since_1970| since_1970.as_ns()))
             .unwrap_or_default();
         let now = clock.now().unwrap_or_default();
-        let reporter = Reporter::default();
+        let reporter = Reporter::new(config.events.take());
         let abilities = Rc::new(Abilities {
             host: root,
             reports_ends: Cell::new(false),
@@ -118,6 +118,9 @@ impl Runtime {
             self.ask_tick(due, now);
         }
         self.reporter.report_late_aliases(engine, now);
+        if let Some(due) = self.reporter.poll_events(now) {
+            self.ask_tick(due, now);
+        }
     }
 
     /// Makes sure that a tick comes by `due`.
@@ -131,7 +134,26 @@ impl Runtime {
         engine.tick(now);
         self.reporter.report(&mut engine);
         self.reporter.report_aliases(&engine);
-        engine.next_tick(now)
+        self.reporter.send_events(now);
+        let events = self.reporter.poll_events(now);
+        engine.next_tick(now).into_iter().chain(events).min()
+    }
+
+    /// Notes the response to a call if it is one with events. `answered` says whether there is a
+    /// response.
+    pub(crate) fn events_answered(&self, call: u32, answered: bool) -> bool {
+        let is_2xx = || {
+            let status = host::header(Map::CallResponseHeaders, ":status");
+            status.is_ok_and(|status| status.first() == Some(&b'2'))
+        };
+        let mine = self.reporter.events_answered(call, || answered && is_2xx());
+        if mine && let Some(now) = self.now() {
+            // More may have come in the meantime.
+            if let Some(due) = self.reporter.poll_events(now) {
+                self.ask_tick(due, now);
+            }
+        }
+        mine
     }
 
     /// Borrows the engine, or `None` if it is already borrowed (a bug).
@@ -193,6 +215,7 @@ impl Drop for Runtime {
             self.reporter.report(engine);
         }
         self.reporter.report_aliases(engine);
+        self.reporter.drop_events();
         self.reporter.end();
     }
 }

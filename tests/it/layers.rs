@@ -96,7 +96,7 @@ const FILTER: Layers = Layers {
         &["apply"],
         &["runtime"],
         &["report"],
-        &["facts", "metrics", "ticker"],
+        &["facts", "metrics", "outbox", "ticker"],
         &["host", "allocator"],
     ],
     foreign: &[("spillway_core", &[""])],

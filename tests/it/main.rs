@@ -26,6 +26,7 @@ mod replay;
 mod retry;
 mod scene;
 mod shipped;
+mod telemetry;
 mod timeout;
 mod trip;
 mod worker_facts;

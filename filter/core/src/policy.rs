@@ -29,7 +29,7 @@ pub use fallback::{
     ClusterConfig, Fallback, FallbackType, On, OnSet, Respond, RouteConfig, StaleConfig,
 };
 pub(crate) use limits::KEYS_MAX;
-pub use limits::{Admin, Host, Limits, Metrics, Sync};
+pub use limits::{Admin, Events, Host, Limits, Metrics, Sync};
 pub use matching::{Authority, HeaderCondition, HeaderTest, KeyPart, Match, PathKind, PathPattern};
 pub use media::Media;
 pub(crate) use outcome::GRPC_CODES;
@@ -52,6 +52,8 @@ pub struct Config {
     pub host: Host,
     /// Metrics beyond those that every file has.
     pub metrics: Metrics,
+    /// Where events are sent; `None` if they are only logged.
+    pub events: Option<Events>,
     /// The endpoint for operators; `None` if this listener has none.
     pub admin: Option<Admin>,
 }

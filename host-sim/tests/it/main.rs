@@ -8,6 +8,7 @@ mod check;
 mod commands;
 mod contexts;
 mod deploy;
+mod events;
 mod failure;
 mod grpc;
 mod hang;

@@ -37,6 +37,7 @@ fn policy_with(path: &str, value: Option<&Value>) -> Value {
 
 /// Fields that require another field: the path's start, the required field and its value.
 const NEEDED: &[(&str, &str, &str)] = &[
+    ("events.path", "events.cluster", "\"otel\""),
     (
         "policies[].circuit_breaker.window.size",
         "policies[].circuit_breaker.window.type",

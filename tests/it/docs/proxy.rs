@@ -40,7 +40,7 @@ fn envoy_accepts_the_configurations_of_the_documents() {
     }
 }
 
-/// The shipped bootstrap with this HTTP filter, or these routes and their clusters.
+/// The shipped bootstrap with this HTTP filter, this tracing, or these routes and their clusters.
 fn bootstrap_with(mut part: Value) -> Value {
     let mut bootstrap = places::shipped_bootstrap();
     let mut clusters = bootstrap["static_resources"]["clusters"].take();
@@ -49,18 +49,30 @@ fn bootstrap_with(mut part: Value) -> Value {
     if part["typed_config"].is_object() {
         set_module(&mut part);
         http["http_filters"][0] = part;
+    } else if part["tracing"].is_object() {
+        set_module(&mut http["http_filters"][0]);
+        let service = &part["tracing"]["provider"]["typed_config"]["http_service"];
+        let cluster = named(&clusters[0], &service["http_uri"]["cluster"]);
+        clusters.as_array_mut().expect("clusters").push(cluster);
+        http["tracing"] = part["tracing"].take();
     } else {
         set_module(&mut http["http_filters"][0]);
         for route in part["routes"].as_array().expect("routes") {
-            let mut cluster = clusters[0].clone();
-            cluster["name"] = route["route"]["cluster"].clone();
-            cluster["load_assignment"]["cluster_name"] = cluster["name"].clone();
+            let cluster = named(&clusters[0], &route["route"]["cluster"]);
             clusters.as_array_mut().expect("clusters").push(cluster);
         }
         http["route_config"]["virtual_hosts"][0]["routes"] = part["routes"].take();
     }
     bootstrap["static_resources"] = json!({"clusters": clusters, "listeners": [listener]});
     bootstrap
+}
+
+/// The same cluster by another name.
+fn named(cluster: &Value, name: &Value) -> Value {
+    let mut cluster = cluster.clone();
+    cluster["name"] = name.clone();
+    cluster["load_assignment"]["cluster_name"] = name.clone();
+    cluster
 }
 
 fn set_module(filter: &mut Value) {

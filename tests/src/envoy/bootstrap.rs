@@ -27,12 +27,12 @@ pub fn bootstrap(setting: &Setting, folder: &Path) -> Value {
     let mut shipped = places::shipped_bootstrap();
     shipped["admin"]["address"] = free_port();
     shipped["static_resources"]["clusters"] = json!(setting.clusters);
+    shipped["node"] = json!({"id": "test", "cluster": "test"});
     if setting.listener_on_disk {
         shipped["static_resources"]
             .as_object_mut()
             .expect("resources")
             .remove("listeners");
-        shipped["node"] = json!({"id": "test", "cluster": "test"});
         shipped["dynamic_resources"] = json!({"lds_config": {
             "resource_api_version": "V3",
             "path_config_source": {"path": folder.join("listeners.json")},

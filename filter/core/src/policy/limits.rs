@@ -1,5 +1,5 @@
 //! What a file says besides its policies: bounds on memory, sharing, the host, metrics,
-//! the endpoint for operators.
+//! events, the endpoint for operators.
 
 use alloc::boxed::Box;
 
@@ -61,6 +61,15 @@ pub struct Sync {
 pub struct Metrics {
     /// Number of circuits that have a series for each state.
     pub circuits: u32,
+}
+
+/// Where changes of state and operators' actions are reported, besides the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// The host's cluster of the collector.
+    pub cluster: Box<str>,
+    /// The path of its requests.
+    pub path: Box<str>,
 }
 
 /// The endpoint for operators.

@@ -16,7 +16,21 @@ impl Config {
     pub fn beyond_lite(&self) -> Vec<PolicyError> {
         let policies = self.policies.iter().enumerate();
         let acting = policies.filter(|(_, policy)| policy.mode != Mode::Disabled);
-        acting.flat_map(|(at, policy)| beyond(at, policy)).collect()
+        let mut errors: Vec<PolicyError> =
+            acting.flat_map(|(at, policy)| beyond(at, policy)).collect();
+        if self.events.is_some() {
+            errors.push(needs("events".into(), "the responses to its own calls"));
+        }
+        errors
+    }
+}
+
+fn needs(path: String, what: &str) -> PolicyError {
+    PolicyError {
+        path,
+        problem: Problem::Conflict(format!(
+            "needs {what}, which spillway-lite.wasm does not see: remove it, or load spillway.wasm"
+        )),
     }
 }
 
@@ -25,13 +39,7 @@ fn beyond(at: usize, policy: &Policy) -> Vec<PolicyError> {
     const BODIES: &str = "the bodies of requests and responses";
     let mut errors = Vec::new();
     let mut needs = |field: &str, what: &str| {
-        errors.push(PolicyError {
-            path: format!("policies[{at}].{field}"),
-            problem: Problem::Conflict(format!(
-                "needs {what}, which spillway-lite.wasm does not see: remove it, or load \
-                 spillway.wasm"
-            )),
-        });
+        errors.push(needs(format!("policies[{at}].{field}"), what));
     };
     if policy.outcome.judge_at == JudgeAt::Headers {
         needs("outcome.judge_at", RESPONSES);
@@ -61,6 +69,20 @@ mod tests {
     use super::*;
     use crate::testing::config;
     use alloc::string::ToString;
+
+    #[test]
+    fn events_need_the_responses_to_calls() {
+        let events = r#"{"events": {"cluster": "otel"}, "policies": [{"name": "a"}]}"#;
+        let errors = config(events).beyond_lite();
+        let seen: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            seen,
+            [
+                "events needs the responses to its own calls, which spillway-lite.wasm does not see: \
+              remove it, or load spillway.wasm"
+            ]
+        );
+    }
 
     #[test]
     fn what_needs_bodies_or_responses_is_named() {

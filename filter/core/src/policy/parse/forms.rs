@@ -58,6 +58,10 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || special(b))
 }
 
+/// What [`is_request_path`] allows.
+pub(super) const REQUEST_PATH: &str =
+    "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
+
 /// Whether a string is a request's path, with or without a query.
 pub(super) fn is_request_path(text: &str) -> bool {
     text.starts_with('/') && is_visible(text) && !text.contains('#')

@@ -62,6 +62,7 @@ fn file(place: &Place<'_>) -> Config {
 fn top(o: &mut Object<'_>) -> Config {
     o.at("$schema").text("a string", Some);
     let host = o.at("host").object(settings::host);
+    let events = Some(o.at("events")).filter(|events| !events.is_skipped());
     let admin = o.at("admin");
     let has_admin = !admin.is_skipped();
     Config {
@@ -70,6 +71,7 @@ fn top(o: &mut Object<'_>) -> Config {
         sync: o.at("sync").object(settings::sync),
         host,
         metrics: o.at("metrics").object(settings::metrics),
+        events: events.and_then(|events| events.object(settings::events)),
         admin: has_admin.then(|| admin.object(settings::admin)),
     }
 }

@@ -114,6 +114,7 @@ fn the_smallest_useful_file_has_every_default() {
         },
         host: Host::default(),
         metrics: Metrics { circuits: 0 },
+        events: None,
         admin: None,
     };
     assert_eq!(parsed, expected);

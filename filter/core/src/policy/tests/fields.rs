@@ -297,6 +297,39 @@ fn the_number_of_circuits_with_series_is_bounded() {
 }
 
 #[test]
+fn events_have_a_cluster_and_a_path() {
+    let events = |fields: &str| {
+        let file = format!(r#"{{"policies": [{{"name": "p"}}], "events": {fields}}}"#);
+        Config::parse(file.as_bytes()).map(|parsed| {
+            let events = parsed.events.expect("events");
+            format!("{} {}", events.cluster, events.path)
+        })
+    };
+    for (fields, expected) in [
+        (r#"{"cluster": "otel"}"#, "otel /v1/logs"),
+        (r#"{"cluster": "a|b", "path": "/x?y"}"#, "a|b /x?y"),
+    ] {
+        assert_eq!(events(fields).as_deref(), Ok(expected), "{fields}");
+    }
+    for (fields, expected) in [
+        ("{}", "events.cluster is missing"),
+        (
+            r#"{"cluster": "otel", "path": "v1/logs"}"#,
+            "events.path is \"v1/logs\", allowed a path such as /lite or /lite?a=b, of visible \
+             ASCII characters without #",
+        ),
+        (
+            r#"{"cluster": "otel", "pth": "/"}"#,
+            "events.pth is not a known field, did you mean path?",
+        ),
+    ] {
+        let errors = events(fields).unwrap_err();
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, [expected], "{fields}");
+    }
+}
+
+#[test]
 fn a_file_with_an_admin_needs_no_policies() {
     let parsed = config(r#"{"policies": [], "admin": {}}"#);
     assert_eq!(parsed.policies, []);

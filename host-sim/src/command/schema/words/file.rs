@@ -91,6 +91,20 @@ pub(super) const WORDS: &[(&str, &str)] = &[
          until the proxy restarts, so later circuits may have none.",
     ),
     (
+        "events",
+        "Sends changes of state and operators' actions to an OpenTelemetry collector, as log \
+         records by OTLP/HTTP with JSON. If missing, they are only in the proxy's log. Needs \
+         spillway.wasm.",
+    ),
+    (
+        "events.cluster",
+        "The proxy's cluster of the collector. The filter can only call clusters that exist.",
+    ),
+    (
+        "events.path",
+        "The path of the collector's receiver of logs.",
+    ),
+    (
         "admin",
         "Shows and forces circuits, on every listener whose file has this field. If missing, it is \
          off. Anyone who can reach its path can use it, and nothing else protects it: use a \

@@ -170,8 +170,7 @@ fn cluster(o: &mut Object<'_>) -> Option<ClusterConfig> {
     let timeout = o.at("timeout").duration(false, TIMEOUTS, TIMEOUT);
     needed(&cluster);
     path.schema(|| json!({"pattern": forms::REQUEST_PATH_PATTERN}));
-    let allowed = "a path such as /lite or /lite?a=b, of visible ASCII characters without #";
-    let path = path.text(allowed, |text| {
+    let path = path.text(forms::REQUEST_PATH, |text| {
         forms::is_request_path(text).then(|| Box::from(text))
     });
     let authority = o.at("authority");

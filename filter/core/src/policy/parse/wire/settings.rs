@@ -1,4 +1,4 @@
-//! `limits`, `sync`, `host`, `metrics`, and `admin`: what a file has besides its policies.
+//! `limits`, `sync`, `host`, `metrics`, `events` and `admin`: what a file has besides its policies.
 
 use core::ops::RangeInclusive;
 
@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::policy::limits::BUFFER_LIMIT_BYTES;
 use crate::policy::parse::forms;
-use crate::policy::parse::read::Object;
-use crate::policy::{Admin, Host, KEYS_MAX, Limits, Metrics, Sync};
+use crate::policy::parse::read::{self, Object};
+use crate::policy::{Admin, Events, Host, KEYS_MAX, Limits, Metrics, Sync};
 use crate::time::Span;
 
 /// Below 10ms workers would merge at nearly every request. Above 5s each would decide alone.
@@ -26,6 +26,8 @@ const BUFFER_LIMITS: RangeInclusive<u32> = 4_096..=1_073_741_824;
 const STALE_BYTES: RangeInclusive<u32> = 4_096..=1_073_741_824;
 /// The host keeps three names for each of them, forever.
 const SHOWN_MAX: u32 = 1_000;
+/// The path of a collector's receiver of logs (OTLP 1.0, OTLP/HTTP request).
+const EVENTS_PATH: &str = "/v1/logs";
 /// The default path of the endpoint for operators.
 const ADMIN_PREFIX: &str = "/spillway";
 
@@ -70,6 +72,20 @@ pub(super) fn metrics(o: &mut Object<'_>) -> Metrics {
     Metrics {
         circuits: o.at("circuits").integer(0..=SHOWN_MAX, 0),
     }
+}
+
+pub(super) fn events(o: &mut Object<'_>) -> Option<Events> {
+    let cluster = o.at("cluster");
+    cluster.require();
+    let path = o.at("path");
+    path.schema(|| json!({"pattern": forms::REQUEST_PATH_PATTERN, "default": EVENTS_PATH}));
+    let path = path.text(forms::REQUEST_PATH, |text| {
+        forms::is_request_path(text).then_some(text)
+    });
+    Some(Events {
+        cluster: read::name(&cluster)?,
+        path: path.unwrap_or(EVENTS_PATH).into(),
+    })
 }
 
 pub(super) fn admin(o: &mut Object<'_>) -> Admin {
