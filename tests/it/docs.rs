@@ -4,8 +4,9 @@
 //! The language of a code block decides how it is checked. `sh` is run. A `text` block after it is
 //! its expected output, in which a line `...` stands for any number of lines. `json` is a policy
 //! and `yaml` a scenario; a word after the language is the file name by which later commands find
-//! it. `json log` and `yaml envoy` are checked with a real Envoy in [`proxy`], and of `yaml istio`
-//! only the form is checked. Any other block is an error.
+//! it. `sh rollout` is a step of the guide that [`rollout`] follows. `json log` and `yaml envoy`
+//! are checked with a real Envoy in [`proxy`], and of `yaml istio` only the form is checked. Any
+//! other block is an error.
 
 mod commands;
 mod examples;
@@ -16,6 +17,7 @@ mod names;
 mod output;
 mod proxy;
 mod reference;
+mod rollout;
 mod sandbox;
 
 use std::collections::BTreeSet;

@@ -96,6 +96,11 @@ impl Client {
         Self { address, way }
     }
 
+    /// The address that it sends to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Sends a GET without further headers.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(request("GET", path, &[], "")).await

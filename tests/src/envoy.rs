@@ -15,6 +15,7 @@ mod workers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -130,6 +131,16 @@ impl Envoy {
     /// Any page of the admin interface.
     pub async fn admin(&self, path: &str) -> Answer {
         self.admin.get(path).await
+    }
+
+    /// The address of the admin interface.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// The folder with `access.log`.
+    pub fn folder(&self) -> &Path {
+        self.process.folder()
     }
 
     /// Resident memory of the process in KiB, including that of the modules, which Envoy's own

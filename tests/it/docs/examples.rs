@@ -8,6 +8,8 @@ use super::sandbox::Sandbox;
 /// Kinds of code blocks.
 pub(super) enum Example {
     Commands,
+    /// Commands of the guide to a rollout: see [`super::rollout`].
+    Rollout,
     /// What the commands before it print.
     Output,
     Policy,
@@ -28,6 +30,7 @@ impl Example {
     /// A block that nothing would check.
     pub(super) fn of(block: &Block) -> Result<Self, String> {
         Ok(match (block.language.as_str(), block.argument.as_str()) {
+            ("sh", argument) if argument.starts_with("rollout ") => Self::Rollout,
             ("sh", _) => Self::Commands,
             ("text", "") => Self::Output,
             ("json", "log") => Self::LogLine,
@@ -76,7 +79,7 @@ impl Example {
                 }
             }
             Self::EnvoyConfig => yaml(&block.text).map(|_| ()),
-            Self::Commands | Self::Output => Ok(()),
+            Self::Commands | Self::Rollout | Self::Output => Ok(()),
         }
     }
 }

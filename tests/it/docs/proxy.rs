@@ -1,6 +1,7 @@
 //! Checks with a real Envoy: configurations, commands for operators, log lines.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use spillway_tests::client::request;
@@ -46,7 +47,11 @@ fn bootstrap_with(mut part: Value) -> Value {
     let mut clusters = bootstrap["static_resources"]["clusters"].take();
     let mut listener = bootstrap["static_resources"]["listeners"][0].take();
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-    if part["typed_config"].is_object() {
+    if part["config_discovery"].is_object() {
+        let file = places::root().join("policies/deploy/filter.yaml");
+        set_file(&mut part, &file);
+        http["http_filters"][0] = part;
+    } else if part["typed_config"].is_object() {
         set_module(&mut part);
         http["http_filters"][0] = part;
     } else if part["tracing"].is_object() {
@@ -75,6 +80,12 @@ fn named(cluster: &Value, name: &Value) -> Value {
     cluster
 }
 
+/// Sets the file from which a filter is loaded.
+pub(super) fn set_file(filter: &mut Value, file: &Path) {
+    let source = &mut filter["config_discovery"]["config_source"];
+    source["path_config_source"]["path"] = json!(file);
+}
+
 fn set_module(filter: &mut Value) {
     let vm_config = &mut filter["typed_config"]["config"]["vm_config"];
     vm_config["code"]["local"]["filename"] = json!(places::module());
@@ -90,7 +101,9 @@ async fn the_commands_for_operators_work_and_log_lines_have_their_fields() {
         .start()
         .await;
     let commands = Document::read(OPERATORS_GUIDE).blocks();
-    let commands = commands.iter().filter(|block| block.language == "sh");
+    let commands = commands.iter().filter(|block| {
+        Example::of(block).is_ok_and(|example| matches!(example, Example::Commands))
+    });
     let mut seen = 0;
     for line in commands.flat_map(lines) {
         match line.split_once(' ') {
