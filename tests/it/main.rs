@@ -19,6 +19,7 @@ mod ladder;
 mod layers;
 mod modes;
 mod module;
+mod observability;
 mod plugins;
 mod prometheus;
 mod recording;

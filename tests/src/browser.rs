@@ -8,6 +8,8 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -204,6 +206,18 @@ impl Browser {
     pub async fn prefer(&mut self, feature: &str, value: &str) {
         let media = json!({"features": [{"name": feature, "value": value}]});
         self.call("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// A picture of the whole page in PNG.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the browser draws none.
+    pub async fn picture(&mut self) -> Vec<u8> {
+        let how = json!({"format": "png", "captureBeyondViewport": true});
+        let drawn = self.call("Page.captureScreenshot", how).await;
+        let data = drawn["data"].as_str().expect("a picture");
+        STANDARD.decode(data).expect("base64")
     }
 
     /// The console messages and uncaught exceptions so far.

@@ -18,7 +18,7 @@ use crate::places;
 const INSTALL: &str = "prometheus does not run (on Debian: apt-get install prometheus)";
 
 /// Time between two scrapes, and between two evaluations of the rules.
-pub const INTERVAL: &str = "250ms";
+const INTERVAL: &str = "250ms";
 
 /// A running Prometheus. Dropping it kills the process and removes its data.
 pub struct Prometheus {
@@ -135,6 +135,10 @@ fn configuration(admin: SocketAddr) -> Value {
     let mut config = places::shipped_deployment("observability/prometheus.yml");
     for interval in ["scrape_interval", "evaluation_interval"] {
         config["global"][interval] = json!(INTERVAL);
+    }
+    let folder = places::root().join("policies/deploy/observability");
+    for file in config["rule_files"].as_array_mut().expect("files") {
+        *file = json!(folder.join(file.as_str().expect("a path")));
     }
     config["scrape_configs"][0]["static_configs"][0]["targets"] = json!([admin]);
     config

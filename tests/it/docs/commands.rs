@@ -9,7 +9,7 @@ use super::sandbox::Sandbox;
 
 /// Runs the commands of a block and returns what they print.
 ///
-/// Commands of the simulator are run. Targets of `make` and tests for `cargo` only have to exist,
+/// Commands of the simulator and of `promtool` are run. Targets of `make` and tests for `cargo` only have to exist,
 /// since other jobs run them. [`super::proxy`] covers `envoy` and `curl`.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ pub(super) fn run(block: &Block, sandbox: &Sandbox) -> Result<String, String> {
     let mut printed = String::new();
     for line in lines(block) {
         match line.split(' ').next().unwrap_or_default() {
-            "host-sim" => {
+            "host-sim" | "promtool" => {
                 let output = sandbox.run(&line);
                 let stderr = String::from_utf8_lossy(&output.stderr);
                 let expected = expected_code(block);
