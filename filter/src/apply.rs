@@ -4,8 +4,8 @@
 //! still served, so those refusals are ignored; that a response was refused is counted.
 
 use proxy_wasm::types::Action;
-use spillway_core::Pairs;
-use spillway_core::engine::{DecisionNote, HeaderEdit, Reply};
+use spillway_core::engine::{DecisionNote, Reply};
+use spillway_core::{FallbackResponse, Pairs};
 
 use crate::host::{self, Buffer, Map, Status};
 use crate::runtime::Runtime;
@@ -13,17 +13,15 @@ use crate::runtime::Runtime;
 /// Publishes a decision in the filter state, for access logs.
 pub(crate) fn publish(note: Option<&DecisionNote>) {
     if let Some(note) = note {
-        let _ = host::set_property("spillway", note.to_string().as_bytes());
+        let _ = host::set_property("spillway", note.text().as_bytes());
     }
 }
 
-/// Edits a header of the request.
-pub(crate) fn edit(header: &HeaderEdit) {
-    let (map, name) = (Map::RequestHeaders, &*header.name);
-    let _ = if header.adds {
-        host::add_header(map, name, &header.value)
-    } else {
-        host::set_header(map, name, &*header.value)
+/// Sets a header of the request, or adds a value to it.
+pub(crate) fn edit(name: &str, value: &[u8], adds: bool) {
+    let _ = match adds {
+        true => host::add_header(Map::RequestHeaders, name, value),
+        false => host::set_header(Map::RequestHeaders, name, value),
     };
 }
 
@@ -51,6 +49,17 @@ pub(crate) fn remove_trailers() {
 
 /// Sends a local reply, or returns false if the host refuses.
 pub(crate) fn reply(runtime: &Runtime, reply: &Reply) -> bool {
+    runtime.is_taken(host::send_local_response(
+        reply.status,
+        reply.details,
+        &reply.headers,
+        &reply.body,
+        reply.grpc_status,
+    ))
+}
+
+/// Sends a fallback response as a local reply, or returns false if the host refuses.
+pub(crate) fn respond(runtime: &Runtime, reply: &FallbackResponse) -> bool {
     runtime.is_taken(host::send_local_response(
         reply.status,
         reply.details,

@@ -241,7 +241,7 @@ pub(crate) fn set_header(map: Map, name: &str, value: impl AsRef<[u8]>) -> Resul
 }
 
 /// Adds a value to a header.
-pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Status> {
+pub(crate) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<(), Status> {
     // SAFETY: both texts outlive the call.
     check(unsafe {
         proxy_add_header_map_value(

@@ -73,8 +73,8 @@ impl Http {
         if instructions.copies {
             self.saved.copy(request, ticket, &engine);
         }
-        for header in &instructions.headers {
-            apply::edit(header);
+        if let Some(orders) = instructions.orders {
+            engine.each_edit(orders, &mut apply::edit);
         }
     }
 
@@ -106,19 +106,26 @@ impl Http {
         }
         runtime.follow_up(&mut engine, now);
         apply::publish(note.as_ref());
-        self.ticket = Some(ticket);
-        match step {
-            Step::Respond(reply) => apply::action(apply::reply(runtime, &reply.into())),
-            Step::Divert(header) => {
-                apply::edit(&header);
-                Action::Continue
-            }
-            _ => Action::Continue,
+        if let Step::Respond(reply) = step {
+            // A rejected request counts already, however it ends.
+            engine.abandon(ticket, now);
+            return apply::action(apply::respond(runtime, &reply));
         }
+        self.ticket = Some(ticket);
+        if let Step::Divert(header) = step {
+            apply::edit(&header.name, header.value.as_bytes(), false);
+        }
+        Action::Continue
     }
 
     fn request_complete(&mut self) {
         if let Some(slip) = &mut self.slip {
+            if slip.watches_clock()
+                && let Some(runtime) = &self.runtime
+                && let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine())
+            {
+                engine.slip_complete(slip, now);
+            }
             slip.request_complete();
             return;
         }
@@ -128,6 +135,22 @@ impl Http {
         let now = ticket.watches_clock().then(|| runtime.now()).flatten();
         if let Some(mut engine) = runtime.engine() {
             engine.request_complete(ticket, now);
+        }
+    }
+
+    /// Shows the response's headers to the engine if the request has a slip. If a fallback may
+    /// replace the response, a ticket takes the place of the slip.
+    fn slip_answered(&mut self) {
+        let watches = self.slip.as_ref().is_some_and(Slip::watches_response);
+        let Some(runtime) = self.runtime.as_ref().filter(|_| watches) else {
+            return;
+        };
+        let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
+            return;
+        };
+        self.ticket = engine.slip_answered(&mut self.slip, &LiveResponse::Begun, now);
+        if self.ticket.is_none() {
+            runtime.follow_up(&mut engine, now);
         }
     }
 
@@ -155,16 +178,14 @@ impl Http {
             self.ticket = self.paused.take(self.id);
         }
         self.saved.drop();
-        let (slip, ticket) = (self.slip.take(), self.ticket.take());
-        if slip.is_none() && ticket.is_none() {
+        let ticket = self.ticket.take();
+        if self.slip.is_none() && ticket.is_none() {
             return;
         }
         let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
             return;
         };
-        if let Some(slip) = slip {
-            engine.settle_slip(slip, response.as_ref(), now);
-        }
+        engine.settle_slip(&mut self.slip, response.as_ref(), now);
         match (ticket, response) {
             (Some(ticket), Some(response)) => engine.settle(ticket, &response, now),
             (Some(ticket), None) => engine.abandon(ticket, now),
@@ -191,10 +212,16 @@ impl Http {
         if let Some(replied) = operator::reply(&runtime, &mut engine, &request, now) {
             return apply::action(replied);
         }
-        match engine.request_arrived(&request, end_of_stream, now) {
+        let slip = &mut self.slip;
+        match engine.request_arrived(&request, end_of_stream, slip, now) {
             Admission::Unmatched => Action::Continue,
-            Admission::Count(slip) => {
-                self.slip = Some(slip);
+            Admission::Count(orders) => {
+                if let Some(orders) = orders {
+                    engine.each_edit(orders, &mut apply::edit);
+                }
+                if self.slip.as_ref().is_some_and(Slip::reports) {
+                    runtime.follow_up(&mut engine, now);
+                }
                 Action::Continue
             }
             Admission::Pass(mut ticket, instructions) => {
@@ -250,6 +277,9 @@ impl Http {
             self.paused.response_headers(self.id);
             return Action::Continue;
         }
+        if self.slip.is_some() {
+            self.slip_answered();
+        }
         // The filter's own local reply passes here too. It is not judged.
         let Some(ticket) = self.ticket.as_mut().filter(|it| it.watches_response()) else {
             return Action::Continue;
@@ -283,7 +313,7 @@ impl Http {
                 apply::publish(note.as_ref());
                 let limits = Limits::of(&engine);
                 let replaced =
-                    Replacement::begin(&runtime, reply, (headers, ticket.is_head()), limits);
+                    Replacement::begin(&runtime, &reply, (headers, ticket.is_head()), limits);
                 paused = replaced == Err(true);
                 self.replacement = replaced.ok();
             }

@@ -23,7 +23,7 @@ enum Command {
     /// Run scenarios and check their expectations
     Test(test::Arguments),
     /// Send one request through a plugin and show everything that happens
-    Request(request::Arguments),
+    Request(Box<request::Arguments>),
     /// Show several policies side by side, on the same traffic
     Compare(compare::Arguments),
     /// Show what a policy would have done to recorded traffic, from an access log

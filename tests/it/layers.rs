@@ -43,6 +43,7 @@ const CORE: Layers = Layers {
             "engine::placing",
             "engine::report",
             "engine::retry",
+            "engine::router",
             "engine::slip",
             "engine::stale",
             "engine::states",

@@ -48,6 +48,7 @@ mod replay;
 mod report;
 mod response;
 mod retry;
+mod router;
 mod slip;
 mod slots;
 mod stale;
@@ -56,7 +57,6 @@ mod survey;
 mod sync;
 mod tick;
 mod ticket;
-mod timeout;
 mod waiting;
 mod watched;
 mod workspace;
@@ -69,6 +69,7 @@ pub use paused::{
     Call, CallResponse, Command, Ending, EngineParts, Intake, Paused, PausedStreams, Reply, Stream,
 };
 pub use response::{Arrival, Reaction};
+pub use router::RouterOrders;
 pub use slip::Slip;
 pub use ticket::{EchoedFields, Ticket};
 
@@ -214,11 +215,13 @@ impl<R: Records> Engine<R> {
     }
 
     /// Decides about a request whose headers have come. `complete` says that nothing follows
-    /// them.
+    /// them. On the short path the slip is put into its place, since moving it would cost as much
+    /// as deciding.
     pub fn request_arrived(
         &mut self,
         request: &impl Request,
         complete: bool,
+        slip: &mut Option<Slip>,
         now: Instant,
     ) -> Admission {
         let ws = &mut self.workspace;
@@ -237,17 +240,23 @@ impl<R: Records> Engine<R> {
         };
         let (index, pattern) = (selected.policy, selected.pattern);
         let late = ws.misses_ticks(now);
-        if !late && let Some(slip) = policy.pass(ws, request, pattern, complete, now) {
-            return Admission::Count(slip);
-        }
-        let fits = key::encode(&policy.policy.key, request, pattern, &mut ws.key);
+        let plain = match late {
+            false => policy.plain_permit(ws, request, pattern, now),
+            true => None,
+        };
+        let parts = &policy.policy.key;
+        let fits = plain.is_none() && key::encode(parts, request, pattern, &mut ws.key);
         // On a host whose ticks do not come, requests do what waits for them.
         if late {
             self.policies.tick(ws, now);
         }
-        match self.policies.own.get_mut(index) {
-            Some(policy) => policy.admit(ws, request, (fits, complete), now),
-            None => Admission::Unmatched,
+        match (self.policies.own.get_mut(index), plain) {
+            (Some(policy), Some(plain)) => {
+                let slip = slip.insert(Slip::new(policy, request, plain, complete, now));
+                Admission::Count(policy.pass(ws, request, slip, now))
+            }
+            (Some(policy), None) => policy.admit(ws, request, (fits, complete), now),
+            (None, _) => Admission::Unmatched,
         }
     }
 
@@ -266,6 +275,37 @@ impl<R: Records> Engine<R> {
     pub fn request_complete(&mut self, ticket: &mut Ticket, now: Option<Instant>) {
         if let Some((policy, ws)) = self.of(ticket) {
             policy.request_complete(ws, ticket, now);
+        }
+    }
+
+    /// Notes that the client has sent its whole request now, if [`Slip::watches_clock`].
+    pub fn slip_complete(&mut self, slip: &mut Slip, now: Instant) {
+        if let Some(policy) = self.policies.own.get_mut(slip.policy) {
+            policy.slip_complete(&mut self.workspace, slip, now);
+        }
+    }
+
+    /// Judges a response whose headers have come, if [`Slip::watches_response`]. If it is a
+    /// failure that may be replaced, returns a ticket in place of the slip, for
+    /// [`Engine::response_arrived`].
+    pub fn slip_answered(
+        &mut self,
+        slip: &mut Option<Slip>,
+        response: &impl Response,
+        now: Instant,
+    ) -> Option<Box<Ticket>> {
+        let held = slip.as_mut()?;
+        let policy = self.policies.own.get_mut(held.policy)?;
+        let verdict = policy.slip_answered(&mut self.workspace, held, response, now)?;
+        Some(Box::new(policy.ticket_of(slip.take()?, Some(verdict))))
+    }
+
+    /// Calls `edit` with each change of a request's headers that the host's router gets its
+    /// orders by: a name, its value, and whether the value is added to those of the name, rather
+    /// than put in their place.
+    pub fn each_edit(&self, orders: RouterOrders, edit: &mut dyn FnMut(&str, &[u8], bool)) {
+        if let Some(policy) = self.policies.own.get(orders.policy) {
+            policy.each_edit(orders, edit);
         }
     }
 
@@ -310,17 +350,24 @@ impl<R: Records> Engine<R> {
     /// Takes a ticket back, with how its request ended.
     pub fn settle(&mut self, mut ticket: Box<Ticket>, response: &impl Response, now: Instant) {
         if let Some((policy, ws)) = self.of(&ticket) {
-            policy.end(ws, &mut ticket, Some(response), now);
+            policy.settle(ws, &mut ticket, response, now);
         }
     }
 
-    /// Takes a slip back, with how its request ended if the host said so.
-    pub fn settle_slip(&mut self, slip: Slip, response: Option<&impl Response>, now: Instant) {
-        let Some(policy) = self.policies.own.get_mut(slip.policy) else {
-            return;
-        };
-        let mut ticket = policy.ticket_of(slip);
-        policy.end(&mut self.workspace, &mut ticket, response, now);
+    /// Takes a slip back, with how its request ended if the host said so. It is settled in its
+    /// place.
+    pub fn settle_slip(
+        &mut self,
+        slip: &mut Option<Slip>,
+        response: Option<&impl Response>,
+        now: Instant,
+    ) {
+        if let Some(slip) = slip
+            && let Some(policy) = self.policies.own.get_mut(slip.policy)
+        {
+            policy.settle_slip(&mut self.workspace, slip, response, now);
+        }
+        *slip = None;
     }
 
     /// Takes a ticket back if the host never said how its request ended. The request is judged

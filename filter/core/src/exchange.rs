@@ -6,11 +6,14 @@
 use alloc::boxed::Box;
 
 use crate::headers::{Headers, Map};
+use crate::http_value::is_grpc;
 use crate::time::Instant;
 
 mod deadlines;
 
-pub(crate) use deadlines::{CLAIMS, Deadlines, EXPECTED_TIMEOUT, WHOLE_TIMEOUT, timeout};
+pub(crate) use deadlines::{Deadlines, EACH_TIMEOUT, EXPECTED_TIMEOUT, WHOLE_TIMEOUT, timeout};
+
+use deadlines::CLAIMS;
 
 /// What the host knows of a request.
 pub trait Request {
@@ -72,4 +75,21 @@ pub(crate) struct RequestTiming {
     pub(crate) response_start: Option<Instant>,
     /// The deadlines that the caller set, if any.
     pub(crate) deadlines: Option<Box<Deadlines>>,
+}
+
+impl RequestTiming {
+    /// Returns the timing of a request whose headers arrive now. `complete` says that nothing
+    /// follows them.
+    #[inline]
+    pub(crate) fn begin(request: &impl Request, complete: bool, now: Instant) -> RequestTiming {
+        let [content_type, deadlines @ ..] = request.headers(&CLAIMS);
+        RequestTiming {
+            grpc: is_grpc(content_type),
+            request_complete: complete,
+            started: now,
+            request_end: complete.then_some(now),
+            response_start: None,
+            deadlines: Deadlines::read(deadlines),
+        }
+    }
 }

@@ -67,18 +67,35 @@ pub(crate) enum RetryEligibility {
 }
 
 /// Returns whether a request may be retried.
+#[inline(never)]
 pub(crate) fn eligibility(
     config: &RetryConfig,
     request: &impl Request,
     grpc: bool,
 ) -> RetryEligibility {
-    if config.max_retries == 0 || !is_repeatable(config, request, grpc) {
+    // One pass over the headers costs less than looking for two of them.
+    let [method, mark, attempts @ .., expected, deadline] = request.headers(&[
+        ":method",
+        &config.idempotency_header,
+        "x-envoy-attempt-count",
+        "grpc-previous-rpc-attempts",
+        EXPECTED_TIMEOUT,
+        "grpc-timeout",
+    ]);
+    let may_repeat = match grpc {
+        true => !config.grpc_retry_on.is_empty(),
+        false => is_repeatable(config, method.unwrap_or_default(), mark.is_some()),
+    };
+    if config.max_retries == 0 || !may_repeat {
         return RetryEligibility::Once;
     }
-    if !config.nested && is_retry(request) {
+    if !config.nested && is_retry(attempts) {
         return RetryEligibility::Denied(Denial::Nested);
     }
-    let left = time_left(request);
+    let expected = expected.and_then(timeout);
+    let deadline = deadline.and_then(grpc_timeout);
+    // How long the caller will wait; `None` if it does not say.
+    let left = expected.into_iter().chain(deadline).min();
     // Attempts that would start after the deadline, if each before took its whole time.
     let fitting = match (left, config.per_try_timeout) {
         (Some(left), _) if left == Span::ZERO => 0,
@@ -94,30 +111,22 @@ pub(crate) fn eligibility(
     }
 }
 
-fn is_repeatable(config: &RetryConfig, request: &impl Request, grpc: bool) -> bool {
-    if grpc {
-        return !config.grpc_retry_on.is_empty();
-    }
-    if config.retry_on.words().is_empty() {
-        return false;
-    }
-    let method = request.header(":method").unwrap_or_default();
+/// Whether an HTTP request may be repeated, by its method or because its client says so.
+fn is_repeatable(config: &RetryConfig, method: &[u8], marked: bool) -> bool {
     let mut methods = config.methods.iter();
-    methods.any(|it| it.as_bytes() == method)
-        || request.header(&config.idempotency_header).is_some()
+    let repeats = marked || methods.any(|it| it.as_bytes() == method);
+    repeats && !config.retry_on.words().is_empty()
 }
 
 /// Whether the client or a proxy in front has sent the request before.
-fn is_retry(request: &impl Request) -> bool {
-    let count = |name| request.header(name).and_then(number).unwrap_or(0);
-    count("x-envoy-attempt-count") > 1 || count("grpc-previous-rpc-attempts") > 0
+fn is_retry(attempts: [Option<&[u8]>; 2]) -> bool {
+    let [attempts, previous] = attempts.map(|value| value.and_then(number).unwrap_or(0));
+    attempts > 1 || previous > 0
 }
 
-/// Returns how long the caller will wait; `None` if it does not say.
-fn time_left(request: &impl Request) -> Option<Span> {
-    let expected = request.header(EXPECTED_TIMEOUT).and_then(timeout);
-    let deadline = request.header("grpc-timeout").and_then(grpc_timeout);
-    expected.into_iter().chain(deadline).min()
+/// Returns how many retries the host's router has made, if it says so.
+pub(crate) fn made(response: &impl Response) -> Option<u64> {
+    response.attempts().map(|all| all.saturating_sub(1))
 }
 
 /// Response code details of a response to a retry, for access logs.

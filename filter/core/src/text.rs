@@ -88,6 +88,24 @@ pub(crate) fn lower(text: &str) -> Box<str> {
     owned.into_boxed_str()
 }
 
+/// Most digits of a number.
+pub(crate) const DECIMAL_LEN: usize = 20;
+
+/// Writes a number at the end of `room`, and returns its digits.
+pub(crate) fn decimal(mut number: u64, room: &mut [u8; DECIMAL_LEN]) -> &[u8] {
+    let mut at = DECIMAL_LEN;
+    for place in room.iter_mut().rev() {
+        let digit = u8::try_from(number % 10).unwrap_or_default();
+        *place = digit.wrapping_add(b'0');
+        at = at.wrapping_sub(1);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    room.get(at..).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +144,14 @@ mod tests {
             assert_eq!(show_span(duration(text).unwrap()), text);
         }
         assert_eq!(show_span(Span::ZERO), "0s");
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in [0, 1, 9, 10, 1_000, 15_000, u64::MAX - 1, u64::MAX] {
+            let mut room = [b'x'; DECIMAL_LEN];
+            let digits = decimal(number, &mut room);
+            assert_eq!(digits, alloc::format!("{number}").as_bytes());
+        }
     }
 }

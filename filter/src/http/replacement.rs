@@ -25,7 +25,7 @@ impl Replacement {
     /// If a local reply was needed: whether the host took it.
     pub(super) fn begin(
         runtime: &Runtime,
-        reply: FallbackResponse,
+        reply: &FallbackResponse,
         (headers, is_head): (Option<Pairs>, bool),
         limits: Limits,
     ) -> Result<Replacement, bool> {
@@ -35,10 +35,13 @@ impl Replacement {
         let headers = headers.filter(|_| share.grow(body_len, limits.room()));
         match headers.map(|headers| apply::replace(&headers)) {
             Some(Ok(())) => {
-                let body = if is_head { Vec::new() } else { reply.body };
+                let body = match is_head {
+                    true => Vec::new(),
+                    false => reply.body.clone(),
+                };
                 Ok(Replacement { body, share })
             }
-            _ => Err(apply::reply(runtime, &reply.into())),
+            _ => Err(apply::respond(runtime, reply)),
         }
     }
 

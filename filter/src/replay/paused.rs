@@ -316,7 +316,7 @@ fn end(stream: &mut Stream, mut command: Command) -> bool {
         match ending {
             Ending::Resume => return true,
             Ending::Divert(header) => {
-                apply::edit(&header);
+                apply::edit(&header.name, header.value.as_bytes(), false);
                 return true;
             }
             Ending::Replace(headers) => {

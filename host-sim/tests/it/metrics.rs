@@ -73,7 +73,7 @@ fn the_build_info_of_an_earlier_configuration_becomes_0() {
     let mut proxy = Proxy::start(proxy::spillway(TOUCHY), 2).unwrap();
     assert_eq!(builds(&proxy), [1]);
     let other = TOUCHY.replace("60s", "61s");
-    proxy.host.update(other.into_bytes().into()).unwrap();
+    proxy.host.update(other.into_bytes()).unwrap();
     assert_eq!(builds(&proxy), [0, 1]);
     proxy.host.update(TOUCHY.as_bytes().into()).unwrap();
     assert_eq!(builds(&proxy), [0, 1], "the first configuration is back");

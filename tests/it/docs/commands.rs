@@ -9,8 +9,8 @@ use super::sandbox::Sandbox;
 
 /// Runs the commands of a block and returns what they print.
 ///
-/// Commands of the simulator and of `promtool` are run. Targets of `make` and tests for `cargo` only have to exist,
-/// since other jobs run them. [`super::proxy`] covers `envoy` and `curl`.
+/// Commands of the simulator and of `promtool` are run. Targets of `make` and tests for `cargo`
+/// only have to exist, since other jobs run them. [`super::proxy`] covers `envoy` and `curl`.
 ///
 /// # Errors
 ///

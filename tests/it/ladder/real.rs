@@ -218,8 +218,9 @@ async fn counts_are(cells: &[Cell], envoy: &Envoy) {
             .iter()
             .filter_map(|stat| {
                 let rest = stat["name"].as_str()?.strip_prefix(&*prefix)?;
-                rest.contains("fallbacks")
-                    .then(|| format!("{rest} {}", stat["value"]))
+                // Series exist before they count.
+                let counts = rest.contains("fallbacks") && stat["value"] != 0;
+                counts.then(|| format!("{rest} {}", stat["value"]))
             })
             .collect();
         found.sort();

@@ -102,7 +102,7 @@ fn traffic(round: usize, script: &str) -> Vec<(&'static str, String, String)> {
         ("next", String::new(), script),
         ("nervous", String::new(), now_and_then.into()),
     ];
-    if round % 20 == 0 {
+    if round.is_multiple_of(20) {
         // Too long for a key of its own.
         requests.push(("checkout", "t".repeat(600), "status=200".into()));
     }

@@ -1,6 +1,6 @@
 //! Clusters that answer as the mocks of a plugin test say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -66,23 +66,17 @@ impl Mocked {
     /// Starts a server for each cluster.
     pub(super) async fn start(trial: &Trial) -> Mocked {
         let seen = Seen::default();
-        let mut names: Vec<_> = trial
-            .mocks
-            .iter()
-            .map(|mock| mock.cluster.clone())
-            .collect();
-        names.push(UPSTREAM.to_owned());
+        let mocked = trial.mocks.iter().map(|mock| mock.cluster.clone());
+        let names: BTreeSet<_> = mocked.chain([UPSTREAM.to_owned()]).collect();
         let mut servers = BTreeMap::new();
         for name in names {
-            if !servers.contains_key(&name) {
-                let server = Server {
-                    cluster: name.clone(),
-                    mocks: trial.mocks.clone().into(),
-                    count: Arc::default(),
-                    seen: seen.clone(),
-                };
-                servers.insert(name, Serving::start(server).await);
-            }
+            let server = Server {
+                cluster: name.clone(),
+                mocks: trial.mocks.clone().into(),
+                count: Arc::default(),
+                seen: seen.clone(),
+            };
+            servers.insert(name, Serving::start(server).await);
         }
         Mocked { servers, seen }
     }

@@ -24,7 +24,8 @@ fn fields<'v, const N: usize>(value: &'v Value, names: [&str; N]) -> [&'v Value;
     let object = value.as_object().unwrap_or_else(|| panic!("{value}"));
     let mut found: Vec<&str> = object.keys().map(String::as_str).collect();
     let mut wanted = names.to_vec();
-    (found.sort_unstable(), wanted.sort_unstable());
+    found.sort_unstable();
+    wanted.sort_unstable();
     assert_eq!(found, wanted);
     names.map(|name| &value[name])
 }

@@ -1,24 +1,22 @@
 //! Decides about a request at its headers.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use crate::circuit::Forced;
 use crate::circuit::breaker::{Permit, Refusal, StateName};
 use crate::event::Counter;
-use crate::exchange::{CLAIMS, Deadlines, Request, RequestTiming};
-use crate::http_value::is_grpc;
+use crate::exchange::{Request, RequestTiming};
 use crate::policy::{Mode, WHOLE_BP};
 use crate::retry;
 use crate::shared::records::Records;
 use crate::time::Instant;
 
-use super::decision::{Decision, DecisionNote, HeaderEdit, Step};
+use super::decision::{Decision, DecisionNote, Step};
 use super::lookup::Lookup;
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
-use super::slip::Slip;
-use super::ticket::{Admitted, EchoedFields, Ticket, Watches};
+use super::router::RouterOrders;
+use super::ticket::{Admitted, Client, EchoedFields, Ticket, Watches};
 use super::workspace::Workspace;
 
 /// What becomes of a request at its headers.
@@ -27,8 +25,9 @@ pub enum Admission {
     /// The filter has nothing to do with it: it has no policy, and changes nothing that may be
     /// stored.
     Unmatched,
-    /// It passes, and is only counted when it ends. The engine takes the slip back then.
-    Count(Slip),
+    /// It passes on the short path, with these orders for the host's router. There is a slip,
+    /// which the engine takes back when the request ends.
+    Count(Option<RouterOrders>),
     /// It passes. Most requests pass without instructions. The engine takes the ticket back when
     /// the request ends.
     Pass(Box<Ticket>, Option<Box<Instructions>>),
@@ -42,8 +41,8 @@ pub enum Admission {
 pub struct Instructions {
     /// The note for the access log.
     pub note: Option<DecisionNote>,
-    /// Changes of the request's headers, in order.
-    pub headers: Vec<HeaderEdit>,
+    /// What the host's router is told.
+    pub orders: Option<RouterOrders>,
     /// Fields of the request to be saved until its response is there.
     pub saves: Option<Box<EchoedFields>>,
     /// Whether a copy of the request is to be kept.
@@ -86,7 +85,7 @@ impl PolicyState {
             ws.count(self.index, Counter::WouldReject);
         }
         if complete && self.needs.early {
-            self.begin_wait(ws, &mut ticket, now);
+            self.begin_wait(ws, &mut ticket.circuit, now);
         }
         if let Some(eligibility) = eligibility {
             self.plan_retries(ws, &mut ticket, eligibility, now);
@@ -100,11 +99,14 @@ impl PolicyState {
 
     #[inline(never)]
     fn instructions(&self, ticket: &mut Ticket, request: &impl Request) -> Box<Instructions> {
-        let mut headers = self.router_headers(ticket);
-        self.limit_time(ticket, request, &mut headers);
+        let granted = ticket.granted();
+        let orders = match ticket.enforced {
+            true => Some(self.orders(request, granted, &mut ticket.timing)),
+            false => None,
+        };
         Box::new(Instructions {
             note: self.note(ticket),
-            headers,
+            orders,
             saves: ticket.client.echo.take(),
             copies: ticket.wants_copy(),
         })
@@ -123,17 +125,8 @@ impl PolicyState {
             (_, WHOLE_BP) => true,
             (_, share_bp) => ws.random.chance(share_bp),
         };
-        let [content_type, deadlines @ ..] = request.headers(&CLAIMS);
-        let grpc = is_grpc(content_type);
-        let needs = &self.needs;
-        let timing = RequestTiming {
-            grpc,
-            request_complete: complete,
-            started: now,
-            request_end: complete.then_some(now),
-            response_start: None,
-            deadlines: Deadlines::read(deadlines),
-        };
+        let timing = RequestTiming::begin(request, complete, now);
+        let (needs, grpc) = (&self.needs, timing.grpc);
         let watches = Watches {
             clock: self.policy.breaker.slow_threshold.is_some(),
             response: enforced && needs.response || self.policy.judges_at_headers(),
@@ -141,10 +134,10 @@ impl PolicyState {
         let mut ticket = Box::new(Ticket::new(self.index, enforced, timing, watches));
         ticket.circuit.state = self.idle_state();
         ticket.fallback.may_call = enforced && needs.copy && !grpc;
-        ticket.client.echo = needs.echo.then(|| EchoedFields::of(request));
         if ticket.watches.response {
-            ticket.note_client(request);
+            ticket.client = Client::of(request, grpc);
         }
+        ticket.client.echo = needs.echo.then(|| EchoedFields::of(request));
         ticket
     }
 

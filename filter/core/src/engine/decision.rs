@@ -1,17 +1,15 @@
 //! What the engine decides about a request or a response, for the adapter to apply.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-use core::fmt;
+use alloc::rc::Rc;
+use alloc::string::String;
 
 use crate::circuit::breaker::StateName;
 use crate::fallback::FallbackResponse;
 use crate::headers::Pairs;
 use crate::time::Span;
 
-/// A decision other than "pass". Its `Display` is the text in access logs.
+/// A decision other than "pass".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionNote {
     /// Name of the policy.
@@ -47,7 +45,7 @@ pub enum Step {
     /// The response continues with these headers, in place of any of their names.
     Label(Pairs),
     /// The client gets this response instead.
-    Respond(FallbackResponse),
+    Respond(Rc<FallbackResponse>),
     /// The response pauses. After this time the request is sent again.
     Retry(Span),
     /// The request or the response pauses, and the request is sent to another cluster.
@@ -63,66 +61,21 @@ pub enum Step {
     Divert(HeaderEdit),
 }
 
-/// A change of a request's headers.
+/// A header of the request, in place of any of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderEdit {
     /// The name in lower case.
-    pub name: Cow<'static, str>,
+    pub name: Box<str>,
     /// The value.
-    pub value: String,
-    /// Whether the value is added to those of the name, rather than put in their place.
-    pub adds: bool,
+    pub value: Box<str>,
 }
 
-impl HeaderEdit {
-    /// A header in place of any of its name.
-    pub(super) fn set(name: &'static str, value: String) -> HeaderEdit {
-        HeaderEdit {
-            name: name.into(),
-            value,
-            adds: false,
-        }
-    }
-}
-
-/// What the host's router is told about retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RetryHeaders<'a> {
-    /// Maximum number of retries.
-    pub(super) max_retries: u32,
-    /// The header that says what is retried, and its value.
-    pub(super) conditions: Option<(&'static str, &'a str)>,
-    /// How long one attempt may take.
-    pub(super) per_try_timeout: Option<Span>,
-}
-
-impl RetryHeaders<'_> {
-    /// The request's headers that tell Envoy's router.
-    pub(super) fn edits(self) -> Vec<HeaderEdit> {
-        let mut edits = Vec::new();
-        let max_retries = self.max_retries.to_string();
-        edits.push(HeaderEdit::set("x-envoy-max-retries", max_retries));
-        if let Some((name, words)) = self.conditions {
-            edits.push(HeaderEdit {
-                name: name.into(),
-                value: words.into(),
-                adds: true,
-            });
-        }
-        if let Some(timeout) = self.per_try_timeout {
-            let ms = timeout.as_ms().to_string();
-            let name = "x-envoy-upstream-rq-per-try-timeout-ms";
-            edits.push(HeaderEdit::set(name, ms));
-        }
-        edits
-    }
-}
-
-impl fmt::Display for DecisionNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (policy, state) = (&self.policy, self.state.name());
-        let decision = self.decision.name();
-        write!(f, "policy={policy} state={state} decision={decision}")
+impl DecisionNote {
+    /// Returns its text in access logs.
+    pub fn text(&self) -> String {
+        let (state, decision) = (self.state.name(), self.decision.name());
+        let policy = &*self.policy;
+        ["policy=", policy, " state=", state, " decision=", decision].concat()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::time::Instant;
 
 use super::policy_state::PolicyState;
 use super::sync::Shared;
-use super::ticket::Ticket;
+use super::ticket::CircuitUse;
 use super::workspace::Workspace;
 
 /// Maximum number of requests that one call counts, so that it cannot delay the worker's
@@ -26,15 +26,15 @@ impl PolicyState {
     pub(super) fn begin_wait<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        ticket: &mut Ticket,
+        circuit: &mut CircuitUse,
         now: Instant,
     ) {
-        if let Some(admitted) = &ticket.circuit.admitted
+        if let Some(admitted) = &circuit.admitted
             && let Some(permit) = &admitted.permit
-            && ticket.circuit.waits.is_none()
+            && circuit.waits.is_none()
         {
             let (at, permit) = (admitted.at, permit.again());
-            ticket.circuit.waits = ws.waiting.push(&mut self.queue, at, permit, now);
+            circuit.waits = ws.waiting.push(&mut self.queue, at, permit, now);
             if ws.merge_at.is_none() {
                 ws.merge_at = Some(now.after(ws.tick_period()));
             }
@@ -46,48 +46,63 @@ impl PolicyState {
     pub(super) fn end_wait<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        ticket: &mut Ticket,
+        circuit: &mut CircuitUse,
         now: Instant,
     ) {
         let breaker = &self.policy.breaker;
         if breaker.slow_until == SlowUntil::Headers
-            && let Some(place) = ticket.circuit.waits
+            && let Some(place) = circuit.waits
             && let Some(entry) = ws.waiting.get(place)
             && !entry.counted
         {
             if breaker.slow_threshold < Some(now.since(entry.when)) {
                 self.count_overdue(ws, now);
-                self.stop_wait(ws, ticket);
+                self.stop_wait(ws, circuit);
             } else {
                 ws.waiting.free(&mut self.queue, place);
-                ticket.circuit.waits = None;
+                circuit.waits = None;
             }
         }
     }
 
     /// Takes a request out of the queue. One that was counted keeps its entry.
     #[inline(never)]
-    pub(super) fn stop_wait<R: Records>(&mut self, ws: &mut Workspace<R>, ticket: &mut Ticket) {
-        if let Some(place) = ticket.circuit.waits
+    pub(super) fn stop_wait<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        circuit: &mut CircuitUse,
+    ) {
+        if let Some(place) = circuit.waits
             && ws.waiting.get(place).is_some_and(|entry| !entry.counted)
         {
             ws.waiting.free(&mut self.queue, place);
-            ticket.circuit.waits = None;
+            circuit.waits = None;
         }
     }
 
     /// Frees the entry of an attempt that has ended. If the attempt was counted when it passed
     /// the threshold, takes that back: its outcome counts in place of it.
     #[inline(never)]
-    pub(super) fn settle_wait<R: Records>(&mut self, ws: &mut Workspace<R>, ticket: &mut Ticket) {
-        let place = ticket.circuit.waits.take();
+    pub(super) fn settle_wait<R: Records>(
+        &mut self,
+        ws: &mut Workspace<R>,
+        circuit: &mut CircuitUse,
+    ) {
+        let place = circuit.waits.take();
         let counted_at = place.and_then(|place| ws.waiting.free(&mut self.queue, place));
-        if let (Some(counted_at), Some(admitted)) = (counted_at, &ticket.circuit.admitted)
+        if let (Some(counted_at), Some(admitted)) = (counted_at, &circuit.admitted)
             && let Some(permit) = admitted.permit.as_ref().filter(|it| !it.is_probe())
             && let Some((_, _, replica)) = ws.table.entry(admitted.at)
         {
             replica.wait(permit, counted_at, -1);
         }
+    }
+
+    /// Whether a request has passed the threshold and is not counted yet.
+    #[inline]
+    pub(super) fn has_overdue<R>(&self, ws: &Workspace<R>, now: Instant) -> bool {
+        let threshold = self.policy.breaker.slow_threshold;
+        threshold.is_some_and(|it| ws.waiting.is_overdue(&self.queue, it, now))
     }
 
     /// Counts the requests that have passed the threshold.

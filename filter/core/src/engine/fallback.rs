@@ -6,7 +6,7 @@
 //! no count, and no entry is tried twice.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::rc::Rc;
 
 use crate::event::Counter;
 use crate::exchange::{Request, Response};
@@ -14,14 +14,14 @@ use crate::fallback::{self, FallbackResponse, Kind, Occasion, Skip};
 use crate::headers::Pairs;
 use crate::http_value::number;
 use crate::outcome::classify::Verdict;
-use crate::policy::{ClusterConfig, Fallback, FallbackType, On, Outcome, RouteConfig};
+use crate::policy::{ClusterConfig, Fallback, FallbackType, On, Outcome, Respond, RouteConfig};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
 use super::decision::{Decision, HeaderEdit, Step};
 use super::policy_state::PolicyState;
-use super::ticket::{EchoedFields, FallbackProgress, Ticket};
-use super::workspace::Workspace;
+use super::ticket::{Client, EchoedFields, FallbackProgress, Ticket};
+use super::workspace::{FixedCase, Workspace};
 
 /// The largest usual chunk: the most that HTTP/2 sends in a frame, and that one read from a
 /// connection takes.
@@ -43,11 +43,13 @@ impl PolicyState {
     ) -> Step {
         ws.count(self.index, Counter::Rejected);
         ticket.decision = Some(Decision::Reject);
-        ticket.note_client(request);
         // It may have been read already, for the response to a failure.
-        if ticket.client.echo.is_none() && self.policy.echoes_request() {
-            ticket.client.echo = Some(EchoedFields::of(request));
+        let mut echo = ticket.client.echo.take();
+        if echo.is_none() && self.policy.echoes_request() {
+            echo = Some(EchoedFields::of(request));
         }
+        ticket.client = Client::of(request, ticket.timing.grpc);
+        ticket.client.echo = echo;
         if !ticket.timing.request_complete && self.is_too_long(ws, ticket, request) {
             ticket.fallback.uncallable = Some(Skip::RequestBody);
         }
@@ -90,7 +92,7 @@ impl PolicyState {
         match ticket.judged.seen {
             Some(verdict) if ticket.enforced && verdict.outcome == Outcome::Failure => {
                 // What takes time from here on is not the upstream's work.
-                self.stop_wait(ws, ticket);
+                self.stop_wait(ws, &mut ticket.circuit);
                 self.begin_fallback(ws, ticket, reason(verdict), Span::ZERO, now)
             }
             _ => Step::Pass,
@@ -135,7 +137,7 @@ impl PolicyState {
                 if occasion.on != On::Open {
                     return Step::Pass;
                 }
-                let reply = fallback::default(&self.policy, &occasion);
+                let reply = self.fixed_response(ws, next, None, &occasion);
                 return self.respond(ws, ticket, reply);
             };
             if !entry.on.contains(occasion.on) {
@@ -144,9 +146,14 @@ impl PolicyState {
             let kind = Kind::of(&entry.from);
             let tried = match &entry.from {
                 FallbackType::Respond(entry) => {
-                    Ok(fallback::respond(&self.policy, entry, &occasion))
+                    Ok(self.fixed_response(ws, next, Some(entry), &occasion))
                 }
-                FallbackType::Stale(config) => ws.stored_response(ticket, config, &occasion, now),
+                FallbackType::Stale(config) => ws
+                    .stored_response(ticket, config, &occasion, now)
+                    .map(|mut stored| {
+                        stored.headers.extend(self.labels(ticket, stored.kind));
+                        Rc::new(stored)
+                    }),
                 FallbackType::Cluster(_) => match why_not_call(ws, ticket) {
                     None => {
                         ticket.fallback.replaced = true;
@@ -177,9 +184,8 @@ impl PolicyState {
         ticket.decision = Some(Decision::Divert);
         ws.count(self.index, Counter::Fallback(On::Open, Kind::Route));
         Step::Divert(HeaderEdit {
-            name: String::from(&*route.name).into(),
-            value: (&*route.value).into(),
-            adds: false,
+            name: route.name.clone(),
+            value: route.value.clone(),
         })
     }
 
@@ -188,11 +194,46 @@ impl PolicyState {
         &self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
-        mut reply: FallbackResponse,
+        reply: Rc<FallbackResponse>,
     ) -> Step {
         self.note_response(ws, ticket, reply.on, reply.kind);
-        reply.headers.extend(self.labels(ticket, reply.kind));
         Step::Respond(reply)
+    }
+
+    /// Returns the response of the entry at `place`, or the default if there is none. An outage
+    /// rejects many requests in a row, so the last response is kept, for those that it is the
+    /// same for.
+    fn fixed_response<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        place: usize,
+        entry: Option<&Respond>,
+        occasion: &Occasion<'_>,
+    ) -> Rc<FallbackResponse> {
+        let case = FixedCase {
+            policy: self.index,
+            place,
+            on: occasion.on,
+            state: occasion.state,
+            wait_secs: occasion.wait_secs(),
+            grpc: occasion.grpc,
+        };
+        if let Some((of, reply)) = &ws.last_fixed
+            && *of == case
+        {
+            return reply.clone();
+        }
+        let mut reply = match entry {
+            Some(entry) => fallback::respond(&self.policy, entry, occasion),
+            None => fallback::default(&self.policy, occasion),
+        };
+        let labels = fallback::labels(&self.policy, reply.kind, occasion.state);
+        reply.headers.extend(labels);
+        let reply = Rc::new(reply);
+        if !entry.is_some_and(Respond::echoes_request) {
+            ws.last_fixed = Some((case, reply.clone()));
+        }
+        reply
     }
 
     fn note_response<R: Records>(

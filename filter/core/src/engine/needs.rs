@@ -1,6 +1,6 @@
 //! What a policy needs of each request, found out once per configuration.
 
-use crate::policy::{Mode, Policy, WHOLE_BP};
+use crate::policy::{Mode, Policy, RetryEngine, WHOLE_BP};
 use crate::shared::key;
 
 /// What a policy needs of a request that passes.
@@ -20,9 +20,8 @@ pub(super) struct Needs {
     pub(super) capacity: u32,
     /// Whether its requests count as slow before they end.
     pub(super) early: bool,
-    /// Whether a request that passes its closed circuit is only counted, so that the short path
-    /// can serve it.
-    pub(super) counts_only: bool,
+    /// Whether the short path can serve a request that passes its closed circuit.
+    pub(super) short: bool,
 }
 
 /// What a policy does with stored responses.
@@ -46,14 +45,16 @@ impl Needs {
             Mode::Disabled | Mode::ForcedOpen | Mode::ForcedClosed => false,
         };
         let breaker = &policy.breaker;
-        let timed = policy.judges_at_headers() || breaker.slow_threshold.is_some();
+        let by_filter = |engine| engine == RetryEngine::Filter;
+        let saves = echo || copy || policy.retry.as_ref().is_some_and(|it| by_filter(it.engine));
+        let at_end = !policy.judges_at_headers();
         Needs {
             capacity,
             response,
             echo,
             copy,
             instructions,
-            counts_only: certain && breaker.enabled && !response && !instructions && !timed,
+            short: certain && breaker.enabled && !saves && at_end,
             stale: policy.keeps_answers().then(|| StaleNeeds {
                 policy: policy.ignored_query().iter().fold(
                     key::hash(key::hash_parts(&policy.key), policy.name.as_bytes()),

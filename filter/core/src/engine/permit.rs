@@ -10,7 +10,7 @@ use crate::time::{Instant, Span};
 
 use super::policy_state::PolicyState;
 use super::sync::Shared;
-use super::ticket::Ticket;
+use super::ticket::{CircuitUse, Ticket};
 use super::workspace::Workspace;
 
 /// What a circuit decides about one request.
@@ -82,19 +82,19 @@ impl PolicyState {
     pub(super) fn settle_attempt<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        ticket: &mut Ticket,
+        circuit: &mut CircuitUse,
         verdict: Verdict,
         now: Instant,
     ) {
-        if ticket.circuit.waits.is_some() {
-            self.settle_wait(ws, ticket);
+        if circuit.waits.is_some() {
+            self.settle_wait(ws, circuit);
         }
-        let Some(admitted) = &mut ticket.circuit.admitted else {
+        let Some(admitted) = &mut circuit.admitted else {
             return;
         };
         let (at, permit) = (admitted.at, admitted.permit.take());
         if let Some(permit) = permit {
-            self.settle_permit(ws, (at, &permit), (verdict, ticket.circuit.answered), now);
+            self.settle_permit(ws, (at, &permit), (verdict, circuit.answered), now);
         }
         self.merge_or_queue(ws, at, now);
     }

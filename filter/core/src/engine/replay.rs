@@ -59,12 +59,12 @@ impl PolicyState {
         if let Plan::Filter(series) = &mut ticket.retry {
             series.made = series.made.saturating_add(1);
             if let Some(grant) = series.grant.take() {
-                ws.settle_grant(ticket, grant, 1, now);
+                ws.settle_grant(&ticket.circuit, grant, 1, now);
             }
         }
         ticket.timing.request_end = Some(now);
         if self.needs.early {
-            self.begin_wait(ws, ticket, now);
+            self.begin_wait(ws, &mut ticket.circuit, now);
         }
     }
 
@@ -79,7 +79,7 @@ impl PolicyState {
         now: Instant,
     ) -> Step {
         ticket.timing.response_start = Some(now);
-        self.end_wait(ws, ticket, now);
+        self.end_wait(ws, &mut ticket.circuit, now);
         let mut verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
         verdict.timeout =
             verdict.outcome == Outcome::Failure && has_timed_out(ticket, response, now);
@@ -87,11 +87,11 @@ impl PolicyState {
         if let Some(wait) = self.next_attempt(ws, ticket, response, verdict, now) {
             return Step::Retry(wait);
         }
-        self.settle_attempt(ws, ticket, verdict, now);
+        self.settle_attempt(ws, &mut ticket.circuit, verdict, now);
         if fits {
             ticket.judged.seen = Some(verdict);
         } else if verdict.outcome != Outcome::Failure {
-            self.deny(ws, ticket, Denial::AnswerShape);
+            self.deny(ws, ticket.enforced, Denial::AnswerShape);
         }
         match self.conclude(ws, ticket, now) {
             Step::Pass if fits => {
@@ -114,7 +114,7 @@ impl PolicyState {
         denial: Denial,
         now: Instant,
     ) -> Step {
-        self.deny(ws, ticket, denial);
+        self.deny(ws, ticket.enforced, denial);
         // Each attempt that was made has counted already.
         if let Some(admitted) = &mut ticket.circuit.admitted {
             admitted.permit = None;

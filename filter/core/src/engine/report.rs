@@ -34,6 +34,11 @@ impl PolicyState {
         if core::mem::replace(&mut ticket.judged.counted, true) {
             return;
         }
+        self.count_ended(ws, verdict);
+    }
+
+    /// Counts how a request ended.
+    pub(super) fn count_ended<R: Records>(&mut self, ws: &mut Workspace<R>, verdict: Verdict) {
         self.count_request(ws, verdict.outcome);
         if verdict.slow {
             ws.count(self.index, Counter::Slow);

@@ -1,5 +1,7 @@
 //! What an engine does with the end of a request and the headers of its response.
 
+use alloc::rc::Rc;
+
 use crate::event::Counter;
 use crate::exchange::Response;
 use crate::fallback::{FallbackResponse, Skip};
@@ -7,7 +9,7 @@ use crate::headers::Pairs;
 use crate::http_value::number;
 use crate::outcome::classify::{self, Verdict};
 use crate::policy::Outcome;
-use crate::retry::Denial;
+use crate::retry::{self, Denial};
 use crate::shared::records::Records;
 use crate::time::Instant;
 
@@ -35,7 +37,7 @@ pub enum Reaction {
     Label(Pairs),
     /// A fallback replaces it: by these headers, over which the body is written, or by a local
     /// reply if there are none. The note is for the access log.
-    Respond(FallbackResponse, Option<Pairs>, Option<DecisionNote>),
+    Respond(Rc<FallbackResponse>, Option<Pairs>, Option<DecisionNote>),
     /// It pauses, and this step begins the pause: [`Paused::begin`](super::Paused::begin).
     Pause(Step),
 }
@@ -67,7 +69,7 @@ impl PolicyState {
         if let Some(now) = now
             && self.needs.early
         {
-            self.begin_wait(ws, ticket, now);
+            self.begin_wait(ws, &mut ticket.circuit, now);
         }
     }
 
@@ -143,13 +145,14 @@ impl PolicyState {
         }
         ticket.timing.response_start = Some(now);
         if ticket.circuit.waits.is_some() {
-            self.end_wait(ws, ticket, now);
+            self.end_wait(ws, &mut ticket.circuit, now);
         }
         if !ticket.watches.response {
             return Step::Pass;
         }
         ws.forget(ticket, response);
-        let verdict = classify::at_headers(&self.rules(), &ticket.timing, response, now);
+        let judge = || classify::at_headers(&self.rules(), &ticket.timing, response, now);
+        let verdict = ticket.judged.fresh.take().unwrap_or_else(judge);
         ticket.judged.seen = Some(verdict);
         self.probe_answered(ws, ticket, response, verdict, now);
         if let Some(wait) = self.next_attempt(ws, ticket, response, verdict, now) {
@@ -157,7 +160,7 @@ impl PolicyState {
         }
         if self.policy.judges_at_headers() {
             self.count_outcome(ws, ticket, verdict);
-            self.settle_attempt(ws, ticket, verdict, now);
+            self.settle_attempt(ws, &mut ticket.circuit, verdict, now);
         }
         self.conclude(ws, ticket, now)
     }
@@ -185,28 +188,19 @@ impl PolicyState {
         }
     }
 
-    /// Settles the ticket of a request that has ended, with its response if the host said how.
-    #[inline(never)]
-    pub(super) fn end<R: Records>(
-        &mut self,
-        ws: &mut Workspace<R>,
-        ticket: &mut Ticket,
-        response: Option<&impl Response>,
-        now: Instant,
-    ) {
-        match response {
-            Some(response) => self.settle(ws, ticket, response, now),
-            None => self.abandon(ws, ticket, now),
-        }
-    }
-
-    fn settle<R: Records>(
+    /// Settles the ticket of a request that has ended.
+    pub(super) fn settle<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
         ticket: &mut Ticket,
         response: &impl Response,
         now: Instant,
     ) {
+        // What its client gets is not its upstream's response.
+        if ticket.is_rejected() {
+            ws.forget_request(ticket);
+            return;
+        }
         let in_doubt = !ticket.timing.request_complete || ticket.probe().is_some();
         if in_doubt && ticket.timing.response_start.is_none() && classify::is_answered(response) {
             // The lite module hears of a request only now that its response has ended.
@@ -217,21 +211,32 @@ impl PolicyState {
             Some(seen) if ticket.fallback.replaced || self.policy.judges_at_headers() => seen,
             _ => classify::at_end(&self.rules(), &ticket.timing, response, now),
         };
-        let mut entries = self.policy.fallback.iter();
-        let too_late = !ticket.fallback.replaced
-            && ticket.fallback.progress.is_none()
-            && ticket.enforced
-            && verdict.outcome == Outcome::Failure
-            && entries.any(|entry| entry.on.contains(reason(verdict)));
-        if too_late {
-            ws.count(self.index, Counter::FallbackTooLate);
+        if !ticket.fallback.replaced && ticket.fallback.progress.is_none() {
+            self.count_too_late(ws, ticket.enforced, verdict);
         }
         // Only the router knows how many retries it made; without a grant it made none.
         let made = match &ticket.retry {
-            Plan::Router(Some(_)) => response.attempts().map(|all| all.saturating_sub(1)),
+            Plan::Router(Some(_)) => retry::made(response),
             Plan::Router(None) | Plan::Filter(_) | Plan::None => None,
         };
         self.finish(ws, ticket, verdict, made, now);
+    }
+
+    /// Counts a failure that a fallback would have replaced, had it shown in the headers.
+    #[inline(never)]
+    pub(super) fn count_too_late<R: Records>(
+        &self,
+        ws: &mut Workspace<R>,
+        enforced: bool,
+        verdict: Verdict,
+    ) {
+        let mut entries = self.policy.fallback.iter();
+        if enforced
+            && verdict.outcome == Outcome::Failure
+            && entries.any(|entry| entry.on.contains(reason(verdict)))
+        {
+            ws.count(self.index, Counter::FallbackTooLate);
+        }
     }
 
     /// Settles the ticket of a request of which the host never said how it ended.
@@ -264,7 +269,7 @@ impl PolicyState {
             let retries = self.settle_retries(ws, ticket, made, now);
             ws.count_many(self.index, Counter::Retries(verdict.outcome), retries);
         }
-        self.settle_attempt(ws, ticket, verdict, now);
+        self.settle_attempt(ws, &mut ticket.circuit, verdict, now);
         if let Some(admitted) = &ticket.circuit.admitted {
             ws.table.leave(admitted.at);
         }

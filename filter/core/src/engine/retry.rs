@@ -6,7 +6,6 @@
 //! own for the breaker.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use crate::circuit::breaker::StateName;
 use crate::circuit::budget::Grant;
@@ -18,11 +17,10 @@ use crate::retry::{self, Denial, Pushback, RetryEligibility};
 use crate::shared::records::Records;
 use crate::time::{Instant, Span};
 
-use super::decision::{HeaderEdit, RetryHeaders};
 use super::permit::Acquired;
 use super::policy_state::PolicyState;
 use super::sync::Shared;
-use super::ticket::{Plan, Series, Ticket};
+use super::ticket::{CircuitUse, Plan, Series, Ticket};
 use super::workspace::Workspace;
 
 /// The time that an attempt needs at least: a wait ends with a tick, which may come this much
@@ -31,44 +29,6 @@ use super::workspace::Workspace;
 const SHORTEST_ATTEMPT: Span = Span::from_ms(5);
 
 impl PolicyState {
-    /// What the host's router is told about retries of a request that passed, or `None` if
-    /// the request's own headers stand.
-    pub(super) fn retry_headers(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
-        let retries = match &ticket.retry {
-            Plan::None => return None,
-            Plan::Router(grant) => grant.as_ref().map_or(0, Grant::retries),
-            Plan::Filter(_) => 0,
-        };
-        let config = self.policy.retry.as_ref()?;
-        if !ticket.enforced {
-            return None;
-        }
-        let conditions = if ticket.timing.grpc {
-            ("x-envoy-retry-grpc-on", &*config.grpc_retry_on)
-        } else {
-            ("x-envoy-retry-on", config.retry_on.words())
-        };
-        Some(RetryHeaders {
-            max_retries: retries,
-            conditions: Some(conditions).filter(|_| retries > 0),
-            per_try_timeout: config.per_try_timeout.filter(|_| retries > 0),
-        })
-    }
-
-    /// The headers that tell the host's router about retries of a request that passed. If the
-    /// policy's timeout of each attempt is among them, it replaces the caller's.
-    pub(super) fn router_headers(&self, ticket: &mut Ticket) -> Vec<HeaderEdit> {
-        let Some(headers) = self.retry_headers(ticket) else {
-            return Vec::new();
-        };
-        if headers.per_try_timeout.is_some()
-            && let Some(deadlines) = &mut ticket.timing.deadlines
-        {
-            deadlines.each = None;
-        }
-        headers.edits()
-    }
-
     /// Decides about the retries of a request that passes.
     pub(super) fn plan_retries<R: Records>(
         &mut self,
@@ -88,7 +48,8 @@ impl PolicyState {
             RetryEligibility::Again(most, left) if by_filter => (most, left, None),
             RetryEligibility::Denied(denial) if by_filter => (1, None, Some(denial)),
             _ => {
-                ticket.retry = Plan::Router(self.grant(ws, ticket, eligibility, now));
+                let (circuit, enforced) = (&ticket.circuit, ticket.enforced);
+                ticket.retry = Plan::Router(self.grant(ws, circuit, enforced, eligibility, now));
                 return;
             }
         };
@@ -107,34 +68,35 @@ impl PolicyState {
     }
 
     /// Grants retries of a request to the host's router.
-    fn grant<R: Records>(
+    #[inline(never)]
+    pub(super) fn grant<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        ticket: &Ticket,
+        circuit: &CircuitUse,
+        enforced: bool,
         eligibility: RetryEligibility,
         now: Instant,
     ) -> Option<Grant> {
         let granted = match eligibility {
             RetryEligibility::Once => return None,
             RetryEligibility::Denied(denial) => Err(denial),
-            RetryEligibility::Again(retries, _) => self.withdraw(ws, ticket, retries, now),
+            RetryEligibility::Again(retries, _) => self.withdraw(ws, circuit, retries, now),
         };
-        granted.map_err(|denial| self.deny(ws, ticket, denial)).ok()
+        granted
+            .map_err(|denial| self.deny(ws, enforced, denial))
+            .ok()
     }
 
     /// Takes at most `wanted` retries out of the budget.
     fn withdraw<R: Records>(
         &mut self,
         ws: &mut Workspace<R>,
-        ticket: &Ticket,
+        circuit: &CircuitUse,
         wanted: u32,
         now: Instant,
     ) -> Result<Grant, Denial> {
-        let closed = matches!(
-            ticket.circuit.state,
-            StateName::Closed | StateName::ForcedClosed
-        );
-        let admitted = ticket.circuit.admitted.as_ref().filter(|_| closed);
+        let closed = matches!(circuit.state, StateName::Closed | StateName::ForcedClosed);
+        let admitted = circuit.admitted.as_ref().filter(|_| closed);
         let at = admitted.ok_or(Denial::Circuit)?.at;
         let (interval, in_flight) = (ws.interval, ws.table.in_flight(at));
         let (_, _, replica) = ws.table.entry(at).ok_or(Denial::Budget)?;
@@ -152,8 +114,8 @@ impl PolicyState {
     }
 
     /// Counts that a retry is denied, or would be.
-    pub(super) fn deny<R: Records>(&self, ws: &mut Workspace<R>, ticket: &Ticket, denial: Denial) {
-        let counter = match ticket.enforced {
+    pub(super) fn deny<R: Records>(&self, ws: &mut Workspace<R>, enforced: bool, denial: Denial) {
+        let counter = match enforced {
             true => Counter::RetryDenied(denial),
             false => Counter::WouldDenyRetry(denial),
         };
@@ -192,11 +154,11 @@ impl PolicyState {
                 return Err(Denial::Deadline);
             }
             // The failure counts first: it may be the one that opens the circuit.
-            self.settle_attempt(ws, ticket, verdict, now);
+            self.settle_attempt(ws, &mut ticket.circuit, verdict, now);
             if counts && !self.admits_retries(ws, ticket, now) {
                 return Err(Denial::Circuit);
             }
-            Ok((wait, self.withdraw(ws, ticket, 1, now)?))
+            Ok((wait, self.withdraw(ws, &ticket.circuit, 1, now)?))
         });
         match granted {
             Ok((wait, grant)) => {
@@ -206,7 +168,7 @@ impl PolicyState {
                 Some(wait)
             }
             Err(denial) => {
-                self.deny(ws, ticket, denial);
+                self.deny(ws, ticket.enforced, denial);
                 None
             }
         }
@@ -259,21 +221,11 @@ impl PolicyState {
         match core::mem::replace(&mut ticket.retry, Plan::None) {
             Plan::None | Plan::Router(None) => 0,
             Plan::Router(Some(grant)) => {
-                let all = u64::from(grant.retries());
-                let made = u32::try_from(made.unwrap_or(all)).unwrap_or(u32::MAX);
-                // Retries that were only watched may be more than would have been granted.
-                let most = if ticket.enforced {
-                    made
-                } else {
-                    grant.retries()
-                };
-                let made = made.min(most);
-                ws.settle_grant(ticket, grant, made, now);
-                made
+                ws.settle_router(&ticket.circuit, ticket.enforced, grant, made, now)
             }
             Plan::Filter(series) => {
                 if let Some(grant) = series.grant {
-                    ws.settle_grant(ticket, grant, 0, now);
+                    ws.settle_grant(&ticket.circuit, grant, 0, now);
                 }
                 series.made
             }
@@ -282,9 +234,34 @@ impl PolicyState {
 }
 
 impl<R: Records> Workspace<R> {
+    /// Takes back what the host's router was granted, of which it made so many retries: all if
+    /// it does not say. Returns how many count.
+    #[inline(never)]
+    pub(super) fn settle_router(
+        &mut self,
+        circuit: &CircuitUse,
+        enforced: bool,
+        grant: Grant,
+        made: Option<u64>,
+        now: Instant,
+    ) -> u32 {
+        let all = grant.retries();
+        let made = made.map_or(all, |made| u32::try_from(made).unwrap_or(u32::MAX));
+        // Retries that were only watched may be more than would have been granted.
+        let made = if enforced { made } else { made.min(all) };
+        self.settle_grant(circuit, grant, made, now);
+        made
+    }
+
     /// Takes a grant back, of which `used` retries were made.
-    pub(super) fn settle_grant(&mut self, ticket: &Ticket, grant: Grant, used: u32, now: Instant) {
-        let admitted = ticket.circuit.admitted.as_ref();
+    pub(super) fn settle_grant(
+        &mut self,
+        circuit: &CircuitUse,
+        grant: Grant,
+        used: u32,
+        now: Instant,
+    ) {
+        let admitted = circuit.admitted.as_ref();
         let entry = admitted.and_then(|admitted| self.table.entry(admitted.at));
         if let Some((_, _, replica)) = entry {
             replica.settle_grant(grant, used, now);

@@ -5,7 +5,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::decision::RetryHeaders;
 use super::*;
 use crate::admin::Search;
 use crate::circuit::breaker::StateName;
@@ -89,18 +88,41 @@ impl<R: Records> Engine<R> {
         complete: bool,
         now: Instant,
     ) -> Admission {
-        match self.request_arrived(request, complete, now) {
-            Admission::Count(slip) => {
-                let ticket = self.policies.own[slip.policy].ticket_of(slip);
-                Admission::Pass(Box::new(ticket), None)
+        let mut slip = None;
+        match self.request_arrived(request, complete, &mut slip, now) {
+            Admission::Count(orders) => {
+                let slip = slip.expect("a slip");
+                let instructions = orders.map(|orders| Instructions {
+                    note: None,
+                    orders: Some(orders),
+                    saves: None,
+                    copies: false,
+                });
+                let ticket = self.policies.own[slip.policy].ticket_of(slip, None);
+                Admission::Pass(Box::new(ticket), instructions.map(Box::new))
             }
             other => other,
         }
     }
 
-    /// What the host's router is told about retries of a request that passed.
-    fn order(&self, ticket: &Ticket) -> Option<RetryHeaders<'_>> {
-        self.policy(ticket)?.retry_headers(ticket)
+    /// What the host's router is told about a request: each header, with `+` if its value is
+    /// added to those of the name.
+    fn edits(&self, admission: &Admission) -> Vec<(String, String)> {
+        let orders = match admission {
+            Admission::Count(orders) => *orders,
+            Admission::Pass(_, instructions) => instructions.as_ref().and_then(|it| it.orders),
+            other => panic!("{other:?}"),
+        };
+        let mut edits = Vec::new();
+        let mut edit = |name: &str, value: &[u8], adds| {
+            let sign = if adds { "+" } else { "" };
+            let value = String::from_utf8_lossy(value);
+            edits.push((format!("{sign}{name}"), value.into_owned()));
+        };
+        if let Some(orders) = orders {
+            self.each_edit(orders, &mut edit);
+        }
+        edits
     }
 }
 
@@ -112,6 +134,11 @@ struct Note {
 }
 
 impl Ticket {
+    /// How many retries the host's router is told to make, or `None` if it is told nothing.
+    fn ordered(&self) -> Option<u32> {
+        self.granted().filter(|_| self.enforced)
+    }
+
     fn note(&self) -> Option<Note> {
         Some(Note {
             state: self.circuit.state,
@@ -196,7 +223,7 @@ impl Bench {
             Admission::Reject(ticket, Step::Respond(reply), note) => {
                 let note = note.expect("a note");
                 self.settle(ticket, &TestResponse::status(reply.status));
-                (reply, note)
+                (Rc::unwrap_or_clone(reply), note)
             }
             other => panic!("{other:?}"),
         }
@@ -222,7 +249,7 @@ impl Bench {
     fn head(&mut self, ticket: &mut Ticket, ending: &TestResponse) -> Option<FallbackResponse> {
         match self.engine.response_headers(ticket, ending, self.now) {
             Step::Pass => None,
-            Step::Respond(reply) => Some(reply),
+            Step::Respond(reply) => Some(Rc::unwrap_or_clone(reply)),
             other => panic!("{other:?}"),
         }
     }

@@ -86,6 +86,8 @@ pub(super) struct Watches {
 pub(super) struct Judged {
     /// The verdict by the response's headers, if those were seen.
     pub(super) seen: Option<Verdict>,
+    /// The verdict by the headers that have just come, if the short path has judged them.
+    pub(super) fresh: Option<Verdict>,
     /// Whether the outcome is in the metrics.
     pub(super) counted: bool,
 }
@@ -156,6 +158,19 @@ pub(super) enum Storing {
     Recording(Handle),
     /// It changes the resource with this URI.
     Change(u64),
+}
+
+impl Client {
+    /// What a request that has no body yet says.
+    pub(super) fn of(request: &impl Request, grpc: bool) -> Client {
+        // Envoy's gRPC-JSON transcoder leaves the method of the request that it translated.
+        let original = "x-envoy-original-method";
+        Client {
+            is_head: request.header(":method") == Some(b"HEAD"),
+            transcoded: grpc && request.header(original).is_some(),
+            ..Client::default()
+        }
+    }
 }
 
 impl Storing {
@@ -255,6 +270,15 @@ impl Ticket {
         self.watches.response || self.watches.clock
     }
 
+    /// Number of retries that the host's router may make. `None` if nobody retries the request.
+    pub(super) fn granted(&self) -> Option<u32> {
+        match &self.retry {
+            Plan::None => None,
+            Plan::Router(grant) => Some(grant.as_ref().map_or(0, Grant::retries)),
+            Plan::Filter(_) => Some(0),
+        }
+    }
+
     /// Whether a copy of the request is needed, to be sent again or to another cluster.
     pub(super) fn wants_copy(&self) -> bool {
         let again = matches!(&self.retry, Plan::Filter(series) if series.denial.is_none());
@@ -287,14 +311,6 @@ impl Ticket {
     /// Whether a response to it has no body, if the engine may answer.
     pub fn is_head(&self) -> bool {
         self.client.is_head
-    }
-
-    /// Notes what a response made here depends on, besides the policy.
-    pub(super) fn note_client(&mut self, request: &impl Request) {
-        self.client.is_head = request.header(":method") == Some(b"HEAD");
-        // Envoy's gRPC-JSON transcoder leaves the method of the request that it translated.
-        let original = "x-envoy-original-method";
-        self.client.transcoded = self.timing.grpc && request.header(original).is_some();
     }
 
     /// Whether the request was rejected: a response to it is not its upstream's.

@@ -138,6 +138,13 @@ impl Waiting {
         self.len = self.len.saturating_sub(1);
     }
 
+    /// Whether the first request of a queue has waited longer than `threshold`.
+    #[inline]
+    pub(super) fn is_overdue(&self, queue: &Queue, threshold: Span, now: Instant) -> bool {
+        let first = self.get(queue.first);
+        first.is_some_and(|entry| now.since(entry.when) > threshold)
+    }
+
     /// Takes the first request out of a queue if it has waited longer than `threshold`.
     pub(super) fn pop_overdue(
         &mut self,
@@ -145,10 +152,10 @@ impl Waiting {
         threshold: Span,
         now: Instant,
     ) -> Option<(u32, Permit)> {
-        let entry = self.entries.get_mut(queue.first as usize)?;
-        if now.since(entry.when) <= threshold {
+        if !self.is_overdue(queue, threshold, now) {
             return None;
         }
+        let entry = self.entries.get_mut(queue.first as usize)?;
         entry.counted = true;
         entry.when = now;
         let (before, after) = (entry.before, entry.after);

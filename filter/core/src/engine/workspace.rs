@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 
 use crate::circuit::breaker::{StateName, Transition};
 use crate::event::{Counter, Event};
+use crate::fallback::FallbackResponse;
 use crate::keys::KeyTable;
-use crate::policy::{Host, Limits};
+use crate::policy::{Host, Limits, On};
 use crate::random::Random;
 use crate::shared::key::KEY_BYTES_MAX;
 use crate::shared::records::Records;
@@ -57,6 +58,8 @@ pub(super) struct Workspace<R> {
     pub(super) circuits_shown: u32,
     /// The states in those series that this worker has set last, by their place in the list.
     pub(super) states_set: Vec<Option<StateName>>,
+    /// The fixed response that was made last, and what for.
+    pub(super) last_fixed: Option<(FixedCase, Rc<FallbackResponse>)>,
     /// The key of the current request.
     pub(super) key: Vec<u8>,
     /// Scratch space for the bytes of records.
@@ -64,6 +67,19 @@ pub(super) struct Workspace<R> {
     /// Scratch space for the transitions of one step.
     pub(super) transitions: Vec<Transition>,
     pub(super) events: VecDeque<Event>,
+}
+
+/// All that a fixed response depends on, unless it repeats something of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FixedCase {
+    /// Index of the policy.
+    pub(super) policy: usize,
+    /// Place of the entry in the policy's `fallback`.
+    pub(super) place: usize,
+    pub(super) on: On,
+    pub(super) state: StateName,
+    pub(super) wait_secs: u64,
+    pub(super) grpc: bool,
 }
 
 /// An entry whose outcomes wait to be merged.
@@ -120,6 +136,7 @@ impl<R: Records> Workspace<R> {
             uncounted: Vec::new(),
             circuits_shown: parts.circuits_shown,
             states_set: Vec::new(),
+            last_fixed: None,
             key: Vec::with_capacity(KEY_BYTES_MAX),
             buffer: Vec::new(),
             transitions: Vec::new(),

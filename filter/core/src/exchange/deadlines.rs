@@ -25,17 +25,15 @@ pub(crate) struct Deadlines {
 /// The header by which a request limits its own time, all attempts included.
 pub(crate) const WHOLE_TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
 
+/// The header by which a request limits the time of each attempt.
+pub(crate) const EACH_TIMEOUT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+
 /// The header by which a host before this one says how long it waits for the response.
 pub(crate) const EXPECTED_TIMEOUT: &str = "x-envoy-expected-rq-timeout-ms";
 
 /// The request headers that affect how the response is judged: what the request claims to be,
 /// and then those that [`Deadlines::read`] takes, in its order.
-pub(crate) const CLAIMS: [&str; 4] = [
-    "content-type",
-    WHOLE_TIMEOUT,
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-    "grpc-timeout",
-];
+pub(crate) const CLAIMS: [&str; 4] = ["content-type", WHOLE_TIMEOUT, EACH_TIMEOUT, "grpc-timeout"];
 
 impl Deadlines {
     /// Reads the values of the headers in [`CLAIMS`] after the first; `None` if they contain

@@ -26,7 +26,7 @@ pub(crate) struct Occasion<'a> {
 impl Occasion<'_> {
     /// Returns the whole seconds that a caller should wait. At least one, since zero invites an
     /// immediate retry.
-    pub(super) fn wait_secs(&self) -> u64 {
+    pub(crate) fn wait_secs(&self) -> u64 {
         self.retry_after.as_secs_ceil().max(1)
     }
 

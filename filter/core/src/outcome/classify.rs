@@ -134,6 +134,7 @@ impl<'a, R: Response> Case<'a, R> {
         }
     }
 
+    #[inline(never)]
     fn judge(&self) -> Verdict {
         let (outcome, timeout) = self.outcome();
         let mut verdict = Verdict {

@@ -19,10 +19,10 @@ const MODULES: [&str; 2] = ["spillway", "lite"];
 /// What a VM has loaded, the most KiB of linear memory, and the most instructions to load it. The
 /// last column says whether the lite module takes the policy.
 const START: [(&str, u64, Option<u64>, bool); 9] = [
-    ("idle, `circuit_breaker`", 384, Some(400_000), true),
-    ("idle, and `slow_threshold`", 384, Some(400_000), false),
-    ("idle, and `retry`", 384, Some(400_000), true),
-    ("idle, and `stale`", 832, Some(500_000), false),
+    ("idle, `circuit_breaker`", 384, Some(480_000), true),
+    ("idle, and `slow_threshold`", 384, Some(480_000), false),
+    ("idle, and `retry`", 384, Some(480_000), true),
+    ("idle, and `stale`", 832, Some(600_000), false),
     ("1,000 keys", 1_088, None, true),
     ("10,000 policies", 28_000, Some(510_000_000), true),
     ("update: each is changed", 36_000, Some(650_000_000), true),

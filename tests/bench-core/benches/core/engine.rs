@@ -30,8 +30,9 @@ impl Worker {
         self.now = self.now.after(PACE);
         let (response, now) = (Answer(status), self.now);
         let mut passed = true;
-        match self.engine.request_arrived(&Get, true, now) {
-            Admission::Count(slip) => self.engine.settle_slip(slip, Some(&response), now),
+        let slip = &mut None;
+        match self.engine.request_arrived(&Get, true, slip, now) {
+            Admission::Count(_) => self.engine.settle_slip(slip, Some(&response), now),
             Admission::Pass(ticket, _) => self.engine.settle(ticket, &response, now),
             Admission::Reject(ticket, ..) => {
                 passed = false;

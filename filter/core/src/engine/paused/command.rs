@@ -102,12 +102,12 @@ pub struct Reply {
     pub details: &'static str,
 }
 
-impl From<FallbackResponse> for Reply {
-    fn from(reply: FallbackResponse) -> Reply {
+impl From<&FallbackResponse> for Reply {
+    fn from(reply: &FallbackResponse) -> Reply {
         Reply {
             status: reply.status,
-            headers: reply.headers,
-            body: reply.body,
+            headers: reply.headers.clone(),
+            body: reply.body.clone(),
             grpc_status: reply.grpc_status,
             details: reply.details,
         }

@@ -388,7 +388,7 @@ impl Paused {
                 self.state = State::Retry(now.after(wait));
                 return Command::Wait;
             }
-            (Step::Respond(reply), _) => Ending::Reply(reply.into()),
+            (Step::Respond(reply), _) => Ending::Reply((&*reply).into()),
             (Step::HandOn { labels, details }, Some(response)) => {
                 let (ending, stripped) = response.deliver(self.side, labels, details);
                 self.stripped = stripped;

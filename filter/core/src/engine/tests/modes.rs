@@ -162,7 +162,7 @@ fn rejected(fields: &str, seed: u64) -> usize {
         match bench.admit(&request) {
             Admission::Reject(..) => rejected += 1,
             Admission::Pass(ticket, _) => bench.settle(ticket, &TestResponse::status(503)),
-            Admission::Unmatched | Admission::Count(_) => panic!("matched"),
+            Admission::Unmatched | Admission::Count(..) => panic!("matched"),
         }
     }
     let would = bench.count("p0 would reject");

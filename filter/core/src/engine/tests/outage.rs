@@ -37,7 +37,7 @@ fn an_outage_is_reported_event_by_event() {
     );
     let (answer, note) = bench.reject(&request);
     assert_eq!((answer.status, answer.details), (503, "spillway_open"));
-    assert_eq!(note.to_string(), "policy=p0 state=open decision=reject");
+    assert_eq!(note.text(), "policy=p0 state=open decision=reject");
     assert_eq!(
         (note.state, note.decision),
         (StateName::Open, Decision::Reject)

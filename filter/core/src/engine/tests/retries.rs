@@ -28,63 +28,58 @@ impl Bench {
     /// How many retries the host's router is told to make, or `None` if it is told
     /// nothing.
     pub(super) fn ordered(&self, ticket: &Ticket) -> Option<u32> {
-        self.engine.order(ticket).map(|order| order.max_retries)
+        ticket.ordered()
     }
 }
 
 #[test]
-fn the_router_gets_the_number_of_retries_and_their_conditions() {
+fn the_router_gets_its_orders_in_request_headers() {
+    type Headers<'a> = &'a [(&'a str, &'a str)];
     let fields = r#""retry": {"max_retries": 3, "retry_on": ["reset", "5xx"],
         "grpc_retry_on": ["unavailable", "internal"], "per_try_timeout": "2s"}"#;
-    let mut bench = Bench::new(&[fields, r#""match": {"clusters": ["plain"]}"#]);
-    let ticket = bench.pass(&get());
-    let order = RetryHeaders {
-        max_retries: 3,
-        conditions: Some(("x-envoy-retry-on", "reset,5xx")),
-        per_try_timeout: Some(Span::from_secs(2)),
-    };
-    assert_eq!(bench.engine.order(&ticket), Some(order));
+    let each = ("x-envoy-upstream-rq-per-try-timeout-ms", "2000");
+    let three = ("x-envoy-max-retries", "3");
     let grpc = post().with("content-type", "application/grpc");
-    let ticket = bench.pass(&grpc);
-    let order = RetryHeaders {
-        conditions: Some(("x-envoy-retry-grpc-on", "unavailable,internal")),
-        ..order
-    };
-    assert_eq!(bench.engine.order(&ticket), Some(order));
-    // A request that may not be repeated is not, whatever the route says.
-    let ticket = bench.pass(&post());
-    let none = RetryHeaders {
-        max_retries: 0,
-        conditions: None,
-        per_try_timeout: None,
-    };
-    assert_eq!(bench.engine.order(&ticket), Some(none));
-    // A method that may not be repeated does not count as a denial.
-    assert!(!bench.events().iter().any(|it| it.contains("denied")));
-}
-
-#[test]
-fn the_router_gets_its_instructions_in_request_headers() {
-    let fields = r#""retry": {"max_retries": 3, "retry_on": ["reset"], "per_try_timeout": "2s"}"#;
-    let mut bench = Bench::new(&[fields]);
-    let Admission::Pass(_, Some(instructions)) = bench.admit(&get()) else {
-        panic!("no instructions");
-    };
-    let added = HeaderEdit {
-        adds: true,
-        ..HeaderEdit::set("x-envoy-retry-on", "reset".into())
-    };
-    let expected = [
-        HeaderEdit::set("x-envoy-max-retries", "3".into()),
-        added,
-        HeaderEdit::set("x-envoy-upstream-rq-per-try-timeout-ms", "2000".into()),
+    let rows: [(TestRequest, Headers<'_>); 6] = [
+        (get(), &[three, ("x-envoy-retry-on", "reset,5xx"), each]),
+        (
+            grpc.clone(),
+            &[
+                three,
+                ("x-envoy-retry-grpc-on", "unavailable,internal"),
+                each,
+            ],
+        ),
+        // The client's own conditions stay.
+        (
+            get().with("x-envoy-retry-on", "retriable-4xx"),
+            &[three, ("+x-envoy-retry-on", "reset,5xx"), each],
+        ),
+        (
+            grpc.with("x-envoy-retry-grpc-on", ""),
+            &[
+                three,
+                ("+x-envoy-retry-grpc-on", "unavailable,internal"),
+                each,
+            ],
+        ),
+        (
+            get().with("x-envoy-retry-grpc-on", "internal"),
+            &[three, ("x-envoy-retry-on", "reset,5xx"), each],
+        ),
+        // A request that may not be repeated is not, whatever the route says.
+        (post(), &[("x-envoy-max-retries", "0")]),
     ];
-    assert_eq!(instructions.headers, expected);
-    let Admission::Pass(_, Some(instructions)) = bench.admit(&post()) else {
-        panic!("no instructions");
-    };
-    let none = [HeaderEdit::set("x-envoy-max-retries", "0".into())];
-    assert_eq!(instructions.headers, none);
+    for (request, expected) in rows {
+        let mut bench = Bench::new(&[fields]);
+        let admission = bench.admit(&request);
+        let edits = bench.engine.edits(&admission);
+        let edits = edits.iter().map(|(name, value)| (&**name, &**value));
+        assert_eq!(edits.collect::<Vec<_>>(), expected, "{request:?}");
+        // A method that may not be repeated does not count as a denial.
+        assert!(!bench.events().iter().any(|it| it.contains("denied")));
+        bench.engine.abandon(passed(admission), bench.now);
+    }
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_breaker_that_is_off_rejects_nothing_whatever_the_records_say() {
                 for _ in 0..30 {
                     match workers.engines[0].admit(&get(), true, workers.now) {
                         Admission::Unmatched => assert!(next.contains("disabled"), "{row}"),
-                        Admission::Reject(..) | Admission::Count(_) => panic!("{row}"),
+                        Admission::Reject(..) | Admission::Count(..) => panic!("{row}"),
                         Admission::Pass(ticket, _) => {
                             let note = ticket.note();
                             assert!(note.is_none() || next.contains("shadow"), "{row}");
@@ -177,8 +177,8 @@ fn retries_are_granted_as_the_configuration_says_whatever_the_records_say() {
             let Admission::Pass(ticket, _) = ticket else {
                 panic!("{row}");
             };
-            let order = workers.engines[0].order(&ticket);
-            assert_eq!(order.map(|it| it.max_retries), orders, "{row}");
+            let order = ticket.ordered();
+            assert_eq!(order, orders, "{row}");
         }
     });
 }
@@ -327,8 +327,8 @@ fn an_expired_force_denies_no_retry() {
                     panic!("{engine} {to:?}");
                 };
                 if engine == "router" {
-                    let order = workers.engines[0].order(&ticket);
-                    assert_eq!(order.map(|it| it.max_retries), Some(2), "{to:?}");
+                    let order = ticket.ordered();
+                    assert_eq!(order, Some(2), "{to:?}");
                 } else {
                     let (ending, now) = (TestResponse::status(503), workers.now);
                     let step = workers.engines[0].response_headers(&mut ticket, &ending, now);
@@ -356,8 +356,8 @@ fn a_record_without_an_account_gets_one_if_the_policy_has_retries() {
         let Admission::Pass(ticket, _) = workers.engines[0].admit(&get(), true, workers.now) else {
             panic!("closed");
         };
-        let order = workers.engines[0].order(&ticket);
-        assert_eq!(order.map(|it| it.max_retries), Some(2));
+        let order = ticket.ordered();
+        assert_eq!(order, Some(2));
         workers.settle(0, ticket, 200);
         workers.wait(2_000);
     }
