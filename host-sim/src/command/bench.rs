@@ -57,6 +57,8 @@ pub struct Arguments {
 pub struct Cost {
     /// Wasm instructions.
     pub fuel: f64,
+    /// Wasm instructions by callback.
+    pub fuel_by_callback: BTreeMap<String, f64>,
     /// Hostcalls by name.
     pub hostcalls: BTreeMap<String, f64>,
     /// Callbacks by name.
@@ -146,6 +148,7 @@ pub fn measure(module: Option<&Module>, policy: &[u8], requests: u64) -> Result<
     };
     Ok(Cost {
         fuel: each(all.fuel, warm.fuel.min(all.fuel)),
+        fuel_by_callback: by_name(&all.fuel_by_callback, &warm.fuel_by_callback),
         hostcalls: by_name(&all.hostcalls, &warm.hostcalls),
         callbacks: by_name(&all.callbacks, &warm.callbacks),
         us: all.us / (WARM_UP + requests) as f64,
@@ -155,6 +158,7 @@ pub fn measure(module: Option<&Module>, policy: &[u8], requests: u64) -> Result<
 /// Totals of a run.
 struct Measured {
     fuel: u64,
+    fuel_by_callback: BTreeMap<String, u64>,
     hostcalls: BTreeMap<String, u64>,
     callbacks: BTreeMap<String, u64>,
     us: f64,
@@ -191,8 +195,12 @@ impl Measured {
         let callbacks = counts
             .callbacks()
             .map(|(it, count)| (it.name().to_owned(), count));
+        let fuel = counts
+            .callbacks()
+            .map(|(it, _)| (it.name().to_owned(), counts.fuel_of(it)));
         Ok(Measured {
             fuel: counts.fuel(),
+            fuel_by_callback: fuel.collect(),
             hostcalls: hostcalls.collect(),
             callbacks: callbacks.collect(),
             us: began.elapsed().as_secs_f64() * 1e6,
@@ -250,21 +258,21 @@ fn table(rows: &[(String, Cost)]) -> String {
             let _ = write!(text, "{:>14}", number(value(cost)));
         }
     };
-    line("fuel (wasm instructions)", &|it| it.fuel);
     line("time in us, with the simulated world", &|it| it.us);
     // `sum` of no values is -0.0.
     let all = |costs: &BTreeMap<String, f64>| costs.values().fold(0.0, |all, it| all + it);
-    line("callbacks", &|it| all(&it.callbacks));
-    for name in names(rows, |it| &it.callbacks) {
-        line(&format!("  {name}"), &|it| {
-            it.callbacks.get(&name).copied().unwrap_or(0.0)
-        });
-    }
-    line("hostcalls", &|it| all(&it.hostcalls));
-    for name in names(rows, |it| &it.hostcalls) {
-        line(&format!("  {name}"), &|it| {
-            it.hostcalls.get(&name).copied().unwrap_or(0.0)
-        });
+    let parts: [(&str, fn(&Cost) -> &BTreeMap<String, f64>); 3] = [
+        ("fuel (wasm instructions)", |it| &it.fuel_by_callback),
+        ("callbacks", |it| &it.callbacks),
+        ("hostcalls", |it| &it.hostcalls),
+    ];
+    for (title, of) in parts {
+        line(title, &|it| all(of(it)));
+        for name in names(rows, of) {
+            line(&format!("  {name}"), &|it| {
+                of(it).get(&name).copied().unwrap_or(0.0)
+            });
+        }
     }
     text.push('\n');
     text
