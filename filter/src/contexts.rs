@@ -27,7 +27,7 @@ thread_local! {
 type Context<T> = Rc<RefCell<T>>;
 
 struct Contexts {
-    /// One for each configuration of the VM, and those whose streams have not ended.
+    /// Until the host deletes them. Streams own their configurations.
     roots: RefCell<Vec<(u32, Context<Root>)>>,
     streams: RefCell<ById<Context<Http>>>,
     /// The paused streams of all roots, for the responses to their calls. A call belongs to the

@@ -125,6 +125,8 @@ impl Http {
                 && let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine())
             {
                 engine.slip_complete(slip, now);
+                // A tick counts the request if its upstream hangs.
+                runtime.follow_up(&mut engine, now);
             }
             slip.request_complete();
             return;
@@ -135,6 +137,9 @@ impl Http {
         let now = ticket.watches_clock().then(|| runtime.now()).flatten();
         if let Some(mut engine) = runtime.engine() {
             engine.request_complete(ticket, now);
+            if let Some(now) = now {
+                runtime.follow_up(&mut engine, now);
+            }
         }
     }
 
@@ -174,17 +179,17 @@ impl Http {
         let Some(runtime) = &self.runtime else {
             return;
         };
-        if self.is_paused && !cfg!(feature = "lite") {
+        if self.is_paused && self.ticket.is_none() && !cfg!(feature = "lite") {
             self.ticket = self.paused.take(self.id);
         }
         self.saved.drop();
-        let ticket = self.ticket.take();
-        if self.slip.is_none() && ticket.is_none() {
+        if self.slip.is_none() && self.ticket.is_none() {
             return;
         }
         let (Some(now), Some(mut engine)) = (runtime.now(), runtime.engine()) else {
             return;
         };
+        let ticket = self.ticket.take();
         engine.settle_slip(&mut self.slip, response.as_ref(), now);
         match (ticket, response) {
             (Some(ticket), Some(response)) => engine.settle(ticket, &response, now),

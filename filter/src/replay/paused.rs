@@ -2,8 +2,9 @@
 //!
 //! The core decides (see [`engine::Paused`]); here its commands become hostcalls. A stream is
 //! found by its HTTP context. Its wait ends with a tick, which is a callback of the root
-//! context, and the response to its call comes to the context that made the call, so the stream
-//! may be gone by then. A stream that is gone is not found here, and its event does nothing.
+//! context, and so is the response to its call on most hosts: the number of the call finds the
+//! stream, which may be gone by then. A stream that is gone is not found here, and its event does
+//! nothing.
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;

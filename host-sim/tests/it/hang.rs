@@ -2,7 +2,7 @@
 
 use host_sim::proxy::StreamId;
 
-use crate::proxy::{GET, Proxy, headers, spillway};
+use crate::proxy::{GET, Proxy, body, headers, spillway};
 
 const POLICY: &str = r#"{"policies": [{
     "name": "p",
@@ -71,4 +71,19 @@ fn a_hang_opens_the_circuit_within_a_tick_after_the_slow_threshold() {
             assert_eq!(early + steps(&mut proxy), 1, "{case}");
         }
     }
+}
+
+#[test]
+fn a_single_upload_that_hangs_is_noticed_without_other_traffic() {
+    let policy = POLICY.replace(r#""minimum_requests": 20"#, r#""minimum_requests": 1"#);
+    let mut proxy = Proxy::start(spillway(policy), 1).unwrap();
+    proxy.run_to(1_000);
+    let stream = proxy.open_on(0);
+    proxy.host.request(stream, headers(false, &GET));
+    proxy.run_to(2_000);
+    proxy.host.request(stream, body("all of it", true));
+    proxy.run_to(2_300);
+    assert_eq!(steps(&mut proxy), 0);
+    proxy.run_to(2_400);
+    assert_eq!(steps(&mut proxy), 1);
 }

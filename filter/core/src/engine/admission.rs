@@ -31,7 +31,7 @@ pub enum Admission {
     /// It passes. Most requests pass without instructions. The engine takes the ticket back when
     /// the request ends.
     Pass(Box<Ticket>, Option<Box<Instructions>>),
-    /// It does not lookup its upstream. The step says what becomes of it, and the note is for the
+    /// It does not reach its upstream. The step says what becomes of it, and the note is for the
     /// access log. The engine takes the ticket back all the same.
     Reject(Box<Ticket>, Step, Option<DecisionNote>),
 }

@@ -8,7 +8,7 @@
 //! that knows of one looks again when that is to happen. What only all keys together tell is in
 //! `survey.rs`.
 //!
-//! Every gauge event comes from here, and nothing here runs for a request under a closed
+//! Every gauge of a policy is set here or in `survey.rs`, and nothing here runs for a request under a closed
 //! circuit. A worker that begins, perhaps in place of one that has crashed, looks at all
 //! policies once.
 

@@ -137,7 +137,9 @@ impl PolicyState {
                 self.add(&mut begun.found, &mut taken, now);
             }
         }
-        let next = self.report_survey(ws, begun, now)?;
+        // Something has merged into a slot that was read before.
+        let again = (since > begun.at).then(|| now.after(LOOK));
+        let next = self.report_survey(ws, begun, now).or(again)?;
         Some((What::Survey(Survey { since, begun: None }), next))
     }
 

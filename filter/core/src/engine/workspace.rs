@@ -172,8 +172,8 @@ impl<R: Records> Workspace<R> {
     /// Whether outcomes have waited for so long that no ticks seem to come.
     #[inline]
     pub(super) fn misses_ticks(&self, now: Instant) -> bool {
-        let first = self.pending.front();
-        first.is_some_and(|it| now >= it.since.after(TICKS_LATE))
+        let first = self.pending.front().map(|it| it.since).or(self.merge_at);
+        first.is_some_and(|since| now >= since.after(TICKS_LATE))
     }
 
     /// Queues an entry for the next tick. It stays in its table until then.

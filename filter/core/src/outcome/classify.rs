@@ -70,6 +70,9 @@ impl Encode for Verdict {
 /// HTTP status of a response that upgrades the connection.
 const SWITCHING_PROTOCOLS: u16 = 101;
 
+/// How much earlier than by the filter's clock a host's timer may expire.
+const TIMER_SLACK: Span = Span::from_ms(5);
+
 /// Judges a request that has ended, at `now`.
 pub(crate) fn at_end(
     rules: &Rules<'_>,
@@ -319,12 +322,16 @@ impl<'a, R: Response> Case<'a, R> {
         }
     }
 
-    /// Whether a deadline of the caller has passed, or nearly has. Other timers started later,
-    /// and a service that knows its deadline may give up before it.
+    /// Whether a deadline of the caller has passed, or nearly has. A service that knows its
+    /// deadline may give up before it. Other timers started later, and a busy host starts its own
+    /// by the time at which it last looked at the clock.
     fn has_passed(&self, deadline: impl Fn(&Deadlines) -> Option<Span>) -> bool {
         let deadline = self.timing.deadlines.as_deref().and_then(deadline);
         let taken = self.now.since(self.timing.started).as_ns();
-        deadline.is_some_and(|it| taken.saturating_add(taken / 8) >= it.as_ns())
+        let nearly = taken
+            .saturating_add(taken / 8)
+            .saturating_add(TIMER_SLACK.as_ns());
+        deadline.is_some_and(|it| nearly >= it.as_ns())
     }
 
     /// Whether more time than the threshold passed between the end of the request and the

@@ -100,7 +100,7 @@ impl Census {
                     damaged,
                     keys_changed: damaged || before.taken != after.taken,
                     open_changed: damaged || lapsed || before.open != after.open,
-                    half_open_changed: lapsed || before.half_open != after.half_open,
+                    half_open_changed: damaged || lapsed || before.half_open != after.half_open,
                     notable_changed: notable != census.notable,
                     after,
                     open_until: census.open_until(now),

@@ -14,7 +14,7 @@ use crate::shared::key::{self, OVERFLOW_KEY};
 use crate::shared::records::{Name, Records, TRIES, Version};
 
 /// Bytes of a name before its hash.
-const TEXT_BYTES_MAX: usize = 48;
+const TEXT_BYTES_MAX: usize = 47;
 
 /// A circuit that has a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(crate) fn name_of(key: &[u8]) -> Box<str> {
         }
     }
     let name = name.trim_end_matches('_');
-    let [.., a, b, c, d] = codec::fingerprint(key).to_be_bytes();
-    format!("{name}-{:08x}", u32::from_be_bytes([a, b, c, d])).into()
+    // All 64 bits, so that no client finds a key with the name of another.
+    format!("{name}-{:016x}", codec::fingerprint(key)).into()
 }
 
 /// Reads the list. It is empty if the record is missing or damaged.

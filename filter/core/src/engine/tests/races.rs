@@ -102,7 +102,10 @@ fn a_lost_note_is_written_later() {
     workers.serve(0, 200);
     workers.memory.overwrite("p0/census", b"?");
     (0..5).for_each(|_| workers.serve(0, 503));
-    assert_eq!(workers.events("OpenCircuits"), ["p0 OpenCircuits 1"]);
+    assert_eq!(
+        workers.events("OpenCircuits"),
+        ["p0 OpenCircuits 1", "p0 HalfOpenCircuits 0"]
+    );
     workers.wait(1_000);
     (0..3).for_each(|_| workers.serve(0, 200));
     workers.events("");

@@ -21,16 +21,13 @@ fn a_name_has_only_safe_bytes_and_a_bounded_length() {
         (&[b"a", b"b"], "a_b-"),
         (&[b""], "-"),
         (&[b"..\0\n%2e"], "_____2e-"),
-        (
-            &[&long],
-            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-",
-        ),
+        (&[&long], "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-"),
         (&[&all], "_____________________________________________--"),
     ];
     for (parts, text) in rows {
         let name = name_of(&tuple(parts));
         let hash = name.strip_prefix(text).unwrap_or_else(|| panic!("{name}"));
-        assert_eq!(hash.len(), 8, "{name}");
+        assert_eq!(hash.len(), 16, "{name}");
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         assert!(name.bytes().all(is_safe), "{name}");
     }
