@@ -121,7 +121,7 @@ browser:
 
 # The guide to a rollout and the dashboard ask a real Prometheus, which only root can install.
 prometheus:
-	@(command -v prometheus && command -v promtool && command -v curl) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus curl; } || { echo "setup: no prometheus, promtool or curl found, which test metrics and alerts: install them (Debian: sudo apt-get install prometheus curl)" >&2; exit 1; }
+	@(command -v prometheus && command -v promtool && command -v curl) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus curl; } || { echo "setup: no prometheus, promtool or curl found, which test metrics and alerts: install Prometheus 2.40 or later and curl (Debian: sudo apt-get install prometheus curl)" >&2; exit 1; }
 
 # The stamp carries the version, so that a newer one in this file is fetched.
 .venv/envoy-$(ENVOY_VERSION):

@@ -28,6 +28,10 @@ for arg; do
   case $before in -o) output=$arg ;; esac
   before=$arg
 done
+if [ -n "$renames" ] && ! command -v perl >/dev/null; then
+  echo "no perl found, which names the exports: install it (Debian: apt-get install perl)" >&2
+  exit 1
+fi
 before=
 for arg; do
   shift
