@@ -124,6 +124,22 @@ fn the_guide_for_operators_has_every_metric_and_no_document_invents_one() {
 }
 
 #[test]
+fn every_metric_in_the_dashboard_the_alerts_and_their_tests_exists() {
+    let defined = metrics::defined();
+    for file in [
+        "dashboard.json",
+        "alerts.yml",
+        "recording.yml",
+        "alerts_test.yml",
+    ] {
+        let queried = metrics::queried(file);
+        assert!(!queried.is_empty(), "{file}");
+        let unknown: Vec<_> = queried.difference(&defined).collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+    }
+}
+
+#[test]
 fn the_reference_has_every_field_with_its_type_default_and_range() {
     let schema = fs::read(places::root().join("policies/schema.json")).expect("a schema");
     let schema = serde_json::from_slice(&schema).expect("JSON");

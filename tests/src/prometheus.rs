@@ -46,6 +46,7 @@ impl Prometheus {
         let config = folder.path().join("prometheus.json");
         fs::write(&config, configuration(admin).to_string()).expect("a writable folder");
         let log = folder.path().join("log");
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().display()))
@@ -55,13 +56,20 @@ impl Prometheus {
             .stderr(File::create(&log).expect("a log file"))
             .spawn()
             .expect(INSTALL);
-        let address = found("the address of Prometheus", async || listening(&log)).await;
-        let prometheus = Self {
+        // From here on a panic kills the process as well.
+        let mut prometheus = Self {
             process,
             folder,
-            address,
-            client: Client::new(address),
+            address: nowhere,
+            client: Client::new(nowhere),
         };
+        let address = found(
+            "the address that Prometheus 2.40 or later logs",
+            async || listening(&log),
+        )
+        .await;
+        prometheus.address = address;
+        prometheus.client = Client::new(address);
         eventually("a Prometheus that is ready", async || {
             prometheus.client.get("/-/ready").await.status == 200
         })

@@ -35,9 +35,9 @@ async fn a_deployed_policy_only_counts_until_it_enforces() {
         let hits = if enforce { FAILURES } else { REQUESTS };
         assert_eq!(upstream.hits() as u64, hits, "enforce: {enforce}");
         let metric = if enforce {
-            "spillway_rejected_total"
+            "spillway_rejected_requests_total"
         } else {
-            "spillway_would_reject_total"
+            "spillway_would_reject_requests_total"
         };
         envoy
             .expect_metric(metric, &[("policy", "shop")], kept)
@@ -130,7 +130,7 @@ async fn a_replaced_file_replaces_the_policy_and_a_bad_one_does_not() {
             let bad = second.replace("\"second\"", "\"not a name\"");
             put(envoy.folder(), file, &bad, by, 3);
             eventually(&format!("a refusal of {target} by {by:?}"), async || {
-                envoy.stat(refused).await == 1
+                envoy.stat(refused).await >= 1
             })
             .await;
             counted_under(&envoy, "second").await;

@@ -10,6 +10,9 @@ use super::{
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
+/// What Istio 1.30 appends to the name of a `WasmPlugin`, which it turns into a `TrafficExtension`.
+const TRANSLATED: &str = "~istio-translated-wasmplugin";
+
 /// The cluster of a Kubernetes service.
 fn cluster_name(host: &str, port: u64) -> String {
     format!("outbound|{port}||{host}")
@@ -17,7 +20,13 @@ fn cluster_name(host: &str, port: u64) -> String {
 
 #[tokio::test]
 async fn a_sidecar_with_the_resources_counts_has_labels_and_shows_operators_its_circuits() {
-    for options in [&[][..], &["--traffic-extension"]] {
+    // The operators' filter has the name that the plugin had before 1.30.
+    let rows: [(&[&str], &str, Value); 3] = [
+        (&[], "", json!(["open"])),
+        (&["--traffic-extension"], "", json!(["open"])),
+        (&[], TRANSLATED, json!([])),
+    ];
+    for (options, suffix, seen) in rows {
         let upstream = Upstream::start().await;
         let name = cluster_name("checkout.shop.svc.cluster.local", 8080);
         let more = ["--namespace", "shop", "--selector", "app=storefront"];
@@ -25,7 +34,7 @@ async fn a_sidecar_with_the_resources_counts_has_labels_and_shows_operators_its_
         let folder = folder();
         let cluster = cluster(&name, upstream.address());
         let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": name}}]);
-        let mut bootstrap = sidecar(&text, routes, &[cluster]);
+        let mut bootstrap = sidecar(&text, suffix, routes, &[cluster]);
         apply(&mut bootstrap, &text, folder.path());
         let envoy = started(folder, &bootstrap.to_string(), 2).await;
         failing_requests(&envoy, "outbound", &upstream).await;
@@ -34,10 +43,12 @@ async fn a_sidecar_with_the_resources_counts_has_labels_and_shows_operators_its_
         let policy = [("policy", "checkout")];
         let kept = REQUESTS - FAILURES;
         envoy
-            .expect_metric("spillway_would_reject_total", &policy, kept)
+            .expect_metric("spillway_would_reject_requests_total", &policy, kept)
             .await;
         let circuits = circuits(&envoy, "spillway-operators").await;
-        assert_eq!(circuits["circuits"][0]["state"], "open", "{circuits}");
+        let states = circuits["circuits"].as_array().expect("circuits").iter();
+        let states: Value = states.map(|circuit| circuit["state"].clone()).collect();
+        assert_eq!(states, seen, "{options:?} {suffix} {circuits}");
     }
 }
 
@@ -66,7 +77,7 @@ async fn the_shipped_route_leads_requests_elsewhere_while_the_circuit_is_open() 
         cluster(&other, standby.address()),
     ];
     let folder = folder();
-    let mut bootstrap = sidecar(&text, json!(routes), &clusters);
+    let mut bootstrap = sidecar(&text, "", json!(routes), &clusters);
     apply(&mut bootstrap, &text, folder.path());
     let envoy = started(folder, &bootstrap.to_string(), 2).await;
 
@@ -80,7 +91,7 @@ async fn the_shipped_route_leads_requests_elsewhere_while_the_circuit_is_open() 
 
 /// A sidecar with the plugin that Istio makes of a `WasmPlugin` or a `TrafficExtension`, and with
 /// the statistics that Istio keeps if pods have the annotation that the file asks for.
-fn sidecar(text: &str, routes: Value, clusters: &[Value]) -> Value {
+fn sidecar(text: &str, suffix: &str, routes: Value, clusters: &[Value]) -> Value {
     let annotation = annotation(text);
     assert_eq!(annotation["proxyMetadata"]["BOOTSTRAP_XDS_AGENT"], "true");
     let prefixes = annotation["proxyStatsMatcher"]["inclusionPrefixes"].as_array();
@@ -98,7 +109,7 @@ fn sidecar(text: &str, routes: Value, clusters: &[Value]) -> Value {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "outbound",
         "http_filters": [
-            {"name": "extension", "typed_config": plugin(&documents(text)[0])},
+            {"name": "extension", "typed_config": plugin(&documents(text)[0], suffix)},
             {"name": "envoy.filters.http.router", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
             }},
@@ -142,8 +153,8 @@ fn annotation(text: &str) -> Value {
     serde_saphyr::from_str(&text.join("\n")).expect("YAML")
 }
 
-/// The filter that Istio's control plane and agent make of the resource.
-fn plugin(resource: &Value) -> Value {
+/// The filter that Istio's control plane and agent make of the resource, with this after its name.
+fn plugin(resource: &Value, suffix: &str) -> Value {
     let metadata = &resource["metadata"];
     let spec = &resource["spec"];
     let wasm = if resource["kind"] == "TrafficExtension" {
@@ -156,7 +167,7 @@ fn plugin(resource: &Value) -> Value {
     let mut code = json!({"remote": {"http_uri": {"uri": url, "cluster": "_", "timeout": "30s"}}});
     fetched(&mut code);
     json!({"@type": WASM, "config": {
-        "name": format!("{}.{}", text(&metadata["namespace"]), text(&metadata["name"])),
+        "name": format!("{}.{}{suffix}", text(&metadata["namespace"]), text(&metadata["name"])),
         "failure_policy": wasm["failStrategy"],
         "vm_config": {
             "runtime": "envoy.wasm.runtime.v8",

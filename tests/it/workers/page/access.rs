@@ -155,7 +155,7 @@ async fn nothing_moves_for_those_who_prefer_that() {
         }
         let found = scene
             .page
-            .value("document.getAnimations().length > 0")
+            .value("getComputedStyle(document.querySelector('.changed')).animationName != 'none'")
             .await;
         assert_eq!(found, moves, "{preference}");
     }
