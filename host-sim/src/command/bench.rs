@@ -67,6 +67,9 @@ pub struct Cost {
     pub us: f64,
 }
 
+/// Returns the counts of one kind.
+type Part = fn(&Cost) -> &BTreeMap<String, f64>;
+
 /// A policy with a breaker and nothing else.
 const DEFAULT_POLICY: &str = r#"{"policies":[{"name":"default","circuit_breaker":{}}]}"#;
 
@@ -261,7 +264,7 @@ fn table(rows: &[(String, Cost)]) -> String {
     line("time in us, with the simulated world", &|it| it.us);
     // `sum` of no values is -0.0.
     let all = |costs: &BTreeMap<String, f64>| costs.values().fold(0.0, |all, it| all + it);
-    let parts: [(&str, fn(&Cost) -> &BTreeMap<String, f64>); 3] = [
+    let parts: [(&str, Part); 3] = [
         ("fuel (wasm instructions)", |it| &it.fuel_by_callback),
         ("callbacks", |it| &it.callbacks),
         ("hostcalls", |it| &it.hostcalls),
