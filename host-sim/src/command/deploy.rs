@@ -37,7 +37,7 @@ pub fn run(
 ) -> Result<(), Failure> {
     arguments.check()?;
     let module = Module::new(arguments)?;
-    let policy = Policy::read(&arguments.policy, arguments.enforce)?;
+    let policy = Policy::read(arguments)?;
     for note in &policy.notes {
         writeln!(messages, "{}: {note}", arguments.policy.display())?;
     }
@@ -60,24 +60,38 @@ pub fn run(
         }
     };
     match &arguments.output {
-        Some(path) => replace(path, &text),
+        Some(path) => {
+            create_folder(path)?;
+            super::run::write(path, &text)
+        }
         None => Ok(out.write_all(text.as_bytes())?),
     }
 }
 
 /// Replaces a file as a whole, by a move: a proxy that watches it never reads half of it.
 fn replace(path: &Path, text: &str) -> Result<(), Failure> {
-    let cannot = |error| Failure::Usage(format!("{} cannot be written: {error}", path.display()));
+    create_folder(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let next = path.with_file_name(format!(".{name}.new"));
+    let moved = fs::write(&next, text).and_then(|()| fs::rename(&next, path));
+    if moved.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&next);
+    }
+    moved.map_err(|error| cannot(path, &error))
+}
+
+/// Creates the folder of a file.
+fn create_folder(path: &Path) -> Result<(), Failure> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(cannot)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let next = folder.join(format!(".{name}.new"));
-    fs::write(&next, text)
-        .and_then(|()| fs::rename(&next, path))
-        .map_err(cannot)
+    let created = folder.map_or(Ok(()), fs::create_dir_all);
+    created.map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub struct Arguments {
     /// folder
     #[arg(short, long, value_name = "PATH")]
     pub(super) output: Option<PathBuf>,
-    /// Reject and retry. Without it, policies only count what they would have done
+    /// Reject and retry. Without it, policies that would only count what they would have done;
+    /// those with another mode, such as forced_open, keep it
     #[arg(long)]
     pub(super) enforce: bool,
     /// Where the proxy finds the module: a path, an http(s) URL, or an image for Istio and Envoy
@@ -99,11 +100,42 @@ impl Arguments {
                 target.name()
             )));
         }
-        match &self.selector {
-            Some(selector) if !selector.contains('=') => Err(Failure::Usage(format!(
-                "--selector is {selector}, allowed KEY=VALUE"
-            ))),
-            _ => Ok(()),
+        let values = [
+            (
+                "--namespace",
+                &self.namespace,
+                is_name as fn(&str) -> bool,
+                NAME,
+            ),
+            ("--gateway", &self.gateway, is_name, NAME),
+            ("--selector", &self.selector, is_selector, "KEY=VALUE"),
+        ];
+        for (option, value, is_valid, allowed) in values {
+            if let Some(value) = value.as_deref().filter(|it| !is_valid(it)) {
+                let text = format!("{option} is {value:?}, allowed {allowed}");
+                return Err(Failure::Usage(text));
+            }
         }
+        Ok(())
     }
+}
+
+const NAME: &str = "a name of small letters, digits, - and .";
+
+/// Whether Kubernetes takes a text as the name of a resource.
+fn is_name(text: &str) -> bool {
+    let is_inner = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || "-.".contains(it);
+    let is_outer = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit();
+    text.starts_with(is_outer) && text.ends_with(is_outer) && text.chars().all(is_inner)
+}
+
+/// Whether a text is one label. Kubernetes allows a label without a value.
+fn is_selector(text: &str) -> bool {
+    let is_part = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
+    let is_value = |text: &str| text.chars().all(is_part);
+    let Some((key, value)) = text.split_once('=') else {
+        return false;
+    };
+    let (prefix, name) = key.split_once('/').unwrap_or(("x", key));
+    is_name(prefix) && !name.is_empty() && is_value(name) && is_value(value)
 }

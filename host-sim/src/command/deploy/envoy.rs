@@ -66,7 +66,7 @@ pub(super) fn bootstrap(
     policy: &Policy,
 ) -> Result<String, Failure> {
     let text = format!("{}{}", heading(arguments.target, policy), template());
-    filled(&text, arguments, module, policy)
+    filled(&text, &[], arguments, module, policy)
 }
 
 /// Returns a bootstrap and the file from which the running Envoy takes its policy.
@@ -95,8 +95,8 @@ pub(super) fn files(
     let (path, directory) = (scalar(&path.display().to_string()), scalar(&directory));
     let places = [("path", path.as_str()), ("folder", directory.as_str())];
     let heading = heading(arguments.target, policy);
-    let bootstrap = fill(&format!("{heading}{bootstrap}"), &places);
-    let text = |template: &str| filled(template, arguments, module, policy);
+    let bootstrap = format!("{heading}{bootstrap}");
+    let text = |template: &str| filled(template, &places, arguments, module, policy);
     Ok([
         Written {
             name: "envoy.yaml",
@@ -171,6 +171,7 @@ fn without_stanza(template: &str) -> (String, String) {
 
 fn filled(
     template: &str,
+    places: &[(&str, &str)],
     arguments: &Arguments,
     module: &Module,
     policy: &Policy,
@@ -185,24 +186,22 @@ fn filled(
         Place::Web(url) => module_cluster(url),
         _ => String::new(),
     };
-    let text = match template.contains(CLUSTERS) {
-        true => format!("{template}{cluster}"),
-        false => template.to_owned(),
-    };
     let (code, json, operators) = (
         code(module, "spillway_module"),
         policy.json(),
         policy.operators(),
     );
-    Ok(fill(
-        &text,
-        &[
-            ("code", &code),
-            ("policy", &json),
-            ("operators", &operators),
-            ("upstream", &upstream),
-        ],
-    ))
+    let own: [(&str, &str); 4] = [
+        ("code", &code),
+        ("policy", &json),
+        ("operators", &operators),
+        ("upstream", &upstream),
+    ];
+    let text = fill(template, &[places, &own].concat());
+    Ok(match template.contains(CLUSTERS) {
+        true => text + &cluster,
+        false => text,
+    })
 }
 
 fn socket(host: &str, port: u16) -> String {

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::arguments::{Arguments, Target};
 use crate::command::check::{self, Checked};
 use crate::command::{Failure, read_file};
 
@@ -30,13 +31,14 @@ enum Tree {
 }
 
 impl Policy {
-    /// Reads a policy file. Unless `enforce` is set, policies that would enforce are put into
+    /// Reads the policy file. Without `--enforce`, policies that would enforce are put into
     /// shadow mode; other modes were chosen for a reason and stay.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, has no policies, or the filter would reject it.
-    pub(super) fn read(path: &Path, enforce: bool) -> Result<Policy, Failure> {
+    pub(super) fn read(arguments: &Arguments) -> Result<Policy, Failure> {
+        let path = arguments.policy.as_path();
         let bytes = read_file(path)?;
         accepted(path, &bytes)?;
         let not_json = |error| Failure::Usage(format!("{}: is no JSON: {error}", path.display()));
@@ -44,7 +46,7 @@ impl Policy {
         // The path of the schema is relative to the file that was read.
         file.shift_remove("$schema");
         let mut notes = Vec::new();
-        let operators = operators(&mut file, &mut notes);
+        let operators = operators(arguments.target, &mut file, &mut notes);
         let policies = match file.get_mut("policies") {
             Some(Tree::List(policies)) if !policies.is_empty() => policies,
             _ => {
@@ -54,7 +56,7 @@ impl Policy {
         };
         for (at, policy) in policies.iter_mut().enumerate() {
             if let Tree::Object(fields) = policy
-                && !enforce
+                && !arguments.enforce
             {
                 notes.extend(watch(at, fields));
             }
@@ -111,20 +113,28 @@ fn accepted(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Takes the operators' settings out of the file. On the listener of the traffic, everyone could
 /// force circuits.
-fn operators(file: &mut IndexMap<String, Tree>, notes: &mut Vec<String>) -> Value {
+fn operators(target: Target, file: &mut IndexMap<String, Tree>, notes: &mut Vec<String>) -> Value {
     match file.shift_remove("admin") {
         Some(admin) => {
-            notes.push("admin is on the operators' listener alone, which is on loopback".into());
+            let note = match target {
+                Target::EnvoyGateway => {
+                    "admin is left out: Envoy Gateway has no operators' listener"
+                }
+                _ => "admin is on the operators' listener alone, which is on loopback",
+            };
+            notes.push(note.into());
             serde_json::to_value(admin).unwrap_or_default()
         }
         None => json!({"path_prefix": "/spillway"}),
     }
 }
 
-/// Puts a policy into shadow mode if it would enforce, and says so.
+/// Puts a policy into shadow mode if it would enforce, and says so. Says which other mode acts.
 fn watch(at: usize, fields: &mut IndexMap<String, Tree>) -> Option<String> {
-    if !matches!(mode(fields), None | Some("enforce")) {
-        return None;
+    match mode(fields) {
+        None | Some("enforce") => {}
+        Some("shadow" | "disabled") => return None,
+        Some(other) => return Some(format!("policies[{at}].mode stays {other}")),
     }
     let shadow = Tree::Leaf(json!("shadow"));
     match fields.get_mut("mode") {

@@ -2,6 +2,7 @@
 
 /// Fills a template. A name that has a line to itself stands for any number of lines, which get
 /// its indentation; without a value, the line is dropped. Other names stand for a part of a line.
+/// Names in values stay.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     for line in template.lines() {
@@ -21,10 +22,20 @@ pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
 }
 
 fn inline(line: &str, values: &[(&str, &str)]) -> String {
-    let replaced = |line: String, (name, value): &(&str, &str)| {
-        line.replace(&format!("{{{{{name}}}}}"), value)
-    };
-    values.iter().fold(line.to_owned(), replaced)
+    let mut filled = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find("{{") {
+        let (before, found) = rest.split_at(at);
+        filled.push_str(before);
+        let place = values.iter().find_map(|(name, value)| {
+            let name = found.strip_prefix("{{")?.strip_prefix(name)?;
+            Some((*value, name.strip_prefix("}}")?))
+        });
+        let (value, after) = place.unwrap_or(found.split_at(1));
+        filled.push_str(value);
+        rest = after;
+    }
+    filled + rest
 }
 
 /// Indents the lines of a text, except empty ones.
@@ -66,6 +77,19 @@ mod tests {
         let template = "a:\n  {{b}}\n{{c}}\nd: {{d}}/{{d}}\n";
         let filled = fill(template, &[("b", "x:\n  y\n\nz"), ("c", ""), ("d", "1")]);
         assert_eq!(filled, "a:\n  x:\n    y\n\n  z\nd: 1/1\n");
+    }
+
+    #[test]
+    fn a_name_in_a_value_stays() {
+        let values = [("a", "{{b}}"), ("b", "{{a}}")];
+        for (template, filled) in [
+            ("x {{a}} {{b}}", "x {{b}} {{a}}\n"),
+            ("{x: {{a}}}", "{x: {{b}}}\n"),
+            ("{{{a}}} {{c}} {{", "{{{b}}} {{c}} {{\n"),
+            ("{{a}}", "{{b}}\n"),
+        ] {
+            assert_eq!(fill(template, &values), filled, "{template}");
+        }
     }
 
     #[test]

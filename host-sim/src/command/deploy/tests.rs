@@ -137,7 +137,27 @@ fn options_and_policies_that_make_no_sense_are_refused() {
         (
             PLAIN,
             &["--for", "istio", "--selector", "app"],
-            "--selector is app, allowed KEY=VALUE",
+            "--selector is \"app\", allowed KEY=VALUE",
+        ),
+        (
+            PLAIN,
+            &["--for", "istio", "--selector", "=x"],
+            "--selector is \"=x\", allowed KEY=VALUE",
+        ),
+        (
+            PLAIN,
+            &["--for", "istio", "--selector", "a=b,c=d"],
+            "--selector is \"a=b,c=d\", allowed KEY=VALUE",
+        ),
+        (
+            PLAIN,
+            &["--for", "istio", "--namespace", ""],
+            "--namespace is \"\", allowed a name",
+        ),
+        (
+            PLAIN,
+            &["--for", "envoy-gateway", "--gateway", "A"],
+            "--gateway is \"A\", allowed a name",
         ),
     ];
     for (policy, options, expected) in rows {
@@ -175,13 +195,17 @@ fn policies_that_would_enforce_are_in_shadow_mode_unless_it_is_wanted() {
             let resource: Value = serde_saphyr::from_str(resource).unwrap();
             let mode = &resource["spec"]["pluginConfig"]["policies"][0]["mode"];
             assert_eq!(mode.as_str(), expected, "{before:?} {option:?}");
-            let note = "policy.json: policies[0].mode is shadow: --enforce lets it act\n";
-            let changed = expected != before;
-            assert_eq!(
-                told,
-                if changed { note } else { "" },
-                "{before:?} {option:?}"
-            );
+            let note = match before {
+                _ if option.is_some() => String::new(),
+                None | Some("enforce") => "is shadow: --enforce lets it act".into(),
+                Some("shadow" | "disabled") => String::new(),
+                Some(other) => format!("stays {other}"),
+            };
+            let is_told = match note.is_empty() {
+                true => told.is_empty(),
+                false => told == format!("policy.json: policies[0].mode {note}\n"),
+            };
+            assert!(is_told, "{before:?} {option:?}: {told}");
         }
     }
 }
@@ -199,6 +223,57 @@ fn what_operators_have_is_not_on_the_listener_of_the_traffic() {
         told.contains("admin is on the operators' listener alone"),
         "{told}"
     );
+}
+
+#[test]
+fn envoy_gateway_has_no_operators() {
+    let policy = r#"{"policies": [{"name": "a"}], "admin": {"path_prefix": "/ops"}}"#;
+    let (text, told) = deployed(policy, &["--for", "envoy-gateway", "--enforce"]).unwrap();
+    assert!(!text.contains("/ops"), "{text}");
+    assert_eq!(
+        told,
+        "policy.json: admin is left out: Envoy Gateway has no operators' listener\n"
+    );
+}
+
+#[test]
+fn a_link_stays_and_a_failure_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("file"), "old").unwrap();
+    std::os::unix::fs::symlink("file", path("link")).unwrap();
+    deployed(PLAIN, &["--for", "envoy", "-o", &path("link")]).unwrap();
+    assert!(fs::symlink_metadata(path("link")).unwrap().is_symlink());
+    assert!(fs::read_to_string(path("file")).unwrap().contains("plain"));
+
+    fs::create_dir_all(path("out/ecds.yaml")).unwrap();
+    for (target, name) in [("envoy", "out"), ("envoy-ecds", "out")] {
+        let told = deployed(PLAIN, &["--for", target, "-o", &path(name)]).unwrap_err();
+        assert!(told.contains("cannot be written"), "{told}");
+    }
+    let left = |folder| {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|it| it.unwrap().file_name())
+    };
+    let hidden = |name: &std::ffi::OsString| name.to_string_lossy().starts_with('.');
+    let names: Vec<_> = left(path(""))
+        .chain(left(path("out")))
+        .filter(hidden)
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_place_stays_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("{{code}}").display().to_string();
+    for (target, name) in [("envoy-ecds", "ecds.yaml"), ("envoy-lds", "lds.yaml")] {
+        deployed(PLAIN, &["--for", target, "-o", &out]).unwrap();
+        let text = fs::read_to_string(format!("{out}/envoy.yaml")).unwrap();
+        let _: Value = serde_saphyr::from_str(&text).unwrap();
+        assert!(text.contains(&format!("path: \"{out}/{name}\"")), "{text}");
+    }
 }
 
 #[test]
