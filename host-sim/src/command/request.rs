@@ -78,6 +78,7 @@ pub(super) fn failure(transcript: &Transcript) -> Option<Failure> {
     let lines = lines.map(|(level, text)| format!("\n  [{}] {}", level.name(), text.trim_end()));
     Some(match ending {
         Ending::Load { .. } => Failure::Usage(ending.to_string()),
+        Ending::Endless { .. } => Failure::Policy(ending.to_string()),
         Ending::Refused { .. } => Failure::Policy(format!("{ending}{}", lines.collect::<String>())),
         Ending::Unmodelled { .. } => Failure::Simulator(ending.to_string()),
     })

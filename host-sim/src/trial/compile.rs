@@ -124,6 +124,14 @@ impl Reader<'_> {
         if mock.call == Some(0) {
             self.report(&format!("{path}.call"), "is 0, allowed 1 and above".into());
         }
+        if let Some(wrong) = mock
+            .path
+            .as_deref()
+            .filter(|it| !it.starts_with(['/', '*']))
+        {
+            let what = format!("is {wrong:?}, which does not begin with /");
+            self.report(&format!("{path}.path"), what);
+        }
         Mock {
             cluster: mock.cluster.clone().unwrap_or_else(|| UPSTREAM.into()),
             path: mock.path.clone(),
@@ -161,7 +169,8 @@ impl Reader<'_> {
     }
 
     fn step(&mut self, step: &file::Step, workers: u32, path: &str) -> Step {
-        if step.worker >= workers as usize {
+        // A wrong number of workers has its own report.
+        if step.worker >= workers as usize && workers > 0 {
             let what = format!("is {}, but there are {workers} workers", step.worker);
             self.report(&format!("{path}.worker"), what);
         }
@@ -182,7 +191,10 @@ impl Reader<'_> {
     }
 
     fn request(&mut self, step: &file::Step, path: &str) -> Option<Request> {
-        let target = step.path.as_deref()?;
+        let Some(target) = step.path.as_deref() else {
+            self.without_path(step, path);
+            return None;
+        };
         if !target.starts_with('/') && target != "*" {
             let what = format!("is {target:?}, which does not begin with /");
             self.report(&format!("{path}.path"), what);
@@ -201,8 +213,26 @@ impl Reader<'_> {
         Some(Request {
             headers: request_headers(method, target, &given, length),
             chunks,
-            trailers: map(&trailers),
+            trailers: trailers.into_iter().collect(),
         })
+    }
+
+    /// Reports fields of a request that is none.
+    fn without_path(&mut self, step: &file::Step, path: &str) {
+        let is_given = |pairs: &Pairs| !pairs.pairs().is_ok_and(|it| it.is_empty());
+        let fields = [
+            ("method", step.method.is_some()),
+            ("headers", is_given(&step.headers)),
+            ("body", step.body.is_some()),
+            ("chunks", step.chunks.is_some()),
+            ("trailers", is_given(&step.trailers)),
+        ];
+        for (field, _) in fields.iter().filter(|(_, given)| *given) {
+            self.report(
+                &format!("{path}.{field}"),
+                "has no effect without path".into(),
+            );
+        }
     }
 
     fn body(&mut self, value: Option<&Value>, path: &str) -> Bytes {
@@ -211,10 +241,15 @@ impl Reader<'_> {
     }
 
     fn pairs(&mut self, pairs: &Pairs, path: &str) -> Vec<(String, String)> {
-        pairs.pairs().unwrap_or_else(|what| {
+        let pairs = pairs.pairs().unwrap_or_else(|what| {
             self.report(path, what);
             Vec::new()
-        })
+        });
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_name(name)) {
+            let what = format!("has {name:?}, allowed :authority and names without : and spaces");
+            self.report(path, what);
+        }
+        pairs
     }
 
     /// Splits a body into parts of nearly the same size. An empty body has none.
@@ -231,6 +266,12 @@ impl Reader<'_> {
         }
         chunks
     }
+}
+
+/// Whether a header may have this name. The proxy sets the other pseudo-headers.
+fn is_name(name: &str) -> bool {
+    let is_wrong = |it: char| it == ':' || it.is_whitespace() || it.is_control();
+    name == ":authority" || (!name.is_empty() && !name.contains(is_wrong))
 }
 
 /// Returns the headers of a request as the plugin sees them: those of the client, and those that
@@ -269,11 +310,3 @@ fn request_headers(
 
 /// The same for all requests, so that transcripts repeat.
 const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
-
-fn map(pairs: &[(String, String)]) -> HeaderMap {
-    let mut map = HeaderMap::default();
-    for (name, value) in pairs {
-        map.add(name.as_bytes(), value.as_bytes());
-    }
-    map
-}

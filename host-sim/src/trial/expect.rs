@@ -57,6 +57,10 @@ pub fn judge(expect: &Expect, seen: &StepTranscript) -> Vec<Miss> {
         let found = seen.client.reset.to_string();
         judge.equal("reset", &wanted.to_string(), Some(found));
     }
+    // A status does not say that the whole response has come.
+    if expect.reset.is_none() && expect.status.is_some() && seen.client.reset {
+        judge.equal("reset", "false", Some("true".into()));
+    }
     for (at, wanted) in expect.log.iter().enumerate() {
         judge.line(&format!("log[{at}]"), wanted, seen);
     }
@@ -168,7 +172,12 @@ impl Judge {
             self.equal("upstream.requests", &count.to_string(), Some(found));
         }
         let nothing = Message::default();
-        let message = found.last().unwrap_or(&nothing);
+        let message = match (found.last(), wanted.requests) {
+            (Some(message), _) => message,
+            (None, Some(0)) => &nothing,
+            (None, Some(_)) => return,
+            (None, None) => return self.miss("upstream", "a request".into(), "none".into()),
+        };
         let texts = [("method", &wanted.method), ("path", &wanted.path)];
         self.texts("upstream", &texts, message);
         self.headers("upstream.headers", &wanted.headers, &message.headers);
@@ -326,7 +335,10 @@ pub(super) fn check(expect: &Expect, path: &str, report: &mut dyn FnMut(String, 
     headers(format!("{path}.headers"), &expect.headers);
     headers(format!("{path}.trailers"), &expect.trailers);
     let upstream = expect.upstream.iter();
-    upstream.for_each(|it| headers(format!("{path}.upstream.headers"), &it.headers));
+    upstream.for_each(|it| {
+        headers(format!("{path}.upstream.headers"), &it.headers);
+        headers(format!("{path}.upstream.trailers"), &it.trailers);
+    });
     for (at, callout) in expect.callouts.iter().flatten().enumerate() {
         headers(format!("{path}.callouts[{at}].headers"), &callout.headers);
     }

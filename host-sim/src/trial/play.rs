@@ -13,7 +13,7 @@ use crate::sim::clock::Time;
 use crate::sim::span::Span;
 use crate::trial::chain::{Chain, Outward};
 use crate::trial::spec::{Request, Step, Trial};
-use crate::trial::transcript::{Callout, Entry, Message, StepTranscript, Transcript, What};
+use crate::trial::transcript::{Callout, Ending, Entry, Message, StepTranscript, Transcript, What};
 
 use state::{Event, Player, Router};
 
@@ -22,6 +22,12 @@ const IDLE: Span = Span::from_ms(300_000);
 
 /// How long a step waits for answers to calls that outlive their request.
 const LINGER: Span = Span::from_ms(60_000);
+
+/// Limit of events in one step. Plugins that call and pause in turn would go on for ever.
+const EVENTS_MAX: u32 = 100_000;
+
+/// How many times an idle stream gets a local reply, before it is reset.
+const IDLE_REPLIES: u32 = 2;
 
 /// Plays a plugin test with `modules`, one for each plugin.
 pub fn play(trial: &Trial, modules: &[Module]) -> Transcript {
@@ -52,6 +58,7 @@ pub fn play(trial: &Trial, modules: &[Module]) -> Transcript {
 impl Player<'_> {
     fn play(&mut self, step: &Step) -> StepTranscript {
         self.steps += 1;
+        self.events = 0;
         let until = self.now + step.wait;
         while self.next_at().is_some_and(|at| at <= until) && self.ending.is_none() {
             self.next();
@@ -71,7 +78,9 @@ impl Player<'_> {
     fn exchange(&mut self, request: &Request, worker: usize) {
         self.stream += 1;
         self.is_done = false;
+        self.idle_replies = 0;
         self.router = Router::new(&request.headers);
+        self.step.client.is_head = self.router.is_head;
         self.step.request = Some(Message {
             headers: request.headers.clone(),
             body: request.chunks.concat().into(),
@@ -132,6 +141,11 @@ impl Player<'_> {
             self.is_done = true;
             return;
         };
+        self.events += 1;
+        if self.events > EVENTS_MAX {
+            self.ending = Some(Ending::Endless { events: EVENTS_MAX });
+            return;
+        }
         self.advance_to(at);
         if self.queue.next_at().is_none_or(|event| event > at) {
             self.chain.run_timers();
@@ -159,6 +173,11 @@ impl Player<'_> {
             return self.queue.push(due, Event::Idle(self.stream));
         }
         self.router.cancel();
+        if self.idle_replies == IDLE_REPLIES {
+            self.step.client.reset = true;
+            return self.finish("reset".into());
+        }
+        self.idle_replies += 1;
         self.chain
             .inform(|info| info.flags |= flag::STREAM_IDLE_TIMEOUT);
         self.chain.local_reply(&LocalReply {
@@ -167,6 +186,9 @@ impl Player<'_> {
             body: "stream timeout".into(),
             ..LocalReply::default()
         });
+        // A plugin may pause the reply.
+        self.last_byte = self.now;
+        self.queue.push(self.now + IDLE, Event::Idle(self.stream));
     }
 
     /// Applies what leaves the chain, and feeds the rest of the response, until nothing is left.

@@ -72,6 +72,35 @@ fn every_problem_of_a_file_has_its_path() {
             "requests[0].expect.headers.a.regex is not a regular expression: unclosed group",
         ),
         (
+            "{requests: [{expect: {upstream: {trailers: {a: {regex: '('}}}}}]}",
+            "requests[0].expect.upstream.trailers.a.regex is not a regular expression: unclosed \
+             group",
+        ),
+        (
+            "{workers: 0, requests: [{}]}",
+            "workers is 0, allowed 1 to 64",
+        ),
+        (
+            "{mocks: [{path: x}], requests: [{}]}",
+            r#"mocks[0].path is "x", which does not begin with /"#,
+        ),
+        (
+            "{requests: [{path: /, headers: {':path': /other}}]}",
+            r#"requests[0].headers has ":path", allowed :authority and names without : and spaces"#,
+        ),
+        (
+            "{mocks: [{answer: {headers: [':status: 201']}}], requests: [{}]}",
+            r#"mocks[0].answer.headers has ":status", allowed :authority and names without : and spaces"#,
+        ),
+        (
+            "{requests: [{path: /, headers: {'': a}}]}",
+            r#"requests[0].headers has "", allowed :authority and names without : and spaces"#,
+        ),
+        (
+            "{requests: [{path: /, trailers: {a b: a}}]}",
+            r#"requests[0].trailers has "a b", allowed :authority and names without : and spaces"#,
+        ),
+        (
             "{requests: [{expect: {callouts: [{body: {regex: '['}}]}}]}",
             "requests[0].expect.callouts[0].body.regex is not a regular expression: unclosed \
              character class",
@@ -79,6 +108,15 @@ fn every_problem_of_a_file_has_its_path() {
     ] {
         assert_eq!(problems(text), [expected], "{text}");
     }
+}
+
+#[test]
+fn fields_of_a_request_need_a_path() {
+    let text = "{requests: [{method: PUT, headers: {a: 1}, body: x, chunks: 2, trailers: [x]}]}";
+    let expected = ["method", "headers", "body", "chunks", "trailers"];
+    let expected = expected.map(|it| format!("requests[0].{it} has no effect without path"));
+    assert_eq!(problems(text), expected);
+    assert_eq!(problems("{requests: [{wait: 1s, headers: {}}]}"), [""; 0]);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub enum Ending {
         /// Name for a stub.
         name: String,
     },
+    /// A step takes more than this number of events.
+    Endless { events: u32 },
 }
 
 /// What happened in one step.
@@ -131,6 +133,8 @@ pub struct Client {
     /// The response. `None` if none began.
     pub response: Option<Message>,
     pub reset: bool,
+    /// Whether the request was HEAD, whose response has a length and no body.
+    pub is_head: bool,
     /// Response code details, `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
     /// Length of the body as the proxy sent it. The client stops reading at `content-length`.
@@ -182,12 +186,17 @@ impl Client {
 
     /// Returns how the body disagrees with its `content-length`.
     pub fn length_problem(&self) -> Option<String> {
-        let said = self.response.as_ref()?.length()?;
+        let response = self.response.as_ref()?;
+        let has_no_body = self.is_head || matches!(response.status(), Some(204 | 304));
+        if has_no_body || !response.complete {
+            return None;
+        }
+        let said = response.length()?;
         let sent = self.sent_bytes;
         let what = match sent.cmp(&said) {
             Ordering::Greater => "the client gets only the first of them",
-            Ordering::Less if sent > 0 => "the client waits for the rest",
-            _ => return None,
+            Ordering::Less => "the client waits for the rest",
+            Ordering::Equal => return None,
         };
         let text = format!("warning: content-length is {said}, but {sent} bytes were sent: {what}");
         Some(text)
@@ -217,6 +226,47 @@ impl std::fmt::Display for Ending {
                 "{plugin} called {hostcall}, which is not modelled; --stub {name}=STATUS \
                  gives it a status and goes on"
             ),
+            Ending::Endless { events } => {
+                write!(f, "a request or its wait takes more than {events} events")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of status, whether the request is HEAD, length, sent bytes, and the warning's end.
+    #[test]
+    fn a_body_that_differs_from_its_length_has_a_warning() {
+        for (status, is_head, length, body, end) in [
+            ("200", false, "2", "ab", None),
+            ("200", false, "1", "ab", Some("gets only the first of them")),
+            ("200", false, "3", "ab", Some("waits for the rest")),
+            ("200", false, "3", "", Some("waits for the rest")),
+            ("200", true, "3", "", None),
+            ("204", false, "3", "", None),
+            ("304", false, "3", "", None),
+        ] {
+            let response = Message {
+                headers: HeaderMap::from([(":status", status), ("content-length", length)]),
+                body: body.into(),
+                ..Message::default()
+            };
+            let mut client = Client {
+                response: Some(response),
+                is_head,
+                ..Client::default()
+            };
+            assert_eq!(client.length_problem(), None, "before its end");
+            client.complete();
+            let found = client.length_problem();
+            let fits = match (&found, end) {
+                (Some(found), Some(end)) => found.ends_with(end),
+                (found, end) => found.is_none() && end.is_none(),
+            };
+            assert!(fits, "{status} {is_head} {length} {body:?}: {found:?}");
         }
     }
 }

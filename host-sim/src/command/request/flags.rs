@@ -13,6 +13,9 @@ use crate::trial::file::{Answer, File, Mock, Pairs, Step};
 
 /// Puts the arguments into a file, whose paths are relative to `folder`.
 pub(super) fn apply(arguments: &Arguments, file: &mut File, folder: &Path) -> Result<(), Failure> {
+    if arguments.method.is_none() {
+        of_a_request(arguments)?;
+    }
     plugins(arguments, file, folder)?;
     let environment = pairs("--env", &arguments.environment)?;
     for plugin in &mut file.plugins {
@@ -49,11 +52,33 @@ pub(super) fn apply(arguments: &Arguments, file: &mut File, folder: &Path) -> Re
     }
 }
 
+/// Refuses what belongs to a request that the command line does not have.
+fn of_a_request(arguments: &Arguments) -> Result<(), Failure> {
+    let given = [
+        ("--header", !arguments.headers.is_empty()),
+        ("--body", arguments.body.is_some()),
+        ("--chunks", arguments.chunks.is_some()),
+        ("--trailer", !arguments.trailers.is_empty()),
+        ("--wait", arguments.wait.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Failure::Usage(format!("{option} needs METHOD and PATH"))),
+        None => Ok(()),
+    }
+}
+
 /// Sets the module and the configuration of each plugin. Its other settings stay.
 fn plugins(arguments: &Arguments, file: &mut File, folder: &Path) -> Result<(), Failure> {
     let (modules, configs) = (&arguments.module, &arguments.config);
     if file.plugins.is_empty() {
         file.plugins.push(file.plugin.take().unwrap_or_default());
+    }
+    let (given, count) = (modules.len(), file.plugins.len());
+    if count > 1 && given > 0 && given != count {
+        let text = format!(
+            "--module or SPILLWAY_WASM is given {given} times, but the file has {count} plugins"
+        );
+        return Err(Failure::Usage(text));
     }
     if !modules.is_empty() {
         file.plugins.resize_with(modules.len(), PluginFile::default);
@@ -131,7 +156,10 @@ fn mocks(arguments: &Arguments, folder: &Path) -> Result<Vec<Mock>, Failure> {
 /// Reads `CLUSTER/PATH#CALL=ANSWER`. The path and the number may be missing.
 fn mock(given: &str, folder: &Path) -> Result<Mock, Failure> {
     let wrong = || Failure::Usage(format!("--mock is {given:?}, allowed CLUSTER=ANSWER"));
-    let (target, given) = given.split_once('=').ok_or_else(wrong)?;
+    // A query and a body have a = of their own.
+    let at = given.find("={").or_else(|| given.rfind('='));
+    let (target, given) = given.split_at(at.ok_or_else(wrong)?);
+    let given = given.strip_prefix('=').unwrap_or(given);
     let (target, call) = match target.rsplit_once('#') {
         None => (target, None),
         Some((target, call)) => (target, Some(call.parse().map_err(|_| wrong())?)),
@@ -166,6 +194,9 @@ fn answer(argument: &str, given: &str, folder: &Path) -> Result<Answer, Failure>
         let example = "allowed a status, or fields such as {status: 200, body: text}";
         Failure::Usage(format!("{argument} is {given:?}: {what}, {example}"))
     };
+    if given.trim().is_empty() {
+        return Err(wrong("has no answer".into()));
+    }
     let mut answer = deserialize::<Answer>(given).map_err(|it| wrong(it.what))?;
     for value in answer.body.iter_mut().chain(&mut answer.messages) {
         if let Value::String(given) = value {

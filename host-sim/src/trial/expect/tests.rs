@@ -43,8 +43,12 @@ fn seen() -> StepTranscript {
 }
 
 fn misses(expect: &str) -> Vec<String> {
+    misses_in(&seen(), expect)
+}
+
+fn misses_in(seen: &StepTranscript, expect: &str) -> Vec<String> {
     let expect: Expect = crate::scenario::error::deserialize(expect).unwrap();
-    judge(&expect, &seen())
+    judge(&expect, seen)
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -121,6 +125,39 @@ fn anything_else_is_a_miss_with_its_field() {
         ("{metrics: {total: 4}}", "metrics.total: expected 4, got 3"),
     ] {
         assert_eq!(misses(expect), [miss], "{expect}");
+    }
+}
+
+#[test]
+fn nothing_is_expected_of_a_request_that_no_upstream_got() {
+    let seen = StepTranscript {
+        upstream: Vec::new(),
+        ..seen()
+    };
+    let none = "upstream: expected a request, got none";
+    for (expect, expected) in [
+        ("{upstream: {requests: 0, body: ''}}", &[][..]),
+        ("{upstream: {headers: {a: {absent: true}}}}", &[none]),
+        ("{upstream: {body: ''}}", &[none]),
+        (
+            "{upstream: {requests: 1, body: ''}}",
+            &["upstream.requests: expected 1, got 0"],
+        ),
+    ] {
+        assert_eq!(misses_in(&seen, expect), expected, "{expect}");
+    }
+}
+
+#[test]
+fn a_status_expects_a_whole_response() {
+    let mut seen = seen();
+    seen.client.reset = true;
+    for (expect, expected) in [
+        ("{status: 200}", &["reset: expected false, got true"][..]),
+        ("{status: 200, reset: true}", &[]),
+        ("{body: {contains: ann}}", &[]),
+    ] {
+        assert_eq!(misses_in(&seen, expect), expected, "{expect}");
     }
 }
 

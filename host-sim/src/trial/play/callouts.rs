@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::router::{headers, map_of};
+use super::router::headers;
 use super::state::{Event, OpenCallout, Player};
 use crate::grpc::{UNAVAILABLE, status_of_http};
 use crate::headers::HeaderMap;
@@ -113,7 +113,7 @@ fn http(open: &OpenCallout) -> CallOutcome {
                 true => Bytes::new(),
                 false => answer.body(),
             },
-            trailers: map_of(&answer.trailers),
+            trailers: answer.trailers.iter().cloned().collect(),
         },
     }
 }

@@ -152,7 +152,7 @@ impl Player<'_> {
             Some(grpc) => grpc.messages.iter().map(frame).collect(),
             None => answer.chunks.clone(),
         };
-        let mut trailers = map_of(&answer.trailers);
+        let mut trailers = HeaderMap::from_iter(answer.trailers.clone());
         if let Some(grpc) = &answer.grpc {
             trailers.add(b"grpc-status", grpc.status.to_string().as_bytes());
             if !grpc.message.is_empty() {
@@ -220,12 +220,4 @@ pub(super) fn headers(answer: &Answer, ms: u64) -> HeaderMap {
 fn frame(message: &Bytes) -> Bytes {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
     [&[0][..], &length.to_be_bytes(), message].concat().into()
-}
-
-pub(super) fn map_of(pairs: &[(String, String)]) -> HeaderMap {
-    let mut map = HeaderMap::default();
-    for (name, value) in pairs {
-        map.add(name.as_bytes(), value.as_bytes());
-    }
-    map
 }

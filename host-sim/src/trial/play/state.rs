@@ -29,6 +29,10 @@ pub(super) struct Player<'a> {
     /// Number of the request, so that an event of an earlier one is known.
     pub stream: u64,
     pub last_byte: Time,
+    /// Number of local replies that the request got for being idle.
+    pub idle_replies: u32,
+    /// Number of events in the step.
+    pub events: u32,
     pub ending: Option<Ending>,
 }
 
@@ -105,6 +109,8 @@ impl<'a> Player<'a> {
             steps: 0,
             stream: 0,
             last_byte: Time::ZERO,
+            idle_replies: 0,
+            events: 0,
             ending: None,
         }
     }

@@ -37,6 +37,16 @@ fn a_failed_expectation_names_its_request_its_field_and_the_log() {
 }
 
 #[test]
+fn a_failure_shows_a_wrong_length() {
+    let text = "plugin: {configuration: plugin cookies}\n\
+                mocks: [{answer: {headers: {content-length: 9}, body: abc}}]\n\
+                requests: [{path: /, expect: {status: 404}}]\n";
+    let output = test(text, &[]);
+    let warning = "warning: content-length is 9, but 3 bytes were sent";
+    assert!(output.stdout.contains(warning), "{}", output.all());
+}
+
+#[test]
 fn each_request_is_a_case_of_junit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.xml");

@@ -160,6 +160,68 @@ fn what_the_flags_set_reaches_the_plugin() {
 }
 
 #[test]
+fn a_plugin_that_never_comes_to_an_end_is_stopped() {
+    for (conf, modules, code, part) in [
+        ("rqh=pause;rsh=pause", 1, 0, "  504  (stream_idle_timeout"),
+        ("configure=tick,60000;rqh=pause;rsh=pause", 1, 0, "  504  "),
+        ("rqh=pause;rsh=pause", 2, 0, "  reset  (stream_idle_timeout"),
+        (
+            "rqh=call,a,/c,0|pause;call=call,a,/c,0",
+            1,
+            1,
+            "takes more than 100000 events",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("conf"), conf).unwrap();
+        let probe = probe();
+        let second = ["--config", "conf", "--module", probe.to_str().unwrap()];
+        let second = if modules == 2 { &second[..] } else { &[] };
+        let output = request_in(
+            folder.path(),
+            &[second, &["GET", "/", "--mock", "a=200"]].concat(),
+        );
+        assert_eq!(output.code, code, "{conf}: {}", output.stderr);
+        assert!(output.all().contains(part), "{conf}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn a_mock_may_have_a_query_and_an_answer_with_its_own_signs() {
+    for (mock, line) in [
+        ("authz/check?a=b=403", "  answered: 404"),
+        ("authz/check=403", "  answered: 403"),
+        ("authz={status: 403, body: a=b}", "  answered: 403"),
+    ] {
+        let output = request("auth authz", &["/", "--mock", mock]);
+        assert_eq!(output.code, 0, "{}", output.all());
+        assert!(output.stdout.contains(line), "{mock}: {}", output.all());
+    }
+}
+
+#[test]
+fn a_file_keeps_its_plugins_and_its_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "{plugins: [{}, {}], requests: [{path: /}]}";
+    std::fs::write(folder.path().join("chain.yaml"), text).unwrap();
+    let rows: [(&[&str], &str); 4] = [
+        (
+            &["--module", "a.wasm"],
+            "--module or SPILLWAY_WASM is given 1 times, but the file has 2 plugins",
+        ),
+        (&["-H", "a: b"], "--header needs METHOD and PATH"),
+        (&["--body", "a"], "--body needs METHOD and PATH"),
+        (&["--wait", "1s"], "--wait needs METHOD and PATH"),
+    ];
+    for (arguments, text) in rows {
+        let given = ["request", "--from", "chain.yaml"];
+        let output = host_sim_in(folder.path(), &[&given, arguments].concat());
+        assert_eq!(output.code, 2, "{}", output.all());
+        assert!(output.stderr.contains(text), "{text}: {}", output.all());
+    }
+}
+
+#[test]
 fn log_levels_and_fuel_are_limits() {
     let seen = |arguments: &[&str]| request("strict key=1", &[&["/"], arguments].concat()).stdout;
     assert!(seen(&[]).contains("[debug] the argument is"));
@@ -237,6 +299,7 @@ fn arguments_that_make_no_sense_are_named() {
             &["/", "--mock", "authz"],
             "--mock is \"authz\", allowed CLUSTER=ANSWER",
         ),
+        (&["/", "--mock", "authz="], "--mock is \"\": has no answer"),
         (&["/", "--mock", "a#x=200"], "--mock is \"a#x=200\""),
         (&["/", "--upstream", "{state: 1}"], "unknown field `state`"),
         (
