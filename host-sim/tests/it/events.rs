@@ -1,10 +1,10 @@
 //! Events for a collector: when they are sent, and what bounds them.
 
-use host_sim::proxy::{Call, CallOutcome, Effect, Hostcall};
+use host_sim::proxy::{Call, CallOutcome, Effect, Hostcall, Plugin};
 use host_sim::sim::clock::Time;
 use serde_json::Value;
 
-use crate::proxy::{GET, response};
+use crate::proxy::{GET, built, response};
 use crate::workers::Workers;
 
 const DROPPED: &str = "spillway.events_dropped_total";
@@ -127,7 +127,8 @@ fn a_hanging_collector_cannot_make_the_queue_grow() {
 #[test]
 fn requests_cost_the_same_with_events_and_without() {
     let costs = |file: &str| {
-        let mut workers = Workers::new(1, file);
+        // The lite module has no events, and other costs.
+        let mut workers = Workers::start(1, Plugin::new(built("spillway"), file));
         for n in 0..200 {
             workers.run_to(Time::from_ms(n * 10));
             let stream = workers.ask(0).unwrap();

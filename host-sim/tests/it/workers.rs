@@ -48,7 +48,7 @@ impl Workers {
         Workers::start(workers, spillway(file))
     }
 
-    fn start(workers: usize, plugin: Plugin) -> Workers {
+    pub(crate) fn start(workers: usize, plugin: Plugin) -> Workers {
         Workers {
             proxy: Proxy::start(plugin, workers).unwrap(),
             circuits: Circuits::default(),
