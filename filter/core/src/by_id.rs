@@ -38,7 +38,7 @@ impl<T> ById<T> {
     /// Returns the value of an id.
     #[inline]
     pub fn find(&self, id: u32) -> Option<&T> {
-        let (_, value) = self.places.get(self.position(id)?)?.as_ref()?;
+        let (_, value) = self.places.get(self.place(id)?)?.as_ref()?;
         Some(value)
     }
 
@@ -47,8 +47,7 @@ impl<T> ById<T> {
         if self.len >= self.places.len() / 2 {
             self.grow();
         }
-        let free = |place: &Option<(u32, T)>| place.as_ref().is_none_or(|(other, _)| *other == id);
-        let at = probe(&self.places, id, free)?;
+        let at = self.place(id)?;
         let before = self.places.get_mut(at)?.replace((id, value));
         if before.is_none() {
             self.len = self.len.saturating_add(1);
@@ -58,7 +57,7 @@ impl<T> ById<T> {
 
     /// Removes the value of an id, and returns it.
     pub fn remove(&mut self, id: u32) -> Option<T> {
-        let mut hole = self.position(id)?;
+        let mut hole = self.place(id)?;
         let (_, value) = self.places.get_mut(hole)?.take()?;
         self.len = self.len.saturating_sub(1);
         // A probe ends at the first free place, so no value may be behind a hole that its probe
@@ -79,11 +78,13 @@ impl<T> ById<T> {
         Some(value)
     }
 
+    /// Returns the place of an id or, if the table does not have the id, the free place where its
+    /// probe ends.
     #[inline]
-    fn position(&self, id: u32) -> Option<usize> {
-        let ends = |place: &Option<(u32, T)>| place.as_ref().is_none_or(|(other, _)| *other == id);
-        let at = probe(&self.places, id, ends)?;
-        self.places.get(at)?.is_some().then_some(at)
+    fn place(&self, id: u32) -> Option<usize> {
+        probe(&self.places, id, |place| {
+            place.as_ref().is_none_or(|(other, _)| *other == id)
+        })
     }
 
     #[cold]
