@@ -89,7 +89,6 @@ impl<R: Records> Workspace<R> {
             half_open_changed: before.half_open > 0,
             notable_changed: true,
             after: Totals::default(),
-            open_until: None,
         };
         self.set_gauges(policy, slots, &empty, self.loaded_at);
         self.set_gauge(policy, Gauge::FailureRate, 0);

@@ -58,8 +58,6 @@ pub(crate) struct CensusUpdate {
     pub(crate) notable_changed: bool,
     /// The totals after the update.
     pub(crate) after: Totals,
-    /// When the next circuit stops being open.
-    pub(crate) open_until: Option<Instant>,
 }
 
 impl Census {
@@ -103,7 +101,6 @@ impl Census {
                     half_open_changed: damaged || lapsed || before.half_open != after.half_open,
                     notable_changed: notable != census.notable,
                     after,
-                    open_until: census.open_until(now),
                 });
             }
         }
