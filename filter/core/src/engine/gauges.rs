@@ -5,12 +5,11 @@
 //! its set overwrites a newer value; so a worker that has set a gauge looks again at the next
 //! tick, until it finds the value that it has set. The last set of all is thus one that was
 //! confirmed after it was made. And a circuit stops being open by the clock alone; so a worker
-//! that knows of one looks again when that is to happen. What only all keys together tell is in
-//! `survey.rs`.
+//! that knows of one looks again when that is to happen.
 //!
-//! Every gauge of a policy is set here or in `survey.rs`, and nothing here runs for a request under a closed
-//! circuit. A worker that begins, perhaps in place of one that has crashed, looks at all
-//! policies once.
+//! Every gauge of a policy is set here or, if it takes a look at every key, in `survey.rs`.
+//! Nothing here runs for a request under a closed circuit. A worker that begins, perhaps in
+//! place of one that has crashed, looks at all policies once.
 
 use crate::event::{Event, Gauge, series};
 use crate::shared::census::{Census, CensusUpdate, Totals};
@@ -21,7 +20,7 @@ use crate::time::{Instant, Span};
 
 use super::policies::Policies;
 use super::policy_state::PolicyState;
-use super::watched::{States, Survey, Watch, Watched, What};
+use super::watched::{Known, Survey, Watch, Watched, What};
 use super::workspace::Workspace;
 
 /// Time from a set to the look that confirms it: far longer than a callback takes, and
@@ -46,38 +45,41 @@ impl<R: Records> Workspace<R> {
         if !noted.keys_changed && !states_changed {
             return;
         }
-        let taken = noted.after.taken;
+        let changed = [
+            noted.keys_changed,
+            noted.open_changed,
+            noted.half_open_changed,
+        ];
+        self.set_totals(policy, noted.after, changed);
+        let mut known = Known::of(noted.after);
         // A gauge that this worker neither sets nor has to confirm is another worker's to set.
-        let mut what = What::Circuits {
-            capacity: slots.capacity,
-            recovery: slots.recovery,
-            keys: Some(taken),
-            states: Some(states_of(noted.after)),
-        };
-        if let (
-            Some(What::Circuits {
-                keys: k, states: s, ..
-            }),
-            What::Circuits { keys, states, .. },
-        ) = (self.watched.get(policy, what), &mut what)
-        {
-            *keys = if noted.keys_changed { *keys } else { k };
-            *states = if counts_changed { *states } else { s };
-        }
-        if noted.keys_changed {
-            self.set_gauge(policy, Gauge::Keys, taken);
-        }
-        if noted.open_changed {
-            self.set_gauge(policy, Gauge::OpenCircuits, noted.after.open);
-        }
-        if noted.half_open_changed {
-            self.set_gauge(policy, Gauge::HalfOpenCircuits, noted.after.half_open);
+        if let Some(before) = self.watched.circuits(policy) {
+            if !noted.keys_changed {
+                known.keys = before.keys;
+            }
+            if !counts_changed {
+                known.states = before.states;
+            }
         }
         self.watched.watch(Watch {
             policy,
-            what,
+            what: circuits(slots, known),
             look_at: now.after(CONFIRM),
         });
+    }
+
+    /// Sets the gauges of keys, open circuits and half-open ones, as far as they have changed.
+    fn set_totals(&mut self, policy: usize, totals: Totals, changed: [bool; 3]) {
+        let gauges = [
+            (Gauge::Keys, totals.taken),
+            (Gauge::OpenCircuits, totals.open),
+            (Gauge::HalfOpenCircuits, totals.half_open),
+        ];
+        for ((gauge, value), changed) in gauges.into_iter().zip(changed) {
+            if changed {
+                self.set_gauge(policy, gauge, value);
+            }
+        }
     }
 
     /// Sets the gauges of a policy whose slots are empty.
@@ -109,38 +111,33 @@ impl<R: Records> Workspace<R> {
         &mut self,
         policy: usize,
         slots: Slots<'_>,
-        known: (Option<u32>, Option<States>),
+        known: Known,
         now: Instant,
     ) -> Option<(What, Instant)> {
         let census = Census::read(&mut self.records, slots.policy, slots.capacity);
         let totals = census.totals_at(now);
-        let (keys, states) = (Some(totals.taken), Some(states_of(totals)));
-        if known.0 != keys {
-            self.set_gauge(policy, Gauge::Keys, totals.taken);
-        }
-        if known.1.map(|(open, _)| open) != Some(totals.open) {
-            self.set_gauge(policy, Gauge::OpenCircuits, totals.open);
-        }
-        if known.1.map(|(_, half_open)| half_open) != Some(totals.half_open) {
-            self.set_gauge(policy, Gauge::HalfOpenCircuits, totals.half_open);
-        }
+        let found = Known::of(totals);
+        let changed = [
+            known.keys != found.keys,
+            known.states.map(|(open, _)| open) != Some(totals.open),
+            known.states.map(|(_, half_open)| half_open) != Some(totals.half_open),
+        ];
+        self.set_totals(policy, totals, changed);
         let look = self.look_at_shown(policy, slots, &census, now);
-        let look_at = match known == (keys, states) && !look.sets {
+        let look_at = match known == found && !look.sets {
             true => census.open_until(now).into_iter().chain(look.until).min()?,
             false => now.after(CONFIRM),
         };
-        let what = What::Circuits {
-            capacity: slots.capacity,
-            recovery: slots.recovery,
-            keys,
-            states,
-        };
-        Some((what, look_at))
+        Some((circuits(slots, found), look_at))
     }
 }
 
-fn states_of(totals: Totals) -> States {
-    (totals.open, totals.half_open)
+fn circuits(slots: Slots<'_>, known: Known) -> What {
+    What::Circuits {
+        capacity: slots.capacity,
+        recovery: slots.recovery,
+        known,
+    }
 }
 
 impl PolicyState {
@@ -149,11 +146,10 @@ impl PolicyState {
     pub(super) fn watch_open<R: Records>(&self, ws: &mut Workspace<R>, at: u32, now: Instant) {
         let entry = ws.table.entry(at);
         let until = entry.and_then(|(_, _, replica)| replica.view().breaker.open_until());
-        let what = self.unknown();
-        if until.is_some_and(|until| now < until) && ws.watched.get(self.index, what).is_none() {
+        if until.is_some_and(|until| now < until) && ws.watched.circuits(self.index).is_none() {
             ws.watched.watch(Watch {
                 policy: self.index,
-                what,
+                what: self.unknown(),
                 look_at: now.after(CONFIRM),
             });
         }
@@ -161,12 +157,7 @@ impl PolicyState {
 
     /// Gauges that another worker may have left wrong.
     fn unknown(&self) -> What {
-        What::Circuits {
-            capacity: self.needs.capacity,
-            recovery: self.policy.breaker.recovery.duration,
-            keys: None,
-            states: None,
-        }
+        circuits(self.slots(), Known::default())
     }
 
     /// Watches a policy whose circuits are older than this worker.
@@ -252,15 +243,14 @@ impl Policies {
             What::Circuits {
                 capacity,
                 recovery,
-                keys,
-                states,
+                known,
             } => {
                 let slots = Slots {
                     policy: self.name(it.policy),
                     capacity,
                     recovery,
                 };
-                ws.look_at_circuits(it.policy, slots, (keys, states), now)
+                ws.look_at_circuits(it.policy, slots, known, now)
             }
             What::Survey(survey) => {
                 let policy = self.own.get(it.policy)?;

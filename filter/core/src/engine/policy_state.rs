@@ -9,6 +9,7 @@ use core::borrow::Borrow;
 use crate::circuit::breaker::{Refusal, StateName};
 use crate::outcome::classify::Rules;
 use crate::policy::{Mode, Policy};
+use crate::shared::slots::Slots;
 use crate::time::Span;
 
 use super::decision::DecisionNote;
@@ -57,6 +58,15 @@ impl PolicyState {
             slow_threshold: breaker.slow_threshold,
             slow_until: breaker.slow_until,
             hints: breaker.open.retry_after_max > Span::ZERO,
+        }
+    }
+
+    /// The slots of its circuits.
+    pub(super) fn slots(&self) -> Slots<'_> {
+        Slots {
+            policy: &self.policy.name,
+            capacity: self.needs.capacity,
+            recovery: self.policy.breaker.recovery.duration,
         }
     }
 

@@ -94,12 +94,7 @@ impl PolicyState {
 
     /// Notes in the census what a slot holds now.
     pub(super) fn note_slot<R: Records>(&self, ws: &mut Workspace<R>, place: u32, now: Instant) {
-        let slots = Slots {
-            policy: &self.policy.name,
-            capacity: self.needs.capacity,
-            recovery: self.policy.breaker.recovery.duration,
-        };
-        ws.note_slot(self.index, slots, place, now);
+        ws.note_slot(self.index, self.slots(), place, now);
     }
 }
 

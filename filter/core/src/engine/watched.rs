@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::shared::census::Totals;
 use crate::time::{Instant, Span};
 
 /// The gauges that one worker looks at again.
@@ -29,16 +30,34 @@ pub(super) enum What {
         capacity: u32,
         /// Recovery time of the circuits.
         recovery: Span,
-        /// What this worker has set the gauges to. `None` if it does not know.
-        keys: Option<u32>,
-        states: Option<States>,
+        known: Known,
     },
-    /// What is known only from all keys together.
+    /// The gauges that take a look at every key of the policy.
     Survey(Survey),
 }
 
-/// Numbers of open and half-open circuits.
-pub(super) type States = (u32, u32);
+impl What {
+    fn is_survey(self) -> bool {
+        matches!(self, What::Survey(_))
+    }
+}
+
+/// What this worker has set the gauges of circuits to, each `None` if it does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) keys: Option<u32>,
+    /// Numbers of open and half-open circuits.
+    pub(super) states: Option<(u32, u32)>,
+}
+
+impl Known {
+    pub(super) fn of(totals: Totals) -> Known {
+        Known {
+            keys: Some(totals.taken),
+            states: Some((totals.open, totals.half_open)),
+        }
+    }
+}
 
 /// A survey of all keys of a policy, or the wish for one.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +120,7 @@ impl Watched {
     /// Adds something to look at again. Changes in quick succession do not put a look off, and
     /// none brings a survey forward.
     pub(super) fn watch(&mut self, mut it: Watch) {
-        match self.find(it.policy, it.what) {
+        match self.find(it.policy, it.what.is_survey()) {
             Ok(at) => {
                 if let Some(entry) = self.entries.get_mut(at) {
                     it.look_at = match (&mut it.what, entry.what) {
@@ -119,16 +138,19 @@ impl Watched {
         self.look_by(it.look_at);
     }
 
-    /// Returns the last value of this gauge of a policy, or `None` if it is not watched.
-    pub(super) fn get(&self, policy: usize, what: What) -> Option<What> {
-        let at = self.find(policy, what).ok()?;
-        self.entries.get(at).map(|it| it.what)
+    /// Returns what this worker knows of the gauges of a policy's circuits. `None` if it does not
+    /// watch them.
+    pub(super) fn circuits(&self, policy: usize) -> Option<Known> {
+        let at = self.find(policy, false).ok()?;
+        match self.entries.get(at)?.what {
+            What::Circuits { known, .. } => Some(known),
+            What::Survey(_) => None,
+        }
     }
 
-    fn find(&self, policy: usize, what: What) -> Result<usize, usize> {
-        let order = |policy, what| (policy, matches!(what, What::Survey(_)));
-        let wanted = order(policy, what);
-        let place = |it: &Watch| order(it.policy, it.what).cmp(&wanted);
-        self.entries.binary_search_by(place)
+    fn find(&self, policy: usize, is_survey: bool) -> Result<usize, usize> {
+        let order = |it: &Watch| (it.policy, it.what.is_survey());
+        self.entries
+            .binary_search_by_key(&(policy, is_survey), order)
     }
 }
