@@ -72,7 +72,8 @@ pub(crate) fn delete(id: u32) {
     }
 }
 
-/// Calls a root context. `None` if there is none with this id, or if it is in a callback.
+/// Runs `call` on a root context. `None` if no root context has this id, or if one of its
+/// callbacks is running.
 pub(crate) fn in_root<T>(id: u32, call: impl FnOnce(&mut Root) -> T) -> Option<T> {
     let root = CONTEXTS.with(|contexts| {
         let roots = contexts.roots.try_borrow().ok()?;
@@ -84,7 +85,8 @@ pub(crate) fn in_root<T>(id: u32, call: impl FnOnce(&mut Root) -> T) -> Option<T
     Some(call(&mut root))
 }
 
-/// Calls an HTTP context. `None` if there is none with this id, or if it is in a callback.
+/// Runs `call` on an HTTP context. `None` if no HTTP context has this id, or if one of its
+/// callbacks is running.
 #[inline]
 pub(crate) fn in_stream<T>(id: u32, call: impl FnOnce(&mut Http) -> T) -> Option<T> {
     let stream = CONTEXTS.with(|contexts| contexts.streams.try_borrow().ok()?.find(id).cloned());
@@ -93,8 +95,8 @@ pub(crate) fn in_stream<T>(id: u32, call: impl FnOnce(&mut Http) -> T) -> Option
     Some(call(&mut stream))
 }
 
-/// Delivers the response to a call to the stream that waits for it, if it still does, or to the
-/// configuration that has sent events by it.
+/// Delivers the response to a call: to the stream that waits for it, or to the configuration that
+/// sent events by it. If there is neither any more, nothing happens.
 pub(crate) fn answered(call: u32, sizes: &CallSizes) {
     let paused = CONTEXTS.with(|contexts| Some(contexts.paused.try_borrow().ok()?.clone()));
     for paused in paused.iter().flatten().filter_map(Weak::upgrade) {

@@ -181,7 +181,7 @@ fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Box<[u8]>
     Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(data, len)) })
 }
 
-/// Allocates memory that the host writes a value to. Null if there is none.
+/// Allocates memory for a value that the host writes. Null if no memory is left.
 pub(crate) fn allocate(len: usize) -> *mut u8 {
     match Layout::array::<u8>(len) {
         Ok(layout) if len > 0 => {

@@ -28,7 +28,7 @@ pub(crate) struct Reporter {
     aliases_since: Cell<Option<Instant>>,
     /// Hash of the configuration in use.
     build: Cell<Option<u64>>,
-    /// Where events go besides the log.
+    /// The events for a collector. `None` if events are only logged.
     outbox: Option<Outbox>,
     error_was_logged: Cell<bool>,
 }
@@ -51,7 +51,8 @@ struct TransitionLine<'a> {
 }
 
 impl Reporter {
-    /// Creates the reporter of a configuration that sends its events there.
+    /// Creates the reporter of a configuration. `events` is the collector that events are sent
+    /// to.
     pub(crate) fn new(events: Option<Events>) -> Reporter {
         Reporter {
             outbox: events.filter(|_| !cfg!(feature = "lite")).map(Outbox::new),
@@ -71,8 +72,8 @@ impl Reporter {
         }
     }
 
-    /// Notes the response to a call, if it is one with events. `taken` returns whether the
-    /// collector has taken them.
+    /// Notes the response to a call. Returns false if the call did not send events. `taken`
+    /// returns whether the collector has taken them.
     pub(crate) fn events_answered(&self, call: u32, taken: impl FnOnce() -> bool) -> bool {
         let dropped = self.outbox().and_then(|it| it.answered(call, taken));
         self.count_dropped(dropped.unwrap_or(0));

@@ -33,7 +33,7 @@ fn configuration(json: &[u8]) -> Result<Config, Vec<PolicyError>> {
 }
 
 impl Root {
-    /// Replaces the configuration, or returns false if it is not accepted. `size` is its bytes.
+    /// Replaces the configuration, which has `size` bytes. Returns false if it is not accepted.
     pub(crate) fn configure(&mut self, size: usize) -> bool {
         let json = match host::plugin_configuration(size) {
             Ok(json) => json,
@@ -84,8 +84,8 @@ impl Root {
         self.host.ticker.ticked(due, now);
     }
 
-    /// Notes the response to a call if it is one with events, of this configuration or of an
-    /// earlier one.
+    /// Notes the response to a call. Returns false if neither this configuration nor an earlier
+    /// one sent events by it.
     pub(crate) fn events_answered(&self, call: u32, sizes: &CallSizes) -> bool {
         let earlier = self.earlier.iter().filter_map(Weak::upgrade);
         let mut all = self.runtime.iter().cloned().chain(earlier);

@@ -68,7 +68,7 @@ impl Capabilities for Abilities {
 }
 
 impl Runtime {
-    /// Finds out what the host has, once, and logs it. `hash` is that of the configuration.
+    /// Finds out what the host has, once, and logs it. `hash` is the configuration's.
     pub(crate) fn new(mut config: Config, hash: u64, root: Rc<Host>) -> Runtime {
         let clock = if host::monotonic_time().is_ok() {
             Clock::Monotonic
@@ -139,8 +139,8 @@ impl Runtime {
         engine.next_tick(now).into_iter().chain(events).min()
     }
 
-    /// Notes the response to a call if it is one with events. `answered` says whether there is a
-    /// response.
+    /// Notes the response to a call. Returns false if the call did not send events. `answered`
+    /// says whether there is a response.
     pub(crate) fn events_answered(&self, call: u32, answered: bool) -> bool {
         let is_2xx = || {
             let status = host::header(Map::CallResponseHeaders, ":status");

@@ -59,8 +59,8 @@ const GUARDS: [(&str, &str); 5] = [
         "default-src 'none'; \
          style-src 'sha256-vlchj2Fs0kLFSW8hKfhDpRD2WkAhHPT2evOJsdlN6ps='; \
          script-src 'sha256-L/OIe9bmcjlbjHhcq0lhXJ90CFqJfedNcutXbYiLFlo='; \
-         require-trusted-types-for 'script'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
+         require-trusted-types-for 'script'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),

@@ -300,9 +300,9 @@ impl<R: Records> Engine<R> {
         Some(Box::new(policy.ticket_of(slip.take()?, Some(verdict))))
     }
 
-    /// Calls `edit` with each change of a request's headers that the host's router gets its
-    /// orders by: a name, its value, and whether the value is added to those of the name, rather
-    /// than put in their place.
+    /// Calls `edit` with each request header that tells the host's router its orders: the name,
+    /// the value, and whether the value is added to the header's other values rather than
+    /// replacing them.
     pub fn each_edit(&self, orders: RouterOrders, edit: &mut dyn FnMut(&str, &[u8], bool)) {
         if let Some(policy) = self.policies.own.get(orders.policy) {
             policy.each_edit(orders, edit);

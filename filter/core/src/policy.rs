@@ -52,7 +52,7 @@ pub struct Config {
     pub host: Host,
     /// Metrics beyond those that every file has.
     pub metrics: Metrics,
-    /// Where events are sent; `None` if they are only logged.
+    /// The collector that events are sent to; `None` if events are only logged.
     pub events: Option<Events>,
     /// The endpoint for operators; `None` if this listener has none.
     pub admin: Option<Admin>,

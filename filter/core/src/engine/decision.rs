@@ -61,7 +61,7 @@ pub enum Step {
     Divert(HeaderEdit),
 }
 
-/// A header of the request, in place of any of its name.
+/// A header to set on the request. It replaces any header of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderEdit {
     /// The name in lower case.

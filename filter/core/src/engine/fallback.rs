@@ -200,9 +200,8 @@ impl PolicyState {
         Step::Respond(reply)
     }
 
-    /// Returns the response of the entry at `place`, or the default if there is none. An outage
-    /// rejects many requests in a row, so the last response is kept, for those that it is the
-    /// same for.
+    /// Returns the response of the entry at `place`, or the default response if there is no
+    /// entry. In an outage many requests in a row get the same response, so the last one is kept.
     fn fixed_response<R: Records>(
         &self,
         ws: &mut Workspace<R>,

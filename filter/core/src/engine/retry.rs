@@ -234,8 +234,8 @@ impl PolicyState {
 }
 
 impl<R: Records> Workspace<R> {
-    /// Takes back what the host's router was granted, of which it made so many retries: all if
-    /// it does not say. Returns how many count.
+    /// Takes back what the host's router was granted, of which it made `made` retries. If it does
+    /// not say how many, all count as made. Returns how many count.
     #[inline(never)]
     pub(super) fn settle_router(
         &mut self,

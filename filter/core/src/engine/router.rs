@@ -23,12 +23,12 @@ pub struct RouterOrders {
     adds: bool,
     /// Whether the policy's timeout replaces that of the request or its route.
     whole: bool,
-    /// Whether it also replaces how long the caller says that it waits.
+    /// Whether it also replaces the time that the caller says it will wait.
     expected: bool,
 }
 
-/// Takes a header of the request, its value, and whether the value is added to those of the
-/// name rather than put in their place.
+/// Takes the name of a request header, a value, and whether the value is added to the header's
+/// other values rather than replacing them.
 pub(super) type Edit<'a> = &'a mut dyn FnMut(&str, &[u8], bool);
 
 impl PolicyState {

@@ -84,7 +84,8 @@ impl<R: Records> Workspace<R> {
         look
     }
 
-    /// The state of a circuit, and its end. A circuit that is no longer in its slot is closed.
+    /// Returns the state of a circuit, and when the clock alone ends that state. A circuit that is
+    /// no longer in its slot counts as closed.
     fn state_of(
         &mut self,
         it: &Shown,

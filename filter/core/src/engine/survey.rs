@@ -1,12 +1,13 @@
-//! The gauges that only all keys of a policy together tell: the failure rate, and the lowest
-//! retry budget.
+//! The gauges that take a look at every key of a policy: the failure rate, and the lowest retry
+//! budget.
 //!
 //! Outcomes are merged many times a second, so keeping totals in a record would make that record
 //! the bottleneck of all workers. Instead, one worker reads all circuits of a policy now and
 //! then. The record of the survey says when the next one is due, and the worker whose
-//! compare-and-swap claims it does it, in portions. A worker that has merged something wants a
-//! survey, until one has begun later and the clock alone changes nothing any more. Two surveys
-//! in a row have to find that: the first may have been overtaken before it set the gauges.
+//! compare-and-swap claims it does it, in portions. A worker that has merged something asks for
+//! surveys until one that began later finds the policy at rest: the clock alone changes nothing
+//! any more. A second one has to confirm that, because another survey may have overtaken the
+//! first before it set the gauges.
 
 use alloc::vec::Vec;
 

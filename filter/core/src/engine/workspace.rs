@@ -58,7 +58,7 @@ pub(super) struct Workspace<R> {
     pub(super) circuits_shown: u32,
     /// The states in those series that this worker has set last, by their place in the list.
     pub(super) states_set: Vec<Option<StateName>>,
-    /// The fixed response that was made last, and what for.
+    /// The last fixed response, and the case that it is for.
     pub(super) last_fixed: Option<(FixedCase, Rc<FallbackResponse>)>,
     /// The key of the current request.
     pub(super) key: Vec<u8>,
