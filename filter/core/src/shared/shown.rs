@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::codec::{self, Encode, Kind, Reader};
-use crate::shared::key::{self, OVERFLOW_KEY};
+use crate::shared::key;
 use crate::shared::records::{Name, Records, TRIES, Version};
 
 /// Bytes of a name before its hash.
@@ -27,11 +27,9 @@ pub(crate) struct Shown {
 }
 
 /// Returns the name of the circuit of a key: letters, digits, `-` and `_` of its parts, `_` for
-/// all other bytes, and a hash that tells keys apart. It is the same in every proxy.
+/// all other bytes, and a hash that tells keys apart. It is the same in every proxy. The overflow
+/// needs no name, since it never leaves closed.
 pub(crate) fn name_of(key: &[u8]) -> Box<str> {
-    if key == OVERFLOW_KEY {
-        return "overflow".into();
-    }
     let mut name = String::new();
     for part in key::decode(key) {
         for byte in part.iter().flatten() {
