@@ -26,12 +26,12 @@ pub fn by_line(line: &str) -> Option<Box<dyn Kind>> {
         return Some(kind);
     }
     Some(match name {
-        "auth" => Box::new(auth::Auth { cluster: argument }),
+        "auth" => per_stream(move || auth::Auth {
+            cluster: argument.clone(),
+        }),
         "cache" => Box::new(cache::Cache::new(argument)),
-        "grpc_auth" => Box::new(grpc_auth::GrpcAuth { cluster: argument }),
-        "headers" => Box::new(headers::Headers),
-        "limiter" => Box::new(limiter::Limiter {
-            limit: argument.parse().ok()?,
+        "grpc_auth" => per_stream(move || grpc_auth::GrpcAuth {
+            cluster: argument.clone(),
         }),
         "keys" => Box::new(roots::Keys {
             cluster: argument,
@@ -39,7 +39,11 @@ pub fn by_line(line: &str) -> Option<Box<dyn Kind>> {
         }),
         "limit" => {
             let bytes = argument.parse().ok()?;
-            per_stream(move || bodies::Limit { bytes, seen: 0 })
+            per_stream(move || bodies::Limit { bytes })
+        }
+        "limiter" => {
+            let limit = argument.parse().ok()?;
+            per_stream(move || limiter::Limiter { limit })
         }
         "mirror" => per_stream(move || roots::Mirror {
             cluster: argument.clone(),
@@ -48,7 +52,6 @@ pub fn by_line(line: &str) -> Option<Box<dyn Kind>> {
         "redirect" => per_stream(move || responses::Redirect {
             host: argument.clone(),
         }),
-        "rewrite" => Box::new(rewrite::Rewrite),
         "second_chance" => per_stream(move || access::SecondChance {
             clusters: argument.split(' ').rev().map(str::to_owned).collect(),
         }),
@@ -67,12 +70,14 @@ fn stateless(name: &str) -> Option<Box<dyn Kind>> {
         "cors" => per_stream(|| responses::Cors),
         "expiry" => per_stream(|| access::Expiry),
         "facts" => per_stream(|| roots::Facts),
+        "headers" => per_stream(headers::Headers::default),
         "html" => per_stream(|| bodies::Html { fixes_length: true }),
         "html_wrong" => per_stream(|| bodies::Html {
             fixes_length: false,
         }),
         "json" => per_stream(|| bodies::Json),
         "mask" => per_stream(|| bodies::Mask),
+        "rewrite" => per_stream(|| rewrite::Rewrite),
         "trailers" => per_stream(|| responses::Trailers),
         _ => return None,
     })

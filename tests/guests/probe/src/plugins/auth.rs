@@ -5,25 +5,11 @@ use std::time::Duration;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::Kind;
-
 pub struct Auth {
     pub cluster: String,
 }
 
-impl Kind for Auth {
-    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
-        Box::new(Stream {
-            cluster: self.cluster.clone(),
-        })
-    }
-}
-
-struct Stream {
-    cluster: String,
-}
-
-impl Context for Stream {
+impl Context for Auth {
     fn on_http_call_response(&mut self, _token: u32, headers: usize, size: usize, _: usize) {
         let status = match headers {
             0 => None,
@@ -41,7 +27,7 @@ impl Context for Stream {
     }
 }
 
-impl HttpContext for Stream {
+impl HttpContext for Auth {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
         let headers = vec![
             (":method", "GET"),

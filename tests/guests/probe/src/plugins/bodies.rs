@@ -83,15 +83,13 @@ impl HttpContext for Mask {
 /// Rejects requests with a larger body.
 pub struct Limit {
     pub bytes: usize,
-    pub seen: usize,
 }
 
 impl Context for Limit {}
 
 impl HttpContext for Limit {
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        self.seen = size;
-        if self.seen > self.bytes {
+        if size > self.bytes {
             self.send_http_response(413, vec![], Some(b"too large"));
             return Action::Pause;
         }

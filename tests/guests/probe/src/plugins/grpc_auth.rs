@@ -5,25 +5,11 @@ use std::time::Duration;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::Kind;
-
 pub struct GrpcAuth {
     pub cluster: String,
 }
 
-impl Kind for GrpcAuth {
-    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
-        Box::new(Stream {
-            cluster: self.cluster.clone(),
-        })
-    }
-}
-
-struct Stream {
-    cluster: String,
-}
-
-impl Context for Stream {
+impl Context for GrpcAuth {
     fn on_grpc_call_response(&mut self, _token: u32, status: u32, size: usize) {
         if status == 0 {
             let user = self
@@ -39,7 +25,7 @@ impl Context for Stream {
     }
 }
 
-impl HttpContext for Stream {
+impl HttpContext for GrpcAuth {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
         let timeout = Duration::from_millis(500);
         let call = self.dispatch_grpc_call(

@@ -3,25 +3,14 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::Kind;
-
-pub struct Headers;
-
-impl Kind for Headers {
-    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
-        Box::new(Stream {
-            path: String::new(),
-        })
-    }
-}
-
-struct Stream {
+#[derive(Default)]
+pub struct Headers {
     path: String,
 }
 
-impl Context for Stream {}
+impl Context for Headers {}
 
-impl HttpContext for Stream {
+impl HttpContext for Headers {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
         self.path = self.get_http_request_header(":path").unwrap_or_default();
         self.set_http_request_header("x-secret", None);

@@ -3,8 +3,6 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, Status};
 
-use crate::Kind;
-
 pub struct Limiter {
     pub limit: u64,
 }
@@ -12,19 +10,9 @@ pub struct Limiter {
 const KEY: &str = "count";
 const TRIES: usize = 10;
 
-impl Kind for Limiter {
-    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
-        Box::new(Stream { limit: self.limit })
-    }
-}
+impl Context for Limiter {}
 
-struct Stream {
-    limit: u64,
-}
-
-impl Context for Stream {}
-
-impl Stream {
+impl Limiter {
     fn admit(&self) -> bool {
         for _ in 0..TRIES {
             let (value, cas) = self.get_shared_data(KEY);
@@ -44,7 +32,7 @@ impl Stream {
     }
 }
 
-impl HttpContext for Stream {
+impl HttpContext for Limiter {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
         if self.admit() {
             return Action::Continue;

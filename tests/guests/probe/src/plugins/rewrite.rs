@@ -3,21 +3,11 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::Kind;
-
 pub struct Rewrite;
 
-impl Kind for Rewrite {
-    fn stream(&self, _id: u32) -> Box<dyn HttpContext> {
-        Box::new(Stream)
-    }
-}
+impl Context for Rewrite {}
 
-struct Stream;
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
+impl HttpContext for Rewrite {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
         self.set_http_request_header("content-length", None);
         Action::Continue
