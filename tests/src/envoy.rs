@@ -97,7 +97,7 @@ impl Envoy {
 
     /// The current metrics, as Prometheus would read them.
     pub async fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.admin.get("/stats/prometheus").await.text())
+        admin::metrics(&self.admin).await
     }
 
     /// Waits until a metric has this value. Requests settle only after the client has its response.
@@ -106,21 +106,7 @@ impl Envoy {
     ///
     /// Panics if it never does, with all series of that name.
     pub async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
-        let mut last = String::new();
-        let what = format!("{name}{labels:?} {value}");
-        let seen = async {
-            found(&what, async || {
-                let metrics = self.metrics().await;
-                last = metrics
-                    .named(name)
-                    .map(|series| format!("\n  {series}"))
-                    .collect();
-                (metrics.value(name, labels) == value).then_some(())
-            })
-            .await;
-        };
-        let in_time = tokio::time::timeout(admin::SETTLING, seen).await;
-        assert!(in_time.is_ok(), "expected {what}, the page has:{last}");
+        admin::expect_metric(&self.admin, name, labels, value).await;
     }
 
     /// One of Envoy's own statistics by its full name; 0 if missing.

@@ -9,10 +9,12 @@ use serde_json::Value;
 use super::Refusal;
 use super::process::Process;
 use crate::client::Client;
+use crate::eventually::found;
+use crate::metrics::Metrics;
 
 /// How long a metric may lag behind the response. Shorter than `PATIENCE`, so
 /// that a test that expects the wrong number fails with the actual numbers.
-pub(super) const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// The addresses of the listeners, once there are this many and the workers accept connections.
 pub(super) async fn listeners(
@@ -48,6 +50,31 @@ pub(super) async fn stat(admin: &Client, name: &str) -> u64 {
         .as_array()
         .and_then(|all| all.first().cloned());
     entry.and_then(|entry| entry["value"].as_u64()).unwrap_or(0)
+}
+
+/// The current metrics, as Prometheus would read them.
+pub(super) async fn metrics(admin: &Client) -> Metrics {
+    Metrics::parse(&admin.get("/stats/prometheus").await.text())
+}
+
+/// Waits until a metric has this value.
+///
+/// # Panics
+///
+/// Panics if it never does, with all series of that name.
+pub(super) async fn expect_metric(admin: &Client, name: &str, labels: &[(&str, &str)], value: u64) {
+    let mut last = String::new();
+    let what = format!("{name}{labels:?} {value}");
+    let seen = found(&what, async || {
+        let metrics = metrics(admin).await;
+        last = metrics
+            .named(name)
+            .map(|series| format!("\n  {series}"))
+            .collect();
+        (metrics.value(name, labels) == value).then_some(())
+    });
+    let in_time = tokio::time::timeout(SETTLING, seen).await;
+    assert!(in_time.is_ok(), "expected {what}, the page has:{last}");
 }
 
 async fn page(admin: &Client, path: &str) -> Option<Value> {

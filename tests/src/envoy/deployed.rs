@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{Refusal, admin};
 use crate::client::{Answer, Client};
-use crate::eventually::eventually;
 use crate::metrics::Metrics;
 
 static PORTS: LazyLock<Regex> = LazyLock::new(|| {
@@ -62,15 +61,16 @@ impl Deployed {
 
     /// The current metrics, as Prometheus would read them.
     pub async fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.admin.get("/stats/prometheus").await.text())
+        admin::metrics(&self.admin).await
     }
 
     /// Waits until a metric has this value. Requests settle only after the client has its response.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it never does, with all series of that name.
     pub async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
-        eventually(&format!("{name}{labels:?} {value}"), async || {
-            self.metrics().await.value(name, labels) == value
-        })
-        .await;
+        admin::expect_metric(&self.admin, name, labels, value).await;
     }
 
     /// One of Envoy's own statistics by its full name; 0 if missing.
