@@ -13,7 +13,6 @@ mod rules;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use spillway_tests::prometheus::Range;
@@ -103,7 +102,8 @@ async fn rules_have_results(prometheus: &Prometheus) {
 
 /// Draws a page in a browser, as the picture to look at.
 async fn draw(page: String) {
-    let file = target("dashboard.html");
+    let target = places::target();
+    let file = target.join("dashboard.html");
     fs::write(&file, page).expect("a writable folder");
     let mut browser = Browser::open(&format!("file://{}", file.display())).await;
     browser.look(1480, "light").await;
@@ -112,13 +112,7 @@ async fn draw(page: String) {
     assert!(titles.len() >= 25, "{titles:?}");
     let picture = browser.picture().await;
     assert!(picture.starts_with(b"\x89PNG"));
-    fs::write(target("dashboard.png"), picture).expect("a writable folder");
-}
-
-fn target(name: &str) -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    places::root().join(target).join(name)
+    fs::write(target.join("dashboard.png"), picture).expect("a writable folder");
 }
 
 #[test]
@@ -129,7 +123,7 @@ fn the_dashboard_fits_its_grid_and_its_queries_their_variables() {
 
 #[test]
 fn every_alert_has_a_severity_a_runbook_and_a_unit_test() {
-    let tests = rules::text("alerts_test.yml");
+    let tests = places::shipped("deploy/observability/alerts_test.yml");
     let alerts = rules::alerts();
     assert!(alerts.len() >= 8);
     for alert in &alerts {

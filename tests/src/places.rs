@@ -38,9 +38,14 @@ pub fn module() -> PathBuf {
     built("wasm32-wasip1/release/spillway.wasm", "make wasm")
 }
 
-fn built(path: &str, by: &str) -> PathBuf {
+/// The folder of what is built: `CARGO_TARGET_DIR`, or `target`.
+pub fn target() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let path = root().join(target).join(path);
+    root().join(target)
+}
+
+fn built(path: &str, by: &str) -> PathBuf {
+    let path = target().join(path);
     assert!(
         path.exists(),
         "there is no module at {}: run `{by}`",
@@ -139,7 +144,12 @@ pub fn shipped_policy(file: &str) -> Value {
     serde_json::from_str(&shipped(file)).expect("a shipped policy is JSON")
 }
 
-fn shipped(file: &str) -> String {
+/// The text of a file of `policies/`.
+///
+/// # Panics
+///
+/// Panics if it cannot be read.
+pub fn shipped(file: &str) -> String {
     let path = root().join("policies").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

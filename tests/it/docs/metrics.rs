@@ -42,8 +42,7 @@ pub(super) fn mentioned(document: &Document) -> BTreeSet<String> {
 /// The metrics that a file of queries or rules names. A recorded series is none: its name has
 /// colons.
 pub(super) fn queried(file: &str) -> BTreeSet<String> {
-    let folder = places::root().join("policies/deploy/observability");
-    let text = fs::read_to_string(folder.join(file)).expect("a shipped file");
+    let text = places::shipped(&format!("deploy/observability/{file}"));
     let names = pattern("[a-z0-9_:]*spillway_[a-z0-9_:]+");
     let names = names.find_iter(&text).map(|name| name.as_str().to_owned());
     names.filter(|name| !name.contains(':')).collect()

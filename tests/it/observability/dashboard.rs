@@ -22,7 +22,7 @@ const SUBSTITUTES: [(&str, &str); 4] = [
 /// The dashboard.
 pub(super) struct Dashboard(Value);
 
-/// A panel that is no row.
+/// A panel, or a row, which has a title and a place alone.
 pub(super) struct Panel {
     pub title: String,
     /// `timeseries`, `stat`, `state-timeline`, `table` or `text`.
@@ -60,9 +60,8 @@ pub(super) struct Named {
 
 impl Dashboard {
     pub(super) fn shipped() -> Self {
-        let file = places::root().join("policies/deploy/observability/dashboard.json");
-        let text = std::fs::read(file).expect("a dashboard");
-        Self(serde_json::from_slice(&text).expect("JSON"))
+        let text = places::shipped("deploy/observability/dashboard.json");
+        Self(serde_json::from_str(&text).expect("JSON"))
     }
 
     /// The panels, rows included.

@@ -1,7 +1,5 @@
 //! The shipped alerts and recording rules.
 
-use std::fs;
-
 use serde_json::Value;
 use spillway_tests::{Prometheus, places};
 
@@ -32,9 +30,7 @@ impl Rule {
 /// Panics if one has an error, or if the shipped files have other rules.
 pub(super) async fn evaluated(prometheus: &Prometheus) -> Vec<Rule> {
     let told = prometheus.api("/api/v1/rules").await;
-    let groups = told["groups"].as_array().expect("groups").iter();
-    let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
-    let rules: Vec<Rule> = rules.map(rule).collect();
+    let rules: Vec<Rule> = of_groups(&told).map(rule).collect();
     let shipped = alerts().len() + shipped("recording.yml").len();
     assert_eq!(rules.len(), shipped);
     rules
@@ -57,13 +53,11 @@ pub(super) fn alerts() -> Vec<Value> {
 
 fn shipped(file: &str) -> Vec<Value> {
     let file = places::shipped_deployment(&format!("observability/{file}"));
-    let groups = file["groups"].as_array().expect("groups").iter();
-    let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
-    rules.cloned().collect()
+    of_groups(&file).cloned().collect()
 }
 
-/// The text of a shipped file.
-pub(super) fn text(file: &str) -> String {
-    let folder = places::root().join("policies/deploy/observability");
-    fs::read_to_string(folder.join(file)).expect("a shipped file")
+/// The rules of all groups, in a file or as Prometheus lists them.
+fn of_groups(list: &Value) -> impl Iterator<Item = &Value> {
+    let groups = list["groups"].as_array().expect("groups").iter();
+    groups.flat_map(|group| group["rules"].as_array().expect("rules"))
 }
