@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use spillway_tests::metrics::Series;
 use spillway_tests::{Envoy, Upstream};
 
-use crate::scene::{OPEN, file, open_time_passes, outcomes_are, scene, touchy, with};
+use crate::scene::{OPEN, file, named, open_time_passes, outcomes_are, scene, touchy, with};
 
 /// All counters that have moved, after a run in which everything happens at least once.
 const COUNTERS: [&str; 37] = [
@@ -186,10 +186,6 @@ async fn the_first_circuits_have_a_series_for_each_state() {
 /// everything, `shadow` would reject, `plain-1_A` has a name with every allowed character;
 /// `retries` has one retry, and `watched` would have none.
 fn everything() -> Value {
-    let named = |name: &str, fields: Value| {
-        let matched = json!({"headers": [{"name": "x-policy", "exact": name}]});
-        with(json!({"name": name, "match": matched}), fields)
-    };
     let breaker = touchy(json!({
         "slow_threshold": "200ms",
         "slow_rate_threshold": 0,

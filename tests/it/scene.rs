@@ -29,6 +29,12 @@ pub(crate) fn policy(fields: Value) -> Value {
     file(json!([with(json!({"name": "p"}), fields)]))
 }
 
+/// A policy with these fields for the requests whose header `x-policy` has its name.
+pub(crate) fn named(name: &str, fields: Value) -> Value {
+    let matched = json!({"headers": [{"name": "x-policy", "exact": name}]});
+    with(json!({"name": name, "match": matched}), fields)
+}
+
 /// A breaker with these fields that one failure opens for exactly [`OPEN`].
 pub(crate) fn touchy(fields: Value) -> Value {
     let breaker = json!({

@@ -8,7 +8,7 @@ use spillway_tests::{Client, Envoy, Prometheus, Reply, Upstream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::scene::{file, touchy, with};
+use crate::scene::{file, named, touchy};
 
 /// Pause between two rounds of requests.
 const PAUSE: Duration = Duration::from_millis(40);
@@ -135,10 +135,6 @@ async fn request(
 /// then responds itself; `reports` has retries and no breaker; `next` watches; `nervous` opens for
 /// every failure.
 fn policies() -> Value {
-    let named = |name: &str, fields: Value| {
-        let matched = json!({"headers": [{"name": "x-policy", "exact": name}]});
-        with(json!({"name": name, "match": matched}), fields)
-    };
     let breaker = json!({
         "window": {"type": "time", "duration": "2s"},
         "minimum_requests": 10,
