@@ -1,6 +1,7 @@
 //! A proxy as Envoy Gateway makes it of the resources.
 
 use serde_json::{Value, json};
+use spillway_tests::envoy::bootstrap::string_value;
 use spillway_tests::envoy::validate;
 use spillway_tests::{Envoy, Upstream, places};
 
@@ -77,9 +78,6 @@ fn plugin(wasm: &Value, module: std::path::PathBuf) -> Value {
             "runtime": "envoy.wasm.runtime.v8",
             "code": {"local": {"filename": module}},
         },
-        "configuration": {
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": wasm["config"].to_string(),
-        },
+        "configuration": string_value(&wasm["config"].to_string()),
     })
 }

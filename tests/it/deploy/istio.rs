@@ -1,6 +1,7 @@
 //! A sidecar as Istio makes it of the resources.
 
 use serde_json::{Value, json};
+use spillway_tests::envoy::bootstrap::{cluster, string_value};
 use spillway_tests::{Reply, Upstream, places};
 
 use super::{
@@ -32,7 +33,7 @@ async fn a_sidecar_with_the_resources_counts_has_labels_and_shows_operators_its_
         let more = ["--namespace", "shop", "--selector", "app=storefront"];
         let text = deploy(&touchy("checkout"), "istio", &[options, &more].concat());
         let folder = folder();
-        let cluster = cluster(&name, upstream.address());
+        let cluster = cluster(&name, upstream.address(), false);
         let routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": name}}]);
         let mut bootstrap = sidecar(&text, suffix, routes, &[cluster]);
         apply(&mut bootstrap, &text, folder.path());
@@ -73,8 +74,8 @@ async fn the_shipped_route_leads_requests_elsewhere_while_the_circuit_is_open() 
         .expect("a cluster")
         .to_owned();
     let clusters = [
-        cluster(&name, upstream.address()),
-        cluster(&other, standby.address()),
+        cluster(&name, upstream.address(), false),
+        cluster(&other, standby.address(), false),
     ];
     let folder = folder();
     let mut bootstrap = sidecar(&text, "", json!(routes), &clusters);
@@ -174,10 +175,7 @@ fn plugin(resource: &Value, suffix: &str) -> Value {
             "code": code,
             "environment_variables": {"key_values": {"ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION": "7"}},
         },
-        "configuration": {
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": wasm["pluginConfig"].to_string(),
-        },
+        "configuration": string_value(&wasm["pluginConfig"].to_string()),
     }})
 }
 
@@ -241,10 +239,6 @@ fn route(http: &Value) -> Value {
         "match": {"prefix": "/", "headers": headers},
         "route": {"cluster": cluster_name(host, port), "timeout": http["timeout"]},
     })
-}
-
-fn cluster(name: &str, address: std::net::SocketAddr) -> Value {
-    spillway_tests::envoy::bootstrap::cluster(name, address, false)
 }
 
 fn socket(port: u16) -> Value {

@@ -6,6 +6,7 @@ use host_sim::trial::{Trial, UPSTREAM};
 use serde_json::{Value, json};
 use spillway_tests::Envoy;
 use spillway_tests::envoy::Setting;
+use spillway_tests::envoy::bootstrap::{cluster, string_value};
 
 use super::cluster::Mocked;
 
@@ -22,7 +23,7 @@ pub(super) fn of(trial: &Trial, clusters: &Mocked) -> Setting {
         .http2_upstream()
         .concurrency(trial.workers);
     for (name, address) in clusters.addresses().filter(|(name, _)| *name != UPSTREAM) {
-        setting = setting.clusters(cluster(name, address));
+        setting = setting.clusters(cluster(name, address, true));
     }
     for (path, value) in &trial.properties {
         setting = setting.after(metadata(path, value));
@@ -33,15 +34,8 @@ pub(super) fn of(trial: &Trial, clusters: &Mocked) -> Setting {
         .fold(setting, |setting, plugin| setting.after(filter(plugin)))
 }
 
-fn cluster(name: &str, address: std::net::SocketAddr) -> Value {
-    spillway_tests::envoy::bootstrap::cluster(name, address, true)
-}
-
 fn filter(plugin: &PluginSpec) -> Value {
-    let text = |bytes: &[u8]| {
-        let value = String::from_utf8_lossy(bytes).into_owned();
-        json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value})
-    };
+    let text = |bytes: &[u8]| string_value(&String::from_utf8_lossy(bytes));
     let variables = plugin
         .environment
         .iter()

@@ -137,7 +137,7 @@ async fn scene(collects: &Upstream) -> (Upstream, Envoy) {
     let admin = json!({"policies": [], "admin": {"path_prefix": "/spillway"}});
     let envoy = Envoy::in_front_of(upstream.address())
         .concurrency(2)
-        .clusters(collector(collects.address()))
+        .clusters(collector(collects))
         .policy(with(file(json!([policy])), events.clone()))
         .admin_listener(with(admin, events))
         .start()

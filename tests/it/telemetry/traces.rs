@@ -84,7 +84,7 @@ async fn the_decision_is_an_attribute_of_the_span() {
     let (collects, upstream) = (Upstream::start().await, Upstream::start().await);
     let breaker = touchy(json!({"open": {"duration": "60s", "jitter": 0}}));
     let envoy = Envoy::in_front_of(upstream.address())
-        .clusters(collector(collects.address()))
+        .clusters(collector(&collects))
         .manager(json!({"tracing": tracing()}))
         .policy(policy(json!({"circuit_breaker": breaker})))
         .start()

@@ -110,6 +110,11 @@ pub fn cluster(name: &str, address: SocketAddr, http2: bool) -> Value {
     cluster
 }
 
+/// Builds the message in which Envoy takes a plugin's configuration as text.
+pub fn string_value(text: &str) -> Value {
+    json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text})
+}
+
 fn filters(setting: &Setting, folder: &Path, mut shipped: Value) -> Value {
     let (mut spillway, mut router) = (shipped[0].take(), shipped[1].take());
     let mut chain = setting.before.clone();
