@@ -15,7 +15,7 @@ mod markdown;
 mod metrics;
 mod names;
 mod output;
-mod proxy;
+pub(crate) mod proxy;
 mod reference;
 mod rollout;
 mod sandbox;

@@ -12,7 +12,7 @@ use super::commands::lines;
 use super::examples::{Example, yaml};
 use super::markdown::{Block, Document};
 
-const OPERATORS_GUIDE: &str = "policies/deploy/README.md";
+pub(super) const OPERATORS_GUIDE: &str = "policies/deploy/README.md";
 
 /// The blocks of all documents that `wanted` selects.
 fn blocks(wanted: fn(&Example) -> bool) -> Vec<(Document, Block)> {
@@ -70,6 +70,20 @@ fn bootstrap_with(mut part: Value) -> Value {
     }
     bootstrap["static_resources"] = json!({"clusters": clusters, "listeners": [listener]});
     bootstrap
+}
+
+/// The part of Envoy's configuration in the documents that has this field.
+///
+/// # Panics
+///
+/// Panics if there is none.
+pub(crate) fn envoy_example(field: &str) -> Value {
+    let blocks = blocks(|example| matches!(example, Example::EnvoyConfig));
+    let mut parts = blocks
+        .iter()
+        .map(|(_, block)| yaml(&block.text).expect("YAML"));
+    let part = parts.find(|part| part[field].is_object());
+    part.unwrap_or_else(|| panic!("no document has an example with {field}"))
 }
 
 /// The same cluster by another name.

@@ -18,11 +18,8 @@ use spillway_tests::{Answer, Envoy, Prometheus, Reply, Upstream, eventually, pla
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::examples::yaml;
 use super::markdown::{Block, Document};
-use super::proxy::set_file;
-
-const GUIDE: &str = "policies/deploy/README.md";
+use super::proxy::{OPERATORS_GUIDE, envoy_example, set_file};
 
 /// How long a query may take to show what has happened. Shorter than the patience of [`found`], so
 /// that a failing test says what it has read.
@@ -45,7 +42,7 @@ struct Reader {
 impl Reader {
     /// Follows the guide until Envoy runs.
     async fn start() -> Self {
-        let guide = Document::read(GUIDE);
+        let guide = Document::read(OPERATORS_GUIDE);
         let mut steps = steps(&guide);
         let folder = TempDir::with_prefix("spillway-").expect("a temporary folder");
         let module = folder.path().join("spillway.wasm");
@@ -58,7 +55,7 @@ impl Reader {
         let text = fs::read_to_string(&file).expect("the copied file");
         fs::write(&file, text.replace("/etc/envoy", path(&folder))).expect("a writable file");
 
-        let mut filter = stanza(&guide);
+        let mut filter = envoy_example("config_discovery");
         set_file(&mut filter, &file);
         let upstream = Upstream::start().await;
         let envoy = Envoy::in_front_of(upstream.address())
@@ -240,17 +237,6 @@ fn steps(guide: &Document) -> IntoIter<Block> {
     let blocks = guide.blocks().into_iter();
     let steps = blocks.filter(|block| block.argument.starts_with("rollout "));
     steps.collect::<Vec<_>>().into_iter()
-}
-
-/// What the guide puts in place of the filter's stanza.
-fn stanza(guide: &Document) -> serde_json::Value {
-    let blocks = guide.blocks();
-    let mut parts = blocks
-        .iter()
-        .filter(|block| block.argument == "envoy")
-        .map(|block| yaml(&block.text).expect("YAML"));
-    let part = parts.find(|part| part["config_discovery"].is_object());
-    part.expect("a filter that is loaded from a file")
 }
 
 /// Runs commands from the root of the project and returns what they print.

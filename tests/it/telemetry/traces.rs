@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use serde_json::{Value, json};
-use spillway_tests::{Envoy, Reply, Upstream, eventually, places};
+use serde_json::json;
+use spillway_tests::{Envoy, Reply, Upstream, eventually};
 
 use super::collector;
+use crate::docs::proxy::envoy_example;
 use crate::scene::{policy, touchy};
 
 /// The parts of OTLP's export request for traces that the test reads.
@@ -69,23 +70,13 @@ fn spans(collector: &Upstream) -> Vec<Span> {
         .collect()
 }
 
-/// The field `tracing` of the guide.
-fn tracing() -> Value {
-    let path = places::root().join("policies/deploy/README.md");
-    let guide = std::fs::read_to_string(path).expect("the guide");
-    let from = guide.find("tracing:\n").expect("an example");
-    let length = guide[from..].find("```").expect("its end");
-    let example: Value = serde_saphyr::from_str(&guide[from..from + length]).expect("YAML");
-    example["tracing"].clone()
-}
-
 #[tokio::test]
 async fn the_decision_is_an_attribute_of_the_span() {
     let (collects, upstream) = (Upstream::start().await, Upstream::start().await);
     let breaker = touchy(json!({"open": {"duration": "60s", "jitter": 0}}));
     let envoy = Envoy::in_front_of(upstream.address())
         .clusters(collector(&collects))
-        .manager(json!({"tracing": tracing()}))
+        .manager(envoy_example("tracing"))
         .policy(policy(json!({"circuit_breaker": breaker})))
         .start()
         .await;
