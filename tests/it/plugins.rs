@@ -8,15 +8,22 @@ mod client;
 mod cluster;
 mod setting;
 
+use std::convert::Infallible;
 use std::fs;
+use std::future::ready;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use host_sim::headers::HeaderMap;
 use host_sim::proxy::LogLevel;
 use host_sim::trial::file::{Expect, LineForms, WantedLine};
 use host_sim::trial::transcript::{Client, Entry, Message, StepTranscript, What};
 use host_sim::trial::{Step, Trial, expect};
+use http::{HeaderName, HeaderValue};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
 use regex::Regex;
 use spillway_tests::{Envoy, places};
 use tokio::time::{Instant, sleep};
@@ -59,14 +66,10 @@ async fn play(file: &Path) -> Vec<String> {
         lines: 0,
     };
     let mut misses = Vec::new();
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
     for (at, step) in trial.steps.iter().enumerate() {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let of_step = player.step(step).await;
-        misses.extend(
-            of_step
-                .iter()
-                .map(|miss| format!("{name}: requests[{at}]: {miss}")),
-        );
+        let of_step = player.step(step).await.into_iter();
+        misses.extend(of_step.map(|miss| format!("{name}: requests[{at}]: {miss}")));
     }
     misses
 }
@@ -143,10 +146,14 @@ fn may_be_exceeded(expect: &Expect) -> bool {
         || expect.callouts.is_some()
 }
 
+/// A line of Envoy's log with the level and the text that a plugin has logged.
+static LOGGED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\]\[(\w+)\]\[wasm\].*? wasm log[^:]*: (.*)$").expect("a valid pattern")
+});
+
 /// Reads a line of Envoy's log that a plugin has logged.
 fn entry(line: &str) -> Option<Entry> {
-    let pattern = Regex::new(r"\]\[(\w+)\]\[wasm\].*? wasm log[^:]*: (.*)$");
-    let found = pattern.expect("a pattern").captures(line)?;
+    let found = LOGGED.captures(line)?;
     let level = match &found[1] {
         "trace" => LogLevel::Trace,
         "debug" => LogLevel::Debug,
@@ -163,6 +170,22 @@ fn entry(line: &str) -> Option<Entry> {
             text: found[2].to_owned(),
         },
     })
+}
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// Returns a body in one piece, with its trailers.
+fn body<'a>(bytes: Bytes, trailers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Body {
+    let header = |(name, value)| {
+        let name = HeaderName::from_bytes(name).expect("a name");
+        (name, HeaderValue::from_bytes(value).expect("a value"))
+    };
+    let trailers: http::HeaderMap = trailers.map(header).collect();
+    let body = Full::new(bytes);
+    if trailers.is_empty() {
+        return body.boxed();
+    }
+    body.with_trailers(ready(Some(Ok(trailers)))).boxed()
 }
 
 /// Returns headers as the simulator has them.

@@ -1,22 +1,16 @@
 //! The client: sends a request of a plugin test with its trailers.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use host_sim::trial::Request;
 use host_sim::trial::transcript::Client;
-use http::HeaderMap;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::{map, message};
-
-type Body = BoxBody<Bytes, Infallible>;
+use super::{Body, body, map, message};
 
 /// Sends a request on a connection of its own.
 pub(super) async fn send(address: SocketAddr, request: &Request, is_http2: bool) -> Client {
@@ -62,18 +56,7 @@ fn of(request: &Request, address: SocketAddr, is_http2: bool) -> http::Request<B
             built = built.header(name, value);
         }
     }
-    let body = Full::new(Bytes::from(request.chunks.concat()));
-    let mut trailers = HeaderMap::new();
-    for (name, value) in request.trailers.iter() {
-        let name = http::HeaderName::from_bytes(name).expect("a name");
-        trailers.append(name, value.try_into().expect("a value"));
-    }
-    let body = match trailers.is_empty() {
-        true => body.boxed(),
-        false => body
-            .with_trailers(std::future::ready(Some(Ok(trailers))))
-            .boxed(),
-    };
+    let body = body(request.chunks.concat().into(), request.trailers.iter());
     built.body(body).expect("a request")
 }
 

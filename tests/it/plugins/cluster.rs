@@ -1,7 +1,6 @@
 //! Clusters that answer as the mocks of a plugin test say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,14 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_sim::trial::transcript::{Callout, Message};
 use host_sim::trial::{Answer, Mock, Trial, UPSTREAM};
-use http::{HeaderMap, HeaderName, Request, Response};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use spillway_tests::serving::{AsyncAnswer, Serving};
 use tokio::time::sleep;
 
-use super::{map, message};
+use super::{Body, map, message};
 
 /// The running clusters of a plugin test.
 pub(super) struct Mocked {
@@ -121,11 +119,8 @@ struct Server {
     seen: Seen,
 }
 
-impl AsyncAnswer<BoxBody<Bytes, Infallible>> for Server {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-    ) -> io::Result<Response<BoxBody<Bytes, Infallible>>> {
+impl AsyncAnswer<Body> for Server {
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let request = received(request).await?;
         let path = request.path.clone();
         let entry = (self.cluster.clone(), request);
@@ -173,7 +168,7 @@ async fn received(request: Request<Incoming>) -> io::Result<Received> {
 /// Length of what stands before a message of gRPC.
 const PREFIX: usize = 5;
 
-fn response(answer: &Answer) -> Response<BoxBody<Bytes, Infallible>> {
+fn response(answer: &Answer) -> Response<Body> {
     let mut built = Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         built = built.header(name, value);
@@ -186,20 +181,10 @@ fn response(answer: &Answer) -> Response<BoxBody<Bytes, Infallible>> {
         trailers.push(("grpc-status".into(), grpc.status.to_string()));
         trailers.push(("grpc-message".into(), grpc.message.clone()));
     }
-    let body = Full::new(body);
-    if trailers.is_empty() {
-        return built.body(body.boxed()).expect("a response");
-    }
-    let trailers: HeaderMap = trailers.iter().map(header).collect();
-    let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
-    built.body(body.boxed()).expect("a response")
-}
-
-fn header((name, value): &(String, String)) -> (HeaderName, http::HeaderValue) {
-    (
-        name.parse().expect("a name"),
-        value.parse().expect("a value"),
-    )
+    let trailers = trailers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    built.body(super::body(body, trailers)).expect("a response")
 }
 
 fn frame(message: &Bytes) -> Vec<u8> {
