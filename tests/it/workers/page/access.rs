@@ -91,33 +91,40 @@ async fn every_control_has_a_name_and_tables_stay_tables() {
         }
         let found = ["table", "row", "rowheader", "columnheader", "radio"].map(of);
         assert_eq!(found, [2, 9, 6, 10, 6], "{width}");
-        for control in [
-            ("button", "Change p half_open"),
-            ("button", "Pause"),
-            ("searchbox", "Filter"),
-            ("combobox", "Policy"),
-            ("radio", "Half-open 1"),
-            ("image", "At most 50 % failed, not closed for 2s"),
-            ("table", "Circuits, those in trouble first"),
-            ("heading", "Last transitions"),
-        ] {
-            let has = told
-                .iter()
-                .any(|(role, name)| (&**role, &**name) == control);
-            assert!(has, "{control:?} is not in {told:?}");
-        }
+        are_told(
+            &told,
+            &[
+                ("button", "Change p half_open"),
+                ("button", "Pause"),
+                ("searchbox", "Filter"),
+                ("combobox", "Policy"),
+                ("radio", "Half-open 1"),
+                ("image", "At most 50 % failed, not closed for 2s"),
+                ("table", "Circuits, those in trouble first"),
+                ("heading", "Last transitions"),
+            ],
+        );
     }
     scene.page.click("#circuits button").await;
     let told = scene.page.accessible().await;
-    for control in [
-        ("dialog", "Change p open"),
-        ("button", "Apply"),
-        ("button", "Cancel"),
-    ] {
+    are_told(
+        &told,
+        &[
+            ("dialog", "Change p open"),
+            ("button", "Apply"),
+            ("button", "Cancel"),
+        ],
+    );
+}
+
+/// Asserts that a screen reader gets elements with these roles and names.
+#[track_caller]
+fn are_told(told: &[(String, String)], expected: &[(&str, &str)]) {
+    for element in expected {
         let has = told
             .iter()
-            .any(|(role, name)| (&**role, &**name) == control);
-        assert!(has, "{control:?} is not in {told:?}");
+            .any(|(role, name)| (&**role, &**name) == *element);
+        assert!(has, "{element:?} is not in {told:?}");
     }
 }
 

@@ -4,14 +4,7 @@ use serde_json::{Value, json};
 use spillway_tests::eventually;
 
 use super::{Scene, circuit, list, one_circuit};
-
-/// A circuit with changed fields.
-fn changed(mut circuit: Value, fields: Value) -> Value {
-    for (name, value) in fields.as_object().expect("fields") {
-        circuit[name] = value.clone();
-    }
-    circuit
-}
+use crate::scene::with;
 
 impl Scene {
     async fn keys(&mut self) -> Vec<String> {
@@ -39,12 +32,12 @@ async fn circuits_in_trouble_come_first() {
         // Less than ten percent apart, so they are in the order of their names.
         circuit("fair 1", "closed", 21),
         circuit("fair 2", "closed", 29),
-        changed(
+        with(
             circuit("slow", "closed", 9),
             json!({"window": {"requests": 100, "failures": 9, "slow": 50}}),
         ),
         circuit("good", "closed", 0),
-        changed(
+        with(
             circuit("idle", "closed", 0),
             json!({"window": {"requests": 0, "failures": 0, "slow": 0}}),
         ),
@@ -97,7 +90,7 @@ async fn each_circuit_says_what_it_does_and_why() {
     ];
     let mut scene = one_circuit().await;
     for (fields, expected) in rows {
-        let shown = changed(circuit("a", "closed", 0), fields);
+        let shown = with(circuit("a", "closed", 0), fields);
         scene.show(&list(&[shown], 1)).await;
         let lines = scene.page.texts("#circuits [data-field=state] small").await;
         assert_eq!(lines, expected);
@@ -108,7 +101,7 @@ async fn each_circuit_says_what_it_does_and_why() {
         (json!(1), "1 retry left"),
     ];
     for (budget, text) in budgets {
-        let shown = changed(circuit("a", "closed", 0), json!({"retry_budget": budget}));
+        let shown = with(circuit("a", "closed", 0), json!({"retry_budget": budget}));
         scene.show(&list(&[shown], 1)).await;
         scene.shows("#circuits [data-field=budget]", text).await;
     }
@@ -117,7 +110,7 @@ async fn each_circuit_says_what_it_does_and_why() {
 #[tokio::test]
 async fn filters_leave_what_matches() {
     let mut scene = one_circuit().await;
-    let other = changed(
+    let other = with(
         circuit("c", "closed", 0),
         json!({"policy": "Quick", "key": [null, "Acme"]}),
     );
