@@ -91,7 +91,7 @@ async fn failing_requests(envoy: &Deployed, listener: &str, upstream: &Upstream)
 async fn circuits(envoy: &Deployed, listener: &str) -> Value {
     let answer = envoy.get(listener, "/spillway/circuits").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    serde_json::from_str(&answer.text()).expect("JSON")
+    answer.json()
 }
 
 /// Merges as protobuf does: lists are appended to, objects are merged, other values replaced.

@@ -157,7 +157,7 @@ async fn pull(registry: &Upstream, tag: &str, digest: &str) -> Vec<u8> {
     assert_eq!(answer.status, 200);
     assert!(ACCEPTED.contains(answer.header("content-type")));
     assert_eq!(format!("sha256:{}", sha256(&answer.body)), digest);
-    let manifest: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let manifest = answer.json();
     let layer = manifest["layers"]
         .as_array()
         .and_then(|layers| layers.last());
