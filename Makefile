@@ -115,13 +115,15 @@ fetch-rust-target:
 	@command -v rustup >/dev/null || { echo "setup: this Rust toolchain has no $(WASM_TARGET) and there is no rustup to add it: install rustup, or your distribution's package of that target" >&2; exit 1; }
 	@rustup target add $(WASM_TARGET) || { echo "setup: rustup could not add $(WASM_TARGET): check the network and run 'rustup target add $(WASM_TARGET)'" >&2; exit 1; }
 
+APT_INSTALL := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends
+
 # Reports and the operators' page are looked at by a real browser, which only root can install.
 browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || { echo "setup: no chromium found, which tests the reports: install it (Debian: sudo apt-get install chromium)" >&2; exit 1; }
+	@command -v chromium >/dev/null || { $(APT_INSTALL) chromium; } || { echo "setup: no chromium found, which tests the reports: install it (Debian: sudo apt-get install chromium)" >&2; exit 1; }
 
 # The guide to a rollout and the dashboard ask a real Prometheus, which only root can install.
 prometheus:
-	@(command -v prometheus && command -v promtool && command -v curl) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus curl; } || { echo "setup: no prometheus, promtool or curl found, which test metrics and alerts: install Prometheus 2.40 or later and curl (Debian: sudo apt-get install prometheus curl)" >&2; exit 1; }
+	@(command -v prometheus && command -v promtool && command -v curl) >/dev/null || { $(APT_INSTALL) prometheus curl; } || { echo "setup: no prometheus, promtool or curl found, which test metrics and alerts: install Prometheus 2.40 or later and curl (Debian: sudo apt-get install prometheus curl)" >&2; exit 1; }
 
 # The stamp carries the version, so that a newer one in this file is fetched.
 .venv/envoy-$(ENVOY_VERSION):
