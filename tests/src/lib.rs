@@ -38,6 +38,7 @@ pub mod oci;
 pub mod places;
 pub mod prometheus;
 pub mod raw;
+mod running;
 pub mod serving;
 pub mod strict;
 mod trap;

@@ -3,10 +3,9 @@
 //! It starts from the shipped configuration, with the address of the Envoy and short intervals:
 //! a test cannot wait for those of production.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,6 +13,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::eventually::{eventually, found};
 use crate::places;
+use crate::running::Running;
 
 const INSTALL: &str = "prometheus does not run (on Debian: apt-get install prometheus)";
 
@@ -22,10 +22,8 @@ const INTERVAL: &str = "250ms";
 
 /// A running Prometheus. Dropping it kills the process and removes its data.
 pub struct Prometheus {
-    process: Child,
-    folder: TempDir,
-    address: SocketAddr,
     client: Client,
+    _running: Running,
 }
 
 /// A series of numbers over time: labels, and pairs of seconds and value.
@@ -45,31 +43,21 @@ impl Prometheus {
         let folder = TempDir::with_prefix("spillway-").expect("a temporary folder");
         let config = folder.path().join("prometheus.json");
         fs::write(&config, configuration(admin).to_string()).expect("a writable folder");
-        let log = folder.path().join("log");
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let process = Command::new("prometheus")
+        let mut command = Command::new("prometheus");
+        command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().display()))
-            .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a log file"))
-            .spawn()
-            .expect(INSTALL);
-        // From here on a panic kills the process as well.
-        let mut prometheus = Self {
-            process,
-            folder,
-            address: nowhere,
-            client: Client::new(nowhere),
-        };
+            .args(["--web.listen-address=127.0.0.1:0", "--log.format=json"]);
+        let running = Running::start("Prometheus", command, folder).expect(INSTALL);
         let address = found(
             "the address that Prometheus 2.40 or later logs",
-            async || listening(&log),
+            async || listening(&running.log()),
         )
         .await;
-        prometheus.address = address;
-        prometheus.client = Client::new(address);
+        let prometheus = Self {
+            client: Client::new(address),
+            _running: running,
+        };
         eventually("a Prometheus that is ready", async || {
             prometheus.client.get("/-/ready").await.status == 200
         })
@@ -83,7 +71,7 @@ impl Prometheus {
 
     /// Its address.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.client.address()
     }
 
     /// The series of an expression now, as Prometheus returns them.
@@ -93,7 +81,7 @@ impl Prometheus {
     /// Panics if the expression is invalid.
     pub async fn query(&self, expression: &str) -> Vec<Value> {
         let path = format!("/api/v1/query?query={}", encoded(expression));
-        self.results(&path, expression).await
+        self.results(&path).await
     }
 
     /// The series of an expression between two points in time, in seconds, at this many steps.
@@ -105,7 +93,7 @@ impl Prometheus {
         let step = (to - from) / f64::from(steps);
         let query = encoded(expression);
         let path = format!("/api/v1/query_range?query={query}&start={from}&end={to}&step={step}");
-        let series = self.results(&path, expression).await;
+        let series = self.results(&path).await;
         series.into_iter().map(range).collect()
     }
 
@@ -120,21 +108,8 @@ impl Prometheus {
         told["data"].take()
     }
 
-    async fn results(&self, path: &str, expression: &str) -> Vec<Value> {
-        let mut told = self.client.get(path).await.json();
-        assert_eq!(told["status"], "success", "{expression}: {told}");
-        serde_json::from_value(told["data"]["result"].take()).expect("a list")
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _already_ended = self.process.kill();
-        let _status = self.process.wait();
-        if std::thread::panicking() {
-            let log = fs::read_to_string(self.folder.path().join("log"));
-            eprintln!("the log of Prometheus:\n{}", log.unwrap_or_default());
-        }
+    async fn results(&self, path: &str) -> Vec<Value> {
+        serde_json::from_value(self.api(path).await["result"].take()).expect("a list")
     }
 }
 
@@ -153,8 +128,7 @@ fn configuration(admin: SocketAddr) -> Value {
 }
 
 /// The address that the kernel chose, once Prometheus has logged it.
-fn listening(log: &Path) -> Option<SocketAddr> {
-    let log = fs::read_to_string(log).ok()?;
+fn listening(log: &str) -> Option<SocketAddr> {
     let mut lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());

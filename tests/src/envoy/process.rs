@@ -1,10 +1,8 @@
 //! An Envoy process and its folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::thread;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -14,15 +12,10 @@ use super::{Refusal, Setting, bootstrap};
 use crate::client::Client;
 use crate::eventually::found;
 use crate::places;
+use crate::running::Running;
 use crate::trap::trapping;
 
-/// Number of log lines that a failing test prints.
-const LOG_TAIL: usize = 60;
-
-pub(super) struct Process {
-    child: Mutex<Child>,
-    folder: TempDir,
-}
+pub(super) struct Process(Running);
 
 impl Process {
     pub(super) fn spawn(setting: &Setting) -> Self {
@@ -41,22 +34,13 @@ impl Process {
 
     /// Starts Envoy with a file that is there already.
     pub(super) fn run(folder: TempDir, config: &Path, concurrency: usize) -> Self {
-        let log = File::create(folder.path().join("envoy.log")).expect("a log file");
-        let child = command(config, folder.path(), concurrency)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("Envoy runs");
-        Self {
-            child: Mutex::new(child),
-            folder,
-        }
+        let command = command(config, folder.path(), concurrency);
+        Self(Running::start("Envoy", command, folder).expect("Envoy runs"))
     }
 
     /// The admin interface's client, once it is up.
     pub(super) async fn admin(&self) -> Result<Client, Refusal> {
-        let file = self.folder.path().join("admin");
+        let file = self.folder().join("admin");
         self.while_alive("Envoy's admin address", async || {
             fs::read_to_string(&file).ok()?.trim().parse().ok()
         })
@@ -72,17 +56,17 @@ impl Process {
     ) -> Result<T, Refusal> {
         found(what, async || match look().await {
             Some(it) => Some(Ok(it)),
-            None => self.has_ended().then(|| Err(Refusal { log: self.log() })),
+            None => self.0.has_ended().then(|| Err(Refusal { log: self.log() })),
         })
         .await
     }
 
     pub(super) fn log(&self) -> String {
-        self.read("envoy.log")
+        self.0.log()
     }
 
     pub(super) fn access_log(&self) -> String {
-        self.read("access.log")
+        self.0.read("access.log")
     }
 
     pub(super) fn resident_kib(&self) -> u64 {
@@ -95,42 +79,18 @@ impl Process {
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.child.lock().expect("the child").id()
+        self.0.id()
     }
 
     pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.0.folder()
     }
 
     /// Replaces a file atomically. Envoy watches for the move and must never read half a file.
     pub(super) fn replace(&self, name: &str, value: &Value) {
-        let next = self.folder.path().join("next");
+        let next = self.folder().join("next");
         write(&next, value);
-        fs::rename(next, self.folder.path().join(name)).expect("a file in its place");
-    }
-
-    fn read(&self, name: &str) -> String {
-        let bytes = fs::read(self.folder.path().join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    fn has_ended(&self) -> bool {
-        let ended = self.child.lock().expect("the child").try_wait();
-        ended.expect("a child to ask").is_some()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let child = self.child.get_mut().expect("the child");
-        let _already_ended = child.kill();
-        let _status = child.wait();
-        if thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
-            eprintln!("the end of Envoy's log:\n{}", tail.join("\n"));
-        }
+        fs::rename(next, self.folder().join(name)).expect("a file in its place");
     }
 }
 
