@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::command::module::ModuleArgument;
+use crate::command::module::{ModuleArgument, load};
 use crate::command::run::print;
 use crate::command::{Failure, read_file};
 use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
@@ -99,7 +99,7 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
         measure(None, &[], arguments.requests)?,
     )];
     if let Some(path) = &arguments.empty {
-        let module = module_at(path)?;
+        let module = load(path)?;
         rows.push((
             "empty filter".into(),
             measure(Some(&module), &[], arguments.requests)?,
@@ -116,14 +116,9 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
 fn grow(arguments: &Arguments) -> Result<(), Failure> {
     let mut modules = vec![("spillway", arguments.module.load(None)?)];
     if let Some(path) = &arguments.lite {
-        modules.push(("lite", module_at(path)?));
+        modules.push(("lite", load(path)?));
     }
     growth::run(&modules, arguments.json, arguments.write.as_deref())
-}
-
-fn module_at(path: &Path) -> Result<Module, Failure> {
-    let module = Some(path.to_owned());
-    ModuleArgument { module }.load(None)
 }
 
 /// Returns the name of a module's file without its extension.

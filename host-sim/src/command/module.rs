@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, read_file};
 use crate::proxy::Module;
-use crate::scenario::Scenario;
+use crate::scenario::{PluginSpec, Scenario};
+use crate::trial::Trial;
 
 /// The location of the module.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -27,6 +28,23 @@ impl ModuleArgument {
         }
     }
 
+    /// Returns the module of each plugin of `trial`. That of the argument replaces the module of a
+    /// single plugin.
+    ///
+    /// # Errors
+    ///
+    /// If there is no module, or one does not load.
+    pub fn for_trial(&self, trial: &Trial) -> Result<Vec<Module>, Failure> {
+        if let [only] = trial.plugins.as_slice() {
+            return Ok(vec![self.load(only.module.as_deref())?]);
+        }
+        let module = |spec: &PluginSpec| match &spec.module {
+            Some(path) => load(path),
+            None => self.load(None),
+        };
+        trial.plugins.iter().map(module).collect()
+    }
+
     /// Returns the module of the argument, or else `given`, or else the shipped one.
     ///
     /// # Errors
@@ -44,6 +62,7 @@ impl ModuleArgument {
 /// The first bytes of every WebAssembly module.
 const MAGIC: &[u8] = b"\0asm";
 
+/// Loads the module in the file at `path`.
 pub(super) fn load(path: &Path) -> Result<Module, Failure> {
     let usage = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
     let bytes = read_file(path)?;

@@ -8,14 +8,12 @@ mod flags;
 use std::path::{Path, PathBuf};
 
 use crate::command::module::ModuleArgument;
-use crate::command::module::load;
 use crate::command::run::{coloured, print};
 use crate::command::{Failure, read_file};
-use crate::proxy::Module;
 use crate::report::text::Paint;
 use crate::report::transcript::{self, Detail, json};
+use crate::scenario::ScenarioError;
 use crate::scenario::error::deserialize;
-use crate::scenario::{PluginSpec, ScenarioError};
 use crate::trial::file::File;
 use crate::trial::transcript::Ending;
 use crate::trial::{Transcript, Trial, expect, play};
@@ -30,7 +28,7 @@ pub use arguments::Arguments;
 /// hold, or a hostcall is not modelled. What happened until then is printed.
 pub fn request(arguments: &Arguments) -> Result<(), Failure> {
     let trial = trial(arguments)?;
-    let modules = modules(&trial.plugins, &ModuleArgument::default())?;
+    let modules = ModuleArgument::default().for_trial(&trial)?;
     let transcript = play(&trial, &modules);
     let detail = Detail {
         hostcalls: arguments.verbose,
@@ -82,21 +80,6 @@ pub(super) fn failure(transcript: &Transcript) -> Option<Failure> {
         Ending::Refused { .. } => Failure::Policy(format!("{ending}{}", lines.collect::<String>())),
         Ending::Unmodelled { .. } => Failure::Simulator(ending.to_string()),
     })
-}
-
-/// Loads the module of each plugin. That of the argument replaces the module of a single plugin.
-pub(super) fn modules(
-    plugins: &[PluginSpec],
-    argument: &ModuleArgument,
-) -> Result<Vec<Module>, Failure> {
-    if let [only] = plugins {
-        return Ok(vec![argument.load(only.module.as_deref())?]);
-    }
-    let module = |spec: &PluginSpec| match &spec.module {
-        Some(path) => load(path),
-        None => argument.load(None),
-    };
-    plugins.iter().map(module).collect()
 }
 
 fn trial(arguments: &Arguments) -> Result<Trial, Failure> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::command::module::ModuleArgument;
-use crate::command::request::{failure, modules};
+use crate::command::request::failure;
 use crate::command::run::{coloured, print, write};
 use crate::command::{Failure, read_file};
 use crate::report::text::{Hue, Paint};
@@ -163,7 +163,7 @@ fn checks(path: &Path, module: &ModuleArgument) -> Result<Vec<Check>, Failure> {
 /// Plays a plugin test. Each of its requests is one check.
 fn plugin_test(path: &Path, module: &ModuleArgument) -> Result<Vec<Check>, Failure> {
     let trial = Trial::read(path)?;
-    let modules = modules(&trial.plugins, module)?;
+    let modules = module.for_trial(&trial)?;
     let transcript = trial::play(&trial, &modules);
     match failure(&transcript) {
         Some(failure) => Err(failure),
