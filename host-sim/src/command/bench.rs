@@ -18,6 +18,7 @@ use crate::command::{Failure, read_file};
 use crate::model::spec::{Arrivals, Cluster, Route, Traffic};
 use crate::model::world::{Observer, Plan, Stopped, World};
 use crate::proxy::{FailurePolicy, Host, Module, Plugin, Setup};
+use crate::report::json;
 use crate::scenario::play::PlayError;
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
@@ -108,7 +109,7 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
     let module = arguments.module.load(None)?;
     rows.push((name, measure(Some(&module), &policy, arguments.requests)?));
     print(&match arguments.json {
-        true => json(&rows),
+        true => json::text(&named(&rows)),
         false => table(&rows),
     })
 }
@@ -236,12 +237,8 @@ impl Observer for Ignore {
     fn progress(&mut self, _: Time) {}
 }
 
-fn json(rows: &[(String, Cost)]) -> String {
-    let map: BTreeMap<_, _> = rows.iter().map(|(name, cost)| (name, cost)).collect();
-    // Serializing numbers and strings cannot fail.
-    let mut text = serde_json::to_string_pretty(&map).unwrap_or_default();
-    text.push('\n');
-    text
+fn named<N: Ord, T>(rows: &[(N, T)]) -> BTreeMap<&N, &T> {
+    rows.iter().map(|(name, row)| (name, row)).collect()
 }
 
 fn table(rows: &[(String, Cost)]) -> String {

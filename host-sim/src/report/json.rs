@@ -236,7 +236,8 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Document).to_value()
 }
 
-fn text(document: &impl Serialize) -> String {
+/// Returns a document as indented JSON with a line end.
+pub(crate) fn text(document: &impl Serialize) -> String {
     // Serializing numbers and strings cannot fail.
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');

@@ -10,13 +10,13 @@ mod start;
 mod subject;
 mod tables;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::command::bench::document;
-use crate::command::run::print;
+use crate::command::bench::{document, named};
+use crate::command::run::{print, write};
 use crate::command::{Failure, read_file};
 use crate::proxy::Module;
+use crate::report::json;
 
 use measured::Measured;
 
@@ -37,26 +37,18 @@ pub(super) fn run(
     }
     let (start, growth) = (tables::start(&all), tables::growth(&all));
     if let Some(path) = document {
-        write(path, &start, &growth)?;
+        write_tables(path, &start, &growth)?;
     }
     print(&match json {
-        true => as_json(&all),
+        true => json::text(&named(&all)),
         false => format!("{start}\n{growth}"),
     })
 }
 
-fn as_json(all: &[(&str, Measured)]) -> String {
-    let map: BTreeMap<_, _> = all.iter().map(|(name, it)| (*name, it)).collect();
-    // Serializing numbers and strings cannot fail.
-    let mut text = serde_json::to_string_pretty(&map).unwrap_or_default();
-    text.push('\n');
-    text
-}
-
-fn write(path: &Path, start: &str, growth: &str) -> Result<(), Failure> {
+fn write_tables(path: &Path, start: &str, growth: &str) -> Result<(), Failure> {
     let usage = |why: String| Failure::Usage(format!("{}: {why}", path.display()));
     let text = String::from_utf8(read_file(path)?).map_err(|error| usage(error.to_string()))?;
     let text = document::with(&text, "make growth, start,", start).map_err(usage)?;
     let text = document::with(&text, "make growth", growth).map_err(usage)?;
-    std::fs::write(path, text).map_err(|error| usage(error.to_string()))
+    write(path, &text)
 }

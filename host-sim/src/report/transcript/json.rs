@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::headers::HeaderMap;
 use crate::proxy::Status;
+use crate::report::json::text;
 use crate::trial::transcript::{self, Inside, StepTranscript, Transcript, What};
 
 /// What happened in a plugin test.
@@ -141,16 +142,12 @@ struct Response {
 
 /// Returns a transcript as a JSON document.
 pub fn report(transcript: &Transcript) -> String {
-    let document = Document {
+    text(&Document {
         plugins: transcript.plugins.clone(),
         start: transcript.start.iter().map(entry).collect(),
         requests: transcript.steps.iter().map(step).collect(),
         ended_early: transcript.ending.as_ref().map(ToString::to_string),
-    };
-    // Serializing numbers and strings cannot fail.
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    })
 }
 
 /// Returns the JSON Schema of [`report`].
