@@ -55,8 +55,6 @@ pub(super) fn compile(file: File, folder: &Path, report: Report<'_>) -> Trial {
         properties: reader.properties(&file),
         stubs: reader.stubs(&file),
         log_level: file.log_level.map_or(LogLevel::Trace, Into::into),
-        name: file.name.clone().unwrap_or_default(),
-        description: file.description.clone().unwrap_or_default(),
         workers: workers as usize,
         seed: file.seed.unwrap_or(1),
         plugins: reader.plugins(file.plugin_list()),

@@ -24,7 +24,7 @@ pub struct File {
     /// Location of the schema, for editors.
     #[serde(rename = "$schema")]
     pub schema: Option<String>,
-    /// Its name in reports. Defaults to the name of the file.
+    /// Its name, for readers of the file.
     pub name: Option<String>,
     pub description: Option<String>,
     /// The plugin.

@@ -20,13 +20,7 @@ impl Trial {
         let folder = path.parent().unwrap_or(Path::new("."));
         let parsed = deserialize::<File>(&text).map_err(|problem| vec![problem]);
         let trial = parsed.and_then(|file| Trial::of(file, folder, &text));
-        let mut trial = trial.map_err(|problems| ScenarioError::new(path, problems))?;
-        if trial.name.is_empty() {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            let name = stem.strip_suffix(crate::scenario::SUFFIX);
-            trial.name = name.unwrap_or(&stem).to_owned();
-        }
-        Ok(trial)
+        trial.map_err(|problems| ScenarioError::new(path, problems))
     }
 
     /// Checks and converts a file. Files that it names are relative to `folder`, and problems

@@ -14,8 +14,6 @@ use crate::trial::mock::Mock;
 /// A checked plugin test.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    pub name: String,
-    pub description: String,
     /// From the client to the upstream.
     pub plugins: Vec<PluginSpec>,
     pub workers: usize,
