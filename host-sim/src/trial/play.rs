@@ -232,8 +232,7 @@ impl Player<'_> {
             Outward::Call(plugin, call) => self.begin_callout(plugin, call),
             Outward::Message(plugin, call, data) => {
                 if let Some(callout) = self.callout(plugin, call) {
-                    let body = [&callout.request.body[..], &data[..]].concat();
-                    callout.request.body = body.into();
+                    callout.request.append(&data);
                 }
             }
             Outward::CancelCall(plugin, call) => {
@@ -258,10 +257,7 @@ impl Player<'_> {
         let response = self.step.client.response.get_or_insert_default();
         match part {
             Part::Headers { map, .. } => response.headers = map,
-            Part::Body { data, .. } if response.body.is_empty() => response.body = data,
-            Part::Body { data, .. } => {
-                response.body = [&response.body[..], &data[..]].concat().into();
-            }
+            Part::Body { data, .. } => response.append(&data),
             Part::Trailers { map } => response.trailers = map,
         }
         if is_end {

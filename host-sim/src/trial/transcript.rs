@@ -166,6 +166,11 @@ impl Message {
     fn length(&self) -> Option<usize> {
         self.headers.text("content-length")?.parse().ok()
     }
+    /// Adds a part of the body.
+    pub fn append(&mut self, data: &[u8]) {
+        self.body = [&self.body[..], data].concat().into();
+    }
+
 
     /// Returns the body as text.
     pub fn text(&self) -> String {

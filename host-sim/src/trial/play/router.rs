@@ -33,16 +33,13 @@ impl Player<'_> {
         self.last_byte = self.now;
         let is_end = part.is_end();
         match (&mut self.router.state, part) {
-            (State::Waiting, Part::Headers { map, .. }) => {
-                let headers = map;
+            (State::Waiting, Part::Headers { map: headers, .. }) => {
                 self.router.state = State::Receiving(Message {
                     headers,
                     ..Message::default()
                 });
             }
-            (State::Receiving(message), Part::Body { data, .. }) => {
-                message.body = [&message.body[..], &data[..]].concat().into();
-            }
+            (State::Receiving(message), Part::Body { data, .. }) => message.append(&data),
             (State::Receiving(message), Part::Trailers { map }) => message.trailers = map,
             _ => return,
         }
