@@ -204,7 +204,6 @@ fn message(pseudo: &[(&str, &str)], headers: &http::HeaderMap) -> Message {
     }
     Message {
         headers: all,
-        complete: true,
         ..Message::default()
     }
 }

@@ -85,7 +85,6 @@ impl Player<'_> {
             headers: request.headers.clone(),
             body: request.chunks.concat().into(),
             trailers: request.trailers.clone(),
-            complete: true,
         });
         self.chain.open(&StreamInfo {
             worker,

@@ -113,8 +113,6 @@ pub struct Message {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub trailers: HeaderMap,
-    /// Whether its last part has arrived.
-    pub complete: bool,
 }
 
 /// A call of a plugin to a cluster.
@@ -137,8 +135,9 @@ pub struct Client {
     pub is_head: bool,
     /// Response code details, `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
-    /// Length of the body as the proxy sent it. The client stops reading at `content-length`.
-    pub sent_bytes: usize,
+    /// Length of the body as the proxy sent it. `None` before its end. The client stops reading at
+    /// `content-length`.
+    pub sent_bytes: Option<usize>,
 }
 
 impl Entry {
@@ -166,11 +165,11 @@ impl Message {
     fn length(&self) -> Option<usize> {
         self.headers.text("content-length")?.parse().ok()
     }
+
     /// Adds a part of the body.
     pub fn append(&mut self, data: &[u8]) {
         self.body = [&self.body[..], data].concat().into();
     }
-
 
     /// Returns the body as text.
     pub fn text(&self) -> String {
@@ -182,8 +181,7 @@ impl Client {
     /// Ends the response. A body that is longer than its `content-length` is cut off there.
     pub fn complete(&mut self) {
         let response = self.response.get_or_insert_default();
-        response.complete = true;
-        self.sent_bytes = response.body.len();
+        self.sent_bytes = Some(response.body.len());
         if let Some(length) = response.length() {
             response.body.truncate(length);
         }
@@ -193,11 +191,11 @@ impl Client {
     pub fn length_problem(&self) -> Option<String> {
         let response = self.response.as_ref()?;
         let has_no_body = self.is_head || matches!(response.status(), Some(204 | 304));
-        if has_no_body || !response.complete {
+        if has_no_body {
             return None;
         }
         let said = response.length()?;
-        let sent = self.sent_bytes;
+        let sent = self.sent_bytes?;
         let what = match sent.cmp(&said) {
             Ordering::Greater => "the client gets only the first of them",
             Ordering::Less => "the client waits for the rest",

@@ -47,7 +47,6 @@ impl Player<'_> {
                 headers: call.headers,
                 body: call.body,
                 trailers: call.trailers,
-                complete: true,
             },
             answer: None,
         });

@@ -50,10 +50,9 @@ impl Player<'_> {
 
     /// The upstream has the whole request.
     fn send(&mut self) {
-        let State::Receiving(mut message) = std::mem::take(&mut self.router.state) else {
+        let State::Receiving(message) = std::mem::take(&mut self.router.state) else {
             return;
         };
-        message.complete = true;
         let path = message.headers.text(":path").unwrap_or_default().to_owned();
         let answer = self.mocks.answer(UPSTREAM, &path);
         let answer = answer.unwrap_or_else(|| Answer::bare(200));
