@@ -32,6 +32,6 @@ pub use process::log::{LogLevel, LogLine};
 pub use process::metrics::{MetricKind, Metrics};
 pub use process::shared_data::SharedData;
 pub use process::status::Status;
-pub use process::tape::{TapeEvent, Taped};
+pub use process::tape::{TapeEvent, Taped, TapedHostcall};
 pub use setup::{FailurePolicy, Plugin, Setup, StartError};
 pub(crate) use stream::reply::LocalReply;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::text::{Hue, Paint};
 use crate::headers::HeaderMap;
-use crate::proxy::{LogLevel, Status};
+use crate::proxy::{LogLevel, Status, TapedHostcall};
 use crate::trial::transcript::{
     Callout, Client, Entry, Inside, Message, StepTranscript, Transcript, What,
 };
@@ -156,25 +156,11 @@ impl Page<'_> {
                 let text = self.log(*level, text);
                 self.line(6, &text);
             }
-            Inside::Hostcall {
-                name,
-                arguments,
-                results,
-                status,
-            } if self.detail.hostcalls && *name != "proxy_log" => {
-                let named = |(name, value): &(&str, String)| format!("{name}={value}");
-                let arguments: Vec<_> = arguments.iter().map(named).collect();
-                let results: String = results
-                    .iter()
-                    .map(|it| format!(", {}", named(it)))
-                    .collect();
-                let number = || status.to_string();
-                let status = Status::name(*status).map_or_else(number, Into::into);
-                let text = format!("{name}({}) -> {status}{results}", arguments.join(", "));
-                let text = self.detail.paint.hue(Hue::Faint, &text);
+            Inside::Hostcall(call) if self.detail.hostcalls && call.name != "proxy_log" => {
+                let text = self.detail.paint.hue(Hue::Faint, &hostcall(call));
                 self.line(6, &text);
             }
-            Inside::Hostcall { .. } => {}
+            Inside::Hostcall(_) => {}
         }
     }
 
@@ -234,6 +220,19 @@ impl Page<'_> {
             }
         }
     }
+}
+
+fn hostcall(call: &TapedHostcall) -> String {
+    let named = |(name, value): &(&str, String)| format!("{name}={value}");
+    let arguments: Vec<_> = call.arguments.iter().map(named).collect();
+    let results = call.results.iter().map(|it| format!(", {}", named(it)));
+    let number = || call.status.to_string();
+    let status = Status::name(call.status).map_or_else(number, Into::into);
+    let (name, arguments) = (call.name, arguments.join(", "));
+    format!(
+        "{name}({arguments}) -> {status}{}",
+        results.collect::<String>()
+    )
 }
 
 fn details(client: &Client) -> String {

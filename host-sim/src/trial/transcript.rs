@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::proxy::{Callback, LogLevel};
+use crate::proxy::{Callback, LogLevel, TapedHostcall};
 use crate::sim::clock::Time;
 
 /// Everything that happened.
@@ -95,16 +95,8 @@ pub enum What {
 /// Something that happened in a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inside {
-    Hostcall {
-        name: &'static str,
-        arguments: Vec<(&'static str, String)>,
-        results: Vec<(&'static str, String)>,
-        status: i32,
-    },
-    Line {
-        level: LogLevel,
-        text: String,
-    },
+    Hostcall(TapedHostcall),
+    Line { level: LogLevel, text: String },
 }
 
 /// A message: a request or a response.
@@ -150,7 +142,7 @@ impl Entry {
         };
         let lines = inside.iter().filter_map(|it| match it {
             Inside::Line { level, text } => Some((*level, text.as_str())),
-            Inside::Hostcall { .. } => None,
+            Inside::Hostcall(_) => None,
         });
         own.into_iter().chain(lines)
     }

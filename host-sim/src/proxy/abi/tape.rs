@@ -6,7 +6,7 @@
 
 use super::guest::Guest;
 use super::pairs;
-use crate::proxy::process::tape::TapeEvent;
+use crate::proxy::process::tape::{TapeEvent, TapedHostcall};
 
 /// A hostcall that has not returned.
 pub(super) struct OpenHostcall {
@@ -81,12 +81,12 @@ impl Guest<'_> {
         let worker = state.setup.id.thread;
         state.process.tape(
             worker,
-            TapeEvent::Hostcall {
+            TapeEvent::Hostcall(TapedHostcall {
                 name: open.name,
                 arguments: open.arguments,
                 results,
                 status,
-            },
+            }),
         );
     }
 

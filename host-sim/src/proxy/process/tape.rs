@@ -30,17 +30,21 @@ pub enum TapeEvent {
         result: Option<String>,
     },
     /// The guest has called a function of the host.
-    Hostcall {
-        name: &'static str,
-        arguments: Vec<(&'static str, String)>,
-        results: Vec<(&'static str, String)>,
-        /// Status of the ABI, or an error number of WASI.
-        status: i32,
-    },
+    Hostcall(TapedHostcall),
     Logged {
         level: LogLevel,
         text: String,
     },
+}
+
+/// A hostcall that has returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapedHostcall {
+    pub name: &'static str,
+    pub arguments: Vec<(&'static str, String)>,
+    pub results: Vec<(&'static str, String)>,
+    /// Status of the ABI, or an error number of WASI.
+    pub status: i32,
 }
 
 /// Arguments or results of a callback.

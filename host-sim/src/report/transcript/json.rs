@@ -263,17 +263,12 @@ fn inner(inside: Inside) -> Inner {
         owned.collect()
     };
     match inside {
-        Inside::Hostcall {
-            name,
-            arguments,
-            results,
-            status,
-        } => Inner::Hostcall {
-            hostcall: name.into(),
-            arguments: named(arguments),
-            results: named(results),
-            status,
-            status_name: Status::name(status).map(Into::into),
+        Inside::Hostcall(call) => Inner::Hostcall {
+            hostcall: call.name.into(),
+            arguments: named(call.arguments),
+            results: named(call.results),
+            status: call.status,
+            status_name: Status::name(call.status).map(Into::into),
         },
         Inside::Line { level, text } => Inner::Log {
             level: level.name().into(),

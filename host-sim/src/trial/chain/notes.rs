@@ -31,20 +31,9 @@ pub(super) fn entries(plugin: usize, tape: impl IntoIterator<Item = Taped>) -> V
                 }
                 continue;
             }
-            TapeEvent::Hostcall {
-                name,
-                arguments,
-                results,
-                status,
-            } => {
-                let hostcall = Inside::Hostcall {
-                    name,
-                    arguments,
-                    results,
-                    status,
-                };
+            TapeEvent::Hostcall(hostcall) => {
                 if let Some(What::Callback { inside, .. }) = last(&mut entries) {
-                    inside.push(hostcall);
+                    inside.push(Inside::Hostcall(hostcall));
                 }
                 continue;
             }
