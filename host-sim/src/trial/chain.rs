@@ -79,12 +79,10 @@ impl Chain {
 
     /// Opens a stream through all plugins.
     pub(super) fn open(&mut self, info: &StreamInfo) {
-        self.streams = self
-            .hosts
-            .iter_mut()
-            .map(|it| it.open(info.clone()))
-            .collect();
-        self.note_all();
+        for at in 0..self.hosts.len() {
+            let stream = self.on(at, |host| host.open(info.clone()));
+            self.streams.extend(stream);
+        }
     }
 
     /// Closes the stream.
@@ -123,20 +121,17 @@ impl Chain {
 
     /// Passes in a part from the router.
     pub(super) fn response(&mut self, part: Part) {
-        self.response_at(self.hosts.len().saturating_sub(1), part);
+        self.response_at(self.last(), part);
     }
 
     /// Resets the response after its headers.
     pub(super) fn reset_response(&mut self) {
-        self.reset_at(self.hosts.len().saturating_sub(1));
+        self.reset_at(self.last());
     }
 
     /// Sends a local reply of the proxy.
     pub(super) fn local_reply(&mut self, reply: &LocalReply) {
-        let last = self.hosts.len().saturating_sub(1);
-        if let Some(stream) = self.streams.get(last).copied() {
-            self.on(last, |host| host.local_reply(stream, reply));
-        }
+        self.on_stream(self.last(), |host, stream| host.local_reply(stream, reply));
     }
 
     /// Passes in the response to a call.
@@ -192,35 +187,35 @@ impl Chain {
     }
 
     fn request_at(&mut self, at: usize, part: Part) {
-        if let Some(stream) = self.streams.get(at).copied() {
-            self.on(at, |host| host.request(stream, part));
-        }
+        self.on_stream(at, |host, stream| host.request(stream, part));
     }
 
     fn response_at(&mut self, at: usize, part: Part) {
-        if let Some(stream) = self.streams.get(at).copied() {
-            self.on(at, |host| host.response(stream, part));
-        }
+        self.on_stream(at, |host, stream| host.response(stream, part));
     }
 
     fn reset_at(&mut self, at: usize) {
+        self.on_stream(at, Host::upstream_reset_after_headers);
+    }
+
+    /// Returns the index of the plugin next to the upstream.
+    fn last(&self) -> usize {
+        self.hosts.len().saturating_sub(1)
+    }
+
+    /// Lets a host work on its stream, if there is one.
+    fn on_stream(&mut self, at: usize, work: impl FnOnce(&mut Host, StreamId)) {
         if let Some(stream) = self.streams.get(at).copied() {
-            self.on(at, |host| host.upstream_reset_after_headers(stream));
+            self.on(at, |host| work(host, stream));
         }
     }
 
     /// Lets a host work, and notes what its plugin did.
-    fn on<T>(&mut self, at: usize, work: impl FnOnce(&mut Host) -> T) {
-        if let Some(host) = self.hosts.get_mut(at) {
-            work(host);
-        }
-        self.note_all();
-    }
-
-    fn note_all(&mut self) {
-        for (at, host) in self.hosts.iter_mut().enumerate() {
-            self.notes.extend(notes::entries(at, host.take_tape()));
-        }
+    fn on<T>(&mut self, at: usize, work: impl FnOnce(&mut Host) -> T) -> Option<T> {
+        let host = self.hosts.get_mut(at)?;
+        let done = work(host);
+        self.notes.extend(notes::entries(at, host.take_tape()));
+        Some(done)
     }
 
     /// Takes what the plugins did since the last call.
