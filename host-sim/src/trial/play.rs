@@ -7,6 +7,9 @@ mod callouts;
 mod router;
 mod state;
 
+use bytes::Bytes;
+
+use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{StreamInfo, flag};
 use crate::proxy::{CallId, LocalReply, Module, Part};
 use crate::sim::clock::Time;
@@ -96,7 +99,8 @@ impl Player<'_> {
             ..StreamInfo::default()
         });
         self.queue.push(self.now + IDLE, Event::Idle(self.stream));
-        for part in parts(request) {
+        let request = request.clone();
+        for part in parts(request.headers, request.chunks, request.trailers) {
             self.last_byte = self.now;
             self.chain.request(part);
             self.settle();
@@ -277,27 +281,20 @@ impl Player<'_> {
     }
 }
 
-/// Returns the parts of a request.
-fn parts(request: &Request) -> Vec<Part> {
-    let has_trailers = !request.trailers.is_empty();
-    let chunks = request.chunks.len();
+/// Returns the parts of a message. The last one is marked as its end.
+fn parts(headers: HeaderMap, chunks: Vec<Bytes>, trailers: HeaderMap) -> Vec<Part> {
+    let count = chunks.len();
     let mut parts = vec![Part::Headers {
-        map: request.headers.clone(),
-        end: chunks == 0 && !has_trailers,
+        map: headers,
+        end: count == 0 && trailers.is_empty(),
     }];
-    parts.extend(
-        request
-            .chunks
-            .iter()
-            .enumerate()
-            .map(|(at, data)| Part::Body {
-                data: data.clone(),
-                end: at + 1 == chunks && !has_trailers,
-            }),
-    );
-    if has_trailers {
-        let map = request.trailers.clone();
-        parts.push(Part::Trailers { map });
+    let chunks = chunks.into_iter().enumerate();
+    parts.extend(chunks.map(|(at, data)| Part::Body {
+        data,
+        end: at + 1 == count && trailers.is_empty(),
+    }));
+    if !trailers.is_empty() {
+        parts.push(Part::Trailers { map: trailers });
     }
     parts
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::parts;
 use super::state::{Event, Player, State};
 use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{RouteInfo, flag};
@@ -125,11 +126,9 @@ impl Player<'_> {
             ..LocalReply::default()
         };
         let prepared = reply.prepare(self.router.is_grpc, self.router.is_head);
-        let end = prepared.body.is_none();
+        let body = prepared.body.into_iter().collect();
         self.feeds
-            .extend(prepared.body.map(|data| Part::Body { data, end: true }));
-        let map = prepared.headers;
-        self.chain.response(Part::Headers { map, end });
+            .extend(parts(prepared.headers, body, HeaderMap::default()));
     }
 
     fn begin(&mut self, answer: &Answer) {
@@ -159,18 +158,8 @@ impl Player<'_> {
             body.clear();
             trailers = HeaderMap::default();
         }
-        let end = body.is_empty() && trailers.is_empty();
-        let map = headers(answer, ms);
-        let count = body.len();
-        let chunks = body.into_iter().enumerate().map(|(at, data)| Part::Body {
-            data,
-            end: at + 1 == count && trailers.is_empty(),
-        });
-        self.feeds.extend(chunks);
-        if !trailers.is_empty() {
-            self.feeds.push_back(Part::Trailers { map: trailers });
-        }
-        self.chain.response(Part::Headers { map, end });
+        self.feeds
+            .extend(parts(headers(answer, ms), body, trailers));
     }
 
     /// Passes the headers and a part of the body, and then breaks the connection.

@@ -17,7 +17,7 @@ pub(super) struct Player<'a> {
     pub mocks: Mocks<'a>,
     pub now: Time,
     pub queue: Queue<Event>,
-    /// Parts of the response that follow at the same time.
+    /// Parts of the response that the plugins get next, at the same time.
     pub feeds: VecDeque<Part>,
     pub router: Router,
     pub callouts: BTreeMap<(usize, CallId), OpenCallout>,
