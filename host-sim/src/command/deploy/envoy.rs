@@ -214,12 +214,7 @@ fn module_cluster(url: &Url) -> String {
         false => String::new(),
     };
     let values = [("address", socket(&url.host, url.port)), ("tls", tls)];
-    fill(
-        MODULE_CLUSTER,
-        &values
-            .each_ref()
-            .map(|(name, value)| (*name, value.as_str())),
-    )
+    fill(MODULE_CLUSTER, &values)
 }
 
 /// Returns the `code` of a VM. A remote module is fetched from this cluster.

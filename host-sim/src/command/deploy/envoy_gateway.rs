@@ -38,10 +38,5 @@ pub(super) fn resources(arguments: &Arguments, module: &Module, policy: &Policy)
         ("policy", policy.yaml()),
         ("tags", stats_tags()),
     ];
-    fill(
-        RESOURCES,
-        &values
-            .each_ref()
-            .map(|(name, value)| (*name, value.as_str())),
-    )
+    fill(RESOURCES, &values)
 }

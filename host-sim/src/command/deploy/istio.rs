@@ -45,10 +45,5 @@ pub(super) fn resources(arguments: &Arguments, module: &Module, policy: &Policy)
         ("code", code(module, "_")),
         ("operators", policy.operators()),
     ];
-    fill(
-        &format!("{plugin}{PROXIES}"),
-        &values
-            .each_ref()
-            .map(|(name, value)| (*name, value.as_str())),
-    )
+    fill(&format!("{plugin}{PROXIES}"), &values)
 }

@@ -3,7 +3,7 @@
 /// Fills a template. A name that has a line to itself stands for any number of lines, which get
 /// its indentation; without a value, the line is dropped. Other names stand for a part of a line.
 /// Names in values stay.
-pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
+pub(super) fn fill(template: &str, values: &[(&str, impl AsRef<str>)]) -> String {
     let mut filled = String::new();
     for line in template.lines() {
         let text = line.trim_start();
@@ -16,12 +16,12 @@ pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
             continue;
         };
         let indent = &line[..line.len() - text.len()];
-        filled.push_str(&indented(block, indent));
+        filled.push_str(&indented(block.as_ref(), indent));
     }
     filled
 }
 
-fn inline(line: &str, values: &[(&str, &str)]) -> String {
+fn inline(line: &str, values: &[(&str, impl AsRef<str>)]) -> String {
     let mut filled = String::new();
     let mut rest = line;
     while let Some(at) = rest.find("{{") {
@@ -29,7 +29,7 @@ fn inline(line: &str, values: &[(&str, &str)]) -> String {
         filled.push_str(before);
         let place = values.iter().find_map(|(name, value)| {
             let name = found.strip_prefix("{{")?.strip_prefix(name)?;
-            Some((*value, name.strip_prefix("}}")?))
+            Some((value.as_ref(), name.strip_prefix("}}")?))
         });
         let (value, after) = place.unwrap_or(found.split_at(1));
         filled.push_str(value);
