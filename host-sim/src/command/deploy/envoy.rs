@@ -219,17 +219,14 @@ fn module_cluster(url: &Url) -> String {
 
 /// Returns the `code` of a VM. A remote module is fetched from this cluster.
 pub(super) fn code(module: &Module, cluster: &str) -> String {
-    let url = match &module.place {
-        Place::File(path) => return format!("local: {{filename: {}}}", scalar(path)),
-        Place::Web(url) => scalar(&url.text),
-        Place::Image(image) => scalar(&format!("oci://{image}")),
-    };
+    if let Place::File(path) = &module.place {
+        return format!("local: {{filename: {}}}", scalar(path));
+    }
+    let url = scalar(&module.place.to_string());
     let uri = format!("http_uri:\n    uri: {url}\n    cluster: {cluster}\n    timeout: 30s");
-    let sha256 = module.sha256.as_ref();
-    let sha256 = sha256.map_or(String::new(), |sha256| {
-        format!("\n  sha256: {}", scalar(sha256))
-    });
-    format!("remote:\n  {uri}{sha256}")
+    format!("remote:\n  {uri}\n  {}", module.checksum())
+        .trim_end()
+        .to_owned()
 }
 
 /// Returns the metric tags, as a YAML list.

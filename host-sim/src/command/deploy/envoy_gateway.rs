@@ -17,7 +17,6 @@ pub(super) fn resources(arguments: &Arguments, module: &Module, policy: &Policy)
         Place::Web(url) => ("HTTP", "http", url.text.clone()),
         Place::Image(image) | Place::File(image) => ("Image", "image", image.clone()),
     };
-    let sha256 = module.sha256.as_ref();
     let values = [
         ("mode", policy.mode().to_owned()),
         (
@@ -31,10 +30,7 @@ pub(super) fn resources(arguments: &Arguments, module: &Module, policy: &Policy)
         ("type", kind.to_owned()),
         ("field", field.to_owned()),
         ("url", scalar(&url)),
-        (
-            "sha256",
-            sha256.map_or(String::new(), |it| format!("sha256: {}", scalar(it))),
-        ),
+        ("sha256", module.checksum()),
         ("policy", policy.yaml()),
         ("tags", stats_tags()),
     ];

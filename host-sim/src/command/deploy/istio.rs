@@ -6,7 +6,7 @@
 
 use super::arguments::Arguments;
 use super::envoy::{code, stats_tags};
-use super::module::{Module, Place};
+use super::module::Module;
 use super::policy::Policy;
 use super::template::{fill, scalar};
 
@@ -23,21 +23,12 @@ pub(super) fn resources(arguments: &Arguments, module: &Module, policy: &Policy)
     let namespace = arguments.namespace.as_deref().unwrap_or("default");
     let selector = arguments.selector.as_deref().unwrap_or("app=CALLER");
     let (key, value) = selector.split_once('=').unwrap_or((selector, ""));
-    let url = match &module.place {
-        Place::File(path) => format!("file://{path}"),
-        Place::Web(url) => url.text.clone(),
-        Place::Image(image) => format!("oci://{image}"),
-    };
-    let sha256 = module.sha256.as_ref();
     let values = [
         ("mode", policy.mode().to_owned()),
         ("namespace", scalar(namespace)),
         ("labels", format!("{{{}: {}}}", scalar(key), scalar(value))),
-        ("url", scalar(&url)),
-        (
-            "sha256",
-            sha256.map_or(String::new(), |it| format!("sha256: {}", scalar(it))),
-        ),
+        ("url", scalar(&module.place.to_string())),
+        ("sha256", module.checksum()),
         ("policy", policy.yaml()),
         ("tags", stats_tags()),
         ("plugin", scalar(&format!("{namespace}.spillway"))),

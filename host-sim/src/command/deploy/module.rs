@@ -1,6 +1,9 @@
 //! Where the proxy finds the module.
 
+use std::fmt;
+
 use super::arguments::{Arguments, Target};
+use super::template::scalar;
 use crate::command::Failure;
 
 /// Where plain Envoys find it by default.
@@ -59,6 +62,12 @@ impl Module {
         }
     }
 
+    /// Returns the field with the checksum. Empty if there is none.
+    pub(super) fn checksum(&self) -> String {
+        let sha256 = self.sha256.as_deref();
+        sha256.map_or(String::new(), |it| format!("sha256: {}", scalar(it)))
+    }
+
     /// Returns why the target cannot load this module.
     fn problem(&self, target: Target) -> Option<String> {
         if let Some(sha256) = &self.sha256 {
@@ -105,6 +114,17 @@ impl Place {
             None if !text.is_empty() && is_envoy => Ok(Place::File(text.into())),
             None if !text.is_empty() => Ok(Place::Image(text.into())),
             _ => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    /// Writes the place as a URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path) => write!(f, "file://{path}"),
+            Place::Web(url) => f.write_str(&url.text),
+            Place::Image(image) => write!(f, "oci://{image}"),
         }
     }
 }
