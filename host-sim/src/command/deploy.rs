@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::Failure;
+use super::run::{unwritable, write};
 
 mod arguments;
 mod envoy;
@@ -62,7 +63,7 @@ pub fn run(
     match &arguments.output {
         Some(path) => {
             create_folder(path)?;
-            super::run::write(path, &text)
+            write(path, &text)
         }
         None => Ok(out.write_all(text.as_bytes())?),
     }
@@ -78,7 +79,7 @@ fn replace(path: &Path, text: &str) -> Result<(), Failure> {
         // The first error is the one to report.
         let _ = fs::remove_file(&next);
     }
-    moved.map_err(|error| cannot(path, &error))
+    moved.map_err(|error| unwritable(path, &error))
 }
 
 /// Creates the folder of a file.
@@ -87,11 +88,7 @@ fn create_folder(path: &Path) -> Result<(), Failure> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let created = folder.map_or(Ok(()), fs::create_dir_all);
-    created.map_err(|error| cannot(path, &error))
-}
-
-fn cannot(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
+    created.map_err(|error| unwritable(path, &error))
 }
 
 #[cfg(test)]

@@ -91,8 +91,12 @@ pub(super) fn coloured() -> bool {
 
 /// Writes an output file.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text)
-        .map_err(|error| Failure::Usage(format!("{}: cannot be written: {error}", path.display())))
+    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
+/// Returns the failure to write an output file.
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{}: cannot be written: {error}", path.display()))
 }
 
 /// Prints to stdout. A reader that closes the pipe early (`head`) is not an error.
