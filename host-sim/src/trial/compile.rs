@@ -1,5 +1,6 @@
 //! From the format of plugin tests to plain data. Everything that makes no sense is reported.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -67,11 +68,10 @@ impl Reader<'_> {
     }
 
     fn plugins(&mut self, list: PluginList) -> Vec<PluginSpec> {
-        let with_path = list.into_iter();
         let spec = |(path, file): (String, _)| {
             PluginSpec::new(file, None, self.folder, &path, self.report)
         };
-        with_path.map(spec).collect()
+        list.into_iter().map(spec).collect()
     }
 
     fn start(&mut self, text: Option<&str>) -> Option<u64> {
@@ -86,36 +86,28 @@ impl Reader<'_> {
         Some(ns)
     }
 
-    fn properties(&mut self, file: &File) -> std::collections::BTreeMap<Vec<u8>, Vec<u8>> {
-        let mut found = std::collections::BTreeMap::new();
-        for (name, value) in &file.properties {
-            match property::value(value) {
-                Some(bytes) => {
-                    found.insert(property::path(name), bytes);
-                }
-                None => {
-                    let what = "is no text, number or truth".into();
-                    self.report(&format!("properties.{name}"), what);
-                }
+    fn properties(&mut self, file: &File) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let property = |(name, value): (&String, &Value)| {
+            let bytes = property::value(value);
+            if bytes.is_none() {
+                let what = "is no text, number or truth".into();
+                self.report(&format!("properties.{name}"), what);
             }
-        }
-        found
+            Some((property::path(name), bytes?))
+        };
+        file.properties.iter().filter_map(property).collect()
     }
 
-    fn stubs(&mut self, file: &File) -> std::collections::BTreeMap<String, Result<(), Status>> {
-        let mut found = std::collections::BTreeMap::new();
-        for (name, text) in &file.stubs {
-            match Status::parse(text) {
-                Some(result) => {
-                    found.insert(name.clone(), result);
-                }
-                None => {
-                    let what = format!("is {text:?}, allowed ok, not_found or 0 to 12");
-                    self.report(&format!("stubs.{name}"), what);
-                }
+    fn stubs(&mut self, file: &File) -> BTreeMap<String, Result<(), Status>> {
+        let stub = |(name, text): (&String, &String)| {
+            let result = Status::parse(text);
+            if result.is_none() {
+                let what = format!("is {text:?}, allowed ok, not_found or 0 to 12");
+                self.report(&format!("stubs.{name}"), what);
             }
-        }
-        found
+            Some((name.clone(), result?))
+        };
+        file.stubs.iter().filter_map(stub).collect()
     }
 
     fn mock(&mut self, mock: &file::Mock, path: &str) -> Mock {
@@ -172,13 +164,7 @@ impl Reader<'_> {
             let what = format!("is {}, but there are {workers} workers", step.worker);
             self.report(&format!("{path}.worker"), what);
         }
-        expect::check(
-            &step.expect,
-            &format!("{path}.expect"),
-            &mut |path, what| {
-                (self.report)(path, what);
-            },
-        );
+        expect::check(&step.expect, &format!("{path}.expect"), self.report);
         Step {
             name: step.name.clone(),
             wait: step.wait,
