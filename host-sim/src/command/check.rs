@@ -137,8 +137,8 @@ fn is_schema(json: &[u8]) -> bool {
 /// Why the configuration of another plugin, or a scenario, is not checked.
 const FOREIGN: &str = "is no policy of this filter: it has none of its fields";
 
-/// Returns whether a file is an object without any field of a policy file, nor one that is nearly
-/// spelt like it.
+/// Returns whether a file is an object without any field of a policy file, not even a misspelt
+/// one.
 fn is_foreign(json: &[u8]) -> bool {
     let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
         return false;

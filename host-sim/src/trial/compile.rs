@@ -201,7 +201,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reports fields of a request that is none.
+    /// Reports fields that need a request, if the step has none.
     fn without_path(&mut self, step: &file::Step, path: &str) {
         let is_given = |pairs: &Pairs| !pairs.pairs().is_ok_and(|it| it.is_empty());
         let fields = [

@@ -1,6 +1,6 @@
 //! Writes results into a document, between two markers.
 
-/// The line behind results.
+/// The line after the results.
 const END: &str = "<!-- to here -->\n";
 
 /// Replaces what stands between the markers of a writer, such as `make growth`.

@@ -46,7 +46,7 @@ pub struct Arguments {
     pub(super) gateway: Option<String>,
 }
 
-/// What configuration is written for.
+/// The proxy that reads the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Target {
     Envoy,
@@ -75,7 +75,7 @@ impl Target {
 }
 
 impl Arguments {
-    /// Refuses an option that says nothing about the target, or whose value is not valid.
+    /// Refuses an option that does not apply to the target, or whose value is not valid.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ pub(super) struct Policy {
     operators: Value,
     /// Whether no policy enforces anything.
     pub only_watches: bool,
-    /// What was changed, for the user.
+    /// Tells the user what differs from the file, and which modes stay.
     pub notes: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ fn accepted(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Takes the operators' settings out of the file. On the listener of the traffic, everyone could
+/// Moves the operators' settings out of the file. On the listener of the traffic, everyone could
 /// force circuits.
 fn operators(target: Target, file: &mut IndexMap<String, Tree>, notes: &mut Vec<String>) -> Value {
     match file.shift_remove("admin") {

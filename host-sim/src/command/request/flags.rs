@@ -52,7 +52,7 @@ pub(super) fn apply(arguments: &Arguments, file: &mut File, folder: &Path) -> Re
     }
 }
 
-/// Refuses what belongs to a request that the command line does not have.
+/// Refuses the options of a request, since the command line has none.
 fn of_a_request(arguments: &Arguments) -> Result<(), Failure> {
     let given = [
         ("--header", !arguments.headers.is_empty()),

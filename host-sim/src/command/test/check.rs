@@ -4,7 +4,7 @@ use crate::report::text::{Hue, Paint};
 use crate::scenario::expect::Verdict;
 use crate::trial::{Transcript, Trial, expect};
 
-/// What was checked, and the result.
+/// A check and its result.
 pub(super) struct Check {
     pub name: String,
     /// What does not hold. Empty if all holds.

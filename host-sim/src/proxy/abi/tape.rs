@@ -23,7 +23,7 @@ struct Out {
     len_at: Option<u32>,
 }
 
-/// Longest value on the tape. A longer one is cut, and its length is told.
+/// Length of the longest value on the tape. A longer one is cut, and its length is added.
 const VALUE_BYTES_MAX: usize = 4_096;
 
 impl Guest<'_> {

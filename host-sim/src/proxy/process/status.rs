@@ -38,7 +38,7 @@ const NAMES: [(Status, &str); 12] = [
 const OK: &str = "ok";
 
 impl Status {
-    /// Returns the result with this name or number. `None` if there is none.
+    /// Parses the name or number of a status. `None` if the ABI has no such status.
     pub fn parse(text: &str) -> Option<Result<(), Status>> {
         if text == OK || text == "0" {
             return Some(Ok(()));

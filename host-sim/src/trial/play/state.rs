@@ -26,7 +26,7 @@ pub(super) struct Player<'a> {
     pub is_done: bool,
     /// Number of the step.
     pub steps: u64,
-    /// Number of the request, so that an event of an earlier one is known.
+    /// Number of the request. An event with another number is too late.
     pub stream: u64,
     pub last_byte: Time,
     /// Number of local replies that the request got for being idle.
@@ -36,7 +36,7 @@ pub(super) struct Player<'a> {
     pub ending: Option<Ending>,
 }
 
-/// What happens later. Numbers are those of requests.
+/// What happens later. The numbers are those of requests.
 pub(super) enum Event {
     Answer(u64),
     RouteTimeout(u64),

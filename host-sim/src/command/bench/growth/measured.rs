@@ -1,4 +1,4 @@
-//! All that is measured of one module.
+//! All measurements of one module.
 
 use crate::command::Failure;
 use crate::proxy::Module;
@@ -6,7 +6,7 @@ use crate::proxy::Module;
 use super::rows::{self, DIMENSIONS, Row};
 use super::start::{self, Start};
 
-/// What was measured of one module.
+/// The measurements of one module.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Measured {
     pub start: Vec<Start>,

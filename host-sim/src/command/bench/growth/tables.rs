@@ -80,7 +80,7 @@ fn none() -> String {
     "—".into()
 }
 
-/// A number with its thousands apart.
+/// Returns a number with commas between its thousands.
 fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
