@@ -238,15 +238,7 @@ fn header_fits(wanted: &WantedHeader, values: &[impl AsRef<str>]) -> bool {
             all.eq(wanted.iter().map(String::as_str))
         }
         WantedHeader::Rule(HeaderForms { absent: true, .. }) => values.is_empty(),
-        WantedHeader::Rule(rule) => all.any(|value| {
-            rule.regex
-                .as_ref()
-                .is_none_or(|regex| matches(regex, value))
-                && rule
-                    .contains
-                    .as_ref()
-                    .is_none_or(|part| value.contains(part))
-        }),
+        WantedHeader::Rule(rule) => all.any(|it| forms_fit(&rule.regex, &rule.contains, it)),
     }
 }
 
@@ -264,11 +256,7 @@ fn header_shown(wanted: &WantedHeader) -> String {
 fn line_fits(rule: &LineForms, level: LogLevel, text: &str) -> bool {
     rule.level
         .is_none_or(|wanted| LogLevel::from(wanted) == level)
-        && rule
-            .contains
-            .as_ref()
-            .is_none_or(|part| text.contains(part))
-        && rule.regex.as_ref().is_none_or(|regex| matches(regex, text))
+        && forms_fit(&rule.regex, &rule.contains, text)
 }
 
 fn line_shown(rule: &LineForms) -> String {
@@ -276,6 +264,11 @@ fn line_shown(rule: &LineForms) -> String {
     let level = rule.level.map(|level| format!("{level:?} ").to_lowercase());
     let line = format!("{article} {}line", level.unwrap_or_default());
     forms_shown(&line, &rule.regex, &rule.contains)
+}
+
+fn forms_fit(regex: &Option<String>, contains: &Option<String>, text: &str) -> bool {
+    regex.as_ref().is_none_or(|regex| matches(regex, text))
+        && contains.as_ref().is_none_or(|part| text.contains(part))
 }
 
 fn forms_shown(what: &str, regex: &Option<String>, contains: &Option<String>) -> String {
