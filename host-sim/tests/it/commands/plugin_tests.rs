@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::commands::{CommandOutput, host_sim_in, target};
+use crate::commands::{CommandOutput, host_sim_in, module};
 
 /// The folder with the tests of the small plugins.
 fn samples() -> PathBuf {
@@ -10,13 +10,8 @@ fn samples() -> PathBuf {
 fn test(text: &str, arguments: &[&str]) -> CommandOutput {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("it.scenario.yaml"), text).unwrap();
-    let probe = std::path::absolute(target().join("wasm32-wasip1/release/probe.wasm")).unwrap();
-    let given = [
-        "test",
-        "it.scenario.yaml",
-        "--module",
-        probe.to_str().unwrap(),
-    ];
+    let probe = module("probe");
+    let given = ["test", "it.scenario.yaml", "--module", &probe];
     host_sim_in(folder.path(), &[&given, arguments].concat())
 }
 
@@ -93,7 +88,7 @@ fn a_plugin_test_that_cannot_run_says_why() {
 fn a_configuration_may_be_an_object_or_a_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("conf"), "plugin cookies").unwrap();
-    let probe = std::path::absolute(target().join("wasm32-wasip1/release/probe.wasm")).unwrap();
+    let probe = module("probe");
     for (name, configuration, cookies) in [
         ("text", "plugin cookies", "[a=1; Path=/, b=2; Path=/]"),
         ("file", "'@conf'", "[a=1; Path=/, b=2; Path=/]"),
@@ -102,7 +97,7 @@ fn a_configuration_may_be_an_object_or_a_file() {
         let text = format!(
             "plugin: {{module: {}, configuration: {configuration}}}\n\
              requests: [{{path: /, expect: {{headers: {{set-cookie: {cookies}}}}}}}]",
-            probe.display()
+            probe
         );
         std::fs::write(folder.path().join("it.scenario.yaml"), text).unwrap();
         let output = host_sim_in(folder.path(), &["test", "it.scenario.yaml"]);
@@ -132,14 +127,8 @@ fn run(plugin: &str, traffic: &str) -> CommandOutput {
          duration: 1s\nclusters: {{a: {{}}}}\ntraffic: [{{{traffic}, requests: [{{path: /}}]}}]\n"
     );
     std::fs::write(folder.path().join("it.yaml"), text).unwrap();
-    let probe = std::path::absolute(target().join("wasm32-wasip1/release/probe.wasm")).unwrap();
-    let given = [
-        "run",
-        "it.yaml",
-        "--json",
-        "--module",
-        probe.to_str().unwrap(),
-    ];
+    let probe = module("probe");
+    let given = ["run", "it.yaml", "--json", "--module", &probe];
     host_sim_in(folder.path(), &given)
 }
 
@@ -190,12 +179,9 @@ fn bench_names_the_module_and_check_the_configuration_of_another_plugin() {
         r#"{"token": "x", "zones": []}"#,
     )
     .unwrap();
-    let probe = std::path::absolute(target().join("wasm32-wasip1/release/probe.wasm")).unwrap();
+    let probe = module("probe");
     let bench = ["bench", "--requests", "50", "--config", "conf", "--module"];
-    let output = host_sim_in(
-        folder.path(),
-        &[&bench[..], &[probe.to_str().unwrap()]].concat(),
-    );
+    let output = host_sim_in(folder.path(), &[&bench[..], &[probe.as_str()]].concat());
     assert!(
         output.stdout.contains("probe") && !output.stdout.contains("spillway"),
         "{}",

@@ -1,8 +1,8 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::commands::{CommandOutput, assert_valid, host_sim_in, target};
+use crate::commands::{CommandOutput, assert_valid, host_sim_in, module};
 
 /// A folder with the configuration of a small plugin.
 fn configured(plugin: &str) -> tempfile::TempDir {
@@ -11,25 +11,14 @@ fn configured(plugin: &str) -> tempfile::TempDir {
     folder
 }
 
-fn probe() -> PathBuf {
-    let path = target().join("wasm32-wasip1/release/probe.wasm");
-    std::path::absolute(path).unwrap()
-}
-
 /// Runs `host-sim request` with the probe as a small plugin.
 fn request(plugin: &str, arguments: &[&str]) -> CommandOutput {
     request_in(configured(plugin).path(), arguments)
 }
 
 fn request_in(folder: &Path, arguments: &[&str]) -> CommandOutput {
-    let probe = probe();
-    let given = [
-        "request",
-        "--config",
-        "conf",
-        "--module",
-        probe.to_str().unwrap(),
-    ];
+    let probe = module("probe");
+    let given = ["request", "--config", "conf", "--module", &probe];
     host_sim_in(folder, &[&given, arguments].concat())
 }
 
@@ -70,14 +59,8 @@ fn hostcalls_are_shown_with_their_arguments() {
 fn several_modules_are_a_chain() {
     let folder = configured("cors");
     std::fs::write(folder.path().join("second"), "plugin basic").unwrap();
-    let probe = probe();
-    let second = [
-        "--module",
-        probe.to_str().unwrap(),
-        "--config",
-        "second",
-        "/",
-    ];
+    let probe = module("probe");
+    let second = ["--module", &probe, "--config", "second", "/"];
     let output = request_in(folder.path(), &second);
     insta::assert_snapshot!(output.all());
 }
@@ -174,8 +157,8 @@ fn a_plugin_that_never_comes_to_an_end_is_stopped() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("conf"), conf).unwrap();
-        let probe = probe();
-        let second = ["--config", "conf", "--module", probe.to_str().unwrap()];
+        let probe = module("probe");
+        let second = ["--config", "conf", "--module", &probe];
         let second = if modules == 2 { &second[..] } else { &[] };
         let output = request_in(
             folder.path(),
