@@ -109,7 +109,7 @@ pub fn bench(arguments: &Arguments) -> Result<(), Failure> {
     let module = arguments.module.load(None)?;
     rows.push((name, measure(Some(&module), &policy, arguments.requests)?));
     print(&match arguments.json {
-        true => json::text(&named(&rows)),
+        true => json::text(&json::named(&rows)),
         false => table(&rows),
     })
 }
@@ -235,10 +235,6 @@ struct Ignore;
 impl Observer for Ignore {
     fn mark(&mut self, _: usize, _: &World) {}
     fn progress(&mut self, _: Time) {}
-}
-
-fn named<N: Ord, T>(rows: &[(N, T)]) -> BTreeMap<&N, &T> {
-    rows.iter().map(|(name, row)| (name, row)).collect()
 }
 
 fn table(rows: &[(String, Cost)]) -> String {

@@ -236,6 +236,11 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Document).to_value()
 }
 
+/// Returns named rows as an object, sorted by name.
+pub(crate) fn named<N: Ord, T>(rows: &[(N, T)]) -> BTreeMap<&N, &T> {
+    rows.iter().map(|(name, row)| (name, row)).collect()
+}
+
 /// Returns a document as indented JSON with a line end.
 pub(crate) fn text(document: &impl Serialize) -> String {
     // Serializing numbers and strings cannot fail.

@@ -7,9 +7,6 @@ mod callouts;
 mod router;
 mod state;
 
-use bytes::Bytes;
-
-use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{StreamInfo, flag};
 use crate::proxy::{CallId, LocalReply, Module, Part};
 use crate::sim::clock::Time;
@@ -18,7 +15,7 @@ use crate::trial::chain::{Chain, Outward};
 use crate::trial::spec::{Request, Step, Trial};
 use crate::trial::transcript::{Callout, Ending, Entry, Message, StepTranscript, Transcript, What};
 
-use state::{Event, Player, Router};
+use state::{Event, Player, Router, parts};
 
 /// Envoy's default timeout of a stream without a byte.
 const IDLE: Span = Span::from_ms(300_000);
@@ -279,22 +276,4 @@ impl Player<'_> {
             self.push(What::ClientDone(what));
         }
     }
-}
-
-/// Returns the parts of a message. The last one is marked as its end.
-fn parts(headers: HeaderMap, chunks: Vec<Bytes>, trailers: HeaderMap) -> Vec<Part> {
-    let count = chunks.len();
-    let mut parts = vec![Part::Headers {
-        map: headers,
-        end: count == 0 && trailers.is_empty(),
-    }];
-    let chunks = chunks.into_iter().enumerate();
-    parts.extend(chunks.map(|(at, data)| Part::Body {
-        data,
-        end: at + 1 == count && trailers.is_empty(),
-    }));
-    if !trailers.is_empty() {
-        parts.push(Part::Trailers { map: trailers });
-    }
-    parts
 }

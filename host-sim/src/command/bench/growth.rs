@@ -12,7 +12,7 @@ mod tables;
 
 use std::path::Path;
 
-use crate::command::bench::{document, named};
+use crate::command::bench::document;
 use crate::command::run::{print, write};
 use crate::command::{Failure, read_file};
 use crate::proxy::Module;
@@ -40,7 +40,7 @@ pub(super) fn run(
         write_tables(path, &start, &growth)?;
     }
     print(&match json {
-        true => json::text(&named(&all)),
+        true => json::text(&json::named(&all)),
         false => format!("{start}\n{growth}"),
     })
 }

@@ -4,8 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::parts;
-use super::state::{Event, Player, State};
+use super::state::{Event, Player, State, parts};
 use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{RouteInfo, flag};
 use crate::proxy::{LocalReply, Part};
