@@ -21,6 +21,7 @@ pub mod stream;
 mod vm;
 mod worker;
 
+pub use abi::not_modelled;
 pub use host::Host;
 pub use ids::{CallId, StreamId};
 pub use module::Module;

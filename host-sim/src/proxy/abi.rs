@@ -22,3 +22,12 @@ mod tape;
 mod wasi;
 
 pub(crate) use register::{Version, register};
+
+use crate::proxy::process::counts::Hostcall;
+
+/// Returns the names of the functions that Envoy has and this host does not.
+pub fn not_modelled() -> impl Iterator<Item = &'static str> {
+    foreign::NOT_MODELLED
+        .into_iter()
+        .chain([Hostcall::ResolveDns.name()])
+}

@@ -11,7 +11,7 @@ use super::mock::{Answer, Grpc, Mock};
 use super::spec::{Request, Step, Trial, UPSTREAM};
 use super::{expect, property};
 use crate::headers::HeaderMap;
-use crate::proxy::{LogLevel, Status};
+use crate::proxy::{LogLevel, Status, not_modelled};
 use crate::scenario::{PluginSpec, Report, content};
 
 /// Each worker is a VM per plugin.
@@ -104,6 +104,11 @@ impl Reader<'_> {
             if result.is_none() {
                 let what = format!("is {text:?}, allowed ok, not_found or 0 to 12");
                 self.report(&format!("stubs.{name}"), what);
+            if !not_modelled().any(|known| known == name) {
+                let allowed = not_modelled().collect::<Vec<_>>().join(", ");
+                let what = format!("needs no stub or does not exist, allowed {allowed}");
+                self.report(&format!("stubs.{name}"), what);
+            }
             }
             Some((name.clone(), result?))
         };

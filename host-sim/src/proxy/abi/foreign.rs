@@ -4,16 +4,16 @@ use super::guest::{Guest, HostcallResult};
 use crate::proxy::vm::Status;
 
 /// Functions that Envoy has and this host does not. A stub that succeeds returns no bytes.
-const NOT_MODELLED: [&[u8]; 9] = [
-    b"compress",
-    b"uncompress",
-    b"set_envoy_filter_state",
-    b"verify_signature",
-    b"sign",
-    b"declare_property",
-    b"expr_create",
-    b"expr_evaluate",
-    b"expr_delete",
+pub(super) const NOT_MODELLED: [&str; 9] = [
+    "compress",
+    "uncompress",
+    "set_envoy_filter_state",
+    "verify_signature",
+    "sign",
+    "declare_property",
+    "expr_create",
+    "expr_evaluate",
+    "expr_delete",
 ];
 
 pub(crate) fn call(
@@ -26,10 +26,9 @@ pub(crate) fn call(
     len_out: u32,
 ) -> HostcallResult {
     let ([name, _argument], state) = guest.slices([(name, name_len), (argument, argument_len)])?;
-    if NOT_MODELLED.contains(&name) {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let hostcall = format!("proxy_call_foreign_function(\"{name}\")");
-        state.process.not_modelled(&name, hostcall)?;
+    if let Some(known) = NOT_MODELLED.iter().find(|it| it.as_bytes() == name) {
+        let hostcall = format!("proxy_call_foreign_function(\"{known}\")");
+        state.process.not_modelled(known, hostcall)?;
     } else if name != b"clear_route_cache" {
         return Err(Status::NotFound);
     } else if let Some(stream) = guest.stream() {
