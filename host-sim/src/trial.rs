@@ -18,7 +18,7 @@ pub mod transcript;
 
 pub use mock::{Answer, Grpc, Mock};
 pub use play::play;
-pub use spec::{Request, Step, Trial, UPSTREAM};
+pub use spec::{Request, Step, Trial, UPSTREAM, Update};
 pub use transcript::Transcript;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use host_sim::headers::HeaderMap;
 use host_sim::proxy::LogLevel;
 use host_sim::trial::file::{Expect, LineForms, WantedLine};
 use host_sim::trial::transcript::{Client, Entry, Message, StepTranscript, What};
-use host_sim::trial::{Step, Trial, expect};
+use host_sim::trial::{Step, Trial, Update, expect};
 use http::{HeaderName, HeaderValue};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -62,6 +62,7 @@ async fn play(file: &Path) -> Vec<String> {
     let mut player = Player {
         envoy,
         clusters,
+        trial: trial.clone(),
         is_http2: trial.steps.iter().any(has_trailers),
         lines: 0,
     };
@@ -83,6 +84,8 @@ fn has_trailers(step: &Step) -> bool {
 struct Player {
     envoy: Envoy,
     clusters: Mocked,
+    /// With the configurations that are in use.
+    trial: Trial,
     is_http2: bool,
     /// Number of lines of the log that earlier steps have seen.
     lines: usize,
@@ -92,6 +95,10 @@ impl Player {
     /// Plays a step, and waits for calls and lines that come after the response.
     async fn step(&mut self, step: &Step) -> Vec<expect::Miss> {
         sleep(Duration::from_nanos(step.wait.as_ns())).await;
+        let refused = match &step.update {
+            Some(update) => self.update(update).await,
+            None => None,
+        };
         let client = match &step.request {
             Some(request) => client::send(self.envoy.address(), request, self.is_http2).await,
             None => Client::default(),
@@ -99,7 +106,8 @@ impl Player {
         let until = Instant::now() + SETTLING;
         let mut has_settled = !may_be_exceeded(&step.expect);
         loop {
-            let (seen, lines) = self.seen(client.clone(), step).await;
+            let (mut seen, lines) = self.seen(client.clone(), step).await;
+            seen.refused = refused.clone();
             let misses = expect::judge(&step.expect, &seen);
             if misses.is_empty() && !has_settled {
                 has_settled = true;
@@ -112,6 +120,20 @@ impl Player {
                 return misses;
             }
             sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Gives Envoy a new configuration. Returns why it is refused, if it is.
+    async fn update(&mut self, update: &Update) -> Option<String> {
+        let mut trial = self.trial.clone();
+        trial.plugins[update.plugin].configuration = update.configuration.clone();
+        let setting = setting::of(&trial, &self.clusters);
+        match self.envoy.update(|_old| setting).await {
+            envoy::Update::Refused => Some("Envoy refused it".into()),
+            envoy::Update::Accepted => {
+                self.trial = trial;
+                None
+            }
         }
     }
 

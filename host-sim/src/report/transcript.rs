@@ -128,6 +128,13 @@ impl Page<'_> {
                 level,
                 text,
             } => format!("{}{}", self.plugin(*plugin), self.log(*level, text)),
+            What::Configured { plugin, refused } => {
+                let plugin = self.plugin(*plugin);
+                match refused {
+                    None => format!("{plugin}new configuration accepted"),
+                    Some(why) => format!("{plugin}new configuration refused: {why}"),
+                }
+            }
             What::Upstream => "-> upstream".into(),
             What::UpstreamAnswer(answer) => format!("<- upstream: {answer}"),
             What::Callout(at) => match callouts.get(*at) {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::proxy::stream::info::StreamInfo;
 use crate::proxy::{
     Call, CallId, CallOutcome, Effect, Host, LocalReply, Metrics, Module, Part, Setup, StartError,
-    StreamId,
+    StreamId, Taped,
 };
 use crate::scenario::play::plugin;
 use crate::sim::clock::Time;
@@ -75,6 +75,23 @@ impl Chain {
             chain.hosts.push(host);
         }
         Ok((chain, notes))
+    }
+
+    /// Gives a plugin a new configuration, and notes what it does on one thread.
+    ///
+    /// # Errors
+    ///
+    /// If the plugin refuses it. The old one then stays.
+    pub(super) fn update(&mut self, at: usize, configuration: Vec<u8>) -> Result<(), StartError> {
+        let Some(host) = self.hosts.get_mut(at) else {
+            return Ok(());
+        };
+        let updated = host.update(configuration);
+        // It is tried on another thread first, which matters only if it is refused.
+        let is_shown = |it: &Taped| updated.is_err() || it.worker == Some(0);
+        let tape = host.take_tape().into_iter().filter(is_shown);
+        self.notes.extend(notes::entries(at, tape));
+        updated
     }
 
     /// Opens a stream through all plugins.

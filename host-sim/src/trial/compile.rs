@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::file::{self, File, Pairs, PluginList};
 use super::mock::{Answer, Grpc, Mock};
-use super::spec::{Request, Step, Trial, UPSTREAM};
+use super::spec::{Request, Step, Trial, UPSTREAM, Update};
 use super::{expect, property};
 use crate::headers::HeaderMap;
 use crate::proxy::{LogLevel, Status, not_modelled};
@@ -47,8 +47,12 @@ pub(super) fn compile(file: File, folder: &Path, report: Report<'_>) -> Trial {
     let mocks = file.mocks.iter().enumerate();
     let mocks = mocks.map(|(at, mock)| reader.mock(mock, &format!("mocks[{at}]")));
     let mocks = mocks.collect();
+    let count = file.plugins.len().max(1);
     let steps = file.requests.iter().enumerate();
-    let steps = steps.map(|(at, step)| reader.step(step, workers, &format!("requests[{at}]")));
+    let steps = steps.map(|(at, step)| {
+        let path = format!("requests[{at}]");
+        reader.step(step, (workers, count), &path)
+    });
     Trial {
         steps: steps.collect(),
         mocks,
@@ -163,7 +167,8 @@ impl Reader<'_> {
         }
     }
 
-    fn step(&mut self, step: &file::Step, workers: u32, path: &str) -> Step {
+    /// Converts a step for this number of workers and of plugins.
+    fn step(&mut self, step: &file::Step, (workers, plugins): (u32, usize), path: &str) -> Step {
         // A wrong number of workers has its own report.
         if step.worker >= workers as usize && workers > 0 {
             let what = format!("is {}, but there are {workers} workers", step.worker);
@@ -189,12 +194,38 @@ impl Reader<'_> {
             self.report(&format!("{path}.path"), what);
         }
         let body = self.body(step.body.as_ref(), &format!("{path}.body"));
+            update: self.update(step, plugins, path),
         let method = match (&step.method, body.is_empty()) {
             (Some(method), _) => method.as_str(),
             (None, true) => "GET",
             (None, false) => "POST",
         };
         let given = self.pairs(&step.headers, &format!("{path}.headers"));
+    /// Returns the new configuration of a step, for one of `count` plugins.
+    fn update(&mut self, step: &file::Step, count: usize, path: &str) -> Option<Update> {
+        if step.configuration.is_none() {
+            let needs = "has no effect without configuration";
+            let fields = [
+                ("plugin", step.plugin.is_some()),
+                ("expect.refused", step.expect.refused),
+            ];
+            for (field, _) in fields.iter().filter(|(_, given)| *given) {
+                self.report(&format!("{path}.{field}"), needs.into());
+            }
+        }
+        let plugin = step.plugin.unwrap_or(0);
+        if plugin >= count {
+            let what = format!("is {plugin}, allowed 0 to {}", count - 1);
+            self.report(&format!("{path}.plugin"), what);
+        }
+        let value = step.configuration.as_ref()?;
+        let path = format!("{path}.configuration");
+        Some(Update {
+            plugin,
+            configuration: content(value, self.folder, &path, self.report),
+        })
+    }
+
         let trailers = self.pairs(&step.trailers, &format!("{path}.trailers"));
         let chunks = self.chunks(body, step.chunks, path);
         let has_length = chunks.len() == 1 && trailers.is_empty();

@@ -43,6 +43,11 @@ pub fn judge(expect: &Expect, seen: &StepTranscript) -> Vec<Miss> {
     let mut judge = Judge { misses: Vec::new() };
     let response = seen.client.response.clone().unwrap_or_default();
     let status = response.status();
+    match (&seen.refused, expect.refused) {
+        (Some(why), false) => judge.miss("refused", "false".into(), format!("true: {why}")),
+        (None, true) => judge.miss("refused", "true".into(), "false".into()),
+        (None, false) | (Some(_), true) => {}
+    }
     if let Some(wanted) = expect.status {
         judge.equal(
             "status",

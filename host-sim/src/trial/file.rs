@@ -107,6 +107,11 @@ pub struct Step {
     pub name: Option<String>,
     /// Time that passes before the request, for ticks and expiry.
     pub wait: Span,
+    /// A new configuration, which the plugin gets before the request, as in an update of the
+    /// proxy. In the format of the plugin's first one.
+    pub configuration: Option<serde_json::Value>,
+    /// The plugin that gets `configuration`, counted from 0. Defaults to the first one.
+    pub plugin: Option<usize>,
     /// Defaults to `GET`, and to `POST` with a body.
     pub method: Option<String>,
     /// Without a path there is no request.

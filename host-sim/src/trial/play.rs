@@ -12,7 +12,7 @@ use crate::proxy::{CallId, LocalReply, Module, Part};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 use crate::trial::chain::{Chain, Outward};
-use crate::trial::spec::{Request, Step, Trial};
+use crate::trial::spec::{Request, Step, Trial, Update};
 use crate::trial::transcript::{Callout, Ending, Entry, Message, StepTranscript, Transcript, What};
 
 use state::{Event, Player, Router, parts};
@@ -64,6 +64,9 @@ impl Player<'_> {
             self.next();
         }
         self.advance_to(until);
+        if let Some(update) = &step.update {
+            self.update(update);
+        }
         self.step.name = step.name.clone();
         if let Some(request) = &step.request
             && self.ending.is_none()
@@ -74,6 +77,16 @@ impl Player<'_> {
         self.step.metrics = self.chain.metrics();
         std::mem::take(&mut self.step)
     }
+    fn update(&mut self, update: &Update) {
+        let plugin = update.plugin;
+        let updated = self.chain.update(plugin, update.configuration.clone());
+        let refused = updated.err().map(|error| error.to_string());
+        self.note();
+        self.step.refused = refused.clone();
+        self.push(What::Configured { plugin, refused });
+        self.settle();
+    }
+
 
     fn exchange(&mut self, request: &Request, worker: usize) {
         self.stream += 1;

@@ -28,14 +28,24 @@ pub struct Trial {
     pub steps: Vec<Step>,
 }
 
-/// A request, or only time that passes.
+/// A request, an update, or only time that passes.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub name: Option<String>,
     pub wait: Span,
+    /// Comes before the request.
+    pub update: Option<Update>,
     pub request: Option<Request>,
     pub worker: usize,
     pub expect: Expect,
+}
+
+/// A new configuration of a plugin.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Index of the plugin.
+    pub plugin: usize,
+    pub configuration: Vec<u8>,
 }
 
 /// A request of a client.

@@ -44,6 +44,8 @@ pub struct StepTranscript {
     pub name: Option<String>,
     /// The request as the client sent it. `None` if only time passed.
     pub request: Option<Message>,
+    /// Why a plugin refuses its new configuration. `None` if it does not.
+    pub refused: Option<String>,
     /// Everything in order.
     pub entries: Vec<Entry>,
     pub upstream: Vec<Message>,
@@ -79,6 +81,11 @@ pub enum What {
         plugin: usize,
         level: LogLevel,
         text: String,
+    },
+    /// A plugin got a new configuration. `refused` says why it goes on with the old one.
+    Configured {
+        plugin: usize,
+        refused: Option<String>,
     },
     /// The upstream has the request.
     Upstream,

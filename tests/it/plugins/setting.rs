@@ -21,6 +21,7 @@ pub(super) fn of(trial: &Trial, clusters: &Mocked) -> Setting {
     };
     let mut setting = Envoy::in_front_of(address(UPSTREAM))
         .http2_upstream()
+        .listener_on_disk()
         .concurrency(trial.workers);
     for (name, address) in clusters.addresses().filter(|(name, _)| *name != UPSTREAM) {
         setting = setting.clusters(cluster(name, address, true));

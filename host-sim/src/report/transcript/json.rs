@@ -70,6 +70,12 @@ enum Event {
         level: String,
         text: String,
     },
+    Configured {
+        plugin: usize,
+        /// Why the plugin goes on with the old configuration. Missing if it accepts the new one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
     Upstream,
     UpstreamAnswer {
         answer: String,
@@ -253,6 +259,7 @@ fn event(what: &What) -> Event {
         What::UpstreamAnswer(answer) => Event::UpstreamAnswer { answer },
         What::Callout(callout) => Event::Callout { callout },
         What::CalloutAnswer { cluster, answer } => Event::CalloutAnswer { cluster, answer },
+        What::Configured { plugin, refused } => Event::Configured { plugin, refused },
         What::ClientDone(status) => Event::ClientDone { status },
     }
 }

@@ -11,6 +11,9 @@ use super::values::{Level, Scalar};
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {
+    /// Whether the plugin refuses the new configuration of this step, so that the old one stays.
+    /// Defaults to `false`.
+    pub refused: bool,
     /// Status that the client got.
     pub status: Option<u16>,
     /// Headers that the client got.

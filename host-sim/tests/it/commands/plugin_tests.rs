@@ -106,6 +106,50 @@ fn a_configuration_may_be_an_object_or_a_file() {
 }
 
 #[test]
+fn a_refused_update_fails_unless_it_is_expected() {
+    for (expect, code, part) in [
+        (
+            "{status: 200}",
+            1,
+            "refused: expected false, got true: Failed to configure base Wasm plugin",
+        ),
+        ("{status: 200, refused: true}", 0, "ok 1"),
+    ] {
+        let text = format!(
+            "plugin: {{configuration: plugin cookies}}\n\
+             requests: [{{configuration: plugin strict, path: /, expect: {expect}}}]"
+        );
+        let output = test(&text, &[]);
+        assert_eq!(output.code, code, "{}", output.all());
+        assert!(output.stdout.contains(part), "{}", output.all());
+    }
+    let text = "plugin: {configuration: plugin strict key=1}\n\
+                requests: [{configuration: plugin cookies, expect: {refused: true}}]";
+    let output = test(text, &[]);
+    let part = "refused: expected true, got false";
+    assert!(output.stdout.contains(part), "{}", output.all());
+}
+
+#[test]
+fn an_update_is_for_one_plugin_of_a_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let probe = module("probe");
+    let text = format!(
+        "plugins:\n\
+         - {{module: {probe}, configuration: plugin cookies}}\n\
+         - {{module: {probe}, configuration: plugin redirect a.example}}\n\
+         requests:\n\
+         - {{plugin: 1, configuration: plugin redirect b.example, path: /,\n   \
+            expect: {{headers: {{location: 'https://b.example/'}}}}}}\n"
+    );
+    std::fs::write(folder.path().join("chain.yaml"), text).unwrap();
+    let output = host_sim_in(folder.path(), &["request", "--from", "chain.yaml"]);
+    assert_eq!(output.code, 0, "{}", output.all());
+    let part = "probe 2: new configuration accepted";
+    assert!(output.stdout.contains(part), "{}", output.all());
+}
+
+#[test]
 fn requests_of_a_file_are_shown_one_by_one() {
     let expect = ["request", "--from", "expiry.scenario.yaml"];
     let output = host_sim_in(&samples(), &expect);
