@@ -1,16 +1,15 @@
 //! Plays the tests of small plugins in a real Envoy, which `host-sim test` plays in the simulator.
 //!
 //! The same file, the same mocks and the same expectations: what an author sees in the simulator
-//! is what Envoy does, except that time passes, Envoy chooses the worker, and a body is sent in one
-//! piece.
+//! is what Envoy does, except for the fields in [`fields::SIMULATED`], and that time passes.
 
 mod client;
 mod cluster;
+mod fields;
 mod setting;
 
 use std::convert::Infallible;
 use std::fs;
-use std::future::ready;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -22,10 +21,11 @@ use host_sim::trial::file::{Expect, LineForms, WantedLine};
 use host_sim::trial::transcript::{Client, Entry, Message, StepTranscript, What};
 use host_sim::trial::{Step, Trial, Update, expect};
 use http::{HeaderName, HeaderValue};
+use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty};
 use regex::Regex;
-use spillway_tests::{Envoy, places};
+use spillway_tests::{Envoy, envoy, places};
 use tokio::time::{Instant, sleep};
 
 use cluster::Mocked;
@@ -196,18 +196,33 @@ fn entry(line: &str) -> Option<Entry> {
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// Returns a body in one piece, with its trailers.
-fn body<'a>(bytes: Bytes, trailers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Body {
+/// Time between two pieces of a body, long enough for Envoy to read them one by one.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Returns a body that is sent piece by piece, with its trailers.
+fn body<'a>(pieces: Vec<Bytes>, trailers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Body {
     let header = |(name, value)| {
         let name = HeaderName::from_bytes(name).expect("a name");
         (name, HeaderValue::from_bytes(value).expect("a value"))
     };
     let trailers: http::HeaderMap = trailers.map(header).collect();
-    let body = Full::new(bytes);
-    if trailers.is_empty() {
-        return body.boxed();
+    if pieces.is_empty() && trailers.is_empty() {
+        return Empty::new().boxed();
     }
-    body.with_trailers(ready(Some(Ok(trailers)))).boxed()
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+    tokio::spawn(async move {
+        for (at, piece) in pieces.into_iter().enumerate() {
+            if at > 0 {
+                sleep(BETWEEN).await;
+            }
+            sender.send_data(piece).await?;
+        }
+        match trailers.is_empty() {
+            true => Ok(()),
+            false => sender.send_trailers(trailers).await,
+        }
+    });
+    body.boxed()
 }
 
 /// Returns headers as the simulator has them.

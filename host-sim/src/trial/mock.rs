@@ -54,13 +54,39 @@ impl Answer {
         }
     }
 
-    /// Returns the whole body.
-    pub fn body(&self) -> Bytes {
-        match self.chunks.as_slice() {
-            [only] => only.clone(),
-            chunks => chunks.concat().into(),
+    /// Returns the body in parts, as it is sent: messages of gRPC have their prefix.
+    pub fn parts(&self) -> Vec<Bytes> {
+        match &self.grpc {
+            Some(grpc) => grpc.messages.iter().map(frame).collect(),
+            None => self.chunks.clone(),
         }
     }
+
+    /// Returns the whole body, as it is sent.
+    pub fn body(&self) -> Bytes {
+        match self.parts().as_slice() {
+            [only] => only.clone(),
+            parts => parts.concat().into(),
+        }
+    }
+
+    /// Returns the trailers, with those of gRPC.
+    pub fn all_trailers(&self) -> Vec<(String, String)> {
+        let mut trailers = self.trailers.clone();
+        if let Some(grpc) = &self.grpc {
+            trailers.push(("grpc-status".into(), grpc.status.to_string()));
+            if !grpc.message.is_empty() {
+                trailers.push(("grpc-message".into(), grpc.message.clone()));
+            }
+        }
+        trailers
+    }
+}
+
+/// Returns a message with gRPC's prefix: no compression, and the length.
+fn frame(message: &Bytes) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    [&[0][..], &length.to_be_bytes(), message].concat().into()
 }
 
 impl Mock {

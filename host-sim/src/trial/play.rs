@@ -4,6 +4,7 @@
 //! and clusters that say what they are told to say. Time is virtual.
 
 mod callouts;
+mod parts;
 mod router;
 mod state;
 
@@ -15,7 +16,8 @@ use crate::trial::chain::{Chain, Outward};
 use crate::trial::spec::{Request, Step, Trial, Update};
 use crate::trial::transcript::{Callout, Ending, Entry, Message, StepTranscript, Transcript, What};
 
-use state::{Event, Player, Router, parts};
+use parts::parts;
+use state::{Event, Player, Router};
 
 /// Envoy's default timeout of a stream without a byte.
 const IDLE: Span = Span::from_ms(300_000);
@@ -64,10 +66,10 @@ impl Player<'_> {
             self.next();
         }
         self.advance_to(until);
+        self.step.name = step.name.clone();
         if let Some(update) = &step.update {
             self.update(update);
         }
-        self.step.name = step.name.clone();
         if let Some(request) = &step.request
             && self.ending.is_none()
         {
@@ -77,6 +79,7 @@ impl Player<'_> {
         self.step.metrics = self.chain.metrics();
         std::mem::take(&mut self.step)
     }
+
     fn update(&mut self, update: &Update) {
         let plugin = update.plugin;
         let updated = self.chain.update(plugin, update.configuration.clone());
@@ -86,7 +89,6 @@ impl Player<'_> {
         self.push(What::Configured { plugin, refused });
         self.settle();
     }
-
 
     fn exchange(&mut self, request: &Request, worker: usize) {
         self.stream += 1;

@@ -56,7 +56,7 @@ fn of(request: &Request, address: SocketAddr, is_http2: bool) -> http::Request<B
             built = built.header(name, value);
         }
     }
-    let body = body(request.chunks.concat().into(), request.trailers.iter());
+    let body = body(request.chunks.clone(), request.trailers.iter());
     built.body(body).expect("a request")
 }
 

@@ -173,21 +173,21 @@ fn response(answer: &Answer) -> Response<Body> {
     for (name, value) in &answer.headers {
         built = built.header(name, value);
     }
-    let mut body = answer.body();
-    let mut trailers: Vec<_> = answer.trailers.clone();
-    if let Some(grpc) = &answer.grpc {
-        built = built.header("content-type", "application/grpc");
-        body = grpc.messages.iter().flat_map(frame).collect();
-        trailers.push(("grpc-status".into(), grpc.status.to_string()));
-        trailers.push(("grpc-message".into(), grpc.message.clone()));
+    // As servers do for a body that they have as a whole.
+    let has_length = |name: &str| name.eq_ignore_ascii_case("content-length");
+    if let ([only], true, None) = (&*answer.chunks, answer.trailers.is_empty(), &answer.grpc)
+        && !answer.headers.iter().any(|(name, _)| has_length(name))
+    {
+        built = built.header("content-length", only.len());
     }
+    if answer.grpc.is_some() {
+        built = built.header("content-type", "application/grpc");
+    }
+    let trailers = answer.all_trailers();
     let trailers = trailers
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    built.body(super::body(body, trailers)).expect("a response")
-}
-
-fn frame(message: &Bytes) -> Vec<u8> {
-    let length = u32::try_from(message.len()).expect("a length");
-    [&[0][..], &length.to_be_bytes(), message].concat()
+    built
+        .body(super::body(answer.parts(), trailers))
+        .expect("a response")
 }

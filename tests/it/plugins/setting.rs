@@ -57,6 +57,7 @@ fn filter(plugin: &PluginSpec) -> Value {
                 "name": plugin.name,
                 "root_id": plugin.root_id,
                 "failure_policy": failure_policy,
+                "allow_on_headers_stop_iteration": plugin.allow_on_headers_stop_iteration,
                 "configuration": text(&plugin.configuration),
                 "vm_config": {
                     "vm_id": plugin.vm_id,

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::state::{Event, Player, State, parts};
+use super::parts::parts;
+use super::state::{Event, Player, State};
 use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{RouteInfo, flag};
 use crate::proxy::{LocalReply, Part};
@@ -125,9 +126,11 @@ impl Player<'_> {
             ..LocalReply::default()
         };
         let prepared = reply.prepare(self.router.is_grpc, self.router.is_head);
-        let body = prepared.body.into_iter().collect();
-        self.feeds
-            .extend(parts(prepared.headers, body, HeaderMap::default()));
+        let end = prepared.body.is_none();
+        let map = prepared.headers;
+        let body = prepared.body.map(|data| Part::Body { data, end: true });
+        self.feeds.push_back(Part::Headers { map, end });
+        self.feeds.extend(body);
     }
 
     fn begin(&mut self, answer: &Answer) {

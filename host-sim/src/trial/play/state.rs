@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
-
 use crate::grpc;
 use crate::headers::HeaderMap;
 use crate::proxy::{CallId, CallKind, Part};
@@ -116,22 +114,4 @@ impl<'a> Player<'a> {
             ending: None,
         }
     }
-}
-
-/// Returns the parts of a message. The last one is marked as its end.
-pub(super) fn parts(headers: HeaderMap, chunks: Vec<Bytes>, trailers: HeaderMap) -> Vec<Part> {
-    let count = chunks.len();
-    let mut parts = vec![Part::Headers {
-        map: headers,
-        end: count == 0 && trailers.is_empty(),
-    }];
-    let chunks = chunks.into_iter().enumerate();
-    parts.extend(chunks.map(|(at, data)| Part::Body {
-        data,
-        end: at + 1 == count && trailers.is_empty(),
-    }));
-    if !trailers.is_empty() {
-        parts.push(Part::Trailers { map: trailers });
-    }
-    parts
 }
