@@ -179,7 +179,7 @@ impl Page<'_> {
             LogLevel::Error | LogLevel::Critical => Hue::Bad,
         };
         let name = self.detail.paint.hue(hue, level.name());
-        format!("[{name}] {}", text.trim_end())
+        format!("[{name}] {}", readable(text.trim_end().as_bytes()))
     }
 
     fn callout(&mut self, callout: &Callout) {
@@ -187,6 +187,9 @@ impl Page<'_> {
         self.message(&target(&callout.request.headers), &callout.request);
         let answer = callout.answer.as_deref().unwrap_or("nothing so far");
         self.line(1, &format!("answered: {answer}"));
+        if let Some(response) = &callout.response {
+            self.fields(response);
+        }
     }
 
     fn client(&mut self, client: &Client) {
@@ -207,10 +210,14 @@ impl Page<'_> {
 
     fn message(&mut self, first: &str, message: &Message) {
         self.line(1, first);
+        self.fields(message);
+    }
+
+    fn fields(&mut self, message: &Message) {
         self.headers(&message.headers);
         if !message.body.is_empty() {
             self.text.push('\n');
-            self.line(1, &message.text());
+            self.line(1, &readable(&message.body));
         }
         if !message.trailers.is_empty() {
             self.text.push('\n');
@@ -222,11 +229,28 @@ impl Page<'_> {
         for (name, value) in headers.iter() {
             let shown = [":method", ":path", ":status"];
             if !shown.iter().any(|it| it.as_bytes() == name) {
-                let [name, value] = [name, value].map(String::from_utf8_lossy);
+                let (name, value) = (readable(name), readable(value));
                 self.line(1, &format!("{name}: {value}"));
             }
         }
     }
+}
+
+/// Returns bytes as text in which no byte disturbs the terminal: control characters and what is no
+/// UTF-8 are escaped.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for it in chunk.valid().chars() {
+            match it.is_control() && !matches!(it, '\n' | '\t') {
+                true => text.extend(it.escape_default()),
+                false => text.push(it),
+            }
+        }
+        let invalid = chunk.invalid().iter();
+        text.extend(invalid.map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 fn hostcall(call: &TapedHostcall) -> String {
@@ -252,4 +276,22 @@ fn details(client: &Client) -> String {
 fn target(headers: &HeaderMap) -> String {
     let [method, path] = [":method", ":path"].map(|it| headers.text(it).unwrap_or_default());
     format!("{method} {path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn no_byte_disturbs_the_terminal() {
+        for (bytes, expected) in [
+            (&b"a\tb\nc"[..], "a\tb\nc"),
+            (b"\0\0\x03ann", r"\u{0}\u{0}\u{3}ann"),
+            (b"\x1b[31m\r", r"\u{1b}[31m\r"),
+            ("\u{e9}\u{9b}".as_bytes(), "\u{e9}\\u{9b}"),
+            (b"a\xff\xc3b", r"a\xff\xc3b"),
+        ] {
+            assert_eq!(readable(bytes), expected, "{bytes:?}");
+        }
+    }
 }

@@ -104,15 +104,15 @@ impl Reader<'_> {
 
     fn stubs(&mut self, file: &File) -> BTreeMap<String, Result<(), Status>> {
         let stub = |(name, text): (&String, &String)| {
-            let result = Status::parse(text);
-            if result.is_none() {
-                let what = format!("is {text:?}, allowed ok, not_found or 0 to 12");
-                self.report(&format!("stubs.{name}"), what);
             if !not_modelled().any(|known| known == name) {
                 let allowed = not_modelled().collect::<Vec<_>>().join(", ");
                 let what = format!("needs no stub or does not exist, allowed {allowed}");
                 self.report(&format!("stubs.{name}"), what);
             }
+            let result = Status::parse(text);
+            if result.is_none() {
+                let what = format!("is {text:?}, allowed ok, not_found or 0 to 12");
+                self.report(&format!("stubs.{name}"), what);
             }
             Some((name.clone(), result?))
         };
@@ -151,6 +151,22 @@ impl Reader<'_> {
             messages.map(|(at, it)| self.body(Some(it), &format!("{path}.messages[{at}]")));
         let messages: Vec<_> = messages.collect();
         let is_grpc = answer.grpc_status.is_some() || !messages.is_empty();
+        let (fields, what) = match is_grpc {
+            true => (
+                [
+                    ("body", answer.body.is_some()),
+                    ("chunks", answer.chunks.is_some()),
+                ],
+                "cannot be combined with grpc_status or messages",
+            ),
+            false => (
+                [("grpc_message", answer.grpc_message.is_some()), ("", false)],
+                "needs grpc_status or messages",
+            ),
+        };
+        for (field, _) in fields.iter().filter(|(_, given)| *given) {
+            self.report(&format!("{path}.{field}"), what.into());
+        }
         let grpc = is_grpc.then(|| Grpc {
             status: answer.grpc_status.unwrap_or(0),
             message: answer.grpc_message.clone().unwrap_or_default(),
@@ -178,29 +194,13 @@ impl Reader<'_> {
         Step {
             name: step.name.clone(),
             wait: step.wait,
+            update: self.update(step, plugins, path),
             request: self.request(step, path),
             worker: step.worker,
             expect: step.expect.clone(),
         }
     }
 
-    fn request(&mut self, step: &file::Step, path: &str) -> Option<Request> {
-        let Some(target) = step.path.as_deref() else {
-            self.without_path(step, path);
-            return None;
-        };
-        if !target.starts_with('/') && target != "*" {
-            let what = format!("is {target:?}, which does not begin with /");
-            self.report(&format!("{path}.path"), what);
-        }
-        let body = self.body(step.body.as_ref(), &format!("{path}.body"));
-            update: self.update(step, plugins, path),
-        let method = match (&step.method, body.is_empty()) {
-            (Some(method), _) => method.as_str(),
-            (None, true) => "GET",
-            (None, false) => "POST",
-        };
-        let given = self.pairs(&step.headers, &format!("{path}.headers"));
     /// Returns the new configuration of a step, for one of `count` plugins.
     fn update(&mut self, step: &file::Step, count: usize, path: &str) -> Option<Update> {
         if step.configuration.is_none() {
@@ -226,6 +226,22 @@ impl Reader<'_> {
         })
     }
 
+    fn request(&mut self, step: &file::Step, path: &str) -> Option<Request> {
+        let Some(target) = step.path.as_deref() else {
+            self.without_path(step, path);
+            return None;
+        };
+        if !target.starts_with('/') && target != "*" {
+            let what = format!("is {target:?}, which does not begin with /");
+            self.report(&format!("{path}.path"), what);
+        }
+        let body = self.body(step.body.as_ref(), &format!("{path}.body"));
+        let method = match (&step.method, body.is_empty()) {
+            (Some(method), _) => method.as_str(),
+            (None, true) => "GET",
+            (None, false) => "POST",
+        };
+        let given = self.pairs(&step.headers, &format!("{path}.headers"));
         let trailers = self.pairs(&step.trailers, &format!("{path}.trailers"));
         let chunks = self.chunks(body, step.chunks, path);
         let has_length = chunks.len() == 1 && trailers.is_empty();

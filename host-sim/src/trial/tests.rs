@@ -64,6 +64,40 @@ fn every_problem_of_a_file_has_its_path() {
             r#"stubs.compress is "well", allowed ok, not_found or 0 to 12"#,
         ),
         (
+            "{requests: [{plugin: 0}]}",
+            "requests[0].plugin has no effect without configuration",
+        ),
+        (
+            "{requests: [{expect: {refused: true}}]}",
+            "requests[0].expect.refused has no effect without configuration",
+        ),
+        (
+            "{plugins: [{}, {}], requests: [{plugin: 2, configuration: x}]}",
+            "requests[0].plugin is 2, allowed 0 to 1",
+        ),
+        (
+            "{requests: [{configuration: '@nowhere'}]}",
+            "requests[0].configuration cannot read nowhere: No such file or directory (os error 2)",
+        ),
+        (
+            "{stubs: {compres: ok}, requests: [{}]}",
+            "stubs.compres needs no stub or does not exist, allowed compress, uncompress, \
+             set_envoy_filter_state, verify_signature, sign, declare_property, expr_create, \
+             expr_evaluate, expr_delete, envoy_resolve_dns",
+        ),
+        (
+            "{mocks: [{answer: {body: x, messages: [y]}}], requests: [{}]}",
+            "mocks[0].answer.body cannot be combined with grpc_status or messages",
+        ),
+        (
+            "{mocks: [{answer: {chunks: 2, grpc_status: 5}}], requests: [{}]}",
+            "mocks[0].answer.chunks cannot be combined with grpc_status or messages",
+        ),
+        (
+            "{mocks: [{answer: {grpc_message: y}}], requests: [{}]}",
+            "mocks[0].answer.grpc_message needs grpc_status or messages",
+        ),
+        (
             "{plugin: {}, plugins: [{}], requests: [{}]}",
             "plugins cannot be combined with plugin",
         ),

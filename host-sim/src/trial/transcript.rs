@@ -122,6 +122,8 @@ pub struct Callout {
     pub request: Message,
     /// What came back, in a few words. `None` if nothing did.
     pub answer: Option<String>,
+    /// The answer, if it came whole.
+    pub response: Option<Message>,
 }
 
 /// What the client got.

@@ -130,6 +130,9 @@ struct Callout {
     request: Message,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<String>,
+    /// The answer, if it came whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Message>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -190,6 +193,7 @@ fn callout(callout: &transcript::Callout) -> Callout {
         cluster: callout.cluster.clone(),
         request: message(&callout.request),
         answer: callout.answer.clone(),
+        response: callout.response.as_ref().map(message),
     }
 }
 
@@ -255,11 +259,11 @@ fn event(what: &What) -> Event {
             level: level.name().into(),
             text,
         },
+        What::Configured { plugin, refused } => Event::Configured { plugin, refused },
         What::Upstream => Event::Upstream,
         What::UpstreamAnswer(answer) => Event::UpstreamAnswer { answer },
         What::Callout(callout) => Event::Callout { callout },
         What::CalloutAnswer { cluster, answer } => Event::CalloutAnswer { cluster, answer },
-        What::Configured { plugin, refused } => Event::Configured { plugin, refused },
         What::ClientDone(status) => Event::ClientDone { status },
     }
 }

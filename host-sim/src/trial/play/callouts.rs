@@ -49,6 +49,7 @@ impl Player<'_> {
                 trailers: call.trailers,
             },
             answer: None,
+            response: None,
         });
         self.push(What::Callout(at));
     }
@@ -78,6 +79,9 @@ impl Player<'_> {
             (None, None) => open.answer.status.to_string(),
         };
         self.note_answer(&open, text);
+        if let Some(callout) = self.noted(&open) {
+            callout.response = response(&open);
+        }
         let outcomes = match open.kind {
             CallKind::Http => vec![http(&open)],
             CallKind::Grpc => vec![unary(&open.answer)],
@@ -90,29 +94,48 @@ impl Player<'_> {
     }
 
     fn note_answer(&mut self, open: &OpenCallout, answer: String) {
-        let of_this_step = open.step == self.steps;
-        let callout = self.step.callouts.get_mut(open.at);
-        if let Some(callout) = callout.filter(|_| of_this_step) {
+        if let Some(callout) = self.noted(open) {
             callout.answer.get_or_insert_with(|| answer.clone());
         }
         let cluster = open.cluster.clone();
         self.push(What::CalloutAnswer { cluster, answer });
     }
+
+    /// Returns the record of a call, if this step began it.
+    fn noted(&mut self, open: &OpenCallout) -> Option<&mut Callout> {
+        let of_this_step = open.step == self.steps;
+        let callout = self.step.callouts.get_mut(open.at);
+        callout.filter(|_| of_this_step)
+    }
+}
+
+/// Returns the answer to a call: the whole body, or messages without their prefix if it is a call
+/// of gRPC. `None` if the answer breaks off.
+fn response(open: &OpenCallout) -> Option<Message> {
+    let answer = &open.answer;
+    let (body, trailers) = match (open.kind, &answer.grpc) {
+        (CallKind::Http, _) if open.is_head => Default::default(),
+        (CallKind::Grpc | CallKind::GrpcStream, Some(grpc)) => {
+            (grpc.messages.concat().into(), answer.all_trailers())
+        }
+        (_, _) => (answer.body(), answer.all_trailers()),
+    };
+    answer.reset.is_none().then(|| Message {
+        headers: headers(answer, answer.delay.as_ms()),
+        body,
+        trailers: trailers.into_iter().collect(),
+    })
 }
 
 fn http(open: &OpenCallout) -> CallOutcome {
-    let answer = &open.answer;
-    match answer.reset {
-        Some(Reset::Connect) => CallOutcome::refused(),
-        Some(Reset::BeforeHeaders) => CallOutcome::terminated(),
-        Some(Reset::AfterHeaders) => CallOutcome::Reset,
-        None => CallOutcome::Response {
-            headers: headers(answer, answer.delay.as_ms()),
-            body: match open.is_head {
-                true => Bytes::new(),
-                false => answer.body(),
-            },
-            trailers: answer.trailers.iter().cloned().collect(),
+    match (open.answer.reset, response(open)) {
+        (Some(Reset::Connect), _) => CallOutcome::refused(),
+        (Some(Reset::BeforeHeaders), _) => CallOutcome::terminated(),
+        (Some(Reset::AfterHeaders), _) | (None, None) => CallOutcome::Reset,
+        (None, Some(message)) => CallOutcome::Response {
+            headers: message.headers,
+            body: message.body,
+            trailers: message.trailers,
         },
     }
 }
@@ -139,7 +162,10 @@ fn stream(answer: &Answer) -> Vec<CallOutcome> {
         let headers = headers(answer, answer.delay.as_ms());
         outcomes.push(CallOutcome::InitialMetadata(headers));
         outcomes.extend(messages.into_iter().map(CallOutcome::Message));
-        let trailers = HeaderMap::from([("grpc-status", status.to_string())]);
+        let trailers = match answer.grpc {
+            Some(_) => answer.all_trailers().into_iter().collect(),
+            None => HeaderMap::default(),
+        };
         outcomes.push(CallOutcome::TrailingMetadata(trailers));
     }
     outcomes.push(closed(status, &message));
@@ -155,8 +181,8 @@ fn grpc(answer: &Answer) -> Grpc {
     };
     match (&answer.reset, &answer.grpc) {
         (Some(_), _) => failed(UNAVAILABLE, "upstream connect error"),
-        (None, Some(grpc)) => grpc.clone(),
-        (None, None) => failed(status_of_http(answer.status.into()), ""),
+        (None, Some(grpc)) if answer.status == 200 => grpc.clone(),
+        (None, _) => failed(status_of_http(answer.status.into()), ""),
     }
 }
 

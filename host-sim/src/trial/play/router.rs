@@ -145,21 +145,10 @@ impl Player<'_> {
     fn pass_whole(&mut self, answer: &Answer, ms: u64) {
         self.begin(answer);
         let is_bare = self.router.is_head || matches!(answer.status, 204 | 304);
-        let mut body = match &answer.grpc {
-            Some(grpc) => grpc.messages.iter().map(frame).collect(),
-            None => answer.chunks.clone(),
+        let (body, trailers) = match is_bare {
+            true => Default::default(),
+            false => (answer.parts(), answer.all_trailers().into_iter().collect()),
         };
-        let mut trailers = HeaderMap::from_iter(answer.trailers.clone());
-        if let Some(grpc) = &answer.grpc {
-            trailers.add(b"grpc-status", grpc.status.to_string().as_bytes());
-            if !grpc.message.is_empty() {
-                trailers.add(b"grpc-message", grpc.message.as_bytes());
-            }
-        }
-        if is_bare {
-            body.clear();
-            trailers = HeaderMap::default();
-        }
         self.feeds
             .extend(parts(headers(answer, ms), body, trailers));
     }
@@ -201,10 +190,4 @@ pub(super) fn headers(answer: &Answer, ms: u64) -> HeaderMap {
     }
     map.replace(b"x-envoy-upstream-service-time", ms.to_string().as_bytes());
     map
-}
-
-/// Returns a message with gRPC's prefix: no compression, and the length.
-fn frame(message: &Bytes) -> Bytes {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    [&[0][..], &length.to_be_bytes(), message].concat().into()
 }

@@ -170,6 +170,20 @@ fn a_plugin_that_never_comes_to_an_end_is_stopped() {
 }
 
 #[test]
+fn an_http_call_of_a_grpc_mock_gets_its_frames_and_trailers() {
+    let mock = "authz={messages: [ann], grpc_status: 5, grpc_message: lost, trailers: {x-t: 1}}";
+    let output = request("auth authz", &["/", "--mock", mock]);
+    assert_eq!(output.code, 0, "{}", output.all());
+    for part in [
+        "body_size=8, trailers=3)",
+        "\n  answered: grpc-status 5\n  content-type: application/grpc\n",
+        "\n  \\u{0}\\u{0}\\u{0}\\u{0}\\u{3}ann\n\n  x-t: 1\n  grpc-status: 5\n  grpc-message: lost\n",
+    ] {
+        assert!(output.stdout.contains(part), "{part}: {}", output.all());
+    }
+}
+
+#[test]
 fn a_mock_may_have_a_query_and_an_answer_with_its_own_signs() {
     for (mock, line) in [
         ("authz/check?a=b=403", "  answered: 404"),
@@ -288,6 +302,14 @@ fn arguments_that_make_no_sense_are_named() {
         (
             &["/", "--stub", "compress"],
             "--stub is \"compress\", allowed NAME=VALUE",
+        ),
+        (
+            &["/", "--stub", "compres=ok"],
+            "stubs.compres needs no stub or does not exist, allowed compress, uncompress, ",
+        ),
+        (
+            &["/", "--mock", "authz={body: a, messages: [b]}"],
+            "mocks[0].answer.body cannot be combined with grpc_status or messages",
         ),
         (
             &["/", "--stub", "compress=maybe"],
