@@ -9,7 +9,7 @@ mod sim;
 mod view;
 
 use host_sim::model::world::Plan;
-use rows::{ROWS, Row, SUPPRESSED};
+use rows::{Row, SUPPRESSED};
 use serde_json::json;
 use spillway_tests::envoy::Setting;
 
@@ -19,7 +19,7 @@ const KNOWN: &[&str] = &["length-left-in-place", "local-resh", "close"];
 
 #[tokio::test]
 async fn the_simulator_responds_like_envoy() {
-    agree(ROWS, |setting| setting, |_| {}).await;
+    agree(&rows::all(), |setting| setting, |_| {}).await;
 }
 
 #[tokio::test]
