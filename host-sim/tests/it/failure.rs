@@ -2,7 +2,7 @@
 
 use host_sim::proxy::{FailurePolicy, Plugin};
 
-use crate::proxy::{OK, Proxy, body, built, headers, response};
+use crate::proxy::{OK, Proxy, body, built, headers, response, text_guest};
 
 fn with_policy(failure_policy: FailurePolicy, workers: usize) -> Proxy {
     let plugin = Plugin {
@@ -14,6 +14,16 @@ fn with_policy(failure_policy: FailurePolicy, workers: usize) -> Proxy {
 
 const FAILED: &str = "client: :status=503.";
 const PASSED: &str = "up: :path=/x.";
+
+#[test]
+fn a_panic_of_go_shows_its_message() {
+    let guest = text_guest("go_panic").unwrap();
+    let mut proxy = Proxy::start(Plugin::new(guest, ""), 1).unwrap();
+    proxy.get();
+    assert_eq!(proxy.effects(), [FAILED]);
+    let log = proxy.log();
+    assert_eq!(log[..2], ["panic: boom", "poll_oneoff: 0, 0 events, E"]);
+}
 
 #[test]
 fn a_stream_that_traps_gets_a_503() {

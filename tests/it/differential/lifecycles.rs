@@ -130,6 +130,37 @@ async fn a_local_reply_of_an_earlier_filter_is_only_logged() {
     assert_eq!(seen(), simulated);
 }
 
+#[tokio::test]
+async fn a_panic_of_go_shows_its_message() {
+    let upstream = Upstream::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let guest = places::root().join("tests/guests/go_panic.wat");
+    let bytes = wat::parse_file(guest).expect("a module");
+    let path = folder.path().join("module.wasm");
+    fs::write(&path, &bytes).expect("a file");
+    let envoy = in_front_of(&upstream, &path, "").start().await;
+    assert_eq!(envoy.get("/").await.status, 503);
+    let log = envoy.log();
+    let module = Module::from_bytes(&bytes).expect("a module");
+    let setup = Setup {
+        plugin: Some(Plugin::new(module, "")),
+        ..Setup::default()
+    };
+    let mut host = Host::start(setup, Time::ZERO).expect("a host");
+    let stream = host.open(StreamInfo::default());
+    let map = HeaderMap::from([(":method", "GET"), (":path", "/")]);
+    host.request(stream, Part::Headers { map, end: true });
+    let simulated: Vec<_> = host.take_log().into_iter().map(|line| line.text).collect();
+    let [message, waits, trap] = simulated.as_slice() else {
+        panic!("{simulated:?}");
+    };
+    assert_eq!(message, "panic: boom");
+    let trap = trap.lines().next().unwrap_or_default();
+    for line in [message.as_str(), waits, trap] {
+        assert!(log.contains(line), "{line:?} is not in\n{log}");
+    }
+}
+
 /// Arrival times in milliseconds after the start. The second request traps; the last arrives when a
 /// new VM may have started.
 const TIMES: [u64; 4] = [50, 60, 70, 2_500];
