@@ -1,7 +1,7 @@
 //! The subcommands, one file each.
 //!
 //! Results go to stdout, messages to stderr. Scripts rely on the exit code: 0 for success, 1 if an
-//! expectation or a policy failed, 2 if the command or one of its files is not valid, and 3 if the
+//! expectation or a policy failed or the plugin would crash Envoy, 2 if the command or one of its files is not valid, and 3 if the
 //! simulator does not model a call of the plugin.
 
 pub mod bench;
@@ -22,6 +22,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::proxy::Halt;
 use crate::scenario::ScenarioError;
 use crate::scenario::play::PlayError;
 
@@ -50,6 +51,14 @@ impl Failure {
 }
 
 impl Failure {
+    /// Returns the failure of a run that could not go on. A crash is the plugin's fault.
+    fn of_halt(halt: &Halt, text: String) -> Failure {
+        match halt {
+            Halt::Crash(_) => Failure::Policy(text),
+            Halt::Unmodelled(_) => Failure::Simulator(text),
+        }
+    }
+
     /// Adds the name of the policy to a failure that the policy caused.
     fn of_policy(self, policy: &dyn fmt::Display) -> Failure {
         match self {
@@ -95,7 +104,7 @@ impl From<PlayError> for Failure {
         match error {
             PlayError::Policy(_) => Failure::Policy(text),
             PlayError::Load(_) | PlayError::Request(_) | PlayError::Empty => Failure::Usage(text),
-            PlayError::Stopped { .. } => Failure::Simulator(text),
+            PlayError::Stopped { why, .. } => Failure::of_halt(&why, text),
         }
     }
 }

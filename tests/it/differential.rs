@@ -1,6 +1,7 @@
 //! The same plugin and requests in a real Envoy and in the simulator: callbacks, statuses,
 //! properties and the client's responses must be equal.
 
+mod crashes;
 mod decisions;
 mod envoy;
 mod lifecycles;

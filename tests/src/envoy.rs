@@ -140,6 +140,11 @@ impl Envoy {
         self.process.id()
     }
 
+    /// Whether the process has ended.
+    pub fn has_ended(&self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Envoy's complete log.
     pub fn log(&self) -> String {
         self.process.log()

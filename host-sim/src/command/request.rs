@@ -25,7 +25,7 @@ pub use arguments::Arguments;
 /// # Errors
 ///
 /// If the arguments are not valid, a plugin does not start, an expectation of the file does not
-/// hold, or a hostcall is not modelled. What happened until then is printed.
+/// hold, a hostcall is not modelled, or Envoy would crash. What happened until then is printed.
 pub fn request(arguments: &Arguments) -> Result<(), Failure> {
     let trial = trial(arguments)?;
     let modules = ModuleArgument::default().for_trial(&trial)?;
@@ -78,7 +78,7 @@ pub(super) fn failure(transcript: &Transcript) -> Option<Failure> {
         Ending::Load { .. } => Failure::Usage(ending.to_string()),
         Ending::Endless { .. } => Failure::Policy(ending.to_string()),
         Ending::Refused { .. } => Failure::Policy(format!("{ending}{}", lines.collect::<String>())),
-        Ending::Unmodelled { .. } => Failure::Simulator(ending.to_string()),
+        Ending::Halted { halt, .. } => Failure::of_halt(halt, ending.to_string()),
     })
 }
 

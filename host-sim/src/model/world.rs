@@ -23,7 +23,7 @@ mod upstreams;
 use std::time::Duration;
 
 use crate::model::exchange::Phase;
-use crate::proxy::Effect;
+use crate::proxy::{Effect, Halt};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 
@@ -44,7 +44,7 @@ pub trait Observer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
     pub at: Time,
-    pub why: String,
+    pub why: Halt,
 }
 
 /// How long requests may last after the end of the traffic: a little longer than Envoy's default
@@ -56,7 +56,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// If the plugin makes a hostcall that the host does not model.
+    /// If the plugin makes a hostcall that the host does not model, or one that crashes Envoy.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<(), Stopped> {
         self.settle();
         while let Some(next) = self.next_at() {
@@ -74,8 +74,7 @@ impl World {
                 _ => self.host.run_timers(),
             }
             self.settle();
-            if let Some(unmodelled) = self.host.unmodelled() {
-                let why = unmodelled.to_string();
+            if let Some(why) = self.host.halt().cloned() {
                 return Err(Stopped { at: next, why });
             }
         }

@@ -7,6 +7,7 @@
 
 mod callbacks;
 mod calls;
+mod crashes;
 mod pause;
 mod replies;
 mod roots;
@@ -312,6 +313,7 @@ impl Flow<'_> {
     /// Ends a stream: the guest logs it, then deletes its context.
     pub(super) fn end(&mut self, id: StreamId) {
         self.create_context(id);
+        self.set_ending(id, true);
         self.set_logging(id, true);
         self.enter_guest(id, |vm, process, owner, context| {
             let func = vm.exports.log.clone()?;
@@ -324,11 +326,18 @@ impl Flow<'_> {
             Some(vm.call(process, Callback::Done, owner, &func, context))
         });
         self.after_guest();
+        self.set_ending(id, false);
         self.enter_guest(id, |vm, process, owner, context| {
             let func = vm.exports.delete.clone()?;
             Some(vm.call(process, Callback::Delete, owner, &func, context))
         });
         self.after_guest();
+    }
+
+    fn set_ending(&mut self, id: StreamId, ending: bool) {
+        if let Some(stream) = self.stream(id) {
+            stream.ending = ending;
+        }
     }
 
     fn set_logging(&mut self, id: StreamId, logging: bool) {
@@ -342,9 +351,9 @@ impl Flow<'_> {
         while let Some(deferred) = self.vm.as_mut().and_then(|vm| vm.next_deferred()) {
             match deferred {
                 Deferred::ContinueRequest(id) => self.resume(id, Side::Request),
-                Deferred::ContinueResponse(id) => self.resume(id, Side::Response),
-                Deferred::Close(id) => self.reset(id),
-                Deferred::Reply(id, reply) => self.local_reply(id, &reply),
+                Deferred::ContinueResponse(id) => self.resume_response(id),
+                Deferred::Close(id) => self.close(id),
+                Deferred::Reply(id, reply) => self.reply(id, &reply),
                 Deferred::Refused { root, token } => self.grpc_refused(root, token),
                 Deferred::Delete { root } => self.delete_root(root),
             }

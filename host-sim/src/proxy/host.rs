@@ -13,15 +13,16 @@ use std::collections::BTreeMap;
 use crate::headers::HeaderMap;
 use crate::proxy::flow::Flow;
 use crate::proxy::ids::{CallId, StreamId, Thread};
+use crate::proxy::process::Process;
 use crate::proxy::process::call::{CallOutcome, ClusterState};
 use crate::proxy::process::counts::Counts;
 use crate::proxy::process::effect::{Effect, Part};
+use crate::proxy::process::halt::Halt;
 use crate::proxy::process::log::LogLine;
 use crate::proxy::process::metrics::Metrics;
 use crate::proxy::process::shared_data::SharedData;
 use crate::proxy::process::tape::Taped;
 use crate::proxy::process::timers::Task;
-use crate::proxy::process::{Process, Unmodelled};
 use crate::proxy::setup::{Setup, StartError};
 use crate::proxy::stream::half::Side;
 use crate::proxy::stream::info::StreamInfo;
@@ -368,10 +369,10 @@ impl Host {
         &self.process.counts
     }
 
-    /// Returns the first hostcall that the host does not model, once the plugin has made it.
-    /// The run means nothing from there on.
-    pub fn unmodelled(&self) -> Option<&Unmodelled> {
-        self.process.unmodelled.as_ref()
+    /// Returns why the run means nothing from here on, once the plugin has made a hostcall that the
+    /// host does not model, or one that crashes Envoy.
+    pub fn halt(&self) -> Option<&Halt> {
+        self.process.halt.as_ref()
     }
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod call;
 pub(crate) mod counts;
 pub(crate) mod effect;
+pub(crate) mod halt;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod queues;
@@ -16,7 +17,6 @@ pub(crate) mod tape;
 pub(crate) mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 
 use crate::proxy::ids::{CallId, Thread};
 use crate::proxy::stream::Streams;
@@ -24,6 +24,7 @@ use crate::sim::clock::Time;
 use call::{ClusterState, OpenCall};
 use counts::Counts;
 use effect::Effect;
+use halt::{Crash, Halt, Unmodelled};
 use log::{LogLevel, LogLine};
 use metrics::Metrics;
 use queues::Queues;
@@ -50,29 +51,10 @@ pub(crate) struct Process {
     pub metrics: Metrics,
     pub counts: Counts,
     pub log: Vec<LogLine>,
-    pub unmodelled: Option<Unmodelled>,
+    pub halt: Option<Halt>,
     pub tape: Option<Vec<Taped>>,
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub stubs: BTreeMap<String, Result<(), Status>>,
-}
-
-/// A hostcall that the host does not model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unmodelled {
-    /// Name of the hostcall, with the argument that is not modelled.
-    pub hostcall: String,
-    /// Name of the function alone, which [`Setup::stubs`](super::Setup::stubs) may have.
-    pub name: String,
-}
-
-impl fmt::Display for Unmodelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the module called {}, which is not modelled",
-            self.hostcall
-        )
-    }
 }
 
 impl Process {
@@ -121,10 +103,17 @@ impl Process {
         if let Some(result) = self.stubs.get(name) {
             return *result;
         }
-        self.unmodelled.get_or_insert_with(|| Unmodelled {
-            hostcall: hostcall.into(),
-            name: name.to_owned(),
+        self.halt.get_or_insert_with(|| {
+            Halt::Unmodelled(Unmodelled {
+                hostcall: hostcall.into(),
+                name: name.to_owned(),
+            })
         });
         Err(Status::Unimplemented)
+    }
+
+    /// Records that Envoy would have crashed, which ends the run. Only the first crash is kept.
+    pub(crate) fn crash(&mut self, crash: Crash) {
+        self.halt.get_or_insert(Halt::Crash(crash));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::proxy::module::{LoadError, Module};
-use crate::proxy::process::Unmodelled;
+use crate::proxy::process::halt::Halt;
 use crate::proxy::process::log::LogLevel;
 use crate::proxy::process::status::Status;
 
@@ -117,8 +117,8 @@ pub enum StartError {
     Load(LoadError),
     /// The plugin rejected its configuration, or trapped while it was configured.
     Configuration(String),
-    /// The plugin made a hostcall that the host does not model.
-    Unmodelled(Unmodelled),
+    /// The plugin made a hostcall that the host does not model, or one that crashes Envoy.
+    Halt(Halt),
 }
 
 impl fmt::Display for StartError {
@@ -126,7 +126,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Load(error) => error.fmt(f),
             StartError::Configuration(text) => f.write_str(text),
-            StartError::Unmodelled(error) => error.fmt(f),
+            StartError::Halt(halt) => halt.fmt(f),
         }
     }
 }

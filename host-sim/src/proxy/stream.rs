@@ -43,9 +43,20 @@ pub(crate) struct Stream {
     pub context_created: bool,
     /// The stream got a 503 because its VM had failed.
     pub failed: bool,
+    /// The action of the plugin that ended the client's side.
+    pub ended_by: Option<EndedBy>,
     /// `proxy_on_log` is running.
     pub logging: bool,
+    /// `proxy_on_log` or `proxy_on_done` is running.
+    pub ending: bool,
     pub start_wall_ns: u64,
+}
+
+/// An action of a plugin that ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    Reply,
+    Close,
 }
 
 /// The filter of a stream.

@@ -58,8 +58,8 @@ impl Hosted {
         let mut flow = self.flow(&mut vm, process);
         let started = flow.start_root(&self.configuration);
         vm.retire(process);
-        match (&process.unmodelled, started) {
-            (Some(error), _) => Err(StartError::Unmodelled(error.clone())),
+        match (&process.halt, started) {
+            (Some(halt), _) => Err(StartError::Halt(halt.clone())),
             (None, Err(text)) => Err(StartError::Configuration(text.into())),
             (None, Ok(_)) => Ok(()),
         }

@@ -6,7 +6,7 @@ use crate::model::recorded::Recording;
 use crate::model::spec::Fault;
 use crate::model::template::BadPlaceholder;
 use crate::model::world::{Stopped, World};
-use crate::proxy::{Host, LogLevel, MetricKind, Module, Plugin, Setup, StartError};
+use crate::proxy::{Halt, Host, LogLevel, MetricKind, Module, Plugin, Setup, StartError};
 use crate::record::Record;
 use crate::scenario::expect::{Judge, Verdict};
 use crate::scenario::{PluginSpec, Scenario};
@@ -41,8 +41,8 @@ pub enum PlayError {
     Request(String),
     /// No request was sent.
     Empty,
-    /// The plugin made a call at `at` that the simulator does not model.
-    Stopped { at: Time, why: String },
+    /// The plugin made a call at `at` that the simulator does not model, or one that crashes Envoy.
+    Stopped { at: Time, why: Halt },
 }
 
 impl fmt::Display for PlayError {
@@ -205,9 +205,9 @@ impl From<StartError> for PlayError {
         match error {
             StartError::Load(why) => PlayError::Load(why.to_string()),
             StartError::Configuration(why) => PlayError::Policy(why),
-            StartError::Unmodelled(error) => PlayError::Stopped {
+            StartError::Halt(why) => PlayError::Stopped {
                 at: Time::ZERO,
-                why: error.to_string(),
+                why,
             },
         }
     }

@@ -240,11 +240,12 @@ impl Chain {
         std::mem::take(&mut self.notes)
     }
 
-    /// Returns why the test cannot go on, once a plugin made a hostcall that is not modelled.
+    /// Returns why the test cannot go on, once a plugin made a hostcall that is not modelled, or
+    /// one that crashes Envoy.
     pub(super) fn ending(&self) -> Option<Ending> {
         let mut hosts = self.hosts.iter().zip(&self.names);
         hosts.find_map(|(host, name)| {
-            let error = StartError::Unmodelled(host.unmodelled()?.clone());
+            let error = StartError::Halt(host.halt()?.clone());
             Some(ending(name.clone(), &error))
         })
     }
@@ -296,10 +297,9 @@ fn ending(plugin: String, error: &StartError) -> Ending {
             plugin,
             why: why.clone(),
         },
-        StartError::Unmodelled(it) => Ending::Unmodelled {
+        StartError::Halt(halt) => Ending::Halted {
             plugin,
-            hostcall: it.hostcall.clone(),
-            name: it.name.clone(),
+            halt: halt.clone(),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::proxy::{Callback, LogLevel, TapedHostcall};
+use crate::proxy::{Callback, Halt, LogLevel, TapedHostcall, Unmodelled};
 use crate::sim::clock::Time;
 
 /// Everything that happened.
@@ -27,13 +27,8 @@ pub enum Ending {
     Load { plugin: String, why: String },
     /// A plugin refuses its configuration.
     Refused { plugin: String, why: String },
-    /// A plugin made a hostcall that is not modelled.
-    Unmodelled {
-        plugin: String,
-        hostcall: String,
-        /// Name for a stub.
-        name: String,
-    },
+    /// A plugin made a hostcall that is not modelled, or one that crashes Envoy.
+    Halted { plugin: String, halt: Halt },
     /// A step takes more than this number of events.
     Endless { events: u32 },
 }
@@ -221,15 +216,18 @@ impl std::fmt::Display for Ending {
             Ending::Refused { plugin, why } => {
                 write!(f, "{plugin} refuses its configuration: {why}")
             }
-            Ending::Unmodelled {
+            Ending::Halted {
                 plugin,
-                hostcall,
-                name,
+                halt: Halt::Unmodelled(Unmodelled { hostcall, name }),
             } => write!(
                 f,
                 "{plugin} called {hostcall}, which is not modelled; --stub {name}=STATUS \
                  gives it a status and goes on"
             ),
+            Ending::Halted {
+                plugin,
+                halt: Halt::Crash(crash),
+            } => write!(f, "{plugin} {crash}"),
             Ending::Endless { events } => {
                 write!(f, "a request or its wait takes more than {events} events")
             }

@@ -1,7 +1,7 @@
 //! gRPC calls of plugins.
 
 use bytes::Bytes;
-use host_sim::proxy::CallOutcome;
+use host_sim::proxy::{CallOutcome, Crash, Halt};
 
 use crate::proxy::probe;
 
@@ -20,11 +20,11 @@ fn a_call_that_cannot_be_sent_returns_an_error_status() {
 
 #[test]
 fn a_cluster_whose_name_is_a_valid_message_cannot_be_called_by_name() {
-    // "empty" happens to be a valid encoding of a service without a cluster. The SDK panics on
-    // the status, and Envoy 1.40 itself crashes.
+    // "empty" happens to be a valid encoding of a service without a cluster.
     let mut proxy = probe("rqh=grpc,empty,pkg.Service,Ask,100");
     proxy.get();
-    assert_eq!(proxy.effects(), ["client: :status=503."]);
+    let crash = Halt::Crash(Crash::ServiceWithoutCluster);
+    assert_eq!(proxy.host.halt(), Some(&crash));
 }
 
 #[test]

@@ -233,9 +233,9 @@ fn a_guest_without_memory_gets_error_statuses() {
 fn an_unmodelled_hostcall_ends_the_run_with_its_name() {
     let mut proxy = Proxy::start(Plugin::new(built("probe"), ""), 1).unwrap();
     proxy.get_with("rqh=foreign,nosuch");
-    assert_eq!(proxy.host.unmodelled(), None);
+    assert_eq!(proxy.host.halt(), None);
     proxy.get_with("rqh=foreign,compress,x");
-    let fault = proxy.host.unmodelled().unwrap().to_string();
+    let fault = proxy.host.halt().unwrap().to_string();
     assert_eq!(
         fault,
         "the module called proxy_call_foreign_function(\"compress\"), which is not modelled"

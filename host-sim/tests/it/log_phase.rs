@@ -90,10 +90,11 @@ fn the_duration_is_known_only_at_the_end() {
 }
 
 #[test]
-fn a_local_reply_from_the_log_callback_has_no_effect() {
-    let mut proxy = probe("log=reply,500,d,b|resume,0|close,0");
+fn nothing_can_be_resumed_from_the_log_callback() {
+    let mut proxy = probe("log=resume,0|resume,1");
     let stream = proxy.get();
     proxy.effects();
     proxy.host.close(stream);
     assert_eq!(proxy.effects(), [""; 0]);
+    assert_eq!(proxy.host.halt(), None);
 }

@@ -41,8 +41,9 @@ fn a_paused_response_resumes_in_order() {
 
 #[test]
 fn resuming_the_other_direction_resumes_nothing() {
-    let mut proxy = probe("rqh=call,up,/c,0|pause;call=resume,1");
-    proxy.get();
+    let mut proxy = probe("rsh=call,up,/c,0|pause;call=resume,0");
+    let stream = proxy.get();
+    proxy.host.response(stream, headers(true, &OK));
     proxy.effects();
     proxy.answer_call(response("200", ""));
     assert_eq!(proxy.effects(), [""; 0]);

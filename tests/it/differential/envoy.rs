@@ -50,7 +50,8 @@ pub(super) async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -
     views
 }
 
-fn world(upstream: &Upstream) -> Setting {
+/// The setting of all rows.
+pub(super) fn world(upstream: &Upstream) -> Setting {
     let to = |name: &str| {
         json!({"prefix": "/", "headers": [
         {"name": "x-to", "string_match": {"exact": name}}]})

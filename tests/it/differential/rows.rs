@@ -32,7 +32,7 @@ pub(super) struct Row {
     pub unfinished: bool,
 }
 
-const GET: Row = Row {
+pub(super) const GET: Row = Row {
     name: "",
     method: "GET",
     to: "",
@@ -44,7 +44,7 @@ const GET: Row = Row {
     unfinished: false,
 };
 
-const POST: Row = Row {
+pub(super) const POST: Row = Row {
     method: "POST",
     // What the simulator sends; it models bodies only by size.
     body: "\0\0\0\0\0",

@@ -9,8 +9,7 @@ use host_sim::model::spec::{
     Percent, Request, Response, RetryPolicy, Route, Shape, Traffic, Upload, UpstreamProtocol,
 };
 use host_sim::model::world::{Observer, Plan, World};
-use host_sim::proxy::Module;
-use host_sim::proxy::{Host, Part, Plugin, Setup};
+use host_sim::proxy::{Halt, Host, Module, Part, Plugin, Setup};
 use host_sim::sim::clock::Time;
 use host_sim::sim::span::Span;
 use spillway_tests::places;
@@ -20,8 +19,7 @@ use super::view::{Got, View};
 
 /// Runs the rows one after another, each with a changed plan.
 pub(super) fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
-    let bytes = fs::read(places::witness()).expect("the witness");
-    let module = Module::from_bytes(&bytes).expect("a module");
+    let module = witness();
     let plan = |row| {
         let mut plan = plan(row);
         change(&mut plan);
@@ -32,7 +30,22 @@ pub(super) fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
         .collect()
 }
 
-fn play(row: &Row, plan: Plan, module: &Module) -> View {
+/// Returns what ended the run of a row early, with another script.
+pub(super) fn halt(row: &Row, script: &str) -> Option<Halt> {
+    let mut plan = plan(row);
+    for request in plan.traffic.iter_mut().flat_map(|it| &mut it.requests) {
+        request.headers.insert("x-witness".into(), script.into());
+    }
+    let ran = world(plan, &witness()).run(&mut Nobody);
+    ran.err().map(|stopped| stopped.why)
+}
+
+fn witness() -> Module {
+    let bytes = fs::read(places::witness()).expect("the witness");
+    Module::from_bytes(&bytes).expect("a module")
+}
+
+fn world(plan: Plan, module: &Module) -> World {
     let plugin = Plugin {
         name: "spillway".into(),
         vm_id: "witness".into(),
@@ -43,7 +56,11 @@ fn play(row: &Row, plan: Plan, module: &Module) -> View {
         ..Setup::default()
     };
     let host = Host::start(setup, Time::ZERO).expect("a host");
-    let mut world = World::new(plan, host).expect("a world");
+    World::new(plan, host).expect("a world")
+}
+
+fn play(row: &Row, plan: Plan, module: &Module) -> View {
+    let mut world = world(plan, module);
     world.record_transcript();
     let ran = world.run(&mut Nobody);
     ran.unwrap_or_else(|stopped| panic!("{}: {stopped:?}", row.name));

@@ -98,7 +98,7 @@ fn refused(stage: &Stage) -> u64 {
 }
 
 fn assert_sound(stage: &mut Stage) {
-    assert!(stage.host.unmodelled().is_none());
+    assert!(stage.host.halt().is_none());
     let bytes = stage.host.vm_bytes();
     assert!(bytes <= WORKER_BYTES_MAX, "{bytes}");
     stage.nothing_is_left();

@@ -65,6 +65,10 @@ impl Process {
         self.0.log()
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
     pub(super) fn access_log(&self) -> String {
         self.0.read("access.log")
     }

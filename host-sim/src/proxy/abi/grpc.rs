@@ -9,6 +9,7 @@ use crate::headers::HeaderMap;
 use crate::proxy::ids::CallId;
 use crate::proxy::process::call::CallKind;
 use crate::proxy::process::effect::Effect;
+use crate::proxy::process::halt::Crash;
 use crate::proxy::vm::{Status, VmState};
 
 #[allow(clippy::too_many_arguments, reason = "the ABI has that many")]
@@ -165,13 +166,16 @@ fn headers(cluster: &[u8], service: &[u8], method: &[u8], metadata: &[u8]) -> He
 
 /// Returns the cluster that a guest names: by an encoded `envoy.config.core.v3.GrpcService`, or
 /// by its plain name if the bytes are not a message.
-fn cluster(service: &[u8], state: &VmState) -> Result<Vec<u8>, Status> {
+fn cluster(service: &[u8], state: &mut VmState) -> Result<Vec<u8>, Status> {
     match Fields::parse(service) {
         Some(fields) => {
             let name = fields
                 .bytes(ENVOY_GRPC)
                 .and_then(Fields::parse)
                 .and_then(|envoy_grpc| envoy_grpc.bytes(CLUSTER_NAME).map(<[u8]>::to_vec));
+            if name.is_none() {
+                state.process.crash(Crash::ServiceWithoutCluster);
+            }
             name.ok_or(Status::BadArgument)
         }
         None if state.process.clusters.contains_key(service) => Ok(service.to_vec()),

@@ -11,6 +11,8 @@ use super::Flow;
 use crate::headers::HeaderMap;
 use crate::proxy::ids::StreamId;
 use crate::proxy::process::effect::{Effect, Part};
+use crate::proxy::process::halt::Crash;
+use crate::proxy::stream::EndedBy;
 use crate::proxy::stream::half::Side;
 use crate::proxy::stream::reply::{LocalReply, PreparedReply};
 
@@ -48,9 +50,14 @@ impl Flow<'_> {
 
     /// `executeLocalReplyIfPrepared`
     pub(super) fn send_prepared(&mut self, id: StreamId) {
-        let prepared = self.stream(id).and_then(|stream| stream.prepared.take());
-        if let Some(prepared) = prepared {
-            self.reply_through_filter(id, prepared);
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
+        let was_closed = stream.ended_by == Some(EndedBy::Close);
+        match stream.prepared.take() {
+            Some(_) if was_closed => self.process.crash(Crash::CloseAfterEnd),
+            Some(prepared) => self.reply_through_filter(id, prepared),
+            None => {}
         }
     }
 

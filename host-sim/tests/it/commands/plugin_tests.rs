@@ -8,10 +8,13 @@ fn samples() -> PathBuf {
 }
 
 fn test(text: &str, arguments: &[&str]) -> CommandOutput {
+    test_of("probe", text, arguments)
+}
+
+fn test_of(guest: &str, text: &str, arguments: &[&str]) -> CommandOutput {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("it.scenario.yaml"), text).unwrap();
-    let probe = module("probe");
-    let given = ["test", "it.scenario.yaml", "--module", &probe];
+    let given = ["test", "it.scenario.yaml", "--module", &module(guest)];
     host_sim_in(folder.path(), &[&given, arguments].concat())
 }
 
@@ -39,6 +42,46 @@ fn a_failure_shows_a_wrong_length() {
     let output = test(text, &[]);
     let warning = "warning: content-length is 9, but 3 bytes were sent";
     assert!(output.stdout.contains(warning), "{}", output.all());
+}
+
+/// Tests a request that the witness handles by a script, with `expect`.
+fn scripted(script: &str, expect: &str) -> CommandOutput {
+    let text = format!(
+        "mocks: [{{answer: {{body: four}}}}]\n\
+         requests: [{{path: /, body: five5, headers: {{x-witness: \"{script}\"}}, {expect}}}]\n",
+    );
+    test_of("witness", &text, &[])
+}
+
+#[test]
+fn a_plugin_that_would_crash_envoy_fails_its_test() {
+    let rows = [
+        (
+            "resh local 418 a b -1;resh local 419 c d -1",
+            "sent a local reply after it had ended the stream, on which Envoy crashes",
+        ),
+        (
+            "resh close 0;resh close 0",
+            "closed the stream after it had ended it",
+        ),
+        (
+            "log local 418 a b -1",
+            "sent a local reply from proxy_on_log or proxy_on_done",
+        ),
+        (
+            "done close 0",
+            "closed the stream from proxy_on_log or proxy_on_done",
+        ),
+        (
+            "reqh resume response",
+            "resumed the response before there was one",
+        ),
+    ];
+    for (script, why) in rows {
+        let output = scripted(script, "expect: {status: 418}");
+        assert_eq!(output.code, 1, "{}", output.all());
+        assert!(output.stdout.contains(why), "{}", output.all());
+    }
 }
 
 #[test]

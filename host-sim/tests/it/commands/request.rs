@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::commands::{CommandOutput, assert_valid, host_sim_in, module};
+use crate::commands::{CommandOutput, assert_valid, host_sim, host_sim_in, module};
 
 /// A folder with the configuration of a small plugin.
 fn configured(plugin: &str) -> tempfile::TempDir {
@@ -271,6 +271,22 @@ fn a_hostcall_that_is_not_modelled_ends_the_report_unless_it_has_a_stub() {
         let output = run(&["--stub", stub, "-v"]);
         assert_eq!(output.code, 0, "{}", output.all());
         assert!(output.stdout.contains(status), "{}", output.all());
+    }
+}
+
+#[test]
+fn a_plugin_that_would_crash_envoy_ends_the_report() {
+    let script = "x-witness: resh local 418 a b -1;resh close 0";
+    let request = |arguments: &[&str]| {
+        let given = ["request", "--module", &module("witness"), "-H", script, "/"];
+        host_sim(&[&given, arguments].concat())
+    };
+    let why = "closed the stream after it had ended it, on which Envoy crashes";
+    for arguments in [&[][..], &["--json"]] {
+        let output = request(arguments);
+        assert_eq!(output.code, 1, "{}", output.all());
+        assert!(output.stdout.contains(why), "{}", output.all());
+        assert!(output.stderr.contains(why), "{}", output.all());
     }
 }
 

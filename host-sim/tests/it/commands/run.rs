@@ -1,11 +1,31 @@
 use std::path::Path;
 use std::thread;
 
-use crate::commands::{assert_valid, host_sim};
+use crate::commands::{assert_valid, host_sim, host_sim_in, module};
 
 #[test]
 fn a_run_is_printed_as_tables_and_a_timeline() {
     insta::assert_snapshot!(host_sim(&["run", "held.scenario.yaml"]).all());
+}
+
+#[test]
+fn a_plugin_that_would_crash_envoy_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = format!(
+        "duration: 1s\n\
+         plugin: {{module: {}}}\n\
+         clusters: {{items: {{}}}}\n\
+         traffic: [{{rate: 10, requests: [{{headers: {{x-witness: log close 0}}}}]}}]\n",
+        module("witness")
+    );
+    std::fs::write(folder.path().join("it.scenario.yaml"), scenario).unwrap();
+    for command in ["run", "test"] {
+        let output = host_sim_in(folder.path(), &[command, "it.scenario.yaml"]);
+        assert_eq!(output.code, 1, "{}", output.all());
+        let why = "the module closed the stream from proxy_on_log or proxy_on_done, on which Envoy \
+                   crashes";
+        assert!(output.all().contains(why), "{}", output.all());
+    }
 }
 
 #[test]
