@@ -6,9 +6,10 @@
 //! nothing here reads a clock, a socket or a random source.
 //!
 //! Each line may use only what stands after it: `main > command > report > trial > scenario >
-//! model > record > proxy > {sim, headers, grpc}`.
+//! model > record > proxy > {sim, framing, headers, grpc}`.
 
 pub mod command;
+pub mod framing;
 mod grpc;
 pub mod headers;
 pub mod model;

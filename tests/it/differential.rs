@@ -16,7 +16,7 @@ use spillway_tests::envoy::Setting;
 
 /// Rows in which the simulator is known to differ, as FIDELITY.md describes. A row that no longer
 /// differs fails the test too.
-const KNOWN: &[&str] = &["length-left-in-place", "local-resh", "close"];
+const KNOWN: &[&str] = &["local-resh", "close"];
 
 #[tokio::test]
 async fn the_simulator_responds_like_envoy() {

@@ -123,7 +123,7 @@ const SIMULATOR: Layers = Layers {
         &["proxy::process"],
         &["proxy::stream"],
         &["proxy::ids"],
-        &["sim", "headers", "grpc"],
+        &["sim", "framing", "headers", "grpc"],
     ],
     // The simulator runs the module's bytes. Only the tools that read policies may know its types.
     foreign: &[(

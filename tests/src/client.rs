@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -16,6 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Sends requests to one address.
 #[derive(Clone)]
@@ -146,6 +148,16 @@ impl Client {
         }
     }
 
+    /// Like [`Client::try_send`], and stops waiting once the body falls silent: what came until
+    /// then is a response that is not complete.
+    pub async fn try_send_until_silent(
+        &self,
+        request: Request<Bytes>,
+        silence: Duration,
+    ) -> Result<Answer, String> {
+        Ok(read(self.response(request).await?, silence).await)
+    }
+
     async fn response(
         &self,
         mut request: Request<Bytes>,
@@ -228,19 +240,24 @@ fn told(error: impl Debug) -> String {
 }
 
 async fn whole(response: http::Response<Incoming>) -> Answer {
+    read(response, Duration::MAX).await
+}
+
+async fn read(response: http::Response<Incoming>, silence: Duration) -> Answer {
     let (head, mut stream) = response.into_parts();
-    let (mut body, mut complete) = (Vec::new(), true);
-    while let Some(frame) = stream.frame().await {
-        match frame.map(|frame| frame.into_data()) {
-            Ok(Ok(chunk)) => body.extend_from_slice(&chunk),
-            Ok(Err(_trailers)) => {}
-            // A broken HTTP/2 stream would report its error forever.
-            Err(_broken) => {
-                complete = false;
-                break;
+    let mut body = Vec::new();
+    let complete = loop {
+        match timeout(silence, stream.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                if let Ok(chunk) = frame.into_data() {
+                    body.extend_from_slice(&chunk);
+                }
             }
+            Ok(None) => break true,
+            // A broken HTTP/2 stream would report its error forever.
+            Ok(Some(Err(_))) | Err(_) => break false,
         }
-    }
+    };
     Answer {
         status: head.status.as_u16(),
         headers: head.headers,

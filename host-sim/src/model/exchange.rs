@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::framing::{Fault, Reading};
 use crate::headers::HeaderMap;
 use crate::model::keys::CallKey;
 use crate::model::recorded::Fate;
@@ -45,6 +46,10 @@ pub struct Exchange {
     pub phase: Phase,
     pub deadlines: Deadlines,
     pub seen: Seen,
+    /// The request, as the service reads it.
+    pub request_read: Reading,
+    /// The response, as the client reads it.
+    pub response_read: Reading,
     /// Number of body chunks that the client has not sent yet.
     pub chunks_left: u32,
     /// The details that the router gave the response. If they differ at the end, the filter made
@@ -85,10 +90,18 @@ impl Exchange {
             phase: Phase::Filter,
             deadlines: Deadlines::new(patience),
             seen: Seen::default(),
+            request_read: Reading::default(),
+            response_read: Reading::default(),
             chunks_left: 0,
             router_details: None,
             fate: None,
         }
+    }
+
+    /// Returns how the request differs from what its headers announce, once the router has sent all
+    /// of it.
+    pub fn request_fault(&self) -> Option<Fault> {
+        self.complete_at.and_then(|_| self.request_read.end())
     }
 }
 

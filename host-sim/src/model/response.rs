@@ -83,6 +83,3 @@ pub enum GrpcPlace {
     /// The trailers, after headers and body.
     Trailers,
 }
-
-/// The status of a response that upgrades its connection to another protocol.
-pub const SWITCHING_PROTOCOLS: u16 = 101;

@@ -98,6 +98,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 pub enum Reset {
     ConnectionFailure,
     ConnectionTermination,
+    /// The stream was reset for a request that is not valid.
+    ProtocolError,
     ConnectionTimeout,
     PerTryTimeout,
     /// `max_stream_duration` of the cluster.
@@ -231,9 +233,10 @@ impl Plan {
             Reset::ConnectionFailure | Reset::ConnectionTimeout => {
                 on.has(FIVE_XX | GATEWAY_ERROR | RESET | CONNECT_FAILURE | RESET_BEFORE_REQUEST)
             }
-            Reset::ConnectionTermination | Reset::PerTryTimeout | Reset::MaxDuration => {
-                on.has(FIVE_XX | GATEWAY_ERROR | RESET)
-            }
+            Reset::ConnectionTermination
+            | Reset::ProtocolError
+            | Reset::PerTryTimeout
+            | Reset::MaxDuration => on.has(FIVE_XX | GATEWAY_ERROR | RESET),
         }
     }
 

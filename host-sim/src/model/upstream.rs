@@ -19,11 +19,12 @@ use std::collections::VecDeque;
 
 use slotmap::SlotMap;
 
+use crate::framing::SWITCHING_PROTOCOLS;
 use crate::headers::HeaderMap;
 use crate::model::distribution::Distribution;
 use crate::model::fault::Faults;
 use crate::model::recorded::Ending;
-use crate::model::response::{Response, SWITCHING_PROTOCOLS, UpstreamEvent};
+use crate::model::response::{Response, UpstreamEvent};
 use crate::model::spec::{Calls, Cluster, Limits, UpstreamProtocol};
 use crate::sim::clock::Time;
 use crate::sim::rng::Rng;

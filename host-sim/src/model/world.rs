@@ -139,11 +139,8 @@ impl World {
                 }
             }
             Effect::ToClient { stream, part } => {
-                if let Some(transcript) = &mut self.transcript {
-                    transcript.response.push(part.clone());
-                }
                 if let Some(key) = self.by_stream.get(&stream) {
-                    self.deliver_to_client(*key, &part);
+                    self.deliver_to_client(*key, part);
                 }
             }
             Effect::CancelUpstream { stream } => {

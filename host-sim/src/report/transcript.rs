@@ -197,10 +197,6 @@ impl Page<'_> {
         if let Some(response) = &client.response {
             let status = response.headers.text(":status").unwrap_or_default();
             self.message(&format!("{status}{}", details(client)), response);
-            if let Some(warning) = client.length_problem() {
-                let warning = self.detail.paint.hue(Hue::Warn, &warning);
-                self.line(1, &warning);
-            }
         }
         if client.reset {
             let reset = self.detail.paint.hue(Hue::Bad, "reset");
@@ -222,6 +218,14 @@ impl Page<'_> {
         if !message.trailers.is_empty() {
             self.text.push('\n');
             self.headers(&message.trailers);
+        }
+        if let Some(fault) = &message.fault {
+            let (hue, word) = match fault.breaks() {
+                true => (Hue::Bad, "broken"),
+                false => (Hue::Warn, "warning"),
+            };
+            let text = self.detail.paint.hue(hue, &format!("{word}: {fault}"));
+            self.line(1, &text);
         }
     }
 

@@ -3,7 +3,7 @@
 mod calls;
 mod values;
 
-use crate::model::response::SWITCHING_PROTOCOLS;
+use crate::framing::SWITCHING_PROTOCOLS;
 use crate::model::retry::Conditions;
 use crate::model::spec::{Fault, FaultKind, Response, Route, Traffic};
 use crate::scenario::file::File;

@@ -58,14 +58,7 @@ pub fn judge(expect: &Expect, seen: &StepTranscript) -> Vec<Miss> {
     judge.headers("headers", &expect.headers, &response.headers);
     judge.body("body", expect.body.as_ref(), &response);
     judge.headers("trailers", &expect.trailers, &response.trailers);
-    if let Some(wanted) = expect.reset {
-        let found = seen.client.reset.to_string();
-        judge.equal("reset", &wanted.to_string(), Some(found));
-    }
-    // A status does not say that the whole response has come.
-    if expect.reset.is_none() && expect.status.is_some() && seen.client.reset {
-        judge.equal("reset", "false", Some("true".into()));
-    }
+    judge.ends(expect, seen);
     for (at, wanted) in expect.log.iter().enumerate() {
         judge.line(&format!("log[{at}]"), wanted, seen);
     }
@@ -100,6 +93,44 @@ impl Judge {
         if found.as_deref() != Some(wanted) {
             let found = found.unwrap_or_else(|| "nothing".into());
             self.miss(field, wanted.to_owned(), found);
+        }
+    }
+
+    /// A response has to be whole, unless it is expected not to be.
+    fn ends(&mut self, expect: &Expect, seen: &StepTranscript) {
+        let broken = seen.client.is_broken().to_string();
+        match expect.reset {
+            Some(wanted) => self.equal("reset", &wanted.to_string(), Some(broken)),
+            // A status does not say that the whole response has come.
+            None if expect.status.is_some() && seen.client.reset => {
+                self.equal("reset", "false", Some(broken));
+            }
+            None => {}
+        }
+        self.fits(expect, seen);
+    }
+
+    /// Messages have to fit their headers, unless they are expected not to.
+    fn fits(&mut self, expect: &Expect, seen: &StepTranscript) {
+        let response = seen.client.response.iter().map(|it| ("response", it));
+        let requests = seen.upstream.iter().map(|it| ("upstream", it));
+        let messages = response.chain(requests);
+        let faults = messages.filter_map(|(field, it)| Some((field, it.fault.as_ref()?)));
+        let faults: Vec<_> = faults.collect();
+        if expect.fits == Some(false) {
+            if faults.is_empty() {
+                self.equal("fits", "false", Some("true".into()));
+            }
+            return;
+        }
+        // Without any expectation, a step only shows what happens.
+        let is_asked = *expect != Expect::default();
+        for (field, fault) in faults.into_iter().filter(|_| is_asked) {
+            let is_expected = field == "response" && expect.reset == Some(true) && fault.breaks();
+            if !is_expected {
+                let wanted = "a message that fits its headers".to_owned();
+                self.miss(field, wanted, fault.to_string());
+            }
         }
     }
 

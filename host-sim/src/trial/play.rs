@@ -8,6 +8,7 @@ mod parts;
 mod router;
 mod state;
 
+use crate::framing::Reading;
 use crate::proxy::stream::info::{StreamInfo, flag};
 use crate::proxy::{CallId, LocalReply, Module, Part};
 use crate::sim::clock::Time;
@@ -95,11 +96,12 @@ impl Player<'_> {
         self.is_done = false;
         self.idle_replies = 0;
         self.router = Router::new(&request.headers);
-        self.step.client.is_head = self.router.is_head;
+        self.response_read = Reading::default();
         self.step.request = Some(Message {
             headers: request.headers.clone(),
             body: request.chunks.concat().into(),
             trailers: request.trailers.clone(),
+            fault: None,
         });
         self.chain.open(&StreamInfo {
             worker,
@@ -265,14 +267,17 @@ impl Player<'_> {
         self.step.callouts.get_mut(open.at).filter(|_| of_this_step)
     }
 
-    /// The client gets a part of the response.
+    /// The client gets a part of the response, as far as it reads it.
     fn deliver(&mut self, part: Part) {
         self.last_byte = self.now;
         let is_end = part.is_end();
         let response = self.step.client.response.get_or_insert_default();
         match part {
-            Part::Headers { map, .. } => response.headers = map,
-            Part::Body { data, .. } => response.append(&data),
+            Part::Headers { map, .. } => {
+                self.response_read = Reading::response(&map, self.router.is_head);
+                response.headers = map;
+            }
+            Part::Body { data, .. } => response.append(&self.response_read.take(&data)),
             Part::Trailers { map } => response.trailers = map,
         }
         if is_end {
@@ -281,8 +286,11 @@ impl Player<'_> {
                 .text(":status")
                 .unwrap_or_default()
                 .to_owned();
-            self.step.client.complete();
-            self.finish(status);
+            response.fault = self.response_read.end();
+            self.finish(match self.step.client.is_broken() {
+                true => format!("{status}, broken"),
+                false => status,
+            });
         }
     }
 

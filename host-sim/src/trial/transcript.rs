@@ -1,9 +1,8 @@
 //! What happened in a plugin test: the result of playing it.
 
-use std::cmp::Ordering;
-
 use bytes::Bytes;
 
+use crate::framing::Fault;
 use crate::headers::HeaderMap;
 use crate::proxy::{Callback, Halt, LogLevel, TapedHostcall, Unmodelled};
 use crate::sim::clock::Time;
@@ -101,12 +100,14 @@ pub enum Inside {
     Line { level: LogLevel, text: String },
 }
 
-/// A message: a request or a response.
+/// A message: a request or a response, as its reader got it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub trailers: HeaderMap,
+    /// How it differs from what its headers announce.
+    pub fault: Option<Fault>,
 }
 
 /// A call of a plugin to a cluster.
@@ -127,13 +128,8 @@ pub struct Client {
     /// The response. `None` if none began.
     pub response: Option<Message>,
     pub reset: bool,
-    /// Whether the request was HEAD, whose response has a length and no body.
-    pub is_head: bool,
     /// Response code details, `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
-    /// Length of the body as the proxy sent it. `None` before its end. The client stops reading at
-    /// `content-length`.
-    pub sent_bytes: Option<usize>,
 }
 
 impl Entry {
@@ -158,10 +154,6 @@ impl Message {
         self.headers.text(":status")?.parse().ok()
     }
 
-    fn length(&self) -> Option<usize> {
-        self.headers.text("content-length")?.parse().ok()
-    }
-
     /// Adds a part of the body.
     pub fn append(&mut self, data: &[u8]) {
         self.body = [&self.body[..], data].concat().into();
@@ -174,31 +166,10 @@ impl Message {
 }
 
 impl Client {
-    /// Ends the response. A body that is longer than its `content-length` is cut off there.
-    pub fn complete(&mut self) {
-        let response = self.response.get_or_insert_default();
-        self.sent_bytes = Some(response.body.len());
-        if let Some(length) = response.length() {
-            response.body.truncate(length);
-        }
-    }
-
-    /// Returns how the body disagrees with its `content-length`.
-    pub fn length_problem(&self) -> Option<String> {
-        let response = self.response.as_ref()?;
-        let has_no_body = self.is_head || matches!(response.status(), Some(204 | 304));
-        if has_no_body {
-            return None;
-        }
-        let said = response.length()?;
-        let sent = self.sent_bytes?;
-        let what = match sent.cmp(&said) {
-            Ordering::Greater => "the client gets only the first of them",
-            Ordering::Less => "the client waits for the rest",
-            Ordering::Equal => return None,
-        };
-        let text = format!("warning: content-length is {said}, but {sent} bytes were sent: {what}");
-        Some(text)
+    /// Whether the client has no whole response: the stream was reset, or what came cannot be read.
+    pub fn is_broken(&self) -> bool {
+        let fault = self.response.as_ref().and_then(|it| it.fault.as_ref());
+        self.reset || fault.is_some_and(Fault::breaks)
     }
 }
 
@@ -231,44 +202,6 @@ impl std::fmt::Display for Ending {
             Ending::Endless { events } => {
                 write!(f, "a request or its wait takes more than {events} events")
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rows of status, whether the request is HEAD, length, sent bytes, and the warning's end.
-    #[test]
-    fn a_body_that_differs_from_its_length_has_a_warning() {
-        for (status, is_head, length, body, end) in [
-            ("200", false, "2", "ab", None),
-            ("200", false, "1", "ab", Some("gets only the first of them")),
-            ("200", false, "3", "ab", Some("waits for the rest")),
-            ("200", false, "3", "", Some("waits for the rest")),
-            ("200", true, "3", "", None),
-            ("204", false, "3", "", None),
-            ("304", false, "3", "", None),
-        ] {
-            let response = Message {
-                headers: HeaderMap::from([(":status", status), ("content-length", length)]),
-                body: body.into(),
-                ..Message::default()
-            };
-            let mut client = Client {
-                response: Some(response),
-                is_head,
-                ..Client::default()
-            };
-            assert_eq!(client.length_problem(), None, "before its end");
-            client.complete();
-            let found = client.length_problem();
-            let fits = match (&found, end) {
-                (Some(found), Some(end)) => found.ends_with(end),
-                (found, end) => found.is_none() && end.is_none(),
-            };
-            assert!(fits, "{status} {is_head} {length} {body:?}: {found:?}");
         }
     }
 }

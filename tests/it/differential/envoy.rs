@@ -6,6 +6,7 @@ use std::time::Duration;
 use regex::Regex;
 use serde_json::{Value, json};
 use spillway_tests::envoy::Setting;
+use spillway_tests::upstream::Seen;
 use spillway_tests::{Envoy, Reply, Upstream, client, eventually, places};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,6 +18,9 @@ use crate::scene::with;
 
 /// Default body of a response.
 const BODY: &str = "..";
+
+/// Silence after which a body counts as one that never ends.
+const SILENCE: Duration = Duration::from_millis(700);
 
 /// How long a client waits before it leaves.
 const PATIENCE: Duration = Duration::from_millis(60);
@@ -37,6 +41,10 @@ pub(super) async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -
         views.push(View {
             row: row.name.to_owned(),
             log: Vec::new(),
+            upstream: row
+                .shows_request
+                .then(|| got(&upstream, row.name))
+                .flatten(),
             client,
         });
     }
@@ -203,7 +211,8 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
         return upload(envoy, row, &headers).await;
     }
     let request = client::request(row.method, "/path?query=1", &headers, row.body);
-    let sent = envoy.client().try_send(request);
+    let client = envoy.client();
+    let sent = client.try_send_until_silent(request, SILENCE);
     let answer = if row.leaves {
         tokio::time::timeout(PATIENCE, sent).await.ok()?
     } else {
@@ -253,6 +262,14 @@ async fn upload(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Go
 
 /// How long Envoy may take to close a connection. It gives the client one second to do so first.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// The body of the last request of a row, as the upstream read it. `None` if it got none.
+fn got(upstream: &Upstream, row: &str) -> Option<String> {
+    let of_row = |seen: &&Seen| seen.headers.get("x-row").is_some_and(|it| it == row);
+    let requests = upstream.requests();
+    let last = requests.iter().rev().find(of_row)?;
+    Some(String::from_utf8_lossy(&last.body).into_owned())
+}
 
 /// The witness's log lines of one row, without Envoy's prefix.
 fn lines(log: &str, row: &str) -> Vec<String> {

@@ -5,6 +5,7 @@ mod buffers;
 mod calls;
 mod endings;
 mod hostcalls;
+mod lengths;
 mod maps;
 mod plain;
 mod properties;
@@ -30,6 +31,8 @@ pub(super) struct Row {
     pub leaves: bool,
     /// Whether the client never ends the body.
     pub unfinished: bool,
+    /// Whether the body that the upstream got is compared.
+    pub shows_request: bool,
 }
 
 pub(super) const GET: Row = Row {
@@ -42,6 +45,7 @@ pub(super) const GET: Row = Row {
     probe: "",
     leaves: false,
     unfinished: false,
+    shows_request: false,
 };
 
 pub(super) const POST: Row = Row {
@@ -82,6 +86,7 @@ pub(super) fn all() -> Vec<Row> {
         plain::ROWS,
         maps::ROWS,
         buffers::ROWS,
+        lengths::ROWS,
         replies::ROWS,
         calls::ROWS,
         properties::ROWS,

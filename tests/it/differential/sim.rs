@@ -73,6 +73,7 @@ fn play(row: &Row, plan: Plan, module: &Module) -> View {
     View {
         row: row.name.to_owned(),
         log: log.collect(),
+        upstream: transcript.request.filter(|_| row.shows_request).map(text),
         client: got(&transcript.response, transcript.reset).filter(|_| !row.leaves),
     }
 }
@@ -83,6 +84,10 @@ pub(super) struct Nobody;
 impl Observer for Nobody {
     fn mark(&mut self, _number: usize, _world: &World) {}
     fn progress(&mut self, _now: Time) {}
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Assembles a response from its parts; `None` without headers.

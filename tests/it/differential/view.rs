@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The witness's log and the client's response.
+/// The witness's log, what the upstream got, and the client's response.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct View {
     pub row: String,
     pub log: Vec<String>,
+    /// The body that the upstream got. `None` if there was none or if it is not compared.
+    pub upstream: Option<String>,
     pub client: Option<Got>,
 }
 
@@ -58,6 +60,9 @@ impl fmt::Display for View {
         writeln!(f, "== {}", self.row)?;
         for line in &self.log {
             writeln!(f, "{line}")?;
+        }
+        if let Some(body) = &self.upstream {
+            writeln!(f, "upstream: {body:?}")?;
         }
         match &self.client {
             None => writeln!(f, "client: gone"),

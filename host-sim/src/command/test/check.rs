@@ -36,7 +36,6 @@ impl Check {
                 around: seen
                     .lines()
                     .map(|(level, text)| line(level, text))
-                    .chain(seen.client.length_problem())
                     .collect(),
             }
         };

@@ -15,6 +15,7 @@ pub(super) struct Details {
     pub overflow: Rc<str>,
     pub refused: Rc<str>,
     pub reset: Rc<str>,
+    pub protocol_error: Rc<str>,
     pub broken: Rc<str>,
     pub route_timeout: Rc<str>,
     pub per_try_timeout: Rc<str>,
@@ -41,6 +42,7 @@ impl Default for Details {
                       delayed_connect_error:_Connection_refused}"
                 .into(),
             reset: "upstream_reset_before_response_started{connection_termination}".into(),
+            protocol_error: "upstream_reset_before_response_started{protocol_error}".into(),
             // A response that breaks off has no length, so the codec misses its last chunk.
             broken: "upstream_reset_after_response_started{protocol_error}".into(),
             route_timeout: "response_timeout".into(),
@@ -69,6 +71,8 @@ pub(super) enum LocalCause {
     Overflow,
     Refused,
     Reset,
+    /// The service reset a request that is not valid.
+    ProtocolError,
     RouteTimeout,
     PerTryTimeout,
     ConnectTimeout,
@@ -95,6 +99,7 @@ impl Details {
                 (flag::UPSTREAM_CONNECTION_FAILURE, &self.connect_timeout)
             }
             LocalCause::Reset => (flag::UPSTREAM_CONNECTION_TERMINATION, &self.reset),
+            LocalCause::ProtocolError => (flag::UPSTREAM_PROTOCOL_ERROR, &self.protocol_error),
             LocalCause::RouteTimeout => (flag::UPSTREAM_TIMEOUT, &self.route_timeout),
             LocalCause::PerTryTimeout => (flag::UPSTREAM_TIMEOUT, &self.per_try_timeout),
             LocalCause::Unresolved => (flag::DNS_FAILURE, &self.unresolved),
@@ -112,6 +117,7 @@ impl LocalCause {
     pub(super) fn status(self, complete: bool) -> u16 {
         match self {
             LocalCause::NoRoute => 404,
+            LocalCause::ProtocolError => 502,
             LocalCause::MaxDuration | LocalCause::Duration | LocalCause::Idle if !complete => 408,
             LocalCause::RouteTimeout
             | LocalCause::PerTryTimeout
@@ -143,6 +149,7 @@ impl LocalCause {
             LocalCause::Overflow => "overflow",
             LocalCause::Refused => "remote connection failure",
             LocalCause::Reset => "connection termination",
+            LocalCause::ProtocolError => "protocol error",
         };
         let latest = if retried {
             "retried and the latest "

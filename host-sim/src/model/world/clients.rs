@@ -1,5 +1,6 @@
 //! Clients: they call, wait, give up and retry. Calls of services are sent the same way.
 
+use crate::framing::Reading;
 use crate::headers::HeaderMap;
 use crate::model::client::ArrivalMode;
 use crate::model::exchange::{Caller, Exchange, NEVER, Seen};
@@ -239,12 +240,31 @@ impl World {
         self.arm(key);
     }
 
-    /// Delivers a part of a response to the client.
-    pub(super) fn deliver_to_client(&mut self, key: ExchangeKey, part: &Part) {
+    /// Delivers a part of a response to the client, as far as the client reads it.
+    pub(super) fn deliver_to_client(&mut self, key: ExchangeKey, mut part: Part) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
-        match part {
+        let reading = &mut exchange.response_read;
+        match &mut part {
+            Part::Headers { map, .. } => *reading = Reading::response(map, exchange.head),
+            Part::Body { data, .. } => *data = reading.take(data),
+            Part::Trailers { .. } => {}
+        }
+        let broken = reading.end().filter(|_| part.is_end());
+        let broken = broken.is_some_and(|fault| fault.breaks());
+        if reading.is_unreadable() {
+            // A client that cannot read the headers has no response.
+            if broken {
+                self.reset_client(key);
+            }
+            return;
+        }
+        if let Some(transcript) = &mut self.transcript {
+            transcript.response.push(part.clone());
+            transcript.reset |= broken;
+        }
+        match &part {
             Part::Headers { map, .. } => {
                 let number = |name| map.text(name).and_then(|text| text.parse::<u64>().ok());
                 let seen = &mut exchange.seen;
@@ -262,8 +282,10 @@ impl World {
             }
             Part::Body { .. } => {}
         }
-        if part.is_end() {
-            self.finish(key, End::Complete);
+        match part.is_end() {
+            true if broken => self.finish(key, End::Reset),
+            true => self.finish(key, End::Complete),
+            false => {}
         }
     }
 

@@ -20,6 +20,17 @@ impl World {
         self.send_local_reply(key, &reply, 0, details);
     }
 
+    /// Sends a response without a body in the name of the service.
+    pub(super) fn reply_from_service(&mut self, key: ExchangeKey, status: u16) {
+        let details = self.texts.via_upstream.clone();
+        let reply = RouterReply {
+            status,
+            body: "",
+            overloaded: false,
+        };
+        self.send_local_reply(key, &reply, 0, details);
+    }
+
     pub(super) fn reply_locally(&mut self, key: ExchangeKey, cause: LocalCause) {
         let Some(exchange) = self.exchanges.get(key) else {
             return;

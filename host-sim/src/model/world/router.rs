@@ -3,10 +3,12 @@
 mod attempts;
 mod responses;
 
+use crate::framing::Reading;
 use crate::headers::HeaderMap;
 use crate::model::exchange::{NEVER, Phase};
 use crate::model::keys::ExchangeKey;
 use crate::model::retry::HEADERS;
+use crate::model::spec::UpstreamProtocol;
 use crate::model::timeouts::{StreamLimits, is_grpc};
 use crate::model::world::cause::LocalCause;
 use crate::model::world::state::World;
@@ -28,9 +30,18 @@ impl World {
                 }
                 self.begin_request(key, map, end);
             }
-            (Phase::Trying | Phase::BackingOff | Phase::Streaming, _) if end => {
-                self.complete_request(key);
-                self.complete_upload(key);
+            (Phase::Trying | Phase::BackingOff | Phase::Streaming, part) => {
+                if let Part::Body { data, .. } = &part {
+                    let taken = exchange.request_read.take(data);
+                    if let Some(transcript) = &mut self.transcript {
+                        let request = transcript.request.get_or_insert_default();
+                        request.extend_from_slice(&taken);
+                    }
+                }
+                if end {
+                    self.complete_request(key);
+                    self.complete_upload(key);
+                }
             }
             _ => {}
         }
@@ -72,6 +83,12 @@ impl World {
             }
         }
         let cluster = picked.and_then(|picked| picked.cluster);
+        let protocol = cluster.map(|cluster| self.clusters[cluster].upstream.spec().protocol);
+        // A recording says how its requests ended.
+        if exchange.fate.is_none() {
+            let is_http2 = protocol == Some(UpstreamProtocol::Http2);
+            exchange.request_read = Reading::request(&map, is_http2);
+        }
         if let Some(direct) = route.and_then(|route| route.direct()) {
             let (status, body) = (direct.status, direct.body.clone());
             return self.reply_directly(key, status, &body);
@@ -119,7 +136,9 @@ impl World {
         // The fault `cut_upload` no longer applies to a complete upload.
         exchange.deadlines.known = NEVER;
         let cluster = exchange.picked.as_ref().and_then(|picked| picked.cluster);
-        if let (Some(job), Some(cluster)) = (exchange.attempt, cluster) {
+        if let (Some(job), Some(cluster)) = (exchange.attempt, cluster)
+            && !self.misreads(key, cluster)
+        {
             let upstream = &mut self.clusters[cluster].upstream;
             upstream.complete(job, self.now, &mut self.wakes);
             self.expect_event(key, cluster, job);

@@ -27,6 +27,9 @@ use crate::sim::rng::{Rng, Seed};
 /// The responses and log lines of a run, verbatim, to compare them with those of a real proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
+    /// The body of the last request that a service got, as far as it read it. `None` before the
+    /// first.
+    pub request: Option<Vec<u8>>,
     /// The parts of the responses that clients received, in order.
     pub response: Vec<Part>,
     /// Whether a response was reset.

@@ -121,6 +121,9 @@ struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     body_hex: Option<String>,
     trailers: Vec<(String, String)>,
+    /// How it differs from what its headers announce, such as a wrong `content-length`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -142,11 +145,10 @@ struct Response {
     #[serde(flatten)]
     message: Message,
     reset: bool,
+    /// Whether the client has no whole response: it was reset, or it cannot be read.
+    broken: bool,
     /// `%RESPONSE_CODE_DETAILS%`
     details: String,
-    /// How the body disagrees with its `content-length`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<String>,
 }
 
 /// Returns a transcript as a JSON document.
@@ -170,9 +172,9 @@ fn step(step: &StepTranscript) -> Step {
         let response = client.response.clone().unwrap_or_default();
         Response {
             status: response.status(),
-            warning: client.length_problem(),
             message: message(&response),
             reset: client.reset,
+            broken: client.is_broken(),
             details: client.details.clone(),
         }
     });
@@ -211,6 +213,7 @@ fn message(message: &transcript::Message) -> Message {
         body: text.map(Into::into),
         body_hex: text.is_none().then(hex),
         trailers: pairs(&message.trailers),
+        warning: message.fault.as_ref().map(ToString::to_string),
     }
 }
 

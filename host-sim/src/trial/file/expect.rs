@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::values::{Level, Scalar};
 
 /// What must hold at the end of a request.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {
     /// Whether the plugin refuses the new configuration of this step, so that the old one stays.
@@ -22,8 +22,11 @@ pub struct Expect {
     pub body: Option<WantedBody>,
     /// Trailers that the client got.
     pub trailers: BTreeMap<String, WantedHeader>,
-    /// Whether the client's stream was reset.
+    /// Whether the client has no whole response: its stream was reset, or it cannot read it.
     pub reset: Option<bool>,
+    /// Whether the messages that the client and the upstream got fit their headers, such as
+    /// `content-length`. They have to, unless this is false.
+    pub fits: Option<bool>,
     /// Lines that the plugin logged since the previous step.
     pub log: Vec<WantedLine>,
     /// What the upstream got.
@@ -35,7 +38,7 @@ pub struct Expect {
 }
 
 /// A header: its value, its values in order, or a rule.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum WantedHeader {
     Value(Scalar),
@@ -44,7 +47,7 @@ pub enum WantedHeader {
 }
 
 /// Rules for a header.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderForms {
     /// Whether there must be no such header.
@@ -56,7 +59,7 @@ pub struct HeaderForms {
 }
 
 /// A body: its text, or rules.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum WantedBody {
     Text(String),
@@ -64,7 +67,7 @@ pub enum WantedBody {
 }
 
 /// Rules for a body.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BodyForms {
     /// A part of it.
@@ -78,7 +81,7 @@ pub struct BodyForms {
 }
 
 /// A line of the log: a part of it, or rules.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum WantedLine {
     Part(String),
@@ -86,7 +89,7 @@ pub enum WantedLine {
 }
 
 /// Rules for a line of the log.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LineForms {
     /// Its level.
@@ -100,7 +103,7 @@ pub struct LineForms {
 }
 
 /// What the upstream must have got.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Upstream {
     /// Number of requests, 0 or 1.
@@ -113,7 +116,7 @@ pub struct Upstream {
 }
 
 /// A call that a plugin must have made.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Callout {
     pub cluster: Option<String>,

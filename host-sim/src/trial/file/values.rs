@@ -24,7 +24,7 @@ pub enum OneOrMore {
 }
 
 /// A text, or a number or a truth that stands for its text.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Scalar {
     Truth(bool),

@@ -47,6 +47,7 @@ impl Player<'_> {
                 headers: call.headers,
                 body: call.body,
                 trailers: call.trailers,
+                fault: None,
             },
             answer: None,
             response: None,
@@ -124,6 +125,7 @@ fn response(open: &OpenCallout) -> Option<Message> {
         headers: headers(answer, answer.delay.as_ms()),
         body,
         trailers: trailers.into_iter().collect(),
+        fault: None,
     })
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::parts::parts;
 use super::state::{Event, Player, State};
+use crate::framing::{Fault, Reading};
 use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{RouteInfo, flag};
 use crate::proxy::{LocalReply, Part};
@@ -18,6 +19,9 @@ use crate::trial::transcript::{Message, What};
 
 /// Envoy's default timeout of a route, from the end of the request.
 const TIMEOUT: Span = Span::from_ms(15_000);
+
+/// Status for a request that the upstream cannot read.
+const BAD_REQUEST: u16 = 400;
 
 /// Returns the only route.
 pub(super) fn route() -> Rc<RouteInfo> {
@@ -35,12 +39,15 @@ impl Player<'_> {
         let is_end = part.is_end();
         match (&mut self.router.state, part) {
             (State::Waiting, Part::Headers { map: headers, .. }) => {
+                self.router.request_read = Reading::request(&headers, false);
                 self.router.state = State::Receiving(Message {
                     headers,
                     ..Message::default()
                 });
             }
-            (State::Receiving(message), Part::Body { data, .. }) => message.append(&data),
+            (State::Receiving(message), Part::Body { data, .. }) => {
+                message.append(&self.router.request_read.take(&data));
+            }
             (State::Receiving(message), Part::Trailers { map }) => message.trailers = map,
             _ => return,
         }
@@ -49,22 +56,36 @@ impl Player<'_> {
         }
     }
 
-    /// The upstream has the whole request.
+    /// The router has sent the whole request.
     fn send(&mut self) {
-        let State::Receiving(message) = std::mem::take(&mut self.router.state) else {
+        let State::Receiving(mut message) = std::mem::take(&mut self.router.state) else {
             return;
         };
-        let path = message.headers.text(":path").unwrap_or_default().to_owned();
-        let answer = self.mocks.answer(UPSTREAM, &path);
-        let answer = answer.unwrap_or_else(|| Answer::bare(200));
+        message.fault = self.router.request_read.end();
+        let waits = matches!(message.fault, Some(Fault::Short { .. }));
+        let answer = match &message.fault {
+            Some(Fault::Length(_)) => Answer::bare(BAD_REQUEST),
+            Some(Fault::Encoding) => Answer {
+                reset: Some(Reset::BeforeHeaders),
+                ..Answer::default()
+            },
+            _ => {
+                let path = message.headers.text(":path").unwrap_or_default();
+                let answer = self.mocks.answer(UPSTREAM, path);
+                answer.unwrap_or_else(|| Answer::bare(200))
+            }
+        };
         self.step.upstream.push(message);
         self.push(What::Upstream);
         self.chain.inform(|info| {
             info.attempts = Some(1);
             info.upstream_address = Some("127.0.0.1:8080".into());
         });
-        self.queue
-            .push(self.now + answer.delay, Event::Answer(self.stream));
+        // An upstream that waits for the rest of the request never answers.
+        if !waits {
+            let at = self.now + answer.delay;
+            self.queue.push(at, Event::Answer(self.stream));
+        }
         self.queue
             .push(self.now + TIMEOUT, Event::RouteTimeout(self.stream));
         self.router.state = State::Sent(answer, self.now);
@@ -103,8 +124,39 @@ impl Player<'_> {
                 let details = "upstream_reset_before_response_started{connection_termination}";
                 self.reply((503, details, body), flag::UPSTREAM_CONNECTION_TERMINATION);
             }
-            Some(Reset::AfterHeaders) => self.break_off(answer, ms),
-            None => self.pass_whole(answer, ms),
+            Some(Reset::AfterHeaders) => {
+                let body = answer.body();
+                let details = "upstream_reset_after_response_started{connection_termination}";
+                let flags = flag::UPSTREAM_CONNECTION_TERMINATION;
+                self.break_off(answer, ms, body.slice(..body.len() / 2), (flags, details));
+            }
+            None => self.pass_read(answer, ms, before),
+        }
+    }
+
+    /// Passes an answer on as Envoy reads it: a length that does not fit breaks it.
+    fn pass_read(&mut self, answer: &Answer, ms: u64, before: &str) {
+        if answer.grpc.is_some() {
+            return self.pass_whole(answer, answer.parts(), ms);
+        }
+        let mut reading = Reading::from_upstream(&headers(answer, ms), self.router.is_head);
+        let chunks = answer.chunks.iter().map(|it| reading.take(it));
+        let chunks: Vec<_> = chunks.filter(|it| !it.is_empty()).collect();
+        match reading.end() {
+            None | Some(Fault::Long { .. } | Fault::Forbidden { .. }) => {
+                self.pass_whole(answer, chunks, ms);
+            }
+            // The upstream closes its connection.
+            Some(Fault::Short { .. }) => {
+                let details = "upstream_reset_after_response_started{protocol_error}";
+                let why = (flag::UPSTREAM_PROTOCOL_ERROR, details);
+                self.break_off(answer, ms, chunks.concat().into(), why);
+            }
+            Some(Fault::Length(_) | Fault::Encoding | Fault::Status(_)) => {
+                let body = &format!("{before}protocol error");
+                let details = "upstream_reset_before_response_started{protocol_error}";
+                self.reply((502, details, body), flag::UPSTREAM_PROTOCOL_ERROR);
+            }
         }
     }
 
@@ -142,29 +194,27 @@ impl Player<'_> {
         });
     }
 
-    fn pass_whole(&mut self, answer: &Answer, ms: u64) {
+    fn pass_whole(&mut self, answer: &Answer, chunks: Vec<Bytes>, ms: u64) {
         self.begin(answer);
         let is_bare = self.router.is_head || matches!(answer.status, 204 | 304);
         let (body, trailers) = match is_bare {
             true => Default::default(),
-            false => (answer.parts(), answer.all_trailers().into_iter().collect()),
+            false => (chunks, answer.all_trailers().into_iter().collect()),
         };
         self.feeds
             .extend(parts(headers(answer, ms), body, trailers));
     }
 
-    /// Passes the headers and a part of the body, and then breaks the connection.
-    fn break_off(&mut self, answer: &Answer, ms: u64) {
+    /// Passes the headers and a part of the body, and then breaks the connection: the response
+    /// flags and details say why.
+    fn break_off(&mut self, answer: &Answer, ms: u64, data: Bytes, why: (u64, &str)) {
         self.begin(answer);
         let map = headers(answer, ms);
         self.chain.response(Part::Headers { map, end: false });
-        let body = answer.body();
-        let data = body.slice(..body.len() / 2);
         self.chain.response(Part::Body { data, end: false });
-        let details: Rc<str> =
-            "upstream_reset_after_response_started{connection_termination}".into();
+        let details: Rc<str> = why.1.into();
         self.chain.inform(|info| {
-            info.flags |= flag::UPSTREAM_CONNECTION_TERMINATION;
+            info.flags |= why.0;
             info.details = details.clone();
         });
         self.push(What::UpstreamAnswer("reset".into()));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::framing::Reading;
 use crate::grpc;
 use crate::headers::HeaderMap;
 use crate::proxy::{CallId, CallKind, Part};
@@ -22,6 +23,8 @@ pub(super) struct Player<'a> {
     pub router: Router,
     pub callouts: BTreeMap<(usize, CallId), OpenCallout>,
     pub step: StepTranscript,
+    /// The response, as the client reads it.
+    pub response_read: Reading,
     /// Whether the client has the whole response.
     pub is_done: bool,
     /// Number of the step.
@@ -61,6 +64,8 @@ pub(super) struct OpenCallout {
 pub(super) struct Router {
     pub is_grpc: bool,
     pub is_head: bool,
+    /// The request, as the upstream reads it.
+    pub request_read: Reading,
     pub state: State,
 }
 
@@ -83,6 +88,7 @@ impl Router {
         Router {
             is_grpc: grpc::is_request(headers),
             is_head: headers.text(":method") == Some("HEAD"),
+            request_read: Reading::default(),
             state: State::Waiting,
         }
     }
@@ -105,6 +111,7 @@ impl<'a> Player<'a> {
             router: Router::default(),
             callouts: BTreeMap::new(),
             step: StepTranscript::default(),
+            response_read: Reading::default(),
             is_done: true,
             steps: 0,
             stream: 0,

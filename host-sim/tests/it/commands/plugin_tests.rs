@@ -34,16 +34,6 @@ fn a_failed_expectation_names_its_request_its_field_and_the_log() {
     insta::assert_snapshot!(test(text, &[]).all());
 }
 
-#[test]
-fn a_failure_shows_a_wrong_length() {
-    let text = "plugin: {configuration: plugin cookies}\n\
-                mocks: [{answer: {headers: {content-length: 9}, body: abc}}]\n\
-                requests: [{path: /, expect: {status: 404}}]\n";
-    let output = test(text, &[]);
-    let warning = "warning: content-length is 9, but 3 bytes were sent";
-    assert!(output.stdout.contains(warning), "{}", output.all());
-}
-
 /// Tests a request that the witness handles by a script, with `expect`.
 fn scripted(script: &str, expect: &str) -> CommandOutput {
     let text = format!(
@@ -51,6 +41,76 @@ fn scripted(script: &str, expect: &str) -> CommandOutput {
          requests: [{{path: /, body: five5, headers: {{x-witness: \"{script}\"}}, {expect}}}]\n",
     );
     test_of("witness", &text, &[])
+}
+
+#[test]
+fn a_message_that_does_not_fit_its_headers_fails_its_test() {
+    let rows = [
+        (
+            "resb@1 setbody 1 0 99 longer",
+            "response: expected a message that fits its headers, got content-length is 4, \
+             but 6 bytes were sent: only the first 4 arrive",
+        ),
+        (
+            "resb@1 setbody 1 0 99 s",
+            "content-length is 4, but 1 bytes were sent: the rest never arrives",
+        ),
+        (
+            "resh set 2 content-length abc",
+            "content-length is \"abc\": the message cannot be read",
+        ),
+        (
+            "resh set 2 :status 204",
+            "a response with status 204 has no body, but 4 bytes were sent: none of them arrives",
+        ),
+        (
+            "resh set 2 :status 103",
+            "the status is \"103\": the response cannot be read",
+        ),
+        (
+            "reqb@1 setbody 0 0 99 longer",
+            "upstream: expected a message that fits its headers, got content-length is 5, \
+             but 6 bytes were sent: only the first 5 arrive",
+        ),
+        (
+            "reqb@1 setbody 0 0 99 s",
+            "content-length is 5, but 1 bytes were sent: the rest never arrives",
+        ),
+        (
+            "reqh set 0 transfer-encoding chunked",
+            "transfer-encoding is set beside content-length",
+        ),
+    ];
+    for (script, miss) in rows {
+        let output = scripted(script, "expect: {metrics: {none: 0}}");
+        assert_eq!(output.code, 1, "{}", output.all());
+        assert!(output.stdout.contains(miss), "{}", output.all());
+        let unasked = scripted(script, "name: unasked");
+        assert_eq!(unasked.code, 0, "{}", unasked.all());
+    }
+}
+
+#[test]
+fn a_broken_response_is_no_surprise_to_a_test_that_expects_it() {
+    let rows = [
+        ("resb@1 setbody 1 0 99 s", "{reset: true, body: s}", 0),
+        ("resh set 2 content-length 1,2", "{reset: true}", 0),
+        ("resb@1 setbody 1 0 99 s", "{reset: false}", 1),
+        ("resb@1 setbody 1 0 99 same", "{reset: true}", 1),
+        ("resb@1 setbody 1 0 99 longer", "{reset: true}", 1),
+        (
+            "resb@1 setbody 1 0 99 longer",
+            "{fits: false, body: long}",
+            0,
+        ),
+        ("resb@1 setbody 1 0 99 same", "{fits: false}", 1),
+        ("reqb@1 setbody 0 0 99 s", "{fits: false, status: 504}", 0),
+        ("reqb@1 setbody 0 0 99 s", "{reset: true, status: 504}", 1),
+    ];
+    for (script, expect, code) in rows {
+        let output = scripted(script, &format!("expect: {expect}"));
+        assert_eq!(output.code, code, "{script} {expect}: {}", output.all());
+    }
 }
 
 #[test]
@@ -81,6 +141,45 @@ fn a_plugin_that_would_crash_envoy_fails_its_test() {
         let output = scripted(script, "expect: {status: 418}");
         assert_eq!(output.code, 1, "{}", output.all());
         assert!(output.stdout.contains(why), "{}", output.all());
+    }
+}
+
+#[test]
+fn a_mock_with_a_wrong_length_is_read_as_envoy_reads_it() {
+    let error = "{status: 502, body: {contains: protocol error}}";
+    let rows = [
+        (
+            "{headers: {content-length: 9}, body: abc}",
+            "{reset: true, body: abc}",
+        ),
+        (
+            "{headers: {content-length: 2}, body: abc}",
+            "{status: 200, body: ab}",
+        ),
+        (
+            "{headers: {content-length: 2}, body: abc, chunks: 3}",
+            "{status: 200, body: ab}",
+        ),
+        ("{headers: {content-length: [3, 3]}, body: abc}", error),
+        ("{headers: {content-length: -3}, body: abc}", error),
+        ("{headers: {content-length: 3}, status: 204}", error),
+        (
+            "{headers: {content-length: 0}, status: 204}",
+            "{status: 204}",
+        ),
+        (
+            "{headers: {content-length: 3}, status: 304}",
+            "{status: 304}",
+        ),
+    ];
+    for (answer, expect) in rows {
+        let text = format!(
+            "plugin: {{configuration: plugin cookies}}\n\
+             mocks: [{{answer: {answer}}}]\n\
+             requests: [{{path: /, expect: {expect}}}]\n"
+        );
+        let output = test(&text, &[]);
+        assert_eq!(output.code, 0, "{answer}: {}", output.all());
     }
 }
 

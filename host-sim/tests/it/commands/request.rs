@@ -290,6 +290,45 @@ fn a_plugin_that_would_crash_envoy_ends_the_report() {
     }
 }
 
+#[test]
+fn a_response_that_does_not_fit_its_headers_is_shown_as_broken() {
+    let rows = [
+        (
+            "resb@1 setbody 1 0 99 s",
+            "broken: content-length is 4, but 1 bytes were sent",
+            true,
+        ),
+        (
+            "resb@1 setbody 1 0 99 longer",
+            "warning: content-length is 4, but 6 bytes were sent",
+            false,
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = "mocks: [{answer: {body: four}}]\nrequests: [{path: /}]\n";
+    std::fs::write(folder.path().join("file.yaml"), file).unwrap();
+    for (script, line, broken) in rows {
+        let header = format!("x-witness: {script}");
+        let module = module("witness");
+        let given = [
+            "request",
+            "--from",
+            "file.yaml",
+            "--module",
+            &module,
+            "-H",
+            &header,
+            "/",
+        ];
+        let output = host_sim_in(folder.path(), &given);
+        assert_eq!(output.code, 0, "{}", output.all());
+        assert!(output.stdout.contains(line), "{}", output.all());
+        let document = host_sim_in(folder.path(), &[&given[..], &["--json"]].concat()).json();
+        assert_valid(&document, "request");
+        assert_eq!(document["requests"][0]["response"]["broken"], broken);
+    }
+}
+
 /// A plugin that compresses nothing with a foreign function.
 const FOREIGN: &str = r#"(module
     (import "env" "proxy_call_foreign_function"

@@ -1,10 +1,11 @@
 //! Attempts: how they begin, fail and are retried.
 
-use crate::model::exchange::{NEVER, Phase};
+use crate::framing::Fault;
+use crate::model::exchange::{Exchange, NEVER, Phase};
 use crate::model::keys::ExchangeKey;
 use crate::model::recorded::Fate;
 use crate::model::retry::Reset;
-use crate::model::spec::ATTEMPT_COUNT;
+use crate::model::spec::{ATTEMPT_COUNT, UpstreamProtocol};
 use crate::model::upstream::{Attempt, JobKey, Refusal};
 use crate::model::world::cause::LocalCause;
 use crate::model::world::event::Owner;
@@ -13,6 +14,9 @@ use crate::proxy::stream::info::flag;
 use crate::record::{Failure, What};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
+
+/// Status for a request that a service cannot read.
+const BAD_REQUEST: u16 = 400;
 
 impl World {
     /// Begins an attempt: the first one, or a retry after its backoff.
@@ -41,7 +45,7 @@ impl World {
         let attempt = Attempt {
             owner: Owner::Exchange(key),
             grpc: exchange.grpc,
-            whole: exchange.complete_at.is_some(),
+            whole: exchange.complete_at.is_some() && exchange.request_fault().is_none(),
             headers,
             ending: exchange.fate.and_then(Fate::ending),
         };
@@ -53,27 +57,7 @@ impl World {
             }
         }
         match begun {
-            Ok(job) => {
-                exchange.attempt = Some(job);
-                let per_try = exchange
-                    .plan
-                    .as_ref()
-                    .map_or(Span::ZERO, |plan| plan.per_try);
-                if per_try > Span::ZERO && exchange.complete_at.is_some() {
-                    exchange.deadlines.per_try = self.now + per_try;
-                }
-                let longest = backend.upstream.spec().max_stream_duration;
-                if longest > Span::ZERO {
-                    exchange.deadlines.attempt = self.now + longest;
-                }
-                self.expect_event(key, cluster, job);
-                self.record.count(self.now, |tally| {
-                    tally.clusters[cluster].attempts += 1;
-                    tally.clusters[cluster].retries += u64::from(nth > 1);
-                });
-                self.flush_wakes(cluster);
-                self.arm(key);
-            }
+            Ok(job) => self.begin_job(key, cluster, job),
             Err(Refusal::NoHealthyHost) => {
                 self.note_failure(key, cluster, Failure::NoHealthyHost);
                 self.reply_locally(key, LocalCause::NoHealthyHost);
@@ -84,6 +68,69 @@ impl World {
                 self.fail_attempt(key, cluster, Reset::Overflow);
             }
         }
+    }
+
+    /// The cluster has taken an attempt.
+    fn begin_job(&mut self, key: ExchangeKey, cluster: usize, job: JobKey) {
+        let Some(exchange) = self.exchanges.get_mut(key) else {
+            return;
+        };
+        exchange.attempt = Some(job);
+        if let Some(transcript) = &mut self.transcript
+            && !exchange.request_read.is_unreadable()
+        {
+            transcript.request.get_or_insert_default();
+        }
+        let plan = exchange.plan.as_ref();
+        let per_try = plan.map_or(Span::ZERO, |plan| plan.per_try);
+        if per_try > Span::ZERO && exchange.complete_at.is_some() {
+            exchange.deadlines.per_try = self.now + per_try;
+        }
+        let longest = self.clusters[cluster].upstream.spec().max_stream_duration;
+        if longest > Span::ZERO {
+            exchange.deadlines.attempt = self.now + longest;
+        }
+        let is_retry = exchange.attempts > 1;
+        self.expect_event(key, cluster, job);
+        self.record.count(self.now, |tally| {
+            tally.clusters[cluster].attempts += 1;
+            tally.clusters[cluster].retries += u64::from(is_retry);
+        });
+        self.flush_wakes(cluster);
+        self.arm(key);
+        self.complete_faulty(key);
+    }
+
+    /// Completes a request that was complete when its attempt began, and has a fault.
+    fn complete_faulty(&mut self, key: ExchangeKey) {
+        let exchange = self.exchanges.get(key);
+        if exchange.is_some_and(|it| it.request_fault().is_some()) {
+            self.complete_upload(key);
+        }
+    }
+
+    /// Returns whether the service cannot serve a request, because it does not fit its headers. The
+    /// service waits for more of it, refuses it or resets it.
+    pub(super) fn misreads(&mut self, key: ExchangeKey, cluster: usize) -> bool {
+        let fault = self.exchanges.get(key).and_then(Exchange::request_fault);
+        let protocol = self.clusters[cluster].upstream.spec().protocol;
+        match (fault, protocol) {
+            (None, _) => return false,
+            (Some(_), UpstreamProtocol::Http2) => {
+                self.fail_attempt(key, cluster, Reset::ProtocolError);
+            }
+            // It reads what follows as the next request.
+            (Some(Fault::Long { .. }), UpstreamProtocol::Http1) => return false,
+            (Some(Fault::Length(_)), UpstreamProtocol::Http1) => {
+                self.cancel_attempt(key);
+                self.reply_from_service(key, BAD_REQUEST);
+            }
+            (Some(Fault::Encoding), UpstreamProtocol::Http1) => {
+                self.fail_attempt(key, cluster, Reset::ConnectionTermination);
+            }
+            (Some(_), UpstreamProtocol::Http1) => {}
+        }
+        true
     }
 
     /// Notes when the next event of the job comes, if that is known.
@@ -107,6 +154,7 @@ impl World {
         let (failure, cause) = match reset {
             Reset::ConnectionFailure => (Failure::Refused, LocalCause::Refused),
             Reset::ConnectionTermination => (Failure::Reset, LocalCause::Reset),
+            Reset::ProtocolError => (Failure::Reset, LocalCause::ProtocolError),
             Reset::ConnectionTimeout => (Failure::ConnectTimeout, LocalCause::ConnectTimeout),
             Reset::PerTryTimeout => (Failure::PerTryTimeout, LocalCause::PerTryTimeout),
             Reset::MaxDuration => (Failure::MaxDuration, LocalCause::MaxDuration),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::framing::SWITCHING_PROTOCOLS;
 use crate::model::exchange::{Exchange, NEVER, Phase};
 use crate::model::keys::ExchangeKey;
-use crate::model::response::{GrpcPlace, Response, SWITCHING_PROTOCOLS, UpstreamEvent};
+use crate::model::response::{GrpcPlace, Response, UpstreamEvent};
 use crate::model::retry::Reset;
 use crate::model::world::event::Feed;
 use crate::model::world::state::World;
