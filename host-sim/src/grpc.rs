@@ -5,6 +5,9 @@ use crate::headers::HeaderMap;
 /// UNKNOWN: no other status fits.
 const UNKNOWN: u32 = 2;
 
+/// INTERNAL: what came is no message.
+const INTERNAL: u32 = 13;
+
 /// UNAVAILABLE: the service cannot be reached, or cannot serve.
 pub(crate) const UNAVAILABLE: u32 = 14;
 
@@ -18,6 +21,23 @@ pub(crate) fn status_of_http(code: u32) -> u32 {
         404 => 12,
         429 | 502..=504 => UNAVAILABLE,
         _ => UNKNOWN,
+    }
+}
+
+/// Returns the gRPC status of an answer that is none of gRPC. A message begins with 0, or with 1 if
+/// it is compressed.
+pub(crate) fn status_of_plain(code: u16, body: &[u8]) -> u32 {
+    match body.first() {
+        Some(2..) if code == 200 => INTERNAL,
+        _ => status_of_http(code.into()),
+    }
+}
+
+/// Returns the message of a failed call with the details of its response, as plugins get it.
+pub(crate) fn failure(message: &str, details: &str) -> String {
+    match message {
+        "" => details.to_owned(),
+        message => format!("{message}{{{details}}}"),
     }
 }
 

@@ -1,16 +1,16 @@
 //! Calls that plugins make to clusters.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::grpc::{UNAVAILABLE, status_of_http};
+use crate::grpc::{UNAVAILABLE, failure, status_of_plain};
 use crate::headers::HeaderMap;
 use crate::model::keys::CalloutKey;
 use crate::model::response::{Response, UpstreamEvent};
-use crate::model::upstream::Attempt;
+use crate::model::upstream::{Attempt, Refusal};
 use crate::model::world::call::Callout;
+use crate::model::world::cause::LocalCause;
 use crate::model::world::event::{Event, Owner};
 use crate::model::world::state::World;
 use crate::proxy::{self, CallId, CallKind, CallOutcome, Part};
@@ -28,7 +28,8 @@ impl World {
         } = call;
         let Some(place) = self.names.iter().position(|name| **name == *cluster) else {
             // Unreachable: the host knows the same clusters.
-            self.host.answer_call(id, refused(kind));
+            let failed = self.failed(kind, LocalCause::Refused);
+            self.host.answer_call(id, failed);
             return;
         };
         self.record.note(
@@ -72,7 +73,13 @@ impl World {
                         .push(self.now + timeout, Event::CalloutDeadline(key));
                 }
             }
-            Err(_) => self.close_callout(key, 503, refused(kind)),
+            Err(refusal) => {
+                let cause = match refusal {
+                    Refusal::NoHealthyHost => LocalCause::NoHealthyHost,
+                    Refusal::Overflow | Refusal::PendingOverflow => LocalCause::Overflow,
+                };
+                self.close_callout(key, 503, self.failed(kind, cause));
+            }
         }
     }
 
@@ -90,9 +97,7 @@ impl World {
         };
         let outcome = match callout.kind {
             CallKind::Http => CallOutcome::timed_out(),
-            CallKind::Grpc | CallKind::GrpcStream => {
-                closed(UNAVAILABLE, "upstream request timeout")
-            }
+            CallKind::Grpc | CallKind::GrpcStream => self.local(LocalCause::RouteTimeout),
         };
         self.close_callout(key, 504, outcome);
     }
@@ -122,10 +127,10 @@ impl World {
             (None, UpstreamEvent::Break) if kind == CallKind::Http => {
                 self.close_callout(key, 0, CallOutcome::Reset);
             }
-            (None, UpstreamEvent::Reset) if kind == CallKind::Http => {
-                self.close_callout(key, 503, CallOutcome::terminated());
+            (None, UpstreamEvent::Reset | UpstreamEvent::Break) => {
+                self.close_callout(key, 503, self.failed(kind, LocalCause::Reset));
             }
-            (None, _) => self.close_callout(key, 503, refused(kind)),
+            (None, _) => self.close_callout(key, 503, self.failed(kind, LocalCause::Refused)),
         }
     }
 
@@ -154,7 +159,7 @@ impl World {
         }
         let status = match response.grpc {
             Some((status, _)) => status,
-            None => status_of_http(response.status.into()),
+            None => status_of_plain(response.status, &body),
         };
         if status == 0 {
             let stream = kind == CallKind::GrpcStream;
@@ -169,7 +174,29 @@ impl World {
             self.host
                 .answer_call(id, CallOutcome::TrailingMetadata(trailers));
         }
-        self.close_callout(key, response.status, closed(status, ""));
+        let message = self.texts.via_upstream.clone();
+        self.close_callout(
+            key,
+            response.status,
+            CallOutcome::Closed { status, message },
+        );
+    }
+
+    /// Returns what a call gets that ends before an answer.
+    fn failed(&self, kind: CallKind, cause: LocalCause) -> CallOutcome {
+        match (kind, cause) {
+            (CallKind::Http, LocalCause::Reset) => CallOutcome::terminated(),
+            (CallKind::Http, _) => CallOutcome::refused(),
+            (CallKind::Grpc | CallKind::GrpcStream, cause) => self.local(cause),
+        }
+    }
+
+    /// Returns the local reply to a gRPC call.
+    fn local(&self, cause: LocalCause) -> CallOutcome {
+        let (_, details) = self.texts.flags_and_details(cause);
+        let message = failure(&cause.body(false), &details).into();
+        let status = UNAVAILABLE;
+        CallOutcome::Closed { status, message }
     }
 
     fn close_callout(&mut self, key: CalloutKey, status: u16, outcome: CallOutcome) {
@@ -203,16 +230,4 @@ impl World {
             self.cancel_service_call(callout.cluster, job);
         }
     }
-}
-
-fn refused(kind: CallKind) -> CallOutcome {
-    match kind {
-        CallKind::Http => CallOutcome::refused(),
-        CallKind::Grpc | CallKind::GrpcStream => closed(UNAVAILABLE, "upstream connect error"),
-    }
-}
-
-fn closed(status: u32, message: &str) -> CallOutcome {
-    let message: Rc<str> = message.into();
-    CallOutcome::Closed { status, message }
 }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::router::headers;
+use super::router::{broken, headers};
 use super::state::{Event, OpenCallout, Player};
-use crate::grpc::{UNAVAILABLE, status_of_http};
+use crate::grpc::{UNAVAILABLE, failure, status_of_plain};
 use crate::headers::HeaderMap;
 use crate::proxy::{Call, CallId, CallKind, CallOutcome};
+use crate::trial::chain::VIA_UPSTREAM;
 use crate::trial::file::Reset;
 use crate::trial::mock::{Answer, Grpc};
 use crate::trial::transcript::{Callout, Message, What};
@@ -63,7 +64,9 @@ impl Player<'_> {
         let outcome = match open.kind {
             CallKind::Http => CallOutcome::timed_out(),
             CallKind::Grpc | CallKind::GrpcStream => {
-                closed(UNAVAILABLE, "upstream request timeout")
+                let message = failure("upstream request timeout", "response_timeout").into();
+                let status = UNAVAILABLE;
+                CallOutcome::Closed { status, message }
             }
         };
         self.chain.answer_call(plugin, call, outcome);
@@ -73,7 +76,9 @@ impl Player<'_> {
         let Some(open) = self.callouts.remove(&(plugin, call)) else {
             return;
         };
-        let text = match (&open.answer.reset, &open.answer.grpc) {
+        let grpc = open.answer.grpc.as_ref();
+        let grpc = grpc.filter(|_| open.kind != CallKind::Http);
+        let text = match (open.answer.reset, grpc) {
             (Some(Reset::Connect), _) => "connection refused".into(),
             (Some(_), _) => "reset".into(),
             (None, Some(grpc)) => format!("grpc-status {}", grpc.status),
@@ -149,16 +154,13 @@ fn unary(answer: &Answer) -> CallOutcome {
             messages,
             ..
         } => CallOutcome::Message(messages.into_iter().next().unwrap_or_default()),
-        failed => closed(failed.status, &failed.message),
+        failed => closed(answer, failed),
     }
 }
 
 fn stream(answer: &Answer) -> Vec<CallOutcome> {
-    let Grpc {
-        status,
-        message,
-        messages,
-    } = grpc(answer);
+    let mut ending = grpc(answer);
+    let messages = std::mem::take(&mut ending.messages);
     let mut outcomes = Vec::new();
     if answer.reset.is_none() {
         let headers = headers(answer, answer.delay.as_ms());
@@ -170,7 +172,7 @@ fn stream(answer: &Answer) -> Vec<CallOutcome> {
         };
         outcomes.push(CallOutcome::TrailingMetadata(trailers));
     }
-    outcomes.push(closed(status, &message));
+    outcomes.push(closed(answer, ending));
     outcomes
 }
 
@@ -182,13 +184,24 @@ fn grpc(answer: &Answer) -> Grpc {
         messages: Vec::new(),
     };
     match (&answer.reset, &answer.grpc) {
-        (Some(_), _) => failed(UNAVAILABLE, "upstream connect error"),
+        (Some(reset), _) => failed(UNAVAILABLE, broken(*reset).1),
         (None, Some(grpc)) if answer.status == 200 => grpc.clone(),
-        (None, _) => failed(status_of_http(answer.status.into()), ""),
+        (None, _) => failed(status_of_plain(answer.status, &answer.body()), ""),
     }
 }
 
-fn closed(status: u32, message: &str) -> CallOutcome {
-    let message = message.into();
-    CallOutcome::Closed { status, message }
+/// Returns the end of a call. The message of a failure has the details of the response.
+fn closed(answer: &Answer, ending: Grpc) -> CallOutcome {
+    let details = match answer.reset {
+        Some(reset) => broken(reset).0,
+        None => VIA_UPSTREAM,
+    };
+    let message = match ending.status {
+        0 => ending.message,
+        _ => failure(&ending.message, details),
+    };
+    CallOutcome::Closed {
+        status: ending.status,
+        message: message.into(),
+    }
 }

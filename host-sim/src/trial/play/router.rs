@@ -111,17 +111,13 @@ impl Player<'_> {
     }
 
     fn pass(&mut self, answer: &Answer, ms: u64) {
-        let before = "upstream connect error or disconnect/reset before headers. reset reason: ";
         match answer.reset {
-            Some(Reset::Connect) => {
-                let body = &format!("{before}remote connection failure");
-                let details = "upstream_reset_before_response_started{remote_connection_failure|\
-                               delayed_connect_error:_Connection_refused}";
+            Some(reset @ Reset::Connect) => {
+                let (details, body) = broken(reset);
                 self.reply((503, details, body), flag::UPSTREAM_CONNECTION_FAILURE);
             }
-            Some(Reset::BeforeHeaders) => {
-                let body = &format!("{before}connection termination");
-                let details = "upstream_reset_before_response_started{connection_termination}";
+            Some(reset @ Reset::BeforeHeaders) => {
+                let (details, body) = broken(reset);
                 self.reply((503, details, body), flag::UPSTREAM_CONNECTION_TERMINATION);
             }
             Some(Reset::AfterHeaders) => {
@@ -130,12 +126,12 @@ impl Player<'_> {
                 let flags = flag::UPSTREAM_CONNECTION_TERMINATION;
                 self.break_off(answer, ms, body.slice(..body.len() / 2), (flags, details));
             }
-            None => self.pass_read(answer, ms, before),
+            None => self.pass_read(answer, ms),
         }
     }
 
     /// Passes an answer on as Envoy reads it: a length that does not fit breaks it.
-    fn pass_read(&mut self, answer: &Answer, ms: u64, before: &str) {
+    fn pass_read(&mut self, answer: &Answer, ms: u64) {
         if answer.grpc.is_some() {
             return self.pass_whole(answer, answer.parts(), ms);
         }
@@ -153,7 +149,8 @@ impl Player<'_> {
                 self.break_off(answer, ms, chunks.concat().into(), why);
             }
             Some(Fault::Length(_) | Fault::Encoding | Fault::Status(_)) => {
-                let body = &format!("{before}protocol error");
+                let body = "upstream connect error or disconnect/reset before headers. \
+                            reset reason: protocol error";
                 let details = "upstream_reset_before_response_started{protocol_error}";
                 self.reply((502, details, body), flag::UPSTREAM_PROTOCOL_ERROR);
             }
@@ -219,6 +216,23 @@ impl Player<'_> {
         });
         self.push(What::UpstreamAnswer("reset".into()));
         self.chain.reset_response();
+    }
+}
+
+/// Returns the details and the body of the router's reply if a connection ends before an answer.
+pub(super) fn broken(reset: Reset) -> (&'static str, &'static str) {
+    match reset {
+        Reset::Connect => (
+            "upstream_reset_before_response_started{remote_connection_failure|\
+             delayed_connect_error:_Connection_refused}",
+            "upstream connect error or disconnect/reset before headers. reset reason: \
+             remote connection failure",
+        ),
+        Reset::BeforeHeaders | Reset::AfterHeaders => (
+            "upstream_reset_before_response_started{connection_termination}",
+            "upstream connect error or disconnect/reset before headers. reset reason: \
+             connection termination",
+        ),
     }
 }
 

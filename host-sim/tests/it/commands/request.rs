@@ -176,7 +176,7 @@ fn an_http_call_of_a_grpc_mock_gets_its_frames_and_trailers() {
     assert_eq!(output.code, 0, "{}", output.all());
     for part in [
         "body_size=8, trailers=3)",
-        "\n  answered: grpc-status 5\n  content-type: application/grpc\n",
+        "\n  answered: 200\n  content-type: application/grpc\n",
         "\n  \\u{0}\\u{0}\\u{0}\\u{0}\\u{3}ann\n\n  x-t: 1\n  grpc-status: 5\n  grpc-message: lost\n",
     ] {
         assert!(output.stdout.contains(part), "{part}: {}", output.all());
