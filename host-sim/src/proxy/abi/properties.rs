@@ -293,7 +293,8 @@ fn of_response(stream: &Stream, name: &[u8]) -> Found {
         b"total_size" => Ok(number(
             info.response_bytes + bytes(headers) + bytes(trailers),
         )),
-        b"code_details" if info.details.is_empty() => Err(Status::NotFound),
+        // A local reply may have empty details.
+        b"code_details" if info.details.is_empty() && info.code.is_none() => Err(Status::NotFound),
         b"code_details" => Ok(Value::Text(info.details.clone())),
         b"backend_latency" => info
             .backend_latency

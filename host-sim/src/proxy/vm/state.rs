@@ -170,6 +170,8 @@ impl VmState {
                 root: *root,
             },
             None if self.roots.contains_key(&context) => Owner::Root(context),
+            // The context of the VM itself.
+            None if context == 0 => Owner::Vm,
             None => return Err(Status::BadArgument),
         };
         self.effective = Some(owner);
