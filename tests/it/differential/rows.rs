@@ -1,16 +1,23 @@
 //! The table of requests. Each row exercises one host behaviour, observed in the witness's log and
 //! in the client's response.
 
+mod body_edges;
 mod buffers;
+mod call_edges;
 mod calls;
 mod endings;
 mod hostcalls;
 mod lengths;
+mod map_edges;
 mod maps;
+mod pauses;
 mod plain;
 mod properties;
 mod replies;
+mod reply_edges;
+mod rerouting;
 mod retries;
+mod state;
 mod streams;
 
 /// One request and the witness's script for it.
@@ -80,6 +87,30 @@ const UPLOAD: Row = Row {
 pub(super) const GRPC_STREAM: &[(&str, &str)] =
     &[("content-type", "application/grpc"), ("te", "trailers")];
 
+/// A GET and the witness's script.
+const fn get(name: &'static str, probe: &'static str) -> Row {
+    Row { name, probe, ..GET }
+}
+
+/// A POST and the witness's script.
+const fn post(name: &'static str, probe: &'static str) -> Row {
+    Row {
+        name,
+        probe,
+        ..POST
+    }
+}
+
+/// A slow gRPC call, which ends with trailers.
+const fn streaming(name: &'static str, probe: &'static str) -> Row {
+    Row {
+        to: "http2",
+        upstream: streams::CALL,
+        headers: GRPC_STREAM,
+        ..post(name, probe)
+    }
+}
+
 /// All rows, in sending order.
 pub(super) fn all() -> Vec<Row> {
     [
@@ -94,6 +125,13 @@ pub(super) fn all() -> Vec<Row> {
         streams::ROWS,
         retries::ROWS,
         hostcalls::ROWS,
+        map_edges::ROWS,
+        body_edges::ROWS,
+        pauses::ROWS,
+        reply_edges::ROWS,
+        call_edges::ROWS,
+        state::ROWS,
+        rerouting::ROWS,
     ]
     .concat()
 }

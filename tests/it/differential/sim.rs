@@ -328,14 +328,6 @@ fn routes() -> Vec<Route> {
         },
         Route {
             name: "default".into(),
-            matches: Match {
-                headers: vec![HeaderMatch {
-                    name: "x-to".into(),
-                    exact: None,
-                    present: Some(false),
-                }],
-                ..Match::default()
-            },
             ..to_upstream()
         },
     ]

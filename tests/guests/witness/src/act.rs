@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::edges;
 use crate::raw::{self, Said};
 
 /// Runs one step. Returns the status as text, followed by the value if there is one.
@@ -67,7 +68,7 @@ pub fn run(words: &[&str]) -> String {
         ["tick", period_ms] => status(raw::tick(number(period_ms))),
         ["foreign", name, value] => said(raw::foreign(name, value)),
         ["trap"] => panic!("as the script says"),
-        _ => "no such step".into(),
+        _ => edges::run(words),
     }
 }
 
@@ -87,7 +88,7 @@ fn status(status: u32) -> String {
     status.to_string()
 }
 
-fn said((status, value): Said) -> String {
+pub fn said((status, value): Said) -> String {
     match value {
         None => status.to_string(),
         Some(value) => format!("{status} \"{}\"", value.escape_ascii()),
@@ -101,26 +102,34 @@ fn length((status, value): Said) -> String {
     }
 }
 
-/// The status and the sorted names in a map; `x-` headers also with their values.
+/// The status and the sorted names in a map.
 fn pairs((status, value): Said) -> String {
     let Some(value) = value else {
         return status.to_string();
     };
+    let mut names: Vec<_> = decode(&value).into_iter().map(|(name, _)| name).collect();
+    names.sort();
+    format!("{status} {}", names.join(","))
+}
+
+/// Returns the pairs of an encoded map, in order.
+pub fn decode(value: &[u8]) -> Vec<(String, String)> {
     let word = |at: usize| {
         let bytes = value.get(at..at + 4).and_then(|b| b.try_into().ok());
         bytes.map_or(0, u32::from_le_bytes) as usize
     };
     let mut at = 4 + 8 * word(0);
-    let mut names = Vec::new();
+    let mut pairs = Vec::new();
+    let text = |bytes: Option<&[u8]>| bytes.unwrap_or_default().escape_ascii().to_string();
     for pair in 0..word(0) {
         let name_len = word(4 + 8 * pair);
         let value_len = word(8 + 8 * pair);
-        let name = value.get(at..at + name_len).unwrap_or_default();
-        names.push(String::from_utf8_lossy(name).into_owned());
-        at += name_len + value_len + 2;
+        let name = text(value.get(at..at + name_len));
+        at += name_len + 1;
+        pairs.push((name, text(value.get(at..at + value_len))));
+        at += value_len + 1;
     }
-    names.sort();
-    format!("{status} {}", names.join(","))
+    pairs
 }
 
 fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
@@ -137,7 +146,7 @@ fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
     }
 }
 
-fn encode(pairs: &[(&str, &str)]) -> Vec<u8> {
+pub fn encode(pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut out = (pairs.len() as u32).to_le_bytes().to_vec();
     for (name, value) in pairs {
         out.extend((name.len() as u32).to_le_bytes());

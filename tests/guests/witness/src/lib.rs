@@ -3,9 +3,11 @@
 //! A script is a list of steps separated by `;`, each `PHASE ACTION ARGUMENT...`. A stream's script
 //! is its request header `x-witness`; the root context's is the plugin configuration. `PHASE@2`
 //! runs only the second time that the phase is reached. Every callback and every action's status is
-//! logged as `witness ROW ...`, where ROW is the request header `x-row`, or `root`.
+//! logged as `witness ROW ...`, where ROW is the request header `x-row`, or `root`. In an action's
+//! arguments, `%0a` is an ASCII character in hexadecimal digits, and `%` alone is an empty text.
 
 mod act;
+mod edges;
 mod raw;
 mod script;
 mod stream;

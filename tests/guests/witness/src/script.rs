@@ -16,6 +16,7 @@ pub enum Phase {
     ResponseBody,
     ResponseTrailers,
     Call,
+    Grpc,
     Log,
     Done,
 }
@@ -35,6 +36,7 @@ impl Phase {
             Phase::ResponseBody => "resb",
             Phase::ResponseTrailers => "rest",
             Phase::Call => "call",
+            Phase::Grpc => "grpc",
             Phase::Log => "log",
             Phase::Done => "done",
         }
@@ -77,17 +79,15 @@ impl Runner {
             if step.phase != phase.word() || !step.is_due() {
                 continue;
             }
-            let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
-            if words == ["pause"] {
+            if step.words == ["pause"] {
                 self.paused = true;
                 continue;
             }
+            let words: Vec<_> = step.words.iter().map(|word| unescaped(word)).collect();
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
             let said = act::run(&words);
-            log::info!(
-                "witness {row} {} {} -> {said}",
-                phase.word(),
-                words.join(" ")
-            );
+            let action = step.words.join(" ");
+            log::info!("witness {row} {} {action} -> {said}", phase.word());
         }
     }
 }
@@ -117,4 +117,20 @@ impl Step {
             }
         }
     }
+}
+
+/// Returns a word without escapes: `%` and two hexadecimal digits, or `%` alone for nothing.
+fn unescaped(word: &str) -> String {
+    if word == "%" {
+        return String::new();
+    }
+    let mut parts = word.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        let byte = u8::from_str_radix(digits, 16).unwrap_or(b'?');
+        text.push(char::from(byte));
+        text.push_str(rest);
+    }
+    text
 }

@@ -28,6 +28,11 @@ impl Context for Stream {
         true
     }
 
+    fn on_grpc_call_response(&mut self, _token: u32, status: u32, size: usize) {
+        let about = format!("status={status} size={size}");
+        self.runner.enter(Phase::Grpc, &about);
+    }
+
     fn on_http_call_response(&mut self, _token: u32, headers: usize, body: usize, trailers: usize) {
         let about = format!("headers={} body={body} trailers={trailers}", headers.min(1));
         self.runner.enter(Phase::Call, &about);

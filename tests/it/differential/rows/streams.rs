@@ -3,7 +3,7 @@
 use super::{GET, GRPC_STREAM, POST, Row, ending};
 
 /// A slow gRPC response.
-const CALL: &str = "trickle content-type=application/grpc trailer=grpc-status:0";
+pub(super) const CALL: &str = "trickle content-type=application/grpc trailer=grpc-status:0";
 
 /// Properties by which a filter recognises a gRPC response.
 macro_rules! grpc {
