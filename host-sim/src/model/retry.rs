@@ -240,6 +240,16 @@ impl Plan {
         }
     }
 
+    /// Whether any failure is retried, so that the request has to be kept.
+    pub fn retries_any(&self) -> bool {
+        self.conditions != Conditions::default()
+    }
+
+    /// Gives up all retries: the request is too long to be kept.
+    pub fn abandon(&mut self) {
+        self.conditions = Conditions::default();
+    }
+
     /// Takes one retry. Returns false if none is left.
     pub fn take(&mut self) -> bool {
         let had = self.left > 0;

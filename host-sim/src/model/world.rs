@@ -8,7 +8,6 @@
 
 mod call;
 mod callouts;
-mod cause;
 mod clients;
 mod deadlines;
 mod event;

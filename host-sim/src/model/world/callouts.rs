@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use crate::grpc::{UNAVAILABLE, failure, status_of_plain};
 use crate::headers::HeaderMap;
+use crate::model::cause::LocalCause;
 use crate::model::keys::CalloutKey;
 use crate::model::response::{Response, UpstreamEvent};
 use crate::model::upstream::{Attempt, Refusal};
 use crate::model::world::call::Callout;
-use crate::model::world::cause::LocalCause;
 use crate::model::world::event::{Event, Owner};
 use crate::model::world::state::World;
 use crate::proxy::{self, CallId, CallKind, CallOutcome, Part};

@@ -1,10 +1,10 @@
 //! Time limits of the router, of the connection manager and of the caller.
 
+use crate::model::cause::LocalCause;
 use crate::model::exchange::{NEVER, Phase};
 use crate::model::keys::ExchangeKey;
 use crate::model::retry::Reset;
 use crate::model::timeouts::StreamLimits;
-use crate::model::world::cause::LocalCause;
 use crate::model::world::event::Event;
 use crate::model::world::state::World;
 use crate::proxy::LocalReply;

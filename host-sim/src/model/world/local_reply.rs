@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use crate::model::cause::LocalCause;
 use crate::model::exchange::Phase;
 use crate::model::keys::ExchangeKey;
 use crate::model::parts::RouterReply;
-use crate::model::world::cause::LocalCause;
 use crate::model::world::event::Feed;
 use crate::model::world::state::World;
 

@@ -1,11 +1,11 @@
 //! Recorded requests: how they arrive, and how a recorded proxy ended them.
 
+use crate::model::cause::LocalCause;
 use crate::model::client::{RECORDED, Source};
 use crate::model::keys::ExchangeKey;
 use crate::model::recorded::Recording;
 use crate::model::response::ProxyEnding;
 use crate::model::retry::Reset;
-use crate::model::world::cause::LocalCause;
 use crate::model::world::state::World;
 use crate::record::Failure;
 use crate::sim::rng::Seed;

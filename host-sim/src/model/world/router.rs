@@ -5,12 +5,12 @@ mod responses;
 
 use crate::framing::Reading;
 use crate::headers::HeaderMap;
+use crate::model::cause::LocalCause;
 use crate::model::exchange::{NEVER, Phase};
 use crate::model::keys::ExchangeKey;
 use crate::model::retry::HEADERS;
 use crate::model::spec::UpstreamProtocol;
 use crate::model::timeouts::{StreamLimits, is_grpc};
-use crate::model::world::cause::LocalCause;
 use crate::model::world::state::World;
 use crate::proxy::Part;
 use crate::record::Failure;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use slotmap::{SecondaryMap, SlotMap};
 
+use crate::model::cause::Details;
 use crate::model::client::{ArrivalMode, Source};
 use crate::model::exchange::Exchange;
 use crate::model::keys::{CallKey, CalloutKey, ExchangeKey};
@@ -15,7 +16,6 @@ use crate::model::spec;
 use crate::model::template::BadPlaceholder;
 use crate::model::upstream::{JobKey, Upstream, Wakes};
 use crate::model::world::call::{Call, Callout};
-use crate::model::world::cause::Details;
 use crate::model::world::event::{Event, Feed, Owner};
 use crate::model::world::plan::Plan;
 use crate::proxy::{CallId, ClusterState, Host, Part, StreamId};

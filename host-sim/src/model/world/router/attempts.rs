@@ -1,13 +1,13 @@
 //! Attempts: how they begin, fail and are retried.
 
 use crate::framing::Fault;
+use crate::model::cause::LocalCause;
 use crate::model::exchange::{Exchange, NEVER, Phase};
 use crate::model::keys::ExchangeKey;
 use crate::model::recorded::Fate;
 use crate::model::retry::Reset;
 use crate::model::spec::{ATTEMPT_COUNT, UpstreamProtocol};
 use crate::model::upstream::{Attempt, JobKey, Refusal};
-use crate::model::world::cause::LocalCause;
 use crate::model::world::event::Owner;
 use crate::model::world::state::World;
 use crate::proxy::stream::info::flag;
@@ -151,14 +151,16 @@ impl World {
         cluster: usize,
         reset: Reset,
     ) {
-        let (failure, cause) = match reset {
-            Reset::ConnectionFailure => (Failure::Refused, LocalCause::Refused),
-            Reset::ConnectionTermination => (Failure::Reset, LocalCause::Reset),
-            Reset::ProtocolError => (Failure::Reset, LocalCause::ProtocolError),
-            Reset::ConnectionTimeout => (Failure::ConnectTimeout, LocalCause::ConnectTimeout),
-            Reset::PerTryTimeout => (Failure::PerTryTimeout, LocalCause::PerTryTimeout),
-            Reset::MaxDuration => (Failure::MaxDuration, LocalCause::MaxDuration),
-            Reset::Overflow => (Failure::Overflow, LocalCause::Overflow),
+        let failure = match reset {
+            Reset::ConnectionFailure => Failure::Refused,
+            Reset::ConnectionTermination
+            | Reset::ProtocolError
+            | Reset::RemoteReset
+            | Reset::RefusedStream => Failure::Reset,
+            Reset::ConnectionTimeout => Failure::ConnectTimeout,
+            Reset::PerTryTimeout => Failure::PerTryTimeout,
+            Reset::MaxDuration => Failure::MaxDuration,
+            Reset::Overflow => Failure::Overflow,
         };
         self.cancel_attempt(key);
         self.note_failure(key, cluster, failure);
@@ -168,7 +170,7 @@ impl World {
         let plan = exchange.plan.as_ref();
         let wanted = plan.is_some_and(|plan| plan.retries_reset(reset));
         if !self.schedule_retry(key, cluster, wanted) {
-            self.reply_locally(key, cause);
+            self.reply_locally(key, reset.into());
         }
     }
 

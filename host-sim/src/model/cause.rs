@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use crate::model::retry::Reset;
 use crate::proxy::stream::info::flag;
 
 /// The values of `%RESPONSE_CODE_DETAILS%`, shared by all requests.
-pub(super) struct Details {
+pub struct Details {
     pub client_left: Rc<str>,
     pub via_upstream: Rc<str>,
     pub no_route: Rc<str>,
@@ -64,7 +65,7 @@ const DEADLINE_EXCEEDED: u32 = 4;
 
 /// Why the proxy itself ends a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum LocalCause {
+pub enum LocalCause {
     NoRoute,
     NoCluster,
     NoHealthyHost,
@@ -88,7 +89,7 @@ pub(super) enum LocalCause {
 
 impl Details {
     /// Returns the response flags and details of a cause.
-    pub(super) fn flags_and_details(&self, cause: LocalCause) -> (u64, Rc<str>) {
+    pub fn flags_and_details(&self, cause: LocalCause) -> (u64, Rc<str>) {
         let (flags, details) = match cause {
             LocalCause::NoRoute => (flag::NO_ROUTE, &self.no_route),
             LocalCause::NoCluster => (flag::NO_CLUSTER, &self.no_cluster),
@@ -112,9 +113,22 @@ impl Details {
     }
 }
 
+impl From<Reset> for LocalCause {
+    fn from(reset: Reset) -> LocalCause {
+        match reset {
+            Reset::ConnectionFailure => LocalCause::Refused,
+            Reset::ConnectionTermination => LocalCause::Reset,
+            Reset::ConnectionTimeout => LocalCause::ConnectTimeout,
+            Reset::PerTryTimeout => LocalCause::PerTryTimeout,
+            Reset::MaxDuration => LocalCause::MaxDuration,
+            Reset::Overflow => LocalCause::Overflow,
+        }
+    }
+}
+
 impl LocalCause {
     /// Returns the status. `complete` means that the proxy has the whole request.
-    pub(super) fn status(self, complete: bool) -> u16 {
+    pub fn status(self, complete: bool) -> u16 {
         match self {
             LocalCause::NoRoute => 404,
             LocalCause::ProtocolError => 502,
@@ -129,12 +143,12 @@ impl LocalCause {
     }
 
     /// Returns the gRPC status if it differs from the one that stands for the HTTP status.
-    pub(super) fn grpc_status(self) -> Option<u32> {
+    pub fn grpc_status(self) -> Option<u32> {
         (self == LocalCause::Duration).then_some(DEADLINE_EXCEEDED)
     }
 
     /// Returns the body. `retried` means that this was not the first attempt.
-    pub(super) fn body(self, retried: bool) -> String {
+    pub fn body(self, retried: bool) -> String {
         let reason = match self {
             LocalCause::NoRoute | LocalCause::NoCluster => return String::new(),
             LocalCause::NoHealthyHost => return "no healthy upstream".into(),
