@@ -15,6 +15,7 @@ pub mod replay;
 pub mod request;
 pub mod run;
 pub mod schema;
+pub mod serve;
 pub mod test;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use crate::headers::HeaderMap;
 
 /// UNKNOWN: no other status fits.
-const UNKNOWN: u32 = 2;
+pub(crate) const UNKNOWN: u32 = 2;
 
 /// INTERNAL: what came is no message.
 const INTERNAL: u32 = 13;

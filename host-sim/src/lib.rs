@@ -5,17 +5,19 @@
 //! router and upstreams. The same events cause the same effects on every computer, since
 //! nothing here reads a clock, a socket or a random source.
 //!
-//! Each line may use only what stands after it: `main > command > report > trial > scenario >
-//! model > record > proxy > {sim, framing, headers, grpc}`.
+//! Each line may use only what stands after it: `main > command > {report, serve} > trial > scenario >
+//! model > {record, prometheus} > proxy > {sim, framing, headers, grpc}`.
 
 pub mod command;
 pub mod framing;
 mod grpc;
 pub mod headers;
 pub mod model;
+pub mod prometheus;
 pub mod proxy;
 pub mod record;
 pub mod report;
 pub mod scenario;
+mod serve;
 pub mod sim;
 pub mod trial;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use host_sim::command::{
-    Failure, bench, check, compare, deploy, import, replay, request, run, schema, test,
+    Failure, bench, check, compare, deploy, import, replay, request, run, schema, serve, test,
 };
 
 /// Runs a proxy-wasm module as Envoy would, under a virtual clock.
@@ -24,6 +24,8 @@ enum Command {
     Test(test::Arguments),
     /// Send one request through a plugin and show everything that happens
     Request(Box<request::Arguments>),
+    /// Run a local proxy with the plugin in it, in real time
+    Serve(serve::Arguments),
     /// Show several policies side by side, on the same traffic
     Compare(compare::Arguments),
     /// Show what a policy would have done to recorded traffic, from an access log
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Request(arguments) => request::request(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout(), &mut io::stderr()),

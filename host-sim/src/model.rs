@@ -4,6 +4,7 @@
 //! use the host, and each is a state machine of its own: [`rate`] decides when the next call
 //! arrives, [`upstream`] what happens to an attempt, [`retry`] whether there is another.
 
+pub mod cause;
 pub mod client;
 pub mod distribution;
 pub mod exchange;

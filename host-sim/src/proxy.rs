@@ -22,7 +22,7 @@ mod vm;
 mod worker;
 
 pub use abi::not_modelled;
-pub use host::Host;
+pub use host::{Host, Listener};
 pub use ids::{CallId, StreamId};
 pub use module::Module;
 pub use process::call::{Call, CallKind, CallOutcome, ClusterState};

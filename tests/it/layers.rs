@@ -108,7 +108,7 @@ const SIMULATOR: Layers = Layers {
     lines: &[
         &[""],
         &["command"],
-        &["report"],
+        &["report", "serve"],
         &["trial"],
         &["scenario"],
         &["model"],

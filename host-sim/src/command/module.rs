@@ -74,7 +74,7 @@ pub(super) fn load(path: &Path) -> Result<Module, Failure> {
 
 /// Returns the path of the module that `make wasm` builds. For `target/debug/host-sim`, it is in
 /// `target/wasm32-wasip1/release/`.
-fn shipped() -> Result<PathBuf, Failure> {
+pub(super) fn shipped() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().unwrap_or_default();
     let target = program
         .ancestors()

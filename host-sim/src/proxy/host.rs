@@ -8,7 +8,9 @@
 //! Effects come out in the order in which they happened. They are complete once the method that
 //! caused them has returned.
 
-use std::collections::BTreeMap;
+mod listeners;
+
+use std::ops::Range;
 
 use crate::headers::HeaderMap;
 use crate::proxy::flow::Flow;
@@ -24,7 +26,7 @@ use crate::proxy::process::shared_data::SharedData;
 use crate::proxy::process::tape::Taped;
 use crate::proxy::process::timers::Task;
 use crate::proxy::setup::{Setup, StartError};
-use crate::proxy::stream::half::Side;
+use crate::proxy::stream::half::{Iteration, Side};
 use crate::proxy::stream::info::StreamInfo;
 use crate::proxy::stream::reply::LocalReply;
 use crate::proxy::stream::{Filter, Stream};
@@ -34,11 +36,20 @@ use crate::sim::clock::Time;
 /// One proxy process.
 pub struct Host {
     process: Box<Process>,
-    hosted: Option<Hosted>,
+    listeners: Vec<Listening>,
     main: Worker,
     workers: Vec<Worker>,
-    /// Results for the configurations that were tried.
-    tried: BTreeMap<Vec<u8>, Result<(), StartError>>,
+    seed: u64,
+}
+
+/// A listener of the process. All listeners share data, queues and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listener(usize);
+
+/// The plugin of a listener, and the workers that serve it.
+struct Listening {
+    hosted: Option<Hosted>,
+    workers: Range<usize>,
 }
 
 impl Host {
@@ -63,7 +74,7 @@ impl Host {
         log: &mut Vec<LogLine>,
     ) -> Result<Host, StartError> {
         let mut host = Host::idle(setup, now);
-        let served = host.serve();
+        let served = host.serve(Listener::default());
         if served.is_err() {
             log.extend(host.take_log());
         }
@@ -81,7 +92,7 @@ impl Host {
         tape: &mut Vec<Taped>,
     ) -> Result<Host, StartError> {
         let mut host = Host::idle(setup, now);
-        let served = host.serve();
+        let served = host.serve(Listener::default());
         if served.is_err() {
             tape.extend(host.take_tape());
         }
@@ -103,32 +114,15 @@ impl Host {
         let clusters = setup.clusters.into_iter();
         let ready = |name: String| (name.into_bytes().into(), ClusterState::Ready);
         process.clusters = clusters.map(ready).collect();
-        let worker = |number| Worker::new(Some(number), setup.seed);
-        Host {
+        let mut host = Host {
             process: Box::new(process),
-            hosted: setup.plugin.map(|plugin| Hosted {
-                configuration: plugin.configuration.as_slice().into(),
-                plugin,
-                seed: setup.seed,
-            }),
-            main: Worker::new(None, setup.seed),
-            workers: (0..setup.workers.max(1)).map(worker).collect(),
-            tried: BTreeMap::new(),
-        }
-    }
-
-    /// Tries the current configuration and, if the plugin accepts it, serves it on all threads.
-    fn serve(&mut self) -> Result<(), StartError> {
-        let Some(hosted) = &self.hosted else {
-            return Ok(());
+            listeners: Vec::new(),
+            main: Worker::new(None, 0, setup.seed),
+            workers: Vec::new(),
+            seed: setup.seed,
         };
-        let process = &mut self.process;
-        let tried = self.tried.entry(hosted.configuration.to_vec());
-        tried.or_insert_with(|| hosted.canary(process)).clone()?;
-        for worker in std::iter::once(&mut self.main).chain(&mut self.workers) {
-            worker.serve(hosted, process);
-        }
-        Ok(())
+        host.add(setup.plugin, setup.workers);
+        host
     }
 
     /// Advances the clock, which never goes back. Timers that are due by `now` wait for
@@ -168,7 +162,8 @@ impl Host {
             Some(worker) => worker,
             None => &mut self.main,
         };
-        worker.flow(self.hosted.as_ref(), &mut self.process)
+        let hosted = hosted(&self.listeners, worker);
+        worker.flow(hosted, &mut self.process)
     }
 
     fn stream_flow(&mut self, stream: StreamId) -> Option<Flow<'_>> {
@@ -183,8 +178,15 @@ impl Host {
 
     /// Opens a stream, before its first headers. Worker numbers wrap around at the number of
     /// workers.
-    pub fn open(&mut self, mut info: StreamInfo) -> StreamId {
-        info.worker %= self.workers.len();
+    pub fn open(&mut self, info: StreamInfo) -> StreamId {
+        self.open_on(Listener::default(), info)
+    }
+
+    /// Opens a stream on a listener. Worker numbers count its own workers.
+    pub fn open_on(&mut self, listener: Listener, mut info: StreamInfo) -> StreamId {
+        if let Some(listening) = self.listeners.get(listener.0) {
+            info.worker = listening.workers.start + info.worker % listening.workers.len();
+        }
         let worker = info.worker;
         let start_wall_ns = self
             .process
@@ -196,7 +198,9 @@ impl Host {
             ..Stream::default()
         };
         let id = self.process.streams.add(stream);
-        if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
+        if let Some(worker) = self.workers.get_mut(worker)
+            && let Some(hosted) = hosted(&self.listeners, worker)
+        {
             let filter = worker.filter(hosted, &mut self.process, id);
             if let Some(stream) = self.process.streams.get_mut(id) {
                 stream.filter = filter;
@@ -288,7 +292,9 @@ impl Host {
             self.flow(Some(worker)).end(stream);
         }
         let removed = self.process.streams.remove(stream)?;
-        if let (Some(hosted), Some(worker)) = (&self.hosted, self.workers.get_mut(worker)) {
+        if let Some(worker) = self.workers.get_mut(worker)
+            && let Some(hosted) = hosted(&self.listeners, worker)
+        {
             worker.forget(hosted, &mut self.process, filter);
         }
         Some(removed.info)
@@ -312,18 +318,17 @@ impl Host {
     ///
     /// If Envoy would reject the update. The old configuration stays in use.
     pub fn update(&mut self, configuration: Vec<u8>) -> Result<(), StartError> {
-        let Some(hosted) = &mut self.hosted else {
-            return Ok(());
-        };
-        if *hosted.configuration == *configuration {
-            return Ok(());
-        }
-        let old = std::mem::replace(&mut hosted.configuration, configuration.into());
-        let served = self.serve();
-        if let (Err(_), Some(hosted)) = (&served, &mut self.hosted) {
-            hosted.configuration = old;
-        }
-        served
+        self.update_on(Listener::default(), configuration)
+    }
+
+    /// Returns the bytes that a pause buffers of one half, and whether the pause asks the sender
+    /// to wait once there are too many. If it does not, too many are an error.
+    pub(crate) fn buffered(&self, stream: StreamId, side: Side) -> (usize, bool) {
+        let half = self.process.streams.get(stream).map(|it| it.half(side));
+        half.map_or((0, false), |half| {
+            let bytes = half.buffered.as_ref().map_or(0, |body| body.len());
+            (bytes, half.iteration == Iteration::StopAll)
+        })
     }
 
     /// Takes the next effect.
@@ -374,6 +379,11 @@ impl Host {
     pub fn halt(&self) -> Option<&Halt> {
         self.process.halt.as_ref()
     }
+}
+
+/// Returns the plugin of a worker's listener.
+fn hosted<'a>(listeners: &'a [Listening], worker: &Worker) -> Option<&'a Hosted> {
+    listeners.get(worker.listener())?.hosted.as_ref()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A thread of the proxy: its VM, the configuration it serves, and what follows a trap.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,11 +18,17 @@ pub(crate) struct Hosted {
     pub plugin: Plugin,
     pub configuration: Rc<[u8]>,
     pub seed: u64,
+    /// Results for the configurations that were tried.
+    pub tried: BTreeMap<Rc<[u8]>, Result<(), StartError>>,
 }
 
 /// A worker thread, or the main thread, which has a VM but no streams.
 pub(crate) struct Worker {
     thread: Thread,
+    /// Number of the listener that it serves.
+    listener: usize,
+    /// Another listener has taken the place of its own.
+    left: bool,
     vm: Option<Vm>,
     /// The root context of the current configuration. `None` if the plugin rejected the
     /// configuration on this thread alone; streams then bypass the plugin.
@@ -48,8 +55,19 @@ impl Hosted {
         }
     }
 
+    /// Returns whether the plugin accepts the configuration, which is tried once.
+    pub(super) fn accept(&mut self, process: &mut Box<Process>) -> Result<(), StartError> {
+        if let Some(known) = self.tried.get(&self.configuration) {
+            return known.clone();
+        }
+        let result = self.canary(process);
+        self.tried
+            .insert(self.configuration.clone(), result.clone());
+        result
+    }
+
     /// Tries the configuration in a throwaway VM.
-    pub(super) fn canary(&self, process: &mut Box<Process>) -> Result<(), StartError> {
+    fn canary(&self, process: &mut Box<Process>) -> Result<(), StartError> {
         let id = VmId {
             thread: None,
             life: u32::MAX,
@@ -76,16 +94,51 @@ impl Hosted {
 
 impl Worker {
     /// Creates a thread without a VM.
-    pub(super) fn new(thread: Thread, seed: u64) -> Worker {
+    pub(super) fn new(thread: Thread, listener: usize, seed: u64) -> Worker {
         let number = thread.map_or(0, |worker| worker as u64 + 1);
         Worker {
             thread,
+            listener,
+            left: false,
             vm: None,
             root: None,
             lives: 0,
             last_load: Time::ZERO,
             // VMs number their lives from 0, so this stream of numbers is none of theirs.
             jitter: Random::new(seed, number, u64::MAX),
+        }
+    }
+
+    /// Returns the number of the listener that it serves.
+    pub(super) fn listener(&self) -> usize {
+        self.listener
+    }
+
+    /// Moves the thread to another listener, in a new VM. Only the main thread moves, which has
+    /// no streams.
+    pub(super) fn move_to(&mut self, listener: usize, process: &mut Process) {
+        self.listener = listener;
+        self.root = None;
+        if let Some(mut vm) = self.vm.take() {
+            vm.retire(process);
+        }
+    }
+
+    /// Takes no more streams. The VM ends with the last stream.
+    pub(super) fn leave(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
+        self.left = true;
+        if let (Some(root), Some(vm)) = (self.root.take(), &mut self.vm) {
+            hosted.flow(vm, process).drain_root(root);
+        }
+        self.drop_unused(process);
+    }
+
+    fn drop_unused(&mut self, process: &mut Process) {
+        let unused = |vm: &mut Vm| vm.has_failed() || vm.state().roots.is_empty();
+        if self.left
+            && let Some(mut vm) = self.vm.take_if(unused)
+        {
+            vm.retire(process);
         }
     }
 
@@ -221,6 +274,7 @@ impl Worker {
         entry.streams = entry.streams.saturating_sub(1);
         if entry.streams == 0 && entry.phase == RootPhase::Draining {
             hosted.flow(vm, process).finish_root(root);
+            self.drop_unused(process);
         }
     }
 }

@@ -118,7 +118,7 @@ pub struct PluginFile {
 }
 
 /// What happens to requests on a worker whose VM has failed.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum FailurePolicyName {
     /// They get a 503.

@@ -1,0 +1,150 @@
+//! Headers between hyper and the host, with what Envoy's connection manager changes in them.
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, request};
+
+use crate::headers::HeaderMap;
+use crate::proxy::stream::info::Protocol;
+
+/// Headers about one connection, which are never passed on.
+const HOP_BY_HOP: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Why a request gets no further than its headers: the status of the response.
+pub(super) type Refused = StatusCode;
+
+/// Returns Envoy's name of a version.
+pub(super) fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::HTTP_10 => Protocol::Http10,
+        Version::HTTP_2 => Protocol::Http2,
+        _ => Protocol::Http11,
+    }
+}
+
+/// Returns the headers of a request as the filter sees them. `id` makes an id for requests
+/// without one.
+///
+/// # Errors
+///
+/// If Envoy would refuse the request: it upgrades the connection, or names no host.
+pub(super) fn request(
+    head: &request::Parts,
+    id: impl FnOnce() -> String,
+) -> Result<HeaderMap, Refused> {
+    let given = &head.headers;
+    let upgrade = given.get("upgrade").filter(|to| *to != "h2c");
+    if head.method == "CONNECT" || upgrade.is_some() {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    let host = given.get("host").map(HeaderValue::as_bytes);
+    let of_uri = head.uri.authority().map(|it| it.as_str().as_bytes());
+    let authority = of_uri.or(host).ok_or(StatusCode::BAD_REQUEST)?;
+    let path = head.uri.path_and_query().map_or("/", |it| it.as_str());
+    let mut map = HeaderMap::from([
+        (&b":authority"[..], authority),
+        (b":path", path.as_bytes()),
+        (b":method", head.method.as_str().as_bytes()),
+        (b":scheme", b"http"),
+    ]);
+    let mut cookies = Vec::new();
+    for (name, value) in given {
+        let (name, value) = (name.as_str(), value.as_bytes());
+        let dropped = matches!(name, "host" | "http2-settings" | "expect")
+            || HOP_BY_HOP.contains(&name)
+            || name == "te" && value != b"trailers";
+        match name {
+            _ if dropped => {}
+            "cookie" => cookies.push(value),
+            _ => map.add(name.as_bytes(), value),
+        }
+    }
+    if !cookies.is_empty() {
+        map.add(b"cookie", &cookies.join(&b"; "[..]));
+    }
+    if map.value(b"x-forwarded-proto").is_none() {
+        map.add(b"x-forwarded-proto", b"http");
+    }
+    if map.value(b"x-request-id").is_none() {
+        map.add(b"x-request-id", id().as_bytes());
+    }
+    Ok(map)
+}
+
+/// Returns the headers of a response as the filter sees them.
+pub(super) fn response<B>(response: &Response<B>) -> HeaderMap {
+    let mut map = HeaderMap::from([(":status", response.status().as_str())]);
+    for (name, value) in response.headers() {
+        map.add(name.as_str().as_bytes(), value.as_bytes());
+    }
+    map
+}
+
+/// Returns trailers as the filter sees them.
+pub(super) fn trailers(map: &http::HeaderMap) -> HeaderMap {
+    map.iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
+}
+
+/// Returns a request to the upstream, whose absolute address is `base`. HTTP/2 sends the
+/// authority of the URI, HTTP/1.1 the header.
+pub(super) fn to_upstream<B>(map: &HeaderMap, base: &str, http2: bool, body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    let authority = map.text(":authority").unwrap_or_default();
+    let path = map.text(":path").unwrap_or("/");
+    let uri = match http2 {
+        true => format!("http://{authority}{path}"),
+        false => format!("http://{base}{path}"),
+    };
+    if let Ok(uri) = Uri::try_from(uri) {
+        *request.uri_mut() = uri;
+    }
+    if let Some(method) = map.text(":method").and_then(|it| it.parse().ok()) {
+        *request.method_mut() = method;
+    }
+    if http2 {
+        *request.version_mut() = Version::HTTP_2;
+    } else if let Ok(host) = HeaderValue::from_str(authority) {
+        request.headers_mut().insert("host", host);
+    }
+    fill(request.headers_mut(), map);
+    request
+}
+
+/// Returns a response to the client.
+pub(super) fn to_client<B>(map: &HeaderMap, body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    let status = map.text(":status").and_then(|it| it.parse().ok());
+    *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
+    fill(response.headers_mut(), map);
+    let server = HeaderValue::from_static("envoy");
+    response.headers_mut().insert("server", server);
+    response
+}
+
+/// Returns trailers as hyper sends them.
+pub(super) fn to_trailers(map: &HeaderMap) -> http::HeaderMap {
+    let mut filled = http::HeaderMap::new();
+    fill(&mut filled, map);
+    filled
+}
+
+/// Adds the headers that HTTP allows. A plugin can write others, which no client could read.
+fn fill(filled: &mut http::HeaderMap, map: &HeaderMap) {
+    for (name, value) in map.iter() {
+        if name.first() == Some(&b':') {
+            continue;
+        }
+        let pair = HeaderName::from_bytes(name)
+            .ok()
+            .zip(HeaderValue::from_bytes(value).ok());
+        if let Some((name, value)) = pair.filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str())) {
+            filled.append(name, value);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Body bytes on their way to a connection: one end pushes them, the other is a body of hyper.
+//!
+//! Pushing never waits, since the host cannot. The pusher asks for room before it reads more from
+//! the other side, so a slow reader slows down the sender. What a pipe holds is bounded by its
+//! window and one push.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::{Body, Frame, SizeHint};
+
+/// Bytes that a pipe takes before it has no room.
+pub(super) const WINDOW: usize = 64 * 1024;
+
+/// The end that pushes. Without [`Pipe::end`], dropping it resets the message.
+pub(super) struct Pipe(Arc<Mutex<Shared>>);
+
+/// The end that hyper reads.
+pub(super) struct PipeBody(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    frames: VecDeque<Frame<Bytes>>,
+    bytes: usize,
+    ended: bool,
+    reset: bool,
+    abandoned: bool,
+    reader: Option<Waker>,
+    pusher: Option<Waker>,
+}
+
+/// The message was reset before its end.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the message was reset")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// Creates a pipe.
+pub(super) fn pipe() -> (Pipe, PipeBody) {
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    (Pipe(shared.clone()), PipeBody(shared))
+}
+
+/// Creates a body with all its bytes.
+pub(super) fn whole(data: Bytes) -> PipeBody {
+    let (pipe, body) = pipe();
+    pipe.push(data);
+    pipe.end();
+    body
+}
+
+fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Pipe {
+    /// Pushes bytes.
+    pub(super) fn push(&self, data: Bytes) {
+        let mut shared = locked(&self.0);
+        if !data.is_empty() && !shared.abandoned {
+            shared.bytes += data.len();
+            shared.frames.push_back(Frame::data(data));
+        }
+        wake(shared.reader.take());
+    }
+
+    /// Pushes trailers, and ends the message.
+    pub(super) fn trailers(&self, map: HeaderMap) {
+        locked(&self.0).frames.push_back(Frame::trailers(map));
+        self.end();
+    }
+
+    /// Ends the message.
+    pub(super) fn end(&self) {
+        let mut shared = locked(&self.0);
+        shared.ended = true;
+        wake(shared.reader.take());
+    }
+
+    /// Resets the message, unless it has ended.
+    pub(super) fn reset(&self) {
+        let mut shared = locked(&self.0);
+        shared.reset = !shared.ended;
+        wake(shared.reader.take());
+    }
+
+    /// Waits until there is room, or until the reader is gone.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut shared = locked(&self.0);
+        if shared.bytes < WINDOW || shared.abandoned {
+            return Poll::Ready(());
+        }
+        shared.pusher = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Waits until the reader is gone.
+    pub(super) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut shared = locked(&self.0);
+        if shared.abandoned {
+            return Poll::Ready(());
+        }
+        shared.pusher = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.reset();
+    }
+}
+
+impl Body for PipeBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut shared = locked(&self.0);
+        if let Some(frame) = shared.frames.pop_front() {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            shared.bytes -= len;
+            if shared.bytes < WINDOW {
+                wake(shared.pusher.take());
+            }
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if shared.ended {
+            return Poll::Ready(None);
+        }
+        if shared.reset {
+            return Poll::Ready(Some(Err(Broken)));
+        }
+        shared.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let shared = locked(&self.0);
+        shared.ended && shared.frames.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let shared = locked(&self.0);
+        match shared.ended {
+            true => SizeHint::with_exact(shared.bytes as u64),
+            false => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for PipeBody {
+    fn drop(&mut self) {
+        let mut shared = locked(&self.0);
+        shared.abandoned = true;
+        shared.frames.clear();
+        shared.bytes = 0;
+        wake(shared.pusher.take());
+    }
+}
