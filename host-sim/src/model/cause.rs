@@ -16,6 +16,9 @@ pub struct Details {
     pub overflow: Rc<str>,
     pub refused: Rc<str>,
     pub reset: Rc<str>,
+    pub remote_reset: Rc<str>,
+    pub refused_stream: Rc<str>,
+    pub reset_later: Rc<str>,
     pub protocol_error: Rc<str>,
     pub broken: Rc<str>,
     pub route_timeout: Rc<str>,
@@ -43,6 +46,10 @@ impl Default for Details {
                       delayed_connect_error:_Connection_refused}"
                 .into(),
             reset: "upstream_reset_before_response_started{connection_termination}".into(),
+            remote_reset: "upstream_reset_before_response_started{remote_reset}".into(),
+            refused_stream: "upstream_reset_before_response_started{remote_refused_stream_reset}"
+                .into(),
+            reset_later: "upstream_reset_after_response_started{remote_reset}".into(),
             protocol_error: "upstream_reset_before_response_started{protocol_error}".into(),
             // A response that breaks off has no length, so the codec misses its last chunk.
             broken: "upstream_reset_after_response_started{protocol_error}".into(),
@@ -72,6 +79,8 @@ pub enum LocalCause {
     Overflow,
     Refused,
     Reset,
+    RemoteReset,
+    RefusedStream,
     /// The service reset a request that is not valid.
     ProtocolError,
     RouteTimeout,
@@ -100,6 +109,8 @@ impl Details {
                 (flag::UPSTREAM_CONNECTION_FAILURE, &self.connect_timeout)
             }
             LocalCause::Reset => (flag::UPSTREAM_CONNECTION_TERMINATION, &self.reset),
+            LocalCause::RemoteReset => (flag::UPSTREAM_REMOTE_RESET, &self.remote_reset),
+            LocalCause::RefusedStream => (flag::UPSTREAM_REMOTE_RESET, &self.refused_stream),
             LocalCause::ProtocolError => (flag::UPSTREAM_PROTOCOL_ERROR, &self.protocol_error),
             LocalCause::RouteTimeout => (flag::UPSTREAM_TIMEOUT, &self.route_timeout),
             LocalCause::PerTryTimeout => (flag::UPSTREAM_TIMEOUT, &self.per_try_timeout),
@@ -118,6 +129,9 @@ impl From<Reset> for LocalCause {
         match reset {
             Reset::ConnectionFailure => LocalCause::Refused,
             Reset::ConnectionTermination => LocalCause::Reset,
+            Reset::ProtocolError => LocalCause::ProtocolError,
+            Reset::RemoteReset => LocalCause::RemoteReset,
+            Reset::RefusedStream => LocalCause::RefusedStream,
             Reset::ConnectionTimeout => LocalCause::ConnectTimeout,
             Reset::PerTryTimeout => LocalCause::PerTryTimeout,
             Reset::MaxDuration => LocalCause::MaxDuration,
@@ -163,6 +177,8 @@ impl LocalCause {
             LocalCause::Overflow => "overflow",
             LocalCause::Refused => "remote connection failure",
             LocalCause::Reset => "connection termination",
+            LocalCause::RemoteReset => "remote reset",
+            LocalCause::RefusedStream => "remote refused stream reset",
             LocalCause::ProtocolError => "protocol error",
         };
         let latest = if retried {

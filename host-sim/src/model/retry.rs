@@ -101,6 +101,10 @@ pub enum Reset {
     /// The stream was reset for a request that is not valid.
     ProtocolError,
     ConnectionTimeout,
+    /// Of a stream of HTTP/2.
+    RemoteReset,
+    /// Of a stream of HTTP/2 that the server has not looked at.
+    RefusedStream,
     PerTryTimeout,
     /// `max_stream_duration` of the cluster.
     MaxDuration,
@@ -233,8 +237,10 @@ impl Plan {
             Reset::ConnectionFailure | Reset::ConnectionTimeout => {
                 on.has(FIVE_XX | GATEWAY_ERROR | RESET | CONNECT_FAILURE | RESET_BEFORE_REQUEST)
             }
-            Reset::ConnectionTermination
+            Reset::RefusedStream => on.has(FIVE_XX | GATEWAY_ERROR | RESET | REFUSED_STREAM),
+            Reset::RemoteReset
             | Reset::ProtocolError
+            | Reset::ConnectionTermination
             | Reset::PerTryTimeout
             | Reset::MaxDuration => on.has(FIVE_XX | GATEWAY_ERROR | RESET),
         }

@@ -61,7 +61,8 @@ fn begin(engine: &Rc<Engine>, open: &OpenCalls, upstream: Option<Rc<Upstream>>, 
     let (messages, body) = request_body(&call);
     let (id, engine, calls) = (call.call, engine.clone(), open.clone());
     let task = tokio::task::spawn_local(async move {
-        match (upstream, call.kind) {
+        let permit = upstream.as_ref().and_then(Upstream::permit);
+        match (upstream.filter(|_| permit.is_some()), call.kind) {
             (None, CallKind::Http) => answer(&engine, id, CallOutcome::refused()),
             (None, _) => answer(&engine, id, grpc::refused()),
             (Some(upstream), CallKind::Http) => {

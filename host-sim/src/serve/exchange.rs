@@ -46,6 +46,7 @@ pub(super) struct Exchange {
     limits: StreamLimits,
     deadlines: Deadlines,
     began: Time,
+    idle_replies: u32,
     sleep: Pin<Box<Sleep>>,
     over: bool,
 }
@@ -77,6 +78,7 @@ impl Exchange {
             limits: StreamLimits::default(),
             deadlines: Deadlines::new(NEVER),
             began,
+            idle_replies: 0,
             over: false,
         }
     }

@@ -31,12 +31,16 @@ pub(super) fn protocol(version: Version) -> Protocol {
 ///
 /// # Errors
 ///
-/// If Envoy would refuse the request: it upgrades the connection, or names no host.
+/// If Envoy would refuse the request: it is of HTTP/1.0, upgrades the connection, or names no
+/// host.
 pub(super) fn request(
     head: &request::Parts,
     id: impl FnOnce() -> String,
 ) -> Result<HeaderMap, Refused> {
     let given = &head.headers;
+    if head.version < Version::HTTP_11 {
+        return Err(StatusCode::UPGRADE_REQUIRED);
+    }
     let upgrade = given.get("upgrade").filter(|to| *to != "h2c");
     if head.method == "CONNECT" || upgrade.is_some() {
         return Err(StatusCode::FORBIDDEN);

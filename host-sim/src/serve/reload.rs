@@ -1,7 +1,7 @@
 //! Changed files: the configuration and the module are read again.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -132,8 +132,10 @@ fn load(path: &Path) -> Result<Module, String> {
 
 fn report(path: &Path, done: Result<(), String>) {
     let path = path.display();
-    match done {
-        Ok(()) => eprintln!("reloaded {path}"),
-        Err(why) => eprintln!("{path}: {why}\nkept the old configuration"),
-    }
+    let text = match done {
+        Ok(()) => format!("reloaded {path}"),
+        Err(why) => format!("{path}: {why}\nkept the old configuration"),
+    };
+    // Without stderr, the proxy still serves.
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -99,6 +99,7 @@ impl Upstream {
             protocol,
             client: Client::builder(TokioExecutor::new())
                 .set_host(false)
+                .pool_max_idle_per_host(REQUESTS_MAX as usize)
                 .build(connector),
             shared: RefCell::default(),
             requests: Cell::new(0),
@@ -163,9 +164,9 @@ impl Upstream {
                 sender
             }
         };
-        let reset = |_| Failed::Reset(Reset::ConnectionTermination);
-        sender.ready().await.map_err(reset)?;
-        sender.send_request(request).await.map_err(reset)
+        let failed = |error: hyper::Error| Failed::Reset(reset(&error));
+        sender.ready().await.map_err(failed)?;
+        sender.send_request(request).await.map_err(failed)
     }
 
     async fn connect(&self) -> Result<SendRequest<PipeBody>, Failed> {
@@ -188,6 +189,19 @@ impl Upstream {
 pub(super) fn local_address<B>(response: &Response<B>) -> Option<Rc<str>> {
     let info = response.extensions().get::<HttpInfo>()?;
     Some(info.local_addr().to_string().into())
+}
+
+/// Returns why a message ended early.
+pub(super) fn reset(error: &hyper::Error) -> Reset {
+    let of_stream = error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .filter(|error| error.is_reset());
+    match of_stream.and_then(h2::Error::reason) {
+        Some(h2::Reason::REFUSED_STREAM) => Reset::RefusedStream,
+        Some(_) => Reset::RemoteReset,
+        None => Reset::ConnectionTermination,
+    }
 }
 
 fn connect_failure(error: &hyper_util::client::legacy::Error) -> Failed {

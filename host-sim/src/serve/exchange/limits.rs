@@ -9,6 +9,9 @@ use crate::model::timeouts::StreamLimits;
 use crate::proxy::LocalReply;
 use crate::sim::span::Span;
 
+/// How many times an idle stream gets a local reply, before it is reset.
+const IDLE_REPLIES: u32 = 2;
+
 impl Exchange {
     /// Sets the stream's limits, as Envoy does whenever it looks up a route.
     pub(super) fn limit_stream(&mut self, limits: StreamLimits) {
@@ -32,10 +35,11 @@ impl Exchange {
     pub(super) fn handle_deadline(&mut self) {
         let (due, now) = (self.deadlines, self.engine.now());
         self.deadlines.armed = NEVER;
+        self.sleep.as_mut().reset(self.engine.instant(NEVER));
         if due.duration <= now {
             self.end_stream(LocalCause::Duration);
         } else if due.idle <= now {
-            self.end_stream(LocalCause::Idle);
+            self.end_idle_stream();
         } else if due.route <= now {
             self.time_out(LocalCause::RouteTimeout);
         } else if due.per_try <= now {
@@ -46,6 +50,19 @@ impl Exchange {
         } else if due.backoff <= now {
             self.attempt();
         }
+    }
+
+    /// Ends a stream on which nothing happens. A plugin may pause the reply, so the stream has to
+    /// end in another way at last.
+    fn end_idle_stream(&mut self) {
+        if self.idle_replies == IDLE_REPLIES {
+            self.client.reset();
+            self.over = true;
+            return;
+        }
+        self.idle_replies += 1;
+        self.end_stream(LocalCause::Idle);
+        self.reset_idle_timeout();
     }
 
     fn time_out(&mut self, cause: LocalCause) {
@@ -65,7 +82,6 @@ impl Exchange {
     fn end_stream(&mut self, cause: LocalCause) {
         let (flags, details) = self.site.texts.flags_and_details(cause);
         self.deadlines.duration = NEVER;
-        self.deadlines.idle = NEVER;
         let reply = LocalReply {
             code: cause.status(self.client.is_complete()).into(),
             details,

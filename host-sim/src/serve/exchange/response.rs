@@ -10,6 +10,7 @@ use super::state::{Attempt, Phase, Response};
 use super::{Exchange, Received, ends};
 use crate::headers::HeaderMap;
 use crate::model::exchange::NEVER;
+use crate::model::retry::Reset;
 use crate::proxy::Part;
 use crate::proxy::stream::half::Side;
 use crate::proxy::stream::info::flag;
@@ -68,7 +69,7 @@ impl Exchange {
     pub(super) fn take_from_upstream(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) {
         let http2 = self.router.http2;
         let part = match frame.map(|frame| frame.map(Received::of)) {
-            Some(Err(_)) => return self.handle_break(),
+            Some(Err(error)) => return self.handle_break(&error),
             Some(Ok(Received::Body(data))) => {
                 let end = match &self.router.attempt {
                     Attempt::Receiving(incoming) => ends(incoming, http2),
@@ -95,17 +96,18 @@ impl Exchange {
     }
 
     /// The upstream ended the response before its end.
-    fn handle_break(&mut self) {
+    fn handle_break(&mut self, error: &hyper::Error) {
         let texts = &self.site.texts;
         // Without a length, the codec misses the last chunk.
-        let (flags, details) = match (self.router.http2, self.router.has_length) {
-            (true, _) => (
-                flag::UPSTREAM_REMOTE_RESET,
-                "upstream_reset_after_response_started{remote_reset}".into(),
-            ),
-            (false, true) => (flag::UPSTREAM_CONNECTION_TERMINATION, texts.closed.clone()),
-            (false, false) => (flag::UPSTREAM_PROTOCOL_ERROR, texts.broken.clone()),
+        let is_framed = self.router.http2 || self.router.has_length;
+        let (flags, details) = if upstream::reset(error) != Reset::ConnectionTermination {
+            (flag::UPSTREAM_REMOTE_RESET, &texts.reset_later)
+        } else if is_framed {
+            (flag::UPSTREAM_CONNECTION_TERMINATION, &texts.closed)
+        } else {
+            (flag::UPSTREAM_PROTOCOL_ERROR, &texts.broken)
         };
+        let details = details.clone();
         self.router.phase = Phase::Done;
         self.break_response(flags, details);
     }

@@ -179,7 +179,10 @@ impl Exchange {
     pub(super) fn fail(&mut self, failed: Failed) {
         match failed {
             Failed::Reset(reset) => self.fail_attempt(reset),
-            Failed::Unknown => self.reply_locally(LocalCause::NoHealthyHost),
+            Failed::Unknown => {
+                self.inform(|info| info.upstream_address = None);
+                self.reply_locally(LocalCause::NoHealthyHost);
+            }
         }
     }
 
