@@ -29,6 +29,7 @@ pub use process::call::{Call, CallKind, CallOutcome, ClusterState};
 pub use process::counts::{Callback, Counts, Hostcall};
 pub use process::effect::{Effect, Part};
 pub use process::halt::{Crash, Halt, Unmodelled};
+pub use process::histogram::Histogram;
 pub use process::log::{LogLevel, LogLine};
 pub use process::metrics::{MetricKind, Metrics};
 pub use process::shared_data::SharedData;

@@ -112,7 +112,7 @@ const SIMULATOR: Layers = Layers {
         &["trial"],
         &["scenario"],
         &["model"],
-        &["record"],
+        &["record", "prometheus"],
         &["proxy"],
         &["proxy::host"],
         &["proxy::worker"],

@@ -8,6 +8,7 @@ pub(crate) mod call;
 pub(crate) mod counts;
 pub(crate) mod effect;
 pub(crate) mod halt;
+pub(crate) mod histogram;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod queues;
