@@ -175,7 +175,8 @@ async fn operate(
     kind: Kind,
     request: Request<Incoming>,
 ) -> Result<Response<PipeBody>, Broken> {
-    match operators::answer(kind == Kind::Operators, request.uri().path()) {
+    let (engine, has_page) = (&connection.site.engine, kind == Kind::Operators);
+    match operators::answer(engine, has_page, request.uri().path()) {
         Some(response) => Ok(response),
         None => exchange(connection, request).await,
     }

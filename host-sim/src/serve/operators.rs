@@ -1,9 +1,12 @@
-//! The operators' listener: the filter's page and API, for the circuits of the traffic.
+//! The operators' listener: the filter's page and API for the circuits of the traffic, and its
+//! metrics.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 
+use super::engine::{Engine, print};
 use super::pipe::{PipeBody, whole};
+use crate::prometheus;
 use crate::proxy::{Host, Listener, Module, Plugin};
 
 /// A listener of the shipped filter that serves operators alone.
@@ -21,7 +24,7 @@ pub(super) fn plugin(traffic: &Plugin, has_operators: bool) -> Option<Plugin> {
 /// Adds the listener. `None` if the module has no operators' page, whose log lines are dropped.
 pub(super) fn listen(host: &mut Host, plugin: Plugin) -> Option<Listener> {
     let log = host.take_log();
-    super::engine::print(&log);
+    print(&log);
     let listener = host.listen(plugin, 1);
     match listener {
         Ok(listener) => Some(listener),
@@ -44,8 +47,9 @@ pub(super) fn reload(host: &mut Host, old: Listener, traffic: &Plugin, module: M
 }
 
 /// Returns the responses that are not the filter's. `has_page`: the filter has a page.
-pub(super) fn answer(has_page: bool, path: &str) -> Option<Response<PipeBody>> {
+pub(super) fn answer(engine: &Engine, has_page: bool, path: &str) -> Option<Response<PipeBody>> {
     match path {
+        "/metrics" => Some(metrics(engine)),
         "/" if has_page => {
             let mut response = text(StatusCode::FOUND, "");
             let location = HeaderValue::from_static(PAGE);
@@ -64,6 +68,21 @@ pub(super) fn answer(has_page: bool, path: &str) -> Option<Response<PipeBody>> {
 pub(super) fn not_from_here() -> Response<PipeBody> {
     let why = "operators connect from this computer only\n";
     text(StatusCode::FORBIDDEN, why)
+}
+
+/// Returns the metrics as Envoy shows them, for any method like Envoy.
+fn metrics(engine: &Engine) -> Response<PipeBody> {
+    let page = engine.enter(|host| prometheus::page(host.metrics()));
+    let mut response = Response::new(whole(page.into()));
+    for (name, value) in [
+        ("content-type", "text/plain; charset=UTF-8"),
+        ("cache-control", "no-cache, max-age=0"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<PipeBody> {
