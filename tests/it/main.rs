@@ -26,6 +26,7 @@ mod recording;
 mod replay;
 mod retry;
 mod scene;
+mod serve;
 mod shipped;
 mod telemetry;
 mod timeout;

@@ -1,5 +1,5 @@
 //! The shipped dashboard, alerts and recording rules, against a real Prometheus that scrapes a real
-//! Envoy during an outage.
+//! Envoy during an outage, and one that scrapes `host-sim serve`.
 //!
 //! Every query has to show something, since a query that is wrong is an empty panel or an alert
 //! that never fires. The dashboard is drawn as well, with the charts of [`picture`] in place of
@@ -19,7 +19,7 @@ use spillway_tests::prometheus::Range;
 use spillway_tests::{Browser, Prometheus, eventually, places};
 use tokio::time::timeout;
 
-use dashboard::{Dashboard, Panel};
+use dashboard::{Dashboard, Named, Panel};
 use outage::Outage;
 
 /// How long the rules may take to see what has happened. Shorter than the patience of
@@ -47,23 +47,37 @@ const SILENT: [(&str, &str); 1] = [("SpillwayInternalErrors", "the filter has no
 
 #[tokio::test]
 async fn an_outage_shows_in_every_panel_and_raises_the_alerts() {
-    let outage = Outage::play().await;
-    let (dashboard, span) = (Dashboard::shipped(), outage.span());
-    let mut drawn = Vec::new();
+    let outage = Outage::in_envoy().await;
+    let (drawn, problems) = panels(&outage).await;
+    // First the picture, which shows what is wrong.
+    draw(picture::page(&drawn, outage.span())).await;
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    rules_have_results(&outage.prometheus).await;
+}
+
+#[tokio::test]
+async fn host_sim_serve_shows_the_same_outage_in_every_panel_and_alert() {
+    let outage = Outage::in_host_sim().await;
+    let (_, problems) = panels(&outage).await;
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    rules_have_results(&outage.prometheus).await;
+}
+
+/// The panels with their series, and what is wrong with these.
+async fn panels(outage: &Outage) -> (Vec<(Panel, Vec<Named>)>, Vec<String>) {
+    let mut panels = Vec::new();
     let mut problems = Vec::new();
-    for panel in dashboard.panels() {
+    for panel in Dashboard::shipped().panels() {
         let mut shown = Vec::new();
         for target in &panel.targets {
-            let series = outage.prometheus.range(&target.query(), span, STEPS).await;
+            let query = target.query();
+            let series = outage.prometheus.range(&query, outage.span(), STEPS).await;
             problems.extend(problem(&panel, &target.legend, &series));
             shown.extend(series.into_iter().map(|series| target.named(series)));
         }
-        drawn.push((panel, shown));
+        panels.push((panel, shown));
     }
-    // First the picture, which shows what is wrong.
-    draw(picture::page(&drawn, span)).await;
-    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
-    rules_have_results(&outage.prometheus).await;
+    (panels, problems)
 }
 
 /// What is wrong with the result of a query, if anything.

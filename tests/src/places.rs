@@ -101,21 +101,18 @@ pub fn witness() -> PathBuf {
     built("wasm32-wasip1/release/witness.wasm", "make guests")
 }
 
-/// The simulator that was built with the tests.
+/// The simulator that was built with this program.
 ///
 /// # Panics
 ///
 /// Panics if it was not.
 pub fn host_sim() -> PathBuf {
-    let test = env::current_exe().expect("the path of this program");
-    let folder = test.ancestors().nth(2).expect("a target folder");
-    let program = folder.join("host-sim");
-    assert!(
-        program.exists(),
-        "there is no {}: run the tests with --workspace",
-        program.display()
-    );
-    program
+    let program = env::current_exe().expect("the path of this program");
+    // Tests are in a folder of the folder of programs.
+    let folders = program.ancestors().skip(1).take(2);
+    let mut programs = folders.map(|folder| folder.join("host-sim"));
+    let program = programs.find(|program| program.exists());
+    program.expect("host-sim is built: run the tests with --workspace")
 }
 
 /// The plugin with small plugins in it, `tests/guests/probe`.

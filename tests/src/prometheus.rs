@@ -1,6 +1,6 @@
-//! A real Prometheus that scrapes a real Envoy.
+//! A real Prometheus that scrapes a real proxy.
 //!
-//! It starts from the shipped configuration, with the address of the Envoy and short intervals:
+//! It starts from the shipped configuration, with the address of the proxy and short intervals:
 //! a test cannot wait for those of production.
 
 use std::fs;
@@ -40,9 +40,18 @@ impl Prometheus {
     ///
     /// Panics if there is no Prometheus, with the command that installs one.
     pub async fn scraping(admin: SocketAddr) -> Self {
+        Self::scraping_page(admin, None).await
+    }
+
+    /// Like [`Prometheus::scraping`], for a server whose metrics are on another page.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no Prometheus, with the command that installs one.
+    pub async fn scraping_page(address: SocketAddr, path: Option<&str>) -> Self {
         let folder = TempDir::with_prefix("spillway-").expect("a temporary folder");
         let config = folder.path().join("prometheus.json");
-        fs::write(&config, configuration(admin).to_string()).expect("a writable folder");
+        fs::write(&config, configuration(address, path).to_string()).expect("a writable folder");
         let mut command = Command::new("prometheus");
         command
             .arg(format!("--config.file={}", config.display()))
@@ -113,8 +122,8 @@ impl Prometheus {
     }
 }
 
-/// The shipped configuration with this target.
-fn configuration(admin: SocketAddr) -> Value {
+/// The shipped configuration with this target and, if given, this path.
+fn configuration(address: SocketAddr, path: Option<&str>) -> Value {
     let mut config = places::shipped_deployment("observability/prometheus.yml");
     for interval in ["scrape_interval", "evaluation_interval"] {
         config["global"][interval] = json!(INTERVAL);
@@ -123,7 +132,11 @@ fn configuration(admin: SocketAddr) -> Value {
     for file in config["rule_files"].as_array_mut().expect("files") {
         *file = json!(folder.join(file.as_str().expect("a path")));
     }
-    config["scrape_configs"][0]["static_configs"][0]["targets"] = json!([admin]);
+    let scrape = &mut config["scrape_configs"][0];
+    scrape["static_configs"][0]["targets"] = json!([address]);
+    if let Some(path) = path {
+        scrape["metrics_path"] = json!(path);
+    }
     config
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
@@ -65,9 +65,24 @@ impl Running {
         self.child.lock().expect("the child").id()
     }
 
+    /// A size in the kernel's status of the process, such as `VmRSS:`, in KiB.
+    pub(crate) fn status_kib(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a live process");
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        number.and_then(|n| n.parse().ok()).expect("a size in kB")
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
+        self.status().is_some()
+    }
+
+    /// How the program ended; `None` while it runs.
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
         let ended = self.child.lock().expect("the child").try_wait();
-        ended.expect("a child to ask").is_some()
+        ended.expect("a child to ask")
     }
 }
 

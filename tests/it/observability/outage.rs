@@ -1,10 +1,11 @@
 //! An outage with everything that the dashboard shows: a slow service, then a failing one, retries,
 //! fallbacks, stored responses, a policy in shadow mode, and one whose circuit flaps.
 
+use std::any::Any;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use spillway_tests::{Client, Envoy, Prometheus, Reply, Upstream};
+use spillway_tests::{Client, Envoy, Prometheus, Serve, Upstream, places};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -35,21 +36,36 @@ pub(super) struct Outage {
     pub prometheus: Prometheus,
     began: f64,
     ended: f64,
-    _envoy: Envoy,
-    _upstream: Upstream,
+    _proxy: Box<dyn Any>,
 }
 
 impl Outage {
-    /// Plays it. This takes about half a minute, since rates need time.
-    pub(super) async fn play() -> Self {
+    /// Plays it in a real Envoy. This takes about half a minute, since rates need time.
+    pub(super) async fn in_envoy() -> Self {
         let upstream = Upstream::start().await;
-        upstream.reply(Reply::status(200));
         let envoy = Envoy::in_front_of(upstream.address())
             .full_module()
             .policy(policies())
             .start()
             .await;
         let prometheus = Prometheus::scraping(envoy.admin_address()).await;
+        let client = envoy.client().clone();
+        Self::play(client, prometheus, Box::new((envoy, upstream))).await
+    }
+
+    /// Plays it in `host-sim serve`, which takes as long.
+    pub(super) async fn in_host_sim() -> Self {
+        let upstream = Upstream::start().await;
+        let url = format!("http://{}", upstream.address());
+        let policies = policies().to_string();
+        let arguments = ["--workers", "1"];
+        let serve = Serve::start_with(&places::module(), &url, &policies, &arguments).await;
+        let operators = serve.operators().address();
+        let prometheus = Prometheus::scraping_page(operators, Some("/metrics")).await;
+        Self::play(serve.client(), prometheus, Box::new((serve, upstream))).await
+    }
+
+    async fn play(client: Client, prometheus: Prometheus, proxy: Box<dyn Any>) -> Self {
         let began = now(&prometheus).await;
         let mut requests = JoinSet::new();
         let mut round = 0;
@@ -57,8 +73,7 @@ impl Outage {
             for _ in 0..rounds {
                 round += 1;
                 for (policy, tenant, script) in traffic(round, script) {
-                    let client = envoy.client().clone();
-                    requests.spawn(request(client, policy, tenant, script, again));
+                    requests.spawn(request(client.clone(), policy, tenant, script, again));
                 }
                 sleep(PAUSE).await;
             }
@@ -69,8 +84,7 @@ impl Outage {
             ended: now(&prometheus).await,
             prometheus,
             began,
-            _envoy: envoy,
-            _upstream: upstream,
+            _proxy: proxy,
         }
     }
 

@@ -74,12 +74,7 @@ impl Process {
     }
 
     pub(super) fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
-        let status = status.expect("a live process");
-        let mut lines = status.lines();
-        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        number.and_then(|n| n.parse().ok()).expect("a size in kB")
+        self.0.status_kib("VmRSS:")
     }
 
     pub(super) fn id(&self) -> u32 {
