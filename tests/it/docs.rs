@@ -4,7 +4,7 @@
 //! The language of a code block decides how it is checked. `sh` is run. A `text` block after it is
 //! its expected output, in which a line `...` stands for any number of lines. `json` is a policy
 //! and `yaml` a scenario; a word after the language is the file name by which later commands find
-//! it. `sh rollout` is a step of the guide that [`rollout`] follows. `json log` and `yaml envoy`
+//! it. `sh rollout` is a step of the guide that [`rollout`] follows, and [`serve`] follows `sh serve`. `json log` and `yaml envoy`
 //! are checked with a real Envoy in [`proxy`], and of `yaml istio` only the form is checked. Any
 //! other block is an error.
 
@@ -19,6 +19,7 @@ pub(crate) mod proxy;
 mod reference;
 mod rollout;
 mod sandbox;
+mod serve;
 
 use std::collections::BTreeSet;
 use std::fs;

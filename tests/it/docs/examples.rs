@@ -10,6 +10,8 @@ pub(super) enum Example {
     Commands,
     /// Commands of the guide to a rollout: see [`super::rollout`].
     Rollout,
+    /// Commands that start `host-sim serve` and use it, or what it prints: see [`super::serve`].
+    Serve,
     /// What the commands before it print.
     Output,
     Policy,
@@ -31,6 +33,7 @@ impl Example {
     pub(super) fn of(block: &Block) -> Result<Self, String> {
         Ok(match (block.language.as_str(), block.argument.as_str()) {
             ("sh", argument) if argument.starts_with("rollout ") => Self::Rollout,
+            ("sh" | "text", "serve") => Self::Serve,
             ("sh", _) => Self::Commands,
             ("text", "") => Self::Output,
             ("json", "log") => Self::LogLine,
@@ -79,7 +82,7 @@ impl Example {
                 }
             }
             Self::EnvoyConfig => yaml(&block.text).map(|_| ()),
-            Self::Commands | Self::Rollout | Self::Output => Ok(()),
+            Self::Commands | Self::Rollout | Self::Serve | Self::Output => Ok(()),
         }
     }
 }

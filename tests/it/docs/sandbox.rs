@@ -53,16 +53,21 @@ impl Sandbox {
 
     /// Runs a line of shell.
     pub(super) fn run(&self, line: &str) -> Output {
+        self.command(line).output().expect("a shell")
+    }
+
+    /// A line of shell that is to be run.
+    pub(super) fn command(&self, line: &str) -> Command {
         let mut path = OsString::from(self.folder.path().join("bin"));
         path.push(":");
         path.push(env::var_os("PATH").unwrap_or_default());
-        Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", line])
             .current_dir(self.folder.path())
             .env("PATH", path)
-            .env_remove("SPILLWAY_WASM")
-            .output()
-            .expect("a shell")
+            .env_remove("SPILLWAY_WASM");
+        command
     }
 
     /// The copied files that commands wrote over with something else: the files of the project are
