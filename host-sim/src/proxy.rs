@@ -35,5 +35,5 @@ pub use process::metrics::{MetricKind, Metrics};
 pub use process::shared_data::SharedData;
 pub use process::status::Status;
 pub use process::tape::{TapeEvent, Taped, TapedHostcall};
-pub use setup::{FailurePolicy, Plugin, Setup, StartError};
+pub use setup::{BUFFER_LIMIT_BYTES, FailurePolicy, Plugin, Setup, StartError};
 pub(crate) use stream::reply::LocalReply;

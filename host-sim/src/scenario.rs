@@ -33,6 +33,8 @@ pub struct Scenario {
     pub plan: Plan,
     /// `None` if the proxy has no filter.
     pub plugin: Option<PluginSpec>,
+    /// How much of a message a pause may buffer. 0 is no limit.
+    pub per_connection_buffer_limit_bytes: u32,
     pub expectations: Vec<Expectation>,
 }
 
@@ -107,6 +109,7 @@ impl Scenario {
         Ok(Scenario {
             name: file.name.clone().unwrap_or_default(),
             description: file.description.clone().unwrap_or_default(),
+            per_connection_buffer_limit_bytes: file.per_connection_buffer_limit_bytes,
             plan: plan(file, updates, &expectations),
             plugin,
             expectations,

@@ -8,6 +8,7 @@
 mod callbacks;
 mod calls;
 mod crashes;
+mod limit;
 mod pause;
 mod replies;
 mod roots;
@@ -37,6 +38,7 @@ pub(crate) struct Flow<'a> {
 enum DataStatus {
     Continue,
     StopAndBuffer,
+    StopAndWatermark,
     StopNoBuffer,
 }
 
@@ -118,7 +120,8 @@ impl Flow<'_> {
         half.complete |= end;
         if half.is_stopped_all() {
             half.chunk = data.into();
-            half.buffer_chunk();
+            half.streaming = true;
+            self.buffer_chunk(id, side);
         } else if !half.ended {
             half.chunk = data.into();
             self.filtered_data(id, side, end, false);
@@ -151,10 +154,11 @@ impl Flow<'_> {
         if status != DataStatus::Continue {
             self.stop_data(id, side, status, was_buffered);
         } else if stream.half(side).iteration == Iteration::StopSingle {
-            stream.half_mut(side).buffer_chunk();
+            self.buffer_chunk(id, side);
             self.resume(id, side);
         } else {
             let half = stream.half_mut(side);
+            half.above_limit = false;
             let data = half.chunk.take();
             let trailers_added = !had_trailers && half.trailers.is_some();
             self.next_data(id, side, data, end && !trailers_added);
@@ -172,10 +176,14 @@ impl Flow<'_> {
         let finished = stream.finished;
         let half = stream.half_mut(side);
         half.iteration = Iteration::StopSingle;
-        if was_buffered || status == DataStatus::StopAndBuffer {
-            half.buffer_chunk();
+        if was_buffered || status != DataStatus::StopNoBuffer {
+            if status != DataStatus::StopNoBuffer {
+                half.streaming = status == DataStatus::StopAndWatermark;
+            }
+            self.buffer_chunk(id, side);
             return;
         }
+        half.above_limit = false;
         half.chunk.take();
         // An empty buffer, so that a later resume still ends the stream.
         if half.ends_with_headers() && !finished {
@@ -354,6 +362,7 @@ impl Flow<'_> {
                 Deferred::ContinueResponse(id) => self.resume_response(id),
                 Deferred::Close(id) => self.close(id),
                 Deferred::Reply(id, reply) => self.reply(id, &reply),
+                Deferred::Grown(id, side) => self.check_buffer(id, side),
                 Deferred::Refused { root, token } => self.grpc_refused(root, token),
                 Deferred::Delete { root } => self.delete_root(root),
             }

@@ -109,6 +109,7 @@ impl Host {
             tape: setup.tape.then(Vec::new),
             properties: setup.properties,
             stubs: setup.stubs,
+            buffer_limit_bytes: setup.per_connection_buffer_limit_bytes as usize,
             ..Process::default()
         };
         let clusters = setup.clusters.into_iter();

@@ -56,6 +56,8 @@ pub(crate) struct Process {
     pub tape: Option<Vec<Taped>>,
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub stubs: BTreeMap<String, Result<(), Status>>,
+    /// How much of a message a pause may buffer. 0 is no limit.
+    pub buffer_limit_bytes: usize,
 }
 
 impl Process {

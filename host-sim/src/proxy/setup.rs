@@ -34,7 +34,12 @@ pub struct Setup {
     /// Results of hostcalls that the host does not model, by their names in
     /// [`Unmodelled::name`]. Without one, such a call ends the run.
     pub stubs: BTreeMap<String, Result<(), Status>>,
+    /// How much of a message a pause may buffer, in each direction. 0 is no limit.
+    pub per_connection_buffer_limit_bytes: u32,
 }
+
+/// Envoy's default of `per_connection_buffer_limit_bytes`.
+pub const BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
 
 /// 2026-01-01T00:00:00Z.
 const WALL_START_NS: u64 = 1_767_225_600_000_000_000;
@@ -54,6 +59,7 @@ impl Default for Setup {
             clusters: Vec::new(),
             properties: BTreeMap::new(),
             stubs: BTreeMap::new(),
+            per_connection_buffer_limit_bytes: BUFFER_LIMIT_BYTES,
         }
     }
 }

@@ -50,6 +50,10 @@ pub struct File {
     /// (Envoy's option of this name, which Envoy Gateway sets).
     #[serde(default)]
     pub suppress_envoy_headers: bool,
+    /// How much of a message a pause of the plugin may buffer (Envoy's option of a listener). 0 is
+    /// no limit.
+    #[serde(default = "default_buffer_limit")]
+    pub per_connection_buffer_limit_bytes: u32,
     pub traffic: Vec<Traffic>,
     #[serde(default)]
     pub faults: Vec<Fault>,
@@ -81,6 +85,10 @@ fn default_workers() -> u32 {
 
 fn default_seed() -> u64 {
     1
+}
+
+fn default_buffer_limit() -> u32 {
+    proxy::BUFFER_LIMIT_BYTES
 }
 
 /// A policy update.

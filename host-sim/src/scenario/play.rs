@@ -123,6 +123,7 @@ fn run(
         plugin: spec.zip(module).map(|(spec, module)| plugin(spec, module)),
         workers,
         seed,
+        per_connection_buffer_limit_bytes: scenario.per_connection_buffer_limit_bytes,
         ..Setup::default()
     };
     let host = start(setup)?;

@@ -283,6 +283,7 @@ fn setup(trial: &Trial) -> Setup {
         clusters,
         properties: trial.properties.clone(),
         stubs: trial.stubs.clone(),
+        per_connection_buffer_limit_bytes: trial.per_connection_buffer_limit_bytes,
         ..default
     }
 }

@@ -11,7 +11,7 @@ use super::mock::{Answer, Grpc, Mock};
 use super::spec::{Request, Step, Trial, UPSTREAM, Update};
 use super::{expect, property};
 use crate::headers::HeaderMap;
-use crate::proxy::{LogLevel, Status, not_modelled};
+use crate::proxy::{BUFFER_LIMIT_BYTES, LogLevel, Status, not_modelled};
 use crate::scenario::{PluginSpec, Report, content};
 
 /// Each worker is a VM per plugin.
@@ -59,6 +59,9 @@ pub(super) fn compile(file: File, folder: &Path, report: Report<'_>) -> Trial {
         wall_start_ns: reader.start(file.start.as_deref()),
         properties: reader.properties(&file),
         stubs: reader.stubs(&file),
+        per_connection_buffer_limit_bytes: file
+            .per_connection_buffer_limit_bytes
+            .unwrap_or(BUFFER_LIMIT_BYTES),
         log_level: file.log_level.map_or(LogLevel::Trace, Into::into),
         workers: workers as usize,
         seed: file.seed.unwrap_or(1),

@@ -44,6 +44,9 @@ pub struct File {
     pub properties: BTreeMap<String, serde_json::Value>,
     /// Statuses of hostcalls that are not modelled, by the name of the function.
     pub stubs: BTreeMap<String, String>,
+    /// How much of a message a pause of a plugin may buffer (Envoy's option of a listener). 0 is no
+    /// limit. Defaults to 1048576, as in Envoy.
+    pub per_connection_buffer_limit_bytes: Option<u32>,
     /// What the upstream and called clusters answer. The first one that fits a request is used.
     pub mocks: Vec<Mock>,
     /// What happens, in order.

@@ -24,6 +24,8 @@ pub struct Trial {
     /// Properties by their path, whose segments are separated by NUL.
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub stubs: BTreeMap<String, Result<(), Status>>,
+    /// How much of a message a pause may buffer. 0 is no limit.
+    pub per_connection_buffer_limit_bytes: u32,
     pub mocks: Vec<Mock>,
     pub steps: Vec<Step>,
 }

@@ -22,7 +22,7 @@ pub(super) const SIMULATED: [&str; 6] = [
 ];
 
 /// Fields that the replay heeds, or that are texts for readers.
-const REPLAYED: [&str; 43] = [
+const REPLAYED: [&str; 44] = [
     "Answer.body",
     "Answer.chunks",
     "Answer.delay",
@@ -37,6 +37,7 @@ const REPLAYED: [&str; 43] = [
     "File.description",
     "File.mocks",
     "File.name",
+    "File.per_connection_buffer_limit_bytes",
     "File.plugin",
     "File.plugins",
     "File.properties",

@@ -22,7 +22,8 @@ pub(super) fn of(trial: &Trial, clusters: &Mocked) -> Setting {
     let mut setting = Envoy::in_front_of(address(UPSTREAM))
         .http2_upstream()
         .listener_on_disk()
-        .concurrency(trial.workers);
+        .concurrency(trial.workers)
+        .buffer_limit(trial.per_connection_buffer_limit_bytes);
     for (name, address) in clusters.addresses().filter(|(name, _)| *name != UPSTREAM) {
         setting = setting.clusters(cluster(name, address, true));
     }

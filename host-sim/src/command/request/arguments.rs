@@ -65,6 +65,9 @@ pub struct Arguments {
     /// Limit of one callback, in wasm instructions
     #[arg(long, value_name = "N")]
     pub fuel: Option<u64>,
+    /// How much of a message a pause may buffer; 0 is no limit [default: 1048576, as in Envoy]
+    #[arg(long, value_name = "BYTES")]
+    pub per_connection_buffer_limit_bytes: Option<u32>,
     /// Seed of all random numbers
     #[arg(long)]
     pub seed: Option<u64>,

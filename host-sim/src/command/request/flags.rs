@@ -24,6 +24,8 @@ pub(super) fn apply(arguments: &Arguments, file: &mut File, folder: &Path) -> Re
     }
     file.workers = arguments.workers.or(file.workers);
     file.seed = arguments.seed.or(file.seed);
+    let limit = arguments.per_connection_buffer_limit_bytes;
+    file.per_connection_buffer_limit_bytes = limit.or(file.per_connection_buffer_limit_bytes);
     file.log_level = arguments.log_level.or(file.log_level);
     file.start = arguments.start.clone().or(file.start.take());
     file.stubs.extend(pairs("--stub", &arguments.stubs)?);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::guest::{Guest, HostcallResult};
 use crate::proxy::stream::half::Side;
-use crate::proxy::vm::{Status, VmState};
+use crate::proxy::vm::{Deferred, Status, VmState};
 
 /// A buffer, as the guest numbers them.
 #[derive(Clone, Copy)]
@@ -128,9 +128,11 @@ pub(crate) fn set(
     let Kind::Body(side) = kind else {
         return Err(Status::BadArgument);
     };
-    let stream = state.subject_stream();
-    let stream = stream.and_then(|stream| state.process.streams.get_mut(stream));
-    let body = stream.and_then(|stream| stream.half_mut(side).shown_body());
+    let id = state.subject_stream();
+    let stream = id.and_then(|id| state.process.streams.get_mut(id));
+    let half = stream.map(|stream| stream.half_mut(side));
+    let is_buffered = half.as_ref().is_some_and(|half| half.buffering);
+    let body = half.and_then(|half| half.shown_body());
     let body = body.ok_or(Status::BadArgument)?;
     if start == 0 {
         body.replace_front(len as usize, data);
@@ -138,6 +140,9 @@ pub(crate) fn set(
         body.append(data);
     } else {
         return Err(Status::BadArgument);
+    }
+    if let Some(id) = id.filter(|_| is_buffered) {
+        state.deferred.push_back(Deferred::Grown(id, side));
     }
     Ok(())
 }

@@ -89,6 +89,17 @@ impl Flow<'_> {
         };
         let half = stream.half_mut(side);
         half.show_body(end);
+        if half.buffering {
+            self.check_buffer(id, side);
+        }
+        let Some(stream) = self.stream(id) else {
+            return DataStatus::Continue;
+        };
+        // A response that is too large ends before the guest sees it, a request only after that.
+        if side == Side::Response && stream.response.aborted {
+            return DataStatus::StopNoBuffer;
+        }
+        let half = stream.half_mut(side);
         let size = count(half.shown_body().map_or(0, |body| body.len()));
         let outcome = self.in_guest(id, |vm, process, owner, context| {
             let (which, func) = match side {
@@ -118,7 +129,7 @@ impl Flow<'_> {
             Outcome::Returned {
                 status: STOP_AND_WATERMARK,
                 stop: false,
-            } => (DataStatus::StopAndBuffer, false),
+            } => (DataStatus::StopAndWatermark, false),
             Outcome::Returned { .. } | Outcome::Failed => (DataStatus::StopNoBuffer, false),
         };
         if let Some(stream) = self.stream(id) {

@@ -45,6 +45,7 @@ impl Flow<'_> {
                 half.chunk = buffered;
                 self.filtered_data(id, side, end, true);
             } else {
+                half.above_limit = false;
                 let data = buffered.take();
                 self.next_data(id, side, data, end);
             }

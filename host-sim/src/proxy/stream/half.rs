@@ -33,7 +33,7 @@ pub(crate) enum Iteration {
 }
 
 /// One direction of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Half {
     pub headers: Option<HeaderMap>,
     pub trailers: Option<HeaderMap>,
@@ -54,10 +54,39 @@ pub(crate) struct Half {
     pub aborted: bool,
     /// The filter sees each chunk together with the buffered bytes.
     pub buffering: bool,
+    /// A full buffer stops the sender instead of ending the stream.
+    pub streaming: bool,
+    /// The buffer has grown above the limit, and not shrunk to half of it since.
+    pub above_limit: bool,
     shows_headers: bool,
     shows_trailers: bool,
     shows_chunk: bool,
     at_end: bool,
+}
+
+impl Default for Half {
+    fn default() -> Half {
+        Half {
+            headers: None,
+            trailers: None,
+            buffered: None,
+            chunk: Body::default(),
+            iteration: Iteration::default(),
+            headers_continued: false,
+            from_current: false,
+            complete: false,
+            ended: false,
+            aborted: false,
+            buffering: false,
+            // As in Envoy, until a pause says otherwise.
+            streaming: true,
+            above_limit: false,
+            shows_headers: false,
+            shows_trailers: false,
+            shows_chunk: false,
+            at_end: false,
+        }
+    }
 }
 
 impl Half {
@@ -70,6 +99,7 @@ impl Half {
     /// Shows the chunk to the guest, after the buffered bytes if it sees both together.
     pub(crate) fn show_body(&mut self, end: bool) {
         if self.buffering {
+            self.streaming = false;
             self.buffer_chunk();
         }
         self.shows_chunk = true;
@@ -143,6 +173,18 @@ impl Half {
         buffered.append_body(&mut self.chunk);
     }
 
+    /// Returns whether the buffer is now too large, as Envoy's watermarks have it: only once when
+    /// it grows above `limit`, and again after it has shrunk to half of it. A limit of 0 is none.
+    pub(crate) fn overflows(&mut self, limit: usize) -> bool {
+        let len = self.buffered.as_ref().map_or(0, Body::len);
+        if self.above_limit {
+            self.above_limit = len > limit / 2;
+            return false;
+        }
+        self.above_limit = limit > 0 && len > limit;
+        self.above_limit && !self.streaming
+    }
+
     /// Whether a pause stops all parts.
     pub(crate) fn is_stopped_all(&self) -> bool {
         self.iteration == Iteration::StopAll
@@ -151,5 +193,47 @@ impl Half {
     /// Whether the message consists of headers only, as far as it has arrived.
     pub(crate) fn ends_with_headers(&self) -> bool {
         self.complete && self.buffered.is_none() && self.trailers.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buffers the lengths one after another, with a limit of 10 bytes. Returns what overflows.
+    fn check(streaming: bool, lens: &[usize]) -> Vec<bool> {
+        let mut half = Half {
+            streaming,
+            ..Half::default()
+        };
+        let grown = lens.iter().map(|len| {
+            half.buffered = Some(bytes::Bytes::from(vec![0; *len]).into());
+            half.overflows(10)
+        });
+        grown.collect()
+    }
+
+    #[test]
+    fn a_buffer_overflows_once_until_it_has_shrunk_to_half() {
+        let rows: [(bool, &[usize], &[bool]); 5] = [
+            (false, &[10], &[false]),
+            (false, &[11, 12], &[true, false]),
+            (false, &[11, 6, 11], &[true, false, false]),
+            (false, &[11, 5, 11], &[true, false, true]),
+            (true, &[11, 5, 11], &[false, false, false]),
+        ];
+        for (streaming, lens, expected) in rows {
+            assert_eq!(check(streaming, lens), expected, "{streaming} {lens:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none() {
+        let mut half = Half {
+            streaming: false,
+            ..Half::default()
+        };
+        half.buffered = Some(bytes::Bytes::from_static(b"x").into());
+        assert!(!half.overflows(0));
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::grpc;
 use crate::headers::HeaderMap;
+use crate::proxy::stream::half::Side;
 
 /// A local reply as requested, by a plugin or by the proxy.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,20 @@ impl LocalReply {
                       {missing_required_header:_:status}"
                 .into(),
             body: Bytes::from_static(b"missing required header: :status"),
+            ..LocalReply::default()
+        }
+    }
+
+    /// Returns the reply to a message that is larger than the proxy may buffer.
+    pub(crate) fn too_large(side: Side) -> LocalReply {
+        let (code, details, body) = match side {
+            Side::Request => (413, "request_payload_too_large", "Payload Too Large"),
+            Side::Response => (500, "response_payload_too_large", "Internal Server Error"),
+        };
+        LocalReply {
+            code,
+            details: details.into(),
+            body: Bytes::from_static(body.as_bytes()),
             ..LocalReply::default()
         }
     }

@@ -18,6 +18,7 @@ use crate::proxy::process::call::CallKind;
 use crate::proxy::process::log::LogLevel;
 use crate::proxy::process::status::Status;
 use crate::proxy::process::timers::Task;
+use crate::proxy::stream::half::Side;
 use crate::proxy::stream::reply::LocalReply;
 
 /// What a VM starts with, apart from its module.
@@ -71,6 +72,8 @@ pub(crate) enum Deferred {
     ContinueResponse(StreamId),
     Close(StreamId),
     Reply(StreamId, LocalReply),
+    /// Check the size of a buffered body that the guest has written.
+    Grown(StreamId, Side),
     /// Report a gRPC call that failed at once. Envoy calls back although the hostcall returned
     /// an error.
     Refused {

@@ -8,6 +8,7 @@ use super::reading::{Log, LogError, Reading};
 use super::time::wall_clock;
 use crate::model::spec;
 use crate::model::world::Plan;
+use crate::proxy::BUFFER_LIMIT_BYTES;
 use crate::record::Reasons;
 use crate::scenario::{PluginSpec, Scenario};
 use crate::sim::span::Span;
@@ -169,6 +170,7 @@ impl Survey {
                 ..Plan::default()
             },
             plugin: policy.map(PluginSpec::shipped),
+            per_connection_buffer_limit_bytes: BUFFER_LIMIT_BYTES,
             expectations: Vec::new(),
         }
     }
