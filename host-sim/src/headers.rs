@@ -48,6 +48,12 @@ impl HeaderMap {
             .and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// Returns the status of a response. As Envoy does, reads any number of 64 bits, and spaces
+    /// around it.
+    pub fn status(&self) -> Option<u64> {
+        self.text(":status")?.trim_ascii().parse().ok()
+    }
+
     /// Appends a pair; a pseudo-header goes after the other pseudo-headers. If Envoy stores the
     /// name only once, the value is joined to the existing one.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
@@ -236,6 +242,28 @@ mod tests {
         map.add(b"x-tag", b"2");
         let expected = [("via", "1,2"), ("x-tag", "1"), ("x-tag", "2")];
         assert_eq!(map, HeaderMap::from(expected));
+    }
+
+    #[test]
+    fn the_status_is_read_as_envoy_reads_it() {
+        let rows = [
+            ("200", Some(200)),
+            ("0", Some(0)),
+            ("99999", Some(99_999)),
+            (" +0200\t", Some(200)),
+            ("4294967296", Some(4_294_967_296)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("200 OK", None),
+            ("2\u{0}0", None),
+            ("", None),
+            ("+", None),
+        ];
+        for (text, expected) in rows {
+            let map = HeaderMap::from([(":status", text)]);
+            assert_eq!(map.status(), expected, "{text:?}");
+        }
+        assert_eq!(HeaderMap::default().status(), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod distribution;
 pub mod exchange;
 pub mod fault;
 pub mod keys;
+pub mod outgoing;
 pub mod parts;
 pub mod rate;
 pub mod recorded;

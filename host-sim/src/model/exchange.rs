@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::framing::{Fault, Reading};
 use crate::headers::HeaderMap;
 use crate::model::keys::CallKey;
+use crate::model::outgoing::Unwritable;
 use crate::model::recorded::Fate;
 use crate::model::retry::Plan;
 use crate::model::route::Picked;
@@ -39,6 +40,8 @@ pub struct Exchange {
     /// The headers as the filter left them, if the service forwards some of them.
     pub headers: Option<HeaderMap>,
     pub plan: Option<Plan>,
+    /// Why no attempt can be written, if that is so.
+    pub unwritable: Option<Unwritable>,
     pub attempts: u32,
     pub attempt: Option<JobKey>,
     /// Whether it holds one of the cluster's retries.
@@ -84,6 +87,7 @@ impl Exchange {
             picked: None,
             headers: None,
             plan: None,
+            unwritable: None,
             attempts: 0,
             attempt: None,
             holds_retry: false,

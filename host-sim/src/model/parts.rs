@@ -164,14 +164,15 @@ impl ResponseParts {
 /// A response that the router makes itself.
 pub struct RouterReply<'a> {
     pub status: u16,
-    pub body: &'a str,
+    pub body: &'a [u8],
     /// Whether it carries `x-envoy-overloaded`: the proxy sheds load.
     pub overloaded: bool,
 }
 
 impl RouterReply<'_> {
-    /// Returns the headers, and the body if there is one.
-    pub fn parts(&self, grpc: bool) -> (Part, Option<Part>) {
+    /// Returns the headers, and the body if there is one. The response to HEAD has only the length
+    /// of it.
+    pub fn parts(&self, grpc: bool, head: bool) -> (Part, Option<Part>) {
         let overloaded = |map: &mut HeaderMap| {
             if self.overloaded {
                 map.add(b"x-envoy-overloaded", b"true");
@@ -185,7 +186,7 @@ impl RouterReply<'_> {
                 ("grpc-status", &status),
             ]);
             if !self.body.is_empty() {
-                map.add(b"grpc-message", self.body.as_bytes());
+                map.add(b"grpc-message", self.body);
             }
             overloaded(&mut map);
             return (Part::Headers { map, end: true }, None);
@@ -196,8 +197,8 @@ impl RouterReply<'_> {
             map.add(b"content-type", b"text/plain");
         }
         overloaded(&mut map);
-        let body = (!self.body.is_empty()).then(|| Part::Body {
-            data: Bytes::copy_from_slice(self.body.as_bytes()),
+        let body = (!self.body.is_empty() && !head).then(|| Part::Body {
+            data: Bytes::copy_from_slice(self.body),
             end: true,
         });
         let end = body.is_none();

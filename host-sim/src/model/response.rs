@@ -19,6 +19,8 @@ pub enum UpstreamEvent {
     Unreachable,
     /// The connection ended before the response headers.
     Reset,
+    /// There is a connection, but the codec does not write the request.
+    Unwritable,
     /// The proxy ended the attempt by itself. Only recordings have it: in a scenario, the router
     /// decides.
     ByProxy(ProxyEnding),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::headers::HeaderMap;
+use crate::model::outgoing::is_routable;
 use crate::model::retry::{Plan, Policy};
 use crate::model::spec::{self, Direct};
 use crate::model::timeouts::route_timeout;
@@ -50,6 +51,9 @@ impl Routes {
 
     /// Returns the first route that matches a request with these headers.
     pub fn pick(&self, headers: &HeaderMap, clusters: &[String]) -> Option<Picked> {
+        if !is_routable(headers) {
+            return None;
+        }
         let index = self.0.iter().position(|it| it.matches(headers))?;
         let route = self.0.get(index)?;
         let (info, cluster) = match &route.target {
@@ -232,7 +236,8 @@ mod tests {
             (&[(":path", "/"), ("x-none", "1")], None),
         ];
         for (headers, expected) in rows {
-            let headers = headers.iter().copied().collect();
+            let headers = headers.iter().copied();
+            let headers = headers.chain([("x-forwarded-proto", "http")]).collect();
             let picked = routes.pick(&headers, &clusters);
             let seen = picked
                 .as_ref()

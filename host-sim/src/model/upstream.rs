@@ -124,6 +124,7 @@ impl<O: Copy> Upstream<O> {
             next: UpstreamEvent::Reset,
             grpc: attempt.grpc,
             whole: attempt.whole,
+            writable: attempt.writable,
             ending: attempt.ending,
             chunks: 0,
             headers: self.calls().map(|_| attempt.headers.unwrap_or_default()),
@@ -284,12 +285,15 @@ impl<O: Copy> Upstream<O> {
 
     fn connect(&mut self, key: JobKey, now: Time, wakes: &mut Wakes) {
         self.connected += 1;
-        let whole = self.jobs.get(key).is_none_or(|job| job.whole);
+        let job = self.jobs.get(key);
+        let (whole, writable) = job.map_or((true, true), |job| (job.whole, job.writable));
         if self.faults.refuses(&mut self.rng) {
             self.reject(key, UpstreamEvent::Refused, now, wakes);
         } else if self.faults.unreachable(&mut self.rng) {
             let until = now + self.spec.connect_timeout;
             self.reject(key, UpstreamEvent::Unreachable, until, wakes);
+        } else if !writable {
+            self.reject(key, UpstreamEvent::Unwritable, now, wakes);
         } else if !whole && self.faults.cuts_upload(&mut self.rng) {
             self.set_state(key, JobState::Cut);
             let took = self.faults.latency(self.latency, &mut self.rng);

@@ -267,10 +267,7 @@ impl Flow<'_> {
                 part,
                 rerouted,
             });
-        } else if map
-            .text(":status")
-            .is_none_or(|status| status.parse::<u64>().is_err())
-        {
+        } else if map.status().is_none() {
             self.local_reply(id, &LocalReply::without_status());
         } else {
             self.headers_to_client(id, map, end);

@@ -27,6 +27,7 @@ impl Failure {
             Failure::Unresolved => "name not resolved",
             Failure::MaxDuration => "max stream duration",
             Failure::StreamTimeout => "stream timeout",
+            Failure::Unwritable => "request not valid",
         }
     }
 }

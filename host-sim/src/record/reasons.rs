@@ -6,7 +6,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// `None` if there was no response.
-    pub code: Option<u16>,
+    pub code: Option<u32>,
     /// Envoy's legacy bit mask.
     pub flags: u64,
     /// `%RESPONSE_CODE_DETAILS%`.
@@ -54,7 +54,7 @@ impl Reasons {
     }
 
     /// Counts a request that ended in this way.
-    pub fn count(&mut self, code: Option<u16>, flags: u64, details: &Rc<str>) {
+    pub fn count(&mut self, code: Option<u32>, flags: u64, details: &Rc<str>) {
         // Most requests share the router's texts, so comparing pointers is enough for them.
         let same = |it: &&mut Reason| {
             it.code == code

@@ -82,6 +82,8 @@ pub enum Failure {
     MaxDuration,
     /// The proxy's limit for the duration or the idle time of the stream.
     StreamTimeout,
+    /// The codec does not write the request.
+    Unwritable,
 }
 
 /// The last events, and the digest of all events.

@@ -158,7 +158,7 @@ pub struct Change {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Reason {
     pub requests: u64,
-    pub code: Option<u16>,
+    pub code: Option<u32>,
     /// `%RESPONSE_FLAGS%`.
     pub flags: String,
     /// `%RESPONSE_CODE_DETAILS%`.

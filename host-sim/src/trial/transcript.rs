@@ -151,7 +151,7 @@ impl Entry {
 impl Message {
     /// Returns the status of a response.
     pub fn status(&self) -> Option<u16> {
-        self.headers.text(":status")?.parse().ok()
+        u16::try_from(self.headers.status()?).ok()
     }
 
     /// Adds a part of the body.

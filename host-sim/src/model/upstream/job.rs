@@ -23,6 +23,8 @@ pub struct Attempt<O> {
     /// Whether the whole request is there. If not,
     /// `Upstream::complete` follows.
     pub whole: bool,
+    /// Whether the codec can write it.
+    pub writable: bool,
     /// Its headers, if the service needs them: see
     /// `Upstream::headers_to_forward`.
     pub headers: Option<HeaderMap>,
@@ -49,6 +51,7 @@ pub(super) struct Job<O> {
     pub next: UpstreamEvent,
     pub grpc: bool,
     pub whole: bool,
+    pub writable: bool,
     /// How it ended in a recording.
     pub ending: Option<Ending>,
     /// Number of body chunks sent.

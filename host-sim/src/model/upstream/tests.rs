@@ -23,6 +23,7 @@ impl Bench {
     fn send(&mut self, owner: u32, at_ms: u64) -> Result<JobKey, Refusal> {
         let at = Time::from_ms(at_ms);
         let attempt = Attempt {
+            writable: true,
             owner,
             grpc: false,
             whole: true,
@@ -74,6 +75,7 @@ fn name(event: UpstreamEvent) -> &'static str {
         UpstreamEvent::Refused => "refused",
         UpstreamEvent::Unreachable => "unreachable",
         UpstreamEvent::Reset => "reset",
+        UpstreamEvent::Unwritable => "unwritable",
         UpstreamEvent::ByProxy(_) => "by proxy",
     }
 }

@@ -1,5 +1,6 @@
 //! Calls in flight, of clients and of plugins.
 
+use crate::model::outgoing::Unwritable;
 use crate::model::recorded::RecordedRequest;
 use crate::model::response::Response;
 use crate::model::upstream::JobKey;
@@ -28,6 +29,8 @@ pub(super) struct Callout {
     pub job: Option<JobKey>,
     /// Whether the method is HEAD, so that the response has no body.
     pub is_head: bool,
+    /// Why it cannot be written, if that is so.
+    pub unwritable: Option<Unwritable>,
     /// The response, once its headers have come before the rest.
     pub begun: Option<Response>,
 }

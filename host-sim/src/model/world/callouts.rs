@@ -8,6 +8,7 @@ use crate::grpc::{UNAVAILABLE, failure, status_of_plain};
 use crate::headers::HeaderMap;
 use crate::model::cause::LocalCause;
 use crate::model::keys::CalloutKey;
+use crate::model::outgoing::Unwritable;
 use crate::model::response::{Response, UpstreamEvent};
 use crate::model::upstream::{Attempt, Refusal};
 use crate::model::world::call::Callout;
@@ -44,12 +45,15 @@ impl World {
         });
         let (cluster, job, begun) = (place, None, None);
         let is_head = headers.text(":method") == Some("HEAD");
+        let unwritable = Unwritable::find(&headers);
+        let writable = unwritable.is_none();
         let key = self.callouts.insert(Callout {
             call: id,
             kind,
             cluster,
             job,
             is_head,
+            unwritable,
             begun,
         });
         self.by_call.insert(id, key);
@@ -57,6 +61,7 @@ impl World {
             owner: Owner::Callout(key),
             grpc: kind != CallKind::Http,
             whole: true,
+            writable,
             headers: Some(headers),
             ending: None,
         };
@@ -124,6 +129,12 @@ impl World {
         callout.job = None;
         match (response, event) {
             (Some(response), _) => self.answer_callout(key, response),
+            (None, UpstreamEvent::Unwritable) => {
+                let outcome = callout.unwritable.take().map(|why| why.outcome(kind));
+                let refused = || self.failed(kind, LocalCause::Refused);
+                let outcome = outcome.unwrap_or_else(refused);
+                self.close_callout(key, 503, outcome);
+            }
             (None, UpstreamEvent::Break) if kind == CallKind::Http => {
                 self.close_callout(key, 0, CallOutcome::Reset);
             }

@@ -268,7 +268,7 @@ impl World {
             Part::Headers { map, .. } => {
                 let number = |name| map.text(name).and_then(|text| text.parse::<u64>().ok());
                 let seen = &mut exchange.seen;
-                seen.status = number(":status").unwrap_or(0) as u16;
+                seen.status = map.status().unwrap_or(0) as u16;
                 if exchange.grpc {
                     seen.grpc_status = number("grpc-status").map(|status| status as u32);
                 }

@@ -8,13 +8,14 @@ use crate::model::keys::ExchangeKey;
 use crate::model::parts::RouterReply;
 use crate::model::world::event::Feed;
 use crate::model::world::state::World;
+use crate::proxy::stream::info::flag;
 
 impl World {
     pub(super) fn reply_directly(&mut self, key: ExchangeKey, status: u16, body: &str) {
         let details = self.texts.direct.clone();
         let reply = RouterReply {
             status,
-            body,
+            body: body.as_bytes(),
             overloaded: false,
         };
         self.send_local_reply(key, &reply, 0, details);
@@ -25,7 +26,7 @@ impl World {
         let details = self.texts.via_upstream.clone();
         let reply = RouterReply {
             status,
-            body: "",
+            body: b"",
             overloaded: false,
         };
         self.send_local_reply(key, &reply, 0, details);
@@ -45,10 +46,24 @@ impl World {
         let body = cause.body(exchange.attempts > 1);
         let reply = RouterReply {
             status,
-            body: &body,
+            body: body.as_bytes(),
             overloaded: cause == LocalCause::Overflow,
         };
         self.send_local_reply(key, &reply, flags, details);
+    }
+
+    /// Replies to a request that the codec does not write.
+    pub(super) fn reply_unwritable(&mut self, key: ExchangeKey) {
+        let exchange = self.exchanges.get(key);
+        let Some(why) = exchange.and_then(|exchange| exchange.unwritable.clone()) else {
+            return;
+        };
+        let reply = RouterReply {
+            status: 503,
+            body: &why.message,
+            overloaded: false,
+        };
+        self.send_local_reply(key, &reply, flag::DOWNSTREAM_PROTOCOL_ERROR, why.details());
     }
 
     fn send_local_reply(
@@ -63,9 +78,9 @@ impl World {
         };
         exchange.phase = Phase::Done;
         exchange.deadlines.drop_router();
-        let (headers, body) = reply.parts(exchange.claims_grpc);
+        let (headers, body) = reply.parts(exchange.claims_grpc, exchange.head);
         let stream = exchange.stream;
-        if let Some(part) = body.filter(|_| !exchange.head) {
+        if let Some(part) = body {
             let exchange = key;
             self.feeds.push_back(Feed {
                 exchange,

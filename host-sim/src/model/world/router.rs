@@ -8,6 +8,7 @@ use crate::headers::HeaderMap;
 use crate::model::cause::LocalCause;
 use crate::model::exchange::{NEVER, Phase};
 use crate::model::keys::ExchangeKey;
+use crate::model::outgoing::Unwritable;
 use crate::model::retry::HEADERS;
 use crate::model::spec::UpstreamProtocol;
 use crate::model::timeouts::{StreamLimits, is_grpc};
@@ -28,7 +29,7 @@ impl World {
                 if rerouted {
                     self.route_again(key, &map);
                 }
-                self.begin_request(key, map, end);
+                self.begin_request(key, map, end, rerouted);
             }
             (Phase::Trying | Phase::BackingOff | Phase::Streaming, part) => {
                 if let Part::Body { data, .. } = &part {
@@ -66,8 +67,9 @@ impl World {
         }
     }
 
-    /// Handles the request headers. `end` means that they are the whole request.
-    fn begin_request(&mut self, key: ExchangeKey, mut map: HeaderMap, end: bool) {
+    /// Handles the request headers. `end` means that they are the whole request, and `changed` that
+    /// the filter may have made them invalid.
+    fn begin_request(&mut self, key: ExchangeKey, mut map: HeaderMap, end: bool, changed: bool) {
         let Some(exchange) = self.exchanges.get_mut(key) else {
             return;
         };
@@ -82,6 +84,7 @@ impl World {
                 map.remove(name.as_bytes());
             }
         }
+        exchange.unwritable = Some(&map).filter(|_| changed).and_then(Unwritable::find);
         let cluster = picked.and_then(|picked| picked.cluster);
         let protocol = cluster.map(|cluster| self.clusters[cluster].upstream.spec().protocol);
         // A recording says how its requests ended.

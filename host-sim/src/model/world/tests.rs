@@ -79,7 +79,7 @@ fn run(plan: Plan) -> World {
 }
 
 /// How all ten requests ended: code, flags, details, attempts of the proxy.
-fn ending(plan: Plan) -> (u16, String, String, u64) {
+fn ending(plan: Plan) -> (u32, String, String, u64) {
     let record = run(plan).record;
     let [reason] = &record.reasons.all[..] else {
         panic!("requests ended differently: {:?}", record.reasons);

@@ -318,7 +318,7 @@ fn grpc_status(
     match stated {
         // An invalid number is the status "invalid".
         Some(text) => text.parse().ok(),
-        None => info.code.map(|code| grpc::status_of_http(u32::from(code))),
+        None => info.code.map(grpc::status_of_http),
     }
 }
 

@@ -74,7 +74,8 @@ pub(crate) fn reply(
     let ([details, body, headers], state) = guest.slices(places)?;
     let owned = |(name, value): &(&[u8], &[u8])| (name.to_ascii_lowercase(), value.to_vec());
     let reply = LocalReply {
-        code,
+        // Envoy's type of status codes has 16 bits.
+        code: code & 0xffff,
         details: without_spaces(details).into(),
         body: Bytes::copy_from_slice(body),
         headers: pairs::decode(headers).iter().map(owned).collect(),

@@ -30,7 +30,7 @@ impl Flow<'_> {
         }
         stream.set_details(reply.details.clone());
         if !stream.headers_sent {
-            stream.info.code = u16::try_from(reply.code).ok();
+            stream.info.code = Some(reply.code);
         }
         let prepared = reply.prepare(stream.is_grpc, stream.is_head);
         if stream.response.headers.is_none() {
@@ -109,9 +109,11 @@ impl Flow<'_> {
             return;
         };
         stream.headers_sent = true;
-        if let Some(code) = map.text(":status").and_then(|status| status.parse().ok()) {
-            stream.info.code = Some(code);
-        }
+        // Envoy keeps 32 bits of it.
+        stream.info.code = map
+            .status()
+            .map(|status| status as u32)
+            .or(stream.info.code);
         let part = Part::Headers { map, end };
         self.process
             .effects

@@ -81,7 +81,12 @@ impl CallOutcome {
         CallOutcome::by_router("504", b"upstream request timeout")
     }
 
-    fn by_router(status: &str, body: &'static [u8]) -> CallOutcome {
+    /// Returns what the plugin sees if the codec does not write the call, with the reason.
+    pub fn unwritable(why: &[u8]) -> CallOutcome {
+        CallOutcome::by_router("503", why)
+    }
+
+    fn by_router(status: &str, body: &[u8]) -> CallOutcome {
         let length = body.len().to_string();
         CallOutcome::Response {
             headers: HeaderMap::from([
@@ -89,7 +94,7 @@ impl CallOutcome {
                 ("content-length", &length),
                 ("content-type", "text/plain"),
             ]),
-            body: Bytes::from_static(body),
+            body: Bytes::copy_from_slice(body),
             trailers: HeaderMap::default(),
         }
     }

@@ -32,7 +32,7 @@ pub struct StreamInfo {
     /// Response flags in Envoy's legacy bit mask: see [`flag`].
     pub flags: u64,
     /// Response code, as far as the router or the host knows it.
-    pub code: Option<u16>,
+    pub code: Option<u32>,
     /// Response code details, `%RESPONSE_CODE_DETAILS%`. Empty while unknown.
     pub details: Rc<str>,
     /// Endpoint of the last attempt, `ip:port`.

@@ -70,7 +70,7 @@ fn begin(record: &mut Record, entry: &Entry, meaning: Meaning, at: Time, cluster
     let flags = Reasons::flags(&entry.flags);
     record
         .reasons
-        .count(code, flags, &entry.details.as_str().into());
+        .count(code.map(u32::from), flags, &entry.details.as_str().into());
     if let Some(recorded) = meaning.fate(entry).map(|fate| fate.verdict()) {
         record.effects.count(recorded, outcome);
     }

@@ -134,7 +134,7 @@ impl Survey {
             let code = (entry.status > 0).then_some(entry.status);
             return self
                 .left_out
-                .count(code, flags, &entry.details.as_str().into());
+                .count(code.map(u32::from), flags, &entry.details.as_str().into());
         }
         if !self.clusters.add(&entry.cluster) {
             self.further_clusters += 1;

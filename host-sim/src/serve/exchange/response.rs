@@ -39,7 +39,7 @@ impl Exchange {
         }
         let details = self.site.texts.via_upstream.clone();
         self.inform(|info| {
-            info.code = Some(status);
+            info.code = Some(status.into());
             info.details = details;
             info.upstream_local_address = local;
             info.pool_ready = Some(Duration::ZERO);

@@ -255,7 +255,7 @@ impl Exchange {
         let (flags, details) = texts.flags_and_details(cause);
         let refused = (cause == LocalCause::Refused).then(|| texts.refused_transport.clone());
         self.inform(|info| {
-            info.code = Some(status);
+            info.code = Some(status.into());
             info.flags |= flags;
             info.details = details;
             info.transport_failure = refused.or(info.transport_failure.take());
@@ -263,15 +263,15 @@ impl Exchange {
         let body = cause.body(self.router.attempts > 1);
         let reply = RouterReply {
             status,
-            body: &body,
+            body: body.as_bytes(),
             overloaded: cause == LocalCause::Overflow,
         };
         self.router.phase = Phase::Done;
         self.abandon_request();
         self.deadlines.drop_router();
-        let (headers, body) = reply.parts(self.router.is_grpc);
+        let (headers, body) = reply.parts(self.router.is_grpc, self.router.is_head);
         self.pass_response(headers);
-        if let Some(part) = body.filter(|_| !self.router.is_head) {
+        if let Some(part) = body {
             self.pass_response(part);
         }
     }

@@ -6,6 +6,7 @@ use super::router::{broken, headers};
 use super::state::{Event, OpenCallout, Player};
 use crate::grpc::{UNAVAILABLE, failure, status_of_plain};
 use crate::headers::HeaderMap;
+use crate::model::outgoing::Unwritable;
 use crate::proxy::{Call, CallId, CallKind, CallOutcome};
 use crate::trial::chain::VIA_UPSTREAM;
 use crate::trial::file::Reset;
@@ -17,6 +18,7 @@ const NO_MOCK: u16 = 404;
 
 impl Player<'_> {
     pub(super) fn begin_callout(&mut self, plugin: usize, call: Call) {
+        let unwritable = Unwritable::find(&call.headers);
         let path = call.headers.text(":path").unwrap_or_default();
         let answer = self.mocks.answer(&call.cluster, path);
         let answer = answer.unwrap_or_else(|| Answer {
@@ -36,6 +38,7 @@ impl Player<'_> {
             kind: call.kind,
             is_head: call.headers.text(":method") == Some("HEAD"),
             answer,
+            unwritable,
             cluster: call.cluster.to_string(),
             step: self.steps,
             at,
@@ -76,6 +79,10 @@ impl Player<'_> {
         let Some(open) = self.callouts.remove(&(plugin, call)) else {
             return;
         };
+        if let Some(why) = &open.unwritable {
+            self.note_answer(&open, "503".into());
+            return self.chain.answer_call(plugin, call, why.outcome(open.kind));
+        }
         let grpc = open.answer.grpc.as_ref();
         let grpc = grpc.filter(|_| open.kind != CallKind::Http);
         let text = match (open.answer.reset, grpc) {

@@ -8,7 +8,8 @@ use super::parts::parts;
 use super::state::{Event, Player, State};
 use crate::framing::{Fault, Reading};
 use crate::headers::HeaderMap;
-use crate::proxy::stream::info::{RouteInfo, flag};
+use crate::model::outgoing::{Unwritable, is_routable};
+use crate::proxy::stream::info::{RouteInfo, StreamInfo, flag};
 use crate::proxy::{LocalReply, Part};
 use crate::sim::span::Span;
 use crate::trial::chain::VIA_UPSTREAM;
@@ -37,6 +38,12 @@ impl Player<'_> {
     pub(super) fn receive(&mut self, part: Part) {
         self.last_byte = self.now;
         let is_end = part.is_end();
+        if let (Part::Headers { map, .. }, State::Waiting) = (&part, &self.router.state)
+            && !is_routable(map)
+        {
+            self.chain.inform(|info| info.route = None);
+            return self.reply((404, "route_not_found", &[]), flag::NO_ROUTE);
+        }
         match (&mut self.router.state, part) {
             (State::Waiting, Part::Headers { map: headers, .. }) => {
                 self.router.request_read = Reading::request(&headers, false);
@@ -56,11 +63,17 @@ impl Player<'_> {
         }
     }
 
-    /// The router has sent the whole request.
+    /// The router has sent the whole request, if it can be written.
     fn send(&mut self) {
         let State::Receiving(mut message) = std::mem::take(&mut self.router.state) else {
             return;
         };
+        self.chain.inform(attempted);
+        if let Some(why) = Unwritable::find(&message.headers) {
+            let details = why.details();
+            let reply = (503, &*details, &*why.message);
+            return self.reply(reply, flag::DOWNSTREAM_PROTOCOL_ERROR);
+        }
         message.fault = self.router.request_read.end();
         let waits = matches!(message.fault, Some(Fault::Short { .. }));
         let answer = match &message.fault {
@@ -77,10 +90,6 @@ impl Player<'_> {
         };
         self.step.upstream.push(message);
         self.push(What::Upstream);
-        self.chain.inform(|info| {
-            info.attempts = Some(1);
-            info.upstream_address = Some("127.0.0.1:8080".into());
-        });
         // An upstream that waits for the rest of the request never answers.
         if !waits {
             let at = self.now + answer.delay;
@@ -105,7 +114,8 @@ impl Player<'_> {
     /// The route's timeout has passed.
     pub(super) fn time_out(&mut self) {
         if let State::Sent(..) = self.router.state {
-            let reply = (504, "response_timeout", "upstream request timeout");
+            let body = b"upstream request timeout";
+            let reply = (504, "response_timeout", &body[..]);
             self.reply(reply, flag::UPSTREAM_TIMEOUT);
         }
     }
@@ -114,11 +124,17 @@ impl Player<'_> {
         match answer.reset {
             Some(reset @ Reset::Connect) => {
                 let (details, body) = broken(reset);
-                self.reply((503, details, body), flag::UPSTREAM_CONNECTION_FAILURE);
+                self.reply(
+                    (503, details, body.as_bytes()),
+                    flag::UPSTREAM_CONNECTION_FAILURE,
+                );
             }
             Some(reset @ Reset::BeforeHeaders) => {
                 let (details, body) = broken(reset);
-                self.reply((503, details, body), flag::UPSTREAM_CONNECTION_TERMINATION);
+                self.reply(
+                    (503, details, body.as_bytes()),
+                    flag::UPSTREAM_CONNECTION_TERMINATION,
+                );
             }
             Some(Reset::AfterHeaders) => {
                 let body = answer.body();
@@ -149,7 +165,7 @@ impl Player<'_> {
                 self.break_off(answer, ms, chunks.concat().into(), why);
             }
             Some(Fault::Length(_) | Fault::Encoding | Fault::Status(_)) => {
-                let body = "upstream connect error or disconnect/reset before headers. \
+                let body = b"upstream connect error or disconnect/reset before headers. \
                             reset reason: protocol error";
                 let details = "upstream_reset_before_response_started{protocol_error}";
                 self.reply((502, details, body), flag::UPSTREAM_PROTOCOL_ERROR);
@@ -158,20 +174,20 @@ impl Player<'_> {
     }
 
     /// Sends a local reply of the router: its status, details and body.
-    fn reply(&mut self, (code, details, body): (u16, &str, &str), flags: u64) {
+    fn reply(&mut self, (code, details, body): (u16, &str, &[u8]), flags: u64) {
         self.router.cancel();
         let details: Rc<str> = details.into();
         self.push(What::UpstreamAnswer(format!(
             "{code} by the router: {details}"
         )));
         self.chain.inform(|info| {
-            info.code = Some(code);
+            info.code = Some(code.into());
             info.flags |= flags;
             info.details = details.clone();
         });
         let reply = LocalReply {
             code: code.into(),
-            body: Bytes::copy_from_slice(body.as_bytes()),
+            body: Bytes::copy_from_slice(body),
             ..LocalReply::default()
         };
         let prepared = reply.prepare(self.router.is_grpc, self.router.is_head);
@@ -186,7 +202,7 @@ impl Player<'_> {
         let (status, details): (_, Rc<str>) = (answer.status, VIA_UPSTREAM.into());
         self.push(What::UpstreamAnswer(status.to_string()));
         self.chain.inform(|info| {
-            info.code = Some(status);
+            info.code = Some(status.into());
             info.details = details.clone();
         });
     }
@@ -234,6 +250,12 @@ pub(super) fn broken(reset: Reset) -> (&'static str, &'static str) {
              connection termination",
         ),
     }
+}
+
+/// The router has begun its only attempt.
+fn attempted(info: &mut StreamInfo) {
+    info.attempts = Some(1);
+    info.upstream_address = Some("127.0.0.1:8080".into());
 }
 
 /// Returns the headers of an answer, with those that servers and the router add.

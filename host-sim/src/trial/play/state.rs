@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::framing::Reading;
 use crate::grpc;
 use crate::headers::HeaderMap;
+use crate::model::outgoing::Unwritable;
 use crate::proxy::{CallId, CallKind, Part};
 use crate::sim::clock::Time;
 use crate::sim::queue::Queue;
@@ -53,6 +54,8 @@ pub(super) struct OpenCallout {
     pub kind: CallKind,
     pub is_head: bool,
     pub answer: Answer,
+    /// Why it is not written, if that is so.
+    pub unwritable: Option<Unwritable>,
     pub cluster: String,
     /// Number of the step that began it, and its index in the transcript of that step.
     pub step: u64,

@@ -46,6 +46,7 @@ impl World {
             owner: Owner::Exchange(key),
             grpc: exchange.grpc,
             whole: exchange.complete_at.is_some() && exchange.request_fault().is_none(),
+            writable: exchange.unwritable.is_none(),
             headers,
             ending: exchange.fate.and_then(Fate::ending),
         };
@@ -172,6 +173,13 @@ impl World {
         if !self.schedule_retry(key, cluster, wanted) {
             self.reply_locally(key, reset.into());
         }
+    }
+
+    /// The codec did not write the request. The router does not retry it.
+    pub(super) fn refuse_request(&mut self, key: ExchangeKey, cluster: usize) {
+        self.abandon_request(key);
+        self.note_failure(key, cluster, Failure::Unwritable);
+        self.reply_unwritable(key);
     }
 
     pub(in crate::model::world) fn note_failure(

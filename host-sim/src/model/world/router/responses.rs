@@ -33,6 +33,7 @@ impl World {
             UpstreamEvent::Unreachable => self.fail_attempt(key, cluster, Reset::ConnectionTimeout),
             UpstreamEvent::Refused => self.fail_attempt(key, cluster, Reset::ConnectionFailure),
             UpstreamEvent::Reset => self.fail_attempt(key, cluster, Reset::ConnectionTermination),
+            UpstreamEvent::Unwritable => self.refuse_request(key, cluster),
             UpstreamEvent::ByProxy(ending) => self.end_by_proxy(key, cluster, ending),
         }
         self.settle_and_arm(key);
@@ -206,7 +207,7 @@ impl World {
         let exchange = self.exchanges.get_mut(key)?;
         exchange.router_details = Some(details.clone());
         if let Some(info) = self.host.info_mut(exchange.stream) {
-            info.code = Some(status);
+            info.code = Some(status.into());
             info.flags |= flags;
             info.details = details;
         }

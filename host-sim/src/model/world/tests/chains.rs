@@ -121,7 +121,7 @@ fn a_failed_call_makes_the_calling_service_respond_503() {
 }
 
 /// How all calls ended: code and details.
-fn ending(plan: Plan) -> (u16, String) {
+fn ending(plan: Plan) -> (u32, String) {
     let record = run(plan).record;
     let [reason] = &record.reasons.all[..] else {
         panic!("{:?}", record.reasons);
