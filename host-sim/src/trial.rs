@@ -14,11 +14,13 @@ mod play;
 mod property;
 mod read;
 mod spec;
+mod target;
 pub mod transcript;
 
 pub use mock::{Answer, Grpc, Mock};
 pub use play::play;
 pub use spec::{Request, Step, Trial, UPSTREAM, Update};
+pub use target::{Refused, Target};
 pub use transcript::Transcript;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod notes;
 
 use std::rc::Rc;
 
+use crate::headers::HeaderMap;
 use crate::proxy::stream::info::StreamInfo;
 use crate::proxy::{
     Call, CallId, CallOutcome, Effect, Host, LocalReply, Metrics, Module, Part, Setup, StartError,
@@ -107,6 +108,13 @@ impl Chain {
         let streams = std::mem::take(&mut self.streams);
         for (at, stream) in streams.into_iter().enumerate() {
             self.on(at, |host| host.close(stream));
+        }
+    }
+
+    /// Ends the stream with a response that the connection manager has sent.
+    pub(super) fn answered_elsewhere(&mut self, request: Option<&HeaderMap>, response: &HeaderMap) {
+        for (host, stream) in self.hosts.iter_mut().zip(&self.streams) {
+            host.answered_elsewhere(*stream, request.cloned(), Some(response.clone()));
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::file::{self, File, Pairs, PluginList};
 use super::mock::{Answer, Grpc, Mock};
 use super::spec::{Request, Step, Trial, UPSTREAM, Update};
+use super::target::Target;
 use super::{expect, property};
 use crate::headers::HeaderMap;
 use crate::proxy::{BUFFER_LIMIT_BYTES, LogLevel, Status, not_modelled};
@@ -234,23 +235,26 @@ impl Reader<'_> {
             self.without_path(step, path);
             return None;
         };
-        if !target.starts_with('/') && target != "*" {
-            let what = format!("is {target:?}, which does not begin with /");
-            self.report(&format!("{path}.path"), what);
-        }
         let body = self.body(step.body.as_ref(), &format!("{path}.body"));
         let method = match (&step.method, body.is_empty()) {
             (Some(method), _) => method.as_str(),
             (None, true) => "GET",
             (None, false) => "POST",
         };
+        let is_target = target.starts_with(['/', '*']) || target.contains("://");
+        if !is_target && method != "CONNECT" {
+            let what = format!("is {target:?}, allowed a path such as /, or a URL");
+            self.report(&format!("{path}.path"), what);
+        }
+        let read = Target::read(method, target);
         let given = self.pairs(&step.headers, &format!("{path}.headers"));
         let trailers = self.pairs(&step.trailers, &format!("{path}.trailers"));
         let chunks = self.chunks(body, step.chunks, path);
         let has_length = chunks.len() == 1 && trailers.is_empty();
         let length = has_length.then(|| chunks.iter().map(Bytes::len).sum());
         Some(Request {
-            headers: request_headers(method, target, &given, length),
+            headers: request_headers(method, &read, &given, length),
+            refused: read.refused,
             chunks,
             trailers: trailers.into_iter().collect(),
         })
@@ -317,19 +321,18 @@ fn is_name(name: &str) -> bool {
 /// the proxy adds.
 fn request_headers(
     method: &str,
-    path: &str,
+    target: &Target,
     given: &[(String, String)],
     length: Option<usize>,
 ) -> HeaderMap {
     let is_host = |name: &str| name == "host" || name == ":authority";
     let host = given.iter().find(|(name, _)| is_host(name));
     let authority = host.map_or(AUTHORITY, |(_, value)| value);
-    let mut headers = HeaderMap::from([
-        (":authority", authority),
-        (":path", path),
-        (":method", method),
-        (":scheme", "http"),
-    ]);
+    let authority = target.authority.as_deref().unwrap_or(authority);
+    let path = target.path.as_deref().map(|path| (":path", path));
+    let pseudo = [(":method", method), (":scheme", target.scheme)];
+    let all = std::iter::once((":authority", authority)).chain(path);
+    let mut headers: HeaderMap = all.chain(pseudo).collect();
     for (name, value) in given.iter().filter(|(name, _)| !is_host(name)) {
         headers.add(name.as_bytes(), value.as_bytes());
     }

@@ -117,7 +117,8 @@ pub struct Step {
     pub plugin: Option<usize>,
     /// Defaults to `GET`, and to `POST` with a body.
     pub method: Option<String>,
-    /// Without a path there is no request.
+    /// The target of the request: a path, or an absolute URL such as `http://host/path`. Without a
+    /// path there is no request.
     pub path: Option<String>,
     /// `host` and `:authority` are the same.
     pub headers: Pairs,

@@ -9,12 +9,14 @@ mod router;
 mod state;
 
 use crate::framing::Reading;
+use crate::headers::HeaderMap;
 use crate::proxy::stream::info::{StreamInfo, flag};
 use crate::proxy::{CallId, LocalReply, Module, Part};
 use crate::sim::clock::Time;
 use crate::sim::span::Span;
 use crate::trial::chain::{Chain, Outward};
 use crate::trial::spec::{Request, Step, Trial, Update};
+use crate::trial::target::Refused;
 use crate::trial::transcript::{Callout, Ending, Entry, Message, StepTranscript, Transcript, What};
 
 use parts::parts;
@@ -113,11 +115,9 @@ impl Player<'_> {
             ..StreamInfo::default()
         });
         self.queue.push(self.now + IDLE, Event::Idle(self.stream));
-        let request = request.clone();
-        for part in parts(request.headers, request.chunks, request.trailers) {
-            self.last_byte = self.now;
-            self.chain.request(part);
-            self.settle();
+        match &request.refused {
+            Some(refused) => self.refuse(request, refused),
+            None => self.send_parts(request.clone()),
         }
         while !self.is_done && self.ending.is_none() {
             self.next();
@@ -125,6 +125,43 @@ impl Player<'_> {
         self.step.client.details = self.chain.details();
         self.chain.close();
         self.settle();
+    }
+
+    fn send_parts(&mut self, request: Request) {
+        // A CONNECT is open until its client leaves.
+        let is_open = request.headers.value(b":method") == Some(b"CONNECT");
+        let mut parts = parts(request.headers, request.chunks, request.trailers);
+        if let Some(Part::Headers { end, .. }) = parts.first_mut().filter(|_| is_open) {
+            *end = false;
+        }
+        for part in parts {
+            self.last_byte = self.now;
+            self.chain.request(part);
+            self.settle();
+        }
+    }
+
+    /// Answers a request that no plugin sees.
+    fn refuse(&mut self, request: &Request, refused: &Refused) {
+        let reply = LocalReply {
+            code: refused.status.into(),
+            body: refused.body.into(),
+            ..LocalReply::default()
+        };
+        let is_grpc = refused.has_headers && self.router.is_grpc;
+        let reply = reply.prepare(is_grpc, self.router.is_head);
+        self.chain.inform(|info| {
+            info.code = Some(refused.status.into());
+            info.details = refused.details.into();
+            info.flags = refused.flags;
+            info.route = None;
+        });
+        let seen = Some(&request.headers).filter(|_| refused.has_headers);
+        self.chain.answered_elsewhere(seen, &reply.headers);
+        let body = reply.body.into_iter().collect();
+        for part in parts(reply.headers, body, HeaderMap::default()) {
+            self.deliver(part);
+        }
     }
 
     /// Waits for the answers to the calls that are open now.

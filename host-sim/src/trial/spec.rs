@@ -10,6 +10,7 @@ use crate::scenario::PluginSpec;
 use crate::sim::span::Span;
 use crate::trial::file::Expect;
 use crate::trial::mock::Mock;
+use crate::trial::target::Refused;
 
 /// A checked plugin test.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Update {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub headers: HeaderMap,
+    /// Why no plugin sees it, if that is so.
+    pub refused: Option<Refused>,
     pub chunks: Vec<Bytes>,
     pub trailers: HeaderMap,
 }

@@ -21,7 +21,7 @@ fn every_problem_of_a_file_has_its_path() {
         ("{}", "requests is empty; a plugin test needs a request"),
         (
             "{requests: [{path: x}]}",
-            r#"requests[0].path is "x", which does not begin with /"#,
+            r#"requests[0].path is "x", allowed a path such as /, or a URL"#,
         ),
         (
             "{workers: 99, requests: [{}]}",

@@ -11,7 +11,7 @@ pub struct Arguments {
     /// Method of the request, or its path for a GET
     #[arg(value_name = "METHOD")]
     pub method: Option<String>,
-    /// Path of the request
+    /// Path of the request, or its URL such as http://host/path
     #[arg(value_name = "PATH")]
     pub path: Option<String>,
     /// A .wasm file. Several make a chain, from the client to the upstream [default: the

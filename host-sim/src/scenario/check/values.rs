@@ -39,6 +39,13 @@ pub(super) fn check_request(request: &Request, path: &str, report: Report<'_>) -
             format!("is {:?}, which does not begin with /", request.path),
         );
     }
+    if request.path.contains('#') {
+        let text = format!(
+            "is {:?}; the proxy answers a fragment with 400",
+            request.path
+        );
+        report(&format!("{path}.path"), text);
+    }
     if let Some(upload) = &request.upload
         && !(1..=CHUNKS_MAX).contains(&upload.chunks)
     {
