@@ -51,6 +51,7 @@ fn a_call_carries_what_envoy_adds() {
         (":method", "GET"),
         (":path", "/c"),
         (":authority", "called"),
+        (":scheme", "http"),
         ("content-length", "3"),
         ("x-envoy-internal", "true"),
         ("x-envoy-expected-rq-timeout-ms", "250"),

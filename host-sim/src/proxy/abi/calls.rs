@@ -87,13 +87,6 @@ fn send_http(state: &mut VmState, mut request: Request) -> Sent {
             .headers
             .replace(b"content-length", request.body.len().to_string().as_bytes());
     }
-    request.headers.replace(b"x-envoy-internal", b"true");
-    if request.timeout_ms > 0 {
-        let timeout = request.timeout_ms.to_string();
-        request
-            .headers
-            .replace(b"x-envoy-expected-rq-timeout-ms", timeout.as_bytes());
-    }
     match send(state, request) {
         Ok(token) => Sent {
             token,
@@ -103,8 +96,20 @@ fn send_http(state: &mut VmState, mut request: Request) -> Sent {
     }
 }
 
+/// Adds the headers that Envoy gives to every call of a plugin.
+fn mark(request: &mut Request) {
+    let headers = &mut request.headers;
+    headers.replace(b":scheme", b"http");
+    headers.replace(b"x-envoy-internal", b"true");
+    if request.timeout_ms > 0 {
+        let timeout = request.timeout_ms.to_string();
+        headers.replace(b"x-envoy-expected-rq-timeout-ms", timeout.as_bytes());
+    }
+}
+
 /// Sends a request that passed the checks of its kind. Returns its token.
-pub(super) fn send(state: &mut VmState, request: Request) -> Result<u32, Status> {
+pub(super) fn send(state: &mut VmState, mut request: Request) -> Result<u32, Status> {
+    mark(&mut request);
     let root = state.subject_root().ok_or(Status::BadArgument)?;
     let token = state.next_token(request.kind);
     let cluster_state = state.process.clusters.get(request.cluster.as_slice());

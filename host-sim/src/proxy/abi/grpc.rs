@@ -39,7 +39,7 @@ pub(crate) fn call(
     let cluster = cluster(service, state)?;
     let request = Request {
         kind: CallKind::Grpc,
-        headers: headers(&cluster, name, method, metadata),
+        headers: headers(&cluster, name, method, metadata, timeout_ms),
         cluster,
         body: Bytes::copy_from_slice(message),
         trailers: HeaderMap::default(),
@@ -72,7 +72,7 @@ pub(crate) fn stream(
     let cluster = cluster(service, state)?;
     let request = Request {
         kind: CallKind::GrpcStream,
-        headers: headers(&cluster, name, method, metadata),
+        headers: headers(&cluster, name, method, metadata, 0),
         cluster,
         body: Bytes::new(),
         trailers: HeaderMap::default(),
@@ -149,15 +149,24 @@ fn kind_of(token: u32) -> Option<CallKind> {
     }
 }
 
-fn headers(cluster: &[u8], service: &[u8], method: &[u8], metadata: &[u8]) -> HeaderMap {
+fn headers(
+    cluster: &[u8],
+    service: &[u8],
+    method: &[u8],
+    metadata: &[u8],
+    timeout_ms: u32,
+) -> HeaderMap {
     let path = [b"/", service, b"/", method].concat();
     let mut map = HeaderMap::from([
         (&b":method"[..], &b"POST"[..]),
         (b":path", &path),
         (b":authority", cluster),
         (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
     ]);
+    if timeout_ms > 0 {
+        map.add(b"grpc-timeout", format!("{timeout_ms}m").as_bytes());
+    }
+    map.add(b"content-type", b"application/grpc");
     for (name, value) in pairs::decode(metadata) {
         map.add(&name.to_ascii_lowercase(), value);
     }
