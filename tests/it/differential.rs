@@ -7,12 +7,11 @@ mod envoy;
 mod lifecycles;
 mod rows;
 mod sim;
+mod trial;
 mod view;
 
-use host_sim::model::world::Plan;
-use rows::{Row, SUPPRESSED};
-use serde_json::json;
-use spillway_tests::envoy::Setting;
+use rows::{LIMITS, LIMITS_BEFORE_HEADERS, Row, SUPPRESSED, TARGETS};
+use view::View;
 
 /// Rows in which the simulator is known to differ, as FIDELITY.md describes. A row that no longer
 /// differs fails the test too.
@@ -23,33 +22,75 @@ const KNOWN: &[&str] = &[
     "reroute-while-the-body-waits",
 ];
 
+/// What differs from the defaults of the proxy, in both.
+#[derive(Clone, Copy, Default)]
+struct Conditions {
+    suppress_envoy_headers: bool,
+    per_connection_buffer_limit_bytes: Option<u32>,
+    allow_on_headers_stop_iteration: bool,
+}
+
 #[tokio::test]
 async fn the_simulator_responds_like_envoy() {
-    agree(&rows::all(), |setting| setting, |_| {}).await;
+    agree(&rows::all(), Conditions::default()).await;
 }
 
 #[tokio::test]
 async fn the_simulator_suppresses_the_routers_headers_like_envoy() {
-    let silent = json!({"suppress_envoy_headers": true});
-    let change = |setting: Setting| setting.router(silent);
-    agree(SUPPRESSED, change, |plan| {
-        plan.suppress_envoy_headers = true;
-    })
-    .await;
+    let suppress_envoy_headers = true;
+    let conditions = Conditions {
+        suppress_envoy_headers,
+        ..Conditions::default()
+    };
+    agree(SUPPRESSED, conditions).await;
 }
 
-/// Runs the rows in both, each with its own change.
-async fn agree(rows: &[Row], envoy: impl FnOnce(Setting) -> Setting, plan: impl Fn(&mut Plan)) {
-    let real = envoy::run(rows, envoy).await;
-    let simulated = sim::run(rows, plan);
+#[tokio::test]
+async fn the_simulator_limits_buffers_like_envoy() {
+    let limited = Conditions {
+        per_connection_buffer_limit_bytes: Some(rows::LIMIT_BYTES),
+        ..Conditions::default()
+    };
+    agree(LIMITS, limited).await;
+    let before_headers = Conditions {
+        allow_on_headers_stop_iteration: true,
+        ..limited
+    };
+    agree(LIMITS_BEFORE_HEADERS, before_headers).await;
+}
+
+#[tokio::test]
+async fn scenarios_and_plugin_tests_refuse_like_envoy() {
+    let rows = rows::refused();
+    let real = envoy::run(&rows, Conditions::default()).await;
+    let simulated = sim::run(&rows, Conditions::default());
+    compare(&real, &simulated, View::without_upstream);
+    compare(&real, &trial::run(&rows), View::clone);
+}
+
+#[tokio::test]
+async fn plugin_tests_read_targets_like_envoy() {
+    let real = envoy::run(TARGETS, Conditions::default()).await;
+    compare(&real, &trial::run(TARGETS), View::clone);
+}
+
+/// Runs the rows in both.
+async fn agree(rows: &[Row], conditions: Conditions) {
+    let real = envoy::run(rows, conditions).await;
+    compare(&real, &sim::run(rows, conditions), View::without_upstream);
+}
+
+/// Compares the part of the views that `part` leaves.
+fn compare(real: &[View], simulated: &[View], part: impl Fn(&View) -> View) {
     let mut different = Vec::new();
-    for (real, simulated) in real.iter().zip(&simulated) {
+    for (real, simulated) in real.iter().zip(simulated) {
+        let (real, simulated) = (part(real), part(simulated));
         let same = real == simulated;
         if same == KNOWN.contains(&real.row.as_str()) {
             different.push(format!("--- Envoy\n{real}--- host-sim\n{simulated}"));
         }
     }
-    let (count, all) = (different.len(), rows.len());
+    let (count, all) = (different.len(), real.len());
     assert!(
         different.is_empty(),
         "{count} of {all} rows:\n{}",

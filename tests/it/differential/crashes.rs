@@ -6,6 +6,7 @@ use host_sim::proxy::Halt;
 use spillway_tests::{Client, Envoy, Upstream, client, eventually};
 use tokio::time::timeout;
 
+use super::Conditions;
 use super::rows::{GET, POST, Row};
 use super::{envoy, sim};
 
@@ -55,7 +56,7 @@ async fn the_simulator_ends_where_envoy_crashes() {
             let script = format!("{before}{}", steps.collect::<Vec<_>>().join(";"));
             let envoy = match real.take() {
                 Some(envoy) => envoy,
-                None => envoy::world(&upstream).start().await,
+                None => envoy::world(&upstream, Conditions::default()).start().await,
             };
             let crashed = has_crashed(&envoy, &row, &script).await;
             let halt = sim::halt(&row, &script);

@@ -272,7 +272,7 @@ async fn in_envoy(policy: &Value, steps: &[Step]) -> Seen {
         let headers = if tenant.is_empty() { &[][..] } else { &headers };
         let answer = envoy.get_with(&format!("/path{query}"), headers).await;
         let header = |name: &str| answer.header(name).to_owned();
-        answers.push(shown(answer.status, header, &answer.text()));
+        answers.push(shown(answer.status.into(), header, &answer.text()));
     }
     let transitions = envoy.transitions().into_iter().map(without_times);
     Seen {
@@ -399,7 +399,7 @@ fn answers(parts: &[Part]) -> Vec<String> {
 }
 
 /// The client's view of a decision.
-fn shown(status: u16, header: impl Fn(&str) -> String, body: &str) -> String {
+fn shown(status: u64, header: impl Fn(&str) -> String, body: &str) -> String {
     let names = [
         "x-circuit-state",
         "x-circuit-fallback",

@@ -1,8 +1,10 @@
 //! Runs the rows in a real Envoy.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use regex::Regex;
 use serde_json::{Value, json};
 use spillway_tests::envoy::Setting;
@@ -12,8 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::rows::Row;
-use super::view::{Got, View};
+use super::Conditions;
+use super::rows::{AUTHORITY, Row, TARGET};
+use super::view::{Got, View, request_line};
 use crate::scene::with;
 
 /// Default body of a response.
@@ -29,31 +32,36 @@ const POLL: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Sends the rows one after another to a changed setting and reads the log lines of each.
-pub(super) async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -> Vec<View> {
+pub(super) async fn run(rows: &[Row], conditions: Conditions) -> Vec<View> {
     let upstream = Upstream::start().await;
+    let answer = Reply::status(200).header("content-type", "application/grpc");
+    let answer = answer.body(&b"\0\0\0\0\x02ok"[..]);
+    upstream.reply_on("/pkg.Service/Method", answer.trailer("grpc-status", "0"));
     upstream.reply(Reply::status(200).body(BODY));
     upstream.reply_on("/hang", Reply::hang());
     upstream.reply_on("/reset", Reply::reset());
     upstream.reply_on("/reset-mid-body", Reply::reset_mid_body());
-    let envoy = change(world(&upstream)).start().await;
+    let envoy = world(&upstream, conditions).start().await;
     let mut views = Vec::new();
     for row in rows {
+        upstream.forget();
         let client = send(&envoy, row).await;
         let ended = format!(r"witness {} done ", row.name);
-        // A stream that does not end lacks this line, and so its row differs.
-        let _ended = timeout(LONGEST, async {
-            while envoy.log_lines(&ended).is_empty() {
-                sleep(POLL).await;
-            }
-        })
-        .await;
+        if !row.unseen {
+            // A stream that does not end lacks this line, and so its row differs.
+            let _ended = timeout(LONGEST, async {
+                while envoy.log_lines(&ended).is_empty() {
+                    sleep(POLL).await;
+                }
+            })
+            .await;
+        }
+        let shown = row.shows_request.then(|| got(&upstream, row.name));
         views.push(View {
             row: row.name.to_owned(),
             log: Vec::new(),
-            upstream: row
-                .shows_request
-                .then(|| got(&upstream, row.name))
-                .flatten(),
+            upstream: seen(&upstream, envoy.address()),
+            upstream_body: shown.flatten(),
             client,
         });
     }
@@ -67,8 +75,23 @@ pub(super) async fn run(rows: &[Row], change: impl FnOnce(Setting) -> Setting) -
     views
 }
 
+/// Returns the requests of an upstream as text.
+fn seen(upstream: &Upstream, envoy: SocketAddr) -> Vec<String> {
+    let line = |request: &Seen| {
+        let host = request.headers.get("host").map(HeaderValue::as_bytes);
+        let host = host.or(request.uri.authority().map(|it| it.as_str().as_bytes()));
+        let host = String::from_utf8_lossy(host.unwrap_or_default());
+        let host = host.replace(&envoy.to_string(), AUTHORITY);
+        let path = request.uri.path_and_query().map_or("", |it| it.as_str());
+        let headers = request.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        request_line([request.method.as_str(), &host, path], headers)
+    };
+    upstream.requests().iter().map(line).collect()
+}
+
 /// The setting of all rows.
-pub(super) fn world(upstream: &Upstream) -> Setting {
+pub(super) fn world(upstream: &Upstream, conditions: Conditions) -> Setting {
     let to = |name: &str| {
         json!({"prefix": "/", "headers": [
         {"name": "x-to", "string_match": {"exact": name}}]})
@@ -81,7 +104,9 @@ pub(super) fn world(upstream: &Upstream) -> Setting {
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": {"local": {"filename": places::witness()}},
             },
+            "allow_on_headers_stop_iteration": conditions.allow_on_headers_stop_iteration,
         }))
+        .router(json!({"suppress_envoy_headers": conditions.suppress_envoy_headers}))
         .cluster("other", upstream.address())
         .cluster("hung", upstream.address())
         .cluster("resetting", upstream.address())
@@ -103,6 +128,10 @@ pub(super) fn world(upstream: &Upstream) -> Setting {
             json!({"name": "retrying", "match": to("retrying"), "route": {
             "cluster": "upstream", "retry_policy": {"retry_on": "5xx", "num_retries": 2}}}),
         );
+    let setting = match conditions.per_connection_buffer_limit_bytes {
+        Some(bytes) => setting.buffer_limit(bytes),
+        None => setting,
+    };
     limited(setting, upstream)
 }
 
@@ -216,10 +245,10 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
     let script = format!("body={BODY} {}", row.upstream);
     headers.push(("x-script", &script));
     headers.extend(row.headers);
-    if row.unfinished {
-        return upload(envoy, row, &headers).await;
+    if row.unfinished || row.target != TARGET {
+        return send_bytes(envoy, row, &headers).await;
     }
-    let request = client::request(row.method, "/path?query=1", &headers, row.body);
+    let request = client::request(row.method, row.target, &headers, row.body);
     let client = envoy.client();
     let sent = client.try_send_until_silent(request, SILENCE);
     let patience = if row.leaves { PATIENCE } else { LONGEST };
@@ -227,24 +256,30 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     Some(Got::new(
-        answer.status,
+        answer.status.into(),
         headers,
         &answer.body,
         answer.complete,
     ))
 }
 
-/// Sends a request with an endless body.
-async fn upload(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Got> {
+/// Sends a request with an odd target or an endless body.
+async fn send_bytes(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Got> {
     let mut stream = TcpStream::connect(envoy.address()).await.ok()?;
-    let mut bytes = format!(
-        "{} /path?query=1 HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n",
-        row.method
-    );
+    let mut bytes = format!("{} {} HTTP/1.1\r\nhost: h\r\n", row.method, row.target);
     for (name, value) in headers {
         write!(bytes, "{name}: {value}\r\n").expect("a text");
     }
-    write!(bytes, "\r\n{:x}\r\n{}\r\n", row.body.len(), row.body).expect("a text");
+    if row.unfinished {
+        let (len, body) = (row.body.len(), row.body);
+        write!(
+            bytes,
+            "transfer-encoding: chunked\r\n\r\n{len:x}\r\n{body}\r\n"
+        )
+        .expect("a text");
+    } else {
+        bytes.push_str("connection: close\r\n\r\n");
+    }
     stream.write_all(bytes.as_bytes()).await.ok()?;
     if row.leaves {
         sleep(PATIENCE).await;
@@ -262,7 +297,7 @@ async fn upload(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Go
     };
     let headers = response.headers.iter().map(|it| (it.name, it.value));
     let status = response.code.expect("a status");
-    Some(Got::new(status, headers, &answer[head..], true))
+    Some(Got::new(status.into(), headers, &answer[head..], true))
 }
 
 /// How long Envoy may take to answer, or to close a connection. It gives the client one second to

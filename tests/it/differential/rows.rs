@@ -8,17 +8,22 @@ mod calls;
 mod endings;
 mod hostcalls;
 mod lengths;
+mod limits;
 mod map_edges;
 mod maps;
 mod pauses;
 mod plain;
 mod properties;
+mod refused;
 mod replies;
 mod reply_edges;
 mod rerouting;
 mod retries;
 mod state;
 mod streams;
+mod targets;
+
+pub(super) use limits::LIMIT_BYTES;
 
 /// One request and the witness's script for it.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ pub(super) struct Row {
     /// Name of the row; also the request header `x-row`.
     pub name: &'static str,
     pub method: &'static str,
+    /// Target in the request line.
+    pub target: &'static str,
     /// Route of the request, by the request header `x-to`.
     pub to: &'static str,
     /// Upstream behaviour: the request header `x-script`.
@@ -40,11 +47,20 @@ pub(super) struct Row {
     pub unfinished: bool,
     /// Whether the body that the upstream got is compared.
     pub shows_request: bool,
+    /// Whether the proxy rejects the request before the witness learns its row.
+    pub unseen: bool,
 }
+
+/// The target of most requests.
+pub(super) const TARGET: &str = "/path?query=1";
+
+/// The host that most requests name, as far as it is compared.
+pub(super) const AUTHORITY: &str = "127.0.0.1:10000";
 
 pub(super) const GET: Row = Row {
     name: "",
     method: "GET",
+    target: TARGET,
     to: "",
     upstream: "",
     headers: &[],
@@ -53,6 +69,7 @@ pub(super) const GET: Row = Row {
     leaves: false,
     unfinished: false,
     shows_request: false,
+    unseen: false,
 };
 
 pub(super) const POST: Row = Row {
@@ -132,9 +149,25 @@ pub(super) fn all() -> Vec<Row> {
         call_edges::ROWS,
         state::ROWS,
         rerouting::ROWS,
+        refused::IN_SCENARIOS,
     ]
     .concat()
 }
+
+/// Requests and responses that are refused, and calls as the called service sees them. Plugin tests
+/// play them too.
+pub(super) fn refused() -> Vec<Row> {
+    [refused::ROWS, targets::CALLS].concat()
+}
+
+/// Requests with odd targets. Only plugin tests can send them.
+pub(super) const TARGETS: &[Row] = targets::ROWS;
+
+/// Bodies around a buffer limit.
+pub(super) const LIMITS: &[Row] = limits::ROWS;
+
+/// The same for a plugin that sees bodies while it pauses on headers.
+pub(super) const LIMITS_BEFORE_HEADERS: &[Row] = limits::BEFORE_HEADERS;
 
 /// The rows that differ if the router adds no headers of its own.
 pub(super) const SUPPRESSED: &[Row] = &[

@@ -9,25 +9,20 @@ use host_sim::model::spec::{
     Percent, Request, Response, RetryPolicy, Route, Shape, Traffic, Upload, UpstreamProtocol,
 };
 use host_sim::model::world::{Observer, Plan, World};
-use host_sim::proxy::{Halt, Host, Module, Part, Plugin, Setup};
+use host_sim::proxy::{BUFFER_LIMIT_BYTES, Halt, Host, Module, Part, Plugin, Setup};
 use host_sim::sim::clock::Time;
 use host_sim::sim::span::Span;
 use spillway_tests::places;
 
-use super::rows::{GRPC_STREAM, Row};
+use super::Conditions;
+use super::rows::{AUTHORITY, GRPC_STREAM, Row, TARGET};
 use super::view::{Got, View};
 
-/// Runs the rows one after another, each with a changed plan.
-pub(super) fn run(rows: &[Row], change: impl Fn(&mut Plan)) -> Vec<View> {
+/// Runs the rows one after another.
+pub(super) fn run(rows: &[Row], conditions: Conditions) -> Vec<View> {
     let module = witness();
-    let plan = |row| {
-        let mut plan = plan(row);
-        change(&mut plan);
-        plan
-    };
-    rows.iter()
-        .map(|row| play(row, plan(row), &module))
-        .collect()
+    let play = |row| play(row, conditions, &module);
+    rows.iter().map(play).collect()
 }
 
 /// Returns what ended the run of a row early, with another script.
@@ -36,7 +31,7 @@ pub(super) fn halt(row: &Row, script: &str) -> Option<Halt> {
     for request in plan.traffic.iter_mut().flat_map(|it| &mut it.requests) {
         request.headers.insert("x-witness".into(), script.into());
     }
-    let ran = world(plan, &witness()).run(&mut Nobody);
+    let ran = world(plan, Conditions::default(), &witness()).run(&mut Nobody);
     ran.err().map(|stopped| stopped.why)
 }
 
@@ -45,22 +40,29 @@ fn witness() -> Module {
     Module::from_bytes(&bytes).expect("a module")
 }
 
-fn world(plan: Plan, module: &Module) -> World {
+fn world(plan: Plan, conditions: Conditions, module: &Module) -> World {
     let plugin = Plugin {
         name: "spillway".into(),
         vm_id: "witness".into(),
+        allow_on_headers_stop_iteration: conditions.allow_on_headers_stop_iteration,
         ..Plugin::new(module.clone(), "")
     };
+    let limit = conditions.per_connection_buffer_limit_bytes;
     let setup = Setup {
         plugin: Some(plugin),
+        per_connection_buffer_limit_bytes: limit.unwrap_or(BUFFER_LIMIT_BYTES),
         ..Setup::default()
     };
     let host = Host::start(setup, Time::ZERO).expect("a host");
     World::new(plan, host).expect("a world")
 }
 
-fn play(row: &Row, plan: Plan, module: &Module) -> View {
-    let mut world = world(plan, module);
+fn play(row: &Row, conditions: Conditions, module: &Module) -> View {
+    let plan = Plan {
+        suppress_envoy_headers: conditions.suppress_envoy_headers,
+        ..plan(row)
+    };
+    let mut world = world(plan, conditions, module);
     world.record_transcript();
     let ran = world.run(&mut Nobody);
     ran.unwrap_or_else(|stopped| panic!("{}: {stopped:?}", row.name));
@@ -73,7 +75,8 @@ fn play(row: &Row, plan: Plan, module: &Module) -> View {
     View {
         row: row.name.to_owned(),
         log: log.collect(),
-        upstream: transcript.request.filter(|_| row.shows_request).map(text),
+        upstream: Vec::new(),
+        upstream_body: transcript.request.filter(|_| row.shows_request).map(text),
         client: got(&transcript.response, transcript.reset).filter(|_| !row.leaves),
     }
 }
@@ -102,7 +105,7 @@ pub(super) fn got(parts: &[Part], broken: bool) -> Option<Got> {
     }
     let head = head?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let status = head.text(":status").and_then(|status| status.parse().ok());
+    let status = head.status();
     let pairs: Vec<(String, Vec<u8>)> = head
         .iter()
         .map(|(name, value)| (text(name), value.to_vec()))
@@ -363,8 +366,8 @@ fn traffic(row: &Row) -> Traffic {
         arrivals: Arrivals::Constant,
         requests: vec![Request {
             method: row.method.to_owned(),
-            path: "/path?query=1".to_owned(),
-            authority: "127.0.0.1:10000".to_owned(),
+            path: TARGET.to_owned(),
+            authority: AUTHORITY.to_owned(),
             headers,
             body_bytes: row.body.len() as u32,
             upload: row.unfinished.then(|| Upload {

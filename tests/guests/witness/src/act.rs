@@ -11,8 +11,19 @@ pub fn run(words: &[&str]) -> String {
     match *words {
         ["get", map, name] => said(raw::header(number(map), name)),
         ["pairs", map] => pairs(raw::pairs(number(map))),
-        ["add", map, name, value] => status(raw::add_header(number(map), name, value)),
-        ["set", map, name, value] => status(raw::set_header(number(map), name, value)),
+        ["add", map, name, value] => {
+            let (name, value) = (unescaped(name), unescaped(value));
+            status(raw::add_header(number(map), &name, &value))
+        }
+        ["set", map, name, value] => {
+            let (name, value) = (unescaped(name), unescaped(value));
+            status(raw::set_header(number(map), &name, &value))
+        }
+        ["fill", map, name, len] => {
+            let value = vec![b'v'; number(len) as usize];
+            status(raw::set_header(number(map), name.as_bytes(), &value))
+        }
+        ["many", map, count] => many(number(map), number(count)),
         ["remove", map, name] => status(raw::remove_header(number(map), name)),
         ["prop", path] => said(raw::property(&path.replace('.', "\0"))),
         ["proplen", path] => length(raw::property(&path.replace('.', "\0"))),
@@ -25,6 +36,10 @@ pub fn run(words: &[&str]) -> String {
         ["setbody", kind, start, len, text] => {
             let (start, len) = (number(start) as usize, number(len) as usize);
             status(raw::set_buffer(number(kind), start, len, text))
+        }
+        ["grow", kind, len] => {
+            let text = "g".repeat(number(len) as usize);
+            status(raw::set_buffer(number(kind), usize::MAX, 0, &text))
         }
         ["resume", "request"] => status(raw::continue_stream(0)),
         ["resume", "response"] => status(raw::continue_stream(1)),
@@ -42,6 +57,16 @@ pub fn run(words: &[&str]) -> String {
             ))
         }
         ["call", cluster, path, timeout_ms] => call(cluster, path, number(timeout_ms)),
+        ["grpc", cluster, service, method] => grpc(cluster, service, method),
+        ["trap"] => panic!("as the script says"),
+        _ => of_process(words),
+    }
+}
+
+/// Runs one step that concerns no stream.
+fn of_process(words: &[&str]) -> String {
+    let number = |text: &str| text.parse::<u32>().unwrap_or(u32::MAX);
+    match *words {
         ["shared", key] => {
             let (value, _) = raw::shared_data(key);
             said(value)
@@ -67,7 +92,6 @@ pub fn run(words: &[&str]) -> String {
         }
         ["tick", period_ms] => status(raw::tick(number(period_ms))),
         ["foreign", name, value] => said(raw::foreign(name, value)),
-        ["trap"] => panic!("as the script says"),
         _ => edges::run(words),
     }
 }
@@ -133,9 +157,10 @@ pub fn decode(value: &[u8]) -> Vec<(String, String)> {
 }
 
 fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
+    let path = unescaped(path);
     let headers = [
         (":method", "GET"),
-        (":path", path),
+        (":path", &String::from_utf8_lossy(&path)),
         (":authority", "witness"),
     ];
     let timeout = Duration::from_millis(timeout_ms.into());
@@ -144,6 +169,34 @@ fn call(cluster: &str, path: &str, timeout_ms: u32) -> String {
         Ok(_) => "0".into(),
         Err(status) => format!("{status:?}"),
     }
+}
+
+fn grpc(cluster: &str, service: &str, method: &str) -> String {
+    let (metadata, timeout) = (vec![("x-meta", &b"1"[..])], Duration::from_secs(1));
+    let message = Some(&b"message"[..]);
+    let call = proxy_wasm::hostcalls::dispatch_grpc_call;
+    match call(cluster, service, method, metadata, message, timeout) {
+        Ok(_) => "0".into(),
+        Err(status) => format!("{status:?}"),
+    }
+}
+
+/// Adds a number of headers, each with a name of its own. Returns the status of the last one.
+fn many(map: u32, count: u32) -> String {
+    let add = |it| raw::add_header(map, format!("x-many-{it}").as_bytes(), b"1");
+    (0..count).map(add).last().map_or_else(String::new, status)
+}
+
+/// Replaces each `\xHH` by the byte that it stands for, such as a space.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut parts = text.split("\\x");
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        bytes.extend(u8::from_str_radix(digits, 16).ok());
+        bytes.extend(rest.as_bytes());
+    }
+    bytes
 }
 
 pub fn encode(pairs: &[(&str, &str)]) -> Vec<u8> {

@@ -132,13 +132,13 @@ pub fn header(map: u32, name: &str) -> Said {
     })
 }
 
-pub fn add_header(map: u32, name: &str, value: &str) -> u32 {
+pub fn add_header(map: u32, name: &[u8], value: &[u8]) -> u32 {
     unsafe {
         proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     }
 }
 
-pub fn set_header(map: u32, name: &str, value: &str) -> u32 {
+pub fn set_header(map: u32, name: &[u8], value: &[u8]) -> u32 {
     unsafe {
         proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     }
