@@ -102,10 +102,11 @@ cost: setup wasm guests ## what filters cost in a real Envoy, into filter/PERFOR
 	@cargo build --quiet --workspace --bin cost
 	@$(TARGET)/debug/cost $(COST_ARGS)
 
-# `make serve-load LOAD_ARGS="--seconds 5"` is short; `--help` lists the options.
-serve-load: setup spillway sim h2load ## host-sim serve under load, and whether a request fails (LOAD_ARGS: options)
-	@cargo build --quiet --workspace --bin load
-	@$(TARGET)/debug/load $(LOAD_ARGS)
+# The network's crates are optimised in releases alone. `make serve-load LOAD_ARGS="--seconds 5"` is
+# short; `--help` lists the options.
+serve-load: setup spillway h2load ## host-sim serve under load, and whether a request fails (LOAD_ARGS: options)
+	@cargo build --quiet --release --workspace --bin host-sim --bin load
+	@$(TARGET)/release/load $(LOAD_ARGS)
 
 clean: ## remove all that was built or fetched
 	rm -rf target .venv
