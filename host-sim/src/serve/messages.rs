@@ -14,6 +14,24 @@ const HOP_BY_HOP: [&str; 5] = [
     "upgrade",
 ];
 
+/// Headers by which only trusted clients may steer the router. By default, Envoy trusts none.
+const OF_TRUSTED: [&str; 14] = [
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-internal",
+    "x-envoy-ip-tags",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+];
+
 /// Why a request gets no further than its headers: the status of the response.
 pub(super) type Refused = StatusCode;
 
@@ -60,6 +78,7 @@ pub(super) fn request(
         let (name, value) = (name.as_str(), value.as_bytes());
         let dropped = matches!(name, "host" | "http2-settings" | "expect")
             || HOP_BY_HOP.contains(&name)
+            || OF_TRUSTED.contains(&name)
             || name == "te" && value != b"trailers";
         match name {
             _ if dropped => {}
@@ -152,3 +171,6 @@ fn fill(filled: &mut http::HeaderMap, map: &HeaderMap) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

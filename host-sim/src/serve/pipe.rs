@@ -29,6 +29,10 @@ struct Shared {
     bytes: usize,
     ended: bool,
     reset: bool,
+    /// All bytes were there from the beginning.
+    sized: bool,
+    /// The reader has asked for bytes.
+    asked: bool,
     abandoned: bool,
     reader: Option<Waker>,
     pusher: Option<Waker>,
@@ -55,6 +59,7 @@ pub(super) fn pipe() -> (Pipe, PipeBody) {
 /// Creates a body with all its bytes.
 pub(super) fn whole(data: Bytes) -> PipeBody {
     let (pipe, body) = pipe();
+    locked(&pipe.0).sized = true;
     pipe.push(data);
     pipe.end();
     body
@@ -148,8 +153,13 @@ impl Body for PipeBody {
         if shared.ended {
             return Poll::Ready(None);
         }
-        if shared.reset {
+        // Hyper gets to send the headers first.
+        if shared.reset && shared.asked {
             return Poll::Ready(Some(Err(Broken)));
+        }
+        shared.asked = true;
+        if shared.reset {
+            cx.waker().wake_by_ref();
         }
         shared.reader = Some(cx.waker().clone());
         Poll::Pending
@@ -161,8 +171,9 @@ impl Body for PipeBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        // Otherwise hyper would add a length that the message does not have.
         let shared = locked(&self.0);
-        match shared.ended {
+        match shared.sized || shared.ended && shared.frames.is_empty() {
             true => SizeHint::with_exact(shared.bytes as u64),
             false => SizeHint::default(),
         }
@@ -178,3 +189,6 @@ impl Drop for PipeBody {
         wake(shared.pusher.take());
     }
 }
+
+#[cfg(test)]
+mod tests;

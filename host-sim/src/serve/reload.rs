@@ -139,3 +139,27 @@ fn report(path: &Path, done: Result<(), String>) {
     // Without stderr, the proxy still serves.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_changed_once_it_rests() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "1").unwrap();
+        let mut watched = Watched::new(path.clone());
+        let mut looks = |text: Option<&str>| {
+            match text {
+                Some(text) => fs::write(&path, text).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            [(); 3].map(|()| watched.has_changed())
+        };
+        assert_eq!(looks(Some("longer")), [false, true, false]);
+        assert_eq!(looks(None), [false, false, false]);
+        assert_eq!(looks(Some("longest one")), [false, true, false]);
+        assert!(!watched.has_changed());
+    }
+}

@@ -223,3 +223,43 @@ fn of_io(error: &io::Error) -> Failed {
         _ => Failed::Reset(Reset::ConnectionFailure),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_a_host_and_a_port() {
+        let rows = [
+            ("http://127.0.0.1:8080", Ok("127.0.0.1:8080")),
+            ("http://[::1]:8080/", Ok("[::1]:8080")),
+            ("http://shop", Ok("shop:80")),
+            ("h2c://shop:50051", Ok("shop:50051")),
+            ("https://shop", Err("needs TLS")),
+            ("ftp://shop", Err("scheme \"ftp\"")),
+            ("shop:80", Err("no URL")),
+            ("http://shop/path", Err("more than a host and a port")),
+            ("http://me@shop", Err("user name")),
+            ("http://", Err("more than a host and a port")),
+        ];
+        for (url, expected) in rows {
+            match (Upstream::parse(url), expected) {
+                (Ok(upstream), Ok(authority)) => assert_eq!(upstream.authority(), authority),
+                (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
+                (parsed, _) => panic!("{url}: {:?}", parsed.map(|it| it.authority)),
+            }
+        }
+    }
+
+    #[test]
+    fn requests_and_retries_in_flight_are_limited() {
+        let upstream = Rc::new(Upstream::parse("http://shop").unwrap());
+        let mut requests: Vec<_> = (0..REQUESTS_MAX).map(|_| upstream.permit()).collect();
+        assert!(requests.iter().all(Option::is_some));
+        assert!(upstream.permit().is_none());
+        requests.pop();
+        assert!(upstream.permit().is_some());
+        let retries: Vec<_> = (0..=RETRIES_MAX).map(|_| upstream.retry_permit()).collect();
+        assert_eq!(retries.iter().flatten().count(), RETRIES_MAX as usize);
+    }
+}

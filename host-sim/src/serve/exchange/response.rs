@@ -81,11 +81,19 @@ impl Exchange {
             Some(Ok(Received::Trailers(_))) | None => Part::bare_end(),
         };
         if part.is_end() {
+            self.note_latency();
             self.router.phase = Phase::Done;
             self.end_request();
         }
         self.pass_response(part);
         self.limit_buffer(Side::Response);
+    }
+
+    fn note_latency(&self) {
+        let (now, complete_at) = (self.engine.now(), self.router.complete_at);
+        // Envoy stops an upload that gets an early response, and measures from there.
+        let took = complete_at.map_or(Duration::ZERO, |from| now.since(from));
+        self.inform(|info| info.backend_latency = Some(took));
     }
 
     /// Passes a part of the response to the filter.
