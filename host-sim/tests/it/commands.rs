@@ -9,6 +9,7 @@ mod plugin_tests;
 mod replay;
 mod request;
 mod run;
+mod serve;
 mod test;
 
 use std::path::{Path, PathBuf};
