@@ -1,4 +1,4 @@
-//! The same plugin and requests in a real Envoy and in the simulator: callbacks, statuses,
+//! The same plugin and requests in a real Envoy, in the simulator and in the local proxy: callbacks, statuses,
 //! properties and the client's responses must be equal.
 
 mod crashes;
@@ -6,6 +6,7 @@ mod decisions;
 mod envoy;
 mod lifecycles;
 mod rows;
+mod served;
 mod sim;
 mod trial;
 mod view;
@@ -29,6 +30,9 @@ struct Conditions {
     per_connection_buffer_limit_bytes: Option<u32>,
     allow_on_headers_stop_iteration: bool,
 }
+
+/// The same for the local proxy, which calls gRPC by HTTP/2.
+const KNOWN_SERVED: &[&str] = &["local-resh", "close", "grpc-claimed", "grpc-answered"];
 
 #[tokio::test]
 async fn the_simulator_responds_like_envoy() {
@@ -74,6 +78,21 @@ async fn plugin_tests_read_targets_like_envoy() {
     compare(&real, &trial::run(TARGETS), View::clone);
 }
 
+/// Whether a row needs one route to one cluster, and no client that Envoy trusts.
+fn is_served(row: &Row) -> bool {
+    let trusted = |(name, _): &(&str, &str)| *name == "x-forwarded-for";
+    let routed = !row.to.is_empty() || row.probe.contains("x-to");
+    !routed && !row.headers.iter().any(trusted) && !row.probe.contains("empty")
+}
+
+#[tokio::test]
+async fn the_local_proxy_responds_like_envoy() {
+    let rows: Vec<Row> = rows::all().into_iter().filter(is_served).collect();
+    let real = envoy::run(&rows, Conditions::default()).await;
+    let served = served::run(&rows).await;
+    report(&real, &served, KNOWN_SERVED, View::without_upstream);
+}
+
 /// Runs the rows in both.
 async fn agree(rows: &[Row], conditions: Conditions) {
     let real = envoy::run(rows, conditions).await;
@@ -82,12 +101,16 @@ async fn agree(rows: &[Row], conditions: Conditions) {
 
 /// Compares the part of the views that `part` leaves.
 fn compare(real: &[View], simulated: &[View], part: impl Fn(&View) -> View) {
+    report(real, simulated, KNOWN, part);
+}
+
+fn report(real: &[View], other: &[View], known: &[&str], part: impl Fn(&View) -> View) {
     let mut different = Vec::new();
-    for (real, simulated) in real.iter().zip(simulated) {
-        let (real, simulated) = (part(real), part(simulated));
-        let same = real == simulated;
-        if same == KNOWN.contains(&real.row.as_str()) {
-            different.push(format!("--- Envoy\n{real}--- host-sim\n{simulated}"));
+    for (real, other) in real.iter().zip(other) {
+        let (real, other) = (part(real), part(other));
+        let same = real == other;
+        if same == known.contains(&real.row.as_str()) {
+            different.push(format!("--- Envoy\n{real}--- host-sim\n{other}"));
         }
     }
     let (count, all) = (different.len(), real.len());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use regex::Regex;
 use serde_json::{Value, json};
+use spillway_tests::client::Client;
 use spillway_tests::envoy::Setting;
 use spillway_tests::upstream::Seen;
 use spillway_tests::{Envoy, Reply, Upstream, client, places};
@@ -33,19 +34,13 @@ const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Sends the rows one after another to a changed setting and reads the log lines of each.
 pub(super) async fn run(rows: &[Row], conditions: Conditions) -> Vec<View> {
-    let upstream = Upstream::start().await;
-    let answer = Reply::status(200).header("content-type", "application/grpc");
-    let answer = answer.body(&b"\0\0\0\0\x02ok"[..]);
-    upstream.reply_on("/pkg.Service/Method", answer.trailer("grpc-status", "0"));
-    upstream.reply(Reply::status(200).body(BODY));
-    upstream.reply_on("/hang", Reply::hang());
-    upstream.reply_on("/reset", Reply::reset());
-    upstream.reply_on("/reset-mid-body", Reply::reset_mid_body());
+    let upstream = upstream().await;
     let envoy = world(&upstream, conditions).start().await;
+    let address = envoy.address();
     let mut views = Vec::new();
     for row in rows {
         upstream.forget();
-        let client = send(&envoy, row).await;
+        let client = send(envoy.client(), address, row).await;
         let ended = format!(r"witness {} done ", row.name);
         if !row.unseen {
             // A stream that does not end lacks this line, and so its row differs.
@@ -56,12 +51,11 @@ pub(super) async fn run(rows: &[Row], conditions: Conditions) -> Vec<View> {
             })
             .await;
         }
-        let shown = row.shows_request.then(|| got(&upstream, row.name));
         views.push(View {
             row: row.name.to_owned(),
             log: Vec::new(),
             upstream: seen(&upstream, envoy.address()),
-            upstream_body: shown.flatten(),
+            upstream_body: shown(&upstream, row),
             client,
         });
     }
@@ -88,6 +82,19 @@ fn seen(upstream: &Upstream, envoy: SocketAddr) -> Vec<String> {
         request_line([request.method.as_str(), &host, path], headers)
     };
     upstream.requests().iter().map(line).collect()
+}
+
+/// Starts the upstream of all rows.
+pub(super) async fn upstream() -> Upstream {
+    let upstream = Upstream::start().await;
+    let answer = Reply::status(200).header("content-type", "application/grpc");
+    let answer = answer.body(&b"\0\0\0\0\x02ok"[..]);
+    upstream.reply_on("/pkg.Service/Method", answer.trailer("grpc-status", "0"));
+    upstream.reply(Reply::status(200).body(BODY));
+    upstream.reply_on("/hang", Reply::hang());
+    upstream.reply_on("/reset", Reply::reset());
+    upstream.reply_on("/reset-mid-body", Reply::reset_mid_body());
+    upstream
 }
 
 /// The setting of all rows.
@@ -237,7 +244,8 @@ fn forwarding(setting: Setting, route: Value) -> Setting {
         }}))
 }
 
-async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
+/// Sends the request of a row, and returns the response if the client waits for it.
+pub(super) async fn send(client: &Client, address: SocketAddr, row: &Row) -> Option<Got> {
     let mut headers = vec![("x-row", row.name), ("x-witness", row.probe)];
     if !row.to.is_empty() {
         headers.push(("x-to", row.to));
@@ -246,10 +254,9 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
     headers.push(("x-script", &script));
     headers.extend(row.headers);
     if row.unfinished || row.target != TARGET {
-        return send_bytes(envoy, row, &headers).await;
+        return send_bytes(address, row, &headers).await;
     }
     let request = client::request(row.method, row.target, &headers, row.body);
-    let client = envoy.client();
     let sent = client.try_send_until_silent(request, SILENCE);
     let patience = if row.leaves { PATIENCE } else { LONGEST };
     let answer = timeout(patience, sent).await.ok()?.ok()?;
@@ -264,8 +271,8 @@ async fn send(envoy: &Envoy, row: &Row) -> Option<Got> {
 }
 
 /// Sends a request with an odd target or an endless body.
-async fn send_bytes(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Option<Got> {
-    let mut stream = TcpStream::connect(envoy.address()).await.ok()?;
+async fn send_bytes(address: SocketAddr, row: &Row, headers: &[(&str, &str)]) -> Option<Got> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
     let mut bytes = format!("{} {} HTTP/1.1\r\nhost: h\r\n", row.method, row.target);
     for (name, value) in headers {
         write!(bytes, "{name}: {value}\r\n").expect("a text");
@@ -304,16 +311,18 @@ async fn send_bytes(envoy: &Envoy, row: &Row, headers: &[(&str, &str)]) -> Optio
 /// do so first.
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// The body of the last request of a row, as the upstream read it. `None` if it got none.
-fn got(upstream: &Upstream, row: &str) -> Option<String> {
-    let of_row = |seen: &&Seen| seen.headers.get("x-row").is_some_and(|it| it == row);
+/// The body of the last request of a row, as the upstream read it. `None` if it got none, or if the
+/// row does not compare it.
+pub(super) fn shown(upstream: &Upstream, row: &Row) -> Option<String> {
+    let of_row = |seen: &&Seen| seen.headers.get("x-row").is_some_and(|it| it == row.name);
     let requests = upstream.requests();
-    let last = requests.iter().rev().find(of_row)?;
+    let last = requests.iter().rev().find(of_row);
+    let last = last.filter(|_| row.shows_request)?;
     Some(String::from_utf8_lossy(&last.body).into_owned())
 }
 
-/// The witness's log lines of one row, without Envoy's prefix.
-fn lines(log: &str, row: &str) -> Vec<String> {
+/// The witness's log lines of one row, without the proxy's prefix.
+pub(super) fn lines(log: &str, row: &str) -> Vec<String> {
     let pattern = format!(r"witness {} (.*)$", regex::escape(row));
     let pattern = Regex::new(&pattern).expect("a regular expression");
     let found = log.lines().filter_map(|line| pattern.captures(line));
