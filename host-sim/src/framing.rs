@@ -56,17 +56,17 @@ impl Reading {
     /// Begins a response, as a client reads it. `to_head`: its request was HEAD, so Envoy sends no
     /// body.
     pub fn response(headers: &HeaderMap, to_head: bool) -> Reading {
-        let status = headers.value(b":status").unwrap_or_default();
-        let number = std::str::from_utf8(status)
-            .ok()
-            .and_then(|it| it.parse().ok());
+        let number = headers.status().and_then(|it| u16::try_from(it).ok());
         match number {
             Some(SWITCHING_PROTOCOLS) => Reading::default(),
             Some(200..=999) if to_head => Reading::default(),
             Some(status @ (204 | 304)) => Reading::of(Ok(Body::Forbidden(status))),
             // RFC 9110 lets a recipient take a list of equal lengths for one.
             Some(200..=999) => Reading::of(length(headers, true)),
-            _ => Reading::of(Err(Fault::Status(shown(status)))),
+            _ => {
+                let status = headers.value(b":status").unwrap_or_default();
+                Reading::of(Err(Fault::Status(shown(status))))
+            }
         }
     }
 

@@ -15,6 +15,8 @@ use tokio::task::AbortHandle;
 use super::engine::Engine;
 use super::pipe::{Pipe, PipeBody, pipe, whole};
 use super::upstream::Upstream;
+use crate::model::cause::LocalCause;
+use crate::model::outgoing::Unwritable;
 use crate::proxy::{Call, CallId, CallKind, CallOutcome, Effect};
 use common::answer;
 
@@ -61,20 +63,27 @@ fn begin(engine: &Rc<Engine>, open: &OpenCalls, upstream: Option<Rc<Upstream>>, 
     let (messages, body) = request_body(&call);
     let (id, engine, calls) = (call.call, engine.clone(), open.clone());
     let task = tokio::task::spawn_local(async move {
-        let permit = upstream.as_ref().and_then(Upstream::permit);
-        match (upstream.filter(|_| permit.is_some()), call.kind) {
-            (None, CallKind::Http) => answer(&engine, id, CallOutcome::refused()),
-            (None, _) => answer(&engine, id, grpc::refused()),
-            (Some(upstream), CallKind::Http) => {
-                let outcome = http::call(&upstream, &call, body).await;
-                answer(&engine, id, outcome);
-            }
-            (Some(upstream), _) => grpc::call(&engine, &upstream, &call, body).await,
-        }
+        make(&engine, upstream, &call, body).await;
         calls.borrow_mut().remove(&id);
     });
     let task = task.abort_handle();
     open.borrow_mut().insert(id, Open { task, messages });
+}
+
+async fn make(engine: &Rc<Engine>, upstream: Option<Rc<Upstream>>, call: &Call, body: PipeBody) {
+    if let Some(why) = Unwritable::find(&call.headers) {
+        return answer(engine, call.call, why.outcome(call.kind));
+    }
+    let permit = upstream.as_ref().and_then(Upstream::permit);
+    match (upstream.filter(|_| permit.is_some()), call.kind) {
+        (None, CallKind::Http) => answer(engine, call.call, CallOutcome::refused()),
+        (None, _) => answer(engine, call.call, grpc::failed(LocalCause::Overflow)),
+        (Some(upstream), CallKind::Http) => {
+            let outcome = http::call(&upstream, call, body).await;
+            answer(engine, call.call, outcome);
+        }
+        (Some(upstream), _) => grpc::call(engine, &upstream, call, body).await,
+    }
 }
 
 /// Sends a message on a gRPC stream. An end without a message only ends it.

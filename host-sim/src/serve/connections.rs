@@ -194,6 +194,7 @@ async fn exchange(
         Err(status) => return Ok(refusal(status)),
     };
     let end = incoming.is_end_stream();
+    let to_head = parts.method == http::Method::HEAD;
     let (head, answered) = oneshot::channel();
     let (pipe, body) = pipe();
     let from = Incomer {
@@ -214,7 +215,12 @@ async fn exchange(
     spawn_local(Exchange::new(site, from, info).run(headers, end));
     // The body is kept here, so that a client that leaves early drops it.
     let map = answered.await.map_err(|_| Broken)?;
-    Ok(messages::to_client(&map, body))
+    let response = messages::to_client(&map, body).ok_or(Broken)?;
+    let (parts, body) = response.into_parts();
+    if let Some(bytes) = messages::needed(&parts, to_head) {
+        body.needs(bytes);
+    }
+    Ok(Response::from_parts(parts, body))
 }
 
 /// Returns the response to a request that gets no further than its headers.

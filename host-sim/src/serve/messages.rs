@@ -139,15 +139,29 @@ pub(super) fn to_upstream<B>(map: &HeaderMap, base: &str, http2: bool, body: B) 
     request
 }
 
-/// Returns a response to the client.
-pub(super) fn to_client<B>(map: &HeaderMap, body: B) -> Response<B> {
+/// Returns a response to the client. `None` if the plugin has set a status, or headers, that no
+/// client can read.
+pub(super) fn to_client<B>(map: &HeaderMap, body: B) -> Option<Response<B>> {
     let mut response = Response::new(body);
-    let status = map.text(":status").and_then(|it| it.parse().ok());
-    *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
-    fill(response.headers_mut(), map);
+    let status = map.status().and_then(|it| u16::try_from(it).ok());
+    let status = status.and_then(|it| StatusCode::from_u16(it).ok());
+    *response.status_mut() = status.filter(|it| !it.is_informational())?;
+    if !fill(response.headers_mut(), map) {
+        return None;
+    }
     let server = HeaderValue::from_static("envoy");
     response.headers_mut().insert("server", server);
-    response
+    Some(response)
+}
+
+/// Returns how many bytes of the body the client takes, whatever follows. `None` if it waits for
+/// the end.
+pub(super) fn needed(response: &http::response::Parts, to_head: bool) -> Option<u64> {
+    if to_head || matches!(response.status.as_u16(), 204 | 304) {
+        return Some(0);
+    }
+    let length = response.headers.get("content-length")?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// Returns trailers as hyper sends them.
@@ -157,8 +171,10 @@ pub(super) fn to_trailers(map: &HeaderMap) -> http::HeaderMap {
     filled
 }
 
-/// Adds the headers that HTTP allows. A plugin can write others, which no client could read.
-fn fill(filled: &mut http::HeaderMap, map: &HeaderMap) {
+/// Adds the headers that HTTP allows. Returns whether these are all. A plugin can write others,
+/// which nobody could read.
+fn fill(filled: &mut http::HeaderMap, map: &HeaderMap) -> bool {
+    let mut all = true;
     for (name, value) in map.iter() {
         if name.first() == Some(&b':') {
             continue;
@@ -166,10 +182,15 @@ fn fill(filled: &mut http::HeaderMap, map: &HeaderMap) {
         let pair = HeaderName::from_bytes(name)
             .ok()
             .zip(HeaderValue::from_bytes(value).ok());
-        if let Some((name, value)) = pair.filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str())) {
-            filled.append(name, value);
+        match pair {
+            Some((name, _)) if HOP_BY_HOP.contains(&name.as_str()) => {}
+            Some((name, value)) => {
+                filled.append(name, value);
+            }
+            None => all = false,
         }
     }
+    all
 }
 
 #[cfg(test)]

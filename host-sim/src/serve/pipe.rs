@@ -33,7 +33,10 @@ struct Shared {
     sized: bool,
     /// The reader has asked for bytes.
     asked: bool,
-    abandoned: bool,
+    /// The reader is gone.
+    left: bool,
+    /// Bytes that the reader waits for. `None` if it waits for the end.
+    needed: Option<u64>,
     reader: Option<Waker>,
     pusher: Option<Waker>,
 }
@@ -79,7 +82,7 @@ impl Pipe {
     /// Pushes bytes.
     pub(super) fn push(&self, data: Bytes) {
         let mut shared = locked(&self.0);
-        if !data.is_empty() && !shared.abandoned {
+        if !data.is_empty() && !shared.left {
             shared.bytes += data.len();
             shared.frames.push_back(Frame::data(data));
         }
@@ -109,17 +112,17 @@ impl Pipe {
     /// Waits until there is room, or until the reader is gone.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut shared = locked(&self.0);
-        if shared.bytes < WINDOW || shared.abandoned {
+        if shared.bytes < WINDOW || shared.left {
             return Poll::Ready(());
         }
         shared.pusher = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Waits until the reader is gone.
+    /// Waits until the reader is gone before it has what it waits for.
     pub(super) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
         let mut shared = locked(&self.0);
-        if shared.abandoned {
+        if shared.left && shared.needed != Some(0) {
             return Poll::Ready(());
         }
         shared.pusher = Some(cx.waker().clone());
@@ -130,6 +133,13 @@ impl Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.reset();
+    }
+}
+
+impl PipeBody {
+    /// Says that the reader takes this many bytes, and leaves then: it does not wait for the end.
+    pub(super) fn needs(&self, bytes: u64) {
+        locked(&self.0).needed = Some(bytes);
     }
 }
 
@@ -145,6 +155,8 @@ impl Body for PipeBody {
         if let Some(frame) = shared.frames.pop_front() {
             let len = frame.data_ref().map_or(0, Bytes::len);
             shared.bytes -= len;
+            let needed = shared.needed;
+            shared.needed = needed.map(|needed| needed.saturating_sub(len as u64));
             if shared.bytes < WINDOW {
                 wake(shared.pusher.take());
             }
@@ -183,7 +195,7 @@ impl Body for PipeBody {
 impl Drop for PipeBody {
     fn drop(&mut self) {
         let mut shared = locked(&self.0);
-        shared.abandoned = true;
+        shared.left = true;
         shared.frames.clear();
         shared.bytes = 0;
         wake(shared.pusher.take());

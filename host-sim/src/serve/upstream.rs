@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::pipe::PipeBody;
+use crate::model::cause::LocalCause;
 use crate::model::retry::Reset;
 use crate::proxy::stream::info::Protocol;
 
@@ -42,6 +43,15 @@ pub(super) enum Failed {
     Reset(Reset),
     /// The name of the server is unknown.
     Unknown,
+}
+
+impl From<Failed> for LocalCause {
+    fn from(failed: Failed) -> LocalCause {
+        match failed {
+            Failed::Reset(reset) => reset.into(),
+            Failed::Unknown => LocalCause::NoHealthyHost,
+        }
+    }
 }
 
 /// One of the requests that the cluster's limit allows.

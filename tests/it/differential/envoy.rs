@@ -27,7 +27,7 @@ const BODY: &str = "..";
 const SILENCE: Duration = Duration::from_millis(700);
 
 /// Time between two looks at the log.
-const POLL: Duration = Duration::from_millis(10);
+pub(super) const POLL: Duration = Duration::from_millis(10);
 
 /// How long a client waits before it leaves.
 const PATIENCE: Duration = Duration::from_millis(60);
@@ -309,7 +309,7 @@ async fn send_bytes(address: SocketAddr, row: &Row, headers: &[(&str, &str)]) ->
 
 /// How long Envoy may take to answer, or to close a connection. It gives the client one second to
 /// do so first.
-const LONGEST: Duration = Duration::from_secs(15);
+pub(super) const LONGEST: Duration = Duration::from_secs(15);
 
 /// The body of the last request of a row, as the upstream read it. `None` if it got none, or if the
 /// row does not compare it.

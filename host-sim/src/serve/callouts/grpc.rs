@@ -8,8 +8,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::common::{RESPONSE_MAX, answer, request, within};
-use crate::grpc::{UNAVAILABLE, UNKNOWN, status_of_http};
+use crate::grpc::{UNAVAILABLE, UNKNOWN, failure, status_of_http};
 use crate::headers::HeaderMap;
+use crate::model::cause::{Details, LocalCause};
 use crate::proxy::{Call, CallKind, CallOutcome};
 use crate::serve::engine::Engine;
 use crate::serve::messages;
@@ -31,9 +32,16 @@ pub(super) fn frame(message: &Bytes) -> Bytes {
     framed.freeze()
 }
 
-/// Returns what the plugin sees if the cluster cannot be reached.
-pub(super) fn refused() -> CallOutcome {
-    closed(UNAVAILABLE, "upstream connect error")
+/// Returns what the plugin sees if the call gets no response.
+pub(super) fn failed(cause: LocalCause) -> CallOutcome {
+    let texts = Details::default();
+    let (_, details) = texts.flags_and_details(cause);
+    closed(UNAVAILABLE, &failure(&cause.body(false), &details))
+}
+
+/// Returns how a call ends by a response of the cluster.
+fn ended(status: u32, message: &str) -> CallOutcome {
+    closed(status, &failure(message, &Details::default().via_upstream))
 }
 
 fn closed(status: u32, message: &str) -> CallOutcome {
@@ -47,11 +55,11 @@ pub(super) async fn call(engine: &Rc<Engine>, upstream: &Upstream, call: &Call, 
     let whole = async {
         match upstream.send(request).await {
             Ok(response) => receive(engine, call, response).await,
-            Err(_) => refused(),
+            Err(why) => failed(why.into()),
         }
     };
     let last = within(call.timeout, whole).await;
-    let last = last.unwrap_or_else(|| closed(UNAVAILABLE, "upstream request timeout"));
+    let last = last.unwrap_or_else(|| failed(LocalCause::RouteTimeout));
     answer(engine, call.call, last);
 }
 
@@ -59,11 +67,11 @@ pub(super) async fn call(engine: &Rc<Engine>, upstream: &Upstream, call: &Call, 
 async fn receive(engine: &Rc<Engine>, call: &Call, response: Response<Incoming>) -> CallOutcome {
     let status = response.status().as_u16();
     if status != 200 {
-        return closed(status_of_http(status.into()), "");
+        return ended(status_of_http(status.into()), "");
     }
     let headers = messages::response(&response);
     if let Some(status) = status_in(&headers) {
-        return closed(status, headers.text("grpc-message").unwrap_or_default());
+        return ended(status, headers.text("grpc-message").unwrap_or_default());
     }
     let is_stream = call.kind == CallKind::GrpcStream;
     if is_stream {
@@ -110,7 +118,7 @@ fn end(
     match (call.kind, status, message) {
         (CallKind::Grpc, 0, Some(message)) => CallOutcome::Message(message),
         (CallKind::Grpc, 0, None) => closed(INTERNAL, ""),
-        _ => closed(status, trailers.text("grpc-message").unwrap_or_default()),
+        _ => ended(status, trailers.text("grpc-message").unwrap_or_default()),
     }
 }
 

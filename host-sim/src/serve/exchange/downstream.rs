@@ -3,11 +3,9 @@
 use bytes::Bytes;
 use hyper::body::Frame;
 
-use super::kept::BUFFER_MAX;
 use super::{Exchange, Received, ends};
-use crate::proxy::stream::half::Side;
 use crate::proxy::stream::info::flag;
-use crate::proxy::{Effect, LocalReply, Part};
+use crate::proxy::{Effect, Part};
 
 impl Exchange {
     /// Applies the effects of the host until none is left.
@@ -50,7 +48,6 @@ impl Exchange {
             self.client.incoming = None;
         }
         self.pass_request(part);
-        self.limit_buffer(Side::Request);
     }
 
     /// Passes a part of the request to the filter.
@@ -58,26 +55,6 @@ impl Exchange {
         self.reset_idle_timeout();
         let stream = self.stream;
         self.engine.enter(|host| host.request(stream, part));
-    }
-
-    /// Ends a stream of which a pause has buffered too much.
-    pub(super) fn limit_buffer(&mut self, side: Side) {
-        let (bytes, waits) = self.engine.buffered(self.stream, side);
-        if waits || bytes <= BUFFER_MAX {
-            return;
-        }
-        let (code, details, body) = match side {
-            Side::Request => (413, "request_payload_too_large", "Payload Too Large"),
-            Side::Response => (500, "response_payload_too_large", "Internal Server Error"),
-        };
-        let reply = LocalReply {
-            code,
-            details: details.into(),
-            body: body.into(),
-            ..LocalReply::default()
-        };
-        let stream = self.stream;
-        self.engine.enter(|host| host.local_reply(stream, &reply));
     }
 
     /// The client has closed its connection, or reset its stream.

@@ -3,13 +3,12 @@
 use bytes::Bytes;
 
 use crate::headers::HeaderMap;
-use crate::proxy::Part;
+use crate::proxy::{BUFFER_LIMIT_BYTES, Part};
 use crate::serve::messages;
 use crate::serve::pipe::{Pipe, PipeBody, pipe};
 
-/// Bytes that a retry may keep, and that a pause may buffer of each half: Envoy's default for
-/// listeners.
-pub(super) const BUFFER_MAX: usize = 1024 * 1024;
+/// Bytes that a retry may keep, and that a pause may buffer of each half before the sender waits.
+pub(super) const BUFFER_MAX: usize = BUFFER_LIMIT_BYTES as usize;
 
 /// What the router has of a request.
 #[derive(Default)]

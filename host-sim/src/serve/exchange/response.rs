@@ -12,7 +12,6 @@ use crate::headers::HeaderMap;
 use crate::model::exchange::NEVER;
 use crate::model::retry::Reset;
 use crate::proxy::Part;
-use crate::proxy::stream::half::Side;
 use crate::proxy::stream::info::flag;
 use crate::serve::{messages, upstream};
 use crate::sim::span::Span;
@@ -86,7 +85,6 @@ impl Exchange {
             self.end_request();
         }
         self.pass_response(part);
-        self.limit_buffer(Side::Response);
     }
 
     fn note_latency(&self) {

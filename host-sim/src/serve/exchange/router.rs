@@ -10,6 +10,7 @@ use crate::grpc;
 use crate::headers::HeaderMap;
 use crate::model::cause::LocalCause;
 use crate::model::exchange::NEVER;
+use crate::model::outgoing::Unwritable;
 use crate::model::parts::RouterReply;
 use crate::model::retry::{HEADERS, Reset};
 use crate::model::timeouts::StreamLimits;
@@ -145,6 +146,9 @@ impl Exchange {
         let Some(permit) = upstream.permit() else {
             return self.fail_attempt(Reset::Overflow);
         };
+        if let Some(why) = Unwritable::find(&self.router.headers) {
+            return self.refuse_request(&why);
+        }
         let http2 = upstream.speaks_http2(self.router.is_grpc);
         let (upload, body) = self.router.kept.body(http2);
         self.router.kept.waits = false;
@@ -254,18 +258,32 @@ impl Exchange {
         let texts = &self.site.texts;
         let (flags, details) = texts.flags_and_details(cause);
         let refused = (cause == LocalCause::Refused).then(|| texts.refused_transport.clone());
-        self.inform(|info| {
-            info.code = Some(status.into());
-            info.flags |= flags;
-            info.details = details;
-            info.transport_failure = refused.or(info.transport_failure.take());
-        });
+        self.inform(|info| info.transport_failure = refused.or(info.transport_failure.take()));
         let body = cause.body(self.router.attempts > 1);
         let reply = RouterReply {
             status,
             body: body.as_bytes(),
             overloaded: cause == LocalCause::Overflow,
         };
+        self.reply(&reply, flags, details);
+    }
+
+    /// The codec does not write the request. The router does not retry it.
+    fn refuse_request(&mut self, why: &Unwritable) {
+        let reply = RouterReply {
+            status: 503,
+            body: &why.message,
+            overloaded: false,
+        };
+        self.reply(&reply, flag::DOWNSTREAM_PROTOCOL_ERROR, why.details());
+    }
+
+    fn reply(&mut self, reply: &RouterReply<'_>, flags: u64, details: Rc<str>) {
+        self.inform(|info| {
+            info.code = Some(reply.status.into());
+            info.flags |= flags;
+            info.details = details;
+        });
         self.router.phase = Phase::Done;
         self.abandon_request();
         self.deadlines.drop_router();

@@ -110,21 +110,37 @@ fn http2_sends_the_authority_in_the_uri_and_http1_in_a_header() {
 }
 
 #[test]
-fn headers_that_http_does_not_allow_are_left_out() {
-    let map = HeaderMap::from([
-        (":status", "418"),
+fn what_no_client_can_read_is_not_sent() {
+    for (name, value) in [
+        (":status", ""),
+        (":status", "0"),
+        (":status", "101"),
+        (":status", "1000"),
+        (":status", "4294967496"),
         ("a b", "1"),
         ("x-line", "1\r\nx-injected: 1"),
+    ] {
+        let mut map = HeaderMap::from([(":status", "200")]);
+        map.replace(name.as_bytes(), value.as_bytes());
+        assert!(to_client(&map, ()).is_none(), "{name}: {value:?}");
+    }
+}
+
+#[test]
+fn the_headers_of_a_connection_are_the_proxys() {
+    let map = HeaderMap::from([
+        (":status", " 418"),
         ("connection", "close"),
         ("server", "mine"),
         ("x-tag", "1"),
     ]);
-    let response = to_client(&map, ());
+    let response = to_client(&map, ()).unwrap();
     assert_eq!(response.status(), 418);
     let names: Vec<_> = response.headers().keys().map(|it| it.as_str()).collect();
     assert_eq!(names, ["server", "x-tag"]);
     assert_eq!(response.headers()["server"], "envoy");
-    assert_eq!(to_trailers(&map).len(), 2);
+    let trailers = HeaderMap::from([("a b", "1"), ("x-tag", "1")]);
+    assert_eq!(to_trailers(&trailers).len(), 1);
 }
 
 #[test]

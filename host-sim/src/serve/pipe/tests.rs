@@ -86,3 +86,21 @@ fn there_is_room_until_the_window_is_full_and_once_the_reader_is_gone() {
     assert!(sender.poll_room(&cx).is_ready());
     assert!(sender.poll_abandoned(&cx).is_ready());
 }
+
+#[test]
+fn a_reader_that_has_what_it_needs_may_leave() {
+    for (needed, abandons) in [(None, true), (Some(5), true), (Some(4), false)] {
+        let (sender, mut body) = pipe();
+        let cx = Context::from_waker(Waker::noop());
+        if let Some(bytes) = needed {
+            body.needs(bytes);
+        }
+        sender.push("text".into());
+        assert_eq!(read(&mut body), ["text", "waits"]);
+        drop(body);
+        let left = sender.poll_abandoned(&cx).is_ready();
+        assert_eq!(left, abandons, "{needed:?}");
+        sender.push("more".into());
+        assert!(sender.poll_room(&cx).is_ready());
+    }
+}

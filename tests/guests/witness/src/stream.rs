@@ -37,10 +37,6 @@ impl Context for Stream {
         let about = format!("headers={} body={body} trailers={trailers}", headers.min(1));
         self.runner.enter(Phase::Call, &about);
     }
-
-    fn on_grpc_call_response(&mut self, _token: u32, status: u32, size: usize) {
-        self.runner.enter(Phase::Grpc, &format!("status={status} size={size}"));
-    }
 }
 
 impl HttpContext for Stream {

@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
 pub(super) const CALLS: &[Row] = &[
     Row {
         name: "call-headers",
-        probe: "reqh pause;reqh call upstream /called?x=%20 1000;call resume request",
+        probe: "reqh pause;reqh call upstream /called?x=%2520 1000;call resume request",
         ..GET
     },
     Row {
