@@ -42,7 +42,7 @@ pub enum Fault {
     Encoding,
     /// A body follows although the status forbids one.
     Forbidden { status: u16, sent: u64 },
-    /// The status is no final one of three digits.
+    /// The status is not a final status of three digits.
     Status(String),
 }
 
@@ -134,7 +134,7 @@ impl Reading {
 }
 
 impl Fault {
-    /// Whether the reader does not get a whole message.
+    /// Whether the reader fails to get the whole message.
     pub fn breaks(&self) -> bool {
         !matches!(self, Fault::Long { .. } | Fault::Forbidden { .. })
     }

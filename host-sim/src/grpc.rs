@@ -5,7 +5,7 @@ use crate::headers::HeaderMap;
 /// UNKNOWN: no other status fits.
 pub(crate) const UNKNOWN: u32 = 2;
 
-/// INTERNAL: what came is no message.
+/// INTERNAL: the response is not a gRPC message.
 const INTERNAL: u32 = 13;
 
 /// UNAVAILABLE: the service cannot be reached, or cannot serve.
@@ -24,8 +24,8 @@ pub(crate) fn status_of_http(code: u32) -> u32 {
     }
 }
 
-/// Returns the gRPC status of an answer that is none of gRPC. A message begins with 0, or with 1 if
-/// it is compressed.
+/// Returns the gRPC status that stands for a response without gRPC. A message begins with 0, or
+/// with 1 if it is compressed.
 pub(crate) fn status_of_plain(code: u16, body: &[u8]) -> u32 {
     match body.first() {
         Some(2..) if code == 200 => INTERNAL,

@@ -23,7 +23,7 @@ const KNOWN: &[&str] = &[
     "reroute-while-the-body-waits",
 ];
 
-/// Rows in which `host-sim serve` differs, for it speaks HTTP by a library, calls gRPC by HTTP/2 and
+/// Rows in which `host-sim serve` differs: it speaks HTTP by a library, calls gRPC by HTTP/2, and
 /// names the VM after the plugin.
 const KNOWN_SERVED: &[&str] = &[
     "local-resh",

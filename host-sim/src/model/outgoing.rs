@@ -39,7 +39,7 @@ impl Unwritable {
         })
     }
 
-    /// Returns what a plugin sees whose call is not written.
+    /// Returns the outcome of a call that is not written.
     pub fn outcome(&self, kind: CallKind) -> CallOutcome {
         match kind {
             CallKind::Http => CallOutcome::unwritable(&self.message),

@@ -328,7 +328,9 @@ impl Host {
         let half = self.process.streams.get(stream).map(|it| it.half(side));
         half.map_or((0, false), |half| {
             let bytes = half.buffered.as_ref().map_or(0, |body| body.len());
-            (bytes, half.iteration == Iteration::StopAll)
+            // A buffer that has overflowed once does not end the stream again.
+            let waits = half.streaming || half.above_limit;
+            (bytes, waits && half.iteration != Iteration::Continue)
         })
     }
 

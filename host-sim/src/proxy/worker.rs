@@ -124,6 +124,11 @@ impl Worker {
         }
     }
 
+    /// Whether the worker has left its listener, and its VM has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        self.left && self.vm.is_none()
+    }
+
     /// Takes no more streams. The VM ends with the last stream.
     pub(super) fn leave(&mut self, hosted: &Hosted, process: &mut Box<Process>) {
         self.left = true;

@@ -22,7 +22,7 @@ use super::exchange::Exchange;
 use super::exchange::client::Incomer;
 use super::messages;
 use super::operators;
-use super::pipe::{Broken, PipeBody, pipe, whole};
+use super::pipe::{Broken, PipeBody, WINDOW, pipe, whole};
 use super::site::{Connection, Site};
 use crate::proxy::stream::info::StreamInfo;
 
@@ -149,7 +149,7 @@ async fn serve(
         async move {
             match kind {
                 Kind::Traffic => exchange(&connection, request).await,
-                _ if !peer.ip().is_loopback() => Ok(operators::not_from_here()),
+                _ if !peer.ip().to_canonical().is_loopback() => Ok(operators::not_from_here()),
                 _ => operate(&connection, kind, request).await,
             }
         }
@@ -159,6 +159,9 @@ async fn serve(
     builder
         .http2()
         .max_concurrent_streams(STREAMS_MAX)
+        // Otherwise one upload that waits would stop all others of its connection.
+        .initial_stream_window_size(WINDOW as u32)
+        .initial_connection_window_size(WINDOW as u32 * STREAMS_MAX)
         .max_header_list_size(HEADERS_MAX as u32);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {

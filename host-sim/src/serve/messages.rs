@@ -120,11 +120,10 @@ pub(super) fn to_upstream<B>(map: &HeaderMap, base: &str, http2: bool, body: B) 
     let mut request = Request::new(body);
     let authority = map.text(":authority").unwrap_or_default();
     let path = map.text(":path").unwrap_or("/");
-    let uri = match http2 {
-        true => format!("http://{authority}{path}"),
-        false => format!("http://{base}{path}"),
-    };
-    if let Ok(uri) = Uri::try_from(uri) {
+    // Each part is parsed by itself, so that none reaches into the next.
+    let server = if http2 { authority } else { base };
+    let uri = Uri::builder().scheme("http").authority(server);
+    if let Ok(uri) = uri.path_and_query(path).build() {
         *request.uri_mut() = uri;
     }
     if let Some(method) = map.text(":method").and_then(|it| it.parse().ok()) {

@@ -69,21 +69,38 @@ impl Reloads {
     pub(super) async fn run(mut self) {
         let mut module = Watched::new(self.module.clone());
         let mut configuration = self.configuration.clone().map(Watched::new);
+        if let Some(watched) = &mut configuration
+            && fs::read(&watched.path).is_ok_and(|now| now != self.plugin.configuration)
+        {
+            // It has changed since the start.
+            watched.known = None;
+        }
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            let mut refused = false;
             if let Some(watched) = &mut configuration
                 && watched.has_changed()
             {
                 let read = fs::read(&watched.path);
-                report(&watched.path, self.configure(read));
+                let done = self.configure(read);
+                refused = done.is_err();
+                report(&watched.path, done);
             }
             if module.has_changed() {
                 let path = module.path.clone();
                 let read = spawn_blocking(move || load(&path)).await;
                 let read = read.unwrap_or_else(|error| Err(error.to_string()));
-                report(&module.path, self.load(read));
+                let done = self.load(read);
+                // The new module may accept what the old one refused.
+                if refused
+                    && done.is_ok()
+                    && let Some(watched) = &mut configuration
+                {
+                    watched.known = None;
+                }
+                report(&module.path, done);
             }
         }
     }

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::{HttpConnector, HttpInfo};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::pipe::PipeBody;
+use super::pipe::{PipeBody, WINDOW};
 use crate::model::cause::LocalCause;
 use crate::model::retry::Reset;
 use crate::proxy::stream::info::Protocol;
@@ -100,7 +100,14 @@ impl Upstream {
         if authority.as_str().contains('@') {
             return Err(format!("{url:?} has a user name, {allowed}"));
         }
-        let port = authority.port_u16().unwrap_or(80);
+        let has_port = authority.as_str().len() > authority.host().len();
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if has_port => {
+                return Err(format!("{url:?} has a port that is no number up to 65535"));
+            }
+            None => 80,
+        };
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -187,7 +194,11 @@ impl Upstream {
             .map_err(|error| of_io(&error))?;
         let _ = stream.set_nodelay(true);
         let terminated = |_| Failed::Reset(Reset::ConnectionTermination);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        // Otherwise a few clients that do not read would stop the responses of all others.
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(WINDOW as u32)
+            .initial_connection_window_size(WINDOW as u32 * REQUESTS_MAX)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(terminated)?;
         tokio::spawn(connection);
@@ -250,6 +261,8 @@ mod tests {
             ("shop:80", Err("no URL")),
             ("http://shop/path", Err("more than a host and a port")),
             ("http://me@shop", Err("user name")),
+            ("http://shop:99999", Err("port")),
+            ("http://shop:", Err("port")),
             ("http://", Err("more than a host and a port")),
         ];
         for (url, expected) in rows {

@@ -128,7 +128,7 @@ impl Player<'_> {
     }
 
     fn send_parts(&mut self, request: Request) {
-        // A CONNECT is open until its client leaves.
+        // A CONNECT stays open until the client leaves.
         let is_open = request.headers.value(b":method") == Some(b"CONNECT");
         let mut parts = parts(request.headers, request.chunks, request.trailers);
         if let Some(Part::Headers { end, .. }) = parts.first_mut().filter(|_| is_open) {

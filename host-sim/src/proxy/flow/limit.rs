@@ -2,8 +2,8 @@
 //!
 //! A pause that asks for the whole body cannot wait for more than the limit, so the stream ends:
 //! with a 413 for a request, and with a 500 for a response, or with a reset if response headers
-//! were sent. A pause that asks for backpressure stops the sender instead, which has no effect
-//! here: the rest of the message is buffered, too.
+//! were sent. A pause that asks for backpressure stops the sender instead. Scenarios and plugin
+//! tests cannot stop a sender, so the rest is buffered. `Host::buffered` tells `serve` to stop.
 
 use super::Flow;
 use crate::proxy::ids::StreamId;

@@ -37,8 +37,14 @@ impl Host {
     ///
     /// If Envoy would reject the plugin.
     pub fn listen(&mut self, plugin: Plugin, workers: usize) -> Result<Listener, StartError> {
+        let first = self.workers.len();
         let listener = self.add(Some(plugin), workers);
-        self.serve(listener).map(|()| listener)
+        let served = self.serve(listener);
+        if served.is_err() {
+            self.listeners.pop();
+            self.workers.truncate(first);
+        }
+        served.map(|()| listener)
     }
 
     /// Replaces the plugin of a listener, whose streams end with the old one. The new listener
@@ -62,6 +68,13 @@ impl Host {
         {
             for worker in workers {
                 worker.leave(hosted, &mut self.process);
+            }
+        }
+        // A listener whose VMs have all ended no longer needs its module.
+        for listening in &mut self.listeners {
+            let workers = self.workers.get(listening.workers.clone());
+            if workers.unwrap_or_default().iter().all(Worker::is_gone) {
+                listening.hosted = None;
             }
         }
         Ok(new)

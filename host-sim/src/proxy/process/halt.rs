@@ -18,7 +18,7 @@ pub struct Unmodelled {
     pub name: String,
 }
 
-/// What a plugin did on which Envoy crashes, with all streams of all its threads.
+/// An action of a plugin that crashes Envoy, and ends all its streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
     /// A local reply follows another one, or the stream's close, in one callback.
@@ -57,8 +57,8 @@ impl fmt::Display for Unmodelled {
 impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
-            Crash::ReplyAfterEnd => "sent a local reply after it had ended the stream",
-            Crash::CloseAfterEnd => "closed the stream after it had ended it",
+            Crash::ReplyAfterEnd => "sent a local reply to a stream that it had already ended",
+            Crash::CloseAfterEnd => "closed a stream that it had already ended",
             Crash::ReplyInLog => "sent a local reply from proxy_on_log or proxy_on_done",
             Crash::CloseInLog => "closed the stream from proxy_on_log or proxy_on_done",
             Crash::ResumeBeforeResponse => "resumed the response before there was one",
@@ -66,6 +66,6 @@ impl fmt::Display for Crash {
                 "called a gRPC service whose protobuf message names no cluster"
             }
         };
-        write!(f, "{what}, on which Envoy crashes")
+        write!(f, "{what}, which crashes Envoy")
     }
 }

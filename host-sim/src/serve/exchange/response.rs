@@ -28,7 +28,9 @@ impl Exchange {
         self.router.has_length = map.value(b"content-length").is_some();
         let incoming = response.into_body();
         let end = is_bare || incoming.is_end_stream();
-        if self.wants_retry(status, &map) && self.schedule_retry(true) {
+        let wanted = self.wants_retry(status, &map);
+        // This also gives back the permit of the retry that led here.
+        if self.schedule_retry(wanted) {
             return;
         }
         if let Some(from) = self.router.complete_at {

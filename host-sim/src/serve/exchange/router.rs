@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use http::HeaderValue;
+use hyper::body::Body;
 
 use super::Exchange;
 use super::state::{Attempt, Phase};
@@ -91,7 +92,9 @@ impl Exchange {
     /// Passes a part of the body on, and keeps it for a retry.
     fn upload(&mut self, part: Part) {
         let end = part.is_end();
+        // Between two attempts the next one needs the parts. The client waits, see `is_full`.
         if !self.router.kept.add(&part)
+            && !self.router.kept.waits
             && let Some(plan) = &mut self.router.plan
         {
             plan.abandon();
@@ -154,6 +157,12 @@ impl Exchange {
         self.router.kept.waits = false;
         let mut request =
             messages::to_upstream(&self.router.headers, upstream.authority(), http2, body);
+        let has_length = request.headers().contains_key("content-length");
+        if !http2 && !has_length && !request.body().is_end_stream() {
+            // Otherwise hyper sends no body with a GET.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert("transfer-encoding", chunked);
+        }
         if let Some(ms) = self.expected_ms() {
             let headers = request.headers_mut();
             headers.insert("x-envoy-expected-rq-timeout-ms", HeaderValue::from(ms));

@@ -110,6 +110,25 @@ fn http2_sends_the_authority_in_the_uri_and_http1_in_a_header() {
 }
 
 #[test]
+fn neither_the_host_nor_the_path_reaches_into_the_other() {
+    for (authority, path) in [
+        ("shop/other?", "/a"),
+        ("shop", "@evil/"),
+        ("shop#", "/a"),
+        ("a b", "/a"),
+    ] {
+        let map = HeaderMap::from([(":authority", authority), (":path", path)]);
+        for http2 in [false, true] {
+            let uri = to_upstream(&map, "10.0.0.1:80", http2, ())
+                .uri()
+                .to_string();
+            let allowed = ["/", "http://10.0.0.1:80/a"];
+            assert!(allowed.contains(&&*uri), "{authority} {path}: {uri}");
+        }
+    }
+}
+
+#[test]
 fn what_no_client_can_read_is_not_sent() {
     for (name, value) in [
         (":status", ""),

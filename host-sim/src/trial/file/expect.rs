@@ -25,7 +25,8 @@ pub struct Expect {
     /// Whether the client has no whole response: its stream was reset, or it cannot read it.
     pub reset: Option<bool>,
     /// Whether the messages that the client and the upstream got fit their headers, such as
-    /// `content-length`. They have to, unless this is false.
+    /// `content-length`. If anything is expected, they have to, unless this is false. A response
+    /// that is expected to be broken need not fit.
     pub fits: Option<bool>,
     /// Lines that the plugin logged since the previous step.
     pub log: Vec<WantedLine>,

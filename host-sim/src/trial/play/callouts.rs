@@ -20,7 +20,11 @@ impl Player<'_> {
     pub(super) fn begin_callout(&mut self, plugin: usize, call: Call) {
         let unwritable = Unwritable::find(&call.headers);
         let path = call.headers.text(":path").unwrap_or_default();
-        let answer = self.mocks.answer(&call.cluster, path);
+        // A call that is not written reaches no service, so it takes no mock's turn.
+        let answer = match &unwritable {
+            Some(_) => Some(Answer::bare(503)),
+            None => self.mocks.answer(&call.cluster, path),
+        };
         let answer = answer.unwrap_or_else(|| Answer {
             chunks: vec![Bytes::from_static(b"no mock fits")],
             ..Answer::bare(NO_MOCK)

@@ -118,11 +118,11 @@ fn a_plugin_that_would_crash_envoy_fails_its_test() {
     let rows = [
         (
             "resh local 418 a b -1;resh local 419 c d -1",
-            "sent a local reply after it had ended the stream, on which Envoy crashes",
+            "sent a local reply to a stream that it had already ended, which crashes Envoy",
         ),
         (
             "resh close 0;resh close 0",
-            "closed the stream after it had ended it",
+            "closed a stream that it had already ended",
         ),
         (
             "log local 418 a b -1",

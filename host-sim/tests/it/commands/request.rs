@@ -281,7 +281,7 @@ fn a_plugin_that_would_crash_envoy_ends_the_report() {
         let given = ["request", "--module", &module("witness"), "-H", script, "/"];
         host_sim(&[&given, arguments].concat())
     };
-    let why = "closed the stream after it had ended it, on which Envoy crashes";
+    let why = "closed a stream that it had already ended, which crashes Envoy";
     for arguments in [&[][..], &["--json"]] {
         let output = request(arguments);
         assert_eq!(output.code, 1, "{}", output.all());

@@ -22,8 +22,8 @@ fn a_plugin_that_would_crash_envoy_ends_the_run() {
     for command in ["run", "test"] {
         let output = host_sim_in(folder.path(), &[command, "it.scenario.yaml"]);
         assert_eq!(output.code, 1, "{}", output.all());
-        let why = "the module closed the stream from proxy_on_log or proxy_on_done, on which Envoy \
-                   crashes";
+        let why = "the module closed the stream from proxy_on_log or proxy_on_done, which crashes \
+                   Envoy";
         assert!(output.all().contains(why), "{}", output.all());
     }
 }

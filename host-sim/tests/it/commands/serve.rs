@@ -308,19 +308,45 @@ fn a_module_without_an_operators_page_says_so() {
     assert_eq!(status(&ask(&serve.operators, metrics.as_bytes())), "200");
 }
 
+/// A module whose callback for request bodies returns `status`.
+fn module_that_pauses(folder: &Path, status: u32) -> String {
+    let text = format!(
+        r#"(module
+            (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "malloc") (param i32) (result i32) i32.const 1024)
+            (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+                i32.const {status}))"#
+    );
+    let path = folder.join("plugin.wasm");
+    fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_pause_that_asks_for_backpressure_stops_the_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = module_that_pauses(folder.path(), 2);
+    let silent = upstream(|_stream| thread::park_timeout(LONGEST));
+    let serve = Serve::start(&silent, &["--module", &module]);
+    let mut stream = connect(&serve.traffic);
+    let head = format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {LARGE}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.set_write_timeout(Some(STOPPED)).unwrap();
+    let (chunk, mut written) = (vec![b'.'; 1 << 16], 0);
+    while let Ok(len) = stream.write(&chunk) {
+        written += len;
+        assert!(written < BUFFERED, "{written}");
+    }
+}
+
 #[test]
 fn a_paused_request_that_is_too_long_is_refused() {
-    let text = r#"(module
-        (memory (export "memory") 1)
-        (func (export "proxy_abi_version_0_2_1"))
-        (func (export "malloc") (param i32) (result i32) i32.const 1024)
-        (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) i32.const 1))"#;
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("plugin.wasm");
-    fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+    let module = module_that_pauses(folder.path(), 1);
     // The headers are not paused, so the upstream could answer first.
     let silent = upstream(|_stream| thread::park_timeout(LONGEST));
-    let serve = Serve::start(&silent, &["--module", path.to_str().unwrap()]);
+    let serve = Serve::start(&silent, &["--module", &module]);
     let body = "x".repeat((1 << 20) + 1);
     let request = format!(
         "POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
