@@ -170,6 +170,28 @@ async fn a_failed_response_is_replaced_or_passes_complete() {
     }
 }
 
+/// What replaces a response may be larger than the buffer, whether the failed response waited in
+/// it or not.
+#[tokio::test]
+async fn a_replacement_may_be_larger_than_the_buffer() {
+    let large = body(BODY_BYTES);
+    let fixed = json!({"type": "respond", "on": ["failure"], "status": 299, "body": large});
+    let called = json!({"type": "cluster", "on": ["failure"], "cluster": "other"});
+    for (entry, status) in [(fixed, 299), (called, 200)] {
+        for bytes in [10, 10_000] {
+            let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+            upstream.reply(Reply::status(503).body(body(bytes)));
+            let late = Reply::status(200).body(body(BODY_BYTES));
+            other.reply(late.after(Duration::from_millis(200)));
+            let envoy = scene(&upstream, &other, json!({"fallback": [entry]})).await;
+            let strict = get(&envoy).await;
+            assert_eq!(strict.status, status, "{bytes}");
+            assert!(strict.body == large.as_bytes(), "{bytes}");
+            nothing_is_left(&upstream, &envoy).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_failed_response_larger_than_the_buffer_is_not_retried() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
