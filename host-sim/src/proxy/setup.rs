@@ -32,7 +32,7 @@ pub struct Setup {
     /// the host knows.
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Results of hostcalls that the host does not model, by their names in
-    /// [`Unmodelled::name`]. Without one, such a call ends the run.
+    /// [`Unmodelled::name`](crate::proxy::Unmodelled::name). Without one, such a call ends the run.
     pub stubs: BTreeMap<String, Result<(), Status>>,
     /// How much of a message a pause may buffer, in each direction. 0 is no limit.
     pub per_connection_buffer_limit_bytes: u32,
